@@ -1,0 +1,40 @@
+"""What is known of the cluster: its version and the kinds on offer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SERVICE_MONITOR = "monitoring.coreos.com/v1/ServiceMonitor"
+POD_MONITOR = "monitoring.coreos.com/v1/PodMonitor"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The cluster as the plan sees it.
+
+    Attributes:
+        kubernetes: The version, ``major.minor``.
+        apis: Optional kinds that the cluster serves, as ``group/version/Kind``.
+    """
+
+    kubernetes: str = "1.35"
+    apis: frozenset[str] = field(default_factory=frozenset)
+
+    def offers(self, api: str) -> bool:
+        """Whether the cluster serves an optional kind, given as ``group/version/Kind``."""
+        return api in self.apis
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> "Facts":
+        """Facts from the mapping in a ``--facts`` file.
+
+        Raises:
+            ValueError: A key is unknown or a value has the wrong form.
+        """
+        unknown = sorted(set(data) - {"kubernetes", "apis"})
+        if unknown:
+            raise ValueError(f"facts: unknown key {unknown[0]!r}; known are kubernetes and apis")
+        apis = data.get("apis", [])
+        if not isinstance(apis, list) or not all(isinstance(api, str) for api in apis):
+            raise ValueError('facts: apis must be a list like ["monitoring.coreos.com/v1/…"]')
+        return cls(kubernetes=str(data.get("kubernetes", cls.kubernetes)), apis=frozenset(apis))

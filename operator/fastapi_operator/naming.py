@@ -1,0 +1,50 @@
+"""Names and labels of the objects that belong to a service.
+
+``metadata.name`` of a service has at most 40 characters, so that each name here stays below the
+63 that a label value and a Service name may have.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from fastapi_operator.parts import Part
+
+GROUP = "fastapi-operator.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "FastAPIService"
+PLURAL = "fastapiservices"
+FIELD_MANAGER = "fastapi-operator"
+
+SERVICE_LABEL = f"{GROUP}/service"
+WATCHED_LABEL = f"{GROUP}/watched"
+
+NAME_MAX_LENGTH = 40
+
+
+def child_name(service: str, *suffix: str) -> str:
+    """The name of a child object: the service's name and what the child is."""
+    return "-".join((service, *suffix))
+
+
+def labels(service: str, part: Part) -> dict[str, str]:
+    """The labels of a child; an allow-list, because copied labels make GitOps tools prune."""
+    return {
+        "app.kubernetes.io/name": service,
+        "app.kubernetes.io/component": part.value,
+        "app.kubernetes.io/managed-by": "fastapi-operator",
+        SERVICE_LABEL: service,
+        WATCHED_LABEL: "true",
+    }
+
+
+def selector(service: str, part: Part) -> dict[str, str]:
+    """The labels that select the pods of a part; never changed, since selectors are immutable."""
+    return {SERVICE_LABEL: service, "app.kubernetes.io/component": part.value}
+
+
+def content_hash(content: Mapping[str, object] | str) -> str:
+    """Ten characters that change when the content does, for names and annotations."""
+    text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -1,0 +1,35 @@
+"""The parts of a service: one enum that names files, plan sections, labels and conditions."""
+
+from enum import StrEnum
+
+
+class Part(StrEnum):
+    """A part of a provisioned service; its value is the component label of its objects."""
+
+    APP = "app"
+    PROXY = "proxy"
+    CACHE = "cache"
+    DATABASE = "database"
+    POOLER = "pooler"
+    MIGRATION = "migration"
+    AUTOSCALING = "autoscaling"
+    NETWORK = "network"
+    OBSERVABILITY = "observability"
+
+    @property
+    def condition(self) -> str:
+        """The type of the status condition that tells whether this part is ready."""
+        return _CONDITIONS[self]
+
+
+_CONDITIONS = {
+    Part.APP: "ApplicationReady",
+    Part.PROXY: "ProxyReady",
+    Part.CACHE: "CacheReady",
+    Part.DATABASE: "DatabaseReady",
+    Part.POOLER: "PoolerReady",
+    Part.MIGRATION: "MigrationsReady",
+    Part.AUTOSCALING: "AutoscalingReady",
+    Part.NETWORK: "NetworkReady",
+    Part.OBSERVABILITY: "ObservabilityReady",
+}

@@ -1,0 +1,73 @@
+"""The operator's own settings: what a platform team decides once for all services."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True
+    )
+
+
+class OperandImage(_Settings):
+    """Where an operand's image comes from."""
+
+    registry: str = Field(default="docker.io", description="Registry host, with port if any.")
+    repository: str = Field(description="Path below the registry.")
+    tag: str = Field(description="Tag; kept for readers where a digest is given.")
+    digest: Digest | None = Field(default=None, description="Digest that pins the content.")
+
+    @property
+    def reference(self) -> str:
+        """The image as a pod names it."""
+        pinned = f"@{self.digest}" if self.digest else ""
+        return f"{self.registry}/{self.repository}:{self.tag}{pinned}"
+
+
+class OperandImages(_Settings):
+    """The images of everything that the operator runs beside the app."""
+
+    postgres: OperandImage = OperandImage(repository="library/postgres", tag="18")
+    pgbouncer: OperandImage = OperandImage(
+        registry="ghcr.io", repository="fastapi-operator/pgbouncer", tag="1.26"
+    )
+    redis: OperandImage = OperandImage(repository="library/redis", tag="8.0")
+    nginx: OperandImage = OperandImage(repository="library/nginx", tag="1.30")
+
+
+class Settings(_Settings):
+    """What the operator's chart and command line set.
+
+    The pure core reads images and security; intervals and namespaces belong to the controller.
+    """
+
+    images: OperandImages = OperandImages()
+    image_pull_policy: str = Field(default="IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
+    run_as_user: int | None = Field(
+        default=10001,
+        ge=1,
+        description="Numeric user of operand pods; null lets OpenShift choose one.",
+    )
+    storage_class: str | None = Field(
+        default=None, description="StorageClass of managed volumes; null is the cluster's default."
+    )
+    watch_namespaces: tuple[str, ...] = Field(
+        default=(), description="Namespaces to watch; empty is the whole cluster."
+    )
+    resync_seconds: int = Field(default=600, ge=10, description="Interval of the full relist.")
+    discovery_seconds: int = Field(default=60, ge=5, description="Interval of API discovery.")
+    workers: int = Field(default=16, ge=1, le=256, description="Passes that run at once.")
+
+    @classmethod
+    def from_mapping(cls, data: object) -> Self:
+        """Settings from the parsed YAML of a settings file; an empty file is all defaults.
+
+        Raises:
+            pydantic.ValidationError: A key is unknown or a value is out of bounds.
+        """
+        return cls.model_validate(data if data is not None else {})
