@@ -1,0 +1,1 @@
+"""The resource: its models, rules, schema and parser."""

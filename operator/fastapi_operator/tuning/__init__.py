@@ -1,0 +1,1 @@
+"""From a service to a plan: every number with its reason."""

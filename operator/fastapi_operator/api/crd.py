@@ -1,0 +1,177 @@
+"""The CustomResourceDefinition, generated from the models.
+
+Pydantic's JSON Schema becomes a structural schema: references inlined, ``null`` arms dropped
+(absent and null mean the same), titles and examples left out, rules placed at their sections.
+"""
+
+import copy
+from typing import Any
+
+from pydantic import BaseModel
+
+from fastapi_operator import naming
+from fastapi_operator.api.rules import RULES
+from fastapi_operator.api.service import Spec
+from fastapi_operator.api.status import Status
+
+_DROPPED = ("title", "default", "examples", "additionalProperties")
+
+
+def crd() -> dict[str, Any]:
+    """The CustomResourceDefinition of FastAPIService, ready to be applied."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{naming.PLURAL}.{naming.GROUP}"},
+        "spec": {
+            "group": naming.GROUP,
+            "names": {
+                "kind": naming.KIND,
+                "listKind": f"{naming.KIND}List",
+                "plural": naming.PLURAL,
+                "singular": "fastapiservice",
+                "shortNames": ["fas"],
+                "categories": ["all"],
+            },
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": naming.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {
+                        "status": {},
+                        "scale": {
+                            "specReplicasPath": ".spec.scaling.replicas",
+                            "statusReplicasPath": ".status.replicas",
+                            "labelSelectorPath": ".status.selector",
+                        },
+                    },
+                    "additionalPrinterColumns": _printer_columns(),
+                    "schema": {"openAPIV3Schema": object_schema()},
+                }
+            ],
+        },
+    }
+
+
+def object_schema() -> dict[str, Any]:
+    """The structural schema of the whole object."""
+    spec = structural_schema(Spec)
+    status = structural_schema(Status)
+    # The one default: a new object must never look finished (kstatus compares generations).
+    status["default"] = {"observedGeneration": -1}
+    root = {
+        "type": "object",
+        "description": "A FastAPI application with all that it needs under heavy traffic.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": "fastapi-operator.io/v1alpha1."},
+            "kind": {"type": "string", "description": "FastAPIService."},
+            "metadata": {
+                "type": "object",
+                "description": "Standard metadata; the name has at most 40 characters.",
+                "properties": {
+                    "name": {
+                        "type": "string",
+                        "description": "Name of the service; its objects' names begin with it.",
+                        "maxLength": naming.NAME_MAX_LENGTH,
+                        "pattern": "^[a-z]([a-z0-9-]*[a-z0-9])?$",
+                    }
+                },
+            },
+            "spec": spec | {"description": "What the user says; everything absent is derived."},
+            "status": status | {"description": "What the operator answers."},
+        },
+    }
+    for rule in RULES:
+        section: dict[str, Any] = root
+        for name in rule.path.split("."):
+            section = section["properties"][name]
+        section.setdefault("x-kubernetes-validations", []).append(
+            {
+                "rule": rule.expression,
+                "message": rule.message,
+                "fieldPath": f".{rule.field}",
+            }
+        )
+    return root
+
+
+def structural_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's schema in the form that the API server accepts.
+
+    Raises:
+        ValueError: The model uses something that a structural schema cannot express.
+    """
+    schema = model.model_json_schema(by_alias=True, mode="validation")
+    definitions = schema.pop("$defs", {})
+    return _converted(schema, definitions, model.__name__)
+
+
+def _converted(node: dict[str, Any], definitions: dict[str, Any], path: str) -> dict[str, Any]:
+    node = _resolved(node, definitions)
+    if node.get("x-kubernetes-int-or-string") or node.get("x-kubernetes-preserve-unknown-fields"):
+        return {key: value for key, value in node.items() if key not in _DROPPED}
+    if "anyOf" in node:
+        raise ValueError(f"{path}: a union cannot be expressed; use sibling fields and a rule")
+    result = {key: value for key, value in node.items() if key not in _DROPPED}
+    if "const" in result:
+        result["enum"] = [result.pop("const")]
+        result["type"] = "string"
+    if "properties" in node:
+        result["properties"] = {
+            name: _converted(child, definitions, f"{path}.{name}")
+            for name, child in node["properties"].items()
+        }
+    if isinstance(node.get("additionalProperties"), dict):
+        result["additionalProperties"] = _converted(
+            node["additionalProperties"], definitions, f"{path}.*"
+        )
+    elif "patternProperties" in node:
+        # Keys cannot be constrained in a structural schema; the child's own validation does.
+        del result["patternProperties"]
+        (value,) = node["patternProperties"].values()
+        result["additionalProperties"] = _converted(value, definitions, f"{path}.*")
+    result.pop("propertyNames", None)
+    if "items" in node:
+        result["items"] = _converted(node["items"], definitions, f"{path}[]")
+    if "type" not in result:
+        raise ValueError(f"{path}: has no type")
+    return result
+
+
+def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The node with its reference inlined and its ``null`` arm dropped."""
+    node = copy.deepcopy(node)
+    arms = [arm for arm in node.get("anyOf", ()) if arm != {"type": "null"}]
+    if len(arms) == 1:
+        del node["anyOf"]
+        node = _resolved(arms[0], definitions) | node
+    if "$ref" in node:
+        target = definitions[node.pop("$ref").rpartition("/")[2]]
+        node = _resolved(target, definitions) | node
+    return node
+
+
+def _printer_columns() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "Ready",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
+        },
+        {
+            "name": "Reason",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
+        },
+        {"name": "Replicas", "type": "integer", "jsonPath": ".status.replicas"},
+        {
+            "name": "Workers",
+            "type": "string",
+            "jsonPath": '.status.tuning[?(@.name=="server.workers")].value',
+        },
+        {"name": "URL", "type": "string", "jsonPath": ".status.url"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ]

@@ -1,0 +1,139 @@
+"""The resource ``FastAPIService`` and the root of its ``spec``."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from fastapi_operator import naming
+from fastapi_operator.api.compute import Resources, Traffic
+from fastapi_operator.api.model import Arguments, Model, ObjectName, PodPart
+from fastapi_operator.api.observability import Observability
+from fastapi_operator.api.postgres import Postgres
+from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.api.redis import Redis
+from fastapi_operator.api.scaling import Scaling
+from fastapi_operator.api.server import Server
+
+ImageReference = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$", min_length=1, max_length=512)
+]
+
+
+class LocalReference(Model):
+    """A reference to an object in the service's namespace."""
+
+    name: ObjectName = Field(description="Name of the object.", examples=["registry-login"])
+
+
+class Spec(Model):
+    """What a user says of a service; everything absent is derived."""
+
+    image: ImageReference = Field(
+        description="The app's image.", examples=["registry.example.com/shop:1.4.2"]
+    )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+        default=None,
+        description="When the kubelet pulls the image. Default: IfNotPresent.",
+        examples=["IfNotPresent"],
+    )
+    image_pull_secrets: Annotated[tuple[LocalReference, ...], Field(max_length=16)] | None = Field(
+        default=None, description="Secrets with registry credentials. Default: none."
+    )
+    app: (
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*"
+                r":[A-Za-z_][A-Za-z0-9_.]*$",
+                max_length=256,
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="The ASGI application, as module:attribute. Default: main:app.",
+        examples=["shop.main:app"],
+    )
+    port: int | None = Field(
+        default=None,
+        ge=1024,
+        le=65535,
+        description="Port on which the app listens. Default: 8000.",
+        examples=[8000],
+    )
+    command: Arguments | None = Field(
+        default=None,
+        description="Command in place of the derived one; tuned values then reach the app by its "
+        "environment alone. Default: derived from server.",
+        examples=[["python3", "-m", "shop"]],
+    )
+    args: Arguments | None = Field(
+        default=None,
+        description="Arguments of command. Default: none.",
+        examples=[["--port", "8000"]],
+    )
+    suspend: bool | None = Field(
+        default=None,
+        description="Stops reconciling; pods go on running. Default: false.",
+        examples=[False],
+    )
+    server: Server | None = Field(default=None, description="The ASGI server. Default: derived.")
+    resources: Resources | None = Field(
+        default=None, description="Resources of each app pod. Default: derived."
+    )
+    traffic: Traffic | None = Field(
+        default=None, description="What is known of the load. Default: nothing."
+    )
+    scaling: Scaling | None = Field(
+        default=None, description="How many pods. Default: autoscaling from two."
+    )
+    redis: Redis | None = Field(
+        default=None, description="A Redis cache; write {} for all defaults. Default: none."
+    )
+    postgres: Postgres | None = Field(
+        default=None, description="A PostgreSQL database; write {} for all defaults. Default: none."
+    )
+    proxy: Proxy | None = Field(
+        default=None, description="The reverse proxy before the app. Default: nginx."
+    )
+    observability: Observability | None = Field(
+        default=None, description="What is watched. Default: metrics where the cluster has them."
+    )
+    env: Annotated[tuple[PodPart, ...], Field(max_length=256)] | None = Field(
+        default=None,
+        description="Environment variables of the app, as in a Pod's container. Default: none.",
+        examples=[[{"name": "FEATURE_X", "value": "on"}]],
+    )
+    env_from: Annotated[tuple[PodPart, ...], Field(max_length=64)] | None = Field(
+        default=None,
+        description="ConfigMaps and Secrets whose keys become environment variables, as in a "
+        "Pod's container. Default: none.",
+        examples=[[{"secretRef": {"name": "shop-secrets"}}]],
+    )
+
+
+class Metadata(BaseModel):
+    """What the core reads of an object's metadata."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
+
+    name: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=naming.NAME_MAX_LENGTH
+        ),
+    ]
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 0
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class FastAPIService(BaseModel):
+    """A service, read from the API server or from a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metadata: Metadata
+    spec: Spec

@@ -1,0 +1,122 @@
+"""``status``: what the operator answers; at most 8 KiB."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from fastapi_operator.api.model import Model
+
+ScalarValue = Annotated[
+    int | str | bool,
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
+    ),
+]
+
+
+class Condition(Model):
+    """One aspect of the service's state, after the Kubernetes API conventions."""
+
+    type: str = Field(description="The aspect, such as Ready or DatabaseReady.", max_length=63)
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field(description="Why, as one CamelCase word.", max_length=128)
+    message: str = Field(description="Why, for people.", max_length=1024)
+    observed_generation: int = Field(description="The generation of the spec that was judged.")
+    last_transition_time: str = Field(
+        description="When status last changed, RFC 3339.",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
+class TunedValue(Model):
+    """A headline decision of the tuning engine."""
+
+    name: str = Field(description="Path of the decision, such as server.workers.", max_length=63)
+    value: ScalarValue = Field(description="The value in force.")
+    reason: str = Field(description="Why it has this value.", max_length=300)
+    source: Literal["spec", "profile", "derived"] = Field(description="Who decided.")
+
+
+class BudgetStatus(Model):
+    """The connection budget from the app's processes to the database."""
+
+    processes: int = Field(description="App processes at peak, rollout surge included.")
+    per_process: int = Field(description="Connections that one process may open.")
+    demand: int = Field(description="Connections that all processes may ask for.")
+    pooler_clients: int | None = Field(
+        default=None, description="Client connections that all poolers accept."
+    )
+    pooler_servers: int | None = Field(
+        default=None, description="Server connections that all poolers may open."
+    )
+    max_connections: int = Field(description="Connections that the database accepts.")
+    reserved: int = Field(description="Connections kept for administration and migrations.")
+
+
+class StatusProblem(Model):
+    """A problem of the service as it was found."""
+
+    severity: Literal["error", "warning"] = Field(description="Whether it stops the service.")
+    path: str = Field(description="The field.", max_length=256)
+    message: str = Field(description="What is wrong, and what to do.", max_length=512)
+
+
+class Pending(Model):
+    """A change that waits for its moment."""
+
+    name: str = Field(description="What would change.", max_length=128)
+    reason: str = Field(description="What it waits for.", max_length=512)
+
+
+class MigrationStatus(Model):
+    """Where the database's schema stands."""
+
+    key: str = Field(description="Key of the wanted migration.", max_length=63)
+    state: Literal["Waiting", "Running", "Succeeded", "Failed"] = Field(
+        description="How far it is."
+    )
+    revision: str | None = Field(
+        default=None, description="Revision that the migration reported.", max_length=128
+    )
+
+
+class Status(Model):
+    """The operator's answer to a spec."""
+
+    observed_generation: int = Field(
+        description="The generation of the spec that was last acted on."
+    )
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=32)] = Field(
+        default=(),
+        description="Ready, Reconciling and Stalled (kstatus), and one condition a part.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    )
+    tuning: Annotated[tuple[TunedValue, ...], Field(max_length=24)] = Field(
+        default=(), description="The headline decisions with their reasons."
+    )
+    connection_budget: BudgetStatus | None = Field(
+        default=None, description="Connections from the app to the database."
+    )
+    problems: Annotated[tuple[StatusProblem, ...], Field(max_length=16)] = Field(
+        default=(), description="What is wrong with the spec, errors first."
+    )
+    pending: Annotated[tuple[Pending, ...], Field(max_length=16)] = Field(
+        default=(), description="Changes that wait for their moment."
+    )
+    url: str | None = Field(default=None, description="Where the service answers.")
+    replicas: int | None = Field(default=None, description="App pods at present.")
+    selector: str | None = Field(default=None, description="Label selector of the app's pods.")
+    image_digest: str | None = Field(
+        default=None, description="Digest of the image that ready pods run."
+    )
+    migration: MigrationStatus | None = Field(
+        default=None, description="The wanted migration and how far it is."
+    )
+
+    def to_body(self) -> dict[str, Any]:
+        """The status as the API server stores it: empty and absent fields left out."""
+        body = self.model_dump(by_alias=True, exclude_none=True, mode="json")
+        return {name: value for name, value in body.items() if value != []}

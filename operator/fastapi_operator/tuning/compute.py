@@ -1,0 +1,166 @@
+"""CPU and memory of each app pod."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi_operator import quantity
+from fastapi_operator.api.compute import Resources
+from fastapi_operator.api.service import Spec
+from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning.decision import Because, decide, overridden
+from fastapi_operator.tuning.plan import ComputePlan, ServerPlan
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What a Resources section says, in numbers; None where it is silent."""
+
+    cpu_request: int | None = None
+    cpu_limit: int | None = None
+    memory_request: int | None = None
+    memory_limit: int | None = None
+
+
+@dataclass(frozen=True)
+class ComputeBasis:
+    """What decides the number of workers: never the node's cores.
+
+    Attributes:
+        cpu_millicores: The CPU limit, else the request.
+        cpu_basis: Which of the two it is, in words.
+        memory_bytes: The memory limit, else the request; None where neither is set.
+    """
+
+    cpu_millicores: int
+    cpu_basis: str
+    memory_bytes: int | None
+
+
+def amounts(resources: Resources | None) -> Amounts:
+    """The numbers of a ``resources`` section, of the app or of the database."""
+    requests = resources and resources.requests
+    limits = resources and resources.limits
+    return Amounts(
+        cpu_request=_optional(quantity.millicores, requests and requests.cpu),
+        cpu_limit=_optional(quantity.millicores, limits and limits.cpu),
+        memory_request=_optional(quantity.size_bytes, requests and requests.memory),
+        memory_limit=_optional(quantity.size_bytes, limits and limits.memory),
+    )
+
+
+def compute_basis(spec: Spec) -> ComputeBasis:
+    """The CPU and memory that a pod is given, before anything was derived from them."""
+    given = amounts(spec.resources)
+    memory = given.memory_limit or given.memory_request
+    if given.cpu_limit is not None:
+        return ComputeBasis(given.cpu_limit, "CPU limit", memory)
+    if given.cpu_request is not None:
+        return ComputeBasis(given.cpu_request, "CPU request", memory)
+    return ComputeBasis(figures.CPU_REQUEST_MILLICORES_PER_WORKER, "CPU request (derived)", memory)
+
+
+def compute_plan(spec: Spec, server: ServerPlan) -> ComputePlan:
+    """The resources of each app pod."""
+    given = amounts(spec.resources)
+    cpu_limit = decide(
+        "compute.cpu_limit_millicores",
+        _no_cpu_limit,
+        unit="",
+        effect=effects.OBJECT_ROLLOUT,
+        override=overridden(given.cpu_limit, "spec.resources.limits.cpu"),
+        workers=server.workers,
+    )
+    cpu_request = decide(
+        "compute.cpu_request_millicores",
+        _cpu_request,
+        unit="",
+        effect=effects.OBJECT_ROLLOUT,
+        override=overridden(given.cpu_request, "spec.resources.requests.cpu"),
+        workers=server.workers,
+        limit_millicores=cpu_limit,
+    )
+    memory_limit = decide(
+        "compute.memory_limit_bytes",
+        _memory_limit,
+        unit="",
+        effect=effects.OBJECT_ROLLOUT,
+        override=overridden(given.memory_limit, "spec.resources.limits.memory"),
+        workers=server.workers,
+        worker_memory_bytes=figures.WORKER_MEMORY_BYTES,
+        concurrency=server.concurrency,
+        request_bytes=given.memory_request,
+    )
+    return ComputePlan(
+        cpu_request_millicores=cpu_request,
+        cpu_limit_millicores=cpu_limit,
+        memory_request_bytes=decide(
+            "compute.memory_request_bytes",
+            _memory_request,
+            unit="",
+            effect=effects.OBJECT_ROLLOUT,
+            override=overridden(given.memory_request, "spec.resources.requests.memory"),
+            limit_bytes=memory_limit,
+        ),
+        memory_limit_bytes=memory_limit,
+        native_threads=decide(
+            "compute.native_threads",
+            _native_threads,
+            unit="threads",
+            effect=effects.APP_ROLLOUT,
+            cpu_millicores=cpu_limit.value or cpu_request.value,
+        ),
+    )
+
+
+def _no_cpu_limit(*, workers: int) -> Because[int]:
+    return Because(
+        0,
+        "none: {workers} event loops cannot use more than {workers} cores, and a quota "
+        "below that stalls every request in the pod"
+        if workers > 1
+        else "none: one event loop cannot use more than one core, and a quota below that stalls "
+        "every request in the pod",
+    )
+
+
+def _cpu_request(*, workers: int, limit_millicores: int) -> Because[int]:
+    wanted = workers * figures.CPU_REQUEST_MILLICORES_PER_WORKER
+    if 0 < limit_millicores < wanted:
+        return Because(limit_millicores, "all of the limit of {limit_millicores}")
+    return Because(wanted, "half a core a worker, workers: {workers}")
+
+
+def _memory_limit(
+    *, workers: int, worker_memory_bytes: int, concurrency: int, request_bytes: int | None
+) -> Because[int]:
+    supervisor = figures.SUPERVISOR_MEMORY_BYTES if workers > 1 else 0
+    bodies = 2 * concurrency * workers * figures.REQUEST_BODY_BYTES
+    need = figures.MEMORY_LIMIT_MARGIN * (supervisor + workers * worker_memory_bytes) + bodies
+    need += figures.MEMORY_ROUNDING_BYTES
+    step = figures.MEMORY_ROUNDING_BYTES
+    limit = -(-int(need) // step) * step
+    if request_bytes is not None and request_bytes > limit:
+        return Because(request_bytes, "the memory request of {request_bytes}, which asks for more")
+    return Because(
+        limit,
+        "{worker_memory_bytes} a worker (workers: {workers}) and a quarter more, the bodies of "
+        "{concurrency} requests each, rounded up to 32Mi",
+    )
+
+
+def _memory_request(*, limit_bytes: int) -> Because[int]:
+    return Because(
+        limit_bytes, "equal to the limit, so that a busy node cannot take memory away again"
+    )
+
+
+def _native_threads(*, cpu_millicores: int) -> Because[int]:
+    return Because(
+        max(1, cpu_millicores // 1000),
+        "native thread pools (BLAS, OpenMP) follow the pod's {cpu_millicores}; by themselves they "
+        "would start one thread a core of the node",
+    )
+
+
+def _optional(convert: Callable[[str | int], int], text: str | int | None) -> int | None:
+    return None if text is None else convert(text)

@@ -1,0 +1,116 @@
+"""``derive``: from what a service says to every number it needs."""
+
+from collections.abc import Iterator
+
+from fastapi_operator.api.service import FastAPIService, Spec
+from fastapi_operator.facts import Facts
+from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.budget import ConnectionBudget, pods_at_peak
+from fastapi_operator.tuning.cache import cache_plan
+from fastapi_operator.tuning.compute import amounts, compute_basis, compute_plan
+from fastapi_operator.tuning.database import database_plan
+from fastapi_operator.tuning.plan import DatabasePlan, Plan, PoolerPlan, PoolPlan, ScalingPlan
+from fastapi_operator.tuning.pooler import pool_plan, pooler_plan
+from fastapi_operator.tuning.proxy import proxy_plan
+from fastapi_operator.tuning.scaling import clients_with_one_lost, scaling_plan
+from fastapi_operator.tuning.server import server_plan
+
+
+def derive(
+    service: FastAPIService,
+    settings: Settings,  # noqa: ARG001 (profiles will be read from it)
+    facts: Facts,  # noqa: ARG001 (part of the fixed contract; nothing depends on it yet)
+) -> Plan:
+    """Works out the plan of a service; pure, and independent of the node it runs on.
+
+    Args:
+        service: The service, valid by schema and rules.
+        settings: What the platform team set for all services.
+        facts: What the cluster offers.
+
+    Returns:
+        The plan; ``problems`` holds what keeps it from being applied.
+    """
+    spec = service.spec
+    server = server_plan(spec, compute_basis(spec))
+    # Sizes flow outwards from the database: its connections bound the pooler, the pooler the app.
+    database = database_plan(spec.postgres) if spec.postgres is not None else None
+    pool = pool_plan(spec, database) if database is not None else None
+    pooler = pooler_plan(spec, database) if database is not None else None
+    scaling = scaling_plan(spec, server, pool, pooler)
+    compute = compute_plan(spec, server)
+    budget = _budget(server.workers.value, scaling, database, pool, pooler)
+    proxied = spec.proxy is None or spec.proxy.type != "None"
+    return Plan(
+        server=server,
+        compute=compute,
+        scaling=scaling,
+        database=database,
+        pool=pool,
+        pooler=pooler,
+        cache=cache_plan(spec.redis, server, scaling) if spec.redis is not None else None,
+        proxy=proxy_plan(spec.proxy, server, scaling) if proxied else None,
+        budget=budget,
+        problems=(*_contradictions(spec), *_budget_problems(budget, scaling)),
+    )
+
+
+def _budget(
+    workers: int,
+    scaling: ScalingPlan,
+    database: DatabasePlan | None,
+    pool: PoolPlan | None,
+    pooler: PoolerPlan | None,
+) -> ConnectionBudget | None:
+    if database is None or pool is None or pooler is None:
+        return None
+    pods = pods_at_peak(scaling.max_replicas.value, scaling.max_surge.value)
+    return ConnectionBudget(
+        pods=pods,
+        processes=pods * workers,
+        per_process=pool.size.value + pool.max_overflow.value,
+        pooler_clients=clients_with_one_lost(pooler),
+        pooler_servers=pooler.instances.value * pooler.max_db_connections.value,
+        max_connections=database.max_connections.value,
+        reserved=figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED,
+    )
+
+
+def _budget_problems(budget: ConnectionBudget | None, scaling: ScalingPlan) -> Iterator[Problem]:
+    if budget is not None:
+        yield from budget.problems(
+            max_replicas=scaling.max_replicas.value, surge_percent=scaling.max_surge.value
+        )
+
+
+def _contradictions(spec: Spec) -> Iterator[Problem]:
+    """Quantities that contradict each other; CEL cannot compare them, so the plan does."""
+    sections = [("spec.resources", spec.resources)]
+    if spec.postgres is not None:
+        sections.append(("spec.postgres.resources", spec.postgres.resources))
+    for path, resources in sections:
+        given = amounts(resources)
+        for name, request, limit in (
+            ("cpu", given.cpu_request, given.cpu_limit),
+            ("memory", given.memory_request, given.memory_limit),
+        ):
+            if request is not None and limit is not None and request > limit:
+                yield Problem(
+                    severity=Severity.ERROR,
+                    stage=Stage.PLAN,
+                    path=f"{path}.requests.{name}",
+                    message="the request exceeds the limit",
+                    remedy="lower the request or raise the limit",
+                )
+        minimum = figures.WORKER_MEMORY_BYTES
+        memory = given.memory_limit
+        if path == "spec.resources" and memory is not None and memory < minimum // 2:
+            yield Problem(
+                severity=Severity.ERROR,
+                stage=Stage.PLAN,
+                path=f"{path}.limits.memory",
+                message=f"{memory} bytes do not hold one worker",
+                remedy=f"set at least {minimum // figures.MIB}Mi",
+            )

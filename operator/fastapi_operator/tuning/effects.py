@@ -1,0 +1,37 @@
+"""What changing a number costs the running service, and who holds the number."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Disruption(StrEnum):
+    """What a change of the value costs the running service."""
+
+    NONE = "none"
+    RELOAD = "reload"
+    ROLLOUT = "rollout"
+    RESTART = "restart"
+
+
+class Enforcer(StrEnum):
+    """Who holds the value: an object of the cluster, a server's configuration, or the app."""
+
+    OBJECT = "object"
+    SERVER = "server"
+    APP = "app"
+
+
+class Effect(NamedTuple):
+    """Who enforces a number, and what a change of it costs."""
+
+    enforced_by: Enforcer
+    disruption: Disruption
+
+
+OBJECT_NONE = Effect(Enforcer.OBJECT, Disruption.NONE)
+OBJECT_ROLLOUT = Effect(Enforcer.OBJECT, Disruption.ROLLOUT)
+OBJECT_RESTART = Effect(Enforcer.OBJECT, Disruption.RESTART)
+SERVER_RELOAD = Effect(Enforcer.SERVER, Disruption.RELOAD)
+SERVER_ROLLOUT = Effect(Enforcer.SERVER, Disruption.ROLLOUT)
+SERVER_RESTART = Effect(Enforcer.SERVER, Disruption.RESTART)
+APP_ROLLOUT = Effect(Enforcer.APP, Disruption.ROLLOUT)

@@ -1,0 +1,133 @@
+"""Constants of the tuning engine, each with its unit and where it comes from.
+
+``measured`` was measured for this project (docs/tuning.md tells how), ``default of X`` is X's own
+documented default, ``judgement`` is what experience suggests until a measurement says better.
+"""
+
+MIB = 2**20
+GIB = 2**30
+
+# --- the app's processes -------------------------------------------------------------------------
+# Resident memory of one worker that imports FastAPI, SQLAlchemy, asyncpg and redis: measured 80 MB
+# after start, doubled for a warm heap.
+WORKER_MEMORY_BYTES = 160 * MIB
+# A supervisor beside more than one worker: measured 29-38 MB resident.
+SUPERVISOR_MEMORY_BYTES = 40 * MIB
+# Memory that workers may fill at most, so that a burst does not end in an OOM kill: judgement.
+MEMORY_FILL = 0.80
+WORKER_MEMORY_MARGIN = 1.20
+MEMORY_LIMIT_MARGIN = 1.25
+MEMORY_ROUNDING_BYTES = 32 * MIB
+REQUEST_BODY_BYTES = 64 * 1024
+# More event loops in one pod only share its fate: judgement.
+WORKERS_MAX = 8
+# Half a core keeps one event loop busy at the CPU target of the autoscaler: judgement.
+CPU_REQUEST_MILLICORES_PER_WORKER = 500
+
+# --- requests ------------------------------------------------------------------------------------
+# Used until spec.traffic says better: judgement.
+CPU_MILLISECONDS_PER_REQUEST = 2
+P95_MILLISECONDS = 50
+# Requests that one event loop holds at once while nothing is known: judgement.
+CONCURRENCY_UNKNOWN = 64
+CONCURRENCY_MIN, CONCURRENCY_MAX = 16, 1000
+# Share of one core that an event loop can spend on requests before queues grow: judgement.
+LOOP_BUSY = 0.85
+FLEET_BUSY = 0.60
+# Shed at twice what one loop sustains (Little's law; Netflix concurrency-limits): judgement.
+SHED_FACTOR = 2
+
+# Default of AnyIO's thread limiter.
+THREADS_DEFAULT = 40
+THREADS_MIN, THREADS_MAX = 8, 100
+THREADS_MARGIN = 1.25
+
+# --- connections and shutdown --------------------------------------------------------------------
+# nginx closes idle upstream connections after 60 s (its default); the app must outlast it.
+PROXY_UPSTREAM_KEEP_ALIVE_SECONDS = 60
+KEEP_ALIVE_MARGIN_SECONDS = 15
+# Time for endpoints to leave proxies and kube-proxy before the server closes: judgement.
+PRE_STOP_SECONDS = 10
+GRACEFUL_MIN_SECONDS, GRACEFUL_MAX_SECONDS = 20, 120
+GRACE_MARGIN_SECONDS = 10
+# uvicorn kills a worker that misses its ping; starved pods die in a loop at the default of 5 s
+# (uvicorn issue 2506).
+WORKER_HEALTHCHECK_SECONDS = 60
+
+# --- scaling -------------------------------------------------------------------------------------
+REPLICAS_MIN = 2
+REPLICAS_MAX_UNKNOWN = 10
+# The ceiling is twice what the peak needs, for one failed zone and growth: judgement.
+REPLICAS_HEADROOM = 2
+TARGET_CPU_PERCENT = 65
+# Kubernetes rounds a percentage up; one pod more at a time keeps the budget small: judgement.
+SURGE_PERCENT = 25
+SCALE_DOWN_STABILIZATION_SECONDS = 300
+
+# --- PostgreSQL ----------------------------------------------------------------------------------
+DATABASE_CPU_MILLICORES = 1000
+DATABASE_MEMORY_BYTES = 1 * GIB
+DATABASE_STORAGE = "10Gi"
+# Connections that execute at once: 2 x cores + 1 disk (PostgreSQL wiki), doubled for transactions
+# that wait on the app; never below 10.
+ACTIVE_PER_CORE = 2
+ACTIVE_SLACK = 2
+SERVERS_MIN = 10
+# A backend takes about 10 MiB with its caches: judgement.
+BACKEND_MEMORY_BYTES = 10 * MIB
+BACKENDS_MEMORY_SHARE = 0.25
+# superuser_reserved_connections, PostgreSQL's default.
+SUPERUSER_RESERVED = 3
+# Migrations, exporter, backup and a person with psql: judgement.
+ADMIN_RESERVED = 5
+# Share of the open connections that the pooler may take: judgement.
+POOLER_SHARE = 0.80
+# pgtune's formulas for type "web" (its source of 2026-07-30).
+SHARED_BUFFERS_SHARE = 1 / 4
+EFFECTIVE_CACHE_SHARE = 3 / 4
+MAINTENANCE_SHARE = 1 / 16
+MAINTENANCE_MAX_BYTES = 8 * GIB
+WORK_MEMORY_MIN_BYTES = 4 * MIB
+WORK_MEMORY_DIVISOR = 3
+WORKER_PROCESSES_DEFAULT = 8
+
+# --- the pool ladder: pool < pooler queue < statement < proxy -------------------------------------
+POOL_TIMEOUT_SECONDS = 5
+QUERY_WAIT_TIMEOUT_SECONDS = 10
+STATEMENT_TIMEOUT_SECONDS = 15
+IDLE_IN_TRANSACTION_SECONDS = 30
+PROXY_READ_TIMEOUT_SECONDS = 30
+POOL_RECYCLE_SECONDS = 600
+# SQLAlchemy's default pool size.
+POOL_SIZE_UNKNOWN = 5
+POOL_SIZE_MIN = 2
+POOL_MARGIN = 1.5
+
+# --- PgBouncer -----------------------------------------------------------------------------------
+# A client costs PgBouncer a few KiB; a thousand on one instance wait in order: judgement.
+POOLER_CLIENTS = 1000
+POOLER_CLIENT_MARGIN = 1.2
+POOLER_DEFAULT_SHARE = 0.75
+POOLER_RESERVE_TIMEOUT_SECONDS = 2
+# Default of PgBouncer since 1.24; more than the distinct hot statements of most apps.
+POOLER_PREPARED_STATEMENTS = 200
+
+# --- Redis ---------------------------------------------------------------------------------------
+CACHE_MEMORY_BYTES = 256 * MIB
+# A quarter for buffers and fragmentation; one managed provider ships the same share.
+CACHE_FILL = 0.75
+CACHE_POOL_MAX = 50
+# A connected client with its buffers: judgement, after Redis's own figure for an idle client.
+CACHE_CLIENT_BYTES = 20 * 1024
+CACHE_CLIENTS_MIN = 256
+CACHE_CLIENTS_EXTRA = 32
+CACHE_TIMEOUT_SECONDS = 0.25
+
+# --- nginx ---------------------------------------------------------------------------------------
+PROXY_CPU_MILLICORES = 100
+PROXY_MEMORY_BYTES = 128 * MIB
+PROXY_BODY_BYTES = 10 * MIB
+PROXY_CONNECTIONS_MIN = 1024
+# A proxied request takes two connections, and clients keep some idle: judgement.
+PROXY_CONNECTIONS_PER_REQUEST = 4
+PROXY_UPSTREAM_KEEP_ALIVE_MIN = 32

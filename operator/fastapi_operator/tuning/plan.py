@@ -1,0 +1,171 @@
+"""The plan: every number of a service, one frozen section a part."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_operator.problems import Problem
+from fastapi_operator.tuning.budget import ConnectionBudget
+from fastapi_operator.tuning.decision import Decision
+
+
+@dataclass(frozen=True)
+class ServerPlan:
+    """The ASGI server in each app pod."""
+
+    workers: Decision[int]
+    threads: Decision[int]
+    concurrency: Decision[int]
+    max_in_flight: Decision[int]
+    keep_alive_seconds: Decision[int]
+    graceful_seconds: Decision[int]
+    pre_stop_seconds: Decision[int]
+    grace_seconds: Decision[int]
+
+
+@dataclass(frozen=True)
+class ComputePlan:
+    """CPU and memory of each app pod; a CPU limit of 0 is none."""
+
+    cpu_request_millicores: Decision[int]
+    cpu_limit_millicores: Decision[int]
+    memory_request_bytes: Decision[int]
+    memory_limit_bytes: Decision[int]
+    native_threads: Decision[int]
+
+
+@dataclass(frozen=True)
+class ScalingPlan:
+    """How many app pods; ``autoscaled`` false means min and max are the fixed number."""
+
+    autoscaled: Decision[bool]
+    min_replicas: Decision[int]
+    max_replicas: Decision[int]
+    target_cpu_percent: Decision[int]
+    max_surge: Decision[int]
+    scale_down_seconds: Decision[int]
+
+
+@dataclass(frozen=True)
+class DatabasePlan:
+    """The managed PostgreSQL."""
+
+    cpu_millicores: Decision[int]
+    memory_bytes: Decision[int]
+    pooler_connections: Decision[int]
+    max_connections: Decision[int]
+    shared_buffers_bytes: Decision[int]
+    effective_cache_size_bytes: Decision[int]
+    maintenance_work_mem_bytes: Decision[int]
+    work_mem_bytes: Decision[int]
+    worker_processes: Decision[int]
+    parallel_workers_per_gather: Decision[int]
+    statement_timeout_seconds: Decision[int]
+    idle_in_transaction_seconds: Decision[int]
+
+
+@dataclass(frozen=True)
+class PoolPlan:
+    """The connection pool that each app process opens (SQLAlchemy's terms)."""
+
+    size: Decision[int]
+    max_overflow: Decision[int]
+    timeout_seconds: Decision[int]
+    recycle_seconds: Decision[int]
+
+
+@dataclass(frozen=True)
+class PoolerPlan:
+    """PgBouncer; the sizes are those of one instance."""
+
+    instances: Decision[int]
+    max_db_connections: Decision[int]
+    default_pool_size: Decision[int]
+    reserve_pool_size: Decision[int]
+    min_pool_size: Decision[int]
+    max_client_connections: Decision[int]
+    query_wait_timeout_seconds: Decision[int]
+    max_prepared_statements: Decision[int]
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """The managed Redis, and the pool that each app process opens to it."""
+
+    memory_limit_bytes: Decision[int]
+    maxmemory_bytes: Decision[int]
+    policy: Decision[str]
+    max_clients: Decision[int]
+    pool_size: Decision[int]
+    timeout_seconds: Decision[float]
+
+
+@dataclass(frozen=True)
+class ProxyPlan:
+    """nginx before the app."""
+
+    replicas: Decision[int]
+    worker_processes: Decision[int]
+    worker_connections: Decision[int]
+    upstream_keep_alive: Decision[int]
+    upstream_keep_alive_seconds: Decision[int]
+    max_body_bytes: Decision[int]
+    read_timeout_seconds: Decision[int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that was decided for a service; a section is None where the part is not there."""
+
+    server: ServerPlan
+    compute: ComputePlan
+    scaling: ScalingPlan
+    database: DatabasePlan | None
+    pool: PoolPlan | None
+    pooler: PoolerPlan | None
+    cache: CachePlan | None
+    proxy: ProxyPlan | None
+    budget: ConnectionBudget | None
+    problems: tuple[Problem, ...] = ()
+
+    def decisions(self) -> Iterator[Decision[Any]]:
+        """Every decision, by section, in the order in which they are declared."""
+        for section in dataclasses.fields(self):
+            part = getattr(self, section.name)
+            if dataclasses.is_dataclass(part):
+                for field in dataclasses.fields(part):
+                    decision = getattr(part, field.name)
+                    if isinstance(decision, Decision):
+                        yield decision
+
+    def headline(self) -> tuple[Decision[Any], ...]:
+        """The decisions that ``status.tuning`` shows, at most 24."""
+        return tuple(decision for decision in self.decisions() if decision.name in _HEADLINE)
+
+
+_HEADLINE = frozenset(
+    {
+        "server.workers",
+        "server.threads",
+        "server.max_in_flight",
+        "server.keep_alive_seconds",
+        "compute.cpu_request_millicores",
+        "compute.cpu_limit_millicores",
+        "compute.memory_limit_bytes",
+        "scaling.min_replicas",
+        "scaling.max_replicas",
+        "database.max_connections",
+        "database.shared_buffers_bytes",
+        "database.work_mem_bytes",
+        "pool.size",
+        "pool.max_overflow",
+        "pooler.instances",
+        "pooler.max_db_connections",
+        "pooler.max_client_connections",
+        "cache.maxmemory_bytes",
+        "cache.pool_size",
+        "proxy.replicas",
+        "proxy.worker_processes",
+    }
+)

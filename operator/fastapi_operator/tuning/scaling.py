@@ -1,0 +1,145 @@
+"""How many app pods, and how the autoscaler moves between the bounds."""
+
+import math
+
+from fastapi_operator.api.service import Spec
+from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning.budget import pods_at_peak
+from fastapi_operator.tuning.decision import Because, decide, overridden
+from fastapi_operator.tuning.plan import PoolerPlan, PoolPlan, ScalingPlan, ServerPlan
+
+
+def scaling_plan(
+    spec: Spec, server: ServerPlan, pool: PoolPlan | None, pooler: PoolerPlan | None
+) -> ScalingPlan:
+    """The bounds of the autoscaler, or the fixed number of pods."""
+    scaling = spec.scaling
+    fixed = scaling.replicas if scaling else None
+    traffic = spec.traffic
+    surge = decide(
+        "scaling.max_surge",
+        _max_surge,
+        unit="percent",
+        effect=effects.OBJECT_NONE,
+    )
+    min_replicas = decide(
+        "scaling.min_replicas",
+        _min_replicas,
+        unit="pods",
+        override=overridden(fixed, "spec.scaling.replicas")
+        or overridden(scaling and scaling.min_replicas, "spec.scaling.minReplicas"),
+        max_replicas=scaling and scaling.max_replicas,
+        effect=effects.OBJECT_NONE,
+    )
+    return ScalingPlan(
+        autoscaled=decide(
+            "scaling.autoscaled", _autoscaled, unit="", fixed=fixed, effect=effects.OBJECT_NONE
+        ),
+        min_replicas=min_replicas,
+        max_replicas=decide(
+            "scaling.max_replicas",
+            _max_replicas,
+            unit="pods",
+            override=overridden(fixed, "spec.scaling.replicas")
+            or overridden(scaling and scaling.max_replicas, "spec.scaling.maxReplicas"),
+            min_replicas=min_replicas,
+            workers=server.workers,
+            peak_requests_per_second=traffic and traffic.peak_requests_per_second,
+            cpu_milliseconds=(traffic and traffic.cpu_milliseconds_per_request)
+            or figures.CPU_MILLISECONDS_PER_REQUEST,
+            per_process=pool and pool.size.value + pool.max_overflow.value,
+            pooler_clients=pooler and clients_with_one_lost(pooler),
+            surge_percent=surge,
+            effect=effects.OBJECT_NONE,
+        ),
+        target_cpu_percent=decide(
+            "scaling.target_cpu_percent",
+            _target_cpu_percent,
+            unit="percent",
+            override=overridden(
+                scaling and scaling.target_cpu_percent, "spec.scaling.targetCpuPercent"
+            ),
+            effect=effects.OBJECT_NONE,
+        ),
+        max_surge=surge,
+        scale_down_seconds=decide(
+            "scaling.scale_down_seconds",
+            _scale_down_seconds,
+            unit="seconds",
+            effect=effects.OBJECT_NONE,
+        ),
+    )
+
+
+def clients_with_one_lost(pooler: PoolerPlan) -> int:
+    """Client connections that the poolers accept when one instance is gone."""
+    return max(1, pooler.instances.value - 1) * pooler.max_client_connections.value
+
+
+def _autoscaled(*, fixed: int | None) -> Because[bool]:
+    if fixed is None:
+        return Because(True, "spec.scaling.replicas is not set, so load decides")
+    return Because(False, "spec.scaling.replicas fixes the number")
+
+
+def _min_replicas(*, max_replicas: int | None) -> Because[int]:
+    if max_replicas == 1:
+        return Because(1, "spec.scaling.maxReplicas allows one")
+    return Because(figures.REPLICAS_MIN, "one pod may be lost or replaced while another serves")
+
+
+def _max_replicas(
+    *,
+    min_replicas: int,
+    workers: int,
+    peak_requests_per_second: int | None,
+    cpu_milliseconds: int,
+    per_process: int | None,
+    pooler_clients: int | None,
+    surge_percent: int,
+) -> Because[int]:
+    if peak_requests_per_second is None:
+        wanted = max(figures.REPLICAS_MAX_UNKNOWN, min_replicas)
+        reason = "spec.traffic.peakRequestsPerSecond is not set, so a middle value"
+    else:
+        cores = peak_requests_per_second * cpu_milliseconds / 1000
+        needed = math.ceil(cores / figures.FLEET_BUSY / workers)
+        wanted = max(figures.REPLICAS_HEADROOM * needed, min_replicas)
+        reason = (
+            "{peak_requests_per_second} requests a second at {cpu_milliseconds} ms of CPU keep "
+            f"{needed} pods {figures.FLEET_BUSY:.0%} busy; twice as many for growth"
+        )
+    if per_process is None or pooler_clients is None:
+        return Because(wanted, reason)
+    fitting = wanted
+    while (
+        fitting > min_replicas
+        and pods_at_peak(fitting, surge_percent) * workers * per_process > pooler_clients
+    ):
+        fitting -= 1
+    if fitting < wanted:
+        return Because(
+            fitting,
+            "the pooler takes {pooler_clients} connections, {per_process} from each process, "
+            f"rollout surge included; the load alone would allow {wanted}",
+        )
+    return Because(wanted, reason)
+
+
+def _target_cpu_percent() -> Because[int]:
+    return Because(
+        figures.TARGET_CPU_PERCENT,
+        "leaves a third of the request for the minute in which new pods start",
+    )
+
+
+def _max_surge() -> Because[int]:
+    return Because(
+        figures.SURGE_PERCENT, "new pods a rollout starts before old ones stop; none is taken away"
+    )
+
+
+def _scale_down_seconds() -> Because[int]:
+    return Because(
+        figures.SCALE_DOWN_STABILIZATION_SECONDS, "a lull of minutes is not the end of the load"
+    )

@@ -1,0 +1,216 @@
+"""How many processes and threads serve requests in a pod, and how they start and stop."""
+
+import math
+
+from fastapi_operator.api.service import Spec
+from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning.compute import ComputeBasis
+from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
+from fastapi_operator.tuning.plan import ServerPlan
+
+
+def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
+    """The numbers of the ASGI server."""
+    server = spec.server
+    traffic = spec.traffic
+    cpu_milliseconds = traffic and traffic.cpu_milliseconds_per_request
+    concurrency = decide(
+        "server.concurrency",
+        _concurrency,
+        unit="requests",
+        effect=effects.APP_ROLLOUT,
+        cpu_milliseconds=cpu_milliseconds,
+        p95_milliseconds=traffic and traffic.p95_milliseconds,
+    )
+    pre_stop = decide(
+        "server.pre_stop_seconds",
+        _pre_stop_seconds,
+        unit="seconds",
+        effect=effects.OBJECT_ROLLOUT,
+    )
+    graceful = decide(
+        "server.graceful_seconds",
+        _graceful_seconds,
+        unit="seconds",
+        effect=effects.SERVER_ROLLOUT,
+        override=overridden(server and server.graceful_seconds, "spec.server.gracefulSeconds"),
+        p95_milliseconds=(traffic and traffic.p95_milliseconds) or figures.P95_MILLISECONDS,
+    )
+    return ServerPlan(
+        workers=_workers_decision(spec, basis),
+        threads=decide(
+            "server.threads",
+            _threads,
+            unit="threads",
+            effect=effects.APP_ROLLOUT,
+            override=overridden(server and server.threads, "spec.server.threads"),
+            blocking_milliseconds=traffic and traffic.blocking_milliseconds_per_request,
+            cpu_milliseconds=cpu_milliseconds or figures.CPU_MILLISECONDS_PER_REQUEST,
+        ),
+        concurrency=concurrency,
+        max_in_flight=decide(
+            "server.max_in_flight",
+            _max_in_flight,
+            unit="requests",
+            effect=effects.APP_ROLLOUT,
+            concurrency=concurrency,
+        ),
+        keep_alive_seconds=decide(
+            "server.keep_alive_seconds",
+            _keep_alive_seconds,
+            unit="seconds",
+            effect=effects.SERVER_ROLLOUT,
+            override=overridden(
+                server and server.keep_alive_seconds, "spec.server.keepAliveSeconds"
+            ),
+            proxy_idle_seconds=figures.PROXY_UPSTREAM_KEEP_ALIVE_SECONDS,
+        ),
+        graceful_seconds=graceful,
+        pre_stop_seconds=pre_stop,
+        grace_seconds=decide(
+            "server.grace_seconds",
+            _grace_seconds,
+            unit="seconds",
+            effect=effects.OBJECT_ROLLOUT,
+            pre_stop_seconds=pre_stop,
+            graceful_seconds=graceful,
+        ),
+    )
+
+
+def _workers_decision(spec: Spec, basis: ComputeBasis) -> Decision[int]:
+    server = spec.server
+    policy = (server and server.worker_policy) or "Quota"
+    if policy == "TwoNPlusOne":
+        return decide(
+            "server.workers",
+            _two_n_plus_one,
+            cpu_millicores=basis.cpu_millicores,
+            effect=effects.SERVER_ROLLOUT,
+        )
+    return decide(
+        "server.workers",
+        _quota_workers,
+        override=overridden(server and server.workers, "spec.server.workers"),
+        cpu_millicores=basis.cpu_millicores,
+        cpu_basis=basis.cpu_basis,
+        memory_bytes=basis.memory_bytes,
+        worker_memory_bytes=figures.WORKER_MEMORY_BYTES,
+        effect=effects.SERVER_ROLLOUT,
+    )
+
+
+def _quota_workers(
+    *,
+    cpu_millicores: int,
+    cpu_basis: str,  # noqa: ARG001 (the reason names it)
+    memory_bytes: int | None,
+    worker_memory_bytes: int,
+) -> Because[int]:
+    by_cpu = max(1, cpu_millicores // 1000)
+    by_memory = figures.WORKERS_MAX
+    if memory_bytes is not None:
+        # One worker needs no supervisor; more share what is left after it.
+        usable = figures.MEMORY_FILL * memory_bytes - figures.SUPERVISOR_MEMORY_BYTES
+        by_memory = max(1, int(usable / (figures.WORKER_MEMORY_MARGIN * worker_memory_bytes)))
+    workers = min(by_cpu, by_memory, figures.WORKERS_MAX)
+    if workers < by_cpu and by_memory == workers:
+        return Because(
+            workers,
+            "{memory_bytes} of memory holds no more workers of {worker_memory_bytes}, though the "
+            "{cpu_basis} of {cpu_millicores} would drive " + str(by_cpu),
+        )
+    if workers == 1:
+        return Because(
+            1,
+            "one event loop uses at most one core and the {cpu_basis} is {cpu_millicores}; "
+            "more pods scale better than more workers",
+        )
+    return Because(
+        workers,
+        "one event loop for each whole core of the {cpu_basis}, {cpu_millicores}; "
+        "the node's cores do not count",
+    )
+
+
+def _two_n_plus_one(*, cpu_millicores: int) -> Because[int]:
+    workers = 2 * max(1, cpu_millicores // 1000) + 1
+    return Because(
+        workers,
+        "2n+1 as spec.server.workerPolicy asks, n being the whole cores of {cpu_millicores}; the "
+        "formula is for workers that block, asyncio workers gain nothing from it",
+    )
+
+
+def _concurrency(*, cpu_milliseconds: int | None, p95_milliseconds: int | None) -> Because[int]:
+    if cpu_milliseconds is None and p95_milliseconds is None:
+        return Because(
+            figures.CONCURRENCY_UNKNOWN,
+            "spec.traffic does not say what a request costs, so a middle value",
+        )
+    cpu = cpu_milliseconds or figures.CPU_MILLISECONDS_PER_REQUEST
+    p95 = p95_milliseconds or figures.P95_MILLISECONDS
+    in_flight = math.ceil(figures.LOOP_BUSY / cpu * p95)
+    return Because(
+        min(max(in_flight, figures.CONCURRENCY_MIN), figures.CONCURRENCY_MAX),
+        f"Little's law: {figures.LOOP_BUSY:.0%} of a core over {cpu} ms of CPU a request, times "
+        f"{p95} ms; between {figures.CONCURRENCY_MIN} and {figures.CONCURRENCY_MAX}",
+    )
+
+
+def _max_in_flight(*, concurrency: int) -> Because[int]:
+    return Because(
+        figures.SHED_FACTOR * concurrency,
+        "a process sheds load (503) at twice the {concurrency} requests that its event loop "
+        "sustains, before a queue makes every answer late",
+    )
+
+
+def _threads(*, blocking_milliseconds: int | None, cpu_milliseconds: int) -> Because[int]:
+    if blocking_milliseconds is None:
+        return Because(
+            figures.THREADS_DEFAULT,
+            "AnyIO's default; spec.traffic.blockingMillisecondsPerRequest would size it",
+        )
+    rate = figures.FLEET_BUSY * 1000 / cpu_milliseconds
+    wanted = math.ceil(rate * blocking_milliseconds / 1000 * figures.THREADS_MARGIN)
+    return Because(
+        min(max(wanted, figures.THREADS_MIN), figures.THREADS_MAX),
+        f"{rate:.0f} requests a second on a worker, each blocking a thread for "
+        "{blocking_milliseconds} ms, and a quarter more; between "
+        f"{figures.THREADS_MIN} and {figures.THREADS_MAX}",
+    )
+
+
+def _keep_alive_seconds(*, proxy_idle_seconds: int) -> Because[int]:
+    return Because(
+        proxy_idle_seconds + figures.KEEP_ALIVE_MARGIN_SECONDS,
+        "longer than the {proxy_idle_seconds} s after which the proxy closes an idle connection; "
+        "the other way round a request meets a closing socket and becomes a 502",
+    )
+
+
+def _graceful_seconds(*, p95_milliseconds: int) -> Because[int]:
+    # The slowest requests take a multiple of the 95th percentile.
+    wanted = math.ceil(20 * p95_milliseconds / 1000)
+    seconds = min(max(wanted, figures.GRACEFUL_MIN_SECONDS), figures.GRACEFUL_MAX_SECONDS)
+    return Because(
+        seconds,
+        "requests under way may finish: twenty times the 95th percentile of {p95_milliseconds} ms, "
+        f"between {figures.GRACEFUL_MIN_SECONDS} and {figures.GRACEFUL_MAX_SECONDS}",
+    )
+
+
+def _pre_stop_seconds() -> Because[int]:
+    return Because(
+        figures.PRE_STOP_SECONDS,
+        "the pod leaves the load balancers before its server stops accepting",
+    )
+
+
+def _grace_seconds(*, pre_stop_seconds: int, graceful_seconds: int) -> Because[int]:
+    return Because(
+        pre_stop_seconds + graceful_seconds + figures.GRACE_MARGIN_SECONDS,
+        "{pre_stop_seconds} s before the stop, {graceful_seconds} s to finish, and "
+        f"{figures.GRACE_MARGIN_SECONDS} s before the kubelet kills",
+    )
