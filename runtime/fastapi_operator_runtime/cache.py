@@ -1,0 +1,55 @@
+"""Redis clients with the operator's connection bound and timeouts short enough for a cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis import asyncio as redis_asyncio
+from redis.asyncio import retry
+from redis.backoff import NoBackoff
+
+from fastapi_operator_runtime import settings
+
+POOL_WAIT_SECONDS = 0.1
+"""Longest wait for a free connection: longer than that, reading the database is the faster way."""
+
+RETRIES_ON_BROKEN_CONNECTION = 0
+"""A failed read is a cache miss. The library's default of three retries multiplies the wait."""
+
+
+def create_redis(config: settings.RuntimeSettings, **overrides: Any) -> redis_asyncio.Redis:
+    """A client of REDIS_URL with the bounds of the contract.
+
+    Args:
+        config: The environment contract.
+        **overrides: Arguments of `redis.asyncio.BlockingConnectionPool` that win.
+
+    Raises:
+        settings.SettingsError: REDIS_URL is absent.
+    """
+    if config.redis_url is None:
+        raise settings.SettingsError("REDIS_URL is not set; set it to a redis:// URL")
+    options = {**redis_options(config), **overrides}
+    pool = redis_asyncio.BlockingConnectionPool.from_url(
+        config.redis_url.get_secret_value(), **options
+    )
+    return redis_asyncio.Redis.from_pool(pool)
+
+
+def redis_options(config: settings.RuntimeSettings) -> dict[str, Any]:
+    """The arguments for a `BlockingConnectionPool`, for applications that make it themselves."""
+    timeout = config.redis_timeout_seconds
+    return {
+        "max_connections": config.redis_max_connections,
+        "timeout": min(POOL_WAIT_SECONDS, timeout),
+        "socket_connect_timeout": timeout,
+        "socket_timeout": timeout,
+        "socket_keepalive": True,
+        "client_name": client_name(config),
+        "retry": retry.Retry(NoBackoff(), RETRIES_ON_BROKEN_CONNECTION),
+    }
+
+
+def client_name(config: settings.RuntimeSettings) -> str:
+    """What CLIENT LIST shows; Redis allows no space there."""
+    return config.application_name.replace(" ", "-")

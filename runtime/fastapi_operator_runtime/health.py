@@ -1,0 +1,111 @@
+"""`/livez`, `/readyz` and `/startupz`, answered before any other middleware.
+
+Liveness asks only whether the event loop turns: a database in it restarts healthy pods when the
+database is slow. Readiness is false until start-up has finished and again from SIGTERM on; checks
+of dependencies are possible, bounded in time and remembered for a moment, and off by default,
+because with a shared database they take every pod out of service at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_operator_runtime import state
+
+Check = Callable[[], Awaitable[object]]
+
+LIVE_PATH = "/livez"
+READY_PATH = "/readyz"
+STARTED_PATH = "/startupz"
+HEALTH_PATHS = frozenset({LIVE_PATH, READY_PATH, STARTED_PATH})
+
+
+class HealthEndpoints:
+    """Pure ASGI middleware that answers the three probes.
+
+    Args:
+        app: The application behind.
+        worker: State of this process.
+        checks: Named coroutines that raise when a dependency is unusable; readiness only.
+        check_timeout_seconds: Longest time one check may take.
+        check_cache_seconds: How long a result is reused, so that probes cannot load a dependency.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        worker: state.Worker,
+        checks: Mapping[str, Check] | None = None,
+        check_timeout_seconds: float = 1.0,
+        check_cache_seconds: float = 2.0,
+    ) -> None:
+        self.app = app
+        self._worker = worker
+        self._checks = dict(checks or {})
+        self._check_timeout_seconds = check_timeout_seconds
+        self._check_cache_seconds = check_cache_seconds
+        self._failed: dict[str, str] = {}
+        self._checked_at = float("-inf")
+        self._check_lock = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a probe, or hand the request on."""
+        if scope["type"] != "http" or scope["path"] not in HEALTH_PATHS:
+            await self.app(scope, receive, send)
+            return
+        if scope["method"] not in ("GET", "HEAD"):
+            await _answer(send, 405, {"status": "method not allowed"})
+            return
+        status, body = await self._probe(scope["path"])
+        await _answer(send, status, body)
+
+    async def _probe(self, path: str) -> tuple[int, dict[str, object]]:
+        if path == LIVE_PATH:
+            return 200, {"status": "live"}
+        if not self._worker.started:
+            return 503, {"status": "starting"}
+        if path == STARTED_PATH:
+            return 200, {"status": "started"}
+        if self._worker.draining:
+            return 503, {"status": "draining"}
+        failed = await self._failed_checks()
+        if failed:
+            return 503, {"status": "unready", "failed": failed}
+        return 200, {"status": "ready"}
+
+    async def _failed_checks(self) -> dict[str, str]:
+        if not self._checks:
+            return {}
+        async with self._check_lock:
+            if time.monotonic() - self._checked_at >= self._check_cache_seconds:
+                results = await asyncio.gather(*(self._run(name) for name in self._checks))
+                self._failed = {name: reason for name, reason in results if reason is not None}
+                self._checked_at = time.monotonic()
+            return self._failed
+
+    async def _run(self, name: str) -> tuple[str, str | None]:
+        try:
+            async with asyncio.timeout(self._check_timeout_seconds):
+                await self._checks[name]()
+        except TimeoutError:
+            return name, f"no answer within {self._check_timeout_seconds:g} s"
+        except Exception as error:  # any failure of a check is an answer, never a crash
+            return name, type(error).__name__
+        return name, None
+
+
+async def _answer(send: Send, status: int, body: Mapping[str, object]) -> None:
+    content = json.dumps(body).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

@@ -1,0 +1,155 @@
+"""`install(app)`: puts the parts of the runtime around a FastAPI application."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Lifespan
+
+from fastapi_operator_runtime import (
+    drain,
+    health,
+    limits,
+    logs,
+    metrics,
+    private_server,
+    requests,
+    sampling,
+    settings,
+    state,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which parts of the runtime to use. Each stands alone; all are on by default."""
+
+    health: bool = True
+    metrics: bool = True
+    logs: bool = True
+    request_ids: bool = True
+    in_flight_limit: bool = True
+    thread_tokens: bool = True
+    drain: bool = True
+    drain_delay_seconds: float = 0.0
+    """Time between SIGTERM and the server's stop. The operator's preStop sleep needs none."""
+    stall_seconds: float | None = 1.0
+    """Log where the event loop is stuck after so long; None never."""
+
+
+def install(
+    app: FastAPI,
+    config: settings.RuntimeSettings | None = None,
+    *,
+    options: Options | None = None,
+    checks: Mapping[str, health.Check] | None = None,
+) -> settings.RuntimeSettings:
+    """Make the environment contract take effect in `app`.
+
+    Middleware that the application adds before or after is wrapped all the same.
+
+    Args:
+        app: The application, before its first request.
+        config: The contract; read from the environment where absent.
+        options: Parts to switch off.
+        checks: Dependencies that readiness asks for. With a dependency that all pods share, a
+            short failure of it takes every pod out of service: mostly better left empty.
+
+    Returns:
+        The settings in force.
+
+    Raises:
+        settings.SettingsError: An environment variable holds a value that cannot be used.
+    """
+    config = settings.RuntimeSettings.load() if config is None else config
+    options = options or Options()
+    if app.middleware_stack is not None:
+        raise RuntimeError("install(app) comes before the application's first request")
+    worker = state.Worker(config)
+    app.state.worker = worker
+    if options.logs:
+        logs.configure(config)
+    instruments = metrics.instruments() if options.metrics else None
+    _wrap_stack(app, worker, instruments, options, checks)
+    _wrap_lifespan(app, worker, instruments, options)
+    return config
+
+
+def _wrap_stack(
+    app: FastAPI,
+    worker: state.Worker,
+    instruments: metrics.Instruments | None,
+    options: Options,
+    checks: Mapping[str, health.Check] | None,
+) -> None:
+    """Probes outermost, then the observation, then the limit, then the application's own stack.
+
+    The stack itself is wrapped, and not `add_middleware` used: error responses made outside the
+    user's middleware are then observed too, and no host check or login stands before the probes.
+    """
+    build = app.build_middleware_stack
+
+    def build_middleware_stack() -> ASGIApp:
+        stack = build()
+        if options.in_flight_limit and worker.settings.max_in_flight is not None:
+            stack = limits.InFlightLimiter(
+                stack,
+                limit=worker.settings.max_in_flight,
+                worker=worker,
+                on_shed=instruments.shed_requests.inc if instruments else None,
+            )
+        if options.metrics or options.logs or options.request_ids:
+            stack = requests.RequestObserver(
+                stack,
+                worker=worker,
+                instruments=instruments,
+                log=options.logs,
+                request_ids=options.request_ids,
+            )
+        if options.health:
+            stack = health.HealthEndpoints(stack, worker=worker, checks=checks)
+        return stack
+
+    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+
+
+def _wrap_lifespan(
+    app: FastAPI,
+    worker: state.Worker,
+    instruments: metrics.Instruments | None,
+    options: Options,
+) -> None:
+    inner: Lifespan[Any] = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        async with contextlib.AsyncExitStack() as stack:
+            if options.thread_tokens and worker.settings.thread_tokens is not None:
+                limits.set_thread_tokens(worker.settings.thread_tokens)
+            if instruments is not None:
+                sampler = sampling.Sampler(instruments, stall_seconds=options.stall_seconds)
+                sampler.start()
+                stack.push_async_callback(sampler.stop)
+                if worker.settings.metrics_port is not None:
+                    server = private_server.PrivateServer(worker.settings.metrics_port)
+                    server.start()
+                    stack.callback(server.stop)
+            yielded = await stack.enter_async_context(inner(app))
+            if options.drain:
+                handler = drain.Drain(worker, delay_seconds=options.drain_delay_seconds)
+                handler.install()
+                stack.callback(handler.restore)
+            worker.started = True
+            stack.callback(_stopped, worker)
+            yield yielded
+
+    app.router.lifespan_context = lifespan
+
+
+def _stopped(worker: state.Worker) -> None:
+    worker.draining = True
+    worker.started = False

@@ -1,0 +1,83 @@
+"""Bounds on the work one process takes on: requests in flight and threads.
+
+The server's own `--limit-concurrency` counts idle keep-alive connections as well; behind a proxy
+that keeps connections open it would shed idle traffic. This limit counts requests.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+
+import anyio.to_thread
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_operator_runtime import state
+
+RETRY_AFTER_SECONDS = (1, 3)
+"""Bounds of the random Retry-After: clients that obey it do not come back all at once."""
+
+
+class InFlightLimiter:
+    """Pure ASGI middleware: above `limit` requests in flight, answer 503 at once.
+
+    Shedding early keeps the requests that are already running fast; a queue in front of a
+    saturated event loop only makes every answer late.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limit: int,
+        worker: state.Worker,
+        on_shed: Callable[[], None] | None = None,
+    ) -> None:
+        self.app = app
+        self._limit = limit
+        self._worker = worker
+        self._on_shed = on_shed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the request, or shed it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self._worker.in_flight >= self._limit:
+            self._worker.shed += 1
+            if self._on_shed is not None:
+                self._on_shed()
+            await _shed(send, self._limit)
+            return
+        self._worker.in_flight += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._worker.in_flight -= 1
+
+
+async def _shed(send: Send, limit: int) -> None:
+    problem = {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": f"{limit} requests are in flight in this process; try again shortly",
+    }
+    content = json.dumps(problem).encode()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"retry-after", str(random.randint(*RETRY_AFTER_SECONDS)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def set_thread_tokens(tokens: int) -> None:
+    """Set how many threads serve `def` endpoints, file responses and uploads.
+
+    Must be called inside the running event loop: AnyIO keeps one limiter a loop.
+    """
+    anyio.to_thread.current_default_thread_limiter().total_tokens = tokens

@@ -1,0 +1,222 @@
+"""Every metric of the runtime, and where it can be scraped.
+
+Names follow OpenTelemetry's semantic conventions as Prometheus spells them, so that one dashboard
+serves scraped applications and those that push OTLP. With several workers the samples live in
+memory-mapped files under `PROMETHEUS_MULTIPROC_DIR`; any worker can then answer for all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import glob
+import os
+import re
+import time
+from pathlib import Path
+
+import prometheus_client
+from prometheus_client import multiprocess
+
+REQUEST_SECONDS_BUCKETS = (
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+)  # fmt: skip
+"""OpenTelemetry's advice for http.server.request.duration, in seconds."""
+
+LAG_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+POOL_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+POOL_LABEL = "db_client_connection_pool_name"
+_LIVE_FILE = re.compile(r"gauge_live\w+_(\d+)\.db$")
+
+
+class Instruments:
+    """The metrics of one worker process. Gauges of dead workers are dropped, counters stay."""
+
+    def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
+        self.request_seconds = prometheus_client.Histogram(
+            "http_server_request_duration_seconds",
+            "Duration of HTTP server requests.",
+            ["http_request_method", "http_route", "http_response_status_code"],
+            buckets=REQUEST_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self.active_requests = prometheus_client.Gauge(
+            "http_server_active_requests",
+            "Requests in flight.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.shed_requests = prometheus_client.Counter(
+            "fastapi_worker_shed_requests",
+            "Requests answered 503 because MAX_IN_FLIGHT were in flight.",
+            registry=registry,
+        )
+        self.loop_lag_seconds = prometheus_client.Histogram(
+            "fastapi_worker_event_loop_lag_seconds",
+            "How much later than asked the event loop woke a sleeping task.",
+            buckets=LAG_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self.loop_stalls = prometheus_client.Counter(
+            "fastapi_worker_event_loop_stalls",
+            "Times the event loop did not turn for longer than the stall threshold.",
+            registry=registry,
+        )
+        self.threads_used = _gauge(registry, "fastapi_worker_threads_used", "Threads at work.")
+        self.threads_max = _gauge(registry, "fastapi_worker_threads_max", "Threads allowed.")
+        self.threads_waiting = _gauge(
+            registry, "fastapi_worker_threads_waiting", "Calls waiting for a thread."
+        )
+        self.resident_bytes = _gauge(
+            registry, "fastapi_worker_resident_memory_bytes", "Resident memory of the workers."
+        )
+        self.workers = _gauge(registry, "fastapi_worker_processes", "Worker processes alive.")
+        self.cpu_seconds = prometheus_client.Counter(
+            "fastapi_worker_cpu_seconds",
+            "CPU time used by the workers.",
+            registry=registry,
+        )
+        self.pool_connections = prometheus_client.Gauge(
+            "db_client_connection_count",
+            "Connections of the pool by state.",
+            [POOL_LABEL, "db_client_connection_state"],
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.pool_max = prometheus_client.Gauge(
+            "db_client_connection_max",
+            "Connections the pool may open: size and overflow.",
+            [POOL_LABEL],
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.pool_pending = prometheus_client.Gauge(
+            "db_client_connection_pending_requests",
+            "Checkouts that wait for a connection now.",
+            [POOL_LABEL],
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.pool_timeouts = prometheus_client.Counter(
+            "db_client_connection_timeouts",
+            "Checkouts that gave up.",
+            [POOL_LABEL],
+            registry=registry,
+        )
+        self.pool_wait_seconds = prometheus_client.Histogram(
+            "db_client_connection_wait_time_seconds",
+            "Time until a checkout had a usable connection.",
+            [POOL_LABEL],
+            buckets=POOL_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self.pool_use_seconds = prometheus_client.Histogram(
+            "db_client_connection_use_time_seconds",
+            "Time between checkout and return.",
+            [POOL_LABEL],
+            buckets=POOL_SECONDS_BUCKETS,
+            registry=registry,
+        )
+
+
+def _gauge(
+    registry: prometheus_client.CollectorRegistry, name: str, text: str
+) -> prometheus_client.Gauge:
+    return prometheus_client.Gauge(name, text, multiprocess_mode="livesum", registry=registry)
+
+
+@functools.lru_cache(maxsize=1)
+def instruments() -> Instruments:
+    """The process's metrics, made at the first call.
+
+    A leftover of an earlier process with our number would be read back as our own gauge, so
+    stale files are removed first.
+    """
+    directory = _directory()
+    if directory is not None:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        remove_gauges_of_dead_workers(directory)
+    # A `_created` series beside each of ours would add a third to what is stored.
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    return Instruments(prometheus_client.REGISTRY)
+
+
+def exposition(accept: str) -> tuple[bytes, str]:
+    """What a scrape answers: all workers of the pod where they share a directory.
+
+    Args:
+        accept: The Accept header of the request.
+
+    Returns:
+        The body and its content type.
+    """
+    encode, content_type = prometheus_client.exposition.choose_encoder(accept)
+    directory = _directory()
+    if directory is None:
+        return encode(prometheus_client.REGISTRY), content_type
+    remove_gauges_of_dead_workers(directory)
+    registry = prometheus_client.CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
+    return encode(registry), content_type
+
+
+def remove_gauges_of_dead_workers(directory: str) -> None:
+    """Remove live gauges whose process is gone, or whose number another process has got.
+
+    The client library leaves this to the server, and uvicorn has no hook for it. A container that
+    starts again finds the directory of its predecessor, with the same few process numbers.
+    """
+    for path in glob.glob(os.path.join(directory, "gauge_live*.db")):
+        match = _LIVE_FILE.search(path)
+        # Another worker may have removed it meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if match and not _written_by_living(int(match.group(1)), os.stat(path).st_mtime):
+                os.remove(path)
+
+
+def _written_by_living(pid: int, written_at: float) -> bool:
+    """Whether process `pid` exists and is old enough to have written at `written_at`."""
+    try:
+        # A mapped file's time stamp may lag behind; one second also covers the clock's tick.
+        return os.stat(f"/proc/{pid}").st_mtime <= written_at + 1.0
+    except FileNotFoundError:
+        if not os.path.isdir("/proc/self"):  # no procfs (macOS): only ask whether it exists
+            return _exists(pid)
+        return False
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _directory() -> str | None:
+    return os.environ.get("PROMETHEUS_MULTIPROC_DIR") or None
+
+
+class ProcessUsage:
+    """Turns the process's own CPU time and memory into the worker metrics.
+
+    With several workers the client library offers no process metrics, and they are what tells how
+    large a worker is.
+    """
+
+    def __init__(self, metrics: Instruments) -> None:
+        self._metrics = metrics
+        self._cpu_seconds = 0.0
+        metrics.workers.set(1)
+
+    def update(self) -> None:
+        """Read the present values."""
+        used = time.process_time()
+        self._metrics.cpu_seconds.inc(used - self._cpu_seconds)
+        self._cpu_seconds = used
+        with contextlib.suppress(FileNotFoundError):  # no procfs
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            self._metrics.resident_bytes.set(pages * os.sysconf("SC_PAGE_SIZE"))

@@ -1,0 +1,144 @@
+"""The environment contract: every variable that the operator sets, read once and checked.
+
+A value that cannot be used stops the process at start-up with one sentence that names the
+variable, the value and the remedy. An absent variable means a default that is safe on a laptop.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+
+DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+class SettingsError(ValueError):
+    """An environment variable of the contract holds a value that cannot be used."""
+
+
+class RuntimeSettings(BaseSettings):
+    """The environment contract of the operator.
+
+    Field names are the variables' names in lower case. Numbers are per worker process, except
+    where the description says otherwise.
+    """
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL, through the pooler where there is one (postgresql://)"
+    )
+    database_pool_size: int = Field(5, ge=1, description="connections kept open")
+    database_max_overflow: int = Field(5, ge=0, description="further connections under load")
+    database_pool_timeout_seconds: float = Field(
+        5.0, gt=0, description="longest wait for a connection of the pool"
+    )
+    database_pool_recycle_seconds: int = Field(
+        600, ge=-1, description="age at which a connection is replaced; -1 never"
+    )
+    redis_url: SecretStr | None = Field(None, description="cache (redis:// or rediss://)")
+    redis_max_connections: int = Field(50, ge=1, description="connections to the cache")
+    redis_timeout_seconds: float = Field(
+        0.25, gt=0, description="longest wait for the cache to connect or to answer"
+    )
+    queue_url: SecretStr | None = Field(None, description="broker of background work")
+    web_concurrency: int = Field(1, ge=1, description="worker processes of the server")
+    thread_tokens: int | None = Field(
+        None, ge=1, description="threads for `def` endpoints and dependencies (AnyIO: 40)"
+    )
+    max_in_flight: int | None = Field(
+        None, ge=1, description="requests in flight above which 503 is answered; absent: no limit"
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="private port of metrics and profiles; absent: none"
+    )
+    log_level: LogLevel = Field("info", description="least severe level that is written")
+    prometheus_multiproc_dir: str | None = Field(
+        None, description="directory shared by the workers of a pod for exact metrics"
+    )
+    otel_service_name: str | None = Field(None, description="name of the service in telemetry")
+    hostname: str | None = Field(None, description="name of the pod, set by Kubernetes")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower_case_level(cls, value: Any) -> Any:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(DATABASE_SCHEMES):
+            raise ValueError("must start with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(REDIS_SCHEMES):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @property
+    def service_name(self) -> str:
+        """The name of the service, `app` where the environment names none."""
+        return self.otel_service_name or "app"
+
+    @property
+    def application_name(self) -> str:
+        """What the database shows as `application_name`: service/pod, at most 63 bytes.
+
+        PostgreSQL cuts longer names; the end of a pod's name is what tells pods apart, so the
+        service's name is shortened first.
+        """
+        pod = (self.hostname or "local")[-40:]
+        return f"{self.service_name[: 62 - len(pod)]}/{pod}"
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the contract.
+
+        Args:
+            environment: Variables to read instead of the process's own; for tests and tools.
+
+        Raises:
+            SettingsError: A variable holds a value that cannot be used.
+        """
+        try:
+            if environment is None:
+                return cls()
+            values = {name.lower(): value for name, value in environment.items() if value != ""}
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError(_explain(error, environment)) from None
+
+
+SettingsT = TypeVar("SettingsT", bound=RuntimeSettings)
+
+
+def _explain(error: ValidationError, environment: Mapping[str, str] | None) -> str:
+    """One sentence a variable: name, value (never of a URL: it holds a password), remedy."""
+    source = os.environ if environment is None else environment
+    sentences = []
+    for problem in error.errors():
+        name = str(problem["loc"][0]).upper() if problem["loc"] else "environment"
+        value = next((v for key, v in source.items() if key.upper() == name), None)
+        shown = "" if value is None else "=***" if _is_secret(name) else f"={value!r}"
+        message = problem["msg"].removeprefix("Value error, ")
+        sentences.append(f"{name}{shown}: {message[0].lower()}{message[1:]}; correct or unset it")
+    return "; ".join(sentences)
+
+
+def _is_secret(name: str) -> bool:
+    return name.endswith(("_URL", "_DSN", "_SECRET", "_KEY", "_PASSWORD", "_TOKEN"))

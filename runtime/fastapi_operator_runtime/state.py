@@ -1,0 +1,20 @@
+"""What one worker process knows about itself: started, draining, how much is in flight."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from fastapi_operator_runtime import settings
+
+
+@dataclass
+class Worker:
+    """The mutable state of one worker process, shared by the parts of the runtime."""
+
+    settings: settings.RuntimeSettings
+    started: bool = False
+    draining: bool = False
+    in_flight: int = 0
+    shed: int = 0
+    created_at: float = field(default_factory=time.monotonic)

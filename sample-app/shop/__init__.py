@@ -1,0 +1,1 @@
+"""A small shop: users, items with reviews. The application that people copy."""

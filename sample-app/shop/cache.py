@@ -1,0 +1,104 @@
+"""Cache-aside in Redis. A cache that is slow or gone costs latency, never an error.
+
+What protects the database behind it: one load a key and process at a time (single flight), expiry
+spread by a tenth (no key set in the same second expires in the same second), short timeouts and a
+breaker, so that a dead Redis is asked once in five seconds instead of once a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from redis import asyncio as redis_asyncio
+from redis.exceptions import RedisError
+
+from shop import breaker
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal["hit", "miss"]
+Load = Callable[[], Awaitable[bytes | None]]
+
+JITTER = 0.1
+REDIS_FAULTS = (RedisError, OSError, TimeoutError)
+
+
+class Cache:
+    """Bytes by key.
+
+    Args:
+        redis: The client; None caches nothing.
+        ttl_seconds: Mean lifetime of an entry.
+        circuit: The breaker in front of Redis.
+    """
+
+    def __init__(
+        self,
+        redis: redis_asyncio.Redis | None,
+        *,
+        ttl_seconds: float,
+        circuit: breaker.Breaker | None = None,
+    ) -> None:
+        self._redis = redis
+        self._ttl_seconds = ttl_seconds
+        self._breaker = circuit or breaker.Breaker()
+        self._loads: dict[str, asyncio.Task[bytes | None]] = {}
+
+    async def get_or_load(self, key: str, load: Load) -> tuple[bytes | None, Outcome]:
+        """The entry of `key`, loaded and stored where there is none.
+
+        Args:
+            key: The entry's name.
+            load: Reads the value at its source; None means that there is none, and is not stored.
+
+        Returns:
+            The value, and whether Redis had it.
+        """
+        cached = await self._read(key)
+        if cached is not None:
+            return cached, "hit"
+        task = self._loads.get(key)
+        if task is None:
+            # A task of its own: a client that goes away does not cancel the load of the others.
+            task = asyncio.create_task(self._load(key, load), name=f"load {key}")
+            self._loads[key] = task
+            task.add_done_callback(lambda _done: self._loads.pop(key, None))
+        return await asyncio.shield(task), "miss"
+
+    async def invalidate(self, key: str) -> None:
+        """Forget the entry of `key`; call it after the commit that changes it.
+
+        Where Redis cannot be reached the old entry lives on until it expires.
+        """
+        if self._redis is not None and self._breaker.allows():
+            await self._guard(self._redis.delete(key))
+
+    async def _load(self, key: str, load: Load) -> bytes | None:
+        value = await load()
+        if value is not None and self._redis is not None and self._breaker.allows():
+            spread = random.uniform(1 - JITTER, 1 + JITTER)
+            expires_ms = max(1, int(self._ttl_seconds * spread * 1000))
+            await self._guard(self._redis.set(key, value, px=expires_ms))
+        return value
+
+    async def _read(self, key: str) -> bytes | None:
+        if self._redis is None or not self._breaker.allows():
+            return None
+        value = await self._guard(self._redis.get(key))
+        return value if isinstance(value, bytes) else None
+
+    async def _guard(self, call: Awaitable[object]) -> object:
+        """The answer of Redis; None, and one more failure for the breaker, where it fails."""
+        try:
+            answer = await call
+        except REDIS_FAULTS as error:
+            self._breaker.failed()
+            if self._breaker.is_open:
+                logger.warning("cache is left alone for a while: %s", type(error).__name__)
+            return None
+        self._breaker.succeeded()
+        return answer

@@ -1,0 +1,44 @@
+"""Dependencies of endpoints, as `Annotated` aliases. Each is resolved once a request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from shop import cache, passwords
+
+
+async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """A session for one request; its connection goes back before the response is sent."""
+    sessions: async_sessionmaker[AsyncSession] = request.state.sessions
+    async with sessions() as session:
+        yield session
+
+
+def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
+    """The maker of sessions, for work that may need none: no connection is taken for a hit."""
+    sessions: async_sessionmaker[AsyncSession] = request.state.sessions
+    return sessions
+
+
+def get_cache(request: Request) -> cache.Cache:
+    """The cache of this process."""
+    found: cache.Cache = request.state.cache
+    return found
+
+
+def get_passwords(request: Request) -> passwords.PasswordHasher:
+    """The password hasher of this process."""
+    found: passwords.PasswordHasher = request.state.passwords
+    return found
+
+
+# `scope="function"`: closed when the endpoint returns, before the body is streamed. With the
+# default a slow client would hold a database connection for as long as it reads.
+SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+SessionsDep = Annotated[async_sessionmaker[AsyncSession], Depends(get_sessions)]
+CacheDep = Annotated[cache.Cache, Depends(get_cache)]
+PasswordsDep = Annotated[passwords.PasswordHasher, Depends(get_passwords)]

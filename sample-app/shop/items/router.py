@@ -1,0 +1,104 @@
+"""`/items` and their reviews."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response, status
+
+from shop import conditional, dependencies, fields, models, problems
+from shop.items import cursor, queries, schemas
+
+router = APIRouter(prefix="/items", tags=["items"])
+
+# A client may keep its copy but asks each time; the answer is mostly 304.
+CACHE_CONTROL = "public, max-age=0, must-revalidate"
+
+
+def cache_key(item_id: int) -> str:
+    """Where an item lives in Redis; the version changes with the shape of the model."""
+    return f"shop:item:v1:{item_id}"
+
+
+@router.get("", responses=problems.documented(422))
+async def list_items(
+    session: dependencies.SessionDep,
+    after: Annotated[str | None, Query(max_length=100, description="`next` of a page")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> schemas.ItemPage:
+    """Items, newest first."""
+    try:
+        start = cursor.Cursor.decode(after) if after is not None else None
+    except cursor.InvalidCursor:
+        raise HTTPException(422, "`after` is not the `next` of a page") from None
+    rows, following = await queries.page(session, after=start, limit=limit)
+    return schemas.ItemPage(
+        items=[schemas.ItemSummary.model_validate(row) for row in rows],
+        next=following.encode() if following else None,
+    )
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=schemas.Item,
+    responses=problems.documented(422),
+)
+async def create_item(
+    body: schemas.ItemCreate, response: Response, session: dependencies.SessionDep
+) -> models.Item:
+    """Put an item up for sale."""
+    item = await queries.create(session, body)
+    response.headers["Location"] = f"/items/{item.id}"
+    return item
+
+
+@router.get(
+    "/{item_id}",
+    response_model=schemas.Item,
+    responses={304: {"description": "Not Modified"}, **problems.documented(404, 422)},
+)
+async def read_item(
+    item_id: fields.PathId,
+    request: Request,
+    cache: dependencies.CacheDep,
+    sessions: dependencies.SessionsDep,
+) -> Response:
+    """One item with its reviews, from Redis where it has been read lately.
+
+    What is cached is the response itself: a hit is neither validated nor serialised again.
+    """
+
+    async def load() -> bytes | None:
+        async with sessions() as session:
+            item = await queries.get_with_reviews(session, item_id)
+        return schemas.Item.model_validate(item).model_dump_json().encode() if item else None
+
+    content, outcome = await cache.get_or_load(cache_key(item_id), load)
+    if content is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"item {item_id} does not exist")
+    headers = {"X-Cache": outcome, "Cache-Control": CACHE_CONTROL}
+    return conditional.respond(request, content, headers)
+
+
+@router.post(
+    "/{item_id}/reviews",
+    status_code=status.HTTP_201_CREATED,
+    response_model=schemas.Review,
+    responses=problems.documented(404, 422),
+)
+async def create_review(
+    item_id: fields.PathId,
+    body: schemas.ReviewCreate,
+    session: dependencies.SessionDep,
+    cache: dependencies.CacheDep,
+) -> models.Review:
+    """Review an item."""
+    try:
+        review = await queries.add_review(session, item_id, body)
+    except queries.NoSuchItem:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"item {item_id} does not exist") from None
+    except queries.NoSuchAuthor:
+        raise HTTPException(422, f"user {body.author_id} does not exist") from None
+    await cache.invalidate(cache_key(item_id))
+    return review

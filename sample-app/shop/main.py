@@ -1,0 +1,36 @@
+"""The application: `shop.main:app`."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi_operator_runtime import install
+
+import shop.items.router
+import shop.users.router
+from shop import problems, settings, state
+
+
+def create_app(config: settings.Settings | None = None) -> FastAPI:
+    """Build the application.
+
+    Args:
+        config: Settings; read from the environment where absent.
+
+    Raises:
+        fastapi_operator_runtime.SettingsError: A variable holds a value that cannot be used.
+    """
+    config = settings.Settings.load() if config is None else config
+    app = FastAPI(
+        title="Shop",
+        version="0.1.0",
+        lifespan=state.lifespan(config),
+        max_body_size=config.max_body_bytes,
+    )
+    problems.install(app)
+    app.include_router(shop.users.router.router)
+    app.include_router(shop.items.router.router)
+    install(app, config)
+    return app
+
+
+app = create_app()

@@ -1,0 +1,18 @@
+"""Settings: the operator's environment contract, and what the shop adds to it."""
+
+from __future__ import annotations
+
+from fastapi_operator_runtime import RuntimeSettings
+from pydantic import Field
+
+
+class Settings(RuntimeSettings):
+    """The environment contract plus the shop's own settings, which all have a safe default."""
+
+    cache_ttl_seconds: float = Field(
+        60.0, gt=0, description="time an item stays in Redis, give or take a tenth"
+    )
+    max_body_bytes: int = Field(64 * 1024, ge=0, description="largest request body accepted")
+    password_hash_threads: int = Field(
+        2, ge=1, description="password hashes at a time; each needs 19 MiB"
+    )

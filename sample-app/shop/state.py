@@ -1,0 +1,52 @@
+"""What one process opens at its start and closes at its end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypedDict
+
+from fastapi import FastAPI
+from fastapi_operator_runtime import cache as runtime_cache
+from fastapi_operator_runtime import database
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from shop import cache, passwords, settings
+
+
+class State(TypedDict):
+    """The typed lifespan state: `request.state` holds these."""
+
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+    cache: cache.Cache
+    passwords: passwords.PasswordHasher
+
+
+def lifespan(
+    config: settings.Settings,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
+    """A lifespan that opens everything in the worker's own event loop, after any fork.
+
+    What was opened last is closed first, also when start-up fails half-way.
+    """
+
+    @contextlib.asynccontextmanager
+    async def run(_app: FastAPI) -> AsyncIterator[State]:
+        async with contextlib.AsyncExitStack() as stack:
+            engine = database.create_engine(config)
+            stack.push_async_callback(engine.dispose)
+            redis = None
+            if config.redis_url is not None:
+                redis = runtime_cache.create_redis(config)
+                stack.push_async_callback(redis.aclose)
+            yield State(
+                engine=engine,
+                # Objects stay readable after the commit: no hidden query while serialising.
+                sessions=async_sessionmaker(engine, expire_on_commit=False),
+                cache=cache.Cache(redis, ttl_seconds=config.cache_ttl_seconds),
+                passwords=passwords.PasswordHasher(config.password_hash_threads),
+            )
+
+    return run

@@ -1,0 +1,41 @@
+"""Statements on users."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shop import models
+
+
+class EmailTaken(Exception):
+    """Another user has this e-mail address."""
+
+
+async def create(
+    session: AsyncSession, *, name: str, email: str, password_hash: str
+) -> models.User:
+    """Insert a user and commit.
+
+    The unique constraint decides, not a look-up before: two sign-ups at once would both pass it.
+
+    Raises:
+        EmailTaken: The address is in use.
+    """
+    user = models.User(name=name, email=email.lower(), password_hash=password_hash)
+    session.add(user)
+    try:
+        await session.commit()
+    except exc.IntegrityError as error:
+        if "uq_users_email" in str(error.orig):
+            raise EmailTaken from None
+        raise
+    return user
+
+
+async def get(session: AsyncSession, user_id: int) -> models.User | None:
+    """The user, without his password hash, which is a deferred column."""
+    return (
+        await session.execute(sa.select(models.User).where(models.User.id == user_id))
+    ).scalar_one_or_none()

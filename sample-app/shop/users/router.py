@@ -1,0 +1,46 @@
+"""`/users`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException, Response, status
+
+from shop import dependencies, fields, models, problems
+from shop.users import queries, schemas
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=schemas.User,
+    responses=problems.documented(409, 422),
+)
+async def create_user(
+    body: schemas.UserCreate,
+    response: Response,
+    session: dependencies.SessionDep,
+    passwords: dependencies.PasswordsDep,
+) -> models.User:
+    """Sign up."""
+    # Hashed before the first statement: no database connection waits for the CPU.
+    password_hash = await passwords.hash(body.password.get_secret_value())
+    try:
+        user = await queries.create(
+            session, name=body.name, email=body.email, password_hash=password_hash
+        )
+    except queries.EmailTaken:
+        raise HTTPException(
+            status.HTTP_409_CONFLICT, "a user with this e-mail address exists"
+        ) from None
+    response.headers["Location"] = f"/users/{user.id}"
+    return user
+
+
+@router.get("/{user_id}", response_model=schemas.User, responses=problems.documented(404, 422))
+async def read_user(user_id: fields.PathId, session: dependencies.SessionDep) -> models.User:
+    """One user."""
+    user = await queries.get(session, user_id)
+    if user is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"user {user_id} does not exist")
+    return user

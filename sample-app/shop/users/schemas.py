@@ -1,0 +1,31 @@
+"""What a client sends and gets. The password goes in and never comes out."""
+
+from __future__ import annotations
+
+import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from shop import fields
+
+
+class UserCreate(BaseModel):
+    """A sign-up."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: fields.Name
+    email: fields.Email
+    # The upper bound keeps a hash from being asked of a megabyte of text.
+    password: SecretStr = Field(min_length=8, max_length=128)
+
+
+class User(BaseModel):
+    """A user as others may see him."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: fields.Id
+    name: str
+    email: str
+    created_at: datetime.datetime
