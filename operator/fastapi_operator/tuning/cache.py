@@ -47,7 +47,10 @@ def cache_plan(redis: Redis, server: ServerPlan, scaling: ScalingPlan) -> CacheP
             effect=effects.APP_ROLLOUT,
         ),
         timeout_seconds=decide(
-            "cache.timeout_seconds", _timeout, unit="seconds", effect=effects.APP_ROLLOUT
+            "cache.timeout_seconds",
+            _timeout,
+            unit="seconds",
+            effect=effects.APP_ROLLOUT,
         ),
     )
 

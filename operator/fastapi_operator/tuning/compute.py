@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi_operator import quantity
-from fastapi_operator.api.compute import Resources
+from fastapi_operator.api.compute import ResourceAmounts, Resources
 from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because, decide, overridden
@@ -38,13 +38,13 @@ class ComputeBasis:
 
 def amounts(resources: Resources | None) -> Amounts:
     """The numbers of a ``resources`` section, of the app or of the database."""
-    requests = resources and resources.requests
-    limits = resources and resources.limits
+    requests = (resources and resources.requests) or ResourceAmounts()
+    limits = (resources and resources.limits) or ResourceAmounts()
     return Amounts(
-        cpu_request=_optional(quantity.millicores, requests and requests.cpu),
-        cpu_limit=_optional(quantity.millicores, limits and limits.cpu),
-        memory_request=_optional(quantity.size_bytes, requests and requests.memory),
-        memory_limit=_optional(quantity.size_bytes, limits and limits.memory),
+        cpu_request=_optional(quantity.millicores, requests.cpu),
+        cpu_limit=_optional(quantity.millicores, limits.cpu),
+        memory_request=_optional(quantity.size_bytes, requests.memory),
+        memory_limit=_optional(quantity.size_bytes, limits.memory),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity, Stage
@@ -42,7 +43,7 @@ def derive(
     scaling = scaling_plan(spec, server, pool, pooler)
     compute = compute_plan(spec, server)
     budget = _budget(server.workers.value, scaling, database, pool, pooler)
-    proxied = spec.proxy is None or spec.proxy.type != "None"
+    proxy = spec.proxy or Proxy()
     return Plan(
         server=server,
         compute=compute,
@@ -51,7 +52,7 @@ def derive(
         pool=pool,
         pooler=pooler,
         cache=cache_plan(spec.redis, server, scaling) if spec.redis is not None else None,
-        proxy=proxy_plan(spec.proxy, server, scaling) if proxied else None,
+        proxy=proxy_plan(proxy, server, scaling) if proxy.type != "None" else None,
         budget=budget,
         problems=(*_contradictions(spec), *_budget_problems(budget, scaling)),
     )

@@ -2,6 +2,9 @@
 
 import math
 
+from fastapi_operator.api.compute import Traffic
+from fastapi_operator.api.postgres import Pooler
+from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because, decide, overridden
@@ -10,13 +13,13 @@ from fastapi_operator.tuning.plan import DatabasePlan, PoolerPlan, PoolPlan
 
 def pool_plan(spec: Spec, database: DatabasePlan) -> PoolPlan:
     """The pool that each app process opens to PgBouncer."""
-    traffic = spec.traffic
+    traffic = spec.traffic or Traffic()
     size = decide(
         "pool.size",
         _pool_size,
         unit="connections",
-        database_milliseconds=traffic and traffic.database_milliseconds_per_request,
-        cpu_milliseconds=(traffic and traffic.cpu_milliseconds_per_request)
+        database_milliseconds=traffic.database_milliseconds_per_request,
+        cpu_milliseconds=traffic.cpu_milliseconds_per_request
         or figures.CPU_MILLISECONDS_PER_REQUEST,
         pooler_connections=database.pooler_connections,
         effect=effects.APP_ROLLOUT,
@@ -32,25 +35,31 @@ def pool_plan(spec: Spec, database: DatabasePlan) -> PoolPlan:
             effect=effects.APP_ROLLOUT,
         ),
         timeout_seconds=decide(
-            "pool.timeout_seconds", _pool_timeout, unit="seconds", effect=effects.APP_ROLLOUT
+            "pool.timeout_seconds",
+            _pool_timeout,
+            unit="seconds",
+            effect=effects.APP_ROLLOUT,
         ),
         recycle_seconds=decide(
-            "pool.recycle_seconds", _pool_recycle, unit="seconds", effect=effects.APP_ROLLOUT
+            "pool.recycle_seconds",
+            _pool_recycle,
+            unit="seconds",
+            effect=effects.APP_ROLLOUT,
         ),
     )
 
 
 def pooler_plan(spec: Spec, database: DatabasePlan) -> PoolerPlan:
     """The sizes of each PgBouncer instance."""
-    scaling = spec.scaling
-    pooler = spec.postgres and spec.postgres.pooler
+    scaling = spec.scaling or Scaling()
+    pooler = (spec.postgres and spec.postgres.pooler) or Pooler()
     instances = decide(
         "pooler.instances",
         _instances,
         unit="pods",
         effect=effects.OBJECT_NONE,
-        override=overridden(pooler and pooler.instances, "spec.postgres.pooler.instances"),
-        single_pod=bool(scaling and 1 in (scaling.replicas, scaling.max_replicas)),
+        override=overridden(pooler.instances, "spec.postgres.pooler.instances"),
+        single_pod=1 in (scaling.replicas, scaling.max_replicas),
         pooler_connections=database.pooler_connections,
     )
     max_db_connections = decide(

@@ -9,15 +9,15 @@ from fastapi_operator.tuning.decision import Because, decide, overridden
 from fastapi_operator.tuning.plan import ProxyPlan, ScalingPlan, ServerPlan
 
 
-def proxy_plan(proxy: Proxy | None, server: ServerPlan, scaling: ScalingPlan) -> ProxyPlan:
+def proxy_plan(proxy: Proxy, server: ServerPlan, scaling: ScalingPlan) -> ProxyPlan:
     """The numbers of nginx."""
-    body = proxy and proxy.max_body_size
+    body = proxy.max_body_size
     replicas = decide(
         "proxy.replicas",
         _replicas,
         unit="pods",
         effect=effects.OBJECT_NONE,
-        override=overridden(proxy and proxy.replicas, "spec.proxy.replicas"),
+        override=overridden(proxy.replicas, "spec.proxy.replicas"),
         max_replicas=scaling.max_replicas,
     )
     worker_processes = decide(
@@ -69,9 +69,7 @@ def proxy_plan(proxy: Proxy | None, server: ServerPlan, scaling: ScalingPlan) ->
             "proxy.read_timeout_seconds",
             _read_timeout,
             unit="seconds",
-            override=overridden(
-                proxy and proxy.read_timeout_seconds, "spec.proxy.readTimeoutSeconds"
-            ),
+            override=overridden(proxy.read_timeout_seconds, "spec.proxy.readTimeoutSeconds"),
             effect=effects.SERVER_RELOAD,
         ),
     )

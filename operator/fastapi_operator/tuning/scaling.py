@@ -2,6 +2,8 @@
 
 import math
 
+from fastapi_operator.api.compute import Traffic
+from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.budget import pods_at_peak
@@ -13,9 +15,9 @@ def scaling_plan(
     spec: Spec, server: ServerPlan, pool: PoolPlan | None, pooler: PoolerPlan | None
 ) -> ScalingPlan:
     """The bounds of the autoscaler, or the fixed number of pods."""
-    scaling = spec.scaling
-    fixed = scaling.replicas if scaling else None
-    traffic = spec.traffic
+    scaling = spec.scaling or Scaling()
+    traffic = spec.traffic or Traffic()
+    fixed = scaling.replicas
     surge = decide(
         "scaling.max_surge",
         _max_surge,
@@ -27,13 +29,17 @@ def scaling_plan(
         _min_replicas,
         unit="pods",
         override=overridden(fixed, "spec.scaling.replicas")
-        or overridden(scaling and scaling.min_replicas, "spec.scaling.minReplicas"),
-        max_replicas=scaling and scaling.max_replicas,
+        or overridden(scaling.min_replicas, "spec.scaling.minReplicas"),
+        max_replicas=scaling.max_replicas,
         effect=effects.OBJECT_NONE,
     )
     return ScalingPlan(
         autoscaled=decide(
-            "scaling.autoscaled", _autoscaled, unit="", fixed=fixed, effect=effects.OBJECT_NONE
+            "scaling.autoscaled",
+            _autoscaled,
+            unit="",
+            fixed=fixed,
+            effect=effects.OBJECT_NONE,
         ),
         min_replicas=min_replicas,
         max_replicas=decide(
@@ -41,11 +47,11 @@ def scaling_plan(
             _max_replicas,
             unit="pods",
             override=overridden(fixed, "spec.scaling.replicas")
-            or overridden(scaling and scaling.max_replicas, "spec.scaling.maxReplicas"),
+            or overridden(scaling.max_replicas, "spec.scaling.maxReplicas"),
             min_replicas=min_replicas,
             workers=server.workers,
-            peak_requests_per_second=traffic and traffic.peak_requests_per_second,
-            cpu_milliseconds=(traffic and traffic.cpu_milliseconds_per_request)
+            peak_requests_per_second=traffic.peak_requests_per_second,
+            cpu_milliseconds=traffic.cpu_milliseconds_per_request
             or figures.CPU_MILLISECONDS_PER_REQUEST,
             per_process=pool and pool.size.value + pool.max_overflow.value,
             pooler_clients=pooler and clients_with_one_lost(pooler),
@@ -56,9 +62,7 @@ def scaling_plan(
             "scaling.target_cpu_percent",
             _target_cpu_percent,
             unit="percent",
-            override=overridden(
-                scaling and scaling.target_cpu_percent, "spec.scaling.targetCpuPercent"
-            ),
+            override=overridden(scaling.target_cpu_percent, "spec.scaling.targetCpuPercent"),
             effect=effects.OBJECT_NONE,
         ),
         max_surge=surge,

@@ -2,6 +2,8 @@
 
 import math
 
+from fastapi_operator.api.compute import Traffic
+from fastapi_operator.api.server import Server
 from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.compute import ComputeBasis
@@ -11,16 +13,16 @@ from fastapi_operator.tuning.plan import ServerPlan
 
 def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
     """The numbers of the ASGI server."""
-    server = spec.server
-    traffic = spec.traffic
-    cpu_milliseconds = traffic and traffic.cpu_milliseconds_per_request
+    server = spec.server or Server()
+    traffic = spec.traffic or Traffic()
+    cpu_milliseconds = traffic.cpu_milliseconds_per_request
     concurrency = decide(
         "server.concurrency",
         _concurrency,
         unit="requests",
         effect=effects.APP_ROLLOUT,
         cpu_milliseconds=cpu_milliseconds,
-        p95_milliseconds=traffic and traffic.p95_milliseconds,
+        p95_milliseconds=traffic.p95_milliseconds,
     )
     pre_stop = decide(
         "server.pre_stop_seconds",
@@ -33,8 +35,8 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
         _graceful_seconds,
         unit="seconds",
         effect=effects.SERVER_ROLLOUT,
-        override=overridden(server and server.graceful_seconds, "spec.server.gracefulSeconds"),
-        p95_milliseconds=(traffic and traffic.p95_milliseconds) or figures.P95_MILLISECONDS,
+        override=overridden(server.graceful_seconds, "spec.server.gracefulSeconds"),
+        p95_milliseconds=traffic.p95_milliseconds or figures.P95_MILLISECONDS,
     )
     return ServerPlan(
         workers=_workers_decision(spec, basis),
@@ -43,8 +45,8 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
             _threads,
             unit="threads",
             effect=effects.APP_ROLLOUT,
-            override=overridden(server and server.threads, "spec.server.threads"),
-            blocking_milliseconds=traffic and traffic.blocking_milliseconds_per_request,
+            override=overridden(server.threads, "spec.server.threads"),
+            blocking_milliseconds=traffic.blocking_milliseconds_per_request,
             cpu_milliseconds=cpu_milliseconds or figures.CPU_MILLISECONDS_PER_REQUEST,
         ),
         concurrency=concurrency,
@@ -60,9 +62,7 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
             _keep_alive_seconds,
             unit="seconds",
             effect=effects.SERVER_ROLLOUT,
-            override=overridden(
-                server and server.keep_alive_seconds, "spec.server.keepAliveSeconds"
-            ),
+            override=overridden(server.keep_alive_seconds, "spec.server.keepAliveSeconds"),
             proxy_idle_seconds=figures.PROXY_UPSTREAM_KEEP_ALIVE_SECONDS,
         ),
         graceful_seconds=graceful,
@@ -79,19 +79,21 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
 
 
 def _workers_decision(spec: Spec, basis: ComputeBasis) -> Decision[int]:
-    server = spec.server
-    policy = (server and server.worker_policy) or "Quota"
+    server = spec.server or Server()
+    policy = server.worker_policy or "Quota"
     if policy == "TwoNPlusOne":
         return decide(
             "server.workers",
             _two_n_plus_one,
+            unit="processes",
             cpu_millicores=basis.cpu_millicores,
             effect=effects.SERVER_ROLLOUT,
         )
     return decide(
         "server.workers",
         _quota_workers,
-        override=overridden(server and server.workers, "spec.server.workers"),
+        unit="processes",
+        override=overridden(server.workers, "spec.server.workers"),
         cpu_millicores=basis.cpu_millicores,
         cpu_basis=basis.cpu_basis,
         memory_bytes=basis.memory_bytes,
