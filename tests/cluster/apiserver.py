@@ -1,0 +1,136 @@
+"""An API server and etcd on loopback, for the api tier; no node, no root needed."""
+
+import json
+import socket
+from pathlib import Path
+from types import TracebackType
+
+from tests.cluster import (
+    binaries,
+    control_plane,
+    failures,
+    instances,
+    locks,
+    packages,
+    processes,
+    progress,
+)
+
+MODE = "api-only"
+_PORTS = 3
+
+
+class ApiServer:
+    """One API server, found again by its name.
+
+    As a context manager it is there inside the `with` block and leaves nothing after it.
+    """
+
+    def __init__(self, name: str = "api", *, controllers: bool = False) -> None:
+        """Describe it; nothing starts yet.
+
+        Args:
+            name: What to find it by; two names never disturb each other.
+            controllers: Also run kube-controller-manager (Deployments, Jobs, garbage collection).
+        """
+        instances.check_name(name)
+        self.name = name
+        self._controllers = controllers
+
+    def __enter__(self) -> "ApiServer":
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+    @property
+    def programs(self) -> Path:
+        """The folder with kubectl, helm and the servers."""
+        return binaries.ensure()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self._instance().kubeconfig
+
+    @property
+    def audit_log(self) -> Path:
+        """One JSON line a request of anyone but the cluster's own parts, at level Metadata."""
+        return self._instance().logs / "audit.log"
+
+    def start(self) -> Path:
+        """Start it unless it runs, wait until it is ready, return its kubeconfig's path."""
+        packages.ensure(packages.FOR_API_SERVER)
+        programs = binaries.ensure()
+        with locks.held(instances.lock_path(self.name), f"the instance {self.name}"):
+            instance = instances.claim(self.name, _ports_are_free)
+            set_mode(instance, MODE)
+            endpoints = control_plane.Endpoints.on_loopback(instance)
+            plane = control_plane.ControlPlane(instance, endpoints, programs)
+            with progress.step(f"API server at {endpoints.server}"):
+                plane.start_etcd()
+                plane.start_api_server()
+                if self._controllers:
+                    plane.start_controller_manager()
+            return instance.kubeconfig
+
+    def stop(self) -> None:
+        """Leave no process and no file of it."""
+        with locks.held(instances.lock_path(self.name), f"the instance {self.name}"):
+            instance = instances.find(self.name)
+            if instance is not None:
+                stop_control_plane(instance)
+                instances.release(instance)
+
+    def _instance(self) -> instances.Instance:
+        instance = instances.find(self.name)
+        if instance is None:
+            raise failures.ClusterError(f"{self.name} does not run")
+        return instance
+
+
+def set_mode(instance: instances.Instance, mode: str) -> None:
+    """Record what kind of instance it is; refuse to turn one kind into the other."""
+    record = instance.state / "mode.json"
+    if record.exists() and (other := json.loads(record.read_text())) != mode:
+        raise failures.ClusterError(
+            f"{instance.name} is there as {other!r}: choose another --name, or run down first"
+        )
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(mode))
+
+
+def mode_of(instance: instances.Instance) -> str | None:
+    """Return what kind of instance it is; None where `up` did not come that far."""
+    record = instance.state / "mode.json"
+    return str(json.loads(record.read_text())) if record.exists() else None
+
+
+def stop_control_plane(instance: instances.Instance) -> None:
+    """End the control plane by force, the API server before its etcd, then any stray.
+
+    Nothing of its data outlives it, so there is nothing to wait for.
+    """
+    running = processes.Processes(instance.state)
+    for name in control_plane.STOP_ORDER:
+        running.stop(name, grace_seconds=0)
+    running.kill_strays()
+
+
+def _ports_are_free(instance: instances.Instance) -> bool:
+    for offset in range(_PORTS):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", instance.loopback_port(offset)))
+            except OSError:
+                return False
+    return True

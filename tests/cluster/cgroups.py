@@ -1,0 +1,76 @@
+"""The control groups below which all pods of one node live."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.cluster import failures, instances
+
+_ROOT = "/fastapi-operator"
+
+
+def path(instance: instances.Instance) -> str:
+    """The node's group, as the kubelet's cgroupRoot names it."""
+    return f"{_ROOT}/{instance.slot}"
+
+
+def make(instance: instances.Instance) -> None:
+    """Make the group in every hierarchy; the kubelet refuses a root that is not there."""
+    for hierarchy in _hierarchies():
+        (hierarchy / path(instance).lstrip("/")).mkdir(parents=True, exist_ok=True)
+
+
+def kill(instance: instances.Instance) -> None:
+    """Kill every process of every pod.
+
+    Raises:
+        ClusterError: Some do not end.
+    """
+    for _ in range(100):
+        found = {pid for group in _groups(instance) for pid in _members(group)}
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    raise failures.ClusterError(f"processes in cgroup {path(instance)} do not end")
+
+
+def remove(instance: instances.Instance) -> None:
+    """Remove the empty groups, the innermost first."""
+    for group in _groups(instance):
+        for _ in range(50):
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    group.rmdir()
+                except OSError:  # EBUSY: the kernel is still letting go of its last process
+                    time.sleep(0.02)
+                    continue
+            break
+    for hierarchy in _hierarchies():
+        with contextlib.suppress(OSError):  # other nodes are in it, or it never was
+            (hierarchy / _ROOT.lstrip("/")).rmdir()
+
+
+def _groups(instance: instances.Instance) -> Iterator[Path]:
+    for hierarchy in _hierarchies():
+        root = hierarchy / path(instance).lstrip("/")
+        for folder, _, _ in os.walk(root, topdown=False):
+            yield Path(folder)
+
+
+def _members(group: Path) -> list[int]:
+    try:
+        return [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
+    except OSError:
+        return []
+
+
+def _hierarchies() -> list[Path]:
+    """Mount points of cgroup v2, or of each controller of cgroup v1."""
+    mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+    return [Path(fields[1]) for fields in mounts if fields[2] in ("cgroup", "cgroup2")]

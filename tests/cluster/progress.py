@@ -1,0 +1,25 @@
+"""What a person sees while the node comes up: one line a step, with the seconds so far."""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+_began = time.monotonic()
+_printing = threading.Lock()
+
+
+def say(message: str) -> None:
+    """Print one line on standard error, after the seconds since the command began."""
+    with _printing:
+        print(f"{time.monotonic() - _began:7.1f}s  {message}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def step(title: str) -> Iterator[None]:
+    """Announce a step, and say how long it took when it is done."""
+    say(f"{title} ...")
+    began = time.monotonic()
+    yield
+    say(f"{title}: done in {time.monotonic() - began:.1f} s")
