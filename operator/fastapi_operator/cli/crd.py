@@ -1,0 +1,11 @@
+"""``crd``: the CustomResourceDefinition."""
+
+import typer
+import yaml
+
+from fastapi_operator.api.crd import crd as custom_resource_definition
+
+
+def crd() -> None:
+    """Print the CustomResourceDefinition, to be applied before any service."""
+    typer.echo(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=100), nl=False)

@@ -1,0 +1,122 @@
+"""Reads what the commands are given: services, settings and facts; a mistake ends the command."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import yaml
+from pydantic import ValidationError
+
+from fastapi_operator.api.parse import DocumentError, load_services, parse_service
+from fastapi_operator.api.service import FastAPIService
+from fastapi_operator.cli import console
+from fastapi_operator.facts import Facts
+from fastapi_operator.problems import Problem, Severity
+from fastapi_operator.settings import Settings
+
+FileOption = Annotated[
+    str,
+    typer.Option(
+        "-f", "--file", help="The service's YAML; - reads standard input.", metavar="FILE"
+    ),
+]
+FactsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--facts",
+        help='What the cluster offers: {kubernetes: "1.35", apis: [group/version/Kind]}. '
+        "Default: no optional API.",
+        metavar="FILE",
+        dir_okay=False,
+    ),
+]
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        help="The operator's settings, as its chart mounts them. Default: the built-in ones.",
+        metavar="FILE",
+        dir_okay=False,
+    ),
+]
+
+
+def read_bodies(file: str) -> tuple[dict[str, Any], ...]:
+    """The FastAPIService documents of a file or of standard input."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text()
+        return load_services(text)
+    except OSError as error:
+        stop(f"{file}: {error.strerror}")
+    except (DocumentError, UnicodeDecodeError) as error:
+        stop(f"{file}: {error}")
+
+
+def read_services(file: str) -> tuple[FastAPIService, ...]:
+    """The valid services of a file; errors of any of them end the command with status 1."""
+    services = []
+    failed = False
+    for body in read_bodies(file):
+        service, problems = parse_service(body)
+        console.problems(name_of(body), problems)
+        failed = failed or service is None
+        if service is not None:
+            services.append(service)
+    if failed:
+        raise typer.Exit(1)
+    return tuple(services)
+
+
+def read_facts(path: Path | None) -> Facts:
+    """Facts from a file, or those of a cluster without optional APIs."""
+    if path is None:
+        return Facts()
+    try:
+        return Facts.from_mapping(_mapping(path))
+    except ValueError as error:
+        stop(f"{path}: {error}")
+
+
+def read_settings(path: Path | None) -> Settings:
+    """Settings from a file, or the built-in ones."""
+    if path is None:
+        return Settings()
+    try:
+        return Settings.from_mapping(_mapping(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        stop(f"{path}: {field}: {first['msg']}")
+
+
+def name_of(body: dict[str, Any]) -> str:
+    """The name under which messages speak of a service that may not even be valid."""
+    metadata = body.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return str(name or "(without a name)")
+
+
+def has_errors(problems: tuple[Problem, ...]) -> bool:
+    """Whether one of the problems keeps the service from being applied."""
+    return any(problem.severity is Severity.ERROR for problem in problems)
+
+
+def stop(message: str) -> NoReturn:
+    """Ends the command: the input could not be read (exit status 2)."""
+    console.error(message)
+    raise typer.Exit(2)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        stop(f"{path}: {error.strerror}")
+    except yaml.YAMLError as error:
+        stop(f"{path}: not YAML: {error}")
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        stop(f"{path}: must hold a mapping, found {type(data).__name__}")
+    return data

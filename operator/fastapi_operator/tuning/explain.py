@@ -1,0 +1,81 @@
+"""The plan as data for people and machines, and what changes between two plans."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from fastapi_operator.problems import Problem
+from fastapi_operator.tuning.budget import ConnectionBudget
+from fastapi_operator.tuning.decision import Decision
+from fastapi_operator.tuning.plan import Plan
+
+
+class Change(NamedTuple):
+    """A decision that differs between two plans; None where a plan has no such part."""
+
+    before: Decision[Any] | None
+    after: Decision[Any] | None
+
+    @property
+    def decision(self) -> Decision[Any]:
+        """The later decision, or the earlier one where its part went away."""
+        decision = self.after or self.before
+        assert decision is not None, "a change has at least one side"
+        return decision
+
+
+def decision_record(decision: Decision[Any]) -> dict[str, Any]:
+    """One decision in the form that ``explain -o json`` promises."""
+    return {
+        "name": decision.name,
+        "value": decision.value,
+        "unit": decision.unit,
+        "reason": decision.reason,
+        "inputs": dict(decision.inputs),
+        "source": decision.source.value,
+        "disruption": decision.disruption.value,
+        "enforcedBy": decision.enforced_by.value,
+        "reference": decision.reference,
+    }
+
+
+def budget_record(budget: ConnectionBudget | None) -> dict[str, Any] | None:
+    """The connection budget with the slack of each step."""
+    if budget is None:
+        return None
+    return {
+        "pods": budget.pods,
+        "processes": budget.processes,
+        "perProcess": budget.per_process,
+        "demand": budget.demand,
+        "poolerClients": budget.pooler_clients,
+        "poolerServers": budget.pooler_servers,
+        "maxConnections": budget.max_connections,
+        "reserved": budget.reserved,
+        "steps": [
+            {
+                "name": step.name,
+                "demand": step.demand,
+                "capacity": step.capacity,
+                "slack": step.slack,
+                "enforcedBy": step.enforced_by,
+            }
+            for step in budget.steps()
+        ],
+    }
+
+
+def problem_record(problem: Problem) -> dict[str, Any]:
+    """A problem as plain data."""
+    return dataclasses.asdict(problem)
+
+
+def changes(before: Plan, after: Plan) -> Iterator[Change]:
+    """The decisions whose value or reason differs, in the order of the later plan."""
+    old = {decision.name: decision for decision in before.decisions()}
+    for decision in after.decisions():
+        previous = old.pop(decision.name, None)
+        if previous is None or previous.value != decision.value:
+            yield Change(previous, decision)
+    for gone in old.values():
+        yield Change(gone, None)
