@@ -68,9 +68,9 @@ def object_schema() -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string", "description": "fastapi-operator.io/v1alpha1."},
             "kind": {"type": "string", "description": "FastAPIService."},
+            # A schema may say nothing of metadata but the name's form.
             "metadata": {
                 "type": "object",
-                "description": "Standard metadata; the name has at most 40 characters.",
                 "properties": {
                     "name": {
                         "type": "string",

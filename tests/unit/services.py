@@ -1,0 +1,80 @@
+"""Services for tests: a body from a spec, and a strategy that draws specs of every shape."""
+
+from typing import Any
+
+from fastapi_operator.api.parse import parse_service
+from fastapi_operator.api.service import FastAPIService
+from hypothesis import strategies as st
+
+
+def body(spec: dict[str, Any], name: str = "shop") -> dict[str, Any]:
+    return {
+        "apiVersion": "fastapi-operator.io/v1alpha1",
+        "kind": "FastAPIService",
+        "metadata": {"name": name, "namespace": "default", "generation": 1, "uid": "u-1"},
+        "spec": spec,
+    }
+
+
+def service(**spec: Any) -> FastAPIService:
+    """A service that must be valid; ``image`` is given."""
+    parsed, problems = parse_service(body({"image": "registry.example.com/shop:1"} | spec))
+    assert parsed is not None, problems
+    return parsed
+
+
+def _optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+CPU = st.sampled_from(["100m", "250m", "500m", "0.9", "1", "1.5", "2", 3, "4", "16", "64"])
+MEMORY = st.sampled_from(["128Mi", "256Mi", "0.5Gi", "512Mi", "1G", "1Gi", "2Gi", "8Gi", "64Gi"])
+AMOUNTS = _optional(cpu=CPU, memory=MEMORY)
+RESOURCES = _optional(requests=AMOUNTS, limits=AMOUNTS)
+MILLISECONDS = st.integers(min_value=1, max_value=2000)
+SCALING = st.one_of(
+    st.fixed_dictionaries({"replicas": st.integers(0, 1000)}),
+    st.tuples(st.integers(1, 1000), st.integers(1, 1000)).map(
+        lambda bounds: {"minReplicas": min(bounds), "maxReplicas": max(bounds)}
+    ),
+    _optional(targetCpuPercent=st.integers(10, 100)),
+)
+SERVER = st.one_of(
+    st.fixed_dictionaries(
+        {"workerPolicy": st.just("Fixed"), "workers": st.integers(1, 64)},
+    ),
+    _optional(
+        workerPolicy=st.sampled_from(["Quota", "TwoNPlusOne"]),
+        threads=st.integers(1, 1000),
+        keepAliveSeconds=st.integers(1, 3600),
+        gracefulSeconds=st.integers(1, 3600),
+    ),
+)
+SPECS = st.fixed_dictionaries(
+    {"image": st.just("registry.example.com/shop:1")},
+    optional={
+        "server": SERVER,
+        "resources": RESOURCES,
+        "traffic": _optional(
+            peakRequestsPerSecond=st.integers(1, 1_000_000),
+            p95Milliseconds=MILLISECONDS,
+            cpuMillisecondsPerRequest=MILLISECONDS,
+            blockingMillisecondsPerRequest=MILLISECONDS,
+            databaseMillisecondsPerRequest=MILLISECONDS,
+        ),
+        "scaling": SCALING,
+        "redis": _optional(memory=MEMORY),
+        "postgres": _optional(
+            resources=RESOURCES,
+            deletionPolicy=st.sampled_from(["Retain", "Delete"]),
+            pooler=_optional(instances=st.integers(1, 16)),
+            migrations=st.just({}),
+        ),
+        "proxy": _optional(
+            type=st.sampled_from(["Nginx", "None"]),
+            replicas=st.integers(1, 100),
+            maxBodySize=MEMORY,
+            readTimeoutSeconds=st.integers(1, 3600),
+        ),
+    },
+)

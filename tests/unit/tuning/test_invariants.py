@@ -1,0 +1,177 @@
+"""What must hold for every service, whatever its spec says."""
+
+import dataclasses
+import math
+from typing import Any
+
+from fastapi_operator.api.parse import parse_service
+from fastapi_operator.api.service import FastAPIService
+from fastapi_operator.facts import Facts
+from fastapi_operator.problems import Severity
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.decision import Decision, Source
+from fastapi_operator.tuning.derive import derive
+from fastapi_operator.tuning.plan import Plan
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.services import SPECS, body, service
+
+
+def planned(spec: dict[str, Any]) -> tuple[FastAPIService, Plan]:
+    parsed, problems = parse_service(body(spec))
+    assert parsed is not None, problems
+    return parsed, derive(parsed, Settings(), Facts())
+
+
+def errors(plan: Plan) -> list[str]:
+    return [problem.path for problem in plan.problems if problem.severity is Severity.ERROR]
+
+
+@given(SPECS)
+def test_derived_workers_follow_the_pods_cpu_and_memory(spec: dict[str, Any]) -> None:
+    _, plan = planned(spec)
+    workers, policy = plan.server.workers, spec.get("server", {}).get("workerPolicy")
+    cores = max(1, (plan.compute.cpu_limit_millicores.value or _requested(plan)) // 1000)
+    assert workers.value >= 1
+    if policy == "TwoNPlusOne":
+        assert workers.value == 2 * cores + 1
+    elif policy != "Fixed":
+        assert workers.value <= max(1, cores)
+        needed = workers.value * figures.WORKER_MEMORY_BYTES * figures.WORKER_MEMORY_MARGIN
+        if workers.value > 1:
+            limit = plan.compute.memory_limit_bytes.value
+            assert needed + figures.SUPERVISOR_MEMORY_BYTES <= limit
+
+
+def _requested(plan: Plan) -> int:
+    return plan.compute.cpu_request_millicores.value
+
+
+@given(SPECS)
+def test_connections_fit_or_the_service_is_refused(spec: dict[str, Any]) -> None:
+    _, plan = planned(spec)
+    if plan.budget is None or errors(plan):
+        return
+    scaling = plan.scaling
+    pods = scaling.max_replicas.value + math.ceil(
+        scaling.max_replicas.value * scaling.max_surge.value / 100
+    )
+    assert plan.pool is not None
+    assert plan.pooler is not None
+    assert plan.database is not None
+    asked = pods * plan.server.workers.value
+    asked *= plan.pool.size.value + plan.pool.max_overflow.value
+    surviving = max(1, plan.pooler.instances.value - 1)
+    assert asked <= surviving * plan.pooler.max_client_connections.value
+    servers = plan.pooler.instances.value * plan.pooler.max_db_connections.value
+    reserved = figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED
+    assert servers <= plan.database.max_connections.value - reserved
+
+
+@given(SPECS)
+def test_timeouts_are_a_ladder_from_the_pool_outwards(spec: dict[str, Any]) -> None:
+    _, plan = planned(spec)
+    if plan.pool and plan.pooler and plan.database:
+        ladder = [
+            plan.pool.timeout_seconds.value,
+            plan.pooler.query_wait_timeout_seconds.value,
+            plan.database.statement_timeout_seconds.value,
+        ]
+        if plan.proxy and plan.proxy.read_timeout_seconds.source is Source.DERIVED:
+            ladder.append(plan.proxy.read_timeout_seconds.value)
+        assert ladder == sorted(set(ladder))
+    if plan.proxy and plan.server.keep_alive_seconds.value > 1:
+        app = plan.server.keep_alive_seconds.value
+        assert plan.proxy.upstream_keep_alive_seconds.value < app
+
+
+@given(SPECS)
+def test_a_pod_may_finish_its_requests_before_it_is_killed(spec: dict[str, Any]) -> None:
+    _, plan = planned(spec)
+    stop = plan.server.pre_stop_seconds.value + plan.server.graceful_seconds.value
+    assert stop < plan.server.grace_seconds.value
+
+
+@given(SPECS)
+def test_a_cache_evicts_before_its_limit(spec: dict[str, Any]) -> None:
+    _, plan = planned(spec)
+    if plan.cache:
+        assert plan.cache.maxmemory_bytes.value <= 0.75 * plan.cache.memory_limit_bytes.value
+        assert plan.cache.policy.value != "noeviction"
+
+
+@given(SPECS)
+def test_the_headline_fits_the_status(spec: dict[str, Any]) -> None:
+    _, plan = planned(spec)
+    headline = plan.headline()
+    assert len(headline) <= 24
+    assert all(len(decision.reason) <= 300 for decision in headline)
+
+
+@given(SPECS)
+def test_every_decision_is_named_by_its_path_and_gives_a_whole_reason(
+    spec: dict[str, Any],
+) -> None:
+    _, plan = planned(spec)
+    for decision in plan.decisions():
+        section, _, field = decision.name.partition(".")
+        assert getattr(getattr(plan, section), field) is decision
+        assert decision.reason
+        assert "{" not in decision.reason
+        assert "None" not in decision.reason
+
+
+@given(SPECS, st.sampled_from(["redis", "proxy", "scaling", "traffic", "server", "resources"]))
+def test_no_field_of_the_app_moves_a_size_of_the_database(
+    spec: dict[str, Any], section: str
+) -> None:
+    _, plan = planned(spec)
+    _, without = planned({name: value for name, value in spec.items() if name != section})
+    assert _values(plan.database) == _values(without.database)
+
+
+@given(SPECS)
+def test_a_higher_ceiling_never_enlarges_the_pool_of_a_process(spec: dict[str, Any]) -> None:
+    low, high = {"maxReplicas": 4}, {"maxReplicas": 400}
+    _, few = planned(spec | {"scaling": low})
+    _, many = planned(spec | {"scaling": high})
+    assert _values(few.pool) == _values(many.pool)
+
+
+@given(st.integers(100, 64_000), st.integers(0, 64_000))
+def test_more_cpu_never_means_fewer_workers(cpu: int, more: int) -> None:
+    workers = [
+        planned({"image": "a:1", "resources": {"limits": {"cpu": f"{amount}m"}}})[1].server.workers
+        for amount in (cpu, cpu + more)
+    ]
+    assert workers[0].value <= workers[1].value
+
+
+@given(SPECS)
+@settings(max_examples=50)
+def test_deriving_twice_gives_the_same_plan(spec: dict[str, Any]) -> None:
+    assert planned(spec)[1] == planned(spec)[1]
+
+
+def test_what_breaks_the_budget_comes_with_the_figures_that_mend_it() -> None:
+    spec = {"postgres": {}, "scaling": {"minReplicas": 2, "maxReplicas": 500}}
+    plan = derive(service(**spec), Settings(), Facts())
+    (problem,) = plan.problems
+    assert problem.path == "spec.scaling.maxReplicas"
+    assert "set maxReplicas to at most 80 or spec.postgres.pooler.instances to 8" in problem.remedy
+    for mended in (
+        {"postgres": {}, "scaling": {"maxReplicas": 80}},
+        {"postgres": {"pooler": {"instances": 8}}, "scaling": {"maxReplicas": 500}},
+    ):
+        assert derive(service(**mended), Settings(), Facts()).problems == ()
+
+
+def _values(section: Any) -> dict[str, Any] | None:
+    if section is None:
+        return None
+    decisions: list[Decision[Any]] = [
+        getattr(section, field.name) for field in dataclasses.fields(section)
+    ]
+    return {decision.name: decision.value for decision in decisions}
