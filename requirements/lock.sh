@@ -1,0 +1,20 @@
+#!/bin/sh
+# Renews the locks of the operator and of its development: hashes for every platform and for
+# Python 3.11 to 3.14, no index line. Needs uv. With -U, newer versions are taken.
+#
+#   requirements/lock.sh [-U]
+set -eu
+cd "$(dirname "$0")/.."
+unset PIP_FIND_LINKS UV_FIND_LINKS 2>/dev/null || true
+
+lock() {
+    output=$1
+    shift
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-header --no-emit-index-url --no-emit-find-links --output-file "$output" "$@"
+}
+
+lock requirements/operator.txt pyproject.toml requirements/operator.in "$@"
+lock requirements/operator.build.txt requirements/operator.build.in "$@"
+lock requirements/dev.txt pyproject.toml --group dev \
+    --constraint requirements/operator.txt "$@"
