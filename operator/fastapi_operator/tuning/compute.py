@@ -135,16 +135,16 @@ def _memory_limit(
 ) -> Because[int]:
     supervisor = figures.SUPERVISOR_MEMORY_BYTES if workers > 1 else 0
     bodies = 2 * concurrency * workers * figures.REQUEST_BODY_BYTES
-    need = figures.MEMORY_LIMIT_MARGIN * (supervisor + workers * worker_memory_bytes) + bodies
-    need += figures.MEMORY_ROUNDING_BYTES
+    grown = figures.WORKER_MEMORY_MARGIN * workers * worker_memory_bytes
+    need = (supervisor + grown) / figures.MEMORY_FILL + bodies
     step = figures.MEMORY_ROUNDING_BYTES
     limit = -(-int(need) // step) * step
     if request_bytes is not None and request_bytes > limit:
         return Because(request_bytes, "the memory request of {request_bytes}, which asks for more")
     return Because(
         limit,
-        "{worker_memory_bytes} a worker (workers: {workers}) and a quarter more, the bodies of "
-        "{concurrency} requests each, rounded up to 32Mi",
+        "{worker_memory_bytes} a worker (workers: {workers}) with a fifth of growth fill four fifths; "
+        "the bodies of {concurrency} requests each come on top, rounded up to 32Mi",
     )
 
 

@@ -16,7 +16,6 @@ SUPERVISOR_MEMORY_BYTES = 40 * MIB
 # Memory that workers may fill at most, so that a burst does not end in an OOM kill: judgement.
 MEMORY_FILL = 0.80
 WORKER_MEMORY_MARGIN = 1.20
-MEMORY_LIMIT_MARGIN = 1.25
 MEMORY_ROUNDING_BYTES = 32 * MIB
 REQUEST_BODY_BYTES = 64 * 1024
 # More event loops in one pod only share its fate: judgement.

@@ -39,10 +39,9 @@ def test_derived_workers_follow_the_pods_cpu_and_memory(spec: dict[str, Any]) ->
         assert workers.value == 2 * cores + 1
     elif policy != "Fixed":
         assert workers.value <= max(1, cores)
-        needed = workers.value * figures.WORKER_MEMORY_BYTES * figures.WORKER_MEMORY_MARGIN
         if workers.value > 1:
-            limit = plan.compute.memory_limit_bytes.value
-            assert needed + figures.SUPERVISOR_MEMORY_BYTES <= limit
+            needed = workers.value * 1.2 * 160 * 2**20 + 40 * 2**20
+            assert needed <= 0.8 * plan.compute.memory_limit_bytes.value
 
 
 def _requested(plan: Plan) -> int:
