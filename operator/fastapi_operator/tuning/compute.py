@@ -143,8 +143,8 @@ def _memory_limit(
         return Because(request_bytes, "the memory request of {request_bytes}, which asks for more")
     return Because(
         limit,
-        "{worker_memory_bytes} a worker (workers: {workers}) with a fifth of growth fill four fifths; "
-        "the bodies of {concurrency} requests each come on top, rounded up to 32Mi",
+        "{worker_memory_bytes} a worker (workers: {workers}) and a fifth for growth fill four "
+        "fifths; the bodies of {concurrency} requests each come on top, rounded up to 32Mi",
     )
 
 

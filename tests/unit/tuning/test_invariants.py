@@ -13,7 +13,7 @@ from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.decision import Decision, Source
 from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.services import SPECS, body, service
@@ -30,6 +30,8 @@ def errors(plan: Plan) -> list[str]:
 
 
 @given(SPECS)
+@example({"image": "a:1", "resources": {"limits": {"cpu": "2", "memory": "512Mi"}}})
+@example({"image": "a:1", "resources": {"limits": {"cpu": "4", "memory": "1Gi"}}})
 def test_derived_workers_follow_the_pods_cpu_and_memory(spec: dict[str, Any]) -> None:
     _, plan = planned(spec)
     workers, policy = plan.server.workers, spec.get("server", {}).get("workerPolicy")
