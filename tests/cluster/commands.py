@@ -17,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except failures.ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # `status | head`
+        return 0
     except KeyboardInterrupt:
         print("interrupted; `down` removes what is there", file=sys.stderr)
         return 130

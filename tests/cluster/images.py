@@ -1,6 +1,248 @@
+"""The images of the tests: the product's own Dockerfiles and operands, on a Debian base.
+
+An image's key is a hash of all that its build reads. Its archive in the cache carries the key in
+its name, so that an unchanged image is neither built nor imported again.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
-class Built(NamedTuple):
+
+from tests.cluster import buildah, containerd, failures, locks, places, progress
+
+_REPOSITORY = "localhost/fastapi-operator"
+_SUITE = "forky"
+_MMDEBSTRAP = [
+    "mmdebstrap",
+    "--variant=minbase",
+    "--include=ca-certificates",
+    '--aptopt=Acquire::Check-Valid-Until "false"',
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """One build."""
+
     name: str
-def build(names): return []
-def load(built, runtime, record): pass
+    dockerfile: str | None = None
+    """Below the repository; None: the root file system of Debian itself."""
+    base: str | None = None
+    base_argument: str = "BASE_IMAGE"
+    context: str = "."
+    names: tuple[str, ...] = ()
+    """What pods call it by, where not by its own name."""
+    loaded: bool = True
+    """Whether pods use it; else it is only a base."""
+
+
+_IMAGES = {
+    image.name: image
+    for image in (
+        Image("debian", loaded=False),
+        Image("python", "tests/cluster/dockerfiles/python.Dockerfile", "debian", loaded=False),
+        Image(
+            "operands",
+            "tests/cluster/dockerfiles/operands.Dockerfile",
+            "debian",
+            names=("postgres", "redis", "nginx"),
+        ),
+        Image("pgbouncer", "images/pgbouncer/Dockerfile", "debian", context="images/pgbouncer"),
+        Image("operator", "operator/Dockerfile", "python", "PYTHON_IMAGE"),
+        Image("sample-app", "sample-app/Dockerfile", "python", "PYTHON_IMAGE"),
+    )
+}
+_NAMES = {name: image for image in _IMAGES.values() for name in (image.name, *image.names)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """An image in the cache."""
+
+    image: Image
+    key: str
+    archive: Path
+
+    @property
+    def references(self) -> list[str]:
+        """Full names by which pods call it."""
+        return [reference(name) for name in self.image.names or (self.image.name,)]
+
+
+def reference(name: str) -> str:
+    """Full name of an image, as pods and the operator's settings write it."""
+    return f"{_REPOSITORY}/{name}:dev"
+
+
+def build(names: Sequence[str] = ()) -> list[Built]:
+    """Build the named images and their bases where the cache lacks them; all by default.
+
+    Args:
+        names: Short names (`operator`) or full ones.
+
+    Raises:
+        ClusterError: A name is unknown, or a build failed.
+    """
+    wanted = {_named(name) for name in names} or {i for i in _IMAGES.values() if i.loaded}
+    with locks.held(places.cache() / "images.lock", "the images"):
+        keys = {image: _key(image) for image in _IMAGES.values() if _is_possible(image, wanted)}
+        missing = {image for image in wanted if not _archive(image, keys[image]).exists()}
+        for stage in _stages(missing, keys):
+            with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+                list(pool.map(lambda image: _build_one(image, keys), stage))
+        return [Built(i, keys[i], _archive(i, keys[i])) for i in wanted]
+
+
+def load(built: Sequence[Built], runtime: containerd.Containerd, records: Path) -> None:
+    """Import images into a node, except those that it has.
+
+    Args:
+        built: What `build` returned.
+        runtime: The node's.
+        records: Folder that remembers the key of each imported image.
+    """
+    records.mkdir(parents=True, exist_ok=True)
+    there = runtime.images()
+    for one in built:
+        record = records / one.image.name
+        known = record.exists() and record.read_text() == one.key
+        if known and there.issuperset(one.references):
+            continue
+        with progress.step(f"import {' '.join(one.references)}"):
+            runtime.import_archive(one.archive)
+            for further in one.references[1:]:
+                runtime.tag(one.references[0], further)
+            record.write_text(one.key)
+
+
+def _named(name: str) -> Image:
+    short = name.removeprefix(f"{_REPOSITORY}/").removesuffix(":dev")
+    if short not in _NAMES:
+        raise failures.ClusterError(
+            f"{name}: neither a file nor one of the images {' '.join(sorted(_NAMES))}"
+        )
+    return _NAMES[short]
+
+
+def _is_possible(image: Image, wanted: set[Image]) -> bool:
+    """Leave out Dockerfiles that nobody asked for, so that they need not be there."""
+    return image in wanted or image.name in {"debian", "python"}
+
+
+def _stages(missing: set[Image], keys: dict[Image, str]) -> Iterator[list[Image]]:
+    """Order builds so that bases come first; images of one stage do not need each other."""
+    needed = set(missing)
+    for image in missing:
+        while image.base is not None:
+            image = _IMAGES[image.base]
+            if not buildah.has(_store_name(image, keys[image])):
+                needed.add(image)
+    depth = {image: sum(1 for _ in _bases(image)) for image in needed}
+    for level in sorted(set(depth.values())):
+        yield [image for image in needed if depth[image] == level]
+
+
+def _bases(image: Image) -> Iterator[Image]:
+    while image.base is not None:
+        image = _IMAGES[image.base]
+        yield image
+
+
+def _build_one(image: Image, keys: dict[Image, str]) -> None:
+    stored = _store_name(image, keys[image])
+    with progress.step(f"image {image.name}"):
+        if image.dockerfile is None:
+            _build_debian(stored)
+        else:
+            base = _IMAGES[image.base or ""]
+            buildah.build(
+                stored,
+                dockerfile=places.REPOSITORY / image.dockerfile,
+                context=places.REPOSITORY / image.context,
+                arguments={image.base_argument: _store_name(base, keys[base])},
+                log=places.cache() / "images" / f"{image.name}.log",
+            )
+        if image.loaded:
+            archive = _archive(image, keys[image])
+            for older in archive.parent.glob(f"{image.name}-????????????????.tar"):
+                older.unlink()
+            buildah.save(stored, archive, reference((image.names or (image.name,))[0]))
+
+
+def _build_debian(image: str) -> None:
+    """Make Debian's smallest root file system, from the mirrors that apt knows by itself."""
+    with tempfile.TemporaryDirectory() as temporary:
+        archive = Path(temporary) / "root.tar"
+        command = [*_MMDEBSTRAP, _SUITE, str(archive)]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            end = "\n".join(result.stderr.splitlines()[-10:])
+            raise failures.ClusterError(f"{shlex.join(command)} failed:\n{end}")
+        buildah.from_archive(archive, image)
+
+
+def _key(image: Image) -> str:
+    digest = hashlib.sha256()
+    if image.dockerfile is None:
+        digest.update(shlex.join([*_MMDEBSTRAP, _SUITE]).encode())
+        return digest.hexdigest()[:16]
+    digest.update(_key(_IMAGES[image.base or ""]).encode())
+    for path in _inputs(image):
+        # The same in every checkout: the path below it, and of the mode what git keeps.
+        name = str(path.relative_to(places.REPOSITORY))
+        is_executable = bool(path.stat().st_mode & 0o100)
+        digest.update(f"{name}\0{is_executable}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _inputs(image: Image) -> Iterator[Path]:
+    """Every file that the build reads: the Dockerfile and what its COPY lines name."""
+    dockerfile = places.REPOSITORY / (image.dockerfile or "")
+    if not dockerfile.exists():
+        raise failures.ClusterError(f"image {image.name}: {dockerfile} is not there")
+    ignore = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
+    yield dockerfile
+    if ignore.exists():
+        yield ignore
+    context = places.REPOSITORY / image.context
+    for source in sorted(_copied(dockerfile.read_text())):
+        for path in sorted(context.glob(source.strip("/")) if source != "." else [context]):
+            yield from _files(path)
+
+
+def _copied(dockerfile: str) -> set[str]:
+    """Sources of the COPY and ADD lines that read from the context."""
+    sources = set()
+    for line in re.sub(r"\\\n", " ", dockerfile).splitlines():
+        words = line.split()
+        if len(words) > 2 and words[0].upper() in {"COPY", "ADD"}:
+            if not any(word.startswith("--from") for word in words):
+                sources.update(word for word in words[1:-1] if not word.startswith("--"))
+    return sources
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__")))
+        yield from (Path(folder) / name for name in sorted(names) if not name.endswith(".pyc"))
+
+
+def _archive(image: Image, key: str) -> Path:
+    return places.cache() / "images" / f"{image.name}-{key}.tar"
+
+
+def _store_name(image: Image, key: str) -> str:
+    return f"{_REPOSITORY}/{image.name}:{key}"

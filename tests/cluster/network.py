@@ -28,6 +28,8 @@ def set_up(instance: instances.Instance) -> None:
     _run([*inside, "link", "set", "eth0", "up"])
     # Nothing outside is reachable: an error at once is better than a time-out.
     _run([*inside, "route", "replace", "unreachable", "default"])
+    # For the node's own processes: the route is looked up before kube-proxy's rules apply.
+    _run([*inside, "route", "replace", instance.service_range, "dev", "eth0"])
     for destination in (instance.pod_range, instance.service_range):
         _run(["ip", "route", "replace", destination, "via", instance.node_address])
     forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"

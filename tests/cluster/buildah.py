@@ -1,0 +1,81 @@
+"""Buildah with a store of its own in the cache; no daemon, no registry."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.cluster import failures, places
+
+# What pip and apt of the host trust and are told; only the local build sees it.
+_HOST_FILES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf"))
+
+
+def has(image: str) -> bool:
+    """Whether the store has an image."""
+    return _run(["images", "--quiet", "--filter", f"reference={image}"]).strip() != ""
+
+
+def from_archive(archive: Path, image: str) -> None:
+    """Make an image of one root file system."""
+    container = _run(["from", "scratch"]).strip()
+    try:
+        _run(["add", "--quiet", container, str(archive), "/"])
+        _run(["config", "--cmd", "/bin/sh", container])
+        _run(["commit", "--quiet", container, image])
+    finally:
+        _run(["rm", container])
+
+
+def build(
+    image: str, *, dockerfile: Path, context: Path, arguments: Mapping[str, str], log: Path
+) -> None:
+    """Build a Dockerfile; its output goes to a log file.
+
+    Raises:
+        ClusterError: The build failed; with the end of the log.
+    """
+    command = ["build", "--isolation", "chroot", "--layers", "--format", "docker"]
+    command += ["--pull-never", "--tag", image, "--file", str(dockerfile)]
+    for name, value in arguments.items():
+        command += ["--build-arg", f"{name}={value}"]
+    for path in _HOST_FILES:
+        if path.exists():
+            command += ["--volume", f"{path.resolve()}:{path}:ro"]
+    ignore = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
+    if ignore.exists():  # docker build finds it by itself, this buildah does not
+        command += ["--ignorefile", str(ignore)]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        result = subprocess.run(
+            _command([*command, str(context)]), stdout=output, stderr=subprocess.STDOUT
+        )
+    if result.returncode:
+        raise failures.NotReadyError(f"image {image}", "could not be built", log)
+
+
+def save(image: str, archive: Path, name: str) -> None:
+    """Write an image into an archive in Docker's format, under a name."""
+    partial = archive.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    _run(["push", "--quiet", image, f"docker-archive:{partial}:{name}"])
+    partial.rename(archive)
+
+
+def _run(arguments: Sequence[str]) -> str:
+    result = subprocess.run(_command(arguments), capture_output=True, text=True)
+    if result.returncode:
+        raise failures.ClusterError(f"buildah {arguments[0]} failed: {result.stderr.strip()}")
+    return result.stdout
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    store = places.cache() / "buildah"
+    store.mkdir(parents=True, exist_ok=True)
+    driver = os.environ.get("STORAGE_DRIVER", "overlay")
+    return [
+        "buildah",
+        *("--root", str(store / "root"), "--runroot", str(store / "run")),
+        *("--storage-driver", driver),
+        *arguments,
+    ]
