@@ -1,0 +1,72 @@
+# Everything a contributor runs. Each target does its own set-up; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+
+# --- set-up ---------------------------------------------------------------------------------------
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@echo "setting up $(VENV) from requirements/dev.txt"
+	@test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
+	@$(RUN)/python -m pip --version >/dev/null 2>&1 || $(RUN)/python -m ensurepip --upgrade >/dev/null
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.ready ## Create the virtual environment with all development tools
+
+# --- try it ---------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: ## From nothing to an answering service; CONTEXT=kind-x uses that cluster, else a local node
+	@$(PYTHON) -m tests.demo up $(if $(CONTEXT),--context '$(CONTEXT)') $(if $(REGISTRY),--registry '$(REGISTRY)')
+
+.PHONY: demo-down
+demo-down: ## Remove the demo, and the local node if it started one
+	@$(PYTHON) -m tests.demo down $(if $(CONTEXT),--context '$(CONTEXT)')
+
+.PHONY: cluster-up
+cluster-up: ## Start the local node with all images and print its KUBECONFIG
+	@$(PYTHON) -m tests.cluster up --images
+
+.PHONY: cluster-down
+cluster-down: ## Stop the local node and leave nothing of it
+	@$(PYTHON) -m tests.cluster down
+
+# --- check it -------------------------------------------------------------------------------------
+
+.PHONY: test
+test: setup ## All tiers, with a real API server and a real node; each beside its budget
+	@$(RUN)/python -m tests.tiers
+
+.PHONY: test-fast
+test-fast: setup ## Lint and the pure core; needs no cluster
+	@$(RUN)/python -m tests.tiers lint unit
+
+.PHONY: test-full
+test-full: setup ## All tiers, and the property tests with 10,000 new examples each
+	@$(RUN)/python -m tests.tiers --thorough
+
+.PHONY: lint
+lint: setup ## Style, types, import directions, stale generated files
+	@$(RUN)/python -m tests.tiers lint
+
+.PHONY: generate
+generate: setup ## Write every generated file anew (CRD, install.yaml, charts' copies)
+	@$(RUN)/python manifests/generate.py
+
+.PHONY: golden
+golden: setup ## Write the expected files of the golden cases anew; read the diff
+	@UPDATE_GOLDEN=1 $(RUN)/python -m pytest -q tests/golden
+
+.PHONY: lock
+lock: ## Write requirements/*.txt anew from the projects' dependencies
+	@bash requirements/lock.sh
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

@@ -1,0 +1,152 @@
+"""Runs the tiers of tests in order, each beside its time budget, and sums them up.
+
+    python -m tests.tiers [--thorough] [TIER ...]
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.cluster import failures, packages
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# program -> Debian package; what the tests of the app and of the templates run for real
+_SERVERS = {
+    "/usr/lib/postgresql/15/bin/initdb": "postgresql-15",
+    "redis-server": "redis-server",
+    "pgbouncer": "pgbouncer",
+    "nginx": "nginx-light",
+}
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One tier.
+
+    Attributes:
+        minutes: Its budget with all binaries cached; more is reported, not failed.
+        commands: What it runs, from the root of the repository; pytest's get a report file.
+        packages: Debian packages it needs, by the program that shows them.
+    """
+
+    minutes: int
+    commands: tuple[tuple[str, ...], ...]
+    packages: dict[str, str]
+
+
+_PYTHON = sys.executable
+TIERS = {
+    "lint": Tier(
+        2,
+        (
+            ("ruff", "check", "."),
+            ("ruff", "format", "--check", "."),
+            ("mypy",),
+            ("lint-imports",),
+            (_PYTHON, "manifests/generate.py", "--check"),
+        ),
+        {},
+    ),
+    "unit": Tier(5, (("pytest", "tests/unit", "tests/golden"),), _SERVERS),
+    "app": Tier(5, (("bash", "sample-app/test.sh"),), _SERVERS),
+    "api": Tier(8, (("pytest", "tests/api"),), {}),
+    "charts": Tier(5, (("pytest", "tests/charts"),), {}),
+    "node": Tier(12, (("pytest", "tests/cluster/tests", "tests/e2e"),), {}),
+}
+
+
+@dataclass
+class Outcome:
+    """What a tier did."""
+
+    seconds: float = 0.0
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+def main() -> int:
+    """Runs the chosen tiers; all of them go on after a failure, the exit code remembers it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"of {', '.join(TIERS)}")
+    parser.add_argument("--thorough", action="store_true", help="10,000 examples a property test")
+    options = parser.parse_args()
+    unknown = [name for name in options.tiers if name not in TIERS]
+    if unknown:
+        parser.error(f"unknown tier {unknown[0]!r}; known are {', '.join(TIERS)}")
+    chosen = options.tiers or list(TIERS)
+    outcomes = {name: _run(name, thorough=options.thorough) for name in chosen}
+    _summarise(outcomes)
+    return 1 if any(outcome.failed for outcome in outcomes.values()) else 0
+
+
+def _run(name: str, *, thorough: bool) -> Outcome:
+    tier, outcome, began = TIERS[name], Outcome(), time.monotonic()
+    try:
+        packages.ensure(tier.packages)
+    except failures.ClusterError as error:
+        print(f"{name}: {error}", flush=True)
+        outcome.failed += 1
+        return outcome
+    for command in tier.commands:
+        with tempfile.TemporaryDirectory() as folder:
+            _command(name, command, Path(folder), outcome, thorough=thorough)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _command(
+    tier: str, command: tuple[str, ...], reports: Path, outcome: Outcome, *, thorough: bool
+) -> None:
+    """Runs one command; a test runner's counts come from its report, others count as one."""
+    print(f"\n=== {tier}: {' '.join(Path(part).name for part in command[:4])}", flush=True)
+    program = Path(sys.executable).parent / command[0]
+    arguments = [str(program) if program.exists() else command[0], *command[1:]]
+    if command[0] == "pytest":
+        arguments += [f"--junitxml={reports / 'report.xml'}", "--durations=5"]
+        arguments += ["--hypothesis-profile=thorough", "--timeout=0"] if thorough else []
+    environment = {
+        **os.environ,
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+        "REPORTS": str(reports),
+    }
+    code = subprocess.run(arguments, cwd=ROOT, env=environment).returncode
+    counted = 0
+    for report in reports.glob("*.xml"):
+        for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+            tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+            failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+            outcome.passed += tests - skipped - failed
+            outcome.failed += failed
+            outcome.skipped += skipped
+            counted += failed
+    if not any(reports.glob("*.xml")):
+        outcome.passed += code == 0
+    # A runner that died without naming a failed test has failed all the same.
+    outcome.failed += code != 0 and counted == 0
+
+
+def _summarise(outcomes: dict[str, Outcome]) -> None:
+    print("\n=== tiers\n" + f"{'tier':10}{'passed':>8}{'failed':>8}{'skipped':>8}{'time':>10}  budget")
+    for name, outcome in outcomes.items():
+        late = "  over budget" if outcome.seconds > 60 * TIERS[name].minutes else ""
+        print(
+            f"{name:10}{outcome.passed:8}{outcome.failed:8}{outcome.skipped:8}"
+            f"{outcome.seconds:8.0f} s  {TIERS[name].minutes} min{late}"
+        )
+    passed, failed, skipped = (
+        sum(getattr(outcome, field) for outcome in outcomes.values())
+        for field in ("passed", "failed", "skipped")
+    )
+    print(f"\n{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

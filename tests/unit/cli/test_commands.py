@@ -1,0 +1,129 @@
+"""The commands as a person runs them: a process, its output and its exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+SHOP = """
+apiVersion: fastapi-operator.io/v1alpha1
+kind: FastAPIService
+metadata: {name: shop}
+spec:
+  image: registry.example.com/shop:1.4.2
+  app: shop.main:app
+  redis: {}
+  postgres: {migrations: {}}
+"""
+
+
+def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    program = "from fastapi_operator.cli.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], input=text, capture_output=True, text=True
+    )
+
+
+def test_help_names_every_command_and_a_first_step() -> None:
+    result = run("--help")
+
+    assert result.returncode == 0
+    for command in ("explain", "validate", "render", "crd", "env", "run"):
+        assert f"\n  {command} " in result.stdout
+    assert "explain -f service.yaml" in result.stdout
+
+
+def test_explain_gives_every_number_a_reason_and_its_inputs() -> None:
+    result = run("explain", "-f", "-", "-o", "json", text=SHOP)
+
+    assert result.returncode == 0, result.stderr
+    explained = json.loads(result.stdout)
+    assert set(explained) == {
+        "service",
+        "decisions",
+        "connectionBudget",
+        "footprint",
+        "problems",
+    }
+    workers = next(item for item in explained["decisions"] if item["name"] == "server.workers")
+    assert workers["value"] == 1
+    assert workers["inputs"]["cpu_millicores"] == 500
+    assert all(step["slack"] >= 0 for step in explained["connectionBudget"]["steps"])
+    assert explained["footprint"]["maximum"]["pods"] > explained["footprint"]["minimum"]["pods"]
+
+
+def test_explain_shows_people_the_same_numbers() -> None:
+    result = run("explain", "-f", "-", text=SHOP)
+
+    assert result.returncode == 0, result.stderr
+    assert "max_connections" in result.stdout
+    assert "Connection budget" in result.stdout
+    assert "\x1b[" not in result.stdout
+
+
+def test_what_if_prints_only_what_changes() -> None:
+    result = run(
+        "explain", "-f", "-", "-o", "json", "--what-if", "resources.limits.cpu=4", text=SHOP
+    )
+
+    (workers,) = [
+        change
+        for change in json.loads(result.stdout)["changes"]
+        if change["name"] == "server.workers"
+    ]
+    assert (workers["before"], workers["after"]) == (1, 4)
+    assert "server.keep_alive_seconds" not in result.stdout
+
+
+def test_render_prints_the_same_bytes_each_time_and_no_credential() -> None:
+    first, second = (run("render", "-f", "-", text=SHOP) for _ in range(2))
+
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+    documents = list(yaml.safe_load_all(first.stdout))
+    secrets = [item for item in documents if item["kind"] == "Secret"]
+    assert secrets
+    assert all("data" not in item and "stringData" not in item for item in secrets)
+    assert "# generated when first written, never again" in first.stdout
+
+
+def test_validate_names_field_and_value_and_exits_with_1() -> None:
+    result = run("validate", "-f", "-", text=SHOP.replace("redis: {}", "redis: {memory: 12 bananas}"))
+
+    assert result.returncode == 1
+    assert "shop: spec.redis.memory: '12 bananas' is not a quantity" in result.stderr
+
+
+def test_validate_reports_what_only_the_plan_can_know() -> None:
+    broken = SHOP + "  scaling: {minReplicas: 2, maxReplicas: 500}\n"
+
+    result = run("validate", "-f", "-", text=broken)
+
+    assert result.returncode == 1
+    assert "[plan]" in result.stderr
+    assert "set maxReplicas to at most 80" in result.stderr
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = run("validate", "-f", str(tmp_path / "none.yaml"))
+
+    assert result.returncode == 2
+    assert "none.yaml: No such file" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["explain", "validate", "render"])
+def test_offline_commands_never_load_kopf_or_kubernetes(command: str) -> None:
+    program = (
+        "import sys; from fastapi_operator.cli.main import app\n"
+        f"app(['{command}', '-f', '-'], standalone_mode=False)\n"
+        "print(sorted({m.partition('.')[0] for m in sys.modules} & {'kopf', 'kubernetes', 'aiohttp'}))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], input=SHOP, capture_output=True, text=True
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.endswith("[]\n")
