@@ -1,6 +1,6 @@
 """Runs the tiers of tests in order, each beside its time budget, and sums them up.
 
-    python -m tests.tiers [--thorough] [TIER ...]
+python -m tests.tiers [--thorough] [TIER ...]
 """
 
 import argparse
@@ -134,7 +134,9 @@ def _command(
 
 
 def _summarise(outcomes: dict[str, Outcome]) -> None:
-    print("\n=== tiers\n" + f"{'tier':10}{'passed':>8}{'failed':>8}{'skipped':>8}{'time':>10}  budget")
+    print(
+        "\n=== tiers\n" + f"{'tier':10}{'passed':>8}{'failed':>8}{'skipped':>8}{'time':>10}  budget"
+    )
     for name, outcome in outcomes.items():
         late = "  over budget" if outcome.seconds > 60 * TIERS[name].minutes else ""
         print(

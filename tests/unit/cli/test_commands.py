@@ -91,7 +91,9 @@ def test_render_prints_the_same_bytes_each_time_and_no_credential() -> None:
 
 
 def test_validate_names_field_and_value_and_exits_with_1() -> None:
-    result = run("validate", "-f", "-", text=SHOP.replace("redis: {}", "redis: {memory: 12 bananas}"))
+    result = run(
+        "validate", "-f", "-", text=SHOP.replace("redis: {}", "redis: {memory: 12 bananas}")
+    )
 
     assert result.returncode == 1
     assert "shop: spec.redis.memory: '12 bananas' is not a quantity" in result.stderr

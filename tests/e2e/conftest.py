@@ -1,0 +1,115 @@
+"""One real node, one operator installed by its chart, one long-lived shop for many assertions."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.demo import story, targets
+from tests.demo.targets import Cluster
+from tests.kubectl import Kubectl, condition, eventually
+
+NODE = "e2e"
+NAMESPACE = "e2e"
+READY_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the service answered."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The running shop, as a client and as its owner see it."""
+
+    kubectl: Kubectl
+    app_image: str
+    namespace: str = NAMESPACE
+    name: str = "shop"
+
+    def get(self) -> dict[str, Any]:
+        """The FastAPIService as it is."""
+        return self.kubectl.json("get", "fas", self.name, "-n", self.namespace)
+
+    def patch(self, spec: dict[str, Any]) -> None:
+        """Merges into the spec; null removes a field."""
+        patch = json.dumps({"spec": spec})
+        self.kubectl(
+            *("patch", "fas", self.name, "-n", self.namespace, "--type", "merge", "-p", patch)
+        )
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        """A condition judged at the present generation, or an empty one."""
+        return condition(self.get(), kind)
+
+    def is_ready(self) -> bool:
+        """Whether Ready is True at the present generation."""
+        return self.condition("Ready").get("status") == "True"
+
+    def wait_until_ready(self) -> None:
+        """Waits for Ready; the failure shows all conditions."""
+        try:
+            eventually(self.is_ready, seconds=READY_SECONDS, what="shop Ready")
+        except AssertionError as error:
+            status = self.get().get("status", {})
+            pods = self.kubectl("get", "pods", "-n", self.namespace, "-o", "wide")
+            raise AssertionError(f"{error}\n{json.dumps(status, indent=1)}\n{pods}") from error
+
+    def request(self, method: str, path: str, body: Any = None) -> Answer:
+        """One request through the proxy's Service; the host routes to Service addresses."""
+        service = self.kubectl.json("get", "service", self.name, "-n", self.namespace)
+        request = urllib.request.Request(
+            f"http://{service['spec']['clusterIP']}{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            method=method,
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return Answer(response.status, json.load(response), dict(response.headers))
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.read().decode(), dict(error.headers))
+
+    def database(self, query: str) -> str:
+        """What a query answers in the database's own pod."""
+        return story.database(self.kubectl, query, namespace=self.namespace)
+
+    def children(self) -> list[dict[str, Any]]:
+        """All live objects that carry the service's label and were applied by the operator."""
+        kinds = (
+            "serviceaccount,service,configmap,secret,persistentvolumeclaim,deployment,statefulset,"
+            "job,horizontalpodautoscaler,networkpolicy,poddisruptionbudget,controllerrevision"
+        )
+        label = f"fastapi-operator.io/service={self.name},fastapi-operator.io/watched=true"
+        found = self.kubectl.json("get", kinds, "-n", self.namespace, "-l", label)
+        items: list[dict[str, Any]] = found["items"]
+        return items
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A node of the tests' own, with the operator; stopped afterwards whatever happens."""
+    target = targets.LocalNode(NODE)
+    try:
+        ready = target.prepare()
+        story.install_operator(ready)
+        yield ready
+    finally:
+        target.remove()
+
+
+@pytest.fixture(scope="session")
+def shop(cluster: Cluster) -> Shop:
+    """The shop, Ready."""
+    story.apply_service(cluster, namespace=NAMESPACE)
+    running = Shop(cluster.kubectl, cluster.app_image)
+    running.wait_until_ready()
+    return running

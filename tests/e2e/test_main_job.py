@@ -1,0 +1,116 @@
+"""The main job: one FastAPIService, and the app answers from real PostgreSQL and Redis."""
+
+import json
+import time
+
+import pytest
+
+from tests.demo import story
+from tests.e2e.conftest import Shop
+from tests.kubectl import eventually
+
+pytestmark = pytest.mark.node
+
+
+def test_an_item_read_twice_comes_from_redis_the_second_time(shop: Shop) -> None:
+    user = {"name": "Ada", "email": f"ada-{time.time_ns()}@example.com", "password": "engine-1843"}
+    created = shop.request("POST", "/users", user)
+    item = shop.request("POST", "/items", {"name": "Engine", "price_cents": 100})
+    first, second = (shop.request("GET", f"/items/{item.body['id']}") for _ in range(2))
+
+    assert (created.status, item.status) == (201, 201)
+    assert [first.headers["X-Cache"], second.headers["X-Cache"]] == ["miss", "hit"]
+    assert first.body == second.body
+    rows = shop.database(f"select email from users where id = {created.body['id']}")
+    assert user["email"] in rows
+
+
+def test_every_connection_of_the_app_comes_through_the_pooler(shop: Shop) -> None:
+    shop.request("GET", "/items")
+    pods = shop.kubectl.json("get", "pods", "-n", shop.namespace)["items"]
+    addresses = {
+        pod["status"]["podIP"]: pod["metadata"]["labels"].get("app.kubernetes.io/component")
+        for pod in pods
+        if pod["status"].get("podIP")
+    }
+    clients = shop.database(
+        "copy (select host(client_addr) from pg_stat_activity where usename = 'app') to stdout"
+    ).split()
+    listing = story.pooler(shop.kubectl, "SHOW CLIENTS", namespace=shop.namespace)
+
+    assert clients
+    assert {addresses[address] for address in clients} == {"pooler"}
+    app_pods = {address for address, part in addresses.items() if part == "app"}
+    assert any(address in listing for address in app_pods)
+
+
+def test_status_gives_workers_and_pool_sizes_with_reasons(shop: Shop) -> None:
+    tuning = {item["name"]: item for item in shop.get()["status"]["tuning"]}
+
+    assert tuning["server.workers"]["value"] == 1
+    assert "one event loop uses at most one core" in tuning["server.workers"]["reason"]
+    for name in ("pool.size", "pooler.max_db_connections", "database.max_connections"):
+        assert tuning[name]["value"] >= 1
+        assert tuning[name]["reason"]
+
+
+def test_the_planned_connections_are_the_databases_own(shop: Shop) -> None:
+    tuning = {item["name"]: item for item in shop.get()["status"]["tuning"]}
+    answer = shop.database("show max_connections")
+
+    assert str(tuning["database.max_connections"]["value"]) in answer.split()
+
+
+def test_status_is_small_and_says_ready_for_every_part(shop: Shop) -> None:
+    status = shop.get()["status"]
+    conditions = {item["type"]: item["status"] for item in status["conditions"]}
+
+    assert len(json.dumps(status)) < 8 * 1024
+    assert conditions.pop("Reconciling", "False") == "False"
+    assert conditions.pop("Stalled", "False") == "False"
+    assert set(conditions.values()) == {"True"}
+    assert {
+        "ApplicationReady",
+        "CacheReady",
+        "DatabaseReady",
+        "MigrationsReady",
+        "PoolerReady",
+        "ProxyReady",
+        "Ready",
+    } <= set(conditions)
+
+
+def test_the_autoscaler_reads_cpu(shop: Shop) -> None:
+    def active() -> bool:
+        autoscaler = shop.kubectl.json("get", "hpa", shop.name, "-n", shop.namespace)
+        conditions = {item["type"]: item["status"] for item in autoscaler["status"]["conditions"]}
+        return conditions.get("ScalingActive") == "True"
+
+    eventually(active, seconds=120, what="the autoscaler has metrics", pause=3)
+
+
+def test_a_larger_body_limit_reaches_the_proxy_without_a_new_pod(shop: Shop) -> None:
+    def proxies() -> set[str]:
+        selector = f"fastapi-operator.io/service={shop.name},app.kubernetes.io/component=proxy"
+        pods = shop.kubectl.json("get", "pods", "-n", shop.namespace, "-l", selector)["items"]
+        return {pod["metadata"]["uid"] for pod in pods}
+
+    before = proxies()
+    big = {"name": "x" * 40, "description": "y" * 3000, "price_cents": 1}
+    shop.patch({"proxy": {"maxBodySize": "1Ki"}})
+    # The kubelet refreshes mounted ConfigMaps about once a minute.
+    eventually(
+        lambda: shop.request("POST", "/items", big).status == 413,
+        seconds=150,
+        what="a body over the new limit is refused",
+        pause=2,
+    )
+    shop.patch({"proxy": None})
+
+    assert proxies() == before
+    eventually(
+        lambda: shop.request("POST", "/items", big).status != 413,
+        seconds=150,
+        what="the derived limit is back",
+        pause=2,
+    )
