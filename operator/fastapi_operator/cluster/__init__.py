@@ -1,0 +1,1 @@
+"""The only I/O: Kubernetes, through one client."""

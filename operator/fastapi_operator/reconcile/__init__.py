@@ -1,0 +1,1 @@
+"""One level-triggered pass a service at a time."""

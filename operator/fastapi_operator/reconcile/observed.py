@@ -13,9 +13,24 @@ class Health(NamedTuple):
     ready: bool
     reason: str = ""
     message: str = ""
+    failed: bool = False
 
 
-@dataclass(frozen=True)
+class Replicas(NamedTuple):
+    """The replicas of a workload.
+
+    Attributes:
+        wanted: ``spec.replicas`` of the live object.
+        ours: Whether our own field manager lists that field.
+        live: Pods that exist, from its status.
+    """
+
+    wanted: int
+    ours: bool
+    live: int
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """A live object of a service.
 
@@ -25,9 +40,17 @@ class Child:
         owner_uid: The uid of its controller owner; None for retained objects.
         service: The service its label names.
         live_digest: Digest of the live object projected on the fields that we own.
-        wanted_digest: ``live_digest`` as it was right after our last write; None before one.
-        desired_digest: Digest of the body that this last write sent; None before one.
+        wanted_digest: ``live_digest`` as it was right after our last write; None where this
+            process neither wrote the object nor compared it with what is wanted.
+        desired_digest: Digest of the body that our last write sent; None before one. It stands
+            in an annotation of the object, so that a restarted operator writes nothing.
         health: What its status says.
+        version: Its resourceVersion, by which a late watch event is told from a new one.
+        created: Its creationTimestamp, which orders migration Jobs.
+        deleting: It has a deletionTimestamp, or we asked for its deletion.
+        replicas: Replicas of a workload, kept out of the digests; None for other kinds.
+        owned: Hashes of the paths of the fields that we own; kept only until the first pass
+            has compared them with the wanted body.
     """
 
     key: ObjectKey
@@ -38,19 +61,26 @@ class Child:
     wanted_digest: str | None
     desired_digest: str | None
     health: Health
+    version: int = 0
+    created: str = ""
+    deleting: bool = False
+    replicas: Replicas | None = None
+    owned: frozenset[int] | None = None
 
 
 @dataclass(frozen=True)
 class ReleaseRecord:
-    """The ControllerRevision ``NAME-release``: proof of what was migrated and released.
+    """The newest ControllerRevision of a service: proof of what was migrated and released.
 
     Attributes:
         spec: The last released spec as the user wrote it.
         migrated: Keys of migrations that once succeeded, oldest first.
+        revision: Counter, one higher with each record.
     """
 
     spec: Mapping[str, object]
     migrated: tuple[str, ...] = ()
+    revision: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,308 @@
+"""``fastapi-operator run``: the operator itself."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import kopf
+import structlog
+import typer
+import yaml
+
+from fastapi_operator import handlers
+from fastapi_operator.cluster import connection, kinds
+from fastapi_operator.cluster.client import Client
+from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.cluster.lease import Lease, LeaseLostError
+from fastapi_operator.reconcile.blueprint import Draw
+from fastapi_operator.reconcile.controller import Controller
+from fastapi_operator.reconcile.endpoint import Endpoint
+from fastapi_operator.reconcile.telemetry import Telemetry, configure_logging
+from fastapi_operator.settings import Settings
+
+# A service that has been due for so long means that the workers hang.
+STUCK_SECONDS = 300.0
+RETRY_SECONDS = 2.0
+# Below the pod's terminationGracePeriodSeconds of 30, with room for Kopf's own end.
+SETTLE_SECONDS = 15.0
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How one operator process runs."""
+
+    settings: Settings
+    kubeconfig: str | None = None
+    context: str | None = None
+    health_port: int = 8080
+    dry_run: bool = False
+    lease_namespace: str | None = None
+
+
+def run(  # noqa: D417
+    kubeconfig: Annotated[
+        str | None, typer.Option(help="Kubeconfig file. Default: the pod's account, or KUBECONFIG.")
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option(help="Namespace to watch; may be given again. Default: the settings'."),
+    ] = None,
+    settings: Annotated[Path | None, typer.Option(help="YAML file with the settings.")] = None,
+    health_port: Annotated[
+        int, typer.Option(help="Port of /metrics, /healthz and /readyz.")
+    ] = 8080,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; log what would be written.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Services that are reconciled at once.")
+    ] = None,
+    lease_namespace: Annotated[
+        str | None, typer.Option(help="Namespace of the Lease. Default: the pod's namespace.")
+    ] = None,
+    lease: Annotated[
+        bool, typer.Option(help="Wait for the Lease, so that only one replica works.")
+    ] = True,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run the operator."""
+    configure_logging(level=log_level)
+    data = yaml.safe_load(settings.read_text()) if settings else None
+    chosen = Settings.from_mapping(data)
+    changes: dict[str, object] = {}
+    if namespace:
+        changes["watch_namespaces"] = tuple(namespace)
+    if workers is not None:
+        changes["workers"] = workers
+    chosen = Settings.model_validate({**chosen.model_dump(), **changes})
+    options = Options(
+        settings=chosen,
+        kubeconfig=kubeconfig,
+        context=context,
+        health_port=health_port,
+        dry_run=dry_run,
+        lease_namespace=(lease_namespace or _own_namespace()) if lease and not dry_run else None,
+    )
+    try:
+        from fastapi_operator.reconcile.drawing import draw
+
+        asyncio.run(operate(options, make=draw))
+    except connection.UnreachableError as error:
+        _log.error("cannot reach the cluster", error=str(error))
+        raise typer.Exit(1) from error
+    except LeaseLostError as error:
+        _log.error("stopping", error=str(error))
+        # Nothing may be written any more, not even what tidy shutdown would.
+        os._exit(1)
+
+
+def _own_namespace() -> str:
+    return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "default"
+
+
+async def operate(options: Options, *, make: Draw, stop: asyncio.Event | None = None) -> None:
+    """Runs the operator until it is stopped.
+
+    Args:
+        options: How it runs.
+        make: Draws a service's blueprint.
+        stop: Ends the operator when it is set; signals set it too.
+
+    Raises:
+        UnreachableError: There is no usable configuration.
+        LeaseLostError: Another operator took over.
+    """
+    stop = stop or asyncio.Event()
+    telemetry = Telemetry()
+    configuration = await connection.load(kubeconfig=options.kubeconfig, context=options.context)
+    client = Client(configuration, dry_run=options.dry_run, observe=telemetry.request)
+    controller = Controller(client, options.settings, telemetry, make=make)
+    state = _State(controller)
+    endpoint = Endpoint(telemetry, healthy=state.unhealthy, ready=state.unready)
+    server = await endpoint.serve("0.0.0.0", options.health_port)  # noqa: S104
+    lease = _lease(options, client)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        _listen(stop)
+        if lease is not None:
+            state.standby = True
+            await _unless(stop, lease.acquire())
+            state.standby = False
+        if not stop.is_set():
+            tasks = await _begin(controller, lease, options, stop)
+            await _watch(controller, configuration, options, stop, tasks)
+    finally:
+        await _end(tasks)
+        if lease is not None:
+            await lease.release()
+        server.close()
+        await client.close()
+
+
+async def _begin(
+    controller: Controller, lease: Lease | None, options: Options, stop: asyncio.Event
+) -> list[asyncio.Task[None]]:
+    """Starts what lives as long as the process. Kopf's end cancels tasks younger than itself."""
+    tasks = [asyncio.create_task(lease.keep(), name="lease")] if lease is not None else []
+    await _unless(stop, _first_lists(controller))
+    tasks.append(asyncio.create_task(controller.resync(), name="resync"))
+    for number in range(options.settings.workers):
+        tasks.append(asyncio.create_task(controller.work(), name=f"worker {number}"))
+    return tasks
+
+
+async def _first_lists(controller: Controller) -> None:
+    while True:
+        await controller.discover()
+        try:
+            await controller.sync()
+        except ApiError as error:
+            _log.warning("first lists failed", error=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+async def _watch(
+    controller: Controller,
+    configuration: object,
+    options: Options,
+    stop: asyncio.Event,
+    tasks: list[asyncio.Task[None]],
+) -> None:
+    """Keeps Kopf watching, anew where the cluster offers other kinds than before."""
+    while not stop.is_set():
+        offered = kinds.on_offer(controller.facts)
+        namespaces = options.settings.watch_namespaces
+        restart = asyncio.Event()
+        watching = asyncio.create_task(
+            kopf.operator(
+                registry=handlers.registry(controller, configuration, offered),
+                settings=handlers.settings(offered),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                stop_flag=restart,
+            ),
+            name="kopf",
+        )
+        try:
+            changed = await _until_changed(controller, options, stop, [watching, *tasks])
+            await _settle(controller)
+        finally:
+            restart.set()
+            await asyncio.gather(watching, return_exceptions=True)
+            _listen(stop)
+        if changed:
+            await _unless(stop, _first_lists(controller))
+            controller.queue.resume()
+
+
+async def _settle(controller: Controller) -> None:
+    """Lets passes end before Kopf does: on its way out it cancels the tasks that they started."""
+    controller.queue.pause()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while controller.queue.active:
+                await asyncio.sleep(0.05)
+
+
+async def _until_changed(
+    controller: Controller,
+    options: Options,
+    stop: asyncio.Event,
+    tasks: list[asyncio.Task[None]],
+) -> bool:
+    """Waits until the watched kinds change (True) or the operator is to stop (False).
+
+    Raises:
+        Exception: Whatever ended one of the tasks, none of which ends by itself.
+    """
+    while not stop.is_set():
+        waiting = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait(
+            [waiting, *tasks],
+            timeout=options.settings.discovery_seconds,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        waiting.cancel()
+        for task in done - {waiting}:
+            if task.cancelled() or task.exception() is None:
+                # Kopf ends so when it is told to by a signal.
+                stop.set()
+            else:
+                task.result()
+        if not stop.is_set() and await controller.discover():
+            return True
+    return False
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Does some work, or gives it up when the operator is stopped."""
+    working, stopping = asyncio.ensure_future(work), asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working in done:
+        working.result()
+    else:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _lease(options: Options, client: Client) -> Lease | None:
+    if options.lease_namespace is None:
+        return None
+    return Lease(
+        client,
+        namespace=options.lease_namespace,
+        identity=f"{socket.gethostname()}_{os.getpid()}",
+        clock=time.monotonic,
+    )
+
+
+class _State:
+    """What the probes tell."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self.standby = False
+
+    def unhealthy(self) -> str:
+        """Why the process should be restarted."""
+        waited = self._controller.queue.oldest_wait_seconds
+        return f"a service has waited for {waited:.0f} s" if waited > STUCK_SECONDS else ""
+
+    def unready(self) -> str:
+        """Why the process does no work; a standby is ready for its turn."""
+        if self.standby or self._controller.synced:
+            return self.unhealthy()
+        return "the first lists are not complete"
+
+
+def _listen(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT stop the operator. Kopf puts its own handlers in the place of ours while
+    it runs, and ends by them; what it leaves behind leads nowhere."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except (NotImplementedError, RuntimeError):
+            # Not the main thread: a test's operator, which is stopped by its event.
+            return

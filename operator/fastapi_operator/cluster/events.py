@@ -1,0 +1,52 @@
+"""Kubernetes Events about a service: posted on transitions alone, never for what is usual."""
+
+import datetime
+import uuid
+from typing import Any, Literal
+
+import structlog
+
+from fastapi_operator import naming
+from fastapi_operator.cluster.client import Client
+from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.cluster.kinds import EVENT
+
+_log = structlog.get_logger(__name__)
+
+
+async def post(
+    client: Client,
+    *,
+    namespace: str,
+    name: str,
+    uid: str,
+    kind: Literal["Normal", "Warning"],
+    reason: str,
+    message: str,
+    instance: str,
+) -> None:
+    """Posts one Event; that it cannot be posted is logged and otherwise of no consequence."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    body: dict[str, Any] = {
+        "apiVersion": EVENT.api_version,
+        "kind": EVENT.kind,
+        "metadata": {"name": f"{name}.{uuid.uuid4().hex[:16]}", "namespace": namespace},
+        "eventTime": now,
+        "type": kind,
+        "reason": reason[:128],
+        "action": "Reconcile",
+        "note": message[:1024],
+        "regarding": {
+            "apiVersion": naming.API_VERSION,
+            "kind": naming.KIND,
+            "namespace": namespace,
+            "name": name,
+            "uid": uid,
+        },
+        "reportingController": naming.GROUP,
+        "reportingInstance": instance[:128],
+    }
+    try:
+        await client.create(EVENT, body)
+    except ApiError as error:
+        _log.warning("event not posted", service=name, namespace=namespace, error=str(error))

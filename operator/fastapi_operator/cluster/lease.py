@@ -1,0 +1,147 @@
+"""One of several operators works: the holder of a Lease.
+
+Time is measured with the monotonic clock, and only between two of our own observations, so that
+neither a wrong nor a jumping wall clock moves the lease. The holder writes every ten seconds. It
+exits when it could not write for so long that another may take over; the other waits longer.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from fastapi_operator.cluster.client import Client
+from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.cluster.kinds import LEASE
+
+RENEW_SECONDS = 10.0
+RETRY_SECONDS = 2.0
+# The holder gives up before anybody else may begin; the gap covers a request that hangs.
+GIVE_UP_SECONDS = 25.0
+TAKE_OVER_SECONDS = 40.0
+
+_log = structlog.get_logger(__name__)
+
+
+class LeaseLostError(RuntimeError):
+    """Another operator may be at work now: this one must stop at once."""
+
+
+class Lease:
+    """The Lease ``NAME`` in the operator's namespace."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        namespace: str,
+        identity: str,
+        name: str = "fastapi-operator",
+        clock: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._clock = clock
+        self._body: dict[str, Any] | None = None
+        self._seen: tuple[str, float] = ("", 0.0)
+
+    async def acquire(self) -> None:
+        """Waits until the lease is ours."""
+        while not await self._try():
+            await asyncio.sleep(RETRY_SECONDS)
+        _log.info("lease acquired", identity=self._identity)
+
+    async def keep(self) -> None:
+        """Renews the lease until it is lost.
+
+        Raises:
+            LeaseLostError: Somebody else took it, or it could not be renewed in time.
+        """
+        renewed = self._clock()
+        while True:
+            await asyncio.sleep(RENEW_SECONDS if renewed + 1 > self._clock() else RETRY_SECONDS)
+            try:
+                async with asyncio.timeout(GIVE_UP_SECONDS - RENEW_SECONDS):
+                    await self._write(taken=False)
+                renewed = self._clock()
+            except ApiError as error:
+                if error.status == 409:
+                    raise LeaseLostError(f"lease {self._name} was taken by another") from error
+                _log.warning("lease not renewed", error=str(error))
+            except TimeoutError:
+                _log.warning("lease not renewed", error="no answer in time")
+            if self._clock() - renewed > GIVE_UP_SECONDS:
+                raise LeaseLostError(f"lease {self._name} not renewed for {GIVE_UP_SECONDS:.0f} s")
+
+    async def release(self) -> None:
+        """Gives the lease up, so that the other operator begins at once."""
+        if self._body is None:
+            return
+        self._body["spec"]["holderIdentity"] = ""
+        try:
+            async with asyncio.timeout(RETRY_SECONDS):
+                await self._client.put(LEASE, self._body)
+        except (ApiError, TimeoutError) as error:
+            _log.warning("lease not released", error=str(error))
+
+    async def _try(self) -> bool:
+        try:
+            body = await self._client.get(LEASE, self._namespace, self._name)
+            if body is None:
+                self._body = await self._client.create(LEASE, self._fresh())
+                return True
+            holder = body.get("spec", {}).get("holderIdentity") or ""
+            version = body["metadata"]["resourceVersion"]
+            if version != self._seen[0]:
+                self._seen = (version, self._clock())
+            idle = self._clock() - self._seen[1]
+            if holder not in ("", self._identity) and idle < TAKE_OVER_SECONDS:
+                return False
+            self._body = body
+            await self._write(taken=True)
+        except ApiError as error:
+            # 409: the other was faster. Anything else: there is no lease to be had just now.
+            _log.info("lease not acquired", error=str(error))
+            return False
+        return True
+
+    async def _write(self, *, taken: bool) -> None:
+        assert self._body is not None
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {**self._body.get("spec", {}), "renewTime": now}
+        spec["holderIdentity"] = self._identity
+        spec["leaseDurationSeconds"] = int(TAKE_OVER_SECONDS)
+        if taken:
+            spec["acquireTime"] = now
+            spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
+        metadata = {
+            name: self._body["metadata"][name]
+            for name in ("name", "namespace", "resourceVersion", "labels")
+            if name in self._body["metadata"]
+        }
+        body = {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.kind,
+            "metadata": metadata,
+            "spec": spec,
+        }
+        self._body = await self._client.put(LEASE, body)
+
+    def _fresh(self) -> dict[str, Any]:
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.kind,
+            "metadata": {"name": self._name, "namespace": self._namespace},
+            "spec": {
+                "holderIdentity": self._identity,
+                "leaseDurationSeconds": int(TAKE_OVER_SECONDS),
+                "acquireTime": now,
+                "renewTime": now,
+                "leaseTransitions": 0,
+            },
+        }

@@ -1,0 +1,68 @@
+"""From the text of a service to its wanted objects, remembered while the service is in motion."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_operator.facts import Facts
+from fastapi_operator.problems import Problem, Severity
+from fastapi_operator.reconcile.ownership import Owner, Sealed, seal
+from fastapi_operator.reconcile.projection import digest
+from fastapi_operator.resources.desired import Desired
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.plan import Plan
+
+# A full service's objects take about 300 KiB as dictionaries; those in motion are few.
+REMEMBERED = 64
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """Everything that follows from a spec alone.
+
+    Attributes:
+        problems: What is wrong with it; with an error there are no objects.
+        desired: The wanted objects.
+        migration_key: Key of the wanted migration; None where none is wanted.
+        plan: The numbers; None where the spec is refused.
+        suspended: The user asked that nothing be written.
+    """
+
+    problems: tuple[Problem, ...]
+    desired: tuple[Desired, ...] = ()
+    migration_key: str | None = None
+    plan: Plan | None = None
+    suspended: bool = False
+
+    @property
+    def error(self) -> Problem | None:
+        """The first problem that forbids applying the service."""
+        return next((p for p in self.problems if p.severity is Severity.ERROR), None)
+
+
+Draw = Callable[[Mapping[str, Any], Settings, Facts], Blueprint]
+
+
+class Drawer:
+    """Draws blueprints and remembers the newest ones."""
+
+    def __init__(self, settings: Settings, *, make: Draw) -> None:
+        self._settings = settings
+        self._make = make
+        self._known: OrderedDict[str, tuple[Blueprint, tuple[Sealed, ...]]] = OrderedDict()
+
+    def blueprint(
+        self, body: Mapping[str, Any], owner: Owner, facts: Facts
+    ) -> tuple[Blueprint, tuple[Sealed, ...]]:
+        """A service's blueprint, and its objects ready to be sent."""
+        source = digest([owner.uid, body["metadata"], body["spec"], sorted(facts.apis)])
+        if source in self._known:
+            self._known.move_to_end(source)
+            return self._known[source]
+        made = self._make(body, self._settings, facts)
+        answer = (made, tuple(seal(desired, owner) for desired in made.desired))
+        self._known[source] = answer
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return answer

@@ -1,0 +1,230 @@
+"""The loop: events fill the store and the queue, workers take services from it one at a time."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from fastapi_operator import naming
+from fastapi_operator.cluster import discovery, kinds
+from fastapi_operator.cluster.client import Client
+from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.cluster.kinds import SERVICE, Kind
+from fastapi_operator.facts import Facts
+from fastapi_operator.reconcile.blueprint import Draw, Drawer
+from fastapi_operator.reconcile.brakes import Brakes
+from fastapi_operator.reconcile.diagnose import Ward
+from fastapi_operator.reconcile.passes import Passes
+from fastapi_operator.reconcile.perform import Performer
+from fastapi_operator.reconcile.queue import Key, Queue
+from fastapi_operator.reconcile.store import Change, Store, object_key
+from fastapi_operator.reconcile.telemetry import Telemetry
+from fastapi_operator.settings import Settings
+
+# Status changes of several children come together; one pass answers them.
+HEALTH_DEBOUNCE_SECONDS = 0.2
+WATCHED = f"{naming.WATCHED_LABEL}=true"
+
+_log = structlog.get_logger(__name__)
+
+
+class Controller:
+    """Reconciles all services of the watched namespaces."""
+
+    def __init__(
+        self,
+        client: Client,
+        settings: Settings,
+        telemetry: Telemetry,
+        *,
+        make: Draw,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._telemetry = telemetry
+        self.facts = Facts()
+        self.store = Store()
+        self.queue = Queue(clock=time.monotonic)
+        self._brakes = Brakes(clock=time.monotonic)
+        self._ward = Ward(clock=time.monotonic)
+        self._passes = Passes(
+            client=client,
+            store=self.store,
+            drawer=Drawer(settings, make=make),
+            performer=Performer(client, self.store, self._brakes, count=telemetry.wrote),
+            ward=self._ward,
+            telemetry=telemetry,
+            clock=time.monotonic,
+            instance=socket.gethostname(),
+        )
+        self._synced = False
+        telemetry.watch_queue(self.queue, lambda: self._brakes.pulled)
+
+    @property
+    def synced(self) -> bool:
+        """Whether the first lists are complete and passes may run."""
+        return self._synced
+
+    # What goes in -----------------------------------------------------------------------------
+
+    def service_event(self, deleted: bool, body: Mapping[str, Any]) -> None:
+        """Takes in a watch event of a FastAPIService."""
+        self._telemetry.events.labels(SERVICE.kind).inc()
+        if deleted:
+            key = self.store.drop_service(body)
+            self.queue.forget(key)
+            self._passes.forget(key)
+        elif self.store.put_service(body) and self._synced:
+            self.queue.add(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
+
+    def child_event(self, kind: Kind, deleted: bool, body: Mapping[str, Any]) -> None:
+        """Takes in a watch event of an owned object."""
+        self._telemetry.events.labels(kind.kind).inc()
+        if deleted:
+            key = object_key(kind, body)
+            self._ward.forget(key)
+            self._wake(self.store.drop_child(key, uid=body["metadata"]["uid"]))
+        else:
+            self._wake(self.store.put_child(kind, body))
+
+    def _wake(self, change: Change | None) -> None:
+        # Children of a deleted service are collected by the cluster, not repaired.
+        if change is None or not self._synced or self.store.service(change.key) is None:
+            return
+        self.queue.add(change.key, after=0.0 if change.urgent else HEALTH_DEBOUNCE_SECONDS)
+
+    # Lists ------------------------------------------------------------------------------------
+
+    async def discover(self) -> bool:
+        """Asks what the cluster offers; answers whether the kinds to watch changed.
+
+        A failed discovery is not an absence: what was known stays.
+        """
+        try:
+            facts = await discovery.discover(self._client)
+        except (ApiError, KeyError) as error:
+            _log.warning("discovery failed", error=str(error))
+            return False
+        changed = kinds.on_offer(facts) != kinds.on_offer(self.facts)
+        if facts != self.facts:
+            _log.info("cluster", kubernetes=facts.kubernetes, optional=sorted(facts.apis))
+            self.facts = facts
+            if self._synced:
+                self.enqueue_all()
+        return changed
+
+    async def sync(self) -> None:
+        """Lists everything, and repairs what the watches did not tell.
+
+        The first call is the barrier: no pass runs on a half-filled store.
+
+        Raises:
+            ApiError: A list failed; nothing was dropped because of it.
+        """
+        for namespace in self._settings.watch_namespaces or (None,):
+            await self._list_services(namespace)
+            for kind in kinds.on_offer(self.facts):
+                await self._list(kind, namespace)
+        self._brakes.sweep()
+        if not self._synced:
+            self._synced = True
+            self.enqueue_all()
+            _log.info("synced", services=len(tuple(self.store.services)))
+
+    def enqueue_all(self) -> None:
+        """Wants a pass for every service."""
+        for key in self.store.services:
+            self.queue.add(key)
+
+    async def _list_services(self, namespace: str | None) -> None:
+        seen, version = set(), 0
+        async for items, version in self._client.pages(SERVICE, namespace):
+            for body in items:
+                key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
+                seen.add(key)
+                if self.store.put_service(body) and self._synced:
+                    self.queue.add(key)
+        for key in self.store.services:
+            live = self.store.service(key)
+            if key not in seen and namespace in (None, key.namespace) and live is not None:
+                if live.version <= version:
+                    self.store.drop_service(live.body)
+                    self.queue.forget(key)
+                    self._passes.forget(key)
+
+    async def _list(self, kind: Kind, namespace: str | None) -> None:
+        seen, version = set(), 0
+        async for items, version in self._client.pages(kind, namespace, label_selector=WATCHED):
+            for body in items:
+                seen.add(object_key(kind, body))
+                self._wake(self.store.put_child(kind, body))
+        for change in self.store.missing_from(kind, namespace, seen, version):
+            self._wake(change)
+
+    # What comes out ---------------------------------------------------------------------------
+
+    async def work(self) -> None:
+        """A worker: runs passes for ever."""
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._pass(key)
+            finally:
+                self.queue.done(key)
+
+    async def resync(self) -> None:
+        """Lists everything from time to time: a watch that expired has lost deletes."""
+        while True:
+            await asyncio.sleep(self._settings.resync_seconds)
+            try:
+                await self.sync()
+            except ApiError as error:
+                _log.warning("resync failed", error=str(error))
+
+    async def _pass(self, key: Key) -> None:
+        started, outcome = time.monotonic(), "done"
+        try:
+            coming = await self._passes.run(key, self.facts)
+        except ApiError as error:
+            if error.status == 404 or error.namespace_is_going:
+                # The service went between the event and the write of its status.
+                outcome = "gone"
+                _log.info("service is gone", service=key.name, namespace=key.namespace)
+            elif error.temporary:
+                outcome = "retry"
+                wait = self.queue.retry(key, at_least=error.retry_after_seconds)
+                _log.warning(
+                    "pass failed",
+                    service=key.name,
+                    namespace=key.namespace,
+                    error=str(error),
+                    retry_in_seconds=round(wait, 1),
+                )
+            else:
+                outcome = "refused"
+                wait = self.queue.retry(key, at_least=60.0)
+                _log.error(
+                    "pass refused",
+                    service=key.name,
+                    namespace=key.namespace,
+                    error=str(error),
+                    retry_in_seconds=round(wait, 1),
+                )
+        except Exception:
+            # A fault of ours in one service must not end the others; the traceback is the report.
+            outcome = "error"
+            self.queue.retry(key, at_least=10.0)
+            _log.exception("pass broke", service=key.name, namespace=key.namespace)
+        else:
+            if coming.failed:
+                outcome = "retry"
+                self.queue.retry(key, at_least=coming.at_least)
+            else:
+                self.queue.succeeded(key)
+                if coming.after is not None:
+                    self.queue.add(key, after=coming.after)
+        finally:
+            self._telemetry.passes.labels(outcome).observe(time.monotonic() - started)

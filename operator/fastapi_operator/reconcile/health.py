@@ -1,0 +1,129 @@
+"""Whether a live object does its work, read from its status and judged per kind."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fastapi_operator.cluster.kinds import Judge
+from fastapi_operator.reconcile.observed import Health
+
+Body = Mapping[str, Any]
+
+READY = Health(True)
+MESSAGE_MAX_LENGTH = 600
+
+
+def judge(how: Judge, body: Body) -> Health:
+    """The health of a live object.
+
+    Args:
+        how: How its kind is judged.
+        body: The live object.
+    """
+    if body.get("metadata", {}).get("deletionTimestamp"):
+        return Health(False, "Deleting", "is being deleted")
+    return _JUDGES[how](body)
+
+
+def _present(_body: Body) -> Health:
+    return READY
+
+
+def _rollout(body: Body) -> Health:
+    """A Deployment: every pod is of the newest revision and answers its readiness probe."""
+    status, wanted = body.get("status", {}), body.get("spec", {}).get("replicas", 1)
+    if status.get("observedGeneration", 0) < body["metadata"].get("generation", 1):
+        return Health(False, "Progressing", "the Deployment controller has not seen it yet")
+    failure = _condition(status, "ReplicaFailure", "True")
+    if failure:
+        return _failure("ReplicaFailure", failure)
+    progressing = _condition(status, "Progressing", "False")
+    if progressing:
+        return _failure("Progressing", progressing)
+    updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
+    available = status.get("availableReplicas", 0)
+    if updated < wanted:
+        return Health(False, "RollingOut", f"{updated} of {wanted} pods are of the new revision")
+    if total > updated:
+        return Health(False, "RollingOut", f"{total - updated} pods of the old revision remain")
+    if available < wanted:
+        return Health(False, "PodsNotReady", f"{available} of {wanted} pods are ready")
+    return READY
+
+
+def _stateful(body: Body) -> Health:
+    status, wanted = body.get("status", {}), body.get("spec", {}).get("replicas", 1)
+    if status.get("observedGeneration", 0) < body["metadata"].get("generation", 1):
+        return Health(False, "Progressing", "the StatefulSet controller has not seen it yet")
+    ready = status.get("readyReplicas", 0)
+    if ready < wanted:
+        return Health(False, "PodsNotReady", f"{ready} of {wanted} pods are ready")
+    if status.get("updateRevision") != status.get("currentRevision") and (
+        status.get("updatedReplicas", 0) < wanted
+    ):
+        return Health(False, "RollingOut", "pods of the old revision remain")
+    return READY
+
+
+def _job(body: Body) -> Health:
+    status = body.get("status", {})
+    if _condition(status, "Complete", "True"):
+        return READY
+    failed = _condition(status, "Failed", "True")
+    if failed:
+        return Health(False, failed.get("reason") or "Failed", _message(failed), failed=True)
+    return Health(False, "Running", "the Job has not finished")
+
+
+def _claim(body: Body) -> Health:
+    phase = body.get("status", {}).get("phase", "Pending")
+    if phase == "Lost":
+        return Health(False, "VolumeLost", "the claim has lost its volume", failed=True)
+    # Pending is no fault in itself: many storage classes bind when the first pod is scheduled,
+    # and that pod's workload is not ready until then.
+    return READY
+
+
+def _autoscaler(body: Body) -> Health:
+    status = body.get("status", {})
+    for kind in ("AbleToScale", "ScalingActive"):
+        condition = _condition(status, kind, "False")
+        if condition:
+            return _failure(kind, condition)
+    if not status.get("conditions"):
+        return Health(False, "NotYetActive", "the autoscaler has not acted yet")
+    return READY
+
+
+def _load_balancer(body: Body) -> Health:
+    if body.get("spec", {}).get("type") != "LoadBalancer":
+        return READY
+    if body.get("status", {}).get("loadBalancer", {}).get("ingress"):
+        return READY
+    return Health(False, "NoAddress", "the load balancer has no address yet")
+
+
+_JUDGES: Mapping[Judge, Callable[[Body], Health]] = {
+    Judge.PRESENT: _present,
+    Judge.ROLLOUT: _rollout,
+    Judge.STATEFUL: _stateful,
+    Judge.JOB: _job,
+    Judge.CLAIM: _claim,
+    Judge.AUTOSCALER: _autoscaler,
+    Judge.LOAD_BALANCER: _load_balancer,
+}
+
+
+def _condition(status: Body, kind: str, value: str) -> Mapping[str, str] | None:
+    conditions: Iterable[Mapping[str, str]] = status.get("conditions") or ()
+    for condition in conditions:
+        if condition.get("type") == kind and condition.get("status") == value:
+            return condition
+    return None
+
+
+def _failure(kind: str, condition: Mapping[str, str]) -> Health:
+    return Health(False, condition.get("reason") or kind, _message(condition), failed=True)
+
+
+def _message(condition: Mapping[str, str]) -> str:
+    return str(condition.get("message", ""))[:MESSAGE_MAX_LENGTH]

@@ -1,0 +1,101 @@
+"""The body as it is sent: whose it is, what was applied last, and who sets its replicas."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.reconcile.observed import Child
+from fastapi_operator.reconcile.projection import APPLIED_ANNOTATION, digest
+from fastapi_operator.resources.desired import Desired
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The service that a pass is about."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """The controller owner reference of its children.
+
+        Deletion is not blocked: that would need the right to update finalizers where
+        OwnerReferencesPermissionEnforcement is on, and nothing here has to wait.
+        """
+        return {
+            "apiVersion": naming.API_VERSION,
+            "kind": naming.KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A wanted object made ready to be sent.
+
+    Attributes:
+        desired: What was wanted.
+        body: With owner reference and the digest as annotation, without replicas.
+        digest: Digest of everything in the body but the annotation itself.
+        replicas: What ``spec.replicas`` should be; None where it is not ours to say.
+    """
+
+    desired: Desired
+    body: Mapping[str, Any]
+    digest: str
+    replicas: int | None = None
+
+
+def seal(desired: Desired, owner: Owner) -> Sealed:
+    """Adds to a wanted object what every object of a service carries."""
+    metadata = dict(desired.body["metadata"])
+    if not desired.retain:
+        metadata["ownerReferences"] = [owner.reference]
+    body: dict[str, Any] = {**desired.body, "metadata": metadata}
+    replicas = None
+    if "replicas" in body.get("spec", ()):
+        spec = dict(body["spec"])
+        replicas = spec.pop("replicas")
+        body["spec"] = spec
+    if "stringData" in body:
+        # The API server turns stringData into data and forgets it: nothing to compare with.
+        texts = body.pop("stringData")
+        coded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+        body["data"] = {**body.get("data", {}), **coded}
+    mark = digest(body)
+    body["metadata"] = {
+        **metadata,
+        "annotations": {**metadata.get("annotations", {}), APPLIED_ANNOTATION: mark},
+    }
+    return Sealed(desired=desired, body=body, digest=mark, replicas=replicas)
+
+
+def with_replicas(sealed: Sealed, child: Child | None) -> Mapping[str, Any]:
+    """The body with the replicas that may be sent now.
+
+    A field that we alone own and then leave out is removed, and the API server's default of one
+    pod takes its place. So where an autoscaler is to own it, the live count is sent until the
+    autoscaler has taken the field over, and never after.
+    """
+    if sealed.replicas is None:
+        return sealed.body
+    replicas: int | None = sealed.replicas
+    if sealed.desired.hands_over_replicas and child is not None and child.replicas is not None:
+        replicas = child.replicas.wanted if child.replicas.ours else None
+    if replicas is None:
+        return sealed.body
+    return {**sealed.body, "spec": {**sealed.body["spec"], "replicas": replicas}}
+
+
+def replicas_in_order(sealed: Sealed, child: Child) -> bool:
+    """Whether the live replicas need no write."""
+    if sealed.replicas is None or child.replicas is None or sealed.desired.hands_over_replicas:
+        return True
+    return child.replicas.ours and child.replicas.wanted == sealed.replicas

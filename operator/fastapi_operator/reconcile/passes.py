@@ -1,0 +1,289 @@
+"""One pass over one service: look, decide, write, answer.
+
+A pass does what can be done now and returns. It waits for nothing: an event of a child, or a time
+that the pass names, starts the next one.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from fastapi_operator import naming
+from fastapi_operator.api.status import Condition, Status
+from fastapi_operator.cluster import events
+from fastapi_operator.cluster.client import Client
+from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.cluster.kinds import POD, SERVICE
+from fastapi_operator.facts import Facts
+from fastapi_operator.reconcile import diagnose
+from fastapi_operator.reconcile.blueprint import Blueprint, Drawer
+from fastapi_operator.reconcile.ownership import Owner, Sealed
+from fastapi_operator.reconcile.perform import Outcome, Performer, ServiceGoneError
+from fastapi_operator.reconcile.queue import Key
+from fastapi_operator.reconcile.status import Situation, status_of
+from fastapi_operator.reconcile.steps import Steps, in_force, next_steps, open_gates
+from fastapi_operator.reconcile.store import LiveService, Store
+from fastapi_operator.reconcile.telemetry import Telemetry
+from fastapi_operator.resources.desired import Desired, Gate
+
+# Progress inside a part is told at most this often; what matters is told at once.
+PROGRESS_SECONDS = 5.0
+REFUSED_AGAIN_SECONDS = 300.0
+HELD_AGAIN_SECONDS = 5.0
+BRAKED_AGAIN_SECONDS = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Next:
+    """When a service needs another pass although nothing happens; None: never."""
+
+    after: float | None = None
+    failed: bool = False
+    at_least: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a pass found and did."""
+
+    blueprint: Blueprint
+    kept: tuple[Sealed, ...]
+    steps: Steps
+    outcome: Outcome
+
+    @property
+    def desired(self) -> tuple[Desired, ...]:
+        return tuple(sealed.desired for sealed in self.kept)
+
+
+class Passes:
+    """Runs passes; all state that outlives one is in the store and the ward."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        store: Store,
+        drawer: Drawer,
+        performer: Performer,
+        ward: diagnose.Ward,
+        telemetry: Telemetry,
+        clock: Any,
+        instance: str,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._drawer = drawer
+        self._performer = performer
+        self._ward = ward
+        self._telemetry = telemetry
+        self._clock = clock
+        self._instance = instance
+        self._told: dict[Key, float] = {}
+
+    async def run(self, key: Key, facts: Facts) -> Next:
+        """One pass.
+
+        Raises:
+            ApiError: The API server failed in a way that may pass.
+        """
+        live = self._store.service(key)
+        if live is None or live.deleting:
+            self.forget(key)
+            return Next()
+        body, owner = live.body, Owner(key.namespace, key.name, live.uid)
+        try:
+            work = await self._work(body, owner, facts)
+        except ServiceGoneError as error:
+            _log.info("namespace is going", namespace=key.namespace, error=str(error))
+            return Next()
+        await self._diagnose(key, work)
+        told_later = await self._answer(live, body, owner, work)
+        return self._next(work, told_later)
+
+    def forget(self, key: Key) -> None:
+        """Drops what is remembered of a service that is gone."""
+        self._told.pop(key, None)
+        self._telemetry.forget(key)
+
+    async def _work(self, body: Mapping[str, Any], owner: Owner, facts: Facts) -> _Work:
+        key = Key(owner.namespace, owner.name)
+        blueprint, wanted = self._drawer.blueprint(body, owner, facts)
+        observed = self._store.observed(key)
+        released: tuple[Sealed, ...] = ()
+        gates = open_gates(
+            blueprint.desired, observed, owner=owner, migration_key=blueprint.migration_key
+        )
+        spec: Mapping[str, object] | None = body["spec"]
+        if observed.release is not None and (blueprint.error or Gate.MIGRATED not in gates):
+            old = {**body, "spec": observed.release.spec}
+            old_blueprint, released = self._drawer.blueprint(old, owner, facts)
+            if blueprint.error:
+                # The last good plan is kept, in all of its parts, until the spec is mended.
+                wanted, spec = released, None
+                gates = open_gates(
+                    old_blueprint.desired,
+                    observed,
+                    owner=owner,
+                    migration_key=old_blueprint.migration_key,
+                )
+        kept = in_force(wanted, released, gates)
+        if blueprint.suspended or not wanted:
+            return _Work(blueprint, kept, Steps(), Outcome())
+        steps = next_steps(
+            owner=owner,
+            wanted=wanted,
+            released=released,
+            observed=observed,
+            gates=gates,
+            spec=spec,
+            migration_key=blueprint.migration_key,
+        )
+        return _Work(blueprint, kept, steps, await self._performer.perform(steps, owner))
+
+    async def _diagnose(self, key: Key, work: _Work) -> None:
+        children = self._store.observed(key).children
+        for desired in self._ward.due(work.desired, children):
+            found = None
+            try:
+                async for pods, _ in self._client.pages(
+                    POD,
+                    key.namespace,
+                    label_selector=diagnose.selector(desired),
+                    limit=diagnose.PODS_LISTED,
+                ):
+                    found = diagnose.diagnosis(pods)
+                    break
+            except ApiError as error:
+                _log.warning("pods not listed", error=str(error), service=key.name)
+            self._ward.looked(desired.key, found)
+
+    async def _answer(
+        self, live: LiveService, body: dict[str, Any], owner: Owner, work: _Work
+    ) -> float | None:
+        """Writes the status where it changed; answers when to come back to do it."""
+        key, blueprint = live.key, work.blueprint
+        failure = work.outcome.failure
+        status = status_of(
+            Situation(
+                owner=owner,
+                generation=live.generation,
+                before=body["status"],
+                now=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                problems=blueprint.problems,
+                plan=blueprint.plan,
+                desired=work.desired,
+                observed=self._store.observed(key),
+                waiting=work.steps.waiting,
+                refusals=work.outcome.refusals,
+                diagnoses=self._ward.findings(work.desired),
+                migration_key=blueprint.migration_key,
+                suspended=blueprint.suspended,
+                failure=str(failure) if failure else "",
+            )
+        )
+        ready = _condition(status, "Ready")
+        self._telemetry.service(key, ready.status, ready.reason)
+        new = status.to_body()
+        if new == body["status"]:
+            return None
+        if not _matters(body["status"], new):
+            wait = self._told.get(key, float("-inf")) + PROGRESS_SECONDS - self._clock()
+            if wait > 0:
+                return wait
+        await self._tell(live, body["status"], status, new)
+        return None
+
+    async def _tell(
+        self, live: LiveService, before: Mapping[str, Any], status: Status, new: dict[str, Any]
+    ) -> None:
+        key = live.key
+        answer = await self._client.apply_status(
+            SERVICE,
+            {
+                "apiVersion": naming.API_VERSION,
+                "kind": naming.KIND,
+                # The uid makes sure that a service recreated meanwhile is not told old news.
+                "metadata": {"namespace": key.namespace, "name": key.name, "uid": live.uid},
+                "status": new,
+            },
+        )
+        self._told[key] = self._clock()
+        if self._client.dry_run:
+            return
+        self._store.put_service(answer)
+        for kind, condition in _transitions(before, status):
+            await events.post(
+                self._client,
+                namespace=key.namespace,
+                name=key.name,
+                uid=live.uid,
+                kind="Warning" if kind == "Warning" else "Normal",
+                reason=condition.reason,
+                message=condition.message or condition.type,
+                instance=self._instance,
+            )
+
+    def _next(self, work: _Work, told_later: float | None) -> Next:
+        outcome = work.outcome
+        if outcome.failure is not None:
+            return Next(failed=True, at_least=outcome.failure.retry_after_seconds)
+        waits = [told_later, self._ward.next_in(work.desired)]
+        if outcome.refusals:
+            waits.append(REFUSED_AGAIN_SECONDS)
+        if outcome.held:
+            waits.append(HELD_AGAIN_SECONDS)
+        if outcome.braked:
+            waits.append(BRAKED_AGAIN_SECONDS)
+        return Next(after=min((wait for wait in waits if wait is not None), default=None))
+
+
+def _condition(status: Status, kind: str) -> Condition:
+    return next(condition for condition in status.conditions if condition.type == kind)
+
+
+def _statuses(conditions: Any) -> dict[str, tuple[str, str]]:
+    return {
+        item["type"]: (item["status"], item["reason"])
+        for item in conditions
+        if item["type"] in ("Ready", "Stalled")
+    }
+
+
+def _matters(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a change is more than progress on the way to Ready."""
+    if before.get("observedGeneration") != new.get("observedGeneration"):
+        return True
+    old, now = (_statuses(item.get("conditions") or ()) for item in (before, new))
+    if {kind: state for kind, (state, _) in old.items()} != {
+        kind: state for kind, (state, _) in now.items()
+    }:
+        return True
+    return old.get("Stalled") != now.get("Stalled")
+
+
+def _transitions(before: Mapping[str, Any], status: Status) -> list[tuple[str, Condition]]:
+    """Changes that people should hear of; that a new service becomes ready is none."""
+    old = _statuses(before.get("conditions") or ())
+    found = []
+    ready, stalled = _condition(status, "Ready"), _condition(status, "Stalled")
+    if stalled.status == "True" and old.get("Stalled") != ("True", stalled.reason):
+        found.append(("Warning", stalled))
+    elif (
+        old.get("Ready", ("",))[0] == "True"
+        and ready.status == "False"
+        and not _new(before, status)
+    ):
+        found.append(("Warning", ready))
+    elif old.get("Stalled", ("",))[0] == "True" and ready.status == "True":
+        found.append(("Normal", ready))
+    return found
+
+
+def _new(before: Mapping[str, Any], status: Status) -> bool:
+    return before.get("observedGeneration") != status.observed_generation

@@ -1,0 +1,336 @@
+"""Performs the steps of a pass: the only place from which the cluster is changed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import structlog
+
+from fastapi_operator import naming
+from fastapi_operator.cluster.client import Client
+from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind, owned_kind
+from fastapi_operator.reconcile import release
+from fastapi_operator.reconcile.brakes import Brakes
+from fastapi_operator.reconcile.credentials import filled
+from fastapi_operator.reconcile.observed import Child
+from fastapi_operator.reconcile.ownership import Owner, with_replicas
+from fastapi_operator.reconcile.steps import Action, Step, Steps
+from fastapi_operator.reconcile.store import Store
+from fastapi_operator.resources.desired import ObjectKey
+
+_log = structlog.get_logger(__name__)
+
+Writer = Callable[[Step, Owner], Awaitable[None]]
+
+
+class ServiceGoneError(Exception):
+    """The namespace or the service is going: nothing more can or should be written."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A write that will not succeed before somebody changes something.
+
+    Attributes:
+        key: The object.
+        reason: One CamelCase word: ``NameTaken``, ``Invalid``, ``CredentialsLost`` …
+        message: What was refused and what to do.
+    """
+
+    key: ObjectKey
+    reason: str
+    message: str
+
+
+@dataclass
+class Outcome:
+    """What became of the steps.
+
+    Attributes:
+        writes: Objects that were written or deleted.
+        refusals: Writes that were refused.
+        held: Objects of a former owner that must be collected first.
+        failure: The first error that may pass by itself; the pass is then tried again.
+        gone: The answer that says that the namespace is going.
+        braked: Deletes were left for later.
+    """
+
+    writes: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    held: list[ObjectKey] = field(default_factory=list)
+    failure: ApiError | None = None
+    gone: ApiError | None = None
+    braked: bool = False
+
+
+class Performer:
+    """Writes and deletes for one service at a time, many services side by side."""
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        brakes: Brakes,
+        *,
+        count: Callable[[str, str], None] = lambda _kind, _why: None,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._brakes = brakes
+        self._count = count
+        self._writers: Mapping[Action, Writer] = {
+            Action.FIRST: self._first,
+            Action.APPLY: self._apply,
+            Action.CREATE: self._create,
+            Action.OWN: self._own,
+            Action.DISOWN: self._own,
+            Action.INSPECT: self._inspected,
+        }
+
+    async def perform(self, steps: Steps, owner: Owner) -> Outcome:
+        """Performs the steps in their order; one that fails does not hold up the others.
+
+        Raises:
+            ServiceGoneError: The namespace is being deleted.
+        """
+        outcome = Outcome()
+        self._store.adopt(steps.adopted)
+        await self._waves(steps.before, owner, outcome)
+        released = await self._release(steps, owner, outcome)
+        if released:
+            await self._waves(steps.after, owner, outcome)
+        if outcome.failure is None:
+            await self._prune(steps.deletes, outcome)
+        return outcome
+
+    async def _waves(self, steps: Sequence[Step], owner: Owner, outcome: Outcome) -> None:
+        for _, wave in groupby(steps, key=lambda step: _kind(step.key).wave):
+            await asyncio.gather(*(self._attempt(step, owner, outcome) for step in wave))
+            if outcome.gone is not None:
+                raise ServiceGoneError(str(outcome.gone))
+
+    async def _attempt(self, step: Step, owner: Owner, outcome: Outcome) -> None:
+        if self._brakes.is_loop(step.key, step.sealed.digest):
+            other = self._store.editor(step.key)
+            outcome.refusals.append(
+                Refusal(
+                    step.key,
+                    "DriftLoop",
+                    f"{step.key} is changed again each time it is written"
+                    + (f", last by {other}" if other else "")
+                    + "; stop whatever changes it, or say what it wants in the FastAPIService",
+                )
+            )
+            return
+        try:
+            await self._writers[step.action](step, owner)
+        except _RefusedError as error:
+            outcome.refusals.append(error.refusal)
+        except _HeldError:
+            outcome.held.append(step.key)
+        except ApiError as error:
+            _sort_error(error, step.key, outcome)
+        else:
+            outcome.writes += 1
+            self._brakes.wrote(step.key, step.sealed.digest)
+            self._count(step.key.kind, step.why)
+            _log.info(
+                "wrote",
+                kind=step.key.kind,
+                name=step.key.name,
+                namespace=owner.namespace,
+                service=owner.name,
+                action=step.action.value,
+                why=step.why,
+            )
+
+    async def _first(self, step: Step, owner: Owner) -> None:
+        body = with_replicas(step.sealed, None)
+        try:
+            answer = await self._client.apply(_kind(step.key), body, only_create=True)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            await self._inspected(step, owner)
+            return
+        self._wrote(step.key, answer)
+
+    async def _apply(self, step: Step, _owner: Owner) -> None:
+        body = with_replicas(step.sealed, step.child)
+        self._wrote(step.key, await self._client.apply(_kind(step.key), body))
+
+    async def _create(self, step: Step, owner: Owner) -> None:
+        if step.volume is not None:
+            await self._existing_credentials(step, owner)
+            return
+        body, generated = step.sealed.body, step.sealed.desired.generate
+        if generated is not None and not self._client.dry_run:
+            body = filled(body, generated)
+        try:
+            answer = await self._client.create(_kind(step.key), body)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            await self._inspected(step, owner)
+            return
+        self._wrote(step.key, answer)
+
+    async def _existing_credentials(self, step: Step, owner: Owner) -> None:
+        """The data is there: its credentials must be found, never made anew."""
+        if await self._client.get(_kind(step.key), step.key.namespace, step.key.name) is None:
+            raise _RefusedError(
+                Refusal(
+                    step.key,
+                    "CredentialsLost",
+                    f"{step.key} is missing, while {step.volume} holds data that only its values "
+                    f"open; restore the Secret from a backup, or delete {step.volume} to begin "
+                    "with an empty database",
+                )
+            )
+        await self._inspected(step, owner)
+
+    async def _own(self, step: Step, owner: Owner) -> None:
+        assert step.child is not None
+        references = [owner.reference] if step.action is Action.OWN else None
+        patch = {"metadata": {"uid": step.child.uid, "ownerReferences": references}}
+        kind = _kind(step.key)
+        answer = await self._client.merge(kind, step.key.namespace, step.key.name, patch)
+        self._wrote(step.key, answer)
+
+    async def _inspected(self, step: Step, owner: Owner) -> None:
+        """The name is in use: goes on where the object is ours, refuses where it is not."""
+        kind, key, desired = _kind(step.key), step.key, step.sealed.desired
+        body = await self._client.get(kind, key.namespace, key.name)
+        if body is None or _is_going(body, owner):
+            raise _HeldError
+        taken = _taken(key, body, owner)
+        if taken:
+            raise _RefusedError(Refusal(key, "NameTaken", taken))
+        labels = body["metadata"].get("labels") or {}
+        if desired.write.value == "CreateOnce" and labels.get(naming.WATCHED_LABEL):
+            self._store.put_child(kind, body)
+            return
+        if desired.write.value == "CreateOnce":
+            # It is ours by its owner, but lost the labels by which it is watched.
+            patch = {
+                "metadata": {
+                    "uid": body["metadata"]["uid"],
+                    "labels": desired.body["metadata"].get("labels", {}),
+                }
+            }
+            self._wrote(key, await self._client.merge(kind, key.namespace, key.name, patch))
+            return
+        self._store.put_child(kind, body)
+        child = self._store.child(key)
+        self._wrote(key, await self._client.apply(kind, with_replicas(step.sealed, child)))
+
+    async def _release(self, steps: Steps, owner: Owner, outcome: Outcome) -> bool:
+        """Writes the release record; without it nothing of the new release is written."""
+        if steps.release is None:
+            return True
+        body = release.to_body(steps.release, owner)
+        key = ObjectKey("apps", "ControllerRevision", owner.namespace, body["metadata"]["name"])
+        try:
+            self._wrote(key, await self._client.create(CONTROLLER_REVISION, body))
+        except ApiError as error:
+            _sort_error(error, key, outcome)
+            return False
+        outcome.writes += 1
+        self._count(key.kind, "release")
+        return True
+
+    async def _prune(self, children: Sequence[Child], outcome: Outcome) -> None:
+        for child in children:
+            if not self._brakes.may_delete():
+                _log.error("pruning stopped", reason="too many deletes in a minute")
+                outcome.braked = True
+                return
+            key = child.key
+            try:
+                await self._client.delete(_kind(key), key.namespace, key.name, uid=child.uid)
+            except ApiError as error:
+                if error.status not in (404, 409):
+                    _sort_error(error, key, outcome)
+                continue
+            outcome.writes += 1
+            self._brakes.deleted()
+            self._count(key.kind, "unwanted")
+            if not self._client.dry_run:
+                self._store.note_deleting(child)
+            _log.info("deleted", kind=key.kind, name=key.name, namespace=key.namespace)
+
+    def _wrote(self, key: ObjectKey, answer: Mapping[str, Any]) -> None:
+        if not self._client.dry_run:
+            self._store.put_child(_kind(key), answer, written=True)
+
+
+class _RefusedError(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class _HeldError(Exception):
+    """The old object must be collected first."""
+
+
+def _kind(key: ObjectKey) -> Kind:
+    return owned_kind(key.group, key.kind)
+
+
+def _sort_error(error: ApiError, key: ObjectKey, outcome: Outcome) -> None:
+    if error.namespace_is_going:
+        outcome.gone = error
+    elif error.other_managers:
+        managers = ", ".join(error.other_managers)
+        fields = ", ".join(name for name, _ in error.causes)
+        message = f"{key}: {fields} is held by {managers}"
+        outcome.refusals.append(Refusal(key, "Conflict", message))
+    elif error.temporary:
+        outcome.failure = outcome.failure or error
+    elif "exceeded quota" in error.message:
+        outcome.refusals.append(Refusal(key, "QuotaExceeded", f"{key}: {error.message}"))
+    else:
+        reason = {403: "Forbidden", 404: "KindNotServed"}.get(error.status, "Invalid")
+        outcome.refusals.append(Refusal(key, reason, f"{key}: {error.message}"))
+
+
+def _controller(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    references = body["metadata"].get("ownerReferences") or ()
+    return next((ref for ref in references if ref.get("controller")), None)
+
+
+def _is_going(body: Mapping[str, Any], owner: Owner) -> bool:
+    """Whether an object will be gone by itself: deleted, or left by a service of the same name."""
+    if body["metadata"].get("deletionTimestamp"):
+        return True
+    controller = _controller(body)
+    return (
+        controller is not None
+        and controller.get("kind") == naming.KIND
+        and controller.get("name") == owner.name
+        and controller.get("uid") != owner.uid
+    )
+
+
+def _taken(key: ObjectKey, body: Mapping[str, Any], owner: Owner) -> str:
+    """Why an object is not ours to write, or nothing."""
+    controller = _controller(body)
+    if controller is not None and controller.get("uid") == owner.uid:
+        return ""
+    labels = body["metadata"].get("labels") or {}
+    if controller is None and labels.get(naming.SERVICE_LABEL) == owner.name:
+        return ""
+    if controller is not None:
+        whose = f"it belongs to {controller.get('kind')} {controller.get('name')}"
+    else:
+        entries = body["metadata"].get("managedFields") or ()
+        managers = sorted({str(entry.get("manager")) for entry in entries})
+        whose = f"it was made by {', '.join(managers) or 'somebody else'}"
+    return (
+        f"{key} exists already and is not of this service: {whose}; "
+        "delete or rename it, or give the FastAPIService another name"
+    )

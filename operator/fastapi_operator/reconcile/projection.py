@@ -1,0 +1,191 @@
+"""The live object as far as it is ours: projected on the fields that our field manager owns.
+
+The API server writes into ``metadata.managedFields`` which manager owns which field (FieldsV1).
+The digest of the object projected on our entry changes when somebody edits or takes one of our
+fields, and stays when a default is filled in, a status changes, or an autoscaler works beside us.
+No body needs to be kept to see that.
+
+FieldsV1 keys: ``f:name`` a field, ``k:{...}`` the element of a list with those key fields,
+``v:value`` an element of a set, ``i:n`` an element by position, ``.`` the item itself. An empty
+mapping is a leaf: the whole value below it is owned.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fastapi_operator import naming
+
+# The digest of the body that was sent last; it tells a restarted operator that nothing is to do.
+APPLIED_ANNOTATION = f"{naming.GROUP}/applied"
+
+# Keys of the element lists that the Kubernetes API merges, in the order in which they are tried.
+# Source: x-kubernetes-list-map-keys in the OpenAPI document of Kubernetes 1.35.
+_LIST_KEYS: tuple[tuple[str, ...], ...] = (
+    ("name",),
+    ("containerPort", "protocol"),
+    ("port", "protocol"),
+    ("mountPath",),
+    ("devicePath",),
+    ("topologyKey", "whenUnsatisfiable"),
+    ("uid",),
+    ("type",),
+    ("ip",),
+    ("key",),
+)
+_KEY_DEFAULTS = {"protocol": "TCP"}
+
+
+def digest(value: object) -> str:
+    """A digest that is equal for equal JSON values."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def own_fields(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What our server-side apply owns of an object; None where we never applied it."""
+    for entry in body.get("metadata", {}).get("managedFields") or ():
+        if (
+            entry.get("manager") == naming.FIELD_MANAGER
+            and entry.get("operation") == "Apply"
+            and not entry.get("subresource")
+        ):
+            fields: Mapping[str, Any] = entry.get("fieldsV1", {})
+            return fields
+    return None
+
+
+def owners_of(body: Mapping[str, Any], *path: str) -> frozenset[str]:
+    """The field managers that list the field at ``path``, such as ``spec``, ``replicas``."""
+    found = set()
+    for entry in body.get("metadata", {}).get("managedFields") or ():
+        fields = entry.get("fieldsV1", {})
+        for name in path:
+            fields = fields.get(f"f:{name}")
+            if fields is None:
+                break
+        else:
+            found.add(entry.get("manager", ""))
+    return frozenset(found)
+
+
+def project(value: Any, fields: Mapping[str, Any]) -> Any:
+    """``value`` reduced to what ``fields`` (FieldsV1) lists."""
+    if not fields:
+        return value
+    if isinstance(value, Mapping):
+        return {
+            name: project(value[name], below) for name, below in _fields(fields) if name in value
+        }
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return {
+            key: project(element, below)
+            for key, below in fields.items()
+            if key != "." and (element := _element(value, key)) is not None
+        }
+    return value
+
+
+def live_digest(body: Mapping[str, Any]) -> str:
+    """Digest of the fields of ``body`` that we own; empty where we own none.
+
+    ``spec.replicas`` is left out: who owns it is judged apart, since an autoscaler may take it.
+    """
+    fields = own_fields(body)
+    if fields is None:
+        return ""
+    if "f:replicas" in fields.get("f:spec", ()):
+        spec = {key: below for key, below in fields["f:spec"].items() if key != "f:replicas"}
+        fields = {**fields, "f:spec": spec}
+    return digest(project(body, fields))
+
+
+def owned_paths(body: Mapping[str, Any]) -> frozenset[int]:
+    """Hashes of all paths that we own; a leaf also with a mark, for ``covers``."""
+    return frozenset(_walk(own_fields(body) or {}, ""))
+
+
+def covers(owned: frozenset[int], body: Mapping[str, Any]) -> bool:
+    """Whether every field of a wanted body is still ours.
+
+    When another manager changes one of our fields it takes that field over. So, where the
+    annotation says that this very body was applied and all of its fields are still ours, the live
+    object is as it was applied.
+    """
+    return all(
+        _covered(owned, value, f"/f:{name}")
+        for name, value in body.items()
+        if name not in ("apiVersion", "kind", "metadata")
+    ) and all(
+        _covered(owned, body["metadata"][name], f"/f:metadata/f:{name}")
+        for name in ("labels", "annotations", "ownerReferences")
+        if name in body["metadata"]
+    )
+
+
+def _covered(owned: frozenset[int], value: Any, path: str) -> bool:
+    if value is None or _hash(path + "!") in owned:
+        return True
+    if isinstance(value, Mapping):
+        return all(_covered(owned, below, f"{path}/f:{name}") for name, below in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return all(_element_covered(owned, element, path) for element in value)
+    return False
+
+
+def _element_covered(owned: frozenset[int], element: Any, path: str) -> bool:
+    if not isinstance(element, Mapping):
+        return _hash(f"{path}/v:{_compact(element)}!") in owned
+    for names in _LIST_KEYS:
+        key = {name: element.get(name, _KEY_DEFAULTS.get(name)) for name in names}
+        below = f"{path}/k:{_compact(key)}"
+        if _hash(below) in owned:
+            return _covered(owned, element, below)
+    return False
+
+
+def _walk(fields: Mapping[str, Any], path: str) -> Iterator[int]:
+    for key, below in fields.items():
+        if key == ".":
+            continue
+        kind, _, text = key.partition(":")
+        # The API server's JSON escapes other characters than ours: one form for both.
+        here = f"{path}/{kind}:{_compact(json.loads(text)) if kind in 'kv' else text}"
+        yield _hash(here)
+        if below:
+            yield from _walk(below, here)
+        else:
+            yield _hash(here + "!")
+
+
+def _hash(path: str) -> int:
+    return zlib.crc32(path.encode())
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for key, below in fields.items():
+        if key.startswith("f:"):
+            yield key[2:], below
+
+
+def _element(values: Sequence[Any], key: str) -> Any:
+    """The element of a list that a FieldsV1 key names, or None."""
+    kind, _, text = key.partition(":")
+    if kind == "i":
+        index = int(text)
+        return values[index] if index < len(values) else None
+    wanted = json.loads(text)
+    if kind == "v":
+        return wanted if wanted in values else None
+    for element in values:
+        if isinstance(element, Mapping) and all(
+            element.get(name) == value for name, value in wanted.items()
+        ):
+            return element
+    return None

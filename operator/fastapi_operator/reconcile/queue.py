@@ -1,0 +1,149 @@
+"""The work queue: each service at most once, one pass at a time, failures with back-off.
+
+Everything is decided by the time that is passed in, so that tests need no sleeping.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+BACKOFF_FLOOR_SECONDS = 1.0
+BACKOFF_CEILING_SECONDS = 300.0
+
+
+class Key(NamedTuple):
+    """A service in the queue."""
+
+    namespace: str
+    name: str
+
+
+class Queue:
+    """Keys that are due now or later.
+
+    A key that is added while its pass runs is handed out again after ``done``. A key that waits
+    for a later time comes forward when it is added for an earlier one.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._jitter = jitter
+        self._due: dict[Key, float] = {}
+        self._active: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._heap: list[tuple[float, int, Key]] = []
+        self._count = itertools.count()
+        self._changed = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._paused = False
+
+    def add(self, key: Key, *, after: float = 0.0) -> None:
+        """Wants a pass for ``key`` in ``after`` seconds, or at an earlier time already asked."""
+        due = self._clock() + after
+        if due < self._due.get(key, float("inf")):
+            self._due[key] = due
+            heapq.heappush(self._heap, (due, next(self._count), key))
+            self._changed.set()
+
+    def retry(self, key: Key, *, at_least: float = 0.0) -> float:
+        """Wants another pass after a failure; answers in how many seconds.
+
+        The wait doubles with each failure in a row and is spread by half, so that services that
+        failed together do not come back together.
+        """
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        wait = min(BACKOFF_FLOOR_SECONDS * 2**failures, BACKOFF_CEILING_SECONDS)
+        wait = max(wait, at_least) * (1 + self._jitter() / 2)
+        self.add(key, after=wait)
+        return wait
+
+    def succeeded(self, key: Key) -> None:
+        """Forgets the failures of a key."""
+        self._failures.pop(key, None)
+
+    def forget(self, key: Key) -> None:
+        """Drops a key whose service is gone."""
+        self._due.pop(key, None)
+        self._failures.pop(key, None)
+
+    def take(self) -> Key | None:
+        """A key that is due and not in work, or None. Whoever takes it must call ``done``."""
+        now, blocked = self._clock(), []
+        taken = None
+        while self._heap and self._heap[0][0] <= now and not self._paused:
+            entry = heapq.heappop(self._heap)
+            due, _, key = entry
+            if self._due.get(key) != due:
+                continue  # It came forward, or was forgotten.
+            if key in self._active:
+                blocked.append(entry)
+                continue
+            del self._due[key]
+            self._active.add(key)
+            taken = key
+            break
+        for entry in blocked:
+            heapq.heappush(self._heap, entry)
+        return taken
+
+    def done(self, key: Key) -> None:
+        """Ends a pass."""
+        self._active.discard(key)
+        self._changed.set()
+
+    async def get(self) -> Key:
+        """Waits for a key that is due; one worker at a time looks, the others stand behind it."""
+        async with self._turn:
+            while (key := self.take()) is None:
+                self._changed.clear()
+                try:
+                    async with asyncio.timeout(self.next_in()):
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+            return key
+
+    def next_in(self) -> float | None:
+        """Seconds until some key is due that is not in work; None where there is none."""
+        if self._paused or not self._heap:
+            return None
+        due, _, first = self._heap[0]
+        if first not in self._active:
+            return max(0.0, due - self._clock())
+        waits = [due for due, _, key in self._heap if key not in self._active]
+        return max(0.0, min(waits) - self._clock()) if waits else None
+
+    def pause(self) -> None:
+        """Hands out nothing more; passes in work go on."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Hands out keys again."""
+        self._paused = False
+        self._changed.set()
+
+    @property
+    def active(self) -> int:
+        """Passes in work."""
+        return len(self._active)
+
+    @property
+    def depth(self) -> int:
+        """Keys that are due and wait for a worker."""
+        now = self._clock()
+        return sum(1 for due in self._due.values() if due <= now)
+
+    @property
+    def oldest_wait_seconds(self) -> float:
+        """How long the longest waiting key has been due."""
+        now = self._clock()
+        return max((now - due for due in self._due.values() if due <= now), default=0.0)

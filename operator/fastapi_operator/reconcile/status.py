@@ -1,0 +1,330 @@
+"""What the operator answers: conditions, tuned values, problems. Pure.
+
+Conditions are set by the named mark functions alone. They follow kstatus: ``Reconciling`` is True
+while work goes on, ``Stalled`` is True where nothing moves before somebody changes something, and
+``Ready`` is True only when every part answers at the generation that is observed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fastapi_operator import naming
+from fastapi_operator.api.status import (
+    BudgetStatus,
+    Condition,
+    MigrationStatus,
+    Status,
+    StatusProblem,
+    TunedValue,
+)
+from fastapi_operator.cluster.kinds import DEPLOYMENT
+from fastapi_operator.parts import Part
+from fastapi_operator.problems import Problem, Severity
+from fastapi_operator.reconcile.observed import Health, Observed
+from fastapi_operator.reconcile.ownership import Owner
+from fastapi_operator.reconcile.perform import Refusal
+from fastapi_operator.reconcile.steps import Waiting, migrated, migration_job
+from fastapi_operator.resources.desired import Desired, ObjectKey
+from fastapi_operator.tuning.decision import Decision
+from fastapi_operator.tuning.plan import Plan
+
+State = Literal["True", "False", "Unknown"]
+
+# An autoscaler without metrics and monitoring objects do not keep a service from answering.
+_OPTIONAL_PARTS = frozenset({Part.AUTOSCALING, Part.OBSERVABILITY})
+_MESSAGE_LENGTH = 1024
+_SHOWN_PROBLEMS = 16
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that the answer depends on.
+
+    Attributes:
+        owner: The service.
+        generation: The generation that this pass acted on.
+        before: The status that is stored now, as the API server has it.
+        now: The time of a transition, RFC 3339.
+        problems: What is wrong with the spec.
+        plan: The numbers; None where the spec is refused.
+        desired: Objects that the service wants.
+        observed: Its live objects.
+        waiting: Wanted objects that wait for something.
+        refusals: Writes that were refused.
+        diagnoses: What the pods of unready workloads say.
+        migration_key: Key of the wanted migration.
+        suspended: Nothing is written on request.
+        failure: The error of the operator or the API server that ended this pass.
+    """
+
+    owner: Owner
+    generation: int
+    before: Mapping[str, Any]
+    now: str
+    problems: Sequence[Problem] = ()
+    plan: Plan | None = None
+    desired: Sequence[Desired] = ()
+    observed: Observed = field(default_factory=Observed)
+    waiting: Sequence[Waiting] = ()
+    refusals: Sequence[Refusal] = ()
+    diagnoses: Mapping[ObjectKey, Health] = field(default_factory=dict)
+    migration_key: str | None = None
+    suspended: bool = False
+    failure: str = ""
+
+
+class Conditions:
+    """The conditions of one answer."""
+
+    def __init__(self, situation: Situation) -> None:
+        self._generation = situation.generation
+        self._now = situation.now
+        self._before = {
+            condition.get("type"): condition
+            for condition in situation.before.get("conditions") or ()
+        }
+        self._marked: dict[str, Condition] = {}
+
+    def mark_part_ready(self, part: Part) -> None:
+        """The part answers."""
+        self._mark(part.condition, "True", "Ready", "")
+
+    def mark_part_not_ready(self, part: Part, health: Health) -> None:
+        """The part does not answer, and why."""
+        self._mark(part.condition, "False", health.reason or "NotReady", health.message)
+
+    def mark_ready(self) -> None:
+        """Every part answers, and nothing is left to do."""
+        self._mark("Ready", "True", "Ready", "every part answers")
+        self._mark("Reconciling", "False", "Done", "")
+        self._mark("Stalled", "False", "NotStalled", "")
+
+    def mark_reconciling(self, reason: str, message: str) -> None:
+        """Work goes on; it ends without anybody's help."""
+        self._mark("Ready", "False", reason, message)
+        self._mark("Reconciling", "True", reason, message)
+        self._mark("Stalled", "False", "NotStalled", "")
+
+    def mark_stalled(self, reason: str, message: str) -> None:
+        """Nothing moves before somebody changes something."""
+        self._mark("Ready", "False", reason, message)
+        self._mark("Reconciling", "False", reason, "")
+        self._mark("Stalled", "True", reason, message)
+
+    def mark_suspended(self, ready: bool) -> None:
+        """Nothing is written on request; the pods go on."""
+        message = "spec.suspend is true: nothing is written, running pods go on"
+        self._mark("Ready", "True" if ready else "False", "Suspended", message)
+        self._mark("Reconciling", "False", "Suspended", message)
+        self._mark("Stalled", "False", "NotStalled", "")
+
+    def all(self) -> tuple[Condition, ...]:
+        """The conditions in a steady order: the summary first, then part by part."""
+        return tuple(self._marked.values())
+
+    def _mark(self, kind: str, status: State, reason: str, message: str) -> None:
+        before = self._before.get(kind, {})
+        same = before.get("status") == status and before.get("lastTransitionTime")
+        self._marked[kind] = Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=message[:_MESSAGE_LENGTH],
+            observed_generation=self._generation,
+            last_transition_time=str(before["lastTransitionTime"]) if same else self._now,
+        )
+
+
+def status_of(situation: Situation) -> Status:
+    """The answer to a service, from what its objects are like now."""
+    conditions = Conditions(situation)
+    parts = part_health(situation)
+    _summarise(conditions, situation, parts)
+    for part, health in parts.items():
+        if health.ready:
+            conditions.mark_part_ready(part)
+        else:
+            conditions.mark_part_not_ready(part, health)
+    plan = situation.plan
+    before = situation.before
+    app = _app(situation)
+    replicas = app.replicas.live if app is not None and app.replicas is not None else None
+    return Status(
+        observed_generation=situation.generation,
+        conditions=conditions.all(),
+        tuning=_tuning(plan.headline()) if plan else (),
+        connection_budget=_budget(plan),
+        problems=_problems(situation.problems),
+        url=before.get("url"),
+        replicas=replicas,
+        selector=_selector(situation.owner) if app is not None else None,
+        migration=_migration(situation),
+    )
+
+
+def part_health(situation: Situation) -> dict[Part, Health]:
+    """The health of each wanted part: of its worst object."""
+    parts: dict[Part, Health] = {}
+    waiting = {item.key: item for item in situation.waiting}
+    refused = {item.key: item for item in situation.refusals}
+    for desired in situation.desired:
+        health = _object_health(desired, situation, waiting, refused)
+        worst = parts.get(desired.part)
+        if worst is None or _badness(health) > _badness(worst):
+            parts[desired.part] = health
+    if situation.migration_key is not None:
+        parts[Part.MIGRATION] = _migration_health(situation)
+    else:
+        parts.pop(Part.MIGRATION, None)
+    return {part: parts[part] for part in Part if part in parts}
+
+
+def _object_health(
+    desired: Desired,
+    situation: Situation,
+    waiting: Mapping[ObjectKey, Waiting],
+    refused: Mapping[ObjectKey, Refusal],
+) -> Health:
+    key = desired.key
+    if key in refused:
+        return Health(False, refused[key].reason, refused[key].message, failed=True)
+    child = situation.observed.children.get(key)
+    if child is None:
+        if key in waiting:
+            return Health(False, waiting[key].reason, f"{key} {waiting[key].message}")
+        return Health(False, "NotWritten", f"{key} is not written yet")
+    if child.health.ready:
+        return child.health
+    diagnosis = situation.diagnoses.get(key)
+    if diagnosis is not None:
+        return diagnosis
+    return child.health._replace(message=f"{key.kind} {key.name}: {child.health.message}")
+
+
+def _migration_health(situation: Situation) -> Health:
+    key = situation.migration_key
+    assert key is not None
+    if migrated(situation.observed, situation.owner, key):
+        return Health(True)
+    job_key = migration_job(situation.owner, key)
+    refusal = next((item for item in situation.refusals if item.key == job_key), None)
+    if refusal is not None:
+        return Health(False, refusal.reason, refusal.message, failed=True)
+    job = situation.observed.children.get(job_key)
+    if job is None:
+        return Health(False, "WaitingForDatabase", "the migration waits for the database")
+    if job.health.failed:
+        told = situation.diagnoses.get(job_key)
+        message = told.message if told is not None and told.message else job.health.message
+        return Health(False, "MigrationFailed", f"Job {job_key.name}: {message}", failed=True)
+    told = situation.diagnoses.get(job_key)
+    if told is not None:
+        return told
+    return Health(False, "MigrationRunning", f"Job {job_key.name} has not finished")
+
+
+def _summarise(conditions: Conditions, situation: Situation, parts: Mapping[Part, Health]) -> None:
+    needed = {part: health for part, health in parts.items() if part not in _OPTIONAL_PARTS}
+    unready = sorted(
+        ((part, health) for part, health in needed.items() if not health.ready),
+        key=lambda item: -_badness(item[1]),
+    )
+    error = next((p for p in situation.problems if p.severity is Severity.ERROR), None)
+    migration = parts.get(Part.MIGRATION)
+    if situation.suspended:
+        conditions.mark_suspended(ready=bool(needed) and not unready)
+    elif error is not None:
+        conditions.mark_stalled("InvalidSpec", str(error))
+    elif situation.refusals:
+        first = situation.refusals[0]
+        conditions.mark_stalled(first.reason, first.message)
+    elif migration is not None and migration.failed:
+        conditions.mark_stalled(migration.reason, migration.message)
+    elif situation.failure:
+        conditions.mark_reconciling("Retrying", situation.failure)
+    elif unready:
+        part, health = unready[0]
+        told = f"{part.value}: {health.message or health.reason}"
+        conditions.mark_reconciling(health.reason or "Progressing", told)
+    else:
+        conditions.mark_ready()
+
+
+def _badness(health: Health) -> int:
+    return 0 if health.ready else 2 if health.failed else 1
+
+
+def _app(situation: Situation) -> Any:
+    keys = (
+        desired.key
+        for desired in situation.desired
+        if desired.part is Part.APP and desired.key.kind == DEPLOYMENT.kind
+    )
+    return next((situation.observed.children.get(key) for key in keys), None)
+
+
+def _selector(owner: Owner) -> str:
+    return ",".join(f"{k}={v}" for k, v in sorted(naming.selector(owner.name, Part.APP).items()))
+
+
+def _tuning(decisions: Iterable[Decision[Any]]) -> tuple[TunedValue, ...]:
+    return tuple(
+        TunedValue(
+            name=decision.name,
+            value=_shown(decision),
+            reason=decision.reason[:300],
+            source=decision.source.value,
+        )
+        for decision in decisions
+    )
+
+
+def _shown(decision: Decision[Any]) -> int | str | bool:
+    value = decision.value
+    if isinstance(value, bool | int):
+        return (
+            value if not decision.name.endswith(("_bytes", "_millicores")) else decision.display()
+        )
+    return str(value)
+
+
+def _budget(plan: Plan | None) -> BudgetStatus | None:
+    budget = plan.budget if plan else None
+    if budget is None:
+        return None
+    return BudgetStatus(
+        processes=budget.processes,
+        per_process=budget.per_process,
+        demand=budget.processes * budget.per_process,
+        pooler_clients=budget.pooler_clients,
+        pooler_servers=budget.pooler_servers,
+        max_connections=budget.max_connections,
+        reserved=budget.reserved,
+    )
+
+
+def _problems(problems: Iterable[Problem]) -> tuple[StatusProblem, ...]:
+    ordered = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
+    return tuple(
+        StatusProblem(
+            severity=problem.severity.value,
+            path=problem.path[:256],
+            message=(f"{problem.message}; {problem.remedy}" if problem.remedy else problem.message)[
+                :512
+            ],
+        )
+        for problem in ordered[:_SHOWN_PROBLEMS]
+    )
+
+
+def _migration(situation: Situation) -> MigrationStatus | None:
+    key = situation.migration_key
+    if key is None:
+        return None
+    if migrated(situation.observed, situation.owner, key):
+        return MigrationStatus(key=key, state="Succeeded")
+    job = situation.observed.children.get(migration_job(situation.owner, key))
+    if job is None:
+        return MigrationStatus(key=key, state="Waiting")
+    return MigrationStatus(key=key, state="Failed" if job.health.failed else "Running")

@@ -1,0 +1,140 @@
+"""The operator's own metrics and logs."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from fastapi_operator.reconcile.queue import Key, Queue
+
+_PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Telemetry:
+    """Metrics of one operator, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "fastapi_operator_api_requests",
+            "Requests to the API server by verb, resource and status code (0: no answer).",
+            ["verb", "resource", "code"],
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "fastapi_operator_api_request_duration_seconds",
+            "Duration of requests to the API server by verb.",
+            ["verb"],
+            registry=self.registry,
+        )
+        self.passes = Histogram(
+            "fastapi_operator_pass_duration_seconds",
+            "Duration of a pass over one service, by outcome.",
+            ["outcome"],
+            buckets=_PASS_BUCKETS,
+            registry=self.registry,
+        )
+        self.writes = Counter(
+            "fastapi_operator_writes",
+            "Writes by kind and cause: missing, changed, drift, owner, release, unwanted.",
+            ["kind", "why"],
+            registry=self.registry,
+        )
+        self.events = Counter(
+            "fastapi_operator_watch_events",
+            "Watch events by kind.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self._services = Gauge(
+            "fastapi_operator_services",
+            "Services by status of the Ready condition and its reason.",
+            ["ready", "reason"],
+            registry=self.registry,
+        )
+        self.depth = Gauge(
+            "fastapi_operator_queue_depth", "Services that wait for a pass.", registry=self.registry
+        )
+        self.oldest_wait = Gauge(
+            "fastapi_operator_queue_oldest_wait_seconds",
+            "How long the longest waiting service has been due.",
+            registry=self.registry,
+        )
+        self.delete_brake = Gauge(
+            "fastapi_operator_delete_brake",
+            "1 while pruning is stopped by too many deletes in a minute.",
+            registry=self.registry,
+        )
+        self._conditions: dict[Key, tuple[str, str]] = {}
+
+    def request(self, verb: str, resource: str, status: int, seconds: float) -> None:
+        """Counts a request of the operator's own client."""
+        self._requests.labels(verb, resource, str(status)).inc()
+        self._request_seconds.labels(verb).observe(seconds)
+
+    def wrote(self, kind: str, why: str) -> None:
+        """Counts a write."""
+        self.writes.labels(kind, why).inc()
+
+    def service(self, key: Key, ready: str, reason: str) -> None:
+        """Notes the Ready condition of a service."""
+        before = self._conditions.get(key)
+        if before == (ready, reason):
+            return
+        if before is not None:
+            self._services.labels(*before).dec()
+        self._conditions[key] = (ready, reason)
+        self._services.labels(ready, reason).inc()
+
+    def forget(self, key: Key) -> None:
+        """Drops a deleted service."""
+        before = self._conditions.pop(key, None)
+        if before is not None:
+            self._services.labels(*before).dec()
+
+    def watch_queue(self, queue: Queue, braked: Callable[[], bool]) -> None:
+        """Reads the queue and the brake whenever metrics are scraped."""
+        self.depth.set_function(lambda: queue.depth)
+        self.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
+        self.delete_brake.set_function(lambda: float(braked()))
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def configure_logging(*, level: str = "INFO") -> None:
+    """JSON lines on standard error: what was done to which object, never a body or a value.
+
+    Kopf logs whole bodies at DEBUG, so it stays at WARNING whatever our own level is.
+    """
+    processors: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=processors,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("kopf", "asyncio", "aiohttp"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
