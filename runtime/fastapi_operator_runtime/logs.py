@@ -17,6 +17,8 @@ from fastapi_operator_runtime import settings
 REQUEST_LOGGER = "fastapi_operator_runtime.request"
 SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn.error", "granian")
 ACCESS_LOGGERS = ("uvicorn.access", "gunicorn.access", "granian.access")
+CHATTY_LOGGERS = ("httpx", "httpx2")
+"""They write each outgoing URL at INFO, query and all: tokens end up in logs."""
 
 Processor = Any  # structlog's own alias needs its private typing module
 
@@ -62,6 +64,9 @@ def configure(config: settings.RuntimeSettings) -> None:
         server = logging.getLogger(name)
         server.handlers = []
         server.propagate = True
+    for name in CHATTY_LOGGERS:
+        if config.log_level == "info" and logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.WARNING)
     for name in ACCESS_LOGGERS:
         access = logging.getLogger(name)
         access.handlers = []

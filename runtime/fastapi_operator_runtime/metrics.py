@@ -176,14 +176,20 @@ def remove_gauges_of_dead_workers(directory: str) -> None:
 
 
 def _written_by_living(pid: int, written_at: float) -> bool:
-    """Whether process `pid` exists and is old enough to have written at `written_at`."""
+    """Whether process `pid` runs and is old enough to have written at `written_at`."""
+    if not os.path.isdir("/proc/self"):  # no procfs (macOS): ask only whether it exists
+        return _exists(pid)
     try:
-        # A mapped file's time stamp may lag behind; one second also covers the clock's tick.
-        return os.stat(f"/proc/{pid}").st_mtime <= written_at + 1.0
-    except FileNotFoundError:
-        if not os.path.isdir("/proc/self"):  # no procfs (macOS): only ask whether it exists
-            return _exists(pid)
+        started_at = os.stat(f"/proc/{pid}").st_mtime
+        # The state follows the name, which stands in brackets and may itself hold any.
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False
+    # Killed, but not yet noticed by its parent: dead all the same.
+    if state in ("Z", "X"):
+        return False
+    # The date of a mapped file may lag behind; one second also covers the clock's tick.
+    return started_at <= written_at + 1.0
 
 
 def _exists(pid: int) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import os
 import pwd
 import re
@@ -20,12 +21,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from prometheus_client.parser import text_string_to_metric_families
 
 START_SECONDS = 30.0
 
@@ -72,11 +77,30 @@ class Server:
         """The command that runs the server in the foreground."""
         raise NotImplementedError
 
+    def environment(self) -> dict[str, str]:
+        """The variables that the server sees."""
+        return dict(os.environ)
+
+    def account(self) -> dict[str, Any]:
+        """The arguments of Popen that choose the user."""
+        return run_as()
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, cwd=self.directory, **run_as()
+                self.command(),
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=self.environment(),
+                **self.account(),
             )
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
@@ -154,7 +178,7 @@ class PostgresServer(Server):
                 f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8",
                 "--locale=C", "--no-sync", "--no-instructions",
             ],
-            check=True, stdout=subprocess.DEVNULL, cwd=self.directory, **run_as(),
+            check=True, stdout=subprocess.DEVNULL, cwd=self.directory, **self.account(),
         )  # fmt: skip
 
     def command(self) -> Sequence[str]:
@@ -240,6 +264,116 @@ class RedisServer(Server):
     def url(self) -> str:
         """A redis:// URL with user and password."""
         return f"redis://app:{self.password}@127.0.0.1:{self.port}/0"
+
+
+class AppServer(Server):
+    """An application in a real uvicorn, with as many workers as asked for.
+
+    Args:
+        app: What uvicorn runs, such as `shop.main:app`.
+        environment: Variables for the application; PATH alone is inherited.
+        workers: Worker processes.
+        arguments: Further arguments of uvicorn.
+        app_directory: Where the application's module is found.
+    """
+
+    name = "uvicorn"
+
+    def __init__(
+        self,
+        app: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        workers: int = 1,
+        arguments: Sequence[str] = (),
+        app_directory: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self._app = app
+        self._workers = workers
+        self._arguments = list(arguments)
+        self._app_directory = app_directory or self.directory
+        self.metrics_port = free_port()
+        self._environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "METRICS_PORT": str(self.metrics_port),
+            **(environment or {}),
+        }
+        if workers > 1:
+            self._environment.setdefault(
+                "PROMETHEUS_MULTIPROC_DIR", str(self.directory / "metrics")
+            )
+
+    @property
+    def url(self) -> str:
+        """Where the application answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Where the metrics are."""
+        return f"http://127.0.0.1:{self.metrics_port}/metrics"
+
+    def command(self) -> Sequence[str]:
+        """Uvicorn of the running interpreter."""
+        return [
+            sys.executable, "-m", "uvicorn", self._app, "--app-dir", str(self._app_directory),
+            "--host", "127.0.0.1", "--port", str(self.port), "--workers", str(self._workers),
+            *self._arguments,
+        ]  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        """What was asked for, and nothing of the tests' own."""
+        return dict(self._environment)
+
+    def account(self) -> dict[str, Any]:
+        """The tests' own user: it can read the application."""
+        return {}
+
+    def answers(self) -> bool:
+        """Ready, and every worker has begun to report."""
+        if not super().answers():
+            return False
+        with contextlib.suppress(OSError):
+            return self.sample("fastapi_worker_processes") == self._workers
+        return False
+
+    def sample(self, name: str, **labels: str) -> float:
+        """The sum of the metric's samples that have these labels; 0 where there is none."""
+        with urllib.request.urlopen(self.metrics_url, timeout=5) as response:
+            text = response.read().decode()
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def worker_pids(self) -> list[int]:
+        """The processes that serve: the server itself, or the children that uvicorn spawned."""
+        if self._workers == 1:
+            return [self.pid]
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [
+            int(child)
+            for child in children
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """What the application has logged as JSON."""
+        lines = self.log_path.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def terminate(self) -> None:
+        """Send SIGTERM, and do not wait."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit status."""
+        assert self._process is not None
+        return self._process.wait(timeout=20)
 
 
 def postgres_directory() -> Path:

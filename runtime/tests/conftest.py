@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from fastapi_operator_runtime import settings, testing
+
+CONTRACT = [name.upper() for name in settings.RuntimeSettings.model_fields]
+
+
+@pytest.fixture(autouse=True)
+def _no_contract_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CONTRACT:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[testing.PostgresServer]:
+    with testing.PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server() -> Iterator[testing.RedisServer]:
+    with testing.RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def app_directory() -> Path:
+    """Where the application of the tests through a real server is."""
+    return Path(__file__).parent
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _proxies_off() -> None:
+    """Everything here is on the loopback."""
+    os.environ["NO_PROXY"] = "127.0.0.1"

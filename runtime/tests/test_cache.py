@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from redis.exceptions import RedisError
+
+from fastapi_operator_runtime import RuntimeSettings, SettingsError, cache, testing
+
+
+def config(server: testing.RedisServer, **environment: str) -> RuntimeSettings:
+    return RuntimeSettings.load({"REDIS_URL": server.url, **environment})
+
+
+async def test_the_client_signs_in_and_tells_its_name(redis_server: testing.RedisServer) -> None:
+    client = cache.create_redis(
+        config(redis_server, OTEL_SERVICE_NAME="shop", HOSTNAME="shop-7d9f-x2x4z")
+    )
+    assert await client.set("key", b"value")
+    assert await client.get("key") == b"value"
+    assert await client.client_getname() in ("shop/shop-7d9f-x2x4z", b"shop/shop-7d9f-x2x4z")
+    await client.aclose()
+
+
+async def test_a_frozen_redis_costs_the_timeout_once(redis_server: testing.RedisServer) -> None:
+    client = cache.create_redis(config(redis_server, REDIS_TIMEOUT_SECONDS="0.2"))
+    await client.get("key")
+    with redis_server.paused():
+        started_at = time.monotonic()
+        with pytest.raises(RedisError):
+            await client.get("key")
+        waited = time.monotonic() - started_at
+    assert 0.15 < waited < 0.6
+    await client.aclose()
+
+
+async def test_more_calls_than_connections_wait_for_one(
+    redis_server: testing.RedisServer,
+) -> None:
+    client = cache.create_redis(
+        config(redis_server, REDIS_MAX_CONNECTIONS="2", REDIS_TIMEOUT_SECONDS="5"), timeout=5
+    )
+    await asyncio.gather(*(client.get(f"key{number}") for number in range(100)))
+    pool = client.connection_pool
+    assert len(pool._available_connections) <= 2
+    await client.aclose()
+
+
+def test_a_client_without_a_url_says_what_to_set() -> None:
+    with pytest.raises(SettingsError, match="REDIS_URL is not set"):
+        cache.create_redis(RuntimeSettings.load({}))

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+
+import prometheus_client
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from fastapi_operator_runtime import RuntimeSettings, SettingsError, database, metrics, testing
+
+
+def config(url: str, **environment: str) -> RuntimeSettings:
+    return RuntimeSettings.load({"DATABASE_URL": url, **environment})
+
+
+def sample(name: str, **labels: str) -> float:
+    labels[metrics.POOL_LABEL] = database.POOL_NAME
+    return prometheus_client.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def test_the_pool_has_the_sizes_of_the_contract(postgres: testing.PostgresServer) -> None:
+    engine = database.create_engine(
+        config(
+            postgres.url(),
+            DATABASE_POOL_SIZE="2",
+            DATABASE_MAX_OVERFLOW="1",
+            DATABASE_POOL_TIMEOUT_SECONDS="0.2",
+        )
+    )
+    held = [await engine.connect() for _ in range(3)]
+    timeouts = sample("db_client_connection_timeouts_total")
+    with pytest.raises(exc.TimeoutError):
+        await engine.connect()
+    assert sample("db_client_connection_timeouts_total") == timeouts + 1
+    assert sample("db_client_connection_pending_requests") == 0
+    for connection in held:
+        await connection.close()
+    engine.pool.sample(metrics.instruments())  # type: ignore[attr-defined]
+    assert sample("db_client_connection_max") == 3
+    assert sample("db_client_connection_count", db_client_connection_state="idle") == 2
+    await engine.dispose()
+
+
+async def test_the_database_sees_service_and_pod(postgres: testing.PostgresServer) -> None:
+    engine = database.create_engine(
+        config(postgres.url(), OTEL_SERVICE_NAME="shop", HOSTNAME="shop-7d9f-x2x4z")
+    )
+    async with engine.connect() as connection:
+        name = await connection.scalar(sa.text("SHOW application_name"))
+    assert name == "shop/shop-7d9f-x2x4z"
+    await engine.dispose()
+
+
+async def test_waiting_and_holding_are_measured(postgres: testing.PostgresServer) -> None:
+    engine = database.create_engine(
+        config(postgres.url(), DATABASE_POOL_SIZE="1", DATABASE_MAX_OVERFLOW="0")
+    )
+    waited = sample("db_client_connection_wait_time_seconds_sum")
+    used = sample("db_client_connection_use_time_seconds_sum")
+
+    async def hold() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(sa.text("SELECT pg_sleep(0.2)"))
+
+    await asyncio.gather(hold(), hold())
+    assert sample("db_client_connection_wait_time_seconds_sum") - waited >= 0.2
+    assert sample("db_client_connection_use_time_seconds_sum") - used >= 0.4
+    await engine.dispose()
+
+
+async def test_a_restart_of_the_database_is_not_seen_by_the_next_request() -> None:
+    with testing.PostgresServer() as server:
+        engine = database.create_engine(config(server.url()))
+        async with engine.connect() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+        server.kill()
+        server.start()
+        async with engine.connect() as connection:
+            assert await connection.scalar(sa.text("SELECT 1")) == 1
+        await engine.dispose()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+async def test_urls_in_the_words_of_libpq_are_understood(
+    scheme: str, postgres: testing.PostgresServer
+) -> None:
+    url = postgres.url().replace("postgresql", scheme, 1)
+    engine = database.create_engine(
+        config(url + "?sslmode=disable&connect_timeout=3&application_name=other")
+    )
+    async with engine.connect() as connection:
+        assert await connection.scalar(sa.text("SELECT 1")) == 1
+    await engine.dispose()
+
+
+def test_an_engine_without_a_url_says_what_to_set() -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL is not set"):
+        database.create_engine(RuntimeSettings.load({}))
+
+
+async def test_no_setting_but_the_name_travels_with_the_connection() -> None:
+    options = database.engine_options(config("postgresql://app@pooler/shop"))
+    assert set(options["connect_args"]["server_settings"]) == {"application_name"}

@@ -1,0 +1,203 @@
+"""Through a real uvicorn: what a test client in the same process cannot show."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from fastapi_operator_runtime import testing
+
+COUNT = "http_server_request_duration_seconds_count"
+
+
+@pytest.fixture
+def two_workers(app_directory: Path) -> Iterator[testing.AppServer]:
+    server = testing.AppServer("served_app:app", workers=2, app_directory=app_directory)
+    with server:
+        yield server
+
+
+@pytest.fixture
+def one_worker(app_directory: Path) -> Iterator[testing.AppServer]:
+    with testing.AppServer("served_app:app", app_directory=app_directory) as server:
+        yield server
+
+
+def get_all(server: testing.AppServer, count: int) -> list[int]:
+    """Each on a connection of its own, so that both workers get some."""
+
+    def get(number: int) -> int:
+        with urllib.request.urlopen(f"{server.url}/fast/{number}", timeout=10) as response:
+            return int(response.status)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        return list(pool.map(get, range(count)))
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+def counted(server: testing.AppServer) -> float:
+    return server.sample(COUNT, http_route="/fast/{number}")
+
+
+def test_metrics_of_two_workers_are_exact_on_every_scrape(two_workers: testing.AppServer) -> None:
+    assert set(get_all(two_workers, 200)) == {200}
+    assert [counted(two_workers) for _ in range(5)] == [200] * 5
+    assert two_workers.sample("fastapi_worker_processes") == 2
+    assert two_workers.sample("http_server_active_requests") == 0
+
+
+def test_when_a_worker_is_killed_no_counter_falls_and_its_gauges_go(
+    two_workers: testing.AppServer,
+) -> None:
+    get_all(two_workers, 100)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        stuck = pool.submit(httpx2.get, f"{two_workers.url}/slow?seconds=30", timeout=60)
+        until(lambda: two_workers.sample("http_server_active_requests") == 1)
+        # One of them holds the private port: the other must take it over.
+        for victim in two_workers.worker_pids():
+            os.kill(victim, signal.SIGKILL)
+            until(lambda gone=victim: gone not in two_workers.worker_pids())
+            until(two_workers.answers)
+            assert counted(two_workers) == 100
+        with pytest.raises(httpx2.HTTPError):
+            stuck.result()
+    assert two_workers.sample("http_server_active_requests") == 0
+    assert two_workers.sample("fastapi_worker_processes") == 2
+    get_all(two_workers, 10)
+    assert counted(two_workers) == 110
+
+
+def test_sigterm_lets_the_running_request_finish(two_workers: testing.AppServer) -> None:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        running = pool.submit(httpx2.get, f"{two_workers.url}/slow?seconds=1")
+        until(lambda: two_workers.sample("http_server_active_requests") == 1)
+        two_workers.terminate()
+        assert running.result().status_code == 200
+    two_workers.wait()
+
+
+def test_during_the_drain_delay_readiness_is_off_and_requests_are_served(
+    app_directory: Path,
+) -> None:
+    server = testing.AppServer("served_app:draining", app_directory=app_directory)
+    with server, httpx2.Client(base_url=server.url) as client:
+        assert client.get("/readyz").status_code == 200
+        server.terminate()
+        until(lambda: client.get("/readyz").status_code == 503)
+        assert client.get("/livez").status_code == 200
+        time.sleep(0.7)  # long after the server would have closed its sockets
+        response = httpx2.get(f"{server.url}/fast/1")
+        assert response.status_code == 200
+        assert response.headers["connection"] == "close"
+        assert server.wait() == -signal.SIGTERM
+
+
+def test_a_second_signal_ends_the_drain_delay(app_directory: Path) -> None:
+    server = testing.AppServer("served_app:draining", app_directory=app_directory)
+    with server:
+        started_at = time.monotonic()
+        server.terminate()
+        time.sleep(0.1)
+        server.terminate()
+        server.wait()
+        assert time.monotonic() - started_at < 1.2
+
+
+def test_a_blocked_event_loop_is_measured_and_its_stack_logged(
+    one_worker: testing.AppServer,
+) -> None:
+    time.sleep(1.6)
+    assert one_worker.sample("fastapi_worker_event_loop_stalls_total") == 0, "idle is no stall"
+    httpx2.get(f"{one_worker.url}/blocking?seconds=2", timeout=10)
+    until(lambda: one_worker.sample("fastapi_worker_event_loop_lag_seconds_sum") > 1.5)
+    assert one_worker.sample("fastapi_worker_event_loop_stalls_total") == 1
+    stalls = [line for line in one_worker.log_lines() if "has not turned" in line["message"]]
+    assert len(stalls) == 1
+    assert "time.sleep(seconds)" in stalls[0]["message"]
+
+
+def test_the_private_port_is_not_the_public_one(one_worker: testing.AppServer) -> None:
+    assert httpx2.get(f"{one_worker.url}/metrics").status_code == 404
+    assert httpx2.get(one_worker.metrics_url).status_code == 200
+    assert httpx2.get(one_worker.metrics_url.replace("/metrics", "/other")).status_code == 404
+
+
+def test_a_limit_per_process_sheds_under_load(app_directory: Path) -> None:
+    server = testing.AppServer(
+        "served_app:app", app_directory=app_directory, environment={"MAX_IN_FLIGHT": "2"}
+    )
+    with server, concurrent.futures.ThreadPoolExecutor(10) as pool:
+        barrier = threading.Barrier(10)
+
+        def get(_number: int) -> httpx2.Response:
+            barrier.wait()
+            return httpx2.get(f"{server.url}/slow?seconds=0.5")
+
+        responses = list(pool.map(get, range(10)))
+        statuses = [response.status_code for response in responses]
+        assert statuses.count(200) >= 2
+        assert statuses.count(503) >= 5
+        assert all("retry-after" in r.headers for r in responses if r.status_code == 503)
+        assert server.sample("fastapi_worker_shed_requests_total") == statuses.count(503)
+
+
+def test_a_wrong_variable_stops_the_start_with_one_sentence(app_directory: Path) -> None:
+    server = testing.AppServer(
+        "served_app:app", app_directory=app_directory, environment={"THREAD_TOKENS": "many"}
+    )
+    with pytest.raises(RuntimeError, match="THREAD_TOKENS='many': input should be a valid integer"):
+        server.__enter__()
+
+
+def test_access_lines_of_the_server_are_replaced(one_worker: testing.AppServer) -> None:
+    get_all(one_worker, 3)
+    until(lambda: len([x for x in one_worker.log_lines() if x["message"] == "request"]) == 3)
+    lines = one_worker.log_path.read_text().splitlines()
+    assert all(line.startswith("{") for line in lines), "everything is JSON"
+    assert "uvicorn.access" not in {line["logger"] for line in one_worker.log_lines()}
+
+
+def test_gauges_of_an_earlier_container_are_not_read_back(
+    app_directory: Path, tmp_path: Path
+) -> None:
+    """The directory outlives a container's restart, and the new process has an old number."""
+    program = (
+        "import os, pathlib, time\n"
+        "from fastapi_operator_runtime import metrics\n"
+        "directory = pathlib.Path(os.environ['PROMETHEUS_MULTIPROC_DIR'])\n"
+        "stale = directory / f'gauge_livesum_{os.getpid()}.db'\n"
+        "stale.write_bytes((directory / 'earlier').read_bytes())\n"
+        "os.utime(stale, (time.time() - 3600,) * 2)\n"
+        "print(metrics.instruments().active_requests._value.get())\n"
+    )
+    first = (
+        "import os, pathlib, glob, shutil\n"
+        "from fastapi_operator_runtime import metrics\n"
+        "metrics.instruments().active_requests.inc(5)\n"
+        "directory = os.environ['PROMETHEUS_MULTIPROC_DIR']\n"
+        "found = glob.glob(directory + '/gauge_livesum_*.db')[0]\n"
+        "shutil.copy(found, directory + '/earlier')\n"
+    )
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", first], env=environment, check=True)
+    output = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    assert float(output) == 0.0
