@@ -69,7 +69,7 @@ class Decision(Generic[T]):
     @property
     def reference(self) -> str:
         """Where docs/tuning.md explains the formula."""
-        return f"docs/tuning.md#{self.name.replace('.', '').replace('_', '-')}"
+        return f"docs/tuning.md#{self.name}"
 
     def display(self) -> str:
         """The value for people, with its unit."""

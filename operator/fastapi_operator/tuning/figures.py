@@ -130,3 +130,48 @@ PROXY_CONNECTIONS_MIN = 1024
 # A proxied request takes two connections, and clients keep some idle: judgement.
 PROXY_CONNECTIONS_PER_REQUEST = 4
 PROXY_UPSTREAM_KEEP_ALIVE_MIN = 32
+
+# --- the operands' pods --------------------------------------------------------------------------
+# PgBouncer serves thousands of transactions a second on a tenth of a core: judgement.
+POOLER_CPU_MILLICORES = 50
+# 1000 clients at a few KiB, and their prepared statements: judgement.
+POOLER_MEMORY_BYTES = 128 * MIB
+# Redis answers from one thread; the request keeps its place on a busy node: judgement.
+CACHE_CPU_MILLICORES = 50
+# The sidecar that reloads a configuration sleeps nearly all the time: judgement.
+RELOADER_CPU_MILLICORES = 5
+RELOADER_MEMORY_BYTES = 32 * MIB
+# The kubelet swaps a mounted ConfigMap within 90 s; a look costs one checksum: judgement.
+RELOADER_INTERVAL_SECONDS = 5
+# A migration waits for the database, it does not compute: judgement.
+MIGRATION_CPU_MILLICORES = 100
+MIGRATION_TIMEOUT_SECONDS = 1800
+# A lock timeout or a lost connection deserves another try, a wrong statement does not: judgement.
+MIGRATION_RETRIES = 2
+# What a pod's log shows when a rollout hangs is worth waiting for: default of Kubernetes.
+PROGRESS_DEADLINE_SECONDS = 600
+# Two old ReplicaSets are enough to look back: judgement.
+REVISIONS_KEPT = 2
+# The private scratch space of one pod, beyond which the kubelet evicts it: judgement.
+SCRATCH_BYTES = 512 * MIB
+# prometheus_client keeps one small mapped file a worker and metric type: judgement.
+MULTIPROCESS_METRICS_BYTES = 64 * MIB
+# Shared memory of parallel queries; counts against the pod's memory: judgement.
+DATABASE_SHARED_MEMORY_BYTES = 128 * MIB
+# A fast shutdown writes one checkpoint: judgement.
+DATABASE_GRACE_SECONDS = 60
+# After a crash the log since the last checkpoint is replayed: judgement.
+DATABASE_START_SECONDS = 3600
+# A migration waits for a lock this long; every statement behind it waits as well: judgement.
+MIGRATION_LOCK_TIMEOUT_SECONDS = 5
+
+# --- probes --------------------------------------------------------------------------------------
+# Imports take seconds on a throttled core; five minutes end only a start that hangs: judgement.
+START_PERIOD_SECONDS = 2
+START_ATTEMPTS = 150
+READY_PERIOD_SECONDS = 5
+READY_ATTEMPTS = 3
+# A busy event loop answers late; only a dead one misses six times: judgement.
+LIVE_PERIOD_SECONDS = 10
+LIVE_ATTEMPTS = 6
+PROBE_TIMEOUT_SECONDS = 3
