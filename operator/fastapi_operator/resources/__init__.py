@@ -1,0 +1,1 @@
+"""Builders of the wanted objects, one file a part."""

@@ -1,0 +1,50 @@
+"""``build``: from a plan to every object that the service wants."""
+
+from collections.abc import Callable, Mapping
+
+from fastapi_operator.api.service import FastAPIService
+from fastapi_operator.facts import Facts
+from fastapi_operator.parts import Part
+from fastapi_operator.resources import (
+    app,
+    autoscaling,
+    cache,
+    database,
+    migration,
+    network,
+    observability,
+    pooler,
+    proxy,
+)
+from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.plan import Plan
+
+# In the order in which a reader follows a request's data back: stores first, entry last.
+BUILDERS: Mapping[Part, Callable[[Inputs], tuple[Desired, ...]]] = {
+    Part.DATABASE: database.build,
+    Part.POOLER: pooler.build,
+    Part.CACHE: cache.build,
+    Part.MIGRATION: migration.build,
+    Part.APP: app.build,
+    Part.PROXY: proxy.build,
+    Part.AUTOSCALING: autoscaling.build,
+    Part.NETWORK: network.build,
+    Part.OBSERVABILITY: observability.build,
+}
+
+
+def build(
+    service: FastAPIService, plan: Plan, settings: Settings, facts: Facts
+) -> tuple[Desired, ...]:
+    """Every object that a service wants; pure, and the same each time.
+
+    Args:
+        service: The service.
+        plan: What ``derive`` worked out for it.
+        settings: The operator's settings: operand images and security.
+        facts: What the cluster offers.
+    """
+    inputs = Inputs(service=service, plan=plan, settings=settings, facts=facts)
+    return tuple(desired for builder in BUILDERS.values() for desired in builder(inputs))

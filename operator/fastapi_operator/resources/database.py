@@ -1,0 +1,187 @@
+"""PostgreSQL: credentials and volume that outlive everything, and one pod that serves them."""
+
+from typing import Any
+
+from fastapi_operator import naming, quantity
+from fastapi_operator.api.postgres import Postgres, Storage
+from fastapi_operator.parts import Part
+from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources.desired import Desired, Generated, Write
+from fastapi_operator.resources.inputs import (
+    APP_ROLE,
+    DATABASE,
+    MIGRATOR_ROLE,
+    POSTGRES_PORT,
+    Inputs,
+)
+from fastapi_operator.resources.templates import render
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.compute import amounts
+from fastapi_operator.tuning.plan import DatabasePlan
+
+_CONFIG = "config"
+_DATA = "data"
+_RUN = "run"
+_RUN_BYTES = 2**20
+_SHARED_MEMORY = "shared-memory"
+_MOUNTS = {
+    _CONFIG: "/etc/postgresql",
+    _DATA: "/var/lib/postgresql",
+    _RUN: "/run/postgresql",
+    _SHARED_MEMORY: "/dev/shm",  # noqa: S108 (where PostgreSQL expects it)
+}
+
+# PgBouncer's own list of the roles that may connect through it.
+USER_LIST = "userlist.txt"
+
+
+def build(inputs: Inputs) -> tuple[Desired, ...]:
+    """The objects of the database; none without ``spec.postgres``."""
+    plan, postgres = inputs.plan.database, inputs.spec.postgres
+    if plan is None or postgres is None:
+        return ()
+    name = inputs.child("postgres")
+    retain = postgres.deletion_policy != "Delete"
+    config = objects.hashed_config_map(inputs, Part.DATABASE, name, _files(inputs, plan))
+    return (
+        objects.generated_secret(inputs, Part.DATABASE, name, _credentials(), retain=retain),
+        _claim(inputs, postgres.storage or Storage(), retain=retain),
+        config,
+        objects.service(inputs, Part.DATABASE, name, {"postgres": (POSTGRES_PORT, "postgres")}),
+        _stateful_set(inputs, plan, postgres, name, config.key.name),
+    )
+
+
+def _credentials() -> Generated:
+    return Generated(
+        passwords=(APP_ROLE, MIGRATOR_ROLE),
+        templates={USER_LIST: f'"{APP_ROLE}" "{{{APP_ROLE}}}"\n'},
+    )
+
+
+def _files(inputs: Inputs, plan: DatabasePlan) -> dict[str, str]:
+    roles = {"database": DATABASE, "app": APP_ROLE, "migrator": MIGRATOR_ROLE}
+    return {
+        "postgresql.conf": render(
+            "postgresql.conf.j2",
+            name=inputs.name,
+            port=POSTGRES_PORT,
+            max_connections=plan.max_connections.value,
+            superuser_reserved=figures.SUPERUSER_RESERVED,
+            shared_buffers_bytes=plan.shared_buffers_bytes.value,
+            effective_cache_size_bytes=plan.effective_cache_size_bytes.value,
+            maintenance_work_mem_bytes=plan.maintenance_work_mem_bytes.value,
+            work_mem_bytes=plan.work_mem_bytes.value,
+            worker_processes=plan.worker_processes.value,
+            parallel_workers_per_gather=plan.parallel_workers_per_gather.value,
+        ),
+        "pg_hba.conf": render("pg_hba.conf.j2", **roles),
+        "bootstrap.sql": render(
+            "postgres-bootstrap.sql.j2",
+            **roles,
+            statement_timeout_seconds=plan.statement_timeout_seconds.value,
+            idle_in_transaction_seconds=plan.idle_in_transaction_seconds.value,
+            lock_timeout_seconds=figures.MIGRATION_LOCK_TIMEOUT_SECONDS,
+        ),
+        "start.sh": render("postgres-start.sh.j2"),
+        # initdb refuses to run as a user that has no name; images do not know ours.
+        **_passwd(inputs.settings.run_as_user),
+    }
+
+
+def _passwd(user: int | None) -> dict[str, str]:
+    if user is None:
+        return {}
+    return {"passwd": f"postgres:x:{user}:{user}:PostgreSQL:/var/lib/postgresql:/bin/sh\n"}
+
+
+def _claim(inputs: Inputs, storage: Storage, *, retain: bool) -> Desired:
+    size = quantity.size_bytes(storage.size or figures.DATABASE_STORAGE)
+    storage_class = storage.class_name or inputs.settings.storage_class
+    return Desired(
+        Part.DATABASE,
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": objects.metadata(inputs, Part.DATABASE, inputs.child("postgres", "data")),
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                **({"storageClassName": storage_class} if storage_class else {}),
+                "resources": {"requests": {"storage": quantity.format_bytes(size)}},
+            },
+        },
+        write=Write.CREATE_ONCE,
+        retain=retain,
+    )
+
+
+def _stateful_set(
+    inputs: Inputs, plan: DatabasePlan, postgres: Postgres, name: str, config: str
+) -> Desired:
+    template = pod.pod_template(
+        inputs,
+        Part.DATABASE,
+        containers=(_container(inputs, plan, postgres),),
+        volumes=(
+            pod.files_volume(
+                _CONFIG,
+                config_map=config,
+                secret=name,
+                items={role: f"passwords/{role}" for role in (APP_ROLE, MIGRATOR_ROLE)},
+            ),
+            pod.scratch_volume(_RUN, _RUN_BYTES),
+            pod.scratch_volume(_SHARED_MEMORY, figures.DATABASE_SHARED_MEMORY_BYTES, memory=True),
+            {
+                "name": _DATA,
+                "persistentVolumeClaim": {"claimName": inputs.child("postgres", "data")},
+            },
+        ),
+        grace_seconds=figures.DATABASE_GRACE_SECONDS,
+    )
+    return Desired(
+        Part.DATABASE,
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": objects.metadata(inputs, Part.DATABASE, name),
+            "spec": {
+                "replicas": 1,
+                "serviceName": name,
+                # A pod that never became ready must not block the update that mends it.
+                "podManagementPolicy": "Parallel",
+                "revisionHistoryLimit": figures.REVISIONS_KEPT,
+                "selector": {"matchLabels": naming.selector(inputs.name, Part.DATABASE)},
+                "template": template,
+            },
+        },
+    )
+
+
+def _container(inputs: Inputs, plan: DatabasePlan, postgres: Postgres) -> dict[str, Any]:
+    # Over TCP, since the server that start.sh bootstraps with listens on no port.
+    answers = {
+        "exec": {"command": ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(POSTGRES_PORT)]}
+    }
+    given = amounts(postgres.resources)
+    passwd = {"name": _CONFIG, "mountPath": "/etc/passwd", "subPath": "passwd"}
+    return pod.container(
+        "postgres",
+        image=inputs.settings.images.postgres.reference,
+        pull_policy=inputs.settings.image_pull_policy,
+        command=("sh", "/etc/postgresql/start.sh"),
+        ports=[{"name": "postgres", "containerPort": POSTGRES_PORT, "protocol": "TCP"}],
+        **pod.probes(
+            startup=answers,
+            readiness=answers,
+            liveness=answers,
+            start_attempts=figures.DATABASE_START_SECONDS // figures.START_PERIOD_SECONDS,
+        ),
+        resources=pod.resources(
+            cpu_request=given.cpu_request or plan.cpu_millicores.value,
+            cpu_limit=given.cpu_limit or 0,
+            memory_request=given.memory_request or plan.memory_bytes.value,
+            memory_limit=plan.memory_bytes.value,
+        ),
+        mounts=_MOUNTS,
+        extra_mounts=(passwd,) if inputs.settings.run_as_user is not None else (),
+    )

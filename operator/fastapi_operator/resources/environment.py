@@ -1,0 +1,253 @@
+"""The environment contract: every variable that the operator sets in the app's containers.
+
+One table for the app, the migration Job, ``fastapi-operator env`` and the documentation. A row
+without a value for a service leaves its variable out. Order matters: Kubernetes expands
+``$(NAME)`` only from rows above, which is how a URL carries a password that no builder sees.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from fastapi_operator.resources.inputs import (
+    APP_ROLE,
+    DATABASE,
+    MIGRATOR_ROLE,
+    POOLER_PORT,
+    POSTGRES_PORT,
+    REDIS_PORT,
+    Inputs,
+)
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.decision import Decision
+from fastapi_operator.tuning.plan import CachePlan, PoolPlan
+
+METRICS_DIRECTORY = "/run/metrics"
+
+# Proxies and load balancers inside a cluster have private addresses; the first public address,
+# read from the right, is the client. A server that trusted everybody could be lied to.
+PRIVATE_NETWORKS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7"
+
+
+class Process(StrEnum):
+    """Which of the app's processes gets a variable."""
+
+    APP = "app"
+    MIGRATION = "migration"
+
+
+@dataclass(frozen=True)
+class SecretKey:
+    """A value that stands in a Secret."""
+
+    secret: str
+    key: str
+
+
+Value = str | int | float | SecretKey | None
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One row of the contract.
+
+    Attributes:
+        name: The variable.
+        meaning: What it tells the app, for the documentation.
+        value: Its value for a service; None leaves it out.
+        processes: Which processes get it.
+    """
+
+    name: str
+    meaning: str
+    value: Callable[[Inputs], Value]
+    processes: tuple[Process, ...] = (Process.APP,)
+
+
+_BOTH = (Process.APP, Process.MIGRATION)
+
+
+def environment(inputs: Inputs, process: Process) -> list[dict[str, Any]]:
+    """The ``env`` of a container of the app: the contract, then what the user added.
+
+    A variable that the user sets as well is the user's alone.
+    """
+    given = [dict(entry) for entry in inputs.spec.env or ()]
+    theirs = {entry.get("name") for entry in given}
+    ours = [entry for entry in _contract(inputs, process) if entry["name"] not in theirs]
+    return [*ours, *_last_of_each(given)]
+
+
+def _contract(inputs: Inputs, process: Process) -> Iterable[dict[str, Any]]:
+    for variable in CONTRACT:
+        if process not in variable.processes:
+            continue
+        value = variable.value(inputs)
+        if isinstance(value, SecretKey):
+            reference = {"secretKeyRef": {"name": value.secret, "key": value.key}}
+            yield {"name": variable.name, "valueFrom": reference}
+        elif value is not None:
+            yield {"name": variable.name, "value": str(value)}
+
+
+def _last_of_each(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """As the kubelet reads a list with duplicates: the last one counts."""
+    by_name = {str(entry.get("name")): dict(entry) for entry in entries}
+    return list(by_name.values())
+
+
+def _app_password(inputs: Inputs) -> Value:
+    return SecretKey(inputs.child("postgres"), APP_ROLE) if inputs.plan.database else None
+
+
+def _migrator_password(inputs: Inputs) -> Value:
+    return SecretKey(inputs.child("postgres"), MIGRATOR_ROLE) if inputs.plan.database else None
+
+
+def _pooled_url(inputs: Inputs) -> Value:
+    if inputs.plan.pooler is None:
+        return None
+    return _database_url(APP_ROLE, inputs.child("pooler"), POOLER_PORT)
+
+
+def _direct_url(inputs: Inputs) -> Value:
+    if inputs.plan.database is None:
+        return None
+    return _database_url(MIGRATOR_ROLE, inputs.child("postgres"), POSTGRES_PORT)
+
+
+def _database_url(role: str, host: str, port: int) -> str:
+    return f"postgresql://{role}:$(DATABASE_PASSWORD)@{host}:{port}/{DATABASE}"
+
+
+def _cache_password(inputs: Inputs) -> Value:
+    return SecretKey(inputs.child("redis"), "password") if inputs.plan.cache else None
+
+
+def _cache_url(inputs: Inputs) -> Value:
+    if inputs.plan.cache is None:
+        return None
+    return f"redis://app:$(REDIS_PASSWORD)@{inputs.child('redis')}:{REDIS_PORT}/0"
+
+
+def _of_pool(read: Callable[[PoolPlan], Decision[int]]) -> Callable[[Inputs], Value]:
+    return lambda inputs: read(inputs.plan.pool).value if inputs.plan.pool else None
+
+
+def _of_cache(
+    read: Callable[[CachePlan], Decision[int] | Decision[float]],
+) -> Callable[[Inputs], Value]:
+    return lambda inputs: read(inputs.plan.cache).value if inputs.plan.cache else None
+
+
+def _native_threads(inputs: Inputs) -> Value:
+    return inputs.plan.compute.native_threads.value
+
+
+def _several_workers(inputs: Inputs) -> bool:
+    return inputs.plan.server.workers.value > 1
+
+
+def _root_path(inputs: Inputs) -> Value:
+    return inputs.spec.server.root_path if inputs.spec.server else None
+
+
+CONTRACT: tuple[Variable, ...] = (
+    Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _app_password),
+    Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _migrator_password, (Process.MIGRATION,)),
+    Variable("DATABASE_URL", "PostgreSQL, through the pooler", _pooled_url),
+    Variable(
+        "DATABASE_URL",
+        "PostgreSQL, past the pooler, as the owner of the schema",
+        _direct_url,
+        (Process.MIGRATION,),
+    ),
+    Variable(
+        "DATABASE_POOL_SIZE",
+        "connections that each process keeps open",
+        _of_pool(lambda pool: pool.size),
+    ),
+    Variable(
+        "DATABASE_MAX_OVERFLOW",
+        "further connections of each process under load",
+        _of_pool(lambda pool: pool.max_overflow),
+    ),
+    Variable(
+        "DATABASE_POOL_TIMEOUT_SECONDS",
+        "longest wait for a connection of the pool",
+        _of_pool(lambda pool: pool.timeout_seconds),
+    ),
+    Variable(
+        "DATABASE_POOL_RECYCLE_SECONDS",
+        "age at which a connection is replaced",
+        _of_pool(lambda pool: pool.recycle_seconds),
+    ),
+    Variable("REDIS_PASSWORD", "part of REDIS_URL", _cache_password),
+    Variable("REDIS_URL", "the cache", _cache_url),
+    Variable(
+        "REDIS_MAX_CONNECTIONS",
+        "connections of each process to the cache",
+        _of_cache(lambda cache: cache.pool_size),
+    ),
+    Variable(
+        "REDIS_TIMEOUT_SECONDS",
+        "longest wait for the cache to connect or to answer",
+        _of_cache(lambda cache: cache.timeout_seconds),
+    ),
+    Variable(
+        "WEB_CONCURRENCY",
+        "worker processes of the server",
+        lambda inputs: inputs.plan.server.workers.value,
+    ),
+    Variable(
+        "THREAD_TOKENS",
+        "threads of each process for def endpoints",
+        lambda inputs: inputs.plan.server.threads.value,
+    ),
+    Variable(
+        "MAX_IN_FLIGHT",
+        "requests under way in a process above which 503 is answered",
+        lambda inputs: inputs.plan.server.max_in_flight.value,
+    ),
+    Variable("METRICS_PORT", "private port of the metrics", lambda inputs: inputs.metrics_port),
+    Variable("LOG_LEVEL", "least severe level that is written", lambda _: "info", _BOTH),
+    Variable(
+        "PROMETHEUS_MULTIPROC_DIR",
+        "directory in which several workers add up their metrics",
+        lambda inputs: METRICS_DIRECTORY if _several_workers(inputs) else None,
+    ),
+    Variable("PYTHON_CPU_COUNT", "os.cpu_count() as Python 3.13 and later see it", _native_threads),
+    Variable("OMP_NUM_THREADS", "threads of OpenMP", _native_threads),
+    Variable("OPENBLAS_NUM_THREADS", "threads of OpenBLAS", _native_threads),
+    Variable("MKL_NUM_THREADS", "threads of Intel MKL", _native_threads),
+    Variable(
+        "OTEL_SERVICE_NAME",
+        "name of the service in telemetry",
+        lambda inputs: inputs.name,
+        _BOTH,
+    ),
+    Variable(
+        "FORWARDED_ALLOW_IPS",
+        "networks whose X-Forwarded headers the server believes",
+        lambda _: PRIVATE_NETWORKS,
+    ),
+    Variable("UVICORN_HOST", "address of uvicorn", lambda _: "0.0.0.0"),  # noqa: S104 (a pod's own)
+    Variable("UVICORN_PORT", "port of uvicorn", lambda inputs: inputs.app_port),
+    Variable(
+        "UVICORN_TIMEOUT_KEEP_ALIVE",
+        "seconds that an idle connection stays open",
+        lambda inputs: inputs.plan.server.keep_alive_seconds.value,
+    ),
+    Variable(
+        "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN",
+        "seconds that requests under way may take at shutdown",
+        lambda inputs: inputs.plan.server.graceful_seconds.value,
+    ),
+    Variable(
+        "UVICORN_TIMEOUT_WORKER_HEALTHCHECK",
+        "seconds of silence after which uvicorn replaces a worker",
+        lambda inputs: figures.WORKER_HEALTHCHECK_SECONDS if _several_workers(inputs) else None,
+    ),
+    Variable("UVICORN_ROOT_PATH", "path under which a proxy serves the app", _root_path),
+)

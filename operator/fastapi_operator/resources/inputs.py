@@ -1,0 +1,65 @@
+"""What every builder reads: the service, its plan, the operator's settings and the facts."""
+
+from dataclasses import dataclass
+
+from fastapi_operator import naming
+from fastapi_operator.api.service import FastAPIService, Spec
+from fastapi_operator.facts import Facts
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.plan import Plan
+
+APP_PORT = 8000
+METRICS_PORT = 9000
+PROXY_PORT = 8080
+PROXY_PRIVATE_PORT = 8081
+REDIS_PORT = 6379
+POSTGRES_PORT = 5432
+POOLER_PORT = 5432
+
+# The database, and the role that serves requests; names in our own PostgreSQL, nobody else's.
+DATABASE = "app"
+APP_ROLE = "app"
+MIGRATOR_ROLE = "migrator"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a builder may look at; numbers come from the plan alone."""
+
+    service: FastAPIService
+    plan: Plan
+    settings: Settings
+    facts: Facts
+
+    @property
+    def spec(self) -> Spec:
+        """What the user said."""
+        return self.service.spec
+
+    @property
+    def name(self) -> str:
+        """The service's name, which begins the name of each object."""
+        return self.service.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the service and of all its objects."""
+        return self.service.metadata.namespace
+
+    def child(self, *suffix: str) -> str:
+        """The name of a child object."""
+        return naming.child_name(self.name, *suffix)
+
+    @property
+    def app_port(self) -> int:
+        """The port on which the app serves requests."""
+        return self.spec.port or APP_PORT
+
+    @property
+    def metrics_port(self) -> int | None:
+        """The private port with the app's metrics; None where they are switched off."""
+        observability = self.spec.observability
+        metrics = observability.metrics if observability else None
+        if metrics is not None and metrics.enabled is False:
+            return None
+        return METRICS_PORT if self.app_port != METRICS_PORT else METRICS_PORT + 1

@@ -1,0 +1,81 @@
+"""The Job that changes the database's schema before a new version of the app serves."""
+
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.api.postgres import Migrations
+from fastapi_operator.api.service import FastAPIService
+from fastapi_operator.parts import Part
+from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources.app import environment_fields, pod_source
+from fastapi_operator.resources.desired import Desired, Gate, Write
+from fastapi_operator.resources.environment import Process
+from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.tuning import figures
+
+DEFAULT_COMMAND = ("alembic", "upgrade", "head")
+
+
+def migration_key(service: FastAPIService) -> str | None:
+    """What names the migration that a service wants; None where it wants none.
+
+    A key that once succeeded never runs again: it changes with the image as written, with the
+    command, and with the field that asks for another try.
+    """
+    migrations = _migrations(service)
+    if migrations is None:
+        return None
+    return naming.content_hash(
+        {
+            "image": service.spec.image,
+            "command": list(migrations.command or DEFAULT_COMMAND),
+            "retry": migrations.retry,
+        }
+    )
+
+
+def build(inputs: Inputs) -> tuple[Desired, ...]:
+    """The migration's Job; none without ``spec.postgres.migrations``."""
+    migrations, key = _migrations(inputs.service), migration_key(inputs.service)
+    if migrations is None or key is None:
+        return ()
+    template = pod.pod_template(
+        inputs,
+        Part.MIGRATION,
+        containers=(_container(inputs, migrations),),
+        grace_seconds=figures.GRACEFUL_MIN_SECONDS,
+        restartPolicy="Never",
+        **pod_source(inputs),
+    )
+    deadline = migrations.timeout_seconds or figures.MIGRATION_TIMEOUT_SECONDS
+    body = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": objects.metadata(inputs, Part.MIGRATION, inputs.child("migrate", key)),
+        "spec": {
+            "backoffLimit": figures.MIGRATION_RETRIES,
+            "activeDeadlineSeconds": deadline,
+            "template": template,
+        },
+    }
+    return (Desired(Part.MIGRATION, body, write=Write.CREATE_ONCE, gate=Gate.DATABASE),)
+
+
+def _migrations(service: FastAPIService) -> Migrations | None:
+    return service.spec.postgres.migrations if service.spec.postgres else None
+
+
+def _container(inputs: Inputs, migrations: Migrations) -> dict[str, Any]:
+    memory = inputs.plan.compute.memory_limit_bytes.value
+    return pod.container(
+        "migrate",
+        image=inputs.spec.image,
+        pull_policy=inputs.spec.image_pull_policy or "IfNotPresent",
+        command=migrations.command or DEFAULT_COMMAND,
+        **environment_fields(inputs, Process.MIGRATION),
+        resources=pod.resources(
+            cpu_request=figures.MIGRATION_CPU_MILLICORES,
+            memory_request=memory,
+            memory_limit=memory,
+        ),
+    )

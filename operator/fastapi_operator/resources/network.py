@@ -1,0 +1,106 @@
+"""NetworkPolicies, all from one table of who may talk to whom.
+
+Every pod of the service takes only what the table lets in. Pods of proxy, cache, pooler and
+database may also open only the connections of the table; the app and its migrations, whose code
+we do not know, may open any.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.parts import Part
+from fastapi_operator.resources import objects
+from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.inputs import (
+    POOLER_PORT,
+    POSTGRES_PORT,
+    PROXY_PORT,
+    REDIS_PORT,
+    Inputs,
+)
+from fastapi_operator.resources.migration import migration_key
+
+_DNS_PORT = 53
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A connection that is allowed; ``source`` None is anybody who reaches the pod."""
+
+    source: Part | None
+    target: Part
+    port: int
+
+
+def flows(inputs: Inputs) -> tuple[Flow, ...]:
+    """The table for one service."""
+    plan = inputs.plan
+    table = []
+    if plan.proxy is not None:
+        table += [Flow(None, Part.PROXY, PROXY_PORT), Flow(Part.PROXY, Part.APP, inputs.app_port)]
+    else:
+        table += [Flow(None, Part.APP, inputs.app_port)]
+    if inputs.metrics_port is not None:
+        # Prometheus runs in a namespace that the operator does not know.
+        table += [Flow(None, Part.APP, inputs.metrics_port)]
+    if plan.cache is not None:
+        table += [Flow(Part.APP, Part.CACHE, REDIS_PORT)]
+    if plan.database is not None:
+        table += [
+            Flow(Part.APP, Part.POOLER, POOLER_PORT),
+            Flow(Part.POOLER, Part.DATABASE, POSTGRES_PORT),
+        ]
+    if migration_key(inputs.service) is not None:
+        table += [Flow(Part.MIGRATION, Part.DATABASE, POSTGRES_PORT)]
+    return tuple(table)
+
+
+def build(inputs: Inputs) -> tuple[Desired, ...]:
+    """One policy for each part that has pods."""
+    table = flows(inputs)
+    involved = {flow.target for flow in table} | {flow.source for flow in table}
+    return tuple(_policy(inputs, part, table) for part in Part if part in involved)
+
+
+def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
+    spec: dict[str, Any] = {
+        "podSelector": {"matchLabels": naming.selector(inputs.name, part)},
+        "policyTypes": ["Ingress"],
+        "ingress": [_ingress(inputs, flow) for flow in table if flow.target is part],
+    }
+    if part not in (Part.APP, Part.MIGRATION):
+        outgoing = [_egress(inputs, flow) for flow in table if flow.source is part]
+        # Who opens no connection needs no names either.
+        spec["policyTypes"] = ["Ingress", "Egress"]
+        spec["egress"] = [_dns(), *outgoing] if outgoing else []
+    body = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": objects.metadata(inputs, Part.NETWORK, inputs.child(part.value)),
+        "spec": spec,
+    }
+    return Desired(Part.NETWORK, body)
+
+
+def _ingress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
+    rule: dict[str, Any] = {"ports": [{"protocol": "TCP", "port": flow.port}]}
+    if flow.source is not None:
+        rule["from"] = [_pods(inputs, flow.source)]
+    return rule
+
+
+def _egress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
+    return {
+        "to": [_pods(inputs, flow.target)],
+        "ports": [{"protocol": "TCP", "port": flow.port}],
+    }
+
+
+def _dns() -> dict[str, Any]:
+    # To anywhere: a node-local cache has an address of its own.
+    return {"ports": [{"protocol": protocol, "port": _DNS_PORT} for protocol in ("UDP", "TCP")]}
+
+
+def _pods(inputs: Inputs, part: Part) -> dict[str, Any]:
+    return {"podSelector": {"matchLabels": naming.selector(inputs.name, part)}}

@@ -1,0 +1,100 @@
+"""The small objects that several parts have: their metadata, Services, ConfigMaps, budgets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.parts import Part
+from fastapi_operator.resources.desired import Desired, Gate, Generated, Write
+from fastapi_operator.resources.inputs import Inputs
+
+
+def metadata(inputs: Inputs, part: Part, name: str) -> dict[str, Any]:
+    """The metadata of a child; owner references and annotations are the reconciler's."""
+    return {
+        "name": name,
+        "namespace": inputs.namespace,
+        "labels": naming.labels(inputs.name, part),
+    }
+
+
+def service(inputs: Inputs, part: Part, name: str, ports: Mapping[str, tuple[int, str]]) -> Desired:
+    """A Service in front of a part's pods.
+
+    Args:
+        inputs: The service.
+        part: Whose pods it selects.
+        name: Its name, which is their host name.
+        ports: By name: the port of the Service, and the named port of the container.
+    """
+    return Desired(
+        part,
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata(inputs, part, name),
+            "spec": {
+                "selector": naming.selector(inputs.name, part),
+                "ports": [
+                    {"name": port_name, "port": port, "targetPort": target, "protocol": "TCP"}
+                    for port_name, (port, target) in ports.items()
+                ],
+            },
+        },
+    )
+
+
+def config_map(
+    inputs: Inputs, part: Part, name: str, data: Mapping[str, str], *, gate: Gate = Gate.NONE
+) -> Desired:
+    """A ConfigMap with a fixed name: its files are reloaded while the pods go on."""
+    return Desired(
+        part,
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata(inputs, part, name),
+            "data": dict(data),
+        },
+        gate=gate,
+    )
+
+
+def hashed_config_map(inputs: Inputs, part: Part, name: str, data: Mapping[str, str]) -> Desired:
+    """A ConfigMap named after its content: a change is a new name, and so restarts the pods."""
+    return config_map(inputs, part, f"{name}-{naming.content_hash(data)}", data)
+
+
+def generated_secret(
+    inputs: Inputs, part: Part, name: str, generate: Generated, *, retain: bool = False
+) -> Desired:
+    """A Secret whose values are made when it is written, once."""
+    return Desired(
+        part,
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": metadata(inputs, part, name),
+            "type": "Opaque",
+        },
+        write=Write.CREATE_ONCE,
+        retain=retain,
+        generate=generate,
+    )
+
+
+def disruption_budget(inputs: Inputs, part: Part, name: str) -> Desired:
+    """A PodDisruptionBudget that lets a drain take one pod at a time, and any broken one."""
+    return Desired(
+        part,
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": metadata(inputs, part, name),
+            "spec": {
+                "maxUnavailable": 1,
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
+                "selector": {"matchLabels": naming.selector(inputs.name, part)},
+            },
+        },
+    )

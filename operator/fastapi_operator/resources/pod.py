@@ -1,0 +1,221 @@
+"""The skeleton of every pod: the restricted Pod Security profile and nothing that is not needed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi_operator import naming, quantity
+from fastapi_operator.parts import Part
+from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.tuning import figures
+
+# Readable by the pod's user whatever it is; only this pod mounts the volume.
+_FILE_MODE = 0o444
+
+SCRATCH = "tmp"
+
+
+def pod_template(
+    inputs: Inputs,
+    part: Part,
+    *,
+    containers: Sequence[Mapping[str, Any]],
+    sidecars: Sequence[Mapping[str, Any]] = (),
+    volumes: Sequence[Mapping[str, Any]] = (),
+    grace_seconds: int,
+    spread: bool = False,
+    **spec: Any,
+) -> dict[str, Any]:
+    """A pod template that the restricted profile admits.
+
+    Args:
+        inputs: The service.
+        part: The part that the pods belong to.
+        containers: Containers, from ``container``.
+        sidecars: Native sidecars: they start before the containers and end after them.
+        volumes: Volumes beside the scratch space, which every pod has.
+        grace_seconds: Seconds between the request to end and the kill.
+        spread: Whether the pods should sit on different nodes where they can.
+        spec: Further fields of the pod.
+    """
+    pod: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": _pod_security(inputs.settings.run_as_user),
+        "terminationGracePeriodSeconds": grace_seconds,
+    }
+    if spread:
+        pod["topologySpreadConstraints"] = [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": naming.selector(inputs.name, part)},
+            }
+        ]
+    pod |= spec
+    if sidecars:
+        pod["initContainers"] = [
+            dict(sidecar) | {"restartPolicy": "Always"} for sidecar in sidecars
+        ]
+    pod["containers"] = [dict(container) for container in containers]
+    pod["volumes"] = [scratch_volume(SCRATCH, figures.SCRATCH_BYTES), *volumes]
+    return {
+        "metadata": {"labels": naming.labels(inputs.name, part)},
+        "spec": pod,
+    }
+
+
+def container(
+    name: str,
+    *,
+    image: str,
+    pull_policy: str,
+    command: Sequence[str],
+    resources: Mapping[str, Any],
+    mounts: Mapping[str, str] | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    """A container that the restricted profile admits, with a read-only root and its own /tmp.
+
+    Args:
+        name: Its name within the pod.
+        image: The image.
+        pull_policy: When the kubelet pulls it.
+        command: The whole command: no image's entrypoint is relied on.
+        resources: From ``resources``.
+        mounts: Volumes by name, and where they are mounted; ``/tmp`` is always there.
+        fields: Further fields of the container.
+    """
+    paths = {SCRATCH: "/tmp", **(mounts or {})}  # noqa: S108 (the pod's own emptyDir)
+    extra_mounts = fields.pop("extra_mounts", ())
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": pull_policy,
+        "command": list(command),
+        **fields,
+        "resources": dict(resources),
+        "volumeMounts": [
+            *({"name": volume, "mountPath": path} for volume, path in paths.items()),
+            *extra_mounts,
+        ],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        # The last log lines of a failed container then stand in its status.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def resources(
+    *, cpu_request: int, memory_request: int, memory_limit: int, cpu_limit: int = 0
+) -> dict[str, Any]:
+    """Requests and limits in millicores and bytes; a CPU limit of 0 is none."""
+    limits = {"memory": quantity.format_bytes(memory_limit)}
+    if cpu_limit:
+        limits = {"cpu": quantity.format_cpu(cpu_limit), **limits}
+    return {
+        "requests": {
+            "cpu": quantity.format_cpu(cpu_request),
+            "memory": quantity.format_bytes(memory_request),
+        },
+        "limits": limits,
+    }
+
+
+def reloader(
+    *, image: str, pull_policy: str, script: str, mounts: Mapping[str, str]
+) -> dict[str, Any]:
+    """The sidecar that tests a changed configuration and makes its server read it."""
+    return container(
+        "reload",
+        image=image,
+        pull_policy=pull_policy,
+        command=("sh", "-c", script),
+        resources=resources(
+            cpu_request=figures.RELOADER_CPU_MILLICORES,
+            memory_request=figures.RELOADER_MEMORY_BYTES,
+            memory_limit=figures.RELOADER_MEMORY_BYTES,
+        ),
+        mounts=mounts,
+    )
+
+
+def probe(handler: Mapping[str, Any], *, period: int, attempts: int) -> dict[str, Any]:
+    """A probe that fails after ``attempts`` looks, ``period`` seconds apart."""
+    return {
+        **handler,
+        "periodSeconds": period,
+        "timeoutSeconds": figures.PROBE_TIMEOUT_SECONDS,
+        "failureThreshold": attempts,
+    }
+
+
+def probes(
+    *,
+    startup: Mapping[str, Any],
+    readiness: Mapping[str, Any],
+    liveness: Mapping[str, Any],
+    start_attempts: int = figures.START_ATTEMPTS,
+) -> dict[str, Any]:
+    """The three probes of a container, each from its handler."""
+    return {
+        "startupProbe": probe(
+            startup, period=figures.START_PERIOD_SECONDS, attempts=start_attempts
+        ),
+        "readinessProbe": probe(
+            readiness, period=figures.READY_PERIOD_SECONDS, attempts=figures.READY_ATTEMPTS
+        ),
+        "livenessProbe": probe(
+            liveness, period=figures.LIVE_PERIOD_SECONDS, attempts=figures.LIVE_ATTEMPTS
+        ),
+    }
+
+
+def sleep_before_stop(seconds: int) -> dict[str, Any]:
+    """Time for load balancers to forget the pod; native, so that no image needs a ``sleep``."""
+    return {"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}}
+
+
+def scratch_volume(name: str, size: int, *, memory: bool = False) -> dict[str, Any]:
+    """An empty directory, on disk or in memory, that ends with the pod."""
+    directory: dict[str, Any] = {"sizeLimit": quantity.format_bytes(size)}
+    if memory:
+        directory = {"medium": "Memory", **directory}
+    return {"name": name, "emptyDir": directory}
+
+
+def files_volume(
+    name: str, *, config_map: str, secret: str | None = None, items: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """One directory with the files of a ConfigMap and chosen keys of a Secret.
+
+    Args:
+        name: The volume's name.
+        config_map: All of its keys become files.
+        secret: A Secret with further files.
+        items: Keys of the Secret, and the file that each becomes.
+    """
+    sources: list[dict[str, Any]] = [{"configMap": {"name": config_map}}]
+    if secret is not None:
+        files = [{"key": key, "path": path} for key, path in (items or {}).items()]
+        sources.append({"secret": {"name": secret, "items": files}})
+    return {"name": name, "projected": {"defaultMode": _FILE_MODE, "sources": sources}}
+
+
+def _pod_security(user: int | None) -> dict[str, Any]:
+    context: dict[str, Any] = {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    if user is not None:
+        context |= {
+            "runAsUser": user,
+            "runAsGroup": user,
+            "fsGroup": user,
+            # Always would open a database's directory to its group, which it refuses to start on.
+            "fsGroupChangePolicy": "OnRootMismatch",
+        }
+    return context

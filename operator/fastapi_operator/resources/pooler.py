@@ -1,0 +1,129 @@
+"""PgBouncer between the app and the database.
+
+Its configuration waits for the migration as the app does: ``connect_query`` carries the
+migration's key, and a changed one makes PgBouncer replace every server connection, so that none
+keeps a plan of the old schema.
+"""
+
+from fastapi_operator import naming
+from fastapi_operator.parts import Part
+from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources.database import USER_LIST
+from fastapi_operator.resources.desired import Desired, Gate
+from fastapi_operator.resources.inputs import DATABASE, POOLER_PORT, POSTGRES_PORT, Inputs
+from fastapi_operator.resources.migration import migration_key
+from fastapi_operator.resources.templates import render
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.plan import DatabasePlan, PoolerPlan
+
+_CONFIG = "config"
+_RUN = "run"
+_RUN_BYTES = 2**20
+_MOUNTS = {_CONFIG: "/etc/pgbouncer", _RUN: "/run/pgbouncer"}
+
+
+def build(inputs: Inputs) -> tuple[Desired, ...]:
+    """The objects of the pooler; none without ``spec.postgres``."""
+    plan, database = inputs.plan.pooler, inputs.plan.database
+    if plan is None or database is None:
+        return ()
+    name = inputs.child("pooler")
+    ini = {"pgbouncer.ini": _pgbouncer_ini(inputs, plan)}
+    built = [
+        objects.config_map(inputs, Part.POOLER, name, ini, gate=Gate.MIGRATED),
+        objects.service(inputs, Part.POOLER, name, {"postgres": (POOLER_PORT, "postgres")}),
+        _deployment(inputs, plan, database, name),
+    ]
+    if plan.instances.value > 1:
+        built.append(objects.disruption_budget(inputs, Part.POOLER, name))
+    return tuple(built)
+
+
+def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan) -> str:
+    return render(
+        "pgbouncer.ini.j2",
+        name=inputs.name,
+        database=DATABASE,
+        host=inputs.child("postgres"),
+        host_port=POSTGRES_PORT,
+        port=POOLER_PORT,
+        migration=migration_key(inputs.service),
+        max_client_connections=plan.max_client_connections.value,
+        max_db_connections=plan.max_db_connections.value,
+        default_pool_size=plan.default_pool_size.value,
+        min_pool_size=plan.min_pool_size.value,
+        reserve_pool_size=plan.reserve_pool_size.value,
+        reserve_pool_timeout_seconds=figures.POOLER_RESERVE_TIMEOUT_SECONDS,
+        query_wait_timeout_seconds=plan.query_wait_timeout_seconds.value,
+        max_prepared_statements=plan.max_prepared_statements.value,
+    )
+
+
+def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: str) -> Desired:
+    image = inputs.settings.images.pgbouncer.reference
+    pull_policy = inputs.settings.image_pull_policy
+    pre_stop = inputs.plan.server.pre_stop_seconds.value
+    statement = database.statement_timeout_seconds.value
+    listens = {"tcpSocket": {"port": "postgres"}}
+    pgbouncer = pod.container(
+        "pgbouncer",
+        image=image,
+        pull_policy=pull_policy,
+        command=("sh", "-c", render("pgbouncer-start.sh.j2", port=POOLER_PORT)),
+        ports=[{"name": "postgres", "containerPort": POOLER_PORT, "protocol": "TCP"}],
+        **pod.probes(startup=listens, readiness=listens, liveness=listens),
+        **pod.sleep_before_stop(pre_stop),
+        resources=pod.resources(
+            cpu_request=figures.POOLER_CPU_MILLICORES,
+            memory_request=figures.POOLER_MEMORY_BYTES,
+            memory_limit=figures.POOLER_MEMORY_BYTES,
+        ),
+        mounts=_MOUNTS,
+    )
+    script = render(
+        "pgbouncer-reload.sh.j2",
+        port=POOLER_PORT,
+        interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
+    )
+    template = pod.pod_template(
+        inputs,
+        Part.POOLER,
+        sidecars=(
+            pod.reloader(image=image, pull_policy=pull_policy, script=script, mounts=_MOUNTS),
+        ),
+        containers=(pgbouncer,),
+        volumes=(
+            pod.files_volume(
+                _CONFIG,
+                config_map=name,
+                secret=inputs.child("postgres"),
+                items={USER_LIST: USER_LIST},
+            ),
+            pod.scratch_volume(_RUN, _RUN_BYTES),
+        ),
+        grace_seconds=pre_stop + statement + figures.GRACE_MARGIN_SECONDS,
+        spread=True,
+    )
+    return Desired(
+        Part.POOLER,
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": objects.metadata(inputs, Part.POOLER, name),
+            "spec": {
+                "replicas": plan.instances.value,
+                "revisionHistoryLimit": figures.REVISIONS_KEPT,
+                "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
+                "strategy": {
+                    "type": "RollingUpdate",
+                    # A pod more would open connections that the budget does not hold.
+                    "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}
+                    if plan.instances.value > 1
+                    else {"maxSurge": 1, "maxUnavailable": 0},
+                },
+                "selector": {"matchLabels": naming.selector(inputs.name, Part.POOLER)},
+                "template": template,
+            },
+        },
+        gate=Gate.MIGRATED,
+    )
