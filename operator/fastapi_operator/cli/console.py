@@ -3,6 +3,8 @@
 Rich honours NO_COLOR and colours only on a terminal.
 """
 
+import os
+import sys
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -10,7 +12,10 @@ from rich.text import Text
 
 from fastapi_operator.problems import Problem, Severity
 
-output = Console(highlight=False, soft_wrap=True)
+# A pipe has no width: wide enough that no reason is broken. A terminal and COLUMNS say theirs.
+_PIPE_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 240
+
+output = Console(highlight=False, width=_PIPE_WIDTH)
 _remarks = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -57,7 +57,6 @@ def explain(
 ) -> None:
     """Show every derived number with its reason, the connection budget and the footprint."""
     known, ours = inputs.read_facts(facts), inputs.read_settings(settings)
-    inputs.read_services(file)  # says what is wrong and stops, before anything is printed
     records = []
     for body in inputs.read_bodies(file):
         service, plan, footprint = _planned(body, ours, known)
@@ -213,7 +212,7 @@ def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in headings:
         # A reason may be long; the numbers stay on one line.
-        table.add_column(heading, no_wrap=heading != "why", header_style="dim")
+        table.add_column(heading, no_wrap=heading != "why", overflow="fold", header_style="dim")
     return table
 
 
