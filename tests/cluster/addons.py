@@ -5,11 +5,9 @@ All three are plain processes on the node's address, with an administrator's kub
 
 import base64
 import json
-import os
-import subprocess
 from pathlib import Path
 
-from tests.cluster import control_plane, failures, instances, processes
+from tests.cluster import control_plane, execution, instances, processes
 
 _METRICS_PORT = 4443
 _PROVISIONER = "fastapi-operator.io/directories"
@@ -147,12 +145,8 @@ class Addons:
 
     def _apply(self, objects: list[dict[str, object]]) -> None:
         document = {"apiVersion": "v1", "kind": "List", "items": objects}
-        result = subprocess.run(
-            [str(self._programs / "kubectl"), "apply", "--server-side", "--filename", "-"],
-            input=json.dumps(document),
-            capture_output=True,
-            text=True,
-            env={**os.environ, "KUBECONFIG": str(self._instance.kubeconfig)},
+        execution.output_of(
+            [self._programs / "kubectl", "apply", "--server-side", "--filename", "-"],
+            stdin=json.dumps(document),
+            environment={"KUBECONFIG": str(self._instance.kubeconfig)},
         )
-        if result.returncode:
-            raise failures.ClusterError(f"kubectl apply failed: {result.stderr.strip()}")

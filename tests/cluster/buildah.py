@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.cluster import failures, places
+from tests.cluster import execution, failures, places
 
 # What pip and apt of the host trust and are told; only the local build sees it.
 _HOST_FILES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf"))
@@ -48,7 +48,10 @@ def build(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
         result = subprocess.run(
-            _command([*command, str(context)]), stdout=output, stderr=subprocess.STDOUT
+            _command([*command, str(context)]),
+            check=False,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     if result.returncode:
         raise failures.NotReadyError(f"image {image}", "could not be built", log)
@@ -63,10 +66,7 @@ def save(image: str, archive: Path, name: str) -> None:
 
 
 def _run(arguments: Sequence[str]) -> str:
-    result = subprocess.run(_command(arguments), capture_output=True, text=True)
-    if result.returncode:
-        raise failures.ClusterError(f"buildah {arguments[0]} failed: {result.stderr.strip()}")
-    return result.stdout
+    return execution.output_of(_command(arguments))
 
 
 def _command(arguments: Sequence[str]) -> list[str]:

@@ -4,11 +4,10 @@ Python 3.13 and later verify strictly (RFC 5280): every certificate carries key 
 a critical key usage, and the authority a critical basic constraint.
 """
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster import failures
+from tests.cluster import execution
 
 _DAYS = 3650
 _AUTHORITY = """
@@ -16,7 +15,7 @@ _AUTHORITY = """
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, digitalSignature, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
-authorityKeyIdentifier = keyid
+authorityKeyIdentifier = keyid:always
 """
 _LEAF = """
 [v3]
@@ -24,7 +23,7 @@ basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 extendedKeyUsage = {usages}
 subjectKeyIdentifier = hash
-authorityKeyIdentifier = keyid
+authorityKeyIdentifier = keyid:always
 {names}
 """
 _NO_PROMPT = "[req]\nprompt = no\ndistinguished_name = dn\n[dn]\n"
@@ -37,11 +36,9 @@ class Authority:
         """Make the authority unless the folder has one."""
         self._directory = directory
         self.certificate = directory / "ca.crt"
-        self._key = directory / "ca.key"
         if not self.certificate.exists():
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            request = self._request("ca", "CN = fastapi-operator local cluster")
-            self._sign("ca", request, _AUTHORITY, ["-signkey", str(self._key)])
+            self._make_authority()
 
     def issue(
         self,
@@ -68,7 +65,13 @@ class Authority:
             extensions = _LEAF.format(
                 usages=usages, names=f"subjectAltName = {names}" if names else ""
             )
-            signer = ["-CA", str(self.certificate), "-CAkey", str(self._key), "-CAcreateserial"]
+            signer = [
+                "-CA",
+                str(self.certificate),
+                "-CAkey",
+                str(self.signing_key("ca")),
+                "-CAcreateserial",
+            ]
             self._sign(name, self._request(name, subject), extensions, signer)
         return certificate, key
 
@@ -76,17 +79,28 @@ class Authority:
         """Return the path of a private key without a certificate (service account tokens)."""
         key = self._directory / f"{name}.key"
         if not key.exists():
-            _openssl(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)])
+            execution.output_of(
+                ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)]
+            )
         return key
+
+    def _make_authority(self) -> None:
+        config, partial = self._directory / "ca.cnf", self._directory / "ca.partial"
+        config.write_text(f"{_NO_PROMPT}CN = fastapi-operator local cluster\n{_AUTHORITY}")
+        sign = ["openssl", "req", "-x509", "-new", "-sha256", "-days", str(_DAYS)]
+        key = self.signing_key("ca")
+        files: list[str | Path] = ["-config", config, "-key", key, "-out", partial]
+        execution.output_of([*sign, "-extensions", "v3", *files])
+        config.unlink()
+        partial.rename(self.certificate)
 
     def _request(self, name: str, subject: str) -> Path:
         key = self.signing_key(name)
         config = self._directory / f"{name}.cnf"
         config.write_text(f"{_NO_PROMPT}{subject}\n")
         request = self._directory / f"{name}.csr"
-        _openssl(
-            ["req", "-new", "-config", str(config), "-key", str(key), "-out", str(request)]
-        )
+        files: list[str | Path] = ["-config", config, "-key", key, "-out", request]
+        execution.output_of(["openssl", "req", "-new", *files])
         config.unlink()
         return request
 
@@ -94,16 +108,9 @@ class Authority:
         config = self._directory / f"{name}.cnf"
         config.write_text(extensions)
         partial = self._directory / f"{name}.partial"
-        _openssl(
-            ["x509", "-req", "-sha256", "-days", str(_DAYS), "-in", str(request)]
-            + ["-extfile", str(config), "-extensions", "v3", "-out", str(partial), *signer]
-        )
+        sign = ["openssl", "x509", "-req", "-sha256", "-days", str(_DAYS), *signer]
+        files: list[str | Path] = ["-in", request, "-extfile", config, "-out", partial]
+        execution.output_of([*sign, *files, "-extensions", "v3"])
         config.unlink()
         request.unlink()
         partial.rename(self._directory / f"{name}.crt")
-
-
-def _openssl(arguments: Sequence[str]) -> None:
-    result = subprocess.run(["openssl", *arguments], capture_output=True, text=True)
-    if result.returncode:
-        raise failures.ClusterError(f"openssl {arguments[0]} failed: {result.stderr.strip()}")

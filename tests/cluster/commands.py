@@ -77,7 +77,8 @@ def _up(options: argparse.Namespace) -> None:
 
 def _down(options: argparse.Namespace) -> None:
     instance = instances.find(options.name)
-    if instance is not None and apiserver.mode_of(instance) == apiserver.MODE:
+    is_node = instance is not None and apiserver.mode_of(instance) != apiserver.MODE
+    if not is_node:
         apiserver.ApiServer(options.name).stop()
     else:
         node.Node(options.name).stop()

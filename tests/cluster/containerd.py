@@ -5,12 +5,11 @@ import hashlib
 import io
 import json
 import platform
-import subprocess
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster import failures, instances, processes
+from tests.cluster import execution, failures, instances, processes
 
 PAUSE_IMAGE = "localhost/fastapi-operator/pause:dev"
 _BUSYBOX = Path("/bin/busybox")
@@ -139,10 +138,7 @@ class Containerd:
 
     def _ctr(self, arguments: Sequence[str]) -> str:
         command = ["ctr", "--address", str(self.socket), "--namespace", "k8s.io", *arguments]
-        result = subprocess.run(command, capture_output=True, text=True)
-        if result.returncode:
-            raise failures.ClusterError(f"{' '.join(command)} failed: {result.stderr.strip()}")
-        return result.stdout
+        return execution.output_of(command)
 
 
 def _write_pause_archive(archive: Path) -> None:

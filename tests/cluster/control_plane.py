@@ -49,8 +49,8 @@ class Endpoints:
     @staticmethod
     def on_loopback(instance: instances.Instance) -> "Endpoints":
         """For an API server without a node."""
-        ports = [instance.loopback_port(offset) for offset in range(3)]
-        return Endpoints("127.0.0.1", *ports, network_namespace=None)
+        port = instance.loopback_port
+        return Endpoints("127.0.0.1", port(0), port(1), port(2), network_namespace=None)
 
     @staticmethod
     def in_namespace(instance: instances.Instance) -> "Endpoints":
@@ -63,9 +63,7 @@ class Endpoints:
 class ControlPlane:
     """The control plane of one instance."""
 
-    def __init__(
-        self, instance: instances.Instance, endpoints: Endpoints, programs: Path
-    ) -> None:
+    def __init__(self, instance: instances.Instance, endpoints: Endpoints, programs: Path) -> None:
         """Describe it; nothing starts yet."""
         self._instance = instance
         self._endpoints = endpoints
@@ -146,7 +144,9 @@ class ControlPlane:
         if self._endpoints.network_namespace is None:
             # A loopback address may not be an endpoint of the Service `kubernetes`.
             flags["endpoint-reconciler-type"] = "none"
-        self.kubeconfig("kubernetes-admin", organization="system:masters", at=self._instance.kubeconfig)
+        self.kubeconfig(
+            "kubernetes-admin", organization="system:masters", at=self._instance.kubeconfig
+        )
         self._start("kube-apiserver", flags)
         self._processes.wait_until("kube-apiserver", self.is_ready, seconds=60)
 
@@ -202,7 +202,9 @@ class ControlPlane:
             return False
 
     def _start(self, name: str, flags: Mapping[str, str | int | Path]) -> None:
-        command = [self._programs / name, *(f"--{flag}={value}" for flag, value in flags.items())]
+        arguments = [f"--{flag}={value}" for flag, value in flags.items()]
         self._processes.start(
-            name, command, network_namespace=self._endpoints.network_namespace
+            name,
+            [self._programs / name, *arguments],
+            network_namespace=self._endpoints.network_namespace,
         )

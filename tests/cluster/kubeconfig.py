@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 
 
-def write(path: Path, *, cluster: str, server: str, authority: Path, client: tuple[Path, Path]) -> None:
+def write(
+    path: Path, *, cluster: str, server: str, authority: Path, client: tuple[Path, Path]
+) -> None:
     """Write a kubeconfig with everything inside, readable by its owner only.
 
     Args:

@@ -3,9 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +15,7 @@ from tests.cluster import (
     cgroups,
     containerd,
     control_plane,
+    execution,
     failures,
     images,
     instances,
@@ -167,9 +166,7 @@ def status_of(name: str) -> Status:
     return Status(is_up, lines)
 
 
-def _start(
-    instance: instances.Instance, programs: Path, pool: concurrent.futures.Executor
-) -> None:
+def _start(instance: instances.Instance, programs: Path, pool: concurrent.futures.Executor) -> None:
     with progress.step(f"network of {instance.name} ({instance.node_address})"):
         leftovers.expect(instance)
         network.set_up(instance)
@@ -240,15 +237,8 @@ def _others_run(instance: instances.Instance) -> bool:
 def _kubectl(
     instance: instances.Instance, programs: Path, *arguments: str, stdin: str | None = None
 ) -> str:
-    result = subprocess.run(
-        [str(programs / "kubectl"), *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KUBECONFIG": str(instance.kubeconfig)},
+    return execution.output_of(
+        [programs / "kubectl", *arguments],
+        stdin=stdin,
+        environment={"KUBECONFIG": str(instance.kubeconfig)},
     )
-    if result.returncode:
-        raise failures.ClusterError(
-            f"kubectl {' '.join(arguments)} failed: {result.stderr.strip()}"
-        )
-    return result.stdout

@@ -2,11 +2,10 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.cluster import failures, progress
+from tests.cluster import execution, failures, progress
 
 # program or file that shows that it is there -> Debian package
 FOR_API_SERVER = {"openssl": "openssl"}
@@ -64,8 +63,4 @@ def _which(program: str) -> str | None:
 
 def _apt_get(arguments: Iterable[str]) -> None:
     command = ["apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=300", *arguments]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if result.returncode:
-        end = "\n".join((result.stdout + result.stderr).splitlines()[-10:])
-        raise failures.ClusterError(f"{' '.join(command)} failed:\n{end}")
+    execution.output_of(command, environment={"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"})

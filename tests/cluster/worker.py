@@ -1,6 +1,7 @@
 """kubelet and kube-proxy: what makes the machine a node."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.cluster import cgroups, control_plane, instances, processes
@@ -104,8 +105,10 @@ class Worker:
         }
         self._start("kube-proxy", flags)
 
-    def _start(self, name: str, flags: dict[str, object]) -> None:
-        command = [self._programs / name, *(f"--{flag}={value}" for flag, value in flags.items())]
+    def _start(self, name: str, flags: Mapping[str, object]) -> None:
+        arguments = [f"--{flag}={value}" for flag, value in flags.items()]
         self._processes.start(
-            name, command, network_namespace=self._instance.network_namespace
+            name,
+            [self._programs / name, *arguments],
+            network_namespace=self._instance.network_namespace,
         )
