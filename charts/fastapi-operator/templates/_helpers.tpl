@@ -1,0 +1,84 @@
+{{/*
+The name of an object: the release's full name and what the object is.
+The full name gives way, so that no name exceeds the 63 characters of a label.
+Usage: include "fastapi-operator.name" (list . "metrics")
+*/}}
+{{- define "fastapi-operator.name" -}}
+{{- $root := index . 0 -}}
+{{- $suffix := index . 1 -}}
+{{- $chart := default $root.Chart.Name $root.Values.nameOverride -}}
+{{- $full := $root.Values.fullnameOverride -}}
+{{- if not $full -}}
+{{- $full = ternary $root.Release.Name (printf "%s-%s" $root.Release.Name $chart) (contains $chart $root.Release.Name) -}}
+{{- end -}}
+{{- if $suffix -}}
+{{- $room := sub 62 (len $suffix) | int -}}
+{{- printf "%s-%s" ($full | trunc $room | trimSuffix "-") $suffix -}}
+{{- else -}}
+{{- $full | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels by which selectors find the operator's pods; never changed, selectors are immutable. */}}
+{{- define "fastapi-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* Labels of every object. */}}
+{{- define "fastapi-operator.labels" -}}
+{{ include "fastapi-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: fastapi-operator
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* registry/repository:tag@digest; a tag beside a digest is for readers. */}}
+{{- define "fastapi-operator.image" -}}
+{{- with .Values.image -}}
+{{- $registry := ternary (printf "%s/" .registry) "" (not (empty .registry)) -}}
+{{- $digest := ternary (printf "@%s" .digest) "" (not (empty .digest)) -}}
+{{- printf "%s%s:%s%s" $registry .repository (default $.Chart.AppVersion .tag) $digest -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "fastapi-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "fastapi-operator.name" (list . "")) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The settings file. Helm drops a key that is overridden with null, which would bring back the
+operator's default; null is written where it means something.
+*/}}
+{{- define "fastapi-operator.settings" -}}
+{{- $settings := deepCopy .Values.settings -}}
+{{- if not (hasKey $settings "runAsUser") -}}
+{{- $_ := set $settings "runAsUser" nil -}}
+{{- end -}}
+{{- $_ := set $settings "watchNamespaces" .Values.watchNamespaces -}}
+{{- toYaml $settings -}}
+{{- end -}}
+
+{{/*
+Whether an object of an optional API is rendered.
+Usage: include "fastapi-operator.renders" (list . "serviceMonitor" "monitoring.coreos.com/v1/ServiceMonitor" .Values.serviceMonitor.renderMode)
+*/}}
+{{- define "fastapi-operator.renders" -}}
+{{- $root := index . 0 -}}
+{{- $value := index . 1 -}}
+{{- $api := index . 2 -}}
+{{- $mode := index . 3 -}}
+{{- if or (eq $mode "alwaysRender") ($root.Capabilities.APIVersions.Has $api) -}}
+true
+{{- else if eq $mode "failIfMissing" -}}
+{{- fail (printf "%s.enabled: the cluster does not serve %s; install it first, or set %s.renderMode to skipIfMissing or alwaysRender" $value $api $value) -}}
+{{- end -}}
+{{- end -}}

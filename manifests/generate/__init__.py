@@ -1,0 +1,1 @@
+"""Writes every generated file of manifests/ and charts/: ``python -m manifests.generate``."""

@@ -1,0 +1,34 @@
+"""YAML as the generated files have it: stable, in block style, with its source named on top."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes long texts as blocks, and never an alias."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def heading(source: str) -> str:
+    """The first lines of a generated file."""
+    return f"# Generated from {source}; do not edit. Renew with: python -m manifests.generate\n"
+
+
+def dump(documents: Iterable[Any]) -> str:
+    """Documents as YAML, keys in the order in which they stand."""
+    return "---\n".join(
+        yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+        for document in documents
+    )

@@ -1,0 +1,138 @@
+"""install.yaml and the kustomize bases: the operator's chart, rendered with its defaults.
+
+One source for both ways in. What only means something to Helm is taken off.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from manifests.generate import documents
+
+NAMESPACE = "fastapi-operator-system"
+_CHART = "charts/fastapi-operator"
+_SOURCE = f"{_CHART} with its default values"
+_HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
+# The part of manifests/ that an object belongs to; what is not named runs the operator.
+_FOLDERS = {
+    "ServiceAccount": "rbac",
+    "ClusterRole": "rbac",
+    "ClusterRoleBinding": "rbac",
+    "Role": "rbac",
+    "RoleBinding": "rbac",
+}
+
+
+class NoHelmError(RuntimeError):
+    """There is no helm to render the chart with."""
+
+
+def files(root: Path) -> Mapping[str, str]:
+    """install.yaml and its parts, by path.
+
+    Raises:
+        NoHelmError: No helm is on PATH, named by $HELM, or among the local node's tools.
+        subprocess.CalledProcessError: The chart does not render; helm says why.
+    """
+    objects = [_plain(document) for document in _rendered(root)]
+    objects.sort(key=lambda document: document["kind"] != "Namespace")
+    made: dict[str, str] = {
+        "manifests/install.yaml": documents.heading(_SOURCE)
+        + documents.dump([_namespace(), *_definition(root), *objects]),
+        "manifests/operator/namespace.yaml": documents.heading(_SOURCE)
+        + documents.dump([_namespace()]),
+    }
+    for document in objects:
+        folder = _FOLDERS.get(document["kind"], "operator")
+        path = f"manifests/{folder}/{document['kind'].lower()}-{document['metadata']['name']}.yaml"
+        made[path] = documents.heading(_SOURCE) + documents.dump([document])
+    for folder in ("rbac", "operator", "crds"):
+        names = (
+            ["fastapiservices.yaml"]
+            if folder == "crds"
+            else [
+                path.rpartition("/")[2] for path in made if path.startswith(f"manifests/{folder}/")
+            ]
+        )
+        made[f"manifests/{folder}/kustomization.yaml"] = _kustomization(sorted(names))
+    made["manifests/kustomization.yaml"] = _kustomization(["crds", "operator", "rbac"])
+    return made
+
+
+def find_helm() -> str:
+    """The helm to use.
+
+    Raises:
+        NoHelmError: There is none.
+    """
+    named = os.environ.get("HELM") or shutil.which("helm")
+    if named:
+        return named
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    built = sorted(
+        cache.glob("fastapi-operator/tools/*/helm"), key=lambda path: path.stat().st_mtime
+    )
+    if built:
+        return str(built[-1])
+    raise NoHelmError(
+        "manifests/install.yaml: needs helm; put it on PATH, name it by HELM=…, or build it "
+        "with: python3 -m tests.cluster tools"
+    )
+
+
+def _rendered(root: Path) -> list[dict[str, Any]]:
+    command = [find_helm(), "template", "fastapi-operator", str(root / _CHART)]
+    command += ["--namespace", NAMESPACE, "--set", "crds.enabled=false,dashboards.enabled=false"]
+    done = subprocess.run(  # noqa: S603
+        command, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def _definition(root: Path) -> list[dict[str, Any]]:
+    text = (root / "manifests/crds/fastapiservices.yaml").read_text()
+    return [yaml.safe_load(text)]
+
+
+def _namespace() -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": NAMESPACE,
+            "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+        },
+    }
+
+
+def _plain(document: dict[str, Any]) -> dict[str, Any]:
+    """The object without Helm's own labels, in the order in which people write it."""
+    for labels in (
+        document["metadata"].get("labels", {}),
+        document.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {})
+        if document["kind"] == "Deployment"
+        else {},
+    ):
+        for name in _HELM_LABELS:
+            labels.pop(name, None)
+    first = ("apiVersion", "kind", "metadata")
+    return {name: document[name] for name in first} | {
+        name: value for name, value in document.items() if name not in first
+    }
+
+
+def _kustomization(names: list[str]) -> str:
+    return documents.heading("the files beside it") + documents.dump(
+        [
+            {
+                "apiVersion": "kustomize.config.k8s.io/v1beta1",
+                "kind": "Kustomization",
+                "resources": names,
+            }
+        ]
+    )
