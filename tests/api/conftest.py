@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fastapi_operator.api.crd import crd
+from fastapi_operator.cluster.kinds import OWNED
 from fastapi_operator.reconcile.blueprint import Draw
 from tests.api import small
 from tests.api.kube import Kube, audited, service_body
@@ -48,12 +49,26 @@ class World:
     operators: list[RunningOperator] = field(default_factory=list)
 
     def start(self, *, make: Draw = small.make, **options: Any) -> RunningOperator:
-        """Starts an operator for this namespace."""
+        """Starts an operator for this namespace and waits until it watches."""
         operator = RunningOperator(
             self.kubeconfig, namespaces=(self.namespace,), make=make, **options
         )
+        since = self.mark()
         self.operators.append(operator)
-        return operator.start()
+        operator.start()
+        watched = 1 + sum(not kind.optional for kind in OWNED)
+        eventually(lambda: operator.error or len(self.watches(since)) >= watched)
+        return operator
+
+    def watches(self, since: int) -> set[str]:
+        """The resources that Kopf watches in this namespace."""
+        return {
+            entry["objectRef"]["resource"]
+            for entry in audited(self.audit_log, since)
+            if entry["verb"] == "watch"
+            and entry.get("userAgent", "").startswith("kopf")
+            and entry["objectRef"].get("namespace") == self.namespace
+        }
 
     def path(self, kind: str, name: str = "") -> str:
         """Path of a collection or an object of a kind, given by its plural."""

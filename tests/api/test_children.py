@@ -1,6 +1,12 @@
-"""Children are created, kept, and repaired."""
+"""Children are created, kept, and repaired; where nothing is to do, nothing is asked."""
+
+import time
+from typing import Any
+
+import pytest
 
 from tests.api.conftest import World, eventually
+from tests.api.kube import service_body
 
 
 def test_children_are_created_and_owned(world: World) -> None:
@@ -12,6 +18,253 @@ def test_children_are_created_and_owned(world: World) -> None:
     assert owner["controller"] is True
     assert owner["blockOwnerDeletion"] is False
     world.until_ready()
-    body = world.service()
-    assert "finalizers" not in body["metadata"]
-    assert "annotations" not in body["metadata"]
+    metadata = world.service()["metadata"]
+    assert "finalizers" not in metadata
+    assert "annotations" not in metadata
+
+
+def test_a_fresh_service_costs_its_objects_and_two_requests(world: World) -> None:
+    world.start()
+    since = world.mark()
+    world.apply()
+    world.until_ready()
+    # ConfigMap, Service, Deployment, autoscaler, release record; status at first and when ready.
+    assert len(world.requests(since)) == 5 + 2, world.requests(since)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("configmaps", "shop-app"),
+        ("services", "shop"),
+        ("deployments", "shop"),
+        ("horizontalpodautoscalers", "shop"),
+    ],
+)
+def test_a_deleted_child_comes_back(world: World, kind: str, name: str) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    uid = world.get(kind, name)["metadata"]["uid"]
+    since = world.mark()
+    world.kube.delete(world.path(kind, name))
+    eventually(lambda: (world.get(kind, name) or {}).get("metadata", {}).get("uid", uid) != uid)
+    world.until_ready()
+    assert _of_children(world.writes(since)) == [f"patch {kind}/{name}"]
+
+
+EDITS: list[tuple[str, str, dict[str, Any]]] = [
+    ("configmaps", "shop-app", {"data": {"GREETING": "bye"}}),
+    ("configmaps", "shop-app", {"data": {"GREETING": None}}),
+    ("services", "shop", {"spec": {"selector": {"app": "other"}}}),
+    ("horizontalpodautoscalers", "shop", {"spec": {"maxReplicas": 50}}),
+    ("deployments", "shop", {"metadata": {"labels": {"fastapi-operator.io/service": "x"}}}),
+    ("deployments", "shop", {"metadata": {"labels": {"fastapi-operator.io/watched": None}}}),
+    ("configmaps", "shop-app", {"metadata": {"labels": {"fastapi-operator.io/watched": None}}}),
+    ("configmaps", "shop-app", {"metadata": {"ownerReferences": None}}),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "edit"), EDITS)
+def test_an_edited_field_is_set_back(
+    world: World, kind: str, name: str, edit: dict[str, Any]
+) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    before = _meaning(world.get(kind, name))
+    since = world.mark()
+    world.kube.patch(world.path(kind, name), edit)
+    assert _meaning(world.get(kind, name)) != before or world.writes(since)
+    eventually(lambda: _covers(_meaning(world.get(kind, name)), before))
+    world.until_ready()
+    time.sleep(0.5)
+    assert len(_of_children(world.writes(since))) <= 2, world.writes(since)
+
+
+def test_a_foreign_addition_is_left_alone(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    since = world.mark()
+    world.kube.patch(
+        world.path("configmaps", "shop-app"), {"metadata": {"annotations": {"team": "blue"}}}
+    )
+    time.sleep(1.0)
+    assert world.requests(since) == []
+    assert world.get("configmaps", "shop-app")["metadata"]["annotations"]["team"] == "blue"
+
+
+def test_an_image_change_rolls_out_with_three_writes(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    since = world.mark()
+    world.apply(image="registry.test/shop:2", scaling={"maxReplicas": 5})
+
+    def rolled() -> bool:
+        containers = world.get("deployments", "shop")["spec"]["template"]["spec"]["containers"]
+        return containers[0]["image"] == "registry.test/shop:2"
+
+    eventually(rolled)
+    world.until_ready()
+    # ConfigMap, Deployment and the release record; status at first and when ready.
+    assert len(world.requests(since)) == 3 + 2, world.requests(since)
+
+
+def test_what_is_no_longer_wanted_is_removed(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    world.apply(scaling={"replicas": 3})
+    eventually(lambda: world.get("horizontalpodautoscalers", "shop") is None)
+    world.until_ready()
+    assert world.get("deployments", "shop")["spec"]["replicas"] == 3
+
+
+def test_a_foreign_object_with_our_labels_is_not_removed(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    labels = world.get("configmaps", "shop-app")["metadata"]["labels"]
+    foreign = {"metadata": {"name": "mine", "labels": labels}, "data": {"a": "b"}}
+    world.kube.request("POST", world.path("configmaps"), foreign)
+    world.apply(image="registry.test/shop:2")
+    world.until_ready()
+    assert world.get("configmaps", "mine") is not None
+
+
+def test_at_rest_nothing_is_asked(world: World) -> None:
+    world.start()
+    world.apply(postgres={"migrations": {}})
+    world.until_ready()
+    time.sleep(1.0)
+    since = world.mark()
+    time.sleep(5.0)
+    assert world.requests(since) == []
+
+
+def test_a_restart_writes_nothing(world: World) -> None:
+    operator = world.start()
+    for name in ("shop", "other"):
+        world.apply(name, postgres={"migrations": {}})
+        world.until_ready(name)
+    operator.stop()
+    since = world.mark()
+    world.start()
+    eventually(lambda: any("list" in text for text in world.requests(since)))
+    time.sleep(3.0)
+    assert world.writes(since) == []
+    assert not [text for text in world.requests(since) if text.startswith("get")]
+
+
+def test_drift_while_the_operator_is_down_is_repaired(world: World) -> None:
+    operator = world.start()
+    world.apply()
+    world.until_ready()
+    operator.stop()
+    world.kube.patch(world.path("configmaps", "shop-app"), {"data": {"GREETING": "bye"}})
+    world.kube.delete(world.path("services", "shop"))
+    since = world.mark()
+    world.start()
+    eventually(lambda: world.get("services", "shop"))
+    eventually(lambda: world.get("configmaps", "shop-app")["data"]["GREETING"] == "hello")
+    time.sleep(0.5)
+    assert sorted(_of_children(world.writes(since))) == [
+        "patch configmaps/shop-app",
+        "patch services/shop",
+    ]
+
+
+def test_a_service_recreated_while_the_operator_is_down_gets_its_own_children(
+    controlled_world: World,
+) -> None:
+    world = controlled_world
+    operator = world.start()
+    world.apply()
+    eventually(lambda: world.get("deployments", "shop"))
+    operator.stop()
+    world.kube.delete(world.path("fastapiservices", "shop"))
+    second = world.apply()["metadata"]["uid"]
+    world.start()
+
+    def adopted() -> bool:
+        kinds = (("deployments", "shop"), ("configmaps", "shop-app"), ("services", "shop"))
+        found = [world.get(*kind) for kind in kinds]
+        return all(
+            body is not None and body["metadata"]["ownerReferences"][0]["uid"] == second
+            for body in found
+        )
+
+    eventually(adopted, within=60)
+
+
+def test_a_suspended_service_is_left_alone(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    world.apply(suspend=True)
+    eventually(lambda: world.condition("Ready").get("reason") == "Suspended")
+    world.kube.delete(world.path("configmaps", "shop-app"))
+    time.sleep(1.5)
+    assert world.get("configmaps", "shop-app") is None
+    world.apply(suspend=False)
+    eventually(lambda: world.get("configmaps", "shop-app"))
+
+
+def test_a_dry_run_writes_nothing(world: World) -> None:
+    since = world.mark()
+    world.start(dry_run=True)
+    world.apply()
+    time.sleep(2.5)
+    assert world.writes(since) == []
+    assert "status" not in world.service() or "conditions" not in world.service()["status"]
+
+
+def test_deleting_the_service_removes_its_children(controlled_world: World) -> None:
+    world = controlled_world
+    world.start()
+    world.apply()
+    eventually(lambda: world.get("horizontalpodautoscalers", "shop"))
+    since = world.mark()
+    world.kube.delete(world.path("fastapiservices", "shop"))
+    eventually(lambda: world.get("deployments", "shop") is None, within=60)
+    eventually(lambda: world.get("configmaps", "shop-app") is None, within=60)
+    assert world.writes(since) == []
+
+
+def test_two_services_do_not_disturb_each_other(world: World) -> None:
+    world.start()
+    for name in ("one", "two"):
+        body = service_body(name, world.namespace)
+        world.kube.apply(world.path("fastapiservices", name), body)
+    world.until_ready("one")
+    world.until_ready("two")
+    world.kube.delete(world.path("fastapiservices", "one"))
+    time.sleep(0.5)
+    assert world.is_ready("two")
+
+
+def _of_children(writes: list[str]) -> list[str]:
+    return [text for text in writes if "/status" not in text and "events/" not in text]
+
+
+def _meaning(body: dict[str, Any] | None) -> dict[str, Any]:
+    if body is None:
+        return {}
+    metadata = body["metadata"]
+    return {
+        "labels": metadata.get("labels", {}),
+        "owners": [item["uid"] for item in metadata.get("ownerReferences", [])],
+        "spec": body.get("spec", {}),
+        "data": body.get("data", {}),
+    }
+
+
+def _covers(now: Any, before: Any) -> bool:
+    """Whether everything that was there is there again; additions of others may stay."""
+    if isinstance(before, dict):
+        return isinstance(now, dict) and all(
+            name in now and _covers(now[name], value) for name, value in before.items()
+        )
+    return now == before

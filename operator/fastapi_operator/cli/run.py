@@ -23,6 +23,7 @@ from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.lease import Lease, LeaseLostError
 from fastapi_operator.reconcile.blueprint import Draw
 from fastapi_operator.reconcile.controller import Controller
+from fastapi_operator.reconcile.drawing import draw
 from fastapi_operator.reconcile.endpoint import Endpoint
 from fastapi_operator.reconcile.telemetry import Telemetry, configure_logging
 from fastapi_operator.settings import Settings
@@ -95,8 +96,6 @@ def run(  # noqa: D417
         lease_namespace=(lease_namespace or _own_namespace()) if lease and not dry_run else None,
     )
     try:
-        from fastapi_operator.reconcile.drawing import draw
-
         asyncio.run(operate(options, make=draw))
     except connection.UnreachableError as error:
         _log.error("cannot reach the cluster", error=str(error))

@@ -11,7 +11,7 @@ import structlog
 from fastapi_operator import naming
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
-from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind, owned_kind
+from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, JOB, Kind, owned_kind
 from fastapi_operator.reconcile import release
 from fastapi_operator.reconcile.brakes import Brakes
 from fastapi_operator.reconcile.credentials import filled
@@ -22,6 +22,9 @@ from fastapi_operator.reconcile.store import Store
 from fastapi_operator.resources.desired import ObjectKey
 
 _log = structlog.get_logger(__name__)
+
+# What is trimmed as it grows, one for each that was added; the brake is for what vanishes at once.
+_HISTORY = frozenset({CONTROLLER_REVISION.kind, JOB.kind})
 
 Writer = Callable[[Step, Owner], Awaitable[None]]
 
@@ -244,11 +247,11 @@ class Performer:
 
     async def _prune(self, children: Sequence[Child], outcome: Outcome) -> None:
         for child in children:
-            if not self._brakes.may_delete():
+            key = child.key
+            if key.kind not in _HISTORY and not self._brakes.may_delete():
                 _log.error("pruning stopped", reason="too many deletes in a minute")
                 outcome.braked = True
                 return
-            key = child.key
             try:
                 await self._client.delete(_kind(key), key.namespace, key.name, uid=child.uid)
             except ApiError as error:
@@ -256,7 +259,8 @@ class Performer:
                     _sort_error(error, key, outcome)
                 continue
             outcome.writes += 1
-            self._brakes.deleted()
+            if key.kind not in _HISTORY:
+                self._brakes.deleted()
             self._count(key.kind, "unwanted")
             if not self._client.dry_run:
                 self._store.note_deleting(child)

@@ -131,10 +131,13 @@ class Store:
             written: It is the answer to our own write: as it is now is as we want it.
         """
         key = object_key(kind, body)
-        service = body["metadata"].get("labels", {}).get(naming.SERVICE_LABEL)
+        service = _service_of(body)
         if not service:
             return self.drop_child(key)
         owner = Key(sys.intern(key.namespace), sys.intern(service))
+        if self._owners.get(key, owner) != owner:
+            # It was given to another service: the one that lost it has to look.
+            return self.drop_child(key)
         known = self._children.get(owner, {}).get(key)
         version = int(body["metadata"].get("resourceVersion") or 0)
         if known is not None and version <= known.version and not written:
@@ -229,6 +232,19 @@ def object_key(kind: Kind, body: Body) -> ObjectKey:
     return ObjectKey(kind.group, kind.kind, sys.intern(metadata["namespace"]), metadata["name"])
 
 
+def _service_of(body: Body) -> str:
+    """The service that an object belongs to: its owner's, else the one that its label names."""
+    controller = _controller(body)
+    if controller is not None and controller.get("kind") == naming.KIND:
+        return str(controller["name"])
+    return str((body["metadata"].get("labels") or {}).get(naming.SERVICE_LABEL, ""))
+
+
+def _controller(body: Body) -> Mapping[str, Any] | None:
+    references = body["metadata"].get("ownerReferences") or ()
+    return next((reference for reference in references if reference.get("controller")), None)
+
+
 def _live_service(body: Body) -> LiveService:
     metadata = body["metadata"]
     requests = {
@@ -276,15 +292,13 @@ def _child(
         wanted = live
     elif known is not None and same:
         wanted = known.wanted_digest
-    owner = next(
-        (ref for ref in metadata.get("ownerReferences") or () if ref.get("controller")), None
-    )
+    owner = _controller(body)
     judged = health.judge(kind.judge, body)
     return Child(
         key=known.key if known is not None else key,
         uid=metadata["uid"],
         owner_uid=owner["uid"] if owner else None,
-        service=metadata["labels"][naming.SERVICE_LABEL],
+        service=_service_of(body),
         live_digest=live,
         wanted_digest=wanted,
         desired_digest=(metadata.get("annotations") or {}).get(projection.APPLIED_ANNOTATION),

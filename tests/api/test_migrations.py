@@ -1,0 +1,143 @@
+"""Order: database, migration, release record, app; and what holds while a migration fails."""
+
+import time
+from typing import Any
+
+from tests.api.conftest import World, eventually
+
+POSTGRES: dict[str, Any] = {"migrations": {}}
+
+
+def jobs(world: World) -> list[str]:
+    """Names of the migration Jobs, oldest first."""
+    found = world.kube.items(world.path("jobs"))
+    return [job["metadata"]["name"] for job in sorted(found, key=_created)]
+
+
+def _created(job: dict[str, Any]) -> tuple[str, int]:
+    return job["metadata"]["creationTimestamp"], int(job["metadata"]["resourceVersion"])
+
+
+def image(world: World) -> str:
+    """The image of the live Deployment."""
+    deployment = world.get("deployments", "shop")
+    return deployment["spec"]["template"]["spec"]["containers"][0]["image"] if deployment else ""
+
+
+def released(world: World) -> list[dict[str, Any]]:
+    """The release records, oldest first."""
+    found = world.kube.items(world.path("controllerrevisions"))
+    return sorted(found, key=lambda body: body["revision"])
+
+
+def test_the_app_waits_for_the_migration_and_that_for_the_database(world: World) -> None:
+    world.start()
+    world.apply(postgres=POSTGRES)
+    eventually(lambda: world.get("statefulsets", "shop-postgres"))
+    eventually(lambda: world.condition("MigrationsReady"))
+    time.sleep(0.5)
+    assert jobs(world) == []
+    assert world.condition("MigrationsReady")["reason"] == "WaitingForDatabase"
+    world.finish_rollouts()
+    name = eventually(lambda: jobs(world))[0]
+    time.sleep(0.5)
+    assert world.get("deployments", "shop") is None
+    assert released(world) == []
+    world.finish_job(name)
+    eventually(lambda: world.get("deployments", "shop"))
+    (record,) = released(world)
+    assert record["metadata"]["name"] == "shop-release-1"
+    assert record["data"]["migrated"] == [name.removeprefix("shop-migrate-")]
+    assert record["data"]["spec"]["image"] == "registry.test/shop:1"
+    assert record["metadata"]["ownerReferences"][0]["kind"] == "FastAPIService"
+    world.until_ready()
+    assert world.condition("MigrationsReady")["status"] == "True"
+    assert world.service()["status"]["migration"]["state"] == "Succeeded"
+
+
+def test_a_failed_migration_keeps_and_repairs_the_old_version(world: World) -> None:
+    operator = world.start()
+    world.apply(postgres=POSTGRES)
+    world.until_ready()
+    world.apply(image="registry.test/shop:2", postgres=POSTGRES)
+    name = eventually(lambda: len(jobs(world)) == 2 and jobs(world))[1]
+    world.finish_job(name, failed="revision 1f2 not found")
+    stalled = eventually(
+        lambda: world.condition("Stalled").get("status") == "True" and world.condition("Stalled")
+    )
+    assert stalled["reason"] == "MigrationFailed"
+    assert name in stalled["message"]
+    assert world.condition("MigrationsReady")["reason"] == "MigrationFailed"
+    assert world.condition("Ready")["status"] == "False"
+    assert image(world) == "registry.test/shop:1"
+
+    for restarted in (False, True):
+        if restarted:
+            operator.stop()
+            world.start()
+        world.kube.delete(world.path("deployments", "shop"))
+        world.kube.delete(world.path("configmaps", "shop-app"))
+        eventually(lambda: image(world) == "registry.test/shop:1")
+        config = eventually(lambda: world.get("configmaps", "shop-app"))
+        assert config["data"]["IMAGE"] == "registry.test/shop:1"
+        world.finish_rollouts()
+    assert len(jobs(world)) == 2
+
+    # The retry field asks for another try; its success brings the new version.
+    again = {"migrations": {"retry": "1"}}
+    world.apply(image="registry.test/shop:2", postgres=again)
+    world.until_ready()
+    assert image(world) == "registry.test/shop:2"
+    assert len(released(world)) == 2
+
+
+def test_a_version_that_once_succeeded_comes_back_without_a_job(world: World) -> None:
+    world.start()
+    for tag in ("1", "2"):
+        world.apply(image=f"registry.test/shop:{tag}", postgres=POSTGRES)
+        world.until_ready()
+    first = jobs(world)[0]
+    world.kube.delete(world.path("jobs", first), propagationPolicy="Background")
+    eventually(lambda: first not in jobs(world))
+    world.apply(image="registry.test/shop:1", postgres=POSTGRES)
+    world.until_ready()
+    assert image(world) == "registry.test/shop:1"
+    assert first not in jobs(world)
+
+
+def test_the_last_three_jobs_and_ten_records_are_kept(world: World) -> None:
+    world.start()
+    for tag in range(12):
+        world.apply(image=f"registry.test/shop:{tag}", postgres=POSTGRES)
+        world.until_ready()
+    eventually(lambda: len(jobs(world)) == 3)
+    revisions = eventually(lambda: len(released(world)) == 10 and released(world))
+    assert [record["revision"] for record in revisions] == list(range(3, 13))
+
+
+def test_a_database_that_restarts_does_not_stop_the_repair_of_the_app(world: World) -> None:
+    world.start()
+    world.apply(postgres=POSTGRES)
+    world.until_ready()
+    path = f"{world.path('statefulsets', 'shop-postgres')}/status"
+    world.kube.patch(path, {"status": {"readyReplicas": 0, "availableReplicas": 0}})
+    eventually(lambda: world.condition("DatabaseReady").get("status") == "False")
+    assert world.condition("Ready")["status"] == "False"
+    world.kube.delete(world.path("deployments", "shop"))
+    eventually(lambda: world.get("deployments", "shop"))
+
+
+def test_a_service_without_migrations_has_a_record_for_later(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    (record,) = released(world)
+    assert record["data"]["migrated"] == []
+    # The first migration fails: the version from before still stands.
+    world.apply(image="registry.test/shop:2", postgres=POSTGRES)
+    eventually(lambda: world.get("statefulsets", "shop-postgres"))
+    world.finish_rollouts()
+    world.finish_job(eventually(lambda: jobs(world))[0], failed="no")
+    eventually(lambda: world.condition("Stalled").get("reason") == "MigrationFailed")
+    world.kube.delete(world.path("deployments", "shop"))
+    eventually(lambda: image(world) == "registry.test/shop:1")
