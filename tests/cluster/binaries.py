@@ -105,8 +105,9 @@ def _go_build(into: Path) -> None:
 
 
 def _report(process: "subprocess.Popen[str]", lines: list[str]) -> None:
-    """Say each half minute that the build goes on; each line that Go prints is a package."""
+    """Say each half minute how many packages are compiled; Go prints one a line."""
     while process.poll() is None:
         time.sleep(30)
+        compiled = sum(not line.startswith("go: ") for line in lines)  # "go: downloading ..."
         if process.poll() is None:
-            progress.say(f"  Go build: {len(lines)} lines of packages so far")
+            progress.say(f"  Go build: {compiled} packages compiled so far")
