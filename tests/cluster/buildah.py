@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.cluster import execution, failures, places
 
+_LAYERS_KEPT = 60
 # What pip and apt of the host trust and are told; only the local build sees it.
 _HOST_FILES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf"))
 
@@ -63,6 +64,19 @@ def save(image: str, archive: Path, name: str) -> None:
     partial.unlink(missing_ok=True)
     _run(["push", "--quiet", image, f"docker-archive:{partial}:{name}"])
     partial.rename(archive)
+
+
+def forget_older(image: str) -> None:
+    """Remove earlier builds of an image, and old layers when there are many.
+
+    The layers of the last builds stay: a changed source need not install its packages again.
+    """
+    repository, _, tag = image.rpartition(":")
+    listed = _run(["images", "--format", "{{.Tag}}", "--filter", f"reference={repository}"])
+    for other in set(listed.split()) - {tag}:
+        _run(["rmi", f"{repository}:{other}"])
+    if len(_run(["images", "--quiet", "--filter", "dangling=true"]).split()) > _LAYERS_KEPT:
+        _run(["rmi", "--prune"])
 
 
 def _run(arguments: Sequence[str]) -> str:

@@ -177,6 +177,7 @@ def _build_one(image: Image, keys: dict[Image, str]) -> None:
             for older in archive.parent.glob(f"{image.name}-????????????????.tar"):
                 older.unlink()
             buildah.save(stored, archive, reference((image.names or (image.name,))[0]))
+            buildah.forget_older(stored)
 
 
 def _build_debian(image: str) -> None:
