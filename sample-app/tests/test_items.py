@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from shop.items import cursor
+
+LAMP = {"name": "Lamp", "description": "It glows.", "price_cents": 1990}
+
+
+async def test_a_new_item_can_be_read_at_its_location(client: httpx2.AsyncClient) -> None:
+    response = await client.post("/items", json=LAMP)
+    assert response.status_code == 201
+    assert response.json()["reviews"] == []
+    read = await client.get(response.headers["location"])
+    assert read.json() == response.json()
+
+
+async def test_an_item_carries_its_reviews_newest_first(
+    client: httpx2.AsyncClient, item: dict[str, Any], user: dict[str, Any]
+) -> None:
+    for rating in (3, 5):
+        review = {"author_id": user["id"], "rating": rating, "body": "bright"}
+        response = await client.post(f"/items/{item['id']}/reviews", json=review)
+        assert response.status_code == 201
+    read = (await client.get(f"/items/{item['id']}")).json()
+    assert [review["rating"] for review in read["reviews"]] == [5, 3]
+
+
+@pytest.mark.parametrize(("item_id", "author_id", "status"), [(404, 1, 404), (1, 404, 422)])
+async def test_a_review_needs_its_item_and_its_author(
+    client: httpx2.AsyncClient,
+    item: dict[str, Any],
+    user: dict[str, Any],
+    item_id: int,
+    author_id: int,
+    status: int,
+) -> None:
+    review = {"author_id": author_id, "rating": 5}
+    response = await client.post(f"/items/{item_id}/reviews", json=review)
+    assert response.status_code == status
+    assert "404 does not exist" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("rating", [0, 6, 2.5, "good"])
+async def test_a_rating_is_one_to_five(
+    client: httpx2.AsyncClient, item: dict[str, Any], rating: Any
+) -> None:
+    review = {"author_id": 1, "rating": rating}
+    response = await client.post(f"/items/{item['id']}/reviews", json=review)
+    assert response.status_code == 422
+
+
+@pytest.mark.parametrize("item_id", ["0", "-1", "x", str(2**63)])
+async def test_an_impossible_id_never_reaches_the_database(
+    client: httpx2.AsyncClient, item_id: str, statements: list[str]
+) -> None:
+    assert (await client.get(f"/items/{item_id}")).status_code == 422
+    assert statements == []
+
+
+async def test_pages_hold_every_item_once_newest_first(client: httpx2.AsyncClient) -> None:
+    for number in range(7):
+        await client.post("/items", json={**LAMP, "name": f"Lamp {number}"})
+    seen: list[str] = []
+    after: str | None = None
+    for _ in range(3):
+        query = {"limit": 3} | ({"after": after} if after else {})
+        page = (await client.get("/items", params=query)).json()
+        seen += [entry["name"] for entry in page["items"]]
+        after = page["next"]
+    assert seen == [f"Lamp {number}" for number in reversed(range(7))]
+    assert after is None
+
+
+async def test_an_item_added_meanwhile_moves_no_page(client: httpx2.AsyncClient) -> None:
+    for number in range(4):
+        await client.post("/items", json={**LAMP, "name": f"Lamp {number}"})
+    first = (await client.get("/items", params={"limit": 2})).json()
+    await client.post("/items", json={**LAMP, "name": "Latecomer"})
+    query = {"limit": 2, "after": first["next"]}
+    second = (await client.get("/items", params=query)).json()
+    names = [entry["name"] for entry in first["items"] + second["items"]]
+    assert names == ["Lamp 3", "Lamp 2", "Lamp 1", "Lamp 0"]
+
+
+async def test_a_list_reads_only_the_listed_columns(
+    client: httpx2.AsyncClient, item: dict[str, Any], statements: list[str]
+) -> None:
+    page = (await client.get("/items")).json()
+    assert set(page["items"][0]) == {"id", "name", "price_cents", "created_at"}
+    assert len(statements) == 1
+    assert "description" not in statements[0]
+
+
+@pytest.mark.parametrize("after", ["x", "!!!!", "MjAyNg", "", "é"])
+async def test_a_foreign_cursor_is_refused(client: httpx2.AsyncClient, after: str) -> None:
+    response = await client.get("/items", params={"after": after})
+    assert response.status_code == 422
+
+
+def test_a_cursor_survives_the_journey() -> None:
+    import datetime
+
+    start = cursor.Cursor(datetime.datetime(2026, 11, 22, 20, 0, 0, 123456, datetime.UTC), 42)
+    assert cursor.Cursor.decode(start.encode()) == start
+
+
+async def test_a_client_that_has_the_item_gets_304(
+    client: httpx2.AsyncClient, item: dict[str, Any], user: dict[str, Any]
+) -> None:
+    address = f"/items/{item['id']}"
+    first = await client.get(address)
+    etag = first.headers["etag"]
+    assert first.headers["cache-control"] == "public, max-age=0, must-revalidate"
+    for condition in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        again = await client.get(address, headers={"If-None-Match": condition})
+        assert again.status_code == 304
+        assert again.content == b""
+        assert again.headers["etag"] == etag
+    await client.post(f"{address}/reviews", json={"author_id": user["id"], "rating": 1})
+    changed = await client.get(address, headers={"If-None-Match": etag})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != etag

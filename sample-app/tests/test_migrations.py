@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi_operator_runtime import testing
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+TABLES = "SELECT string_agg(tablename, ',' ORDER BY 1) FROM pg_tables WHERE schemaname = 'public'"
+
+
+@pytest.fixture
+def empty(postgres: testing.PostgresServer) -> Iterator[str]:
+    yield postgres.create_database("empty")
+    postgres.drop_database("empty")
+
+
+def succeed(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_up_down_and_up_again(
+    run_alembic: Run, empty: str, postgres: testing.PostgresServer
+) -> None:
+    succeed(run_alembic(empty, "upgrade", "head"))
+    tables = postgres.execute(TABLES, "empty")
+    assert tables.startswith("alembic_version,items")
+    succeed(run_alembic(empty, "downgrade", "base"))
+    assert postgres.execute(TABLES, "empty") == "alembic_version"
+    succeed(run_alembic(empty, "upgrade", "head"))
+    assert postgres.execute(TABLES, "empty") == tables
+
+
+def test_models_and_migrations_agree(run_alembic: Run, postgres: testing.PostgresServer) -> None:
+    succeed(run_alembic(postgres.url("migrated"), "check"))
+
+
+def test_success_leaves_the_revisions_in_the_termination_message(
+    run_alembic: Run, empty: str, tmp_path: Path
+) -> None:
+    message = tmp_path / "termination-log"
+    message.touch()
+    succeed(run_alembic(empty, "upgrade", "head", TERMINATION_LOG_PATH=str(message)))
+    head = succeed(run_alembic(empty, "heads")).stdout.split()[0]
+    assert message.read_text() == json.dumps({"current": [head], "head": [head]}) + "\n"
+
+
+def test_a_termination_message_that_cannot_be_written_is_no_failure(
+    run_alembic: Run, empty: str, tmp_path: Path
+) -> None:
+    absent = tmp_path / "absent"
+    succeed(run_alembic(empty, "upgrade", "head", TERMINATION_LOG_PATH=str(absent)))
+    assert not absent.exists()
+
+
+def test_a_failed_migration_leaves_the_database_and_the_message_as_they_were(
+    run_alembic: Run, empty: str, postgres: testing.PostgresServer, tmp_path: Path
+) -> None:
+    postgres.execute("CREATE TABLE reviews (id int)", "empty")
+    message = tmp_path / "termination-log"
+    message.touch()
+    done = run_alembic(empty, "upgrade", "head", TERMINATION_LOG_PATH=str(message))
+    assert done.returncode != 0
+    assert 'relation "reviews" already exists' in done.stderr
+    assert postgres.execute(TABLES, "empty") in ("reviews", "alembic_version,reviews")
+    assert message.read_text() == ""
+
+
+def test_two_jobs_at_once_migrate_once(run_alembic: Run, empty: str) -> None:
+    import concurrent.futures
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for done in pool.map(lambda _: run_alembic(empty, "upgrade", "head"), range(3)):
+            succeed(done)
+
+
+def test_the_role_s_statement_timeout_does_not_bound_a_migration(
+    run_alembic: Run, empty: str, postgres: testing.PostgresServer
+) -> None:
+    postgres.execute("ALTER DATABASE empty SET statement_timeout = '1ms'")
+    succeed(run_alembic(empty, "upgrade", "head"))
+
+
+def test_statements_can_be_printed_without_a_database(run_alembic: Run) -> None:
+    done = succeed(run_alembic("", "upgrade", "head", "--sql"))
+    assert "CREATE TABLE items" in done.stdout
+
+
+def test_an_unset_url_is_one_sentence(run_alembic: Run) -> None:
+    done = run_alembic("", "upgrade", "head")
+    assert done.returncode != 0
+    assert "DATABASE_URL is not set; set it to a postgresql:// URL" in done.stderr

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from fastapi_operator_runtime import testing
+
+from shop import main, settings
+
+PROBLEM = "application/problem+json"
+
+
+def is_problem(response: httpx2.Response, status: int) -> None:
+    assert response.status_code == status
+    assert response.headers["content-type"] == PROBLEM
+    assert response.json()["status"] == status
+    assert response.json()["title"]
+    assert response.headers["x-request-id"]
+
+
+async def test_errors_of_routing_are_problems(client: httpx2.AsyncClient) -> None:
+    is_problem(await client.get("/nowhere"), 404)
+    is_problem(await client.delete("/items"), 405)
+
+
+async def test_a_body_that_is_too_large_is_refused(client: httpx2.AsyncClient) -> None:
+    item = {"name": "Lamp", "price_cents": 1, "description": "x" * 70_000}
+    declared = await client.post("/items", json=item)
+    assert declared.status_code == 413, "Starlette's own plain answer, before a byte is read"
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(70):
+            yield b"x" * 1000
+
+    headers = {"Content-Type": "application/json"}
+    is_problem(await client.post("/items", content=parts(), headers=headers), 413)
+
+
+@pytest.mark.parametrize("body", ["{", "[]", "null", '{"name": "\\ud800", "price_cents": 1}'])
+async def test_a_body_that_is_no_item_is_a_422(client: httpx2.AsyncClient, body: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    is_problem(await client.post("/items", content=body, headers=headers), 422)
+
+
+async def test_a_bug_is_a_500_that_tells_nothing(app: FastAPI, connect: Any) -> None:
+    @app.get("/bug")
+    async def bug() -> None:
+        raise RuntimeError("hunter2")
+
+    async with connect(app) as client:
+        response = await client.get("/bug")
+        is_problem(response, 500)
+        assert "hunter2" not in response.text
+
+
+async def test_a_database_that_is_gone_is_a_503_and_heals(connect: Any) -> None:
+    with testing.PostgresServer() as server:
+        app = main.create_app(
+            settings.Settings.load(
+                {"DATABASE_URL": server.url(), "DATABASE_POOL_TIMEOUT_SECONDS": "1"}
+            )
+        )
+        async with connect(app) as client:
+            assert (await client.get("/readyz")).status_code == 200
+            server.kill()
+            response = await client.get("/users/1")
+            is_problem(response, 503)
+            assert response.headers["retry-after"] == "1"
+            assert (await client.get("/livez")).status_code == 200, "not a reason to restart"
+            server.start()
+            # No table there, which is a bug of ours and not of the network.
+            is_problem(await client.get("/users/1"), 500)
+
+
+async def test_a_full_pool_is_a_503(database: str, connect: Any) -> None:
+    app = main.create_app(
+        settings.Settings.load(
+            {
+                "DATABASE_URL": database,
+                "DATABASE_POOL_SIZE": "1",
+                "DATABASE_MAX_OVERFLOW": "0",
+                "DATABASE_POOL_TIMEOUT_SECONDS": "0.1",
+            }
+        )
+    )
+    async with connect(app) as client:
+        async with client.state["engine"].connect():
+            response = await client.get("/users/1")
+            is_problem(response, 503)
+            assert response.json()["detail"] == "no database connection is free"
+        assert (await client.get("/users/1")).status_code == 404

@@ -1,0 +1,78 @@
+"""The shop in a real uvicorn with two workers, as the operator runs it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi_operator_runtime import testing
+
+COUNT = "http_server_request_duration_seconds_count"
+ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse"}
+LAMP = {"name": "Lamp", "description": "It glows.", "price_cents": 1990}
+
+
+@pytest.fixture
+def served(environment: dict[str, str]) -> Iterator[testing.AppServer]:
+    sizes = {
+        "OTEL_SERVICE_NAME": "shop",
+        "HOSTNAME": "shop-7d9f-x2x4z",
+        "DATABASE_POOL_SIZE": "2",
+        "DATABASE_MAX_OVERFLOW": "1",
+        "MAX_IN_FLIGHT": "50",
+    }
+    server = testing.AppServer("shop.main:app", workers=2, environment={**environment, **sizes})
+    with server:
+        yield server
+
+
+def test_the_story_of_the_readme(served: testing.AppServer) -> None:
+    with httpx2.Client(base_url=served.url) as client:
+        user = client.post("/users", json=ADA).json()
+        item = client.post("/items", json=LAMP).json()
+        review = {"author_id": user["id"], "rating": 5, "body": "bright"}
+        client.post(f"/items/{item['id']}/reviews", json=review)
+        reads = [client.get(f"/items/{item['id']}") for _ in range(2)]
+    assert [response.headers["x-cache"] for response in reads] == ["miss", "hit"]
+    assert reads[1].json()["reviews"][0]["body"] == "bright"
+
+
+def test_metrics_and_pools_hold_under_load(
+    served: testing.AppServer, postgres: testing.PostgresServer
+) -> None:
+    httpx2.post(f"{served.url}/items", json=LAMP)
+
+    def work(_number: int) -> list[int]:
+        with httpx2.Client(base_url=served.url, timeout=30) as client:
+            return [client.get("/items").status_code for _ in range(25)]
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        statuses = [status for part in pool.map(work, range(16)) for status in part]
+    assert statuses == [200] * 400
+    counts = [served.sample(COUNT, http_route="/items", http_request_method="GET")] * 3
+    assert counts == [400] * 3
+    connections = postgres.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shop/shop-7d9f-x2x4z'"
+    )
+    assert 1 <= int(connections) <= 2 * (2 + 1)
+
+
+def test_sigterm_drops_no_request(served: testing.AppServer) -> None:
+    def hash_password(number: int) -> int:
+        user: dict[str, Any] = {**ADA, "email": f"ada{number}@example.com"}
+        return httpx2.post(f"{served.url}/users", json=user, timeout=30).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        running = [pool.submit(hash_password, number) for number in range(12)]
+        deadline = time.monotonic() + 10
+        while served.sample("http_server_active_requests") < 12:
+            assert time.monotonic() < deadline
+            if all(future.done() for future in running):
+                break
+        served.terminate()
+        assert [future.result() for future in running] == [201] * 12
+    served.wait()
