@@ -158,10 +158,10 @@ def _stateful_set(
 
 
 def _container(inputs: Inputs, plan: DatabasePlan, postgres: Postgres) -> dict[str, Any]:
-    # Over TCP, since the server that start.sh bootstraps with listens on no port.
-    answers = {
-        "exec": {"command": ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(POSTGRES_PORT)]}
-    }
+    # Over TCP, since the server that start.sh bootstraps with listens on no port; as a role that
+    # may connect, since PostgreSQL logs each refusal. No password is asked for.
+    where = ("-h", "127.0.0.1", "-p", str(POSTGRES_PORT), "-U", APP_ROLE, "-d", DATABASE)
+    answers = {"exec": {"command": ["pg_isready", "-q", *where]}}
     given = amounts(postgres.resources)
     passwd = {"name": _CONFIG, "mountPath": "/etc/passwd", "subPath": "passwd"}
     return pod.container(

@@ -23,7 +23,8 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         "metadata": metadata,
         "spec": {
             "selector": {"matchLabels": naming.selector(inputs.name, Part.APP)},
-            "targetLabels": [naming.SERVICE_LABEL],
+            # The dashboards choose a service and a part by these labels of its pods.
+            "podTargetLabels": [naming.SERVICE_LABEL, "app.kubernetes.io/component"],
             "endpoints": [{"port": "metrics"}],
         },
     }

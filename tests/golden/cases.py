@@ -1,0 +1,53 @@
+"""The golden cases: each a directory with a service, perhaps settings and facts, and objects."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from fastapi_operator.api.parse import load_services, parse_service
+from fastapi_operator.api.service import FastAPIService
+from fastapi_operator.facts import Facts
+from fastapi_operator.problems import Severity
+from fastapi_operator.resources.build import build
+from fastapi_operator.resources.desired import Desired
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.derive import derive
+from fastapi_operator.tuning.plan import Plan
+
+CASES = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/service.yaml")))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case, built."""
+
+    name: str
+    directory: Path
+    service: FastAPIService
+    settings: Settings
+    plan: Plan
+    objects: tuple[Desired, ...]
+
+    def of_kind(self, kind: str) -> tuple[Desired, ...]:
+        """The objects of a kind, in order."""
+        return tuple(item for item in self.objects if item.key.kind == kind)
+
+
+def load(name: str) -> Case:
+    """Reads and builds a case; a problem that is an error fails it."""
+    directory = Path(__file__).parent / name
+    (body,) = load_services((directory / "service.yaml").read_text())
+    service, problems = parse_service(body)
+    assert service is not None, problems
+    settings = Settings.from_mapping(_optional(directory / "settings.yaml"))
+    facts = Facts.from_mapping(_optional(directory / "facts.yaml") or {})
+    plan = derive(service, settings, facts)
+    errors = [problem for problem in plan.problems if problem.severity is Severity.ERROR]
+    assert not errors, errors
+    objects = build(service, plan, settings, facts)
+    return Case(name, directory, service, settings, plan, objects)
+
+
+def _optional(path: Path) -> Any:
+    return yaml.safe_load(path.read_text()) if path.exists() else None

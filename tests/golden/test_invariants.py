@@ -1,0 +1,258 @@
+"""What holds for the objects of every service, checked on all golden cases."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from fastapi_operator import naming
+from fastapi_operator.facts import Facts
+from fastapi_operator.parts import Part
+from fastapi_operator.resources.build import build
+from fastapi_operator.resources.desired import Desired, Gate, Write
+from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.network import flows
+
+from tests.golden.cases import CASES, Case, load
+
+WORKLOADS = ("Deployment", "StatefulSet", "Job")
+
+pytestmark = pytest.mark.parametrize("case", [load(name) for name in CASES], ids=CASES)
+
+
+def templates(case: Case) -> Iterator[tuple[Desired, Mapping[str, Any]]]:
+    for item in case.objects:
+        if item.key.kind in WORKLOADS:
+            yield item, item.body["spec"]["template"]
+
+
+def containers(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    pod = template["spec"]
+    return [*pod.get("initContainers", ()), *pod["containers"]]
+
+
+def test_same_service_builds_same_bytes(case: Case) -> None:
+    facts = Facts.from_mapping({"apis": []})
+    first, second = (
+        json.dumps([item.body for item in build(case.service, case.plan, case.settings, facts)])
+        for _ in range(2)
+    )
+    assert first == second
+
+
+def test_no_two_objects_share_a_key(case: Case) -> None:
+    assert [
+        key for key, count in Counter(item.key for item in case.objects).items() if count > 1
+    ] == []
+
+
+def test_objects_carry_our_labels_and_nothing_that_the_reconciler_adds(case: Case) -> None:
+    for item in case.objects:
+        metadata = item.body["metadata"]
+        assert set(metadata) == {"name", "namespace", "labels"}, item.key
+        assert metadata["namespace"] == case.service.metadata.namespace
+        assert naming.labels(case.service.metadata.name, item.part).items() <= (
+            metadata["labels"].items()
+        ), item.key
+        assert len(metadata["name"]) <= 63
+        assert "status" not in item.body
+
+
+def test_longest_name_fits_every_object(case: Case) -> None:
+    metadata = case.service.metadata.model_copy(update={"name": "a" * naming.NAME_MAX_LENGTH})
+    service = case.service.model_copy(update={"metadata": metadata})
+    for item in build(service, case.plan, case.settings, Facts()):
+        assert len(item.key.name) <= 63, item.key
+
+
+def test_pods_meet_the_restricted_profile(case: Case) -> None:
+    for item, template in templates(case):
+        pod = template["spec"]
+        assert pod["automountServiceAccountToken"] is False, item.key
+        assert pod["enableServiceLinks"] is False, item.key
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert security.get("runAsUser") == case.settings.run_as_user
+        assert security.get("fsGroup") == case.settings.run_as_user
+        for container in containers(template):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+            }, (item.key, container["name"])
+        for volume in pod["volumes"]:
+            assert set(volume) - {"name"} <= {"emptyDir", "projected", "persistentVolumeClaim"}
+
+
+def test_containers_set_their_command_and_their_resources(case: Case) -> None:
+    for item, template in templates(case):
+        for container in containers(template):
+            assert container["command"], item.key
+            assert container["image"] and container["imagePullPolicy"]
+            assert set(container["resources"]["requests"]) == {"cpu", "memory"}, item.key
+            assert "memory" in container["resources"]["limits"], item.key
+
+
+def test_shells_never_see_a_kubernetes_escape(case: Case) -> None:
+    # Kubernetes turns $$ into $ in commands, which no script here may rely on.
+    for _, template in templates(case):
+        for container in containers(template):
+            assert not any("$$" in part for part in container["command"])
+
+
+def test_environment_has_each_name_once_and_expands_only_what_stands_above(case: Case) -> None:
+    for item, template in templates(case):
+        for container in containers(template):
+            seen: set[str] = set()
+            for entry in container.get("env", ()):
+                assert entry["name"] not in seen, (item.key, entry["name"])
+                value = entry.get("value", "")
+                assert isinstance(value, str)
+                if "$(" in value:
+                    assert value.partition("$(")[2].partition(")")[0] in seen, entry
+                seen.add(entry["name"])
+
+
+def test_mounts_name_volumes_and_volumes_name_objects(case: Case) -> None:
+    by_kind = {
+        kind: {item.key.name for item in case.of_kind(kind)}
+        for kind in ("ConfigMap", "Secret", "PersistentVolumeClaim")
+    }
+    for item, template in templates(case):
+        pod = template["spec"]
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        mounted = {m["name"] for c in containers(template) for m in c["volumeMounts"]}
+        assert mounted == volumes, item.key
+        for volume in pod["volumes"]:
+            for source in volume.get("projected", {}).get("sources", ()):
+                if "configMap" in source:
+                    assert source["configMap"]["name"] in by_kind["ConfigMap"]
+                else:
+                    assert source["secret"]["name"] in by_kind["Secret"]
+            if claim := volume.get("persistentVolumeClaim"):
+                assert claim["claimName"] in by_kind["PersistentVolumeClaim"]
+
+
+def test_references_to_generated_secrets_name_keys_that_are_generated(case: Case) -> None:
+    keys = {
+        item.key.name: {*item.generate.passwords, *item.generate.templates}
+        for item in case.objects
+        if item.generate is not None
+    }
+    for item, template in templates(case):
+        wanted = [
+            (reference["name"], reference["key"])
+            for container in containers(template)
+            for entry in container.get("env", ())
+            if (reference := entry.get("valueFrom", {}).get("secretKeyRef"))
+        ] + [
+            (source["secret"]["name"], file["key"])
+            for volume in template["spec"]["volumes"]
+            for source in volume.get("projected", {}).get("sources", ())
+            if "secret" in source
+            for file in source["secret"]["items"]
+        ]
+        for secret, key in wanted:
+            if secret.startswith(f"{case.service.metadata.name}-") and secret in keys:
+                assert key in keys[secret], (item.key, secret, key)
+
+
+def test_selectors_select_the_pods_of_their_part_alone(case: Case) -> None:
+    pods = {item.part: template["metadata"]["labels"] for item, template in templates(case)}
+    for item, _template in templates(case):
+        if item.key.kind != "Job":
+            selector = item.body["spec"]["selector"]["matchLabels"]
+            chosen = {part for part, labels in pods.items() if selector.items() <= labels.items()}
+            assert chosen == {item.part}
+    for service in case.of_kind("Service"):
+        selector = service.body["spec"]["selector"]
+        chosen = {part for part, labels in pods.items() if selector.items() <= labels.items()}
+        assert chosen == {service.part}
+
+
+def test_services_and_monitors_lead_to_ports_that_exist(case: Case) -> None:
+    ports = {
+        item.part: {port["name"] for c in containers(template) for port in c.get("ports", ())}
+        for item, template in templates(case)
+    }
+    for service in case.of_kind("Service"):
+        for port in service.body["spec"]["ports"]:
+            assert port["targetPort"] in ports[service.part], service.key
+    for monitor in case.of_kind("ServiceMonitor"):
+        offered = {
+            port["name"]
+            for service in case.of_kind("Service")
+            if service.part is Part.APP
+            for port in service.body["spec"]["ports"]
+        }
+        assert {endpoint["port"] for endpoint in monitor.body["spec"]["endpoints"]} <= offered
+
+
+def test_service_of_the_bare_name_serves_clients_on_port_80(case: Case) -> None:
+    name = case.service.metadata.name
+    (entry,) = [item for item in case.of_kind("Service") if item.key.name == name]
+    assert entry.part is (Part.PROXY if case.plan.proxy else Part.APP)
+    assert [port["port"] for port in entry.body["spec"]["ports"]] == [80]
+
+
+def test_every_part_with_pods_is_isolated_and_every_flow_ends_at_an_open_port(case: Case) -> None:
+    policies = {
+        item.body["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]: item.body
+        for item in case.of_kind("NetworkPolicy")
+    }
+    parts = {item.part: template for item, template in templates(case)}
+    assert set(policies) == {part.value for part in parts}
+    inputs = Inputs(case.service, case.plan, case.settings, Facts())
+    for flow in flows(inputs):
+        open_ports = {
+            port["containerPort"]
+            for container in containers(parts[flow.target])
+            for port in container.get("ports", ())
+        }
+        assert flow.port in open_ports, flow
+    for part, policy in policies.items():
+        restricted = "Egress" in policy["spec"]["policyTypes"]
+        assert restricted is (part not in ("app", "migration")), part
+
+
+def test_only_what_holds_data_or_secrets_is_created_once(case: Case) -> None:
+    once = {item.key.kind for item in case.objects if item.write is Write.CREATE_ONCE}
+    assert once <= {"Secret", "PersistentVolumeClaim", "Job"}
+    for item in case.of_kind("Secret"):
+        assert item.generate is not None
+        assert not {"data", "stringData"} & set(item.body), "no builder sees a value"
+
+
+def test_data_and_its_credentials_stay_together(case: Case) -> None:
+    postgres = case.service.spec.postgres
+    stays = postgres is not None and postgres.deletion_policy != "Delete"
+    kept = {item.key.kind for item in case.objects if item.retain}
+    assert kept == ({"Secret", "PersistentVolumeClaim"} if stays else set())
+
+
+def test_app_and_what_it_depends_on_of_its_version_wait_for_the_migration(case: Case) -> None:
+    for item in case.objects:
+        if item.key.kind == "Deployment" and item.part in (Part.APP, Part.POOLER):
+            assert item.gate is Gate.MIGRATED
+        if item.key.kind == "Job":
+            assert item.gate is Gate.DATABASE
+
+
+def test_direct_database_url_reaches_the_migration_alone(case: Case) -> None:
+    for item, template in templates(case):
+        text = json.dumps(template)
+        if item.part is not Part.MIGRATION:
+            assert "migrator:" not in text
+        for container in containers(template):
+            for entry in container.get("env", ()):
+                if entry["name"] == "DATABASE_URL":
+                    host = "pooler" if item.part is Part.APP else "postgres"
+                    assert f"-{host}:5432/" in entry["value"]
+
+
+def test_disruption_budgets_never_block_the_drain_of_a_single_pod(case: Case) -> None:
+    for budget in case.of_kind("PodDisruptionBudget"):
+        (workload,) = [item for item in case.of_kind("Deployment") if item.part is budget.part]
+        assert workload.body["spec"]["replicas"] > 1
