@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from fastapi_operator_runtime import testing
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+LOCK = 0x5B0FA57A
 TABLES = "SELECT string_agg(tablename, ',' ORDER BY 1) FROM pg_tables WHERE schemaname = 'public'"
 
 
@@ -71,8 +74,6 @@ def test_a_failed_migration_leaves_the_database_and_the_message_as_they_were(
 
 
 def test_two_jobs_at_once_migrate_once(run_alembic: Run, empty: str) -> None:
-    import concurrent.futures
-
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for done in pool.map(lambda _: run_alembic(empty, "upgrade", "head"), range(3)):
             succeed(done)
@@ -81,8 +82,14 @@ def test_two_jobs_at_once_migrate_once(run_alembic: Run, empty: str) -> None:
 def test_the_role_s_statement_timeout_does_not_bound_a_migration(
     run_alembic: Run, empty: str, postgres: testing.PostgresServer
 ) -> None:
-    postgres.execute("ALTER DATABASE empty SET statement_timeout = '1ms'")
-    succeed(run_alembic(empty, "upgrade", "head"))
+    postgres.execute("ALTER DATABASE empty SET statement_timeout = '1s'")
+    holder = f"SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK}); SELECT pg_sleep(3)"
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        other = pool.submit(postgres.execute, holder, "empty")
+        while postgres.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0":
+            time.sleep(0.05)
+        succeed(run_alembic(empty, "upgrade", "head"))
+        other.result()
 
 
 def test_statements_can_be_printed_without_a_database(run_alembic: Run) -> None:
