@@ -1,5 +1,6 @@
 """A real API server and etcd for the session, a namespace for each test, operators on demand."""
 
+import contextlib
 import itertools
 import os
 import time
@@ -9,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from fastapi_operator.api.crd import crd
 from fastapi_operator.cluster.kinds import OWNED
 from fastapi_operator.reconcile.blueprint import Draw
+
 from tests.api import small
-from tests.api.kube import Kube, audited, service_body
+from tests.api.kube import Kube, RefusedError, audited, service_body
 from tests.api.running import RunningOperator
 from tests.cluster.apiserver import ApiServer
 
@@ -171,9 +172,7 @@ class World:
                 and entry["verb"] != "watch"
             ):
                 tail = f"/{target['subresource']}" if target.get("subresource") else ""
-                found.append(
-                    f"{entry['verb']} {target['resource']}/{target.get('name', '')}{tail}"
-                )
+                found.append(f"{entry['verb']} {target['resource']}/{target.get('name', '')}{tail}")
         return found
 
     def writes(self, since: int) -> list[str]:
@@ -233,6 +232,10 @@ def controlled_world(controlled_server: ApiServer) -> Iterator[World]:
 def _world(server: ApiServer) -> Iterator[World]:
     kube, namespace = Kube(server.kubeconfig), f"test-{next(_numbers)}"
     kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    # What a controller would do; pods need it.
+    with contextlib.suppress(RefusedError):
+        kube.request("POST", accounts, {"metadata": {"name": "default"}})
     world = World(kube, server.kubeconfig, namespace, server.audit_log)
     try:
         yield world

@@ -13,7 +13,7 @@ from kubernetes import client, config
 TESTER = "tester"
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An answer other than success."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -58,16 +58,16 @@ class Kube:
             headers={**self._headers, "Content-Type": content_type},
             timeout=30,
         )
-        answer = json.loads(response.data or b"{}")
         if response.status >= 300:
-            raise Refused(response.status, answer.get("message", ""))
+            raise RefusedError(response.status, _message(response.data))
+        answer: dict[str, Any] = json.loads(response.data)
         return answer
 
     def get(self, path: str) -> dict[str, Any] | None:
         """One object, or None."""
         try:
             return self.request("GET", path)
-        except Refused as error:
+        except RefusedError as error:
             if error.status == 404:
                 return None
             raise
@@ -98,9 +98,16 @@ class Kube:
         """Deletes an object; that it is gone already is fine."""
         try:
             self.request("DELETE", path, **query)
-        except Refused as error:
+        except RefusedError as error:
             if error.status != 404:
                 raise
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data).get("message", ""))
+    except ValueError:
+        return data.decode()
 
 
 def audited(log: Path, since: int = 0) -> list[Mapping[str, Any]]:

@@ -40,14 +40,14 @@ def make(body: Mapping[str, Any], settings: Settings, facts: Facts) -> Blueprint
 
 def app(name: str, namespace: str, image: str, *, replicas: int | None) -> list[Desired]:
     """A ConfigMap, a Service and a Deployment."""
-    config = _object("v1", "ConfigMap", naming.child_name(name, "app"), namespace, name, Part.APP)
+    config = _object("v1/ConfigMap", naming.child_name(name, "app"), namespace, name, Part.APP)
     config["data"] = {"IMAGE": image, "GREETING": "hello"}
-    service = _object("v1", "Service", name, namespace, name, Part.APP)
+    service = _object("v1/Service", name, namespace, name, Part.APP)
     service["spec"] = {
         "selector": naming.selector(name, Part.APP),
         "ports": [{"name": "http", "port": 80, "targetPort": 8000}],
     }
-    deployment = _object("apps/v1", "Deployment", name, namespace, name, Part.APP)
+    deployment = _object("apps/v1/Deployment", name, namespace, name, Part.APP)
     deployment["spec"] = {
         "replicas": 2 if replicas is None else replicas,
         "selector": {"matchLabels": naming.selector(name, Part.APP)},
@@ -78,7 +78,7 @@ def app(name: str, namespace: str, image: str, *, replicas: int | None) -> list[
 def autoscaler(name: str, namespace: str) -> Desired:
     """An autoscaler of the app."""
     body = _object(
-        "autoscaling/v2", "HorizontalPodAutoscaler", name, namespace, name, Part.AUTOSCALING
+        "autoscaling/v2/HorizontalPodAutoscaler", name, namespace, name, Part.AUTOSCALING
     )
     body["spec"] = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
@@ -100,13 +100,13 @@ def autoscaler(name: str, namespace: str) -> Desired:
 def database(name: str, namespace: str, *, retain: bool) -> list[Desired]:
     """Generated credentials, a volume and a StatefulSet."""
     full = naming.child_name(name, "postgres")
-    secret = _object("v1", "Secret", full, namespace, name, Part.DATABASE)
-    claim = _object("v1", "PersistentVolumeClaim", full, namespace, name, Part.DATABASE)
+    secret = _object("v1/Secret", full, namespace, name, Part.DATABASE)
+    claim = _object("v1/PersistentVolumeClaim", full, namespace, name, Part.DATABASE)
     claim["spec"] = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": "1Gi"}},
     }
-    stateful = _object("apps/v1", "StatefulSet", full, namespace, name, Part.DATABASE)
+    stateful = _object("apps/v1/StatefulSet", full, namespace, name, Part.DATABASE)
     stateful["spec"] = {
         "replicas": 1,
         "serviceName": full,
@@ -119,9 +119,7 @@ def database(name: str, namespace: str, *, retain: bool) -> list[Desired]:
     generated = Generated(("password",), {"url": f"postgresql://app:{{password}}@{full}/app"})
     once = Write.CREATE_ONCE
     return [
-        Desired(
-            part=Part.DATABASE, body=secret, write=once, retain=retain, generate=generated
-        ),
+        Desired(part=Part.DATABASE, body=secret, write=once, retain=retain, generate=generated),
         Desired(part=Part.DATABASE, body=claim, write=once, retain=retain),
         Desired(part=Part.DATABASE, body=stateful),
     ]
@@ -130,8 +128,7 @@ def database(name: str, namespace: str, *, retain: bool) -> list[Desired]:
 def migration(name: str, namespace: str, key: str, image: str) -> Desired:
     """The migration Job."""
     body = _object(
-        "batch/v1",
-        "Job",
+        "batch/v1/Job",
         naming.child_name(name, "migrate", key),
         namespace,
         name,
@@ -146,14 +143,11 @@ def migration(name: str, namespace: str, key: str, image: str) -> Desired:
             }
         },
     }
-    return Desired(
-        part=Part.MIGRATION, body=body, write=Write.CREATE_ONCE, gate=Gate.DATABASE
-    )
+    return Desired(part=Part.MIGRATION, body=body, write=Write.CREATE_ONCE, gate=Gate.DATABASE)
 
 
-def _object(
-    api_version: str, kind: str, name: str, namespace: str, service: str, part: Part
-) -> dict[str, Any]:
+def _object(api: str, name: str, namespace: str, service: str, part: Part) -> dict[str, Any]:
+    api_version, _, kind = api.rpartition("/")
     return {
         "apiVersion": api_version,
         "kind": kind,

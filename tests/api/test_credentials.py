@@ -45,8 +45,10 @@ def test_lost_credentials_are_not_made_anew(world: World) -> None:
     secret = world.get("secrets", "shop-postgres")
     world.kube.delete(world.path("secrets", "shop-postgres"))
     stalled = eventually(
-        lambda: world.condition("Stalled").get("reason") == "CredentialsLost"
-        and world.condition("Stalled")
+        lambda: (
+            world.condition("Stalled").get("reason") == "CredentialsLost"
+            and world.condition("Stalled")
+        )
     )
     assert stalled["status"] == "True"
     assert "Secret" in stalled["message"]

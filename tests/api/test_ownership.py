@@ -13,14 +13,13 @@ from tests.api.kube import Kube
 def test_a_foreign_object_of_that_name_is_never_written(world: World, labelled: bool) -> None:
     labels = {"fastapi-operator.io/watched": "true"} if labelled else {"team": "blue"}
     foreign = {"metadata": {"name": "shop-app", "labels": labels}, "data": {"MINE": "1"}}
-    before = world.kube.request(
-        "POST", world.path("configmaps"), foreign, fieldManager="blue-team"
-    )
+    before = world.kube.request("POST", world.path("configmaps"), foreign, fieldManager="blue-team")
     world.start()
     world.apply()
     stalled = eventually(
-        lambda: world.condition("Stalled").get("reason") == "NameTaken"
-        and world.condition("Stalled")
+        lambda: (
+            world.condition("Stalled").get("reason") == "NameTaken" and world.condition("Stalled")
+        )
     )
     assert "ConfigMap" in stalled["message"]
     assert "shop-app" in stalled["message"]
@@ -145,7 +144,5 @@ def test_fixed_replicas_are_kept(world: World) -> None:
 def _managers_of_replicas(world: World) -> set[str]:
     entries: list[dict[str, Any]] = world.get("deployments", "shop")["metadata"]["managedFields"]
     return {
-        entry["manager"]
-        for entry in entries
-        if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
+        entry["manager"] for entry in entries if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
     }

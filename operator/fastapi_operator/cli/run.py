@@ -33,6 +33,7 @@ STUCK_SECONDS = 300.0
 RETRY_SECONDS = 2.0
 # Below the pod's terminationGracePeriodSeconds of 30, with room for Kopf's own end.
 SETTLE_SECONDS = 15.0
+_INSTALL = "install the CRD: fastapi-operator crd | kubectl apply --server-side -f -"
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 _log = structlog.get_logger(__name__)
@@ -50,7 +51,7 @@ class Options:
     lease_namespace: str | None = None
 
 
-def run(  # noqa: D417
+def run(  # noqa: PLR0917 (typer reads them as options)
     kubeconfig: Annotated[
         str | None, typer.Option(help="Kubeconfig file. Default: the pod's account, or KUBECONFIG.")
     ] = None,
@@ -167,7 +168,8 @@ async def _first_lists(controller: Controller) -> None:
         try:
             await controller.sync()
         except ApiError as error:
-            _log.warning("first lists failed", error=str(error))
+            remedy = _INSTALL if error.status == 404 else ""
+            _log.warning("first lists failed", error=str(error).strip(), remedy=remedy)
             await asyncio.sleep(RETRY_SECONDS)
         else:
             return
@@ -213,8 +215,7 @@ async def _settle(controller: Controller) -> None:
     controller.queue.pause()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_SECONDS):
-            while controller.queue.active:
-                await asyncio.sleep(0.05)
+            await controller.queue.idle()
 
 
 async def _until_changed(
@@ -296,8 +297,11 @@ class _State:
 
 
 def _listen(stop: asyncio.Event) -> None:
-    """SIGTERM and SIGINT stop the operator. Kopf puts its own handlers in the place of ours while
-    it runs, and ends by them; what it leaves behind leads nowhere."""
+    """SIGTERM and SIGINT stop the operator.
+
+    Kopf puts its own handlers in the place of ours while it runs, and ends by them; those that it
+    leaves behind lead nowhere.
+    """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         try:

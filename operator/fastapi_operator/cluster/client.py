@@ -261,7 +261,9 @@ class Client:
         """Sends a request, again where the API server asks us to slow down."""
         for attempt in range(1, THROTTLED_ATTEMPTS + 1):
             try:
-                return await self._attempt(method, verb, subject, path, body, content_type, accept)
+                return await self._attempt(
+                    method, verb, subject, path, body, content_type=content_type, accept=accept
+                )
             except ApiError as error:
                 if error.status != 429 or attempt == THROTTLED_ATTEMPTS:
                     raise
@@ -278,6 +280,7 @@ class Client:
         subject: str,
         path: str,
         body: Body | None,
+        *,
         content_type: str,
         accept: str,
     ) -> dict[str, Any]:

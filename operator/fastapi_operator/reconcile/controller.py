@@ -70,7 +70,7 @@ class Controller:
 
     # What goes in -----------------------------------------------------------------------------
 
-    def service_event(self, deleted: bool, body: Mapping[str, Any]) -> None:
+    def service_event(self, *, deleted: bool, body: Mapping[str, Any]) -> None:
         """Takes in a watch event of a FastAPIService."""
         self._telemetry.events.labels(SERVICE.kind).inc()
         if deleted:
@@ -80,7 +80,7 @@ class Controller:
         elif self.store.put_service(body) and self._synced:
             self.queue.add(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
 
-    def child_event(self, kind: Kind, deleted: bool, body: Mapping[str, Any]) -> None:
+    def child_event(self, kind: Kind, *, deleted: bool, body: Mapping[str, Any]) -> None:
         """Takes in a watch event of an owned object."""
         self._telemetry.events.labels(kind.kind).inc()
         if deleted:
@@ -141,7 +141,8 @@ class Controller:
 
     async def _list_services(self, namespace: str | None) -> None:
         seen, version = set(), 0
-        async for items, version in self._client.pages(SERVICE, namespace):
+        async for items, at in self._client.pages(SERVICE, namespace):
+            version = at
             for body in items:
                 key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
                 seen.add(key)
@@ -149,15 +150,15 @@ class Controller:
                     self.queue.add(key)
         for key in self.store.services:
             live = self.store.service(key)
-            if key not in seen and namespace in (None, key.namespace) and live is not None:
-                if live.version <= version:
-                    self.store.drop_service(live.body)
-                    self.queue.forget(key)
-                    self._passes.forget(key)
+            elsewhere = namespace not in (None, key.namespace)
+            if key in seen or elsewhere or live is None or live.version > version:
+                continue
+            self.service_event(deleted=True, body=live.body)
 
     async def _list(self, kind: Kind, namespace: str | None) -> None:
         seen, version = set(), 0
-        async for items, version in self._client.pages(kind, namespace, label_selector=WATCHED):
+        async for items, at in self._client.pages(kind, namespace, label_selector=WATCHED):
+            version = at
             for body in items:
                 seen.add(object_key(kind, body))
                 self._wake(self.store.put_child(kind, body))

@@ -54,6 +54,7 @@ def selector(desired: Desired) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
 
 
+_ON_THE_WAY = frozenset({"ContainerCreating", "PodInitializing"})
 _WEIGHT = {
     "ImagePullBackOff": 8,
     "ErrImagePull": 8,
@@ -93,21 +94,23 @@ def _pod(pod: Body) -> Health | None:
 def _container(pod: str, status: Body) -> Health | None:
     state, where = status.get("state", {}), f"pod {pod}, container {status.get('name')}"
     waiting, ended = state.get("waiting"), state.get("terminated")
-    last = (status.get("lastState") or {}).get("terminated")
-    if waiting and waiting.get("reason") in (None, "ContainerCreating", "PodInitializing"):
-        return None
-    if waiting and waiting.get("reason") == "CrashLoopBackOff" and last:
-        return _ended(where, last, "CrashLoopBackOff", status.get("restartCount", 0))
+    last, restarts = (
+        (status.get("lastState") or {}).get("terminated"),
+        status.get("restartCount", 0),
+    )
     if waiting:
-        message = f"{where}: {masked(waiting.get('message', '') or waiting['reason'])}"
-        return Health(False, waiting["reason"], message, True)
-    if ended and ended.get("exitCode", 0) != 0:
-        return _ended(where, ended, "Failed", status.get("restartCount", 0))
-    if "running" in state and not status.get("ready", True):
-        if last and last.get("exitCode", 0) != 0:
-            return _ended(where, last, "CrashLoopBackOff", status.get("restartCount", 0))
-        return Health(False, "ProbeFailing", f"{where}: runs, but its readiness probe fails")
-    return None
+        reason = waiting.get("reason", "ContainerCreating")
+        if reason == "CrashLoopBackOff" and last:
+            return _ended(where, last, reason, restarts)
+        message = f"{where}: {masked(waiting.get('message', '') or reason)}"
+        return None if reason in _ON_THE_WAY else Health(False, reason, message, True)
+    if ended:
+        return _ended(where, ended, "Failed", restarts) if ended.get("exitCode", 0) else None
+    if "running" not in state or status.get("ready", True):
+        return None
+    if last and last.get("exitCode", 0) != 0:
+        return _ended(where, last, "CrashLoopBackOff", restarts)
+    return Health(False, "ProbeFailing", f"{where}: runs, but its readiness probe fails")
 
 
 def _ended(where: str, ended: Body, reason: str, restarts: int) -> Health:

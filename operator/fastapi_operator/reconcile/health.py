@@ -33,21 +33,22 @@ def _rollout(body: Body) -> Health:
     status, wanted = body.get("status", {}), body.get("spec", {}).get("replicas", 1)
     if status.get("observedGeneration", 0) < body["metadata"].get("generation", 1):
         return Health(False, "Progressing", "the Deployment controller has not seen it yet")
-    failure = _condition(status, "ReplicaFailure", "True")
-    if failure:
-        return _failure("ReplicaFailure", failure)
-    progressing = _condition(status, "Progressing", "False")
-    if progressing:
-        return _failure("Progressing", progressing)
+    for kind, value in (("ReplicaFailure", "True"), ("Progressing", "False")):
+        condition = _condition(status, kind, value)
+        if condition:
+            return _failure(kind, condition)
     updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
     available = status.get("availableReplicas", 0)
     if updated < wanted:
         return Health(False, "RollingOut", f"{updated} of {wanted} pods are of the new revision")
     if total > updated:
         return Health(False, "RollingOut", f"{total - updated} pods of the old revision remain")
-    if available < wanted:
-        return Health(False, "PodsNotReady", f"{available} of {wanted} pods are ready")
-    return READY
+    ready = available >= wanted
+    return READY if ready else _pods_not_ready(available, wanted)
+
+
+def _pods_not_ready(ready: int, wanted: int) -> Health:
+    return Health(False, "PodsNotReady", f"{ready} of {wanted} pods are ready")
 
 
 def _stateful(body: Body) -> Health:
@@ -56,7 +57,7 @@ def _stateful(body: Body) -> Health:
         return Health(False, "Progressing", "the StatefulSet controller has not seen it yet")
     ready = status.get("readyReplicas", 0)
     if ready < wanted:
-        return Health(False, "PodsNotReady", f"{ready} of {wanted} pods are ready")
+        return _pods_not_ready(ready, wanted)
     if status.get("updateRevision") != status.get("currentRevision") and (
         status.get("updatedReplicas", 0) < wanted
     ):

@@ -5,7 +5,7 @@ that the pass names, starts the next one.
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ class Passes:
         performer: Performer,
         ward: diagnose.Ward,
         telemetry: Telemetry,
-        clock: Any,
+        clock: Callable[[], float],
         instance: str,
     ) -> None:
         self._client = client
@@ -132,7 +132,8 @@ class Passes:
                     owner=owner,
                     migration_key=old_blueprint.migration_key,
                 )
-        kept = in_force(wanted, released, gates)
+        # Without a release there is nothing to keep: the app is judged as it is wanted.
+        kept = in_force(wanted, released, gates) if observed.release is not None else wanted
         if blueprint.suspended or not wanted:
             return _Work(blueprint, kept, Steps(), Outcome())
         steps = next_steps(

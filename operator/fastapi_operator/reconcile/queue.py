@@ -61,8 +61,8 @@ class Queue:
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        wait = min(BACKOFF_FLOOR_SECONDS * 2**failures, BACKOFF_CEILING_SECONDS)
-        wait = max(wait, at_least) * (1 + self._jitter() / 2)
+        doubled = BACKOFF_FLOOR_SECONDS * 2.0 ** min(failures, 16)
+        wait = max(min(doubled, BACKOFF_CEILING_SECONDS), at_least) * (1 + self._jitter() / 2)
         self.add(key, after=wait)
         return wait
 
@@ -125,6 +125,12 @@ class Queue:
     def pause(self) -> None:
         """Hands out nothing more; passes in work go on."""
         self._paused = True
+
+    async def idle(self) -> None:
+        """Waits until no pass is in work; for use after ``pause``."""
+        while self._active:
+            self._changed.clear()
+            await self._changed.wait()
 
     def resume(self) -> None:
         """Hands out keys again."""

@@ -33,6 +33,16 @@ State = Literal["True", "False", "Unknown"]
 
 # An autoscaler without metrics and monitoring objects do not keep a service from answering.
 _OPTIONAL_PARTS = frozenset({Part.AUTOSCALING, Part.OBSERVABILITY})
+# Who needs whom: the first unready part in this order is the cause of those after it.
+_CAUSES = (
+    Part.NETWORK,
+    Part.DATABASE,
+    Part.CACHE,
+    Part.MIGRATION,
+    Part.POOLER,
+    Part.APP,
+    Part.PROXY,
+)
 _MESSAGE_LENGTH = 1024
 _SHOWN_PROBLEMS = 16
 
@@ -228,7 +238,7 @@ def _summarise(conditions: Conditions, situation: Situation, parts: Mapping[Part
     needed = {part: health for part, health in parts.items() if part not in _OPTIONAL_PARTS}
     unready = sorted(
         ((part, health) for part, health in needed.items() if not health.ready),
-        key=lambda item: -_badness(item[1]),
+        key=lambda item: (-_badness(item[1]), _CAUSES.index(item[0])),
     )
     error = next((p for p in situation.problems if p.severity is Severity.ERROR), None)
     migration = parts.get(Part.MIGRATION)

@@ -171,7 +171,9 @@ def next_steps(
     ]
     lost = _volume_without_credentials(wanted, observed)
     done = observed.release.migrated if observed.release else ()
-    before, after, adopted = [], [], []
+    before: list[Step] = []
+    after: list[Step] = []
+    adopted: list[Child] = []
     for sealed in kept:
         desired, child = sealed.desired, observed.children.get(sealed.desired.key)
         if child is None and migration_key in done and _is_migration(desired, owner, migration_key):
@@ -214,20 +216,24 @@ def _step(
         return Step(Action.CREATE if once else Action.FIRST, sealed, None, "missing", volume)
     if child.owner_uid not in (None, owner.uid):
         return Step(Action.INSPECT, sealed, child, "owner")
-    if once:
-        owned, keeps = child.owner_uid is not None, sealed.desired.retain
-        if owned == keeps:
-            return Step(Action.DISOWN if keeps else Action.OWN, sealed, child, "owner")
-        return None
+    if not once:
+        why = _difference(sealed, child)
+        return Step(Action.APPLY, sealed, child, why) if why else None
+    owned, retain = child.owner_uid is not None, sealed.desired.retain
+    if owned is retain:
+        return Step(Action.DISOWN if retain else Action.OWN, sealed, child, "owner")
+    return None
+
+
+def _difference(sealed: Sealed, child: Child) -> str:
+    """Why an object of ours has to be applied again, or nothing."""
     if child.desired_digest != sealed.digest:
-        return Step(Action.APPLY, sealed, child, "changed")
+        return "changed"
     if child.wanted_digest is None:
         as_applied = child.owned is not None and covers(child.owned, sealed.body)
     else:
         as_applied = child.live_digest == child.wanted_digest
-    if not as_applied or not replicas_in_order(sealed, child):
-        return Step(Action.APPLY, sealed, child, "drift")
-    return None
+    return "" if as_applied and replicas_in_order(sealed, child) else "drift"
 
 
 def _volume_without_credentials(

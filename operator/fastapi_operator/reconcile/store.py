@@ -147,21 +147,13 @@ class Store:
         self._owners[key] = owner
         if kind is CONTROLLER_REVISION:
             self._put_record(owner, body)
+        urgent = known is None or _is_news(child, known)
+        if urgent and known is not None:
+            self._editors[key] = _last_editor(body)
         if written:
             self._editors.pop(key, None)
             return None
-        if known is None or known.uid != child.uid:
-            return Change(owner, urgent=True)
-        if child.live_digest != known.live_digest or child.owner_uid != known.owner_uid:
-            self._editors[key] = _last_editor(body)
-            return Change(owner, urgent=True)
-        if (child.health, child.replicas, child.deleting) != (
-            known.health,
-            known.replicas,
-            known.deleting,
-        ):
-            return Change(owner, urgent=_scaled(child, known))
-        return None
+        return Change(owner, urgent=urgent) if urgent or _is_progress(child, known) else None
 
     def drop_child(self, key: ObjectKey, *, uid: str | None = None) -> Change | None:
         """Forgets an object that is gone, or that lost the label by which it is watched."""
@@ -331,9 +323,23 @@ def _last_editor(body: Body) -> str:
     return str(newest.get("manager", "")) if newest else ""
 
 
-def _scaled(child: Child, known: Child) -> bool:
-    before, now = known.replicas, child.replicas
-    return before is not None and now is not None and before[:2] != now[:2]
+def _is_news(child: Child, known: Child) -> bool:
+    """Whether an object is another one, was edited, changed hands or was scaled."""
+    scaled = (child.replicas and child.replicas[:2]) != (known.replicas and known.replicas[:2])
+    return scaled or (child.uid, child.live_digest, child.owner_uid) != (
+        known.uid,
+        known.live_digest,
+        known.owner_uid,
+    )
+
+
+def _is_progress(child: Child, known: Child | None) -> bool:
+    """Whether an object does its work otherwise than before."""
+    return known is None or (child.health, child.replicas, child.deleting) != (
+        known.health,
+        known.replicas,
+        known.deleting,
+    )
 
 
 def _record(revision: int, text: str) -> ReleaseRecord:

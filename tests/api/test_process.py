@@ -1,0 +1,223 @@
+"""The operator as a process: its command, signals, probes, the Lease, and optional kinds."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi_operator.reconcile.drawing import draw
+
+from tests.api.conftest import World, eventually
+from tests.api.kube import RefusedError
+from tests.cluster.apiserver import ApiServer
+
+
+MAIN = "from fastapi_operator.cli.main import main; main()"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    """Status and text of a page of the operator; 0 while nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+class Process:
+    """``fastapi-operator run`` as a child process."""
+
+    def __init__(self, world: World, log: Path, *options: str) -> None:
+        self.port = free_port()
+        self.log = log
+        command = [sys.executable, "-c", MAIN, "run"]
+        command += ["--kubeconfig", str(world.kubeconfig), "--namespace", world.namespace]
+        command += ["--health-port", str(self.port), *options]
+        with log.open("wb") as output:
+            self.child = subprocess.Popen(command, stdout=output, stderr=output)
+
+    def is_working(self) -> bool:
+        """Whether it says that it is ready."""
+        assert self.child.poll() is None, self.log.read_text()
+        return fetch(self.port, "/readyz")[0] == 200
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Ends it; answers its exit code."""
+        self.child.send_signal(number)
+        return self.child.wait(20)
+
+
+@pytest.fixture
+def processes(world: World, tmp_path: Path) -> Iterator[list[Process]]:
+    """Processes of a test; those that still run are killed after it."""
+    started: list[Process] = []
+    yield started
+    for process in started:
+        if process.child.poll() is None:
+            process.end(signal.SIGKILL)
+
+
+def test_the_command_runs_answers_probes_and_ends_by_a_signal(
+    world: World, tmp_path: Path, processes: list[Process]
+) -> None:
+    process = Process(world, tmp_path / "log", "--no-lease")
+    processes.append(process)
+    eventually(process.is_working)
+    world.apply(redis={})
+    world.until_ready()
+    assert fetch(process.port, "/healthz") == (200, "ok\n")
+    code, metrics = fetch(process.port, "/metrics")
+    assert code == 200
+    assert 'fastapi_operator_services{ready="True",reason="Ready"} 1.0' in metrics
+    assert 'fastapi_operator_api_requests_total{code="200",resource="services"' in metrics or (
+        'fastapi_operator_api_requests_total{code="201",resource="services"' in metrics
+    )
+    assert "fastapi_operator_queue_oldest_wait_seconds 0.0" in metrics
+    assert fetch(process.port, "/other")[0] == 404
+    assert process.end() == 0
+    log = process.log.read_text()
+    assert '"event": "synced"' in log
+    secret = world.get("secrets", "shop-redis")
+    for value in secret["data"].values():
+        assert value not in log
+
+
+def test_without_the_crd_the_log_says_what_to_install(tmp_path: Path) -> None:
+    with ApiServer(f"bare-{os.getpid()}") as server:
+        log = tmp_path / "log"
+        with log.open("wb") as output:
+            command = [sys.executable, "-c", MAIN, "run", "--no-lease"]
+            command += ["--kubeconfig", str(server.kubeconfig), "--health-port", str(free_port())]
+            child = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            eventually(lambda: "fastapi-operator crd" in log.read_text())
+        finally:
+            child.kill()
+            child.wait()
+
+
+def test_a_wrong_kubeconfig_is_named(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MAIN, "run", "--no-lease"]
+    command += ["--kubeconfig", str(tmp_path / "nowhere"), "--health-port", str(free_port())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_one_of_two_works_and_the_other_takes_over(
+    world: World, tmp_path: Path, processes: list[Process]
+) -> None:
+    options = ("--lease-namespace", world.namespace)
+    first = Process(world, tmp_path / "first", *options)
+    processes.append(first)
+    eventually(lambda: '"event": "synced"' in first.log.read_text())
+    second = Process(world, tmp_path / "second", *options)
+    processes.append(second)
+    eventually(second.is_working)  # a standby is ready for its turn
+    assert '"event": "synced"' not in second.log.read_text()
+    world.apply()
+    world.until_ready()
+    # A signal ends the first in order: the second begins at once.
+    assert first.end() == 0
+    eventually(lambda: '"event": "synced"' in second.log.read_text(), within=10)
+    world.apply(image="registry.test/shop:2")
+    world.until_ready()
+    holder = world.get("leases", "fastapi-operator")["spec"]["holderIdentity"]
+    assert holder.endswith(f"_{second.child.pid}")
+
+
+def test_an_operator_that_lost_its_lease_exits(
+    world: World, tmp_path: Path, processes: list[Process]
+) -> None:
+    process = Process(world, tmp_path / "log", "--lease-namespace", world.namespace)
+    processes.append(process)
+    eventually(lambda: '"event": "synced"' in process.log.read_text())
+    path = world.path("leases", "fastapi-operator")
+    world.kube.patch(path, {"spec": {"holderIdentity": "another"}})
+    assert process.child.wait(20) == 1
+    assert "was taken by another" in process.log.read_text()
+
+
+MONITOR_CRD: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "servicemonitors.monitoring.coreos.com"},
+    "spec": {
+        "group": "monitoring.coreos.com",
+        "names": {
+            "kind": "ServiceMonitor",
+            "plural": "servicemonitors",
+            "singular": "servicemonitor",
+            "listKind": "ServiceMonitorList",
+        },
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "x-kubernetes-preserve-unknown-fields": True,
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def test_an_optional_kind_that_appears_is_used_watched_and_repaired(world: World) -> None:
+    """The tests' own CRD with the name of ServiceMonitor: its real schema is tested elsewhere."""
+    definition = (
+        f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{MONITOR_CRD['metadata']['name']}"
+    )
+    operator = world.start(make=draw, settings={"discovery_seconds": 5})
+    world.apply()
+    world.until_ready()
+    monitors = f"/apis/monitoring.coreos.com/v1/namespaces/{world.namespace}/servicemonitors"
+    try:
+        world.kube.apply(definition, MONITOR_CRD)
+        (monitor, *_) = eventually(lambda: _items(world, monitors), within=30)
+        path = f"{monitors}/{monitor['metadata']['name']}"
+        eventually(lambda: "servicemonitors" in world.watches(0))
+        time.sleep(0.5)
+        world.kube.delete(path)
+        eventually(lambda: world.kube.get(path))
+        # The queue lived on: the service is still kept.
+        world.kube.delete(world.path("services", "shop"))
+        eventually(lambda: world.get("services", "shop"))
+        assert operator.error is None
+    finally:
+        world.kube.delete(definition)
+    # Its disappearance is no fault either.
+    time.sleep(7)
+    world.apply(image="registry.test/shop:2")
+    world.until_ready()
+    assert operator.error is None
+
+
+def _items(world: World, path: str) -> list[dict[str, Any]]:
+    try:
+        return world.kube.items(path)
+    except RefusedError:
+        return []

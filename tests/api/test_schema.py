@@ -1,0 +1,63 @@
+"""A wrong spec is refused by the API server itself, with a message that names the field."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import World
+from tests.api.kube import RefusedError, service_body, to_yaml
+from tests.cluster.apiserver import ApiServer
+
+WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+    ({"worker": 3}, ("spec.worker", "unknown field")),
+    ({"server": {"workers": -1, "workerPolicy": "Fixed"}}, ("spec.server.workers",)),
+    ({"image": None}, ("spec.image",)),
+    ({"resources": {"limits": {"memory": "12 bananas"}}}, ("spec.resources.limits.memory",)),
+    ({"server": {"kind": "Flask"}}, ("spec.server.kind",)),
+    ({"scaling": {"minReplicas": 5, "maxReplicas": 2}}, ("spec.scaling",)),
+]
+
+
+@pytest.mark.parametrize(("spec", "told"), WRONG, ids=lambda value: str(value)[:40])
+def test_the_api_server_names_the_field(
+    world: World, spec: dict[str, Any], told: tuple[str, ...]
+) -> None:
+    body = service_body("shop", world.namespace, **spec)
+    if body["spec"]["image"] is None:
+        del body["spec"]["image"]
+    with pytest.raises(RefusedError) as refused:
+        world.kube.request("POST", world.path("fastapiservices"), body, fieldValidation="Strict")
+    assert refused.value.status in (400, 422)
+    for word in told:
+        assert word in refused.value.message
+
+
+@pytest.mark.parametrize(("spec", "told"), WRONG, ids=lambda value: str(value)[:40])
+def test_kubectl_apply_names_the_field(
+    world: World, server: ApiServer, tmp_path: Path, spec: dict[str, Any], told: tuple[str, ...]
+) -> None:
+    body = service_body("shop", world.namespace, **spec)
+    if body["spec"]["image"] is None:
+        del body["spec"]["image"]
+    file = tmp_path / "service.yaml"
+    file.write_text(to_yaml(body))
+    done = subprocess.run(
+        [server.programs / "kubectl", "--kubeconfig", server.kubeconfig, "apply", "-f", file],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"HOME": str(tmp_path)},
+    )
+    assert done.returncode != 0
+    for word in told:
+        assert word in done.stderr
+    assert world.get("fastapiservices", "shop") is None
+
+
+def test_a_name_too_long_for_its_children_is_refused(world: World) -> None:
+    body = service_body("s" * 41, world.namespace)
+    with pytest.raises(RefusedError) as refused:
+        world.kube.request("POST", world.path("fastapiservices"), body)
+    assert "40" in refused.value.message

@@ -1,0 +1,243 @@
+"""The status contract: conditions, generations, transitions, size, and what pods say."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from fastapi_operator.reconcile.drawing import draw
+
+from tests.api.conftest import World, eventually
+
+FULL: dict[str, Any] = {
+    "app": "shop.main:app",
+    "redis": {},
+    "postgres": {"migrations": {}},
+}
+
+
+def conditions(world: World) -> dict[str, dict[str, Any]]:
+    """The conditions by type."""
+    found = world.service().get("status", {}).get("conditions", [])
+    return {item["type"]: item for item in found}
+
+
+def test_a_new_service_never_looks_finished(world: World) -> None:
+    body = world.apply()
+    assert body["status"]["observedGeneration"] == -1
+
+
+def test_conditions_follow_kstatus(world: World) -> None:
+    world.start()
+    world.apply()
+    first = eventually(lambda: conditions(world))
+    assert first["Ready"]["status"] == "False"
+    assert first["Reconciling"]["status"] == "True"
+    assert first["Stalled"]["status"] == "False"
+    world.until_ready()
+    last = conditions(world)
+    assert last["Ready"]["status"] == "True"
+    assert last["Reconciling"]["status"] == "False"
+    assert last["ApplicationReady"]["status"] == "True"
+    generation = world.service()["metadata"]["generation"]
+    assert {item["observedGeneration"] for item in last.values()} == {generation}
+    assert world.service()["status"]["observedGeneration"] == generation
+
+
+def test_transition_times_move_only_with_the_status(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    before = conditions(world)
+    time.sleep(1.1)  # times have a resolution of a second
+    world.apply(image="registry.test/shop:2")
+    eventually(lambda: world.condition("Ready").get("status") == "False")
+    world.until_ready()
+    after = conditions(world)
+    assert after["Stalled"]["lastTransitionTime"] == before["Stalled"]["lastTransitionTime"]
+    assert after["Ready"]["lastTransitionTime"] != before["Ready"]["lastTransitionTime"]
+
+
+def test_ready_needs_the_newest_generation(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    world.apply(image="registry.test/shop:2")
+    eventually(lambda: world.condition("Ready").get("observedGeneration") == 2)
+    # The Deployment's status is still of the old generation: nobody has rolled it out.
+    time.sleep(1.0)
+    assert world.condition("Ready")["status"] == "False"
+
+
+def test_an_autoscaler_without_metrics_does_not_keep_a_service_from_ready(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    no_metrics = {
+        "type": "ScalingActive",
+        "status": "False",
+        "reason": "FailedGetResourceMetric",
+        "message": "no metrics known",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    path = f"{world.path('horizontalpodautoscalers', 'shop')}/status"
+    body = {"status": {"conditions": [no_metrics], "currentReplicas": 2, "desiredReplicas": 0}}
+    world.kube.patch(path, body)
+    eventually(lambda: world.condition("AutoscalingReady").get("reason") == no_metrics["reason"])
+    assert world.condition("AutoscalingReady")["status"] == "False"
+    assert world.is_ready()
+
+
+def test_a_status_that_somebody_cleared_is_told_again(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    path = f"{world.path('fastapiservices', 'shop')}/status"
+    world.kube.patch(path, {"status": {"conditions": None, "observedGeneration": -1}})
+    eventually(world.is_ready)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "told"),
+    [
+        (
+            {"waiting": {"reason": "ImagePullBackOff", "message": "not found: shop:1"}},
+            "ImagePullBackOff",
+            "not found: shop:1",
+        ),
+        (
+            {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "x" missing'}},
+            "CreateContainerConfigError",
+            'secret "x" missing',
+        ),
+        (
+            {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
+            "CrashLoopBackOff",
+            "cannot reach postgresql://***@db/app",
+        ),
+        ({"running": {}}, "ProbeFailing", "readiness probe"),
+    ],
+)
+def test_pods_say_why_a_workload_is_unready(
+    world: World, state: dict[str, Any], reason: str, told: str
+) -> None:
+    world.start()
+    world.apply()
+    deployment = eventually(lambda: world.get("deployments", "shop"))
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    pod: dict[str, Any] = {
+        "metadata": {"name": "shop-1", "labels": labels},
+        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
+    }
+    world.kube.request("POST", world.path("pods"), pod)
+    container: dict[str, Any] = {
+        "name": "app",
+        "image": "registry.test/shop:1",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
+        "state": state,
+    }
+    if reason == "CrashLoopBackOff":
+        message = "cannot reach postgresql://app:hunter2@db/app"
+        container["lastState"] = {"terminated": {"exitCode": 1, "message": message}}
+        container["restartCount"] = 3
+    path = f"{world.path('pods', 'shop-1')}/status"
+    world.kube.patch(path, {"status": {"containerStatuses": [container]}})
+
+    def explained() -> dict[str, Any] | None:
+        found = world.condition("ApplicationReady")
+        return found if found.get("reason") == reason else None
+
+    condition = eventually(explained, within=15)
+    assert condition["status"] == "False"
+    assert told in condition["message"]
+    assert "shop-1" in condition["message"]
+    assert "hunter2" not in json.dumps(world.service())
+    assert told in world.condition("Ready")["message"]
+
+
+def test_a_pod_that_cannot_be_scheduled_says_so(world: World) -> None:
+    world.start()
+    world.apply()
+    deployment = eventually(lambda: world.get("deployments", "shop"))
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    pod = {
+        "metadata": {"name": "shop-1", "labels": labels},
+        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
+    }
+    world.kube.request("POST", world.path("pods"), pod)
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/3 nodes are available: 3 Insufficient cpu.",
+    }
+    path = f"{world.path('pods', 'shop-1')}/status"
+    world.kube.patch(path, {"status": {"conditions": [condition]}})
+    eventually(
+        lambda: "Insufficient cpu" in world.condition("ApplicationReady").get("message", ""),
+        within=15,
+    )
+
+
+def test_a_quota_that_refuses_pods_says_so(controlled_world: World) -> None:
+    world = controlled_world
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    world.kube.request("POST", f"/api/v1/namespaces/{world.namespace}/resourcequotas", quota)
+    world.start()
+    world.apply()
+    condition = eventually(
+        lambda: (
+            "exceeded quota" in world.condition("ApplicationReady").get("message", "")
+            and world.condition("ApplicationReady")
+        ),
+        within=30,
+    )
+    assert condition["reason"] == "FailedCreate"
+
+
+def test_events_are_posted_on_transitions_only(world: World) -> None:
+    world.start()
+    world.apply(postgres={})
+    world.until_ready()
+    assert world.kube.items(world.path("events")) == []
+    world.kube.delete(world.path("secrets", "shop-postgres"))
+    (event,) = eventually(lambda: world.kube.items(world.path("events")))
+    assert event["type"] == "Warning"
+    assert event["reason"] == "CredentialsLost"
+    assert event["regarding"]["name"] == "shop"
+    time.sleep(1.0)
+    assert len(world.kube.items(world.path("events"))) == 1
+
+
+def test_a_full_service_of_the_real_builders(world: World) -> None:
+    """Every kind is applied strictly; then rest, restart, and a status of at most 8 KiB."""
+    operator = world.start(make=draw)
+    since = world.mark()
+    world.apply(**FULL)
+    world.until_ready()
+    found = conditions(world)
+    assert found["Ready"]["status"] == "True", found
+    for kind in ("Application", "Database", "Cache", "Pooler", "Proxy", "Migrations"):
+        assert found[f"{kind}Ready"]["status"] == "True", found
+    status = world.service()["status"]
+    assert len(json.dumps(status).encode()) <= 8192
+    assert any(item["name"] == "server.workers" for item in status["tuning"])
+    assert status["connectionBudget"]["maxConnections"] > 0
+
+    requests = [text for text in world.requests(since) if "pods/" not in text]
+    statuses = [text for text in requests if text.endswith("/status")]
+    children = [text for text in requests if not text.endswith("/status")]
+    assert len(set(children)) == len(children), children
+    assert len(statuses) <= 4, statuses
+
+    time.sleep(1.0)
+    since = world.mark()
+    time.sleep(3.0)
+    assert world.requests(since) == []
+    operator.stop()
+    since = world.mark()
+    world.start(make=draw)
+    time.sleep(3.0)
+    assert world.writes(since) == []
