@@ -192,6 +192,8 @@ async def _watch(
                 registry=handlers.registry(controller, configuration, offered),
                 settings=handlers.settings(offered),
                 standalone=True,
+                # Kopf would ask for the user's name, which a numeric user in a pod has not.
+                identity="fastapi-operator",  # type: ignore[arg-type] (its type is private)
                 clusterwide=not namespaces,
                 namespaces=namespaces,
                 stop_flag=restart,
