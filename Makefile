@@ -57,7 +57,7 @@ lint: setup ## Style, types, import directions, stale generated files
 
 .PHONY: generate
 generate: setup ## Write every generated file anew (CRD, install.yaml, charts' copies)
-	@$(RUN)/python manifests/generate.py
+	@$(RUN)/python -m manifests.generate
 
 .PHONY: golden
 golden: setup ## Write the expected files of the golden cases anew; read the diff

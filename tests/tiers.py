@@ -50,7 +50,7 @@ TIERS = {
             ("ruff", "format", "--check", "."),
             ("mypy",),
             ("lint-imports",),
-            (_PYTHON, "manifests/generate.py", "--check"),
+            (_PYTHON, "-m", "manifests.generate", "--check"),
         ),
         {},
     ),

@@ -83,7 +83,7 @@ class LocalNode:
                 *(
                     value
                     for name in names
-                    for value in _image_values(f"operands.{name}", images.reference(name))
+                    for value in _image_values(f"settings.images.{name}", images.reference(name))
                 ),
             ),
         )
@@ -118,7 +118,7 @@ class OwnCluster:
             app_image=self._reference("sample-app"),
             values=(
                 *_image_values("image", self._reference("operator")),
-                *_image_values("operands.pgbouncer", self._reference("pgbouncer")),
+                *_image_values("settings.images.pgbouncer", self._reference("pgbouncer")),
             ),
         )
 

@@ -192,8 +192,9 @@ async def _watch(
                 registry=handlers.registry(controller, configuration, offered),
                 settings=handlers.settings(offered),
                 standalone=True,
-                # Kopf would ask for the user's name, which a numeric user in a pod has not.
-                identity="fastapi-operator",  # type: ignore[arg-type] (its type is private)
+                # Kopf would ask for the user's name, which a numeric user in a pod has not; the
+                # argument's type is private.
+                identity="fastapi-operator",  # type: ignore[arg-type]
                 clusterwide=not namespaces,
                 namespaces=namespaces,
                 stop_flag=restart,
