@@ -1,5 +1,6 @@
 """What the demo does, step by step, and what it shows of the result."""
 
+import csv
 import json
 import os
 import signal
@@ -137,8 +138,8 @@ def show_data(kubectl: Kubectl) -> None:
         )
     )
     print("The app's connections, as PgBouncer sees them (SHOW CLIENTS):")
-    for line in pooler(kubectl, "SHOW CLIENTS").splitlines():
-        print("  " + " ".join(line.split("|")[1:6]))
+    for client in clients_of_poolers(kubectl):
+        print(f"  {client['addr']:16} {client['user']}@{client['database']} {client['state']}")
 
 
 def show_tuning(kubectl: Kubectl) -> None:
@@ -157,13 +158,19 @@ def database(kubectl: Kubectl, query: str, *, namespace: str = NAMESPACE) -> str
     )
 
 
-def pooler(kubectl: Kubectl, query: str, *, namespace: str = NAMESPACE) -> str:
-    """What PgBouncer's console answers, in unaligned rows."""
-    return kubectl(
-        *("exec", "-n", namespace, f"deployment/{SERVICE}-pooler", "-c", "pgbouncer", "--"),
-        *("psql", "-X", "-A", "-h", "/run/pgbouncer", "-p", "5432", "-U", "pgbouncer"),
-        *("-d", "pgbouncer", "-c", query),
-    )
+def clients_of_poolers(kubectl: Kubectl, *, namespace: str = NAMESPACE) -> list[dict[str, str]]:
+    """The clients of the app in every PgBouncer pod, as SHOW CLIENTS lists them."""
+    selector = f"fastapi-operator.io/service={SERVICE},app.kubernetes.io/component=pooler"
+    pods = kubectl.json("get", "pods", "-n", namespace, "-l", selector)["items"]
+    found = []
+    for pod in pods:
+        listing = kubectl(
+            *("exec", "-n", namespace, pod["metadata"]["name"], "-c", "pgbouncer", "--"),
+            *("psql", "-X", "--csv", "-h", "/run/pgbouncer", "-p", "5432", "-U", "pgbouncer"),
+            *("-d", "pgbouncer", "-c", "SHOW CLIENTS"),
+        )
+        found += [row for row in csv.DictReader(listing.splitlines()) if row["user"] == "app"]
+    return found
 
 
 def _where_next(cluster: Cluster, url: str, seconds: float) -> str:

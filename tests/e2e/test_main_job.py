@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.demo import story
-from tests.e2e.conftest import Shop
+from tests.e2e.conftest import NAMESPACE, Shop
 from tests.kubectl import eventually
 
 pytestmark = pytest.mark.node
@@ -36,12 +36,13 @@ def test_every_connection_of_the_app_comes_through_the_pooler(shop: Shop) -> Non
     clients = shop.database(
         "copy (select host(client_addr) from pg_stat_activity where usename = 'app') to stdout"
     ).split()
-    listing = story.pooler(shop.kubectl, "SHOW CLIENTS", namespace=shop.namespace)
+    seen = {
+        client["addr"] for client in story.clients_of_poolers(shop.kubectl, namespace=NAMESPACE)
+    }
 
     assert clients
     assert {addresses[address] for address in clients} == {"pooler"}
-    app_pods = {address for address, part in addresses.items() if part == "app"}
-    assert any(address in listing for address in app_pods)
+    assert {addresses[address] for address in seen} == {"app"}
 
 
 def test_status_gives_workers_and_pool_sizes_with_reasons(shop: Shop) -> None:
