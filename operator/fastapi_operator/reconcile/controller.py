@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -54,7 +55,9 @@ class Controller:
             client=client,
             store=self.store,
             drawer=Drawer(settings, make=make),
-            performer=Performer(client, self.store, self._brakes, count=telemetry.wrote),
+            performer=Performer(
+                client, self.store, self._brakes, wake=self.queue.add, count=telemetry.wrote
+            ),
             ward=self._ward,
             telemetry=telemetry,
             clock=time.monotonic,
@@ -128,6 +131,9 @@ class Controller:
             await self._list_services(namespace)
             for kind in kinds.on_offer(self.facts):
                 await self._list(kind, namespace)
+        for kind in set(kinds.OWNED) - set(kinds.on_offer(self.facts)):
+            # The cluster dropped the kind, and with it every object of it.
+            self.store.missing_from(kind, None, set(), sys.maxsize)
         self._brakes.sweep()
         if not self._synced:
             self._synced = True

@@ -31,7 +31,9 @@ from fastapi_operator.resources.desired import Desired, Gate
 
 # Progress inside a part is told at most this often; what matters is told at once.
 PROGRESS_SECONDS = 5.0
-REFUSED_AGAIN_SECONDS = 300.0
+# Somebody may free a name or restore a Secret, of which no watch tells; a spec tells by itself.
+REFUSED_AGAIN_SECONDS = {"NameTaken": 60.0, "CredentialsLost": 60.0}
+REFUSED_AGAIN_OTHERWISE_SECONDS = 300.0
 HELD_AGAIN_SECONDS = 5.0
 BRAKED_AGAIN_SECONDS = 60.0
 
@@ -120,17 +122,16 @@ class Passes:
             blueprint.desired, observed, owner=owner, migration_key=blueprint.migration_key
         )
         spec: Mapping[str, object] | None = body["spec"]
+        migration_key = blueprint.migration_key
         if observed.release is not None and (blueprint.error or Gate.MIGRATED not in gates):
             old = {**body, "spec": observed.release.spec}
             old_blueprint, released = self._drawer.blueprint(old, owner, facts)
             if blueprint.error:
                 # The last good plan is kept, in all of its parts, until the spec is mended.
                 wanted, spec = released, None
+                migration_key = old_blueprint.migration_key
                 gates = open_gates(
-                    old_blueprint.desired,
-                    observed,
-                    owner=owner,
-                    migration_key=old_blueprint.migration_key,
+                    old_blueprint.desired, observed, owner=owner, migration_key=migration_key
                 )
         # Without a release there is nothing to keep: the app is judged as it is wanted.
         kept = in_force(wanted, released, gates) if observed.release is not None else wanted
@@ -143,7 +144,7 @@ class Passes:
             observed=observed,
             gates=gates,
             spec=spec,
-            migration_key=blueprint.migration_key,
+            migration_key=migration_key,
         )
         return _Work(blueprint, kept, steps, await self._performer.perform(steps, owner))
 
@@ -235,8 +236,10 @@ class Passes:
         if outcome.failure is not None:
             return Next(failed=True, at_least=outcome.failure.retry_after_seconds)
         waits = [told_later, self._ward.next_in(work.desired)]
-        if outcome.refusals:
-            waits.append(REFUSED_AGAIN_SECONDS)
+        waits += [
+            REFUSED_AGAIN_SECONDS.get(refusal.reason, REFUSED_AGAIN_OTHERWISE_SECONDS)
+            for refusal in outcome.refusals
+        ]
         if outcome.held:
             waits.append(HELD_AGAIN_SECONDS)
         if outcome.braked:

@@ -17,6 +17,7 @@ from fastapi_operator.reconcile.brakes import Brakes
 from fastapi_operator.reconcile.credentials import filled
 from fastapi_operator.reconcile.observed import Child
 from fastapi_operator.reconcile.ownership import Owner, with_replicas
+from fastapi_operator.reconcile.queue import Key
 from fastapi_operator.reconcile.steps import Action, Step, Steps
 from fastapi_operator.reconcile.store import Store
 from fastapi_operator.resources.desired import ObjectKey
@@ -78,11 +79,13 @@ class Performer:
         store: Store,
         brakes: Brakes,
         *,
+        wake: Callable[[Key], None],
         count: Callable[[str, str], None] = lambda _kind, _why: None,
     ) -> None:
         self._client = client
         self._store = store
         self._brakes = brakes
+        self._wake = wake
         self._count = count
         self._writers: Mapping[Action, Writer] = {
             Action.FIRST: self._first,
@@ -267,8 +270,11 @@ class Performer:
             _log.info("deleted", kind=key.kind, name=key.name, namespace=key.namespace)
 
     def _wrote(self, key: ObjectKey, answer: Mapping[str, Any]) -> None:
-        if not self._client.dry_run:
-            self._store.put_child(_kind(key), answer, written=True)
+        if self._client.dry_run:
+            return
+        change = self._store.put_child(_kind(key), answer, written=True)
+        if change is not None:
+            self._wake(change.key)
 
 
 class _RefusedError(Exception):

@@ -157,7 +157,6 @@ def status_of(situation: Situation) -> Status:
         else:
             conditions.mark_part_not_ready(part, health)
     plan = situation.plan
-    before = situation.before
     app = _app(situation)
     replicas = app.replicas.live if app is not None and app.replicas is not None else None
     return Status(
@@ -166,7 +165,7 @@ def status_of(situation: Situation) -> Status:
         tuning=_tuning(plan.headline()) if plan else (),
         connection_budget=_budget(plan),
         problems=_problems(situation.problems),
-        url=before.get("url"),
+        url=_url(situation),
         replicas=replicas,
         selector=_selector(situation.owner) if app is not None else None,
         migration=_migration(situation),
@@ -272,6 +271,17 @@ def _app(situation: Situation) -> Any:
         if desired.part is Part.APP and desired.key.kind == DEPLOYMENT.kind
     )
     return next((situation.observed.children.get(key) for key in keys), None)
+
+
+def _url(situation: Situation) -> str | None:
+    """Where the service answers inside the cluster: at the Service that carries its name."""
+    owner = situation.owner
+    for desired in situation.desired:
+        if desired.key.kind == "Service" and desired.key.name == owner.name:
+            port = desired.body["spec"]["ports"][0]["port"]
+            tail = "" if port == 80 else f":{port}"
+            return f"http://{owner.name}.{owner.namespace}.svc{tail}"
+    return None
 
 
 def _selector(owner: Owner) -> str:

@@ -140,8 +140,11 @@ class Store:
             return self.drop_child(key)
         known = self._children.get(owner, {}).get(key)
         version = int(body["metadata"].get("resourceVersion") or 0)
-        if known is not None and version <= known.version and not written:
-            return None
+        if known is not None and known.uid == body["metadata"]["uid"]:
+            if version < known.version and written:
+                return self._answered_late(owner, known, body)
+            if version <= known.version and not written:
+                return None
         child = _child(kind, key, body, known=known, version=version, written=written)
         self._children.setdefault(owner, {})[key] = child
         self._owners[key] = owner
@@ -204,6 +207,12 @@ class Store:
     def editor(self, key: ObjectKey) -> str:
         """The field manager that changed a child last, as far as it is known."""
         return self._editors.get(key, "")
+
+    def _answered_late(self, owner: Key, known: Child, body: Body) -> Change | None:
+        """The answer to our write, when an event already told of a later change by others."""
+        wanted = projection.live_digest(body)
+        self._children[owner][known.key] = replace(known, wanted_digest=wanted, owned=None)
+        return Change(owner, urgent=True) if known.live_digest != wanted else None
 
     def _put_record(self, owner: Key, body: Body) -> None:
         record = release.from_body(body)

@@ -1,0 +1,86 @@
+"""Health, kind by kind."""
+
+from typing import Any
+
+import pytest
+from fastapi_operator.cluster.kinds import Judge
+from fastapi_operator.reconcile.health import judge
+
+
+def workload(generation: int = 2, replicas: int = 2, **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"generation": generation},
+        "spec": {"replicas": replicas},
+        "status": {"observedGeneration": generation, **status},
+    }
+
+
+def condition(kind: str, status: str, reason: str = "R", message: str = "m") -> dict[str, str]:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+ROLLED_OUT = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2}
+
+
+@pytest.mark.parametrize(
+    ("how", "body", "reason"),
+    [
+        (Judge.PRESENT, {"metadata": {}}, ""),
+        (Judge.PRESENT, {"metadata": {"deletionTimestamp": "now"}}, "Deleting"),
+        (Judge.ROLLOUT, workload(**ROLLED_OUT), ""),
+        (Judge.ROLLOUT, workload(**{**ROLLED_OUT, "observedGeneration": 1}), "Progressing"),
+        (Judge.ROLLOUT, workload(), "RollingOut"),
+        (Judge.ROLLOUT, workload(**{**ROLLED_OUT, "updatedReplicas": 1}), "RollingOut"),
+        (Judge.ROLLOUT, workload(**{**ROLLED_OUT, "replicas": 3}), "RollingOut"),
+        (Judge.ROLLOUT, workload(**{**ROLLED_OUT, "availableReplicas": 1}), "PodsNotReady"),
+        (Judge.ROLLOUT, workload(replicas=0), ""),
+        (
+            Judge.ROLLOUT,
+            workload(conditions=[condition("ReplicaFailure", "True", "FailedCreate")]),
+            "FailedCreate",
+        ),
+        (
+            Judge.ROLLOUT,
+            workload(conditions=[condition("Progressing", "False", "ProgressDeadlineExceeded")]),
+            "ProgressDeadlineExceeded",
+        ),
+        (Judge.STATEFUL, workload(readyReplicas=2), ""),
+        (Judge.STATEFUL, workload(readyReplicas=1), "PodsNotReady"),
+        (Judge.STATEFUL, workload(readyReplicas=2, observedGeneration=1), "Progressing"),
+        (
+            Judge.STATEFUL,
+            workload(readyReplicas=2, updateRevision="b", currentRevision="a", updatedReplicas=1),
+            "RollingOut",
+        ),
+        (Judge.JOB, {"metadata": {}, "status": {"active": 1}}, "Running"),
+        (
+            Judge.JOB,
+            {"metadata": {}, "status": {"conditions": [condition("Complete", "True")]}},
+            "",
+        ),
+        (
+            Judge.JOB,
+            {"metadata": {}, "status": {"conditions": [condition("Failed", "True", "Deadline")]}},
+            "Deadline",
+        ),
+        (Judge.CLAIM, {"metadata": {}, "status": {"phase": "Pending"}}, ""),
+        (Judge.CLAIM, {"metadata": {}, "status": {"phase": "Lost"}}, "VolumeLost"),
+        (Judge.AUTOSCALER, {"metadata": {}, "status": {}}, "NotYetActive"),
+        (
+            Judge.AUTOSCALER,
+            {"metadata": {}, "status": {"conditions": [condition("ScalingActive", "False")]}},
+            "R",
+        ),
+        (
+            Judge.AUTOSCALER,
+            {"metadata": {}, "status": {"conditions": [condition("ScalingActive", "True")]}},
+            "",
+        ),
+        (Judge.LOAD_BALANCER, {"metadata": {}, "spec": {"type": "ClusterIP"}}, ""),
+        (Judge.LOAD_BALANCER, {"metadata": {}, "spec": {"type": "LoadBalancer"}}, "NoAddress"),
+    ],
+)
+def test_health(how: Judge, body: dict[str, Any], reason: str) -> None:
+    health = judge(how, body)
+    assert health.reason == reason
+    assert health.ready is (reason == "")

@@ -1,0 +1,213 @@
+"""FieldsV1: what is ours of a live object, and whether it is all still ours."""
+
+import copy
+from typing import Any
+
+from fastapi_operator.reconcile import projection
+
+# As an API server 1.35 wrote it after a server-side apply.
+FIELDS: dict[str, Any] = {
+    "f:metadata": {
+        "f:labels": {"f:app": {}},
+        "f:ownerReferences": {'k:{"uid":"u1"}': {}},
+        "f:finalizers": {".": {}, 'v:"keep"': {}},
+    },
+    "f:spec": {
+        "f:replicas": {},
+        "f:command": {},
+        "f:template": {
+            "f:containers": {
+                'k:{"name":"app"}': {
+                    ".": {},
+                    "f:name": {},
+                    "f:image": {},
+                    "f:ports": {
+                        'k:{"containerPort":8000,"protocol":"TCP"}': {
+                            ".": {},
+                            "f:containerPort": {},
+                        }
+                    },
+                    "f:resources": {"f:requests": {"f:cpu": {}}},
+                }
+            },
+            "f:volumes": {'k:{"name":"tmp"}': {".": {}, "f:name": {}, "f:emptyDir": {}}},
+        },
+    },
+}
+
+
+def live() -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": "shop",
+            "labels": {"app": "shop", "theirs": "1"},
+            "finalizers": ["other", "keep"],
+            "ownerReferences": [{"uid": "u0"}, {"uid": "u1", "controller": True}],
+            "managedFields": [
+                {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:x": {}}}},
+                {"manager": "fastapi-operator", "operation": "Apply", "fieldsV1": FIELDS},
+                {
+                    "manager": "fastapi-operator",
+                    "operation": "Apply",
+                    "subresource": "status",
+                    "fieldsV1": {"f:status": {}},
+                },
+                {
+                    "manager": "kube-controller-manager",
+                    "operation": "Update",
+                    "subresource": "scale",
+                    "fieldsV1": {"f:spec": {"f:replicas": {}}},
+                },
+            ],
+        },
+        "spec": {
+            "replicas": 2,
+            "command": ["a", "b"],
+            "strategy": {"type": "RollingUpdate"},
+            "template": {
+                "containers": [
+                    {"name": "sidecar", "image": "x"},
+                    {
+                        "name": "app",
+                        "image": "shop:1",
+                        "ports": [{"containerPort": 8000, "protocol": "TCP"}],
+                        "resources": {"requests": {"cpu": "1", "memory": "1Gi"}},
+                        "terminationMessagePath": "/dev/termination-log",
+                    },
+                ],
+                "volumes": [{"name": "tmp", "emptyDir": {}}],
+            },
+        },
+        "status": {"replicas": 2},
+    }
+
+
+def wanted() -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": "shop",
+            "labels": {"app": "shop"},
+            "ownerReferences": [{"uid": "u1", "controller": True}],
+        },
+        "spec": {
+            "replicas": 2,
+            "command": ["a", "b"],
+            "template": {
+                "containers": [
+                    {
+                        "name": "app",
+                        "image": "shop:1",
+                        "ports": [{"containerPort": 8000}],
+                        "resources": {"requests": {"cpu": "1000m"}},
+                    }
+                ],
+                "volumes": [{"name": "tmp", "emptyDir": {}}],
+            },
+        },
+    }
+
+
+def test_only_our_apply_entry_counts() -> None:
+    assert projection.own_fields(live()) == FIELDS
+    body = live()
+    del body["metadata"]["managedFields"][1]
+    assert projection.own_fields(body) is None
+    assert projection.live_digest(body) == ""
+
+
+def test_projection_keeps_what_is_ours_and_nothing_else() -> None:
+    ours = projection.project(live(), FIELDS)
+    assert ours["metadata"]["labels"] == {"app": "shop"}
+    assert ours["metadata"]["finalizers"] == {'v:"keep"': "keep"}
+    assert ours["metadata"]["ownerReferences"] == {
+        'k:{"uid":"u1"}': {"uid": "u1", "controller": True}
+    }
+    assert "strategy" not in ours["spec"]
+    (container,) = ours["spec"]["template"]["containers"].values()
+    assert container["image"] == "shop:1"
+    assert container["resources"] == {"requests": {"cpu": "1"}}
+    assert ours["spec"]["command"] == ["a", "b"]
+
+
+def test_positions_of_elements() -> None:
+    assert projection.project({"a": [1, 2]}, {"f:a": {"i:1": {}, "i:7": {}}}) == {"a": {"i:1": 2}}
+
+
+def digest_after(change: Any) -> bool:
+    """Whether the digest stays when ``change`` edits the object."""
+    body = live()
+    change(body)
+    return projection.live_digest(body) == projection.live_digest(live())
+
+
+def test_the_digest_ignores_what_is_not_ours() -> None:
+    assert digest_after(lambda body: body["status"].update(replicas=5))
+    assert digest_after(lambda body: body["metadata"]["labels"].update(theirs="2"))
+    assert digest_after(lambda body: body["spec"]["template"]["containers"].reverse())
+    assert digest_after(lambda body: body["spec"].update(replicas=9))
+    assert digest_after(lambda body: body["spec"].pop("strategy"))
+
+
+def test_the_digest_sees_every_change_of_ours() -> None:
+    def taken(body: dict[str, Any]) -> None:
+        entry = body["metadata"]["managedFields"][1]
+        entry["fieldsV1"] = copy.deepcopy(FIELDS)
+        del entry["fieldsV1"]["f:metadata"]["f:labels"]
+
+    assert not digest_after(lambda body: body["metadata"]["labels"].update(app="other"))
+    assert not digest_after(lambda body: body["metadata"]["labels"].pop("app"))
+    assert not digest_after(lambda body: body["spec"].update(command=["a"]))
+    assert not digest_after(lambda body: body["metadata"].update(finalizers=["other"]))
+    assert not digest_after(lambda body: body["spec"]["template"]["volumes"].clear())
+    assert not digest_after(taken)
+
+
+def test_a_body_whose_fields_are_all_ours_is_covered() -> None:
+    assert projection.covers(projection.owned_paths(live()), wanted())
+
+
+def uncovered(change: Any) -> bool:
+    """Whether a body that ``change`` edits is no longer covered."""
+    body = wanted()
+    change(body)
+    return not projection.covers(projection.owned_paths(live()), body)
+
+
+def test_a_field_that_is_not_ours_uncovers_the_body() -> None:
+    assert uncovered(lambda body: body["metadata"]["labels"].update(theirs="1"))
+    assert uncovered(lambda body: body["metadata"].update(annotations={"a": "b"}))
+    assert uncovered(lambda body: body["spec"].update(strategy={"type": "Recreate"}))
+    assert uncovered(lambda body: body["spec"]["template"]["containers"].append({"name": "new"}))
+    assert uncovered(
+        lambda body: body["spec"]["template"]["containers"][0]["resources"]["requests"].update(
+            memory="1Gi"
+        )
+    )
+
+
+def test_a_field_taken_by_another_manager_uncovers_the_body() -> None:
+    body = live()
+    entry = body["metadata"]["managedFields"][1]
+    entry["fieldsV1"] = copy.deepcopy(FIELDS)
+    del entry["fieldsV1"]["f:spec"]["f:template"]["f:containers"]['k:{"name":"app"}']["f:image"]
+    assert not projection.covers(projection.owned_paths(body), wanted())
+
+
+def test_keys_are_compared_by_value_not_by_their_text() -> None:
+    body = live()
+    body["metadata"]["managedFields"][1]["fieldsV1"] = {
+        "f:data": {'k:{"name":"\\u003ca\\u003e"}': {"f:name": {}}}
+    }
+    covered = {"metadata": {}, "data": [{"name": "<a>"}]}
+    assert projection.covers(projection.owned_paths(body), covered)
+
+
+def test_who_owns_a_field() -> None:
+    assert projection.owners_of(live(), "spec", "replicas") == {
+        "fastapi-operator",
+        "kube-controller-manager",
+    }

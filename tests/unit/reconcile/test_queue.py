@@ -1,0 +1,162 @@
+"""The queue: once a key, one pass at a time, back-off; by a clock that the test moves."""
+
+import asyncio
+
+import pytest
+from fastapi_operator.reconcile.queue import Key, Queue
+
+A, B = Key("default", "a"), Key("default", "b")
+
+
+class Clock:
+    """Time as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue(clock: Clock) -> Queue:
+    return Queue(clock=clock, jitter=lambda: 0.0)
+
+
+def test_a_key_added_twice_is_handed_out_once(queue: Queue) -> None:
+    queue.add(A)
+    queue.add(A)
+    assert queue.take() == A
+    queue.done(A)
+    assert queue.take() is None
+
+
+def test_a_key_in_work_is_not_handed_out_and_comes_again_after_it(queue: Queue) -> None:
+    queue.add(A)
+    assert queue.take() == A
+    queue.add(A)
+    assert queue.take() is None
+    queue.done(A)
+    assert queue.take() == A
+
+
+def test_a_key_in_work_does_not_hold_up_others(queue: Queue) -> None:
+    queue.add(A)
+    assert queue.take() == A
+    queue.add(A)
+    queue.add(B)
+    assert queue.take() == B
+    assert queue.take() is None
+
+
+def test_a_later_key_waits_and_comes_forward_when_asked(queue: Queue, clock: Clock) -> None:
+    queue.add(A, after=10)
+    assert queue.take() is None
+    assert queue.next_in() == 10
+    queue.add(A, after=2)
+    queue.add(A, after=30)
+    clock.now += 2
+    assert queue.take() == A
+    queue.done(A)
+    clock.now += 100
+    assert queue.take() is None
+
+
+def test_failures_back_off_and_success_forgets_them(queue: Queue, clock: Clock) -> None:
+    waits = []
+    for _ in range(11):
+        queue.add(A)
+        assert queue.take() == A
+        waits.append(queue.retry(A))
+        queue.done(A)
+        clock.now += waits[-1]
+        assert queue.take() == A
+        queue.done(A)
+    assert waits[:5] == [1, 2, 4, 8, 16]
+    assert waits[-1] == 300
+    queue.succeeded(A)
+    assert queue.retry(A) == 1
+
+
+def test_the_wait_that_the_server_asked_for_wins(queue: Queue) -> None:
+    assert queue.retry(A, at_least=20) == 20
+
+
+def test_jitter_spreads_by_half(clock: Clock) -> None:
+    queue = Queue(clock=clock, jitter=lambda: 1.0)
+    assert queue.retry(A) == 1.5
+
+
+def test_a_forgotten_key_is_not_handed_out(queue: Queue) -> None:
+    queue.add(A)
+    queue.forget(A)
+    assert queue.take() is None
+    assert queue.next_in() is None or queue.next_in() == 0
+
+
+def test_a_paused_queue_hands_out_nothing(queue: Queue) -> None:
+    queue.add(A)
+    queue.pause()
+    assert queue.take() is None
+    assert queue.next_in() is None
+    queue.resume()
+    assert queue.take() == A
+
+
+def test_depth_and_oldest_wait_count_what_is_due(queue: Queue, clock: Clock) -> None:
+    queue.add(A)
+    queue.add(B, after=5)
+    clock.now += 3
+    assert (queue.depth, queue.oldest_wait_seconds) == (1, 3)
+    clock.now += 4
+    assert (queue.depth, queue.oldest_wait_seconds) == (2, 7)
+
+
+async def test_waiting_workers_share_the_work() -> None:
+    queue = Queue(clock=asyncio.get_running_loop().time)
+    seen: list[Key] = []
+
+    async def work() -> None:
+        while True:
+            key = await queue.get()
+            seen.append(key)
+            await asyncio.sleep(0.01)
+            queue.done(key)
+
+    workers = [asyncio.create_task(work()) for _ in range(3)]
+    await asyncio.sleep(0)
+    queue.add(A)
+    queue.add(B)
+    queue.add(A, after=0.05)
+    await asyncio.sleep(0.15)
+    for worker in workers:
+        worker.cancel()
+    assert sorted(seen) == [A, B]  # A came forward: the later wish was already met
+
+
+async def test_a_key_added_in_work_is_done_again_at_once() -> None:
+    queue = Queue(clock=asyncio.get_running_loop().time)
+    queue.add(A)
+    assert await queue.get() == A
+    queue.add(A)
+    queue.done(A)
+    async with asyncio.timeout(1):
+        assert await queue.get() == A
+
+
+async def test_idle_waits_for_the_passes_in_work() -> None:
+    queue = Queue(clock=asyncio.get_running_loop().time)
+    queue.add(A)
+    assert await queue.get() == A
+    queue.pause()
+    waiting = asyncio.create_task(queue.idle())
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    queue.done(A)
+    async with asyncio.timeout(1):
+        await waiting

@@ -1,0 +1,261 @@
+"""From wanted and observed to writes, deletes and waiting."""
+
+from dataclasses import replace
+from typing import Any
+
+from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.observed import Observed, Replicas
+from fastapi_operator.reconcile.steps import Action, Steps, next_steps, open_gates
+from fastapi_operator.resources.desired import Desired, Gate, ObjectKey
+
+from tests.unit.reconcile.worlds import (
+    FAILED,
+    OWNER,
+    UNREADY,
+    app,
+    child,
+    children,
+    database,
+    desired,
+    migration,
+    record,
+    sealed,
+)
+
+SPEC = {"image": "shop:1"}
+
+
+def steps(
+    wanted: list[Desired],
+    observed: Observed,
+    *,
+    released: list[Desired] | None = None,
+    key: str | None = None,
+    spec: Any = None,
+) -> Steps:
+    """The steps with the gates as the observed world has them."""
+    gates = open_gates(wanted, observed, owner=OWNER, migration_key=key)
+    return next_steps(
+        owner=OWNER,
+        wanted=sealed(wanted),
+        released=sealed(released or []),
+        observed=observed,
+        gates=gates,
+        spec=spec,
+        migration_key=key,
+    )
+
+
+def actions(found: Steps) -> list[tuple[str, str]]:
+    """What is written, as pairs of action and object."""
+    return [
+        (step.action.value, f"{step.key.kind}/{step.key.name}")
+        for step in (*found.before, *found.after)
+    ]
+
+
+def live(wanted: list[Desired]) -> list[Any]:
+    return [child(item) for item in wanted]
+
+
+def test_missing_objects_are_written_configuration_first() -> None:
+    wanted = [*reversed(database()), *app()]
+    found = steps(wanted, Observed())
+    assert actions(found) == [
+        ("create", "Secret/shop-db"),
+        ("create", "PersistentVolumeClaim/shop-db"),
+        ("first", "Service/shop"),
+        ("first", "StatefulSet/shop-db"),
+        ("first", "ConfigMap/shop-app"),
+        ("first", "Deployment/shop"),
+    ]
+
+
+def test_where_all_is_as_wanted_nothing_is_done() -> None:
+    wanted = [*database(), *app()]
+    observed = Observed(children(*live(wanted)), record(image="shop:1"))
+    assert steps(wanted, observed, spec=SPEC) == Steps()
+
+
+def test_drift_and_change_are_told_apart() -> None:
+    service, config, deployment = app()
+    observed = Observed(
+        children(
+            child(service, live_digest="edited"),
+            child(config, desired_digest="older"),
+            child(deployment),
+        )
+    )
+    found = steps([service, config, deployment], observed)
+    assert {step.key.kind: step.why for step in (*found.before, *found.after)} == {
+        "Service": "drift",
+        "ConfigMap": "changed",
+    }
+
+
+def test_after_a_restart_objects_that_are_still_ours_are_adopted_without_a_write() -> None:
+    wanted = [desired("ConfigMap", "a"), desired("ConfigMap", "b")]
+    untouched = child(wanted[0], wanted_digest=None, owned=_paths(wanted[0]))
+    touched = child(wanted[1], wanted_digest=None, owned=frozenset())
+    found = steps(wanted, Observed(children(untouched, touched)))
+    assert found.adopted == (untouched,)
+    assert actions(found) == [("apply", "ConfigMap/b")]
+
+
+def _paths(item: Desired) -> frozenset[int]:
+    """The paths that an apply of the object would own."""
+    from fastapi_operator.reconcile import projection  # noqa: PLC0415
+
+    (body,) = (one.body for one in sealed([item]))
+
+    def fields(value: Any) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return {f"f:{name}": fields(below) for name, below in value.items()}
+        if isinstance(value, list):
+            return {f'k:{{"uid":"{item["uid"]}"}}': fields(item) for item in value}
+        return {}
+
+    entry = {
+        "manager": "fastapi-operator",
+        "operation": "Apply",
+        "fieldsV1": fields({"metadata": body["metadata"]}),
+    }
+    return projection.owned_paths({"metadata": {"managedFields": [entry]}})
+
+
+def test_the_migration_waits_for_the_database_and_the_app_for_the_migration() -> None:
+    wanted = [*database(), migration("k1"), *app()]
+    waiting = steps(wanted, Observed(), key="k1")
+    assert {(item.key.kind, item.reason) for item in waiting.waiting} == {
+        ("Job", "WaitingForDatabase"),
+        ("ConfigMap", "WaitingForMigration"),
+        ("Deployment", "WaitingForMigration"),
+    }
+    assert waiting.release is None
+
+    up = children(*live(database()), child(app()[0]))
+    assert actions(steps(wanted, Observed(up), key="k1")) == [("create", "Job/shop-migrate-k1")]
+
+    running = {**up, **children(child(migration("k1"), health=UNREADY))}
+    assert actions(steps(wanted, Observed(running), key="k1")) == []
+
+    done = {**up, **children(child(migration("k1")))}
+    found = steps(wanted, Observed(done), key="k1", spec=SPEC)
+    assert actions(found) == [("first", "ConfigMap/shop-app"), ("first", "Deployment/shop")]
+    assert found.release is not None
+    assert (found.release.migrated, found.release.revision) == (("k1",), 1)
+
+
+def test_while_a_migration_fails_the_old_version_is_repaired_and_nothing_is_removed() -> None:
+    old, new = app("shop:1"), app("shop:2")
+    wanted = [*database(), migration("k2"), *new]
+    stray = child(ObjectKey("", "ConfigMap", "default", "shop-old"))
+    observed = Observed(
+        children(
+            *live(database()),
+            child(new[0]),
+            child(migration("k2"), health=FAILED),
+            stray,
+        ),
+        record("k1", image="shop:1"),
+    )
+    found = steps(wanted, observed, released=old, key="k2", spec={"image": "shop:2"})
+    assert [step.sealed.desired for step in found.after] == old[1:]
+    assert found.release is None
+    assert found.deletes == ()
+
+
+def test_a_key_in_the_record_opens_the_gate_without_a_job() -> None:
+    wanted = [*database(), migration("k1"), *app()]
+    observed = Observed(children(*live(database())), record("k1", "k2", image="shop:2"))
+    found = steps(wanted, observed, key="k1", spec=SPEC)
+    assert not [step for step in found.before if step.key.kind == "Job"]
+    assert found.release is not None
+    assert found.release.migrated == ("k1", "k2")
+
+
+def test_a_closed_database_gate_holds_only_what_is_not_there_yet() -> None:
+    pooler = desired("Deployment", "shop-pooler", Part.POOLER, gate=Gate.DATABASE)
+    down = child(database()[2], health=UNREADY)
+    rest = live(database()[:2])
+    wanted = [*database(), pooler]
+    missing = steps(wanted, Observed(children(down, *rest)))
+    assert actions(missing) == []
+    edited = child(pooler, live_digest="edited")
+    found = steps(wanted, Observed(children(down, *rest, edited)))
+    assert actions(found) == [("apply", "Deployment/shop-pooler")]
+
+
+def test_a_volume_without_its_credentials_asks_to_look_first() -> None:
+    secret, claim, stateful = database()
+    observed = Observed(children(child(claim), child(stateful)))
+    (step,) = steps([secret, claim, stateful], observed).before
+    assert (step.key.kind, step.volume) == ("Secret", claim.key)
+
+
+def test_only_owned_objects_are_removed() -> None:
+    stray = ObjectKey("", "ConfigMap", "default", "stray")
+    mine = child(stray)
+    foreign = child(stray._replace(name="foreign"), owner_uid="another")
+    retained = child(stray._replace(name="retained"), owner_uid=None)
+    going = child(stray._replace(name="going"), deleting=True)
+    found = steps([], Observed(children(mine, foreign, retained, going)))
+    assert found.deletes == (mine,)
+
+
+def test_configuration_stays_while_pods_that_mount_it_are_replaced() -> None:
+    wanted = app()
+    old = child(ObjectKey("", "ConfigMap", "default", "shop-app-old"))
+    rolling = [child(wanted[0]), child(wanted[1]), child(wanted[2], health=UNREADY)]
+    assert steps(wanted, Observed(children(old, *rolling))).deletes == ()
+    assert steps(wanted, Observed(children(old, *live(wanted)))).deletes == (old,)
+
+
+def test_the_last_three_migration_jobs_are_kept() -> None:
+    current = migration("k5")
+    jobs = [
+        child(migration(f"k{number}"), created=f"2026-01-0{number}T00:00:00Z")
+        for number in range(1, 6)
+    ]
+    observed = Observed(children(*live(database()), *jobs), record("k5"))
+    found = steps([*database(), current], observed, key="k5")
+    assert [item.key.name for item in found.deletes] == ["shop-migrate-k1", "shop-migrate-k2"]
+
+
+def test_a_deletion_policy_moves_the_owner_reference() -> None:
+    kept, owned = database(retain=True), database(retain=False)
+    found = steps(owned, Observed(children(*live(kept))))
+    assert [step.action for step in found.before] == [Action.OWN, Action.OWN]
+    found = steps(kept, Observed(children(*live(owned))))
+    assert [step.action for step in found.before] == [Action.DISOWN, Action.DISOWN]
+
+
+def test_an_object_of_another_owner_is_inspected_before_it_is_written() -> None:
+    service = desired("Service", "shop")
+    found = steps([service], Observed(children(child(service, owner_uid="another"))))
+    assert actions(found) == [("inspect", "Service/shop")]
+
+
+def test_an_object_that_is_being_deleted_is_waited_for() -> None:
+    service = desired("Service", "shop")
+    found = steps([service], Observed(children(child(service, deleting=True))))
+    assert actions(found) == []
+    assert found.waiting[0].reason == "Deleting"
+
+
+def test_replicas_of_an_autoscaler_are_no_drift() -> None:
+    fixed = app()[2]
+    scaled = replace(fixed, hands_over_replicas=True)
+    theirs = child(fixed, replicas=Replicas(wanted=7, ours=False, live=7))
+    assert actions(steps([scaled], Observed(children(theirs)))) == []
+    assert actions(steps([fixed], Observed(children(theirs)))) == [("apply", "Deployment/shop")]
+
+
+def test_a_new_spec_is_recorded_once() -> None:
+    wanted = app()
+    observed = Observed(children(*live(wanted)), record(image="shop:0"))
+    found = steps(wanted, observed, spec=SPEC)
+    assert found.release is not None
+    assert found.release.spec == SPEC
+    observed = Observed(children(*live(wanted)), found.release)
+    assert steps(wanted, observed, spec=SPEC).release is None
