@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from fastapi_operator_runtime import (
     logs,
     metrics,
     private_server,
+    profiling,
     requests,
     sampling,
     settings,
@@ -34,6 +36,8 @@ class Options:
     request_ids: bool = True
     in_flight_limit: bool = True
     thread_tokens: bool = True
+    profiling: bool = True
+    """Stacks and profiles on the private port, beside the metrics."""
     drain: bool = True
     drain_delay_seconds: float = 0.0
     """Time between SIGTERM and the server's stop. The operator's preStop sleep needs none."""
@@ -74,8 +78,9 @@ def install(
     if options.logs:
         logs.configure(config)
     instruments = metrics.instruments() if options.metrics else None
-    _wrap_stack(app, worker, instruments, options, checks)
-    _wrap_lifespan(app, worker, instruments, options)
+    profiler = profiling.RequestProfiler() if options.profiling else None
+    _wrap_stack(app, worker, instruments, profiler, options, checks)
+    _wrap_lifespan(app, worker, instruments, profiler, options)
     return config
 
 
@@ -83,6 +88,7 @@ def _wrap_stack(
     app: FastAPI,
     worker: state.Worker,
     instruments: metrics.Instruments | None,
+    profiler: profiling.RequestProfiler | None,
     options: Options,
     checks: Mapping[str, health.Check] | None,
 ) -> None:
@@ -95,6 +101,9 @@ def _wrap_stack(
 
     def build_middleware_stack() -> ASGIApp:
         stack = build()
+        if profiler is not None and worker.settings.metrics_port is not None:
+            profiler.app = stack
+            stack = profiler
         if options.in_flight_limit and worker.settings.max_in_flight is not None:
             stack = limits.InFlightLimiter(
                 stack,
@@ -121,6 +130,7 @@ def _wrap_lifespan(
     app: FastAPI,
     worker: state.Worker,
     instruments: metrics.Instruments | None,
+    profiler: profiling.RequestProfiler | None,
     options: Options,
 ) -> None:
     inner: Lifespan[Any] = app.router.lifespan_context
@@ -134,10 +144,10 @@ def _wrap_lifespan(
                 sampler = sampling.Sampler(instruments, stall_seconds=options.stall_seconds)
                 sampler.start()
                 stack.push_async_callback(sampler.stop)
-                if worker.settings.metrics_port is not None:
-                    server = private_server.PrivateServer(worker.settings.metrics_port)
-                    server.start()
-                    stack.callback(server.stop)
+            server = _private_server(worker, instruments, profiler)
+            if server is not None:
+                server.start()
+                stack.callback(server.stop)
             yielded = await stack.enter_async_context(inner(app))
             if options.drain:
                 handler = drain.Drain(worker, delay_seconds=options.drain_delay_seconds)
@@ -148,6 +158,22 @@ def _wrap_lifespan(
             yield yielded
 
     app.router.lifespan_context = lifespan
+
+
+def _private_server(
+    worker: state.Worker,
+    instruments: metrics.Instruments | None,
+    profiler: profiling.RequestProfiler | None,
+) -> private_server.PrivateServer | None:
+    port = worker.settings.metrics_port
+    if port is None or (instruments is None and profiler is None):
+        return None
+    pages: dict[str, private_server.Page] = {}
+    if instruments is not None:
+        pages["/metrics"] = metrics.page
+    if profiler is not None:
+        pages |= profiling.Profiler(asyncio.get_running_loop(), profiler).pages()
+    return private_server.PrivateServer(port, pages)
 
 
 def _stopped(worker: state.Worker) -> None:

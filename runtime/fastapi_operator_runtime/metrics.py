@@ -13,6 +13,7 @@ import glob
 import os
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import prometheus_client
@@ -142,23 +143,23 @@ def instruments() -> Instruments:
     return Instruments(prometheus_client.REGISTRY)
 
 
-def exposition(accept: str) -> tuple[bytes, str]:
+def page(_query: Mapping[str, list[str]], accept: str) -> tuple[str, bytes]:
     """What a scrape answers: all workers of the pod where they share a directory.
 
     Args:
         accept: The Accept header of the request.
 
     Returns:
-        The body and its content type.
+        The content type and the body.
     """
     encode, content_type = prometheus_client.exposition.choose_encoder(accept)
     directory = _directory()
     if directory is None:
-        return encode(prometheus_client.REGISTRY), content_type
+        return content_type, encode(prometheus_client.REGISTRY)
     remove_gauges_of_dead_workers(directory)
     registry = prometheus_client.CollectorRegistry()
     multiprocess.MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
-    return encode(registry), content_type
+    return content_type, encode(registry)
 
 
 def remove_gauges_of_dead_workers(directory: str) -> None:

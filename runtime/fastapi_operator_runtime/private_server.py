@@ -1,4 +1,4 @@
-"""The private port of a pod: `/metrics`, served by exactly one of its workers.
+"""The private port of a pod: `/metrics` and pages, served by exactly one of its workers.
 
 Every worker tries to bind the port and one succeeds; the others try again every second, so that
 another takes over when the holder dies. It is a thread with a small HTTP server of its own: a
@@ -15,13 +15,14 @@ import threading
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs, urlsplit
 
-from fastapi_operator_runtime import metrics
-
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-Page = Callable[[Mapping[str, list[str]]], tuple[str, bytes]]
-"""A page takes the parsed query and returns its content type and body."""
+Query = Mapping[str, list[str]]
+Page = Callable[[Query, str], tuple[str, bytes]]
+"""A page takes the parsed query and the Accept header; it returns content type and body.
+
+A ValueError is the answer 400 with its text."""
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -47,16 +48,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
-        if address.path == "/metrics":
-            body, content_type = metrics.exposition(self.headers.get("Accept", ""))
-        elif address.path in self.server.pages:
-            try:
-                content_type, body = self.server.pages[address.path](parse_qs(address.query))
-            except ValueError as error:
-                self.send_error(400, str(error))
-                return
-        else:
+        page = self.server.pages.get(address.path)
+        if page is None:
             self.send_error(404)
+            return
+        try:
+            content_type, body = page(parse_qs(address.query), self.headers.get("Accept", ""))
+        except ValueError as error:
+            self.send_error(400, str(error))
             return
         self.send_response(200)
         self.send_header("Content-Type", content_type)
@@ -71,9 +70,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 class PrivateServer:
     """Serves the private port as soon as this worker can bind it."""
 
-    def __init__(self, port: int, pages: Mapping[str, Page] | None = None) -> None:
+    def __init__(self, port: int, pages: Mapping[str, Page]) -> None:
         self._port = port
-        self._pages = dict(pages or {})
+        self._pages = dict(pages)
         self._stop = threading.Event()
         self._server: _Server | None = None
         self._lock = threading.Lock()

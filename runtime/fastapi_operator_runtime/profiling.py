@@ -1,0 +1,204 @@
+"""Looking into a running process, on the private port: stacks, a sampling profile, one request.
+
+A profiler from outside needs SYS_PTRACE, which a restricted pod does not get. These pages need
+nothing: they read the interpreter's own frames. With several workers they show the one that holds
+the private port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import cProfile
+import io
+import os
+import pstats
+import sys
+import threading
+import time
+import traceback
+from types import FrameType
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fastapi_operator_runtime import health, private_server, routes
+
+MAX_SECONDS = 60.0
+MAX_HERTZ = 1000.0
+TEXT = "text/plain; charset=utf-8"
+
+IDLE_FILES = frozenset({"selectors.py", "threading.py", "queue.py"})
+IDLE_FUNCTIONS = frozenset(
+    {
+        ("runners.py", "run"),  # uvloop waits in C, right below the runner
+        ("thread.py", "_worker"),
+        ("multiprocess.py", "always_pong"),
+        ("connection.py", "_recv"),
+    }
+)
+"""Where a thread is that waits for work: file, or file and function, of its innermost frame."""
+
+AWAITABLES = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
+"""Attributes of coroutines, generators and asynchronous generators: frame, and what is below."""
+
+Query = private_server.Query
+
+
+class Profiler:
+    """The pages of one worker process. Create it in the thread that runs the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, requests: RequestProfiler) -> None:
+        self._loop = loop
+        self._requests = requests
+
+    def pages(self) -> dict[str, private_server.Page]:
+        """Paths and what they show, for the private server."""
+        return {
+            "/debug/stacks": self.stacks,
+            "/debug/profile": self.profile,
+            "/debug/request": self.request,
+        }
+
+    def stacks(self, _query: Query, _accept: str) -> tuple[str, bytes]:
+        """Where every thread and every task is now."""
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        parts = [f"process {os.getpid()}\n"]
+        for ident, frame in sys._current_frames().items():
+            parts.append(f"\nthread {names.get(ident, ident)}\n")
+            parts += traceback.format_stack(frame)
+        for task in list(asyncio.all_tasks(self._loop)):
+            parts.append(f"\ntask {task.get_name()}\n")
+            parts += _awaited(task.get_coro())
+        return TEXT, "".join(parts).encode()
+
+    def profile(self, query: Query, _accept: str) -> tuple[str, bytes]:
+        """Sample all threads for `seconds` (5) at `hertz` (100); `idle=1` counts waiting too.
+
+        The answer has one line a stack, `outer;inner count`, as flame graph tools read it.
+        """
+        seconds = _number(query, "seconds", 5.0, MAX_SECONDS)
+        interval = 1.0 / _number(query, "hertz", 100.0, MAX_HERTZ)
+        idle = query.get("idle", ["0"])[0] == "1"
+        own = threading.get_ident()
+        counts: collections.Counter[str] = collections.Counter()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for ident, frame in sys._current_frames().items():
+                if ident != own and (idle or not _is_idle(frame)):
+                    counts[_collapse(frame)] += 1
+            time.sleep(interval)
+        lines = [f"{stack} {count}" for stack, count in counts.most_common()]
+        return TEXT, "\n".join(lines).encode() + b"\n"
+
+    def request(self, query: Query, _accept: str) -> tuple[str, bytes]:
+        """Run the next request of `route` under cProfile, and show what it spent its time on."""
+        seconds = _number(query, "seconds", 10.0, MAX_SECONDS)
+        return TEXT, self._requests.next(query.get("route", [""])[0], seconds).encode()
+
+
+class RequestProfiler:
+    """Pure ASGI middleware that runs one request under cProfile when asked to.
+
+    cProfile sees everything that the thread does while it is on: under load, steps of other
+    requests as well. The sampling profile is the one for busy processes.
+    """
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+        self._wanted: str | None = None
+        self._result: str | None = None
+        self._done = threading.Event()
+        self._turn = threading.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the request, measured where it is the one that is waited for."""
+        assert self.app is not None
+        wanted = self._wanted
+        if wanted is None or scope["type"] != "http" or scope["path"] in health.HEALTH_PATHS:
+            await self.app(scope, receive, send)
+            return
+        profile = cProfile.Profile()
+        self._wanted = None
+        try:
+            profile.enable()
+        except ValueError:  # another profiler is at work in this process
+            await self.app(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            profile.disable()
+            route = routes.template(scope) or ""
+            if wanted in ("", route):
+                self._result = f"{scope['method']} {route}\n{_report(profile)}"
+                self._done.set()
+            else:
+                self._wanted = wanted  # another route: the next one, then
+
+    def next(self, route: str, seconds: float) -> str:
+        """Wait for a request of `route` (any where empty) and return its report.
+
+        Raises:
+            ValueError: None came within `seconds`.
+        """
+        with self._turn:
+            self._done.clear()
+            self._wanted = route
+            try:
+                if not self._done.wait(seconds):
+                    raise ValueError(f"no request of {route or 'any route'} in {seconds:g} s")
+            finally:
+                self._wanted = None
+            return self._result or ""
+
+
+def _number(query: Query, name: str, default: float, largest: float) -> float:
+    text = query.get(name, [str(default)])[0]
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= largest:
+        raise ValueError(f"{name}={text[:20]}: must be a number above 0, at most {largest:g}")
+    return value
+
+
+def _awaited(awaitable: object) -> list[str]:
+    """Lines for every coroutine between a task and what it waits for, outermost first.
+
+    `Task.get_stack` knows the outermost alone: a waiting coroutine has no frame below it.
+    """
+    lines = []
+    while awaitable is not None:
+        for frame_name, next_name in AWAITABLES:
+            frame = getattr(awaitable, frame_name, None)
+            if frame is not None:
+                code = frame.f_code
+                lines.append(f'  File "{code.co_filename}", line {frame.f_lineno}, ')
+                lines.append(f"in {code.co_qualname}\n")
+                awaitable = getattr(awaitable, next_name)
+                break
+        else:
+            break
+    return lines
+
+
+def _is_idle(frame: FrameType) -> bool:
+    code = frame.f_code
+    file = os.path.basename(code.co_filename)
+    return file in IDLE_FILES or (file, code.co_name) in IDLE_FUNCTIONS
+
+
+def _collapse(frame: FrameType | None) -> str:
+    names = []
+    while frame is not None:
+        code = frame.f_code
+        names.append(f"{os.path.basename(code.co_filename)}:{code.co_qualname}:{frame.f_lineno}")
+        frame = frame.f_back
+    return ";".join(reversed(names))
+
+
+def _report(profile: cProfile.Profile) -> str:
+    out = io.StringIO()
+    pstats.Stats(profile, stream=out).sort_stats("cumulative").print_stats(60)
+    return out.getvalue()
