@@ -4,20 +4,29 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV := .venv
+APP_VENV := .venv-app
 RUN := $(VENV)/bin
+PIP := -m pip install --quiet --disable-pip-version-check
 
 # --- set-up ---------------------------------------------------------------------------------------
 
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@echo "setting up $(VENV) from requirements/dev.txt"
 	@test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
-	@$(RUN)/python -m pip --version >/dev/null 2>&1 || $(RUN)/python -m ensurepip --upgrade >/dev/null
-	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(RUN)/python $(PIP) --require-hashes -r requirements/dev.txt
+	@$(RUN)/python $(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The app has an environment of its own: the operator must never come to depend on FastAPI.
+$(APP_VENV)/.ready: requirements/sample-app.test.txt runtime/pyproject.toml sample-app/pyproject.toml
+	@echo "setting up $(APP_VENV) from requirements/sample-app.test.txt"
+	@test -x $(APP_VENV)/bin/python || $(PYTHON) -m venv $(APP_VENV)
+	@$(APP_VENV)/bin/python $(PIP) --require-hashes -r requirements/sample-app.test.txt
+	@$(APP_VENV)/bin/python $(PIP) --no-deps --no-build-isolation -e runtime -e sample-app
 	@touch $@
 
 .PHONY: setup
-setup: $(VENV)/.ready ## Create the virtual environment with all development tools
+setup: $(VENV)/.ready $(APP_VENV)/.ready ## Create the virtual environments with all tools
 
 # --- try it ---------------------------------------------------------------------------------------
 
@@ -64,7 +73,7 @@ golden: setup ## Write the expected files of the golden cases anew; read the dif
 	@UPDATE_GOLDEN=1 $(RUN)/python -m pytest -q tests/golden
 
 .PHONY: lock
-lock: ## Write requirements/*.txt anew from the projects' dependencies
+lock: ## Needs uv; write requirements/*.txt anew from the projects' dependencies
 	@bash requirements/lock.sh
 
 .PHONY: help

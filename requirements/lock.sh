@@ -1,5 +1,5 @@
 #!/bin/sh
-# Renews the locks of the operator and of its development: hashes for every platform and for
+# Renews the locks of operator, sample app and development: hashes for every platform and for
 # Python 3.11 to 3.14, no index line. Needs uv. With -U, newer versions are taken.
 #
 #   requirements/lock.sh [-U]
@@ -14,7 +14,15 @@ lock() {
         --no-header --no-emit-index-url --no-emit-find-links --output-file "$output" "$@"
 }
 
-lock requirements/operator.txt pyproject.toml requirements/operator.in "$@"
+lock requirements/operator.txt pyproject.toml "$@"
 lock requirements/operator.build.txt requirements/operator.build.in "$@"
 lock requirements/dev.txt pyproject.toml --group dev \
     --constraint requirements/operator.txt "$@"
+lock requirements/sample-app.txt sample-app/pyproject.toml \
+    --no-emit-package fastapi-operator-runtime "$@"
+lock requirements/sample-app.build.txt requirements/sample-app.build.in "$@"
+# The tests of runtime/ and sample-app/, on what the image runs.
+lock requirements/sample-app.test.txt sample-app/pyproject.toml runtime/pyproject.toml \
+    requirements/sample-app.test.in \
+    --all-extras --no-emit-package fastapi-operator-runtime \
+    --constraint requirements/sample-app.txt "$@"

@@ -42,6 +42,8 @@ class Tier:
 
 
 _PYTHON = sys.executable
+# The app's own environment: the operator must never come to depend on FastAPI.
+_APP_PYTHON = str(ROOT / ".venv-app/bin/python")
 TIERS = {
     "lint": Tier(
         2,
@@ -55,7 +57,18 @@ TIERS = {
         {},
     ),
     "unit": Tier(5, (("pytest", "tests/unit", "tests/golden"),), _SERVERS),
-    "app": Tier(5, (("bash", "sample-app/test.sh"),), _SERVERS),
+    "app": Tier(
+        5,
+        tuple(
+            (_APP_PYTHON, "-m", *command)
+            for project in ("runtime", "sample-app")
+            for command in (
+                ("mypy", "--config-file", f"{project}/pyproject.toml"),
+                ("pytest", project),
+            )
+        ),
+        _SERVERS,
+    ),
     "api": Tier(8, (("pytest", "tests/api"),), {}),
     "charts": Tier(5, (("pytest", "tests/charts"),), {}),
     "node": Tier(12, (("pytest", "tests/cluster/tests", "tests/e2e"),), {}),
@@ -109,7 +122,7 @@ def _command(
     print(f"\n=== {tier}: {' '.join(Path(part).name for part in command[:4])}", flush=True)
     program = Path(sys.executable).parent / command[0]
     arguments = [str(program) if program.exists() else command[0], *command[1:]]
-    if command[0] == "pytest":
+    if "pytest" in command:
         arguments += [f"--junitxml={reports / 'report.xml'}", "--durations=5"]
         arguments += ["--hypothesis-profile=thorough", "--timeout=0"] if thorough else []
     environment = {
