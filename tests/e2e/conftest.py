@@ -1,9 +1,12 @@
 """One real node, one operator installed by its chart, one long-lived shop for many assertions."""
 
 import json
+import os
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -23,7 +26,7 @@ class Answer:
 
     status: int
     body: Any
-    headers: dict[str, str]
+    headers: Message
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,9 @@ class Shop:
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
-                return Answer(response.status, json.load(response), dict(response.headers))
+                return Answer(response.status, json.load(response), response.headers)
         except urllib.error.HTTPError as error:
-            return Answer(error.code, error.read().decode(), dict(error.headers))
+            return Answer(error.code, error.read().decode(), error.headers)
 
     def database(self, query: str) -> str:
         """What a query answers in the database's own pod."""
@@ -96,14 +99,18 @@ class Shop:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A node of the tests' own, with the operator; stopped afterwards whatever happens."""
+    """A node of the tests' own, with the operator.
+
+    It is stopped afterwards whatever happens; ``KEEP_NODE=1`` leaves it for the next run.
+    """
     target = targets.LocalNode(NODE)
     try:
         ready = target.prepare()
         story.install_operator(ready)
         yield ready
     finally:
-        target.remove()
+        if not os.environ.get("KEEP_NODE"):
+            target.remove()
 
 
 @pytest.fixture(scope="session")

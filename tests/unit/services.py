@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from hypothesis import strategies as st
+
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.api.service import FastAPIService
-from hypothesis import strategies as st
 
 
 def body(spec: dict[str, Any], name: str = "shop") -> dict[str, Any]:

@@ -1,9 +1,10 @@
 from decimal import Decimal
 
 import pytest
-from fastapi_operator import quantity
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fastapi_operator import quantity
 
 
 @pytest.mark.parametrize(

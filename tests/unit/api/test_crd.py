@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 import yaml
-from fastapi_operator.api.crd import crd, object_schema, structural_schema
 from pydantic import BaseModel
+
+from fastapi_operator.api.crd import crd, object_schema, structural_schema
 
 
 def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

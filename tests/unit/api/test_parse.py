@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
+
 from fastapi_operator.api.parse import DocumentError, load_services, parse_service
 from fastapi_operator.problems import Severity, Stage
-
 from tests.unit.services import body
 
 IMAGE = {"image": "registry.example.com/shop:1"}

@@ -121,7 +121,8 @@ def test_offline_commands_never_load_kopf_or_kubernetes(command: str) -> None:
     program = (
         "import sys; from fastapi_operator.cli.main import app\n"
         f"app(['{command}', '-f', '-'], standalone_mode=False)\n"
-        "print(sorted({m.partition('.')[0] for m in sys.modules} & {'kopf', 'kubernetes', 'aiohttp'}))"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(sorted(loaded & {'kopf', 'kubernetes', 'aiohttp'}))"
     )
     result = subprocess.run(
         [sys.executable, "-c", program], input=SHOP, capture_output=True, text=True

@@ -4,6 +4,9 @@ import dataclasses
 import math
 from typing import Any
 
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts
@@ -13,9 +16,6 @@ from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.decision import Decision, Source
 from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-
 from tests.unit.services import SPECS, body, service
 
 
