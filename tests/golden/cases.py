@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from fastapi_operator.api.parse import load_services, parse_service
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts

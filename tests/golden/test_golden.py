@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from fastapi_operator.cli.render import document
 from fastapi_operator.resources.desired import Desired, Gate, Write
-
 from tests.golden.cases import CASES, load
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+
 from fastapi_operator import naming
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
@@ -13,7 +14,6 @@ from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired, Gate, Write
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.network import flows
-
 from tests.golden.cases import CASES, Case, load
 
 WORKLOADS = ("Deployment", "StatefulSet", "Job")

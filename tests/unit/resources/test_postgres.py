@@ -1,0 +1,140 @@
+"""start.sh, bootstrap.sql and the configuration files of the database, run by a real PostgreSQL."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.unit.resources.operands import Pod, eventually, files, listens, program, wanted
+
+DATA = "/var/lib/postgresql"
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Pod:
+    for name in ("initdb", "postgres", "psql"):
+        program(name)
+    pod = Pod(tmp_path)
+    for path in ("/etc/postgresql", "/run/postgresql", DATA):
+        pod.directory(path)
+    pod.port(5432)
+    configure(pod)
+    return pod
+
+
+def configure(pod: Pod, *, app: str = "first", migrator: str = "owner") -> None:
+    passwords = {"passwords/app": app, "passwords/migrator": migrator}
+    pod.write("/etc/postgresql", {**files(wanted(), "shop-postgres"), **passwords})
+
+
+@contextmanager
+def serving(pod: Pod) -> Iterator[subprocess.Popen[str]]:
+    with pod.running("sh", "/etc/postgresql/start.sh") as server:
+        eventually(
+            lambda: listens(pod.port(5432)) or server.poll() is not None, "PostgreSQL listens"
+        )
+        assert server.poll() is None, pod.output()
+        yield server
+
+
+def psql(pod: Pod, statement: str, *, role: str = "app", password: str = "first") -> str:
+    url = f"postgresql://{role}:{password}@127.0.0.1:{pod.port(5432)}/app"
+    result = pod.run("psql", "-X", "-A", "-t", "-d", url, "-c", statement)
+    return (result.stdout + result.stderr).strip()
+
+
+def owner(pod: Pod, statement: str) -> str:
+    return psql(pod, statement, role="migrator", password="owner")
+
+
+def test_migrator_owns_the_schema_and_app_reads_and_writes_rows(pod: Pod) -> None:
+    with serving(pod):
+        assert owner(pod, "CREATE TABLE items (id serial PRIMARY KEY, name text)") == "CREATE TABLE"
+        assert psql(pod, "INSERT INTO items (name) VALUES ('hat') RETURNING id").startswith("1")
+        assert psql(pod, "SELECT name FROM items") == "hat"
+        assert "must be owner" in psql(pod, "DROP TABLE items")
+        assert "permission denied" in psql(pod, "CREATE TABLE other (id int)")
+        owner(pod, "CREATE SCHEMA billing; CREATE TABLE billing.rows (id int)")
+        assert psql(pod, "SELECT count(*) FROM billing.rows") == "0"
+
+
+def test_settings_belong_to_the_roles(pod: Pod) -> None:
+    with serving(pod):
+        assert psql(pod, "SHOW statement_timeout") == "15s"
+        assert psql(pod, "SHOW idle_in_transaction_session_timeout") == "30s"
+        assert owner(pod, "SHOW statement_timeout") == "0"
+        assert owner(pod, "SHOW lock_timeout") == "5s"
+        assert psql(pod, "SHOW max_connections") == "21"
+        assert psql(pod, "SHOW data_checksums") == "on"
+        assert psql(pod, "SELECT count(*) FROM pg_extension WHERE extname LIKE 'pg_stat%'") == "1"
+
+
+def test_only_known_roles_with_their_password_connect(pod: Pod) -> None:
+    with serving(pod):
+        assert "password authentication failed" in psql(pod, "SELECT 1", password="wrong")
+        assert "no pg_hba.conf entry" in psql(pod, "SELECT 1", role="postgres", password="")
+
+
+def test_restart_keeps_the_data_and_takes_new_passwords(pod: Pod) -> None:
+    with serving(pod):
+        owner(pod, "CREATE TABLE items (name text); INSERT INTO items VALUES ('hat')")
+    configure(pod, app="second")
+    with serving(pod):
+        assert psql(pod, "SELECT name FROM items", password="second") == "hat"
+        assert "authentication failed" in psql(pod, "SELECT 1", password="first")
+
+
+def test_no_password_reaches_the_log(pod: Pod) -> None:
+    configure(pod, app="s3cret-of-the-app", migrator="s3cret-of-the-owner")
+    with serving(pod):
+        pass
+    assert "s3cret" not in pod.output()
+
+
+def test_term_ends_sessions_and_writes_everything(pod: Pod) -> None:
+    with serving(pod) as server:
+        url = f"postgresql://app:first@127.0.0.1:{pod.port(5432)}/app"
+        with pod.running("psql", "-X", "-d", url, "-c", "SELECT pg_sleep(600)") as client:
+            eventually(lambda: psql(pod, _SLEEPERS) == "1", "a session is open")
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(20) == 0
+            client.wait(10)
+    assert pod.output().rstrip().endswith("database system is shut down")
+
+
+_SLEEPERS = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'"
+
+
+def test_killed_server_recovers_and_half_made_cluster_is_made_again(pod: Pod) -> None:
+    half_made = pod.paths[DATA] / "data.new"
+    pod.run("sh", "-c", f"mkdir {DATA}/data.new; touch {DATA}/data.new/PG_VERSION")
+    assert half_made.exists()
+    with serving(pod):
+        owner(pod, "CREATE TABLE items (name text); INSERT INTO items VALUES ('hat')")
+        postmaster = (pod.paths[DATA] / "data" / "postmaster.pid").read_text().split()[0]
+        subprocess.run(["kill", "-KILL", postmaster], check=True)
+        eventually(lambda: not listens(pod.port(5432)), "the server is gone")
+    assert not half_made.exists()
+    with serving(pod):
+        assert psql(pod, "SELECT name FROM items") == "hat"
+
+
+def test_cluster_of_another_major_version_is_left_alone(pod: Pod) -> None:
+    with serving(pod):
+        pass
+    version = pod.paths[DATA] / "data" / "PG_VERSION"
+    version.write_text("9\n")
+    result = pod.run("sh", "/etc/postgresql/start.sh")
+    assert result.returncode == 1
+    assert "the volume holds a cluster of PostgreSQL 9" in result.stderr
+
+
+def test_directory_opened_to_the_group_is_closed_again(pod: Pod) -> None:
+    with serving(pod):
+        pass
+    (pod.paths[DATA] / "data").chmod(0o2770)
+    with serving(pod):
+        assert psql(pod, "SELECT 1") == "1"
