@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from shop import cache, passwords
+from shop import cache, passwords, settings
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -36,9 +36,16 @@ def get_passwords(request: Request) -> passwords.PasswordHasher:
     return found
 
 
+def get_settings(request: Request) -> settings.Settings:
+    """The settings of this process."""
+    found: settings.Settings = request.state.settings
+    return found
+
+
 # `scope="function"`: closed when the endpoint returns, before the body is streamed. With the
 # default a slow client would hold a database connection for as long as it reads.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 SessionsDep = Annotated[async_sessionmaker[AsyncSession], Depends(get_sessions)]
 CacheDep = Annotated[cache.Cache, Depends(get_cache)]
 PasswordsDep = Annotated[passwords.PasswordHasher, Depends(get_passwords)]
+SettingsDep = Annotated[settings.Settings, Depends(get_settings)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi_operator_runtime import install
 
+import shop.auth.router
 import shop.items.router
+import shop.orders.router
 import shop.users.router
 from shop import problems, settings, state
 
@@ -27,8 +29,8 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         max_body_size=config.max_body_bytes,
     )
     problems.install(app)
-    app.include_router(shop.users.router.router)
-    app.include_router(shop.items.router.router)
+    for part in (shop.auth, shop.users, shop.items, shop.orders):
+        app.include_router(part.router.router)
     install(app, config)
     return app
 

@@ -86,3 +86,52 @@ class Review(Base):
         sa.Index(None, "item_id", "id"),
         sa.Index(None, "author_id"),
     )
+
+
+class Token(Base):
+    """An access token, as the digest of what the client holds."""
+
+    __tablename__ = "tokens"
+
+    digest: orm.Mapped[bytes] = orm.mapped_column(primary_key=True)
+    user_id: orm.Mapped[int] = orm.mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
+    expires_at: orm.Mapped[datetime.datetime]
+
+    __table_args__ = (sa.Index(None, "user_id"),)
+
+
+class Order(Base):
+    """What one user bought at one time."""
+
+    __tablename__ = "orders"
+
+    id: orm.Mapped[int] = orm.mapped_column(sa.Identity(), primary_key=True)
+    user_id: orm.Mapped[int] = orm.mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
+    idempotency_key: orm.Mapped[str | None]
+    total_cents: orm.Mapped[int]
+    created_at: orm.Mapped[datetime.datetime] = orm.mapped_column(server_default=sa.func.now())
+
+    lines: orm.Mapped[list[OrderLine]] = orm.relationship(
+        order_by="OrderLine.item_id", lazy="raise_on_sql", passive_deletes=True
+    )
+
+    # Also the index of a user's orders.
+    __table_args__ = (sa.UniqueConstraint("user_id", "idempotency_key"),)
+
+
+class OrderLine(Base):
+    """So many of one item, at its price then."""
+
+    __tablename__ = "order_lines"
+
+    order_id: orm.Mapped[int] = orm.mapped_column(
+        sa.ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True
+    )
+    item_id: orm.Mapped[int] = orm.mapped_column(sa.ForeignKey("items.id"), primary_key=True)
+    quantity: orm.Mapped[int]
+    price_cents: orm.Mapped[int]
+
+    __table_args__ = (
+        sa.CheckConstraint("quantity > 0", name="quantity_positive"),
+        sa.Index(None, "item_id"),
+    )

@@ -7,6 +7,8 @@ interpreter lock, so threads do run beside the loop.
 
 from __future__ import annotations
 
+import secrets
+
 import anyio
 import anyio.to_thread
 import argon2
@@ -26,6 +28,7 @@ class PasswordHasher:
     def __init__(self, concurrency: int) -> None:
         self._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=MEMORY_KIB, parallelism=1)
         self._limiter = anyio.CapacityLimiter(concurrency)
+        self._decoy: str | None = None
 
     async def hash(self, password: str) -> str:
         """The hash of `password`, with salt and parameters inside."""
@@ -36,6 +39,12 @@ class PasswordHasher:
         return await anyio.to_thread.run_sync(
             self._matches, password_hash, password, limiter=self._limiter
         )
+
+    async def decoy(self) -> str:
+        """A hash that no password matches, for sign-ins of users who do not exist."""
+        if self._decoy is None:
+            self._decoy = await self.hash(secrets.token_urlsafe())
+        return self._decoy
 
     def _matches(self, password_hash: str, password: str) -> bool:
         try:

@@ -16,3 +16,6 @@ class Settings(RuntimeSettings):
     password_hash_threads: int = Field(
         2, ge=1, description="password hashes at a time; each needs 19 MiB"
     )
+    token_lifetime_seconds: int = Field(
+        3600, ge=1, le=30 * 86400, description="time for which a sign-in holds"
+    )

@@ -18,6 +18,7 @@ from shop import cache, passwords, settings
 class State(TypedDict):
     """The typed lifespan state: `request.state` holds these."""
 
+    settings: settings.Settings
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     cache: cache.Cache
@@ -42,6 +43,7 @@ def lifespan(
                 redis = runtime_cache.create_redis(config)
                 stack.push_async_callback(redis.aclose)
             yield State(
+                settings=config,
                 engine=engine,
                 # Objects stay readable after the commit: no hidden query while serialising.
                 sessions=async_sessionmaker(engine, expire_on_commit=False),

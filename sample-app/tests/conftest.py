@@ -120,9 +120,13 @@ async def client(app: FastAPI, connect: Connect) -> AsyncIterator[httpx2.AsyncCl
 
 @pytest.fixture
 async def user(client: httpx2.AsyncClient) -> dict[str, Any]:
+    """A user; the client is signed in as him from now on."""
     response = await client.post("/users", json=ADA)
     assert response.status_code == 201, response.text
     found: dict[str, Any] = response.json()
+    token = await client.post("/tokens", json={k: ADA[k] for k in ("email", "password")})
+    assert token.status_code == 201, token.text
+    client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
     return found
 
 

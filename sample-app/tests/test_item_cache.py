@@ -63,7 +63,7 @@ async def test_a_new_review_is_seen_at_once(
     client: httpx2.AsyncClient, item: dict[str, Any], user: dict[str, Any]
 ) -> None:
     assert [await read(client), await read(client)] == ["miss", "hit"]
-    await client.post("/items/1/reviews", json={"author_id": user["id"], "rating": 4})
+    await client.post("/items/1/reviews", json={"rating": 4})
     response = await client.get("/items/1")
     assert response.headers["x-cache"] == "miss"
     assert len(response.json()["reviews"]) == 1
@@ -95,9 +95,11 @@ async def test_a_killed_redis_costs_no_request(
     own_redis.kill()
     for _ in range(10):
         assert await read(fragile) == "miss"
-    user = {"name": "Ada", "email": "ada@example.com", "password": "correct horse"}
-    await fragile.post("/users", json=user)
-    review = await fragile.post("/items/1/reviews", json={"author_id": 1, "rating": 5})
+    ada = {"email": "ada@example.com", "password": "correct horse"}
+    await fragile.post("/users", json={**ada, "name": "Ada"})
+    token = (await fragile.post("/tokens", json=ada)).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    review = await fragile.post("/items/1/reviews", json={"rating": 5}, headers=headers)
     assert review.status_code == 201
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx2
 import hypothesis
 import pytest
 import schemathesis
@@ -17,6 +18,10 @@ OPERATIONS = [
     ("POST", "/items"),
     ("GET", "/items/{item_id}"),
     ("POST", "/items/{item_id}/reviews"),
+    ("POST", "/tokens"),
+    ("GET", "/users/me"),
+    ("POST", "/orders"),
+    ("GET", "/orders/{order_id}"),
 ]
 
 
@@ -34,6 +39,15 @@ def served(
 
 
 @pytest.fixture(scope="module")
+def signed_in(served: testing.AppServer) -> dict[str, str]:
+    ada = {"email": "ada@example.com", "password": "correct horse"}
+    httpx2.post(f"{served.url}/users", json={**ada, "name": "Ada"})
+    httpx2.post(f"{served.url}/items", json={"name": "Lamp", "price_cents": 1})
+    token = httpx2.post(f"{served.url}/tokens", json=ada).json()["access_token"]
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(scope="module")
 def document(served: testing.AppServer) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_url(f"{served.url}/openapi.json")
 
@@ -47,7 +61,7 @@ def test_the_document_has_these_operations_and_no_others(
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_answer_is_one_that_the_document_promises(
-    document: schemathesis.BaseSchema, method: str, path: str
+    document: schemathesis.BaseSchema, signed_in: dict[str, str], method: str, path: str
 ) -> None:
     @hypothesis.settings(
         max_examples=25,

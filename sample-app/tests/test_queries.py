@@ -41,7 +41,7 @@ async def test_an_item_is_two_statements_however_many_reviews(
     statements: list[str],
 ) -> None:
     for _ in range(reviews):
-        await client.post("/items/1/reviews", json={"author_id": 1, "rating": 5})
+        await client.post("/items/1/reviews", json={"rating": 5})
     statements.clear()
     response = await client.get("/items/1")
     assert len(response.json()["reviews"]) == reviews

@@ -32,10 +32,12 @@ def served(environment: dict[str, str]) -> Iterator[testing.AppServer]:
 
 def test_the_story_of_the_readme(served: testing.AppServer) -> None:
     with httpx2.Client(base_url=served.url) as client:
-        user = client.post("/users", json=ADA).json()
+        client.post("/users", json=ADA)
+        signing_in = {"email": ADA["email"], "password": ADA["password"]}
+        token = client.post("/tokens", json=signing_in).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
         item = client.post("/items", json=LAMP).json()
-        review = {"author_id": user["id"], "rating": 5, "body": "bright"}
-        client.post(f"/items/{item['id']}/reviews", json=review)
+        client.post(f"/items/{item['id']}/reviews", json={"rating": 5, "body": "bright"})
         reads = [client.get(f"/items/{item['id']}") for _ in range(2)]
     assert [response.headers["x-cache"] for response in reads] == ["miss", "hit"]
     assert reads[1].json()["reviews"][0]["body"] == "bright"

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request, Response, status
 
 from shop import conditional, dependencies, fields, models, problems
+from shop.auth.dependencies import CurrentUserDep
 from shop.items import cursor, queries, schemas
 
 router = APIRouter(prefix="/items", tags=["items"])
@@ -85,20 +86,19 @@ async def read_item(
     "/{item_id}/reviews",
     status_code=status.HTTP_201_CREATED,
     response_model=schemas.Review,
-    responses=problems.documented(404, 422),
+    responses=problems.documented(401, 404, 422),
 )
 async def create_review(
     item_id: fields.PathId,
     body: schemas.ReviewCreate,
+    user: CurrentUserDep,
     session: dependencies.SessionDep,
     cache: dependencies.CacheDep,
 ) -> models.Review:
     """Review an item."""
     try:
-        review = await queries.add_review(session, item_id, body)
+        review = await queries.add_review(session, item_id, user.id, body)
     except queries.NoSuchItem:
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"item {item_id} does not exist") from None
-    except queries.NoSuchAuthor:
-        raise HTTPException(422, f"user {body.author_id} does not exist") from None
     await cache.invalidate(cache_key(item_id))
     return review

@@ -26,7 +26,6 @@ class ReviewCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    author_id: fields.Id
     rating: int = Field(ge=1, le=5)
     body: fields.LongText = ""
 

@@ -1,0 +1,1 @@
+"""Bearer tokens: sign-in, and who is asking."""

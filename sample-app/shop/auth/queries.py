@@ -1,0 +1,54 @@
+"""Statements on access tokens.
+
+A token is random and stored as a digest: whoever reads the table cannot sign in, every replica
+knows every token without sharing a secret, and a token can be withdrawn.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import secrets
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shop import models
+
+TOKEN_BYTES = 32
+
+
+def digest(token: str) -> bytes:
+    """What is stored of a token. It has 256 random bits: a fast hash is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+async def credentials(session: AsyncSession, email: str) -> tuple[int, str] | None:
+    """Id and password hash of the user with this address."""
+    statement = sa.select(models.User.id, models.User.password_hash).where(
+        models.User.email == email.lower()
+    )
+    row = (await session.execute(statement)).one_or_none()
+    return None if row is None else (row.id, row.password_hash)
+
+
+async def issue(session: AsyncSession, user_id: int, lifetime_seconds: int) -> str:
+    """A new token of the user."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    expires_at = sa.func.now() + datetime.timedelta(seconds=lifetime_seconds)
+    statement = sa.insert(models.Token).values(
+        digest=digest(token), user_id=user_id, expires_at=expires_at
+    )
+    await session.execute(statement)
+    await session.commit()
+    return token
+
+
+async def owner(session: AsyncSession, token: str) -> models.User | None:
+    """The user whose token this is; None where it is unknown or has expired."""
+    statement = (
+        sa.select(models.User)
+        .join(models.Token, models.Token.user_id == models.User.id)
+        .where(models.Token.digest == digest(token), models.Token.expires_at > sa.func.now())
+    )
+    return (await session.execute(statement)).scalar_one_or_none()
