@@ -1,200 +1,13 @@
 """A real API server and etcd for the session, a namespace for each test, operators on demand."""
 
-import contextlib
-import itertools
 import os
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from fastapi_operator.api.crd import crd
-from fastapi_operator.cluster.kinds import OWNED
-from fastapi_operator.reconcile.blueprint import Draw
 
-from tests.api import small
-from tests.api.kube import Kube, RefusedError, audited, service_body
-from tests.api.running import RunningOperator
+from tests.api.kube import Kube
+from tests.api.world import World, install_crd, world_on
 from tests.cluster.apiserver import ApiServer
-
-EVENTUALLY_SECONDS = 20.0
-
-
-def eventually(check: Callable[[], Any], *, within: float = EVENTUALLY_SECONDS) -> Any:
-    """What ``check`` answers as soon as that is true; its last error or answer otherwise."""
-    deadline, last = time.monotonic() + within, None
-    while True:
-        try:
-            answer, last = check(), None
-            if answer:
-                return answer
-        except AssertionError as error:
-            last = error
-        if time.monotonic() > deadline:
-            if last is not None:
-                raise last
-            raise AssertionError(f"not within {within:g} s: {check}")
-        time.sleep(0.05)
-
-
-@dataclass
-class World:
-    """One test's namespace and its operators."""
-
-    kube: Kube
-    kubeconfig: Path
-    namespace: str
-    audit_log: Path
-    operators: list[RunningOperator] = field(default_factory=list)
-
-    def start(self, *, make: Draw = small.make, **options: Any) -> RunningOperator:
-        """Starts an operator for this namespace and waits until it watches."""
-        operator = RunningOperator(
-            self.kubeconfig, namespaces=(self.namespace,), make=make, **options
-        )
-        since = self.mark()
-        self.operators.append(operator)
-        operator.start()
-        watched = 1 + sum(not kind.optional for kind in OWNED)
-        eventually(lambda: operator.error or len(self.watches(since)) >= watched)
-        return operator
-
-    def watches(self, since: int) -> set[str]:
-        """The resources that Kopf watches in this namespace."""
-        return {
-            entry["objectRef"]["resource"]
-            for entry in audited(self.audit_log, since)
-            if entry["verb"] == "watch"
-            and entry.get("userAgent", "").startswith("kopf")
-            and entry["objectRef"].get("namespace") == self.namespace
-        }
-
-    def path(self, kind: str, name: str = "") -> str:
-        """Path of a collection or an object of a kind, given by its plural."""
-        root = f"{_ROOTS[kind]}/namespaces/{self.namespace}/{kind}"
-        return f"{root}/{name}" if name else root
-
-    def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        """A live object, or None."""
-        return self.kube.get(self.path(kind, name))
-
-    def apply(self, name: str = "shop", **spec: Any) -> dict[str, Any]:
-        """Applies a FastAPIService as a user does."""
-        body = service_body(name, self.namespace, **spec)
-        return self.kube.apply(self.path("fastapiservices", name), body, force="true")
-
-    def service(self, name: str = "shop") -> dict[str, Any]:
-        """The service as it is."""
-        found = self.get("fastapiservices", name)
-        assert found is not None, f"{name} is gone"
-        return found
-
-    def condition(self, kind: str, name: str = "shop") -> dict[str, Any]:
-        """A condition of a service; an empty one where it is not there."""
-        conditions = self.service(name).get("status", {}).get("conditions") or []
-        return next((item for item in conditions if item["type"] == kind), {})
-
-    def is_ready(self, name: str = "shop") -> bool:
-        """Whether the service is Ready at its newest generation."""
-        body, ready = self.service(name), self.condition("Ready", name)
-        current = ready.get("observedGeneration") == body["metadata"]["generation"]
-        return current and ready.get("status") == "True"
-
-    # What controllers and kubelets would do ----------------------------------------------------
-
-    def finish_rollouts(self) -> None:
-        """Marks every Deployment and StatefulSet ready at its newest generation."""
-        for kind in ("deployments", "statefulsets"):
-            for body in self.kube.items(self.path(kind)):
-                self.finish_rollout(kind, body)
-
-    def finish_rollout(self, kind: str, body: dict[str, Any]) -> None:
-        """Marks one workload ready."""
-        count, name = body["spec"]["replicas"], body["metadata"]["name"]
-        status = {
-            "observedGeneration": body["metadata"]["generation"],
-            "replicas": count,
-            "updatedReplicas": count,
-            "readyReplicas": count,
-            "availableReplicas": count,
-        }
-        if body.get("status") != status:
-            self.kube.patch(f"{self.path(kind, name)}/status", {"status": status})
-
-    def finish_job(self, name: str, *, failed: str = "") -> None:
-        """Marks a Job complete, or failed with a message."""
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        kinds = ("FailureTarget", "Failed") if failed else ("SuccessCriteriaMet", "Complete")
-        conditions = [
-            {
-                "type": kind,
-                "status": "True",
-                "reason": "BackoffLimitExceeded" if failed else "Done",
-                "message": failed,
-                "lastTransitionTime": now,
-                "lastProbeTime": now,
-            }
-            for kind in kinds
-        ]
-        status = {"startTime": now, "conditions": conditions}
-        status |= {"failed": 1} if failed else {"succeeded": 1, "completionTime": now}
-        self.kube.patch(f"{self.path('jobs', name)}/status", {"status": status})
-
-    def until_ready(self, name: str = "shop") -> None:
-        """Plays the controllers until the service is Ready."""
-
-        def settled() -> bool:
-            self.finish_rollouts()
-            for job in self.kube.items(self.path("jobs")):
-                if not job.get("status", {}).get("conditions"):
-                    self.finish_job(job["metadata"]["name"])
-            return self.is_ready(name)
-
-        eventually(settled)
-
-    # What the operator asked of the API server -------------------------------------------------
-
-    def mark(self) -> int:
-        """A position in the audit log; later requests are those after it."""
-        return self.audit_log.stat().st_size
-
-    def requests(self, since: int, *, user_agent: str = "fastapi-operator") -> list[str]:
-        """Requests of the operator in this namespace, as ``verb resource/name``; no watches."""
-        found = []
-        for entry in audited(self.audit_log, since):
-            target = entry.get("objectRef", {})
-            if (
-                entry.get("stage") == "ResponseComplete"
-                and entry.get("userAgent", "").startswith(user_agent)
-                and target.get("namespace") == self.namespace
-                and entry["verb"] != "watch"
-            ):
-                tail = f"/{target['subresource']}" if target.get("subresource") else ""
-                found.append(f"{entry['verb']} {target['resource']}/{target.get('name', '')}{tail}")
-        return found
-
-    def writes(self, since: int) -> list[str]:
-        """Writes of the operator in this namespace."""
-        return [text for text in self.requests(since) if not text.startswith(("get ", "list "))]
-
-
-_ROOTS = {
-    "fastapiservices": "/apis/fastapi-operator.io/v1alpha1",
-    "deployments": "/apis/apps/v1",
-    "statefulsets": "/apis/apps/v1",
-    "controllerrevisions": "/apis/apps/v1",
-    "jobs": "/apis/batch/v1",
-    "horizontalpodautoscalers": "/apis/autoscaling/v2",
-    "configmaps": "/api/v1",
-    "secrets": "/api/v1",
-    "services": "/api/v1",
-    "pods": "/api/v1",
-    "persistentvolumeclaims": "/api/v1",
-    "events": "/apis/events.k8s.io/v1",
-    "leases": "/apis/coordination.k8s.io/v1",
-}
 
 
 @pytest.fixture(scope="session")
@@ -214,46 +27,15 @@ def controlled_server() -> Iterator[ApiServer]:
         yield running
 
 
-_numbers = itertools.count(1)
-
-
 @pytest.fixture
 def world(server: ApiServer) -> Iterator[World]:
     """A namespace on the API server without controllers."""
-    yield from _world(server)
+    with world_on(server) as found:
+        yield found
 
 
 @pytest.fixture
 def controlled_world(controlled_server: ApiServer) -> Iterator[World]:
     """A namespace on the API server with controllers."""
-    yield from _world(controlled_server)
-
-
-def _world(server: ApiServer) -> Iterator[World]:
-    kube, namespace = Kube(server.kubeconfig), f"test-{next(_numbers)}"
-    kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
-    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-    # What a controller would do; pods need it.
-    with contextlib.suppress(RefusedError):
-        kube.request("POST", accounts, {"metadata": {"name": "default"}})
-    world = World(kube, server.kubeconfig, namespace, server.audit_log)
-    try:
-        yield world
-    finally:
-        for operator in world.operators:
-            operator.stop()
-
-
-def install_crd(kube: Kube) -> None:
-    """Installs the CRD and waits until it is served."""
-    body = crd()
-    name = body["metadata"]["name"]
-    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
-    kube.apply(path, body)
-
-    def served() -> bool:
-        conditions = (kube.get(path) or {}).get("status", {}).get("conditions") or []
-        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-
-    eventually(served)
-    eventually(lambda: kube.get("/apis/fastapi-operator.io/v1alpha1/fastapiservices") is not None)
+    with world_on(controlled_server) as found:
+        yield found

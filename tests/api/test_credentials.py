@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.api.conftest import World, eventually
+from tests.api.world import World, eventually
 
 
 def test_generated_credentials_are_made_once(world: World) -> None:

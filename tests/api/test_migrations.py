@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from tests.api.conftest import World, eventually
+from tests.api.world import World, eventually
 
 POSTGRES: dict[str, Any] = {"migrations": {}}
 

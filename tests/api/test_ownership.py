@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import World, eventually
 from tests.api.kube import Kube
+from tests.api.world import World, eventually
 
 
 @pytest.mark.parametrize("labelled", [False, True])

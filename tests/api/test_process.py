@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fastapi_operator.reconcile.drawing import draw
-
-from tests.api.conftest import World, eventually
 from tests.api.kube import RefusedError
+from tests.api.world import World, eventually
 from tests.cluster.apiserver import ApiServer
-
 
 MAIN = "from fastapi_operator.cli.main import main; main()"
 

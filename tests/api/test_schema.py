@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import World
 from tests.api.kube import RefusedError, service_body, to_yaml
+from tests.api.world import World
 from tests.cluster.apiserver import ApiServer
 
 WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [

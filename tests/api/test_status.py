@@ -5,9 +5,9 @@ import time
 from typing import Any
 
 import pytest
-from fastapi_operator.reconcile.drawing import draw
 
-from tests.api.conftest import World, eventually
+from fastapi_operator.reconcile.drawing import draw
+from tests.api.world import World, eventually
 
 FULL: dict[str, Any] = {
     "app": "shop.main:app",

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from fastapi_operator.cluster.kinds import Judge
 from fastapi_operator.reconcile.health import judge
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from fastapi_operator.reconcile.queue import Key, Queue
 
 A, B = Key("default", "a"), Key("default", "b")

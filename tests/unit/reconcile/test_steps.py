@@ -7,7 +7,6 @@ from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observed import Observed, Replicas
 from fastapi_operator.reconcile.steps import Action, Steps, next_steps, open_gates
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey
-
 from tests.unit.reconcile.worlds import (
     FAILED,
     OWNER,

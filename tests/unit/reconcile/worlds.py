@@ -41,7 +41,7 @@ def app(image: str = "shop:1", **options: Any) -> list[Desired]:
     spec = {"replicas": 2, "template": {"image": image}}
     options = {"gate": Gate.MIGRATED, **options}
     return [
-        desired("Service", "shop"),
+        desired("Service", "shop", body={"spec": {"ports": [{"port": 80}]}}),
         desired("ConfigMap", "shop-app", body={"data": {"image": image}}, gate=Gate.MIGRATED),
         desired("Deployment", "shop", body={"spec": spec}, **options),
     ]

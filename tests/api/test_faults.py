@@ -1,0 +1,169 @@
+"""Faults: after each, the same objects as in an undisturbed run, no second Job, no new Secret."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastapi_operator.reconcile.drawing import draw
+from tests.api.kube import Kube
+from tests.api.test_process import Process
+from tests.api.world import World, eventually, install_crd, world_on
+from tests.cluster import instances, processes
+from tests.cluster.apiserver import ApiServer
+
+FULL: dict[str, Any] = {"redis": {}, "postgres": {"migrations": {}}}
+KINDS = (
+    "deployments",
+    "statefulsets",
+    "jobs",
+    "configmaps",
+    "secrets",
+    "services",
+    "persistentvolumeclaims",
+    "horizontalpodautoscalers",
+    "controllerrevisions",
+)
+
+
+def objects(world: World) -> dict[str, str]:
+    """The service's objects with what identifies each creation, by kind and name."""
+    selector = "fastapi-operator.io/service=shop"
+    return {
+        f"{kind}/{body['metadata']['name']}": body["metadata"]["uid"]
+        for kind in KINDS
+        for body in world.kube.items(world.path(kind), labelSelector=selector)
+    }
+
+
+def watching(world: World) -> Callable[[], None]:
+    """Remembers what must not change from now on: Secrets, volumes and Jobs."""
+    once: dict[str, str] = {}
+
+    def check() -> None:
+        for name, uid in objects(world).items():
+            if name.startswith(("secrets/", "jobs/", "persistentvolumeclaims/")):
+                assert once.setdefault(name, uid) == uid, f"{name} was made a second time"
+
+    return check
+
+
+def test_an_operator_killed_again_and_again_ends_where_an_undisturbed_one_does(
+    world: World, tmp_path: Path
+) -> None:
+    check = watching(world)
+    world.apply(**FULL)
+    for round_ in range(5):
+        process = Process(world, tmp_path / f"log-{round_}", "--no-lease")
+        try:
+            eventually(lambda process=process: '"synced"' in process.log.read_text())
+            time.sleep(0.05 + 0.15 * round_)
+        finally:
+            process.end(signal.SIGKILL)
+        world.finish_rollouts()
+        check()
+    operator = world.start(make=draw)
+    world.until_ready()
+    check()
+    names = set(objects(world))
+    assert len([name for name in names if name.startswith("jobs/")]) == 1
+    assert len([name for name in names if name.startswith("controllerrevisions/")]) == 1
+
+    # The undisturbed run: the same names in the end.
+    operator.stop()
+    undisturbed = World(world.kube, world.kubeconfig, f"{world.namespace}-u", world.audit_log)
+    space = {"metadata": {"name": undisturbed.namespace}}
+    world.kube.request("POST", "/api/v1/namespaces", space)
+    undisturbed.start(make=draw)
+    try:
+        undisturbed.apply(**FULL)
+        undisturbed.until_ready()
+        assert set(objects(undisturbed)) == names
+    finally:
+        for running in undisturbed.operators:
+            running.stop()
+
+
+def test_two_operators_at_once_do_no_harm(world: World) -> None:
+    check = watching(world)
+    world.start(make=draw)
+    world.start(make=draw)
+    world.apply(**FULL)
+    world.until_ready()
+    check()
+    world.apply(image="registry.test/shop:2", **FULL)
+    world.until_ready()
+    check()
+    assert len([name for name in objects(world) if name.startswith("jobs/")]) == 2
+    time.sleep(2.0)
+    since = world.mark()
+    time.sleep(3.0)
+    assert world.writes(since) == []
+
+
+def pid_of(server: ApiServer, name: str) -> int:
+    """The process of a part of the control plane."""
+    instance = instances.find(server.name)
+    assert instance is not None
+    running = processes.Processes(instance.state)
+    return next(process.pid for process in running.all() if process.name == name)
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Any:
+    """An API server that may be broken."""
+    with ApiServer(f"api-faults-{os.getpid()}") as running:
+        install_crd(Kube(running.kubeconfig))
+        yield running
+
+
+@pytest.mark.parametrize("part", ["kube-apiserver", "etcd"])
+def test_a_frozen_control_plane_is_waited_for(own_server: ApiServer, part: str) -> None:
+    with world_on(own_server) as world:
+        check = watching(world)
+        operator = world.start(make=draw)
+        world.apply(**FULL)
+        eventually(lambda: objects(world))
+        pid = pid_of(own_server, part)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(8)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        world.until_ready(within=60)
+        check()
+        assert operator.error is None
+
+
+def test_a_restarted_api_server_is_found_again(own_server: ApiServer) -> None:
+    with world_on(own_server) as world:
+        check = watching(world)
+        operator = world.start(make=draw)
+        world.apply(**FULL)
+        eventually(lambda: objects(world))
+        os.kill(pid_of(own_server, "kube-apiserver"), signal.SIGKILL)
+        time.sleep(3)
+        own_server.start()
+        world.until_ready(within=60)
+        check()
+        assert operator.error is None
+        world.kube.delete(world.path("services", "shop"))
+        eventually(lambda: world.get("services", "shop"), within=60)
+
+
+def test_a_namespace_that_goes_takes_its_service_quietly(controlled_world: World) -> None:
+    world = controlled_world
+    operator = world.start(make=draw)
+    world.apply(**FULL)
+    eventually(lambda: world.get("statefulsets", "shop-postgres"))
+    since = world.mark()
+    world.kube.delete(f"/api/v1/namespaces/{world.namespace}")
+    eventually(lambda: world.kube.get(f"/api/v1/namespaces/{world.namespace}") is None, within=90)
+    time.sleep(3)
+    assert operator.error is None
+    refused = [text for text in world.writes(since) if "status" not in text]
+    assert len(refused) < 40, refused

@@ -1,0 +1,176 @@
+"""What pods say, when they are asked, and that no credential is repeated."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from fastapi_operator.reconcile.diagnose import Ward, diagnosis, masked, selector
+from fastapi_operator.reconcile.observed import Health
+from tests.unit.reconcile.test_queue import Clock
+from tests.unit.reconcile.worlds import FAILED, UNREADY, app, child, children, desired, migration
+
+
+def pod(name: str = "p", **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "status": status}
+
+
+def container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "app", "state": state, "ready": False, **more}]}
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "told"),
+    [
+        (container(waiting("ErrImagePull", "no such image")), "ErrImagePull", "no such image"),
+        (
+            container(
+                waiting("CrashLoopBackOff"),
+                lastState={"terminated": {"exitCode": 3, "message": "boom"}},
+                restartCount=4,
+            ),
+            "CrashLoopBackOff",
+            "exit code 3 after 4 restarts: boom",
+        ),
+        (
+            container(
+                waiting("CrashLoopBackOff"),
+                lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+            ),
+            "OOMKilled",
+            "OOMKilled",
+        ),
+        (container({"terminated": {"exitCode": 1, "message": "no"}}), "Failed", "no"),
+        (container({"running": {}}), "ProbeFailing", "readiness probe"),
+        (
+            {"conditions": [
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "Unschedulable",
+                    "message": "0/1 nodes",
+                }
+            ]},
+            "Unschedulable",
+            "0/1 nodes",
+        ),
+        (
+            {
+                "initContainerStatuses": [
+                    {"name": "init", "state": waiting("CreateContainerConfigError", "no key")}
+                ]
+            },
+            "CreateContainerConfigError",
+            "container init: no key",
+        ),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}, "Evicted", "low"),
+    ],
+)  # fmt: skip
+def test_a_pod_says_why(status: dict[str, Any], reason: str, told: str) -> None:
+    found = diagnosis([pod(**status)])
+    assert found is not None
+    assert found.reason == reason
+    assert told in found.message
+    assert "pod p" in found.message
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {},
+        container(waiting("ContainerCreating")),
+        container(waiting("PodInitializing")),
+        container({"terminated": {"exitCode": 0}}),
+        {"containerStatuses": [{"name": "app", "state": {"running": {}}, "ready": True}]},
+    ],
+)
+def test_a_pod_on_its_way_says_nothing(status: dict[str, Any]) -> None:
+    assert diagnosis([pod(**status)]) is None
+
+
+def test_the_worst_pod_speaks() -> None:
+    slow = pod("slow", **container({"running": {}}))
+    broken = pod("broken", **container(waiting("ImagePullBackOff", "x")))
+    found = diagnosis([slow, broken, pod("fine")])
+    assert found is not None
+    assert found.reason == "ImagePullBackOff"
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("postgresql://app:hunter2@db:5432/app failed", "hunter2"),
+        ("postgresql+asyncpg://app:p%40ss:w0rd@db/app", "w0rd"),
+        ("redis://:hunter2@cache:6379/0", "hunter2"),
+        ("amqp://hunter2@queue", "hunter2"),
+        ("PASSWORD=hunter2 was refused", "hunter2"),
+        ("password: 'hunter2'", "hunter2"),
+        ('api_key="hunter2"', "hunter2"),
+    ],
+)
+def test_credentials_are_masked(text: str, hidden: str) -> None:
+    assert hidden not in masked(text)
+
+
+def test_other_text_is_kept_and_the_end_of_a_long_one() -> None:
+    assert masked("cannot open http://host/path@1") == "cannot open http://host/path@1"
+    long = "x" * 5000 + "ValueError: the cause"
+    assert masked(long).endswith("ValueError: the cause")
+    assert len(masked(long)) <= 600
+
+
+def test_a_workload_is_asked_after_three_seconds_and_then_less_and_less_often() -> None:
+    clock = Clock()
+    ward, deployment = Ward(clock=clock), app()[2]
+    unready = children(child(deployment, health=UNREADY))
+    assert ward.due([deployment], unready) == []
+    assert ward.next_in([deployment]) == 3
+    times = []
+    for _ in range(6):
+        wait = ward.next_in([deployment])
+        assert wait is not None
+        clock.now += wait
+        assert ward.due([deployment], unready) == [deployment]
+        ward.looked(deployment.key, None)
+        times.append(clock.now - 100)
+    # Something is found within 15 s, and a lasting fault costs one list in five minutes.
+    assert len([time for time in times if time <= 15]) >= 2
+    assert all(later - earlier <= 300 for earlier, later in itertools.pairwise(times))
+
+
+def test_a_finding_lasts_until_the_workload_is_ready() -> None:
+    clock = Clock()
+    ward, deployment = Ward(clock=clock), app()[2]
+    unready = children(child(deployment, health=UNREADY))
+    ward.due([deployment], unready)
+    clock.now += 3
+    ward.due([deployment], unready)
+    said = Health(False, "CrashLoopBackOff", "boom", failed=True)
+    ward.looked(deployment.key, said)
+    ward.looked(deployment.key, None)  # between two crashes a pod just runs
+    assert ward.findings([deployment]) == {deployment.key: said}
+    ward.due([deployment], children(child(deployment)))
+    assert ward.findings([deployment]) == {}
+    assert ward.next_in([deployment]) is None
+
+
+def test_a_failed_job_is_asked_at_once_and_only_until_it_answered() -> None:
+    clock = Clock()
+    ward, job = Ward(clock=clock), migration("k1")
+    failed = children(child(job, health=FAILED))
+    assert ward.due([job], failed) == [job]
+    ward.looked(job.key, Health(False, "Failed", "no", failed=True))
+    clock.now += 3600
+    assert ward.due([job], failed) == []
+    assert ward.next_in([job]) is None
+
+
+def test_pods_are_selected_by_the_workload() -> None:
+    labels = {"b": "2", "a": "1"}
+    deployment = desired("Deployment", "shop", body={"spec": {"selector": {"matchLabels": labels}}})
+    assert selector(deployment) == "a=1,b=2"
+    assert selector(migration("k1")) == "batch.kubernetes.io/job-name=shop-migrate-k1"

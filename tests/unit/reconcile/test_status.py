@@ -1,0 +1,175 @@
+"""The answer: conditions from what is there, and nothing that is not."""
+
+from typing import Any
+
+from fastapi_operator.parts import Part
+from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.reconcile.observed import Health, Observed
+from fastapi_operator.reconcile.perform import Refusal
+from fastapi_operator.reconcile.status import Situation, part_health, status_of
+from fastapi_operator.reconcile.steps import Waiting
+from fastapi_operator.resources.desired import Desired
+from tests.unit.reconcile.worlds import (
+    FAILED,
+    OWNER,
+    UNREADY,
+    app,
+    child,
+    children,
+    database,
+    desired,
+    migration,
+    record,
+)
+
+NOW, BEFORE = "2026-11-22T12:00:00Z", "2026-11-22T11:00:00Z"
+
+
+def situation(wanted: list[Desired], observed: Observed, **changes: Any) -> Situation:
+    values: dict[str, Any] = {"owner": OWNER, "generation": 3, "before": {}, "now": NOW}
+    return Situation(**{**values, "desired": wanted, "observed": observed, **changes})
+
+
+def conditions(found: Situation) -> dict[str, tuple[str, str, str]]:
+    return {
+        item.type: (item.status, item.reason, item.message) for item in status_of(found).conditions
+    }
+
+
+def all_live(wanted: list[Desired]) -> Observed:
+    return Observed(children(*(child(item) for item in wanted)), record("k1"))
+
+
+def test_ready_only_when_every_part_answers() -> None:
+    wanted = [*database(), *app()]
+    found = conditions(situation(wanted, all_live(wanted)))
+    assert found["Ready"][0] == "True"
+    assert found["DatabaseReady"][0] == found["ApplicationReady"][0] == "True"
+    broken = {**all_live(wanted).children, **children(child(database()[2], health=UNREADY))}
+    found = conditions(situation(wanted, Observed(broken)))
+    assert found["Ready"][:2] == ("False", "PodsNotReady")
+    assert "StatefulSet shop-db" in found["Ready"][2]
+    assert found["Reconciling"][0] == "True"
+    assert found["Stalled"][0] == "False"
+    assert found["ApplicationReady"][0] == "True"
+
+
+def test_the_cause_is_told_before_its_consequences() -> None:
+    wanted = [*database(), *app(), desired("Deployment", "shop-proxy", Part.PROXY)]
+    down = Observed(children(*(child(item, health=UNREADY) for item in wanted)))
+    assert conditions(situation(wanted, down))["Ready"][2].startswith("database: ")
+
+
+def test_optional_parts_do_not_keep_a_service_from_ready() -> None:
+    scaler = desired("HorizontalPodAutoscaler", "shop", Part.AUTOSCALING)
+    wanted = [*app(), scaler]
+    no_metrics = Health(False, "FailedGetResourceMetric", "no metrics", failed=True)
+    live = {**all_live(wanted).children, **children(child(scaler, health=no_metrics))}
+    found = conditions(situation(wanted, Observed(live)))
+    assert found["Ready"][0] == "True"
+    assert found["AutoscalingReady"][:2] == ("False", "FailedGetResourceMetric")
+
+
+def test_a_refused_write_stalls() -> None:
+    wanted = app()
+    refusal = Refusal(wanted[1].key, "NameTaken", "it belongs to Deployment other")
+    found = conditions(situation(wanted, all_live(wanted), refusals=[refusal]))
+    assert found["Stalled"] == ("True", "NameTaken", "it belongs to Deployment other")
+    assert found["Ready"][0] == found["Reconciling"][0] == "False"
+    assert found["ApplicationReady"][1] == "NameTaken"
+
+
+def test_a_wrong_spec_stalls_with_its_field() -> None:
+    problem = Problem(Severity.ERROR, Stage.PLAN, "spec.resources", "too small", "set 1Gi")
+    found = situation([], Observed(), problems=[problem])
+    assert conditions(found)["Stalled"] == (
+        "True",
+        "InvalidSpec",
+        "spec.resources: too small; set 1Gi",
+    )
+    (told,) = status_of(found).problems
+    assert (told.path, told.message) == ("spec.resources", "too small; set 1Gi")
+
+
+def test_warnings_do_not_stall() -> None:
+    warning = Problem(Severity.WARNING, Stage.RULE, "spec.image", "is a mutable tag")
+    wanted = app()
+    found = situation(wanted, all_live(wanted), problems=[warning])
+    assert conditions(found)["Ready"][0] == "True"
+    assert status_of(found).problems[0].severity == "warning"
+
+
+def test_a_failed_migration_stalls_with_the_words_of_its_pod() -> None:
+    wanted = [*database(), migration("k2"), *app()]
+    job = child(migration("k2"), health=FAILED)
+    live = {**all_live([*database(), *app()]).children, **children(job)}
+    said = Health(False, "Failed", "pod x: exit code 1: no such revision", failed=True)
+    found = situation(
+        wanted,
+        Observed(live, record("k1")),
+        migration_key="k2",
+        diagnoses={job.key: said},
+    )
+    assert conditions(found)["Stalled"][:2] == ("True", "MigrationFailed")
+    assert "no such revision" in conditions(found)["MigrationsReady"][2]
+    assert conditions(found)["ApplicationReady"][0] == "True"
+    migrated = status_of(found).migration
+    assert migrated is not None
+    assert (migrated.key, migrated.state) == ("k2", "Failed")
+
+
+def test_a_part_behind_a_gate_says_what_it_waits_for() -> None:
+    wanted = app()
+    waiting = [
+        Waiting(item.key, item.part, "WaitingForMigration", "waits for the migration")
+        for item in wanted[1:]
+    ]
+    live = Observed(children(child(wanted[0])))
+    health = part_health(situation(wanted, live, waiting=waiting))[Part.APP]
+    assert (health.ready, health.reason) == (False, "WaitingForMigration")
+
+
+def test_pods_words_replace_the_workloads_numbers() -> None:
+    wanted = app()
+    deployment = wanted[2]
+    live = {**all_live(wanted).children, **children(child(deployment, health=UNREADY))}
+    said = Health(False, "ImagePullBackOff", "pod x: not found", failed=True)
+    found = conditions(situation(wanted, Observed(live), diagnoses={deployment.key: said}))
+    assert found["ApplicationReady"] == ("False", "ImagePullBackOff", "pod x: not found")
+    assert found["Ready"][:2] == ("False", "ImagePullBackOff")
+
+
+def test_a_transition_time_stays_while_the_status_does() -> None:
+    wanted = app()
+    before = {
+        "conditions": [
+            {"type": "Ready", "status": "False", "lastTransitionTime": BEFORE},
+            {"type": "Stalled", "status": "False", "lastTransitionTime": BEFORE},
+        ]
+    }
+    found = status_of(situation(wanted, all_live(wanted), before=before))
+    times = {item.type: item.last_transition_time for item in found.conditions}
+    assert times["Ready"] == NOW
+    assert times["Stalled"] == BEFORE
+    assert {item.observed_generation for item in found.conditions} == {3}
+
+
+def test_a_suspended_service_says_so_and_keeps_its_readiness() -> None:
+    wanted = app()
+    found = conditions(situation(wanted, all_live(wanted), suspended=True))
+    assert found["Ready"][:2] == ("True", "Suspended")
+    assert found["Reconciling"][:2] == ("False", "Suspended")
+
+
+def test_an_error_of_the_api_server_is_told_as_work_that_goes_on() -> None:
+    wanted = app()
+    found = conditions(situation(wanted, all_live(wanted), failure="503 busy"))
+    assert found["Ready"][:2] == ("False", "Retrying")
+    assert found["Stalled"][0] == "False"
+
+
+def test_a_long_message_is_cut_to_what_the_schema_takes() -> None:
+    wanted = app()
+    refusal = Refusal(wanted[0].key, "Invalid", "x" * 5000)
+    found = conditions(situation(wanted, all_live(wanted), refusals=[refusal]))
+    assert len(found["Stalled"][2]) == 1024

@@ -1,0 +1,174 @@
+"""What events mean, which of two is newer, and what a list no longer holds."""
+
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, DEPLOYMENT, owned_kind
+from fastapi_operator.parts import Part
+from fastapi_operator.reconcile import release
+from fastapi_operator.reconcile.observed import ReleaseRecord
+from fastapi_operator.reconcile.queue import Key
+from fastapi_operator.reconcile.store import Change, Store, object_key
+from tests.unit.reconcile.worlds import OWNER
+
+CONFIG = owned_kind("", "ConfigMap")
+SHOP = Key("default", "shop")
+
+
+def config(version: int, data: str = "1", *, uid: str = "u1", **metadata: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "shop-app",
+            "namespace": "default",
+            "uid": uid,
+            "resourceVersion": str(version),
+            "labels": naming.labels("shop", Part.APP),
+            "ownerReferences": [OWNER.reference],
+            "managedFields": [
+                {
+                    "manager": "fastapi-operator",
+                    "operation": "Apply",
+                    "fieldsV1": {"f:data": {"f:a": {}}},
+                },
+                {"manager": "rival", "operation": "Update", "time": "2026-01-01T00:00:00Z"},
+            ],
+            **metadata,
+        },
+        "data": {"a": data},
+    }
+
+
+def service(version: int, **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "shop",
+            "namespace": "default",
+            "uid": "uid-shop",
+            "generation": 1,
+            "resourceVersion": str(version),
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"},
+        },
+        "spec": spec,
+    }
+
+
+def written(store: Store, body: dict[str, Any]) -> None:
+    assert store.put_child(CONFIG, body, written=True) is None
+
+
+def test_the_event_of_our_own_write_means_nothing() -> None:
+    store = Store()
+    written(store, config(5))
+    assert store.put_child(CONFIG, config(5)) is None
+
+
+def test_an_event_that_left_before_our_write_does_not_undo_it() -> None:
+    store = Store()
+    written(store, config(5, "new"))
+    assert store.put_child(CONFIG, config(4, "old")) is None
+    (child,) = store.observed(SHOP).children.values()
+    assert (child.version, child.live_digest) == (5, child.wanted_digest)
+
+
+def test_an_edit_is_urgent_and_its_author_is_known() -> None:
+    store = Store()
+    written(store, config(5))
+    assert store.put_child(CONFIG, config(6, "edited")) == Change(SHOP, urgent=True)
+    (child,) = store.observed(SHOP).children.values()
+    assert child.live_digest != child.wanted_digest
+    assert store.editor(child.key) == "rival"
+
+
+def test_a_late_answer_does_not_hide_a_later_edit() -> None:
+    store = Store()
+    written(store, config(4))
+    store.put_child(CONFIG, config(6, "edited"))
+    change = store.put_child(CONFIG, config(5), written=True)
+    assert change == Change(SHOP, urgent=True)
+    (child,) = store.observed(SHOP).children.values()
+    assert child.version == 6
+    assert child.live_digest != child.wanted_digest
+
+
+def test_health_alone_is_not_urgent() -> None:
+    body = {
+        "metadata": {**config(5)["metadata"], "name": "shop", "generation": 1},
+        "spec": {"replicas": 1},
+        "status": {},
+    }
+    store = Store()
+    store.put_child(DEPLOYMENT, body, written=True)
+    ready = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+    body = {**body, "metadata": {**body["metadata"], "resourceVersion": "6"}, "status": ready}
+    assert store.put_child(DEPLOYMENT, body) == Change(SHOP, urgent=False)
+    assert store.put_child(DEPLOYMENT, body) is None
+
+
+def test_a_deleted_object_is_gone_but_not_by_the_event_of_its_predecessor() -> None:
+    store = Store()
+    written(store, config(5, uid="u2"))
+    key = object_key(CONFIG, config(5))
+    assert store.drop_child(key, uid="u1") is None
+    assert store.drop_child(key, uid="u2") == Change(SHOP, urgent=True)
+    assert store.observed(SHOP).children == {}
+    assert store.drop_child(key, uid="u2") is None
+
+
+def test_an_object_belongs_to_its_owner_whatever_its_label_says() -> None:
+    store = Store()
+    written(store, config(5))
+    relabelled = config(6, labels={**naming.labels("other", Part.APP)})
+    assert store.put_child(CONFIG, relabelled) is None  # no field of ours changed
+    assert len(store.observed(SHOP).children) == 1
+
+
+def test_a_retained_object_that_changes_its_label_leaves_its_service() -> None:
+    store = Store()
+    written(store, config(5, ownerReferences=[]))
+    labels = naming.labels("other", Part.APP)
+    change = store.put_child(CONFIG, config(6, ownerReferences=[], labels=labels))
+    assert change == Change(SHOP, urgent=True)
+    assert store.observed(SHOP).children == {}
+
+
+def test_a_complete_list_tells_of_missed_deletes_but_not_of_what_is_newer() -> None:
+    store = Store()
+    written(store, config(5))
+    assert store.missing_from(CONFIG, None, set(), 4) == []
+    assert store.missing_from(CONFIG, "elsewhere", set(), 9) == []
+    assert store.missing_from(DEPLOYMENT, None, set(), 9) == []
+    assert store.missing_from(CONFIG, None, set(), 9) == [Change(SHOP, urgent=True)]
+
+
+def test_a_service_event_matters_when_something_we_read_changed() -> None:
+    store = Store()
+    assert store.put_service(service(1, image="a"))
+    assert not store.put_service(service(1, image="a"))
+    assert not store.put_service(service(2, image="a"))
+    assert store.put_service(service(3, image="b"))
+    assert not store.put_service(service(2, image="a"))
+    live = store.service(SHOP)
+    assert live is not None
+    assert live.body["spec"] == {"image": "b"}
+    assert live.body["metadata"]["annotations"] == {}
+
+
+def test_a_recreated_service_is_not_dropped_by_the_end_of_the_old_one() -> None:
+    store = Store()
+    store.put_service(service(5))
+    old = service(4)
+    old["metadata"]["uid"] = "older"
+    store.drop_service(old)
+    assert store.service(SHOP) is not None
+    store.drop_service(service(6))
+    assert store.service(SHOP) is None
+
+
+def test_the_newest_release_record_counts() -> None:
+    store = Store()
+    for revision, version in ((2, 11), (1, 12)):
+        record = ReleaseRecord({"image": str(revision)}, ("k1",), revision)
+        body = release.to_body(record, OWNER)
+        body["metadata"] |= {"uid": str(revision), "resourceVersion": str(version)}
+        store.put_child(CONTROLLER_REVISION, body)
+    assert store.observed(SHOP).release == ReleaseRecord({"image": "2"}, ("k1",), 2)
