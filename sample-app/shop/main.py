@@ -7,6 +7,7 @@ from fastapi_operator_runtime import install
 
 import shop.auth.router
 import shop.items.router
+import shop.labs.router
 import shop.orders.router
 import shop.users.router
 from shop import problems, settings, state
@@ -31,6 +32,8 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     problems.install(app)
     for part in (shop.auth, shop.users, shop.items, shop.orders):
         app.include_router(part.router.router)
+    if config.labs:
+        app.include_router(shop.labs.router.router)
     install(app, config)
     return app
 

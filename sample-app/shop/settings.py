@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi_operator_runtime import RuntimeSettings
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 
 class Settings(RuntimeSettings):
@@ -19,3 +19,10 @@ class Settings(RuntimeSettings):
     token_lifetime_seconds: int = Field(
         3600, ge=1, le=30 * 86400, description="time for which a sign-in holds"
     )
+    cpu_processes: int = Field(
+        1,
+        ge=1,
+        validation_alias=AliasChoices("cpu_processes", "python_cpu_count"),
+        description="processes for CPU work: PYTHON_CPU_COUNT, never the cores of the node",
+    )
+    labs: bool = Field(False, description="serve /labs, the experiments")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from typing import TypedDict
 
@@ -23,6 +25,7 @@ class State(TypedDict):
     sessions: async_sessionmaker[AsyncSession]
     cache: cache.Cache
     passwords: passwords.PasswordHasher
+    processes: ProcessPoolExecutor | None
 
 
 def lifespan(
@@ -42,6 +45,12 @@ def lifespan(
             if config.redis_url is not None:
                 redis = runtime_cache.create_redis(config)
                 stack.push_async_callback(redis.aclose)
+            processes = None
+            if config.labs:
+                # Spawned, not forked: a fork would copy the event loop's threads and sockets.
+                spawn = multiprocessing.get_context("spawn")
+                processes = ProcessPoolExecutor(config.cpu_processes, mp_context=spawn)
+                stack.callback(processes.shutdown, cancel_futures=True)
             yield State(
                 settings=config,
                 engine=engine,
@@ -49,6 +58,7 @@ def lifespan(
                 sessions=async_sessionmaker(engine, expire_on_commit=False),
                 cache=cache.Cache(redis, ttl_seconds=config.cache_ttl_seconds),
                 passwords=passwords.PasswordHasher(config.password_hash_threads),
+                processes=processes,
             )
 
     return run

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import datetime
+import json
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi_operator_runtime import testing
 
-from shop.items import cursor
+from shop.items import cursor, export
 
 LAMP = {"name": "Lamp", "description": "It glows.", "price_cents": 1990}
 
@@ -100,8 +103,6 @@ async def test_a_foreign_cursor_is_refused(client: httpx2.AsyncClient, after: st
 
 
 def test_a_cursor_survives_the_journey() -> None:
-    import datetime
-
     start = cursor.Cursor(datetime.datetime(2026, 11, 22, 20, 0, 0, 123456, datetime.UTC), 42)
     assert cursor.Cursor.decode(start.encode()) == start
 
@@ -122,3 +123,21 @@ async def test_a_client_that_has_the_item_gets_304(
     changed = await client.get(address, headers={"If-None-Match": etag})
     assert changed.status_code == 200
     assert changed.headers["etag"] != etag
+
+
+async def test_an_export_holds_every_item_and_no_connection(
+    client: httpx2.AsyncClient, postgres: testing.PostgresServer, database: str
+) -> None:
+    insert = (
+        "INSERT INTO items (name, price_cents) SELECT 'Lamp', n FROM generate_series(1, 1200) n"
+    )
+    postgres.execute(insert, database.rpartition("/")[2])
+    pool = client.state["engine"].pool  # type: ignore[attr-defined]
+    seen = []
+    async for line in export.lines(client.state["sessions"]):  # type: ignore[attr-defined]
+        assert pool.checkedout() == 0, "the reader may take his time"
+        seen.append(json.loads(line)["price_cents"])
+    assert seen == list(range(1200, 0, -1))
+    response = await client.get("/items/export")
+    assert response.headers["content-type"] == "application/jsonl"
+    assert len(response.text.splitlines()) == 1200

@@ -12,7 +12,10 @@ from fastapi_operator_runtime import testing
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 LOCK = 0x5B0FA57A
-TABLES = "SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'"
+TABLES = (
+    "SELECT string_agg(tablename, ',' ORDER BY tablename) "
+    "FROM pg_tables WHERE schemaname = 'public'"
+)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ OPERATIONS = [
     ("GET", "/users/{user_id}"),
     ("GET", "/items"),
     ("POST", "/items"),
+    ("GET", "/items/export"),
     ("GET", "/items/{item_id}"),
     ("POST", "/items/{item_id}/reviews"),
     ("POST", "/tokens"),

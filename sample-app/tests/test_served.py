@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -78,3 +81,11 @@ def test_sigterm_drops_no_request(served: testing.AppServer) -> None:
         served.terminate()
         assert [future.result() for future in running] == [201] * 12
     served.wait()
+
+
+def test_the_seed_command_fills_the_shop(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "shop.seed", "--items", "1500", "--reviews", "2"]
+    subprocess.run(command, env={**os.environ, **environment}, check=True)
+    with testing.AppServer("shop.main:app", environment=environment) as server:
+        assert len(httpx2.get(f"{server.url}/items/export").text.splitlines()) == 1500
+        assert len(httpx2.get(f"{server.url}/items/1500").json()["reviews"]) == 2

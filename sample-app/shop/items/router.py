@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response, status
+from fastapi.responses import StreamingResponse
 
 from shop import conditional, dependencies, fields, models, problems
 from shop.auth.dependencies import CurrentUserDep
-from shop.items import cursor, queries, schemas
+from shop.items import cursor, export, queries, schemas
 
 router = APIRouter(prefix="/items", tags=["items"])
 
@@ -52,6 +53,12 @@ async def create_item(
     item = await queries.create(session, body)
     response.headers["Location"] = f"/items/{item.id}"
     return item
+
+
+@router.get("/export", response_class=StreamingResponse)
+async def export_items(sessions: dependencies.SessionsDep) -> StreamingResponse:
+    """Every item, one JSON object a line."""
+    return StreamingResponse(export.lines(sessions), media_type="application/jsonl")
 
 
 @router.get(

@@ -1,0 +1,1 @@
+"""Experiments: each technique beside what it replaces. Served only with LABS=true."""

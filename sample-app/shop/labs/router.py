@@ -1,0 +1,93 @@
+"""`/labs`: the same work done in the right place and in the wrong one.
+
+| what | right | wrong |
+| --- | --- | --- |
+| waiting for I/O | `await` in `async def` | a blocking call in `async def`: all others wait |
+| a library that blocks | `def`, which runs in a thread | the same in `async def` |
+| much CPU | a process pool | a thread: it takes turns with the event loop |
+| | | inline: nothing else runs at all |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ProcessPoolExecutor
+from typing import Annotated, Literal
+
+import anyio.to_thread
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+
+from shop.labs import work
+
+router = APIRouter(prefix="/labs", tags=["labs"])
+
+Seconds = Annotated[float, Query(ge=0, le=5)]
+Rounds = Annotated[int, Query(ge=1, le=work.ROUNDS_MAX)]
+
+
+class Waited(BaseModel):
+    """How long the work was asked to take."""
+
+    seconds: float
+
+
+class Computed(BaseModel):
+    """The result of the work, and where it was done."""
+
+    digest: str
+    where: Literal["inline", "thread", "process"]
+
+
+class Label(BaseModel):
+    """A price for people."""
+
+    label: str
+
+
+@router.get("/async")
+async def wait_asynchronously(seconds: Seconds = 0.1) -> Waited:
+    """Waiting that gives the event loop back: thousands wait at once."""
+    await asyncio.sleep(seconds)
+    return Waited(seconds=seconds)
+
+
+@router.get("/sync")
+def wait_in_a_thread(seconds: Seconds = 0.1) -> Waited:
+    """A blocking call in `def`: as many wait at once as there are THREAD_TOKENS."""
+    time.sleep(seconds)
+    return Waited(seconds=seconds)
+
+
+@router.get("/blocking")
+async def wait_in_the_loop(seconds: Seconds = 0.1) -> Waited:
+    """The anti-pattern: one waits, and all others with it. Watch the event-loop lag."""
+    time.sleep(seconds)  # noqa: ASYNC251 (what this endpoint is there to show)
+    return Waited(seconds=seconds)
+
+
+@router.get("/compute")
+async def compute(
+    request: Request,
+    where: Literal["inline", "thread", "process"] = "process",
+    rounds: Rounds = 200_000,
+) -> Computed:
+    """CPU work in the loop, in a thread or in another process."""
+    if where == "inline":
+        result = work.digest(rounds)
+    elif where == "thread":
+        result = await anyio.to_thread.run_sync(work.digest, rounds)
+    else:
+        pool: ProcessPoolExecutor = request.state.processes
+        result = await asyncio.get_running_loop().run_in_executor(pool, work.digest, rounds)
+    return Computed(digest=result, where=where)
+
+
+@router.get("/label")
+def label(
+    price_cents: Annotated[int, Query(ge=0, le=10**9)],
+    currency: Annotated[str, Query(pattern="^[A-Z]{3}$")] = "EUR",
+) -> Label:
+    """A pure function behind `lru_cache`."""
+    return Label(label=work.price_label(price_cents, currency))
