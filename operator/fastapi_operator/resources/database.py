@@ -161,7 +161,10 @@ def _container(inputs: Inputs, plan: DatabasePlan, postgres: Postgres) -> dict[s
     # Over TCP, since the server that start.sh bootstraps with listens on no port; as a role that
     # may connect, since PostgreSQL logs each refusal. No password is asked for.
     where = ("-h", "127.0.0.1", "-p", str(POSTGRES_PORT), "-U", APP_ROLE, "-d", DATABASE)
-    answers = {"exec": {"command": ["pg_isready", "-q", *where]}}
+    ask = ("pg_isready", "-q", *where)
+    answers = {"exec": {"command": list(ask)}}
+    # 1 is an answer too: a server that recovers from a crash must not be killed for it.
+    lives = {"exec": {"command": ["sh", "-c", f"{' '.join(ask)} || [ $? -eq 1 ]"]}}
     given = amounts(postgres.resources)
     passwd = {"name": _CONFIG, "mountPath": "/etc/passwd", "subPath": "passwd"}
     return pod.container(
@@ -173,7 +176,7 @@ def _container(inputs: Inputs, plan: DatabasePlan, postgres: Postgres) -> dict[s
         **pod.probes(
             startup=answers,
             readiness=answers,
-            liveness=answers,
+            liveness=lives,
             start_attempts=figures.DATABASE_START_SECONDS // figures.START_PERIOD_SECONDS,
         ),
         resources=pod.resources(

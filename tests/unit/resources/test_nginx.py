@@ -135,5 +135,5 @@ def test_sidecar_reloads_what_passes_the_test_and_refuses_what_does_not(pod: Pod
         pod.write("/etc/nginx", {"nginx.conf": marked})
         eventually(lambda: get(pod, "/healthz", 8081).read() == b"reloaded\n", "nginx reloads")
         pod.write("/etc/nginx", {"nginx.conf": marked + "nonsense;"})
-        eventually(lambda: "is refused" in pod.output(), "the sidecar refuses")
+        eventually(lambda: "since the new one is refused" in pod.output(), "the sidecar refuses")
         assert get(pod, "/healthz", 8081).read() == b"reloaded\n"
