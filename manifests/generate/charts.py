@@ -9,7 +9,6 @@ from fastapi_operator.api.crd import crd, structural_schema
 from fastapi_operator.api.service import Spec
 from fastapi_operator.observability.dashboards import DASHBOARDS
 from fastapi_operator.settings import Settings
-
 from manifests.generate import documents, rbac, values
 
 _OPERATOR = "charts/fastapi-operator"
