@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,6 +24,11 @@ LIVE_PATH = "/livez"
 READY_PATH = "/readyz"
 STARTED_PATH = "/startupz"
 HEALTH_PATHS = frozenset({LIVE_PATH, READY_PATH, STARTED_PATH})
+
+
+def is_probe(scope: MutableMapping[str, Any]) -> bool:
+    """Whether this is a probe; give it to `FastAPI(telemetry={"exclude": is_probe})`."""
+    return scope.get("path") in HEALTH_PATHS
 
 
 class HealthEndpoints:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Lifespan
 
 from fastapi_operator_runtime import (
     drain,
+    errors,
     health,
     limits,
     logs,
@@ -38,6 +39,8 @@ class Options:
     thread_tokens: bool = True
     profiling: bool = True
     """Stacks and profiles on the private port, beside the metrics."""
+    errors: bool = True
+    """Report errors to SENTRY_DSN where that is set."""
     drain: bool = True
     drain_delay_seconds: float = 0.0
     """Time between SIGTERM and the server's stop. The operator's preStop sleep needs none."""
@@ -77,6 +80,8 @@ def install(
     app.state.worker = worker
     if options.logs:
         logs.configure(config)
+    if options.errors:
+        errors.configure(config)
     instruments = metrics.instruments() if options.metrics else None
     profiler = profiling.RequestProfiler() if options.profiling else None
     _wrap_stack(app, worker, instruments, profiler, options, checks)

@@ -54,10 +54,15 @@ class Profiler:
     def pages(self) -> dict[str, private_server.Page]:
         """Paths and what they show, for the private server."""
         return {
+            "/debug/modules": self.modules,
             "/debug/stacks": self.stacks,
             "/debug/profile": self.profile,
             "/debug/request": self.request,
         }
+
+    def modules(self, _query: Query, _accept: str) -> tuple[str, bytes]:
+        """The modules that are imported, one a line: what memory and start-up were spent on."""
+        return TEXT, "\n".join(sorted(sys.modules)).encode() + b"\n"
 
     def stacks(self, _query: Query, _accept: str) -> tuple[str, bytes]:
         """Where every thread and every task is now."""

@@ -69,6 +69,7 @@ class RuntimeSettings(BaseSettings):
         None, description="directory shared by the workers of a pod for exact metrics"
     )
     otel_service_name: str | None = Field(None, description="name of the service in telemetry")
+    sentry_dsn: SecretStr | None = Field(None, description="where errors are reported")
     hostname: str | None = Field(None, description="name of the pod, set by Kubernetes")
 
     @field_validator("log_level", mode="before")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 from fastapi_operator_runtime import install
+from fastapi_operator_runtime.health import is_probe
 
 import shop.auth.router
 import shop.items.router
@@ -28,6 +29,8 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         version="0.1.0",
         lifespan=state.lifespan(config),
         max_body_size=config.max_body_bytes,
+        # FastAPI's own tracing and metrics: FASTAPI_OTEL_AUTO_CONFIGURE and OTEL_* switch it on.
+        telemetry={"exclude": is_probe},
     )
     problems.install(app)
     for part in (shop.auth, shop.users, shop.items, shop.orders):

@@ -91,3 +91,9 @@ def label(
 ) -> Label:
     """A pure function behind `lru_cache`."""
     return Label(label=work.price_label(price_cents, currency))
+
+
+@router.get("/error")
+async def fail() -> None:
+    """A bug, to see where it is reported."""
+    raise RuntimeError("a bug that was asked for")

@@ -1,0 +1,127 @@
+"""Traces, metrics and errors leave the process by environment alone, to a collector that is real
+enough: an HTTP server that keeps what it gets."""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import httpx2
+import pytest
+from fastapi_operator_runtime import testing
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+class Collector(http.server.ThreadingHTTPServer):
+    """Keeps the body of every POST by path."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Keeper)
+        self.received: dict[str, list[bytes]] = {}
+
+
+class Keeper(http.server.BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        self.server.received.setdefault(self.path, []).append(body)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+def test_traces_and_metrics_are_pushed_and_logs_know_the_trace(
+    environment: dict[str, str], collector: Collector
+) -> None:
+    otel = {
+        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+        "OTEL_SERVICE_NAME": "shop",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "OTEL_METRIC_EXPORT_INTERVAL": "300",
+    }
+    with testing.AppServer("shop.main:app", environment={**environment, **otel}) as server:
+        httpx2.get(f"{server.url}/readyz")
+        headers = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+        httpx2.get(f"{server.url}/items/1", headers=headers)
+        until(lambda: "/v1/traces" in collector.received and "/v1/metrics" in collector.received)
+        until(lambda: any(line["message"] == "request" for line in server.log_lines()))
+        line = next(line for line in server.log_lines() if line["message"] == "request")
+    spans = [
+        span
+        for body in collector.received["/v1/traces"]
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+    request = [span for span in spans if span.name == "GET /items/{item_id}"]
+    assert len(request) == 1
+    assert request[0].trace_id.hex() == TRACE
+    assert not [span for span in spans if "readyz" in str(span)], "probes are not traced"
+    assert line["trace_id"] == TRACE
+    assert line["span_id"] == request[0].span_id.hex()
+    names = {
+        metric.name
+        for body in collector.received["/v1/metrics"]
+        for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    assert "http.server.request.duration" in names
+
+
+def test_an_error_is_reported_without_secrets(
+    environment: dict[str, str], collector: Collector
+) -> None:
+    sentry = {
+        "SENTRY_DSN": f"http://key@127.0.0.1:{collector.server_port}/1",
+        "SENTRY_RELEASE": "shop@1.2.3",
+        "LABS": "true",
+    }
+    with testing.AppServer("shop.main:app", environment={**environment, **sentry}) as server:
+        headers = {"Authorization": "Bearer hunter2"}
+        assert httpx2.get(f"{server.url}/labs/error", headers=headers).status_code == 500
+        until(lambda: bool(collector.received))
+    text = b"".join(body for bodies in collector.received.values() for body in bodies).decode()
+    assert "a bug that was asked for" in text
+    assert "shop@1.2.3" in text
+    assert "hunter2" not in text
+
+
+def test_nothing_is_imported_that_was_not_asked_for(environment: dict[str, str]) -> None:
+    with testing.AppServer("shop.main:app", environment=environment) as server:
+        maps = httpx2.get(f"http://127.0.0.1:{server.metrics_port}/debug/modules").text.split()
+    assert "fastapi" in maps
+    # (The OpenTelemetry SDK itself is imported by redis where it is installed.)
+    assert not [name for name in maps if name.startswith(("sentry_sdk", "opentelemetry.exporter"))]
