@@ -15,13 +15,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from manifests.generate import charts, install
+from manifests.generate import charts, install, references
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "python -m manifests.generate"
 
 # In this order: what is rendered from a chart needs the chart's own files first.
 SOURCES: tuple[Callable[[Path], Mapping[str, str]], ...] = (
+    references.files,
     charts.files,
     install.files,
 )

@@ -1,0 +1,50 @@
+"""The contract binds three: the operator that sets variables, the page, and this package."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fastapi_operator_runtime import settings
+
+ROOT = Path(__file__).resolve().parents[2]
+# Read where somebody sets them; the operator sets them only on demand, or Kubernetes does.
+ON_DEMAND = {"QUEUE_URL", "SENTRY_DSN", "HOSTNAME"}
+
+
+def documented() -> set[str]:
+    page = (ROOT / "docs/reference/environment.md").read_text()
+    return set(re.findall(r"^\| `([A-Z_]+)` \|", page, flags=re.MULTILINE))
+
+
+def test_every_variable_that_is_read_is_one_that_the_operator_sets() -> None:
+    read = {name.upper() for name in settings.RuntimeSettings.model_fields}
+
+    assert read - documented() == ON_DEMAND
+
+
+@pytest.mark.parametrize("case", ["redis-postgres", "full"])
+def test_what_the_operator_sets_is_read_without_a_complaint(case: str) -> None:
+    documents = yaml.safe_load_all((ROOT / f"tests/golden/{case}/expected.yaml").read_text())
+    (deployment,) = (
+        document
+        for document in documents
+        if document["kind"] == "Deployment"
+        and document["metadata"]["labels"]["app.kubernetes.io/component"] == "app"
+    )
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    given: dict[str, str] = {}
+    for entry in container["env"]:
+        value = entry.get("value", "secret")
+        given[entry["name"]] = re.sub(r"\$\((\w+)\)", lambda match: given[match[1]], value)
+
+    loaded = settings.RuntimeSettings.load(given)
+
+    assert loaded.database_url is not None
+    assert loaded.database_url.get_secret_value().startswith("postgresql://app:secret@")
+    assert loaded.database_pool_size == int(given["DATABASE_POOL_SIZE"])
+    assert loaded.thread_tokens == int(given["THREAD_TOKENS"])
+    assert loaded.max_in_flight == int(given["MAX_IN_FLIGHT"])
+    assert loaded.metrics_port == int(given["METRICS_PORT"])
+    assert loaded.redis_url is not None
