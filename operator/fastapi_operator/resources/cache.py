@@ -52,7 +52,7 @@ def _deployment(inputs: Inputs, plan: CachePlan, name: str, config: str) -> Desi
         containers=(_container(inputs, plan, name),),
         volumes=(
             pod.files_volume(
-                _CONFIG, config_map=config, secret=name, items={"users.acl": "users.acl"}
+                _CONFIG, config_maps=(config,), secret=name, items={"users.acl": "users.acl"}
             ),
         ),
         grace_seconds=_GRACE_SECONDS,

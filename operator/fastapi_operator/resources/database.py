@@ -42,13 +42,16 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         return ()
     name = inputs.child("postgres")
     retain = postgres.deletion_policy != "Delete"
-    config = objects.hashed_config_map(inputs, Part.DATABASE, name, _files(inputs, plan))
+    restarts = objects.hashed_config_map(
+        inputs, Part.DATABASE, name, _files_of_a_start(inputs, plan)
+    )
     return (
         objects.generated_secret(inputs, Part.DATABASE, name, _credentials(), retain=retain),
         _claim(inputs, postgres.storage or Storage(), retain=retain),
-        config,
+        restarts,
+        objects.config_map(inputs, Part.DATABASE, name, _files_of_a_reload(inputs, plan)),
         objects.service(inputs, Part.DATABASE, name, {"postgres": (POSTGRES_PORT, "postgres")}),
-        _stateful_set(inputs, plan, postgres, name, config.key.name),
+        _stateful_set(inputs, plan, postgres, name, restarts.key.name),
     )
 
 
@@ -59,8 +62,7 @@ def _credentials() -> Generated:
     )
 
 
-def _files(inputs: Inputs, plan: DatabasePlan) -> dict[str, str]:
-    roles = {"database": DATABASE, "app": APP_ROLE, "migrator": MIGRATOR_ROLE}
+def _files_of_a_start(inputs: Inputs, plan: DatabasePlan) -> dict[str, str]:
     return {
         "postgresql.conf": render(
             "postgresql.conf.j2",
@@ -69,6 +71,20 @@ def _files(inputs: Inputs, plan: DatabasePlan) -> dict[str, str]:
             max_connections=plan.max_connections.value,
             superuser_reserved=figures.SUPERUSER_RESERVED,
             shared_buffers_bytes=plan.shared_buffers_bytes.value,
+            worker_processes=plan.worker_processes.value,
+        ),
+        "start.sh": render("postgres-start.sh.j2"),
+        # initdb refuses to run as a user that has no name; images do not know ours.
+        **_passwd(inputs.settings.run_as_user),
+    }
+
+
+def _files_of_a_reload(inputs: Inputs, plan: DatabasePlan) -> dict[str, str]:
+    roles = {"database": DATABASE, "app": APP_ROLE, "migrator": MIGRATOR_ROLE}
+    return {
+        "reloadable.conf": render(
+            "postgresql-reloadable.conf.j2",
+            name=inputs.name,
             effective_cache_size_bytes=plan.effective_cache_size_bytes.value,
             maintenance_work_mem_bytes=plan.maintenance_work_mem_bytes.value,
             work_mem_bytes=plan.work_mem_bytes.value,
@@ -83,9 +99,6 @@ def _files(inputs: Inputs, plan: DatabasePlan) -> dict[str, str]:
             idle_in_transaction_seconds=plan.idle_in_transaction_seconds.value,
             lock_timeout_seconds=figures.MIGRATION_LOCK_TIMEOUT_SECONDS,
         ),
-        "start.sh": render("postgres-start.sh.j2"),
-        # initdb refuses to run as a user that has no name; images do not know ours.
-        **_passwd(inputs.settings.run_as_user),
     }
 
 
@@ -116,16 +129,17 @@ def _claim(inputs: Inputs, storage: Storage, *, retain: bool) -> Desired:
 
 
 def _stateful_set(
-    inputs: Inputs, plan: DatabasePlan, postgres: Postgres, name: str, config: str
+    inputs: Inputs, plan: DatabasePlan, postgres: Postgres, name: str, restarts: str
 ) -> Desired:
     template = pod.pod_template(
         inputs,
         Part.DATABASE,
+        sidecars=(_reloader(inputs),),
         containers=(_container(inputs, plan, postgres),),
         volumes=(
             pod.files_volume(
                 _CONFIG,
-                config_map=config,
+                config_maps=(restarts, name),
                 secret=name,
                 items={role: f"passwords/{role}" for role in (APP_ROLE, MIGRATOR_ROLE)},
             ),
@@ -187,4 +201,14 @@ def _container(inputs: Inputs, plan: DatabasePlan, postgres: Postgres) -> dict[s
         ),
         mounts=_MOUNTS,
         extra_mounts=(passwd,) if inputs.settings.run_as_user is not None else (),
+    )
+
+
+def _reloader(inputs: Inputs) -> dict[str, Any]:
+    script = render("postgres-reload.sh.j2", interval_seconds=figures.RELOADER_INTERVAL_SECONDS)
+    return pod.reloader(
+        image=inputs.settings.images.postgres.reference,
+        pull_policy=inputs.settings.image_pull_policy,
+        script=script,
+        mounts={_CONFIG: _MOUNTS[_CONFIG], _RUN: _MOUNTS[_RUN]},
     )

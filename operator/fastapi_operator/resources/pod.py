@@ -188,17 +188,21 @@ def scratch_volume(name: str, size: int, *, memory: bool = False) -> dict[str, A
 
 
 def files_volume(
-    name: str, *, config_map: str, secret: str | None = None, items: Mapping[str, str] | None = None
+    name: str,
+    *,
+    config_maps: Sequence[str],
+    secret: str | None = None,
+    items: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """One directory with the files of a ConfigMap and chosen keys of a Secret.
+    """One directory with the files of ConfigMaps and chosen keys of a Secret.
 
     Args:
         name: The volume's name.
-        config_map: All of its keys become files.
+        config_maps: All of their keys become files.
         secret: A Secret with further files.
         items: Keys of the Secret, and the file that each becomes.
     """
-    sources: list[dict[str, Any]] = [{"configMap": {"name": config_map}}]
+    sources: list[dict[str, Any]] = [{"configMap": {"name": source}} for source in config_maps]
     if secret is not None:
         files = [{"key": key, "path": path} for key, path in (items or {}).items()]
         sources.append({"secret": {"name": secret, "items": files}})

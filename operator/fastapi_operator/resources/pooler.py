@@ -95,7 +95,7 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
         volumes=(
             pod.files_volume(
                 _CONFIG,
-                config_map=name,
+                config_maps=(name,),
                 secret=inputs.child("postgres"),
                 items={USER_LIST: USER_LIST},
             ),

@@ -82,7 +82,7 @@ def _deployment(inputs: Inputs, plan: ProxyPlan, name: str) -> Desired:
         ),
         containers=(nginx,),
         volumes=(
-            pod.files_volume(_CONFIG, config_map=name),
+            pod.files_volume(_CONFIG, config_maps=(name,)),
             pod.scratch_volume(_RUN, _RUN_BYTES),
         ),
         grace_seconds=pre_stop + plan.read_timeout_seconds.value + figures.GRACE_MARGIN_SECONDS,

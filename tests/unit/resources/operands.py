@@ -46,10 +46,12 @@ def wanted(**spec: Any) -> dict[str, Desired]:
 
 
 def files(objects: Mapping[str, Desired], prefix: str) -> dict[str, str]:
-    """The files of the ConfigMap whose name begins with ``prefix``."""
-    (found,) = [item for key, item in objects.items() if key.startswith(f"ConfigMap/{prefix}")]
-    data: dict[str, str] = found.body["data"]
-    return data
+    """The files of all ConfigMaps whose name begins with ``prefix``."""
+    found = [
+        item.body["data"] for key, item in objects.items() if key.startswith(f"ConfigMap/{prefix}")
+    ]
+    assert found, prefix
+    return {name: text for data in found for name, text in data.items()}
 
 
 def container(objects: Mapping[str, Desired], workload: str, name: str) -> Mapping[str, Any]:

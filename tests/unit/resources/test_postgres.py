@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.resources.operands import Pod, eventually, files, listens, program, wanted
+from tests.unit.resources.operands import (
+    Pod,
+    container,
+    eventually,
+    files,
+    listens,
+    program,
+    wanted,
+)
 
 DATA = "/var/lib/postgresql"
 
@@ -33,8 +41,10 @@ def configure(pod: Pod, *, app: str = "first", migrator: str = "owner") -> None:
 @contextmanager
 def serving(pod: Pod) -> Iterator[subprocess.Popen[str]]:
     with pod.running("sh", "/etc/postgresql/start.sh") as server:
+        ask = ("pg_isready", "-q", "-h", "127.0.0.1", "-U", "app", "-d", "app")
         eventually(
-            lambda: listens(pod.port(5432)) or server.poll() is not None, "PostgreSQL listens"
+            lambda: pod.run(*ask).returncode == 0 or server.poll() is not None,
+            "PostgreSQL answers",
         )
         assert server.poll() is None, pod.output()
         yield server
@@ -138,3 +148,23 @@ def test_directory_opened_to_the_group_is_closed_again(pod: Pod) -> None:
     (pod.paths[DATA] / "data").chmod(0o2770)
     with serving(pod):
         assert psql(pod, "SELECT 1") == "1"
+
+
+def test_sidecar_brings_a_running_server_up_to_date(pod: Pod) -> None:
+    sidecar = container(wanted(), "StatefulSet/shop-postgres", "reload")["command"]
+    script = sidecar[2].replace("sleep 5", "sleep 0.2")
+    with serving(pod), pod.running(*sidecar[:2], script):
+        changed = files(wanted(), "shop-postgres")
+        conf = changed["reloadable.conf"].replace("'1s'", "'7s'")
+        hurried = changed["bootstrap.sql"].replace("'15s'", "'16s'")
+        passwords = {"passwords/app": "second"}
+        pod.write(
+            "/etc/postgresql",
+            {"reloadable.conf": conf, "bootstrap.sql": hurried, **passwords},
+        )
+        eventually(lambda: "reloaded the new" in pod.output(), "the sidecar reloads")
+        eventually(
+            lambda: psql(pod, "SHOW log_min_duration_statement", password="second") == "7s",
+            "settings and password are new",
+        )
+        assert psql(pod, "SHOW statement_timeout", password="second") == "16s"
