@@ -19,7 +19,7 @@ def path(instance: instances.Instance) -> str:
 
 def make(instance: instances.Instance) -> None:
     """Make the group in every hierarchy; the kubelet refuses a root that is not there."""
-    for hierarchy in _hierarchies():
+    for hierarchy in hierarchies():
         (hierarchy / path(instance).lstrip("/")).mkdir(parents=True, exist_ok=True)
 
 
@@ -51,13 +51,13 @@ def remove(instance: instances.Instance) -> None:
                     time.sleep(0.02)
                     continue
             break
-    for hierarchy in _hierarchies():
+    for hierarchy in hierarchies():
         with contextlib.suppress(OSError):  # other nodes are in it, or it never was
             (hierarchy / _ROOT.lstrip("/")).rmdir()
 
 
 def _groups(instance: instances.Instance) -> Iterator[Path]:
-    for hierarchy in _hierarchies():
+    for hierarchy in hierarchies():
         root = hierarchy / path(instance).lstrip("/")
         for folder, _, _ in os.walk(root, topdown=False):
             yield Path(folder)
@@ -70,7 +70,7 @@ def _members(group: Path) -> list[int]:
         return []
 
 
-def _hierarchies() -> list[Path]:
-    """Mount points of cgroup v2, or of each controller of cgroup v1."""
+def hierarchies() -> list[Path]:
+    """Return the mount points of cgroup v2, or of each controller of cgroup v1."""
     mounts = (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
     return [Path(fields[1]) for fields in mounts if fields[2] in ("cgroup", "cgroup2")]

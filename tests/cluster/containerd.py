@@ -102,8 +102,11 @@ class Containerd:
         for address in tasks.glob("*/*/address"):
             Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
         results = Path("/var/lib/cni/results")
-        for result in results.glob(f"{self._instance.network_namespace}-*"):
-            result.unlink(missing_ok=True)
+        for result in results.glob("*"):
+            # Some carry the node's network in their name, all the path of the pod's namespace.
+            with contextlib.suppress(FileNotFoundError):
+                if f"{self._instance.sockets}/" in result.read_text():
+                    result.unlink()
         # Left by the last one of all nodes, they are empty.
         for folder in (results, results.parent, Path("/run/containerd/s"), Path("/run/containerd")):
             with contextlib.suppress(OSError):

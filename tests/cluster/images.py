@@ -14,7 +14,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.cluster import buildah, containerd, execution, failures, locks, places, progress
+from tests.cluster import (
+    buildah,
+    containerd,
+    execution,
+    failures,
+    locks,
+    packages,
+    places,
+    progress,
+)
 
 _REPOSITORY = "localhost/fastapi-operator"
 _SUITE = "forky"
@@ -95,6 +104,7 @@ def build(names: Sequence[str] = ()) -> list[Built]:
     Raises:
         ClusterError: A name is unknown, or a build failed.
     """
+    packages.ensure(packages.FOR_IMAGES)
     wanted = {_named(name) for name in names} or {i for i in _IMAGES.values() if i.loaded}
     with locks.held(places.cache() / "images.lock", "the images"):
         keys = {image: _key(image) for image in _IMAGES.values() if _is_possible(image, wanted)}

@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,12 @@ from tests.cluster import (
 )
 
 MODE = "node"
+# process to blame, object, condition
+_READY_WHEN = (
+    ("kubelet", "node/{node}", "condition=Ready"),
+    ("kube-controller-manager", "serviceaccount/default", "create"),
+    ("metrics-server", "apiservice/v1beta1.metrics.k8s.io", "condition=Available"),
+)
 
 
 class Node:
@@ -117,9 +124,9 @@ class Node:
     def build_images(self, names: Sequence[str] = ()) -> None:
         """Build images (all where none is named); load them where the node runs."""
         packages.require_root("building images")
-        packages.ensure(packages.FOR_IMAGES)
         built = images.build(names)
-        if instances.find(self.name) is not None:
+        instance = instances.find(self.name)
+        if instance is not None and apiserver.mode_of(instance) == MODE:
             self._load(built)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
@@ -184,29 +191,21 @@ def _start(instance: instances.Instance, programs: Path, pool: concurrent.future
         worker.Worker(instance, programs, plane, runtime.socket).start()
         addons.Addons(instance, programs, plane).start()
         watched = processes.Processes(instance.state)
-        for name, what, condition in (
-            ("kubelet", f"node/{instance.name}", "condition=Ready"),
-            ("kube-controller-manager", "serviceaccount/default", "create"),
-            ("metrics-server", "apiservice/v1beta1.metrics.k8s.io", "condition=Available"),
-        ):
-            _wait_for(instance, programs, watched.log(name), what, condition)
+        for name, what, condition in _READY_WHEN:
+            wait = ["wait", f"--for={condition}", what.format(node=instance.name), "--timeout=1s"]
+            is_met = functools.partial(_succeeds, instance, programs, *wait)
+            watched.wait_until(name, is_met, seconds=120)
     for process in watched.all():
         if not process.is_running():
             raise failures.NotReadyError(process.name, "ended", watched.log(process.name))
 
 
-def _wait_for(
-    instance: instances.Instance, programs: Path, log: Path, what: str, condition: str
-) -> None:
-    arguments = ["wait", f"--for={condition}", what, "--timeout=60s"]
+def _succeeds(instance: instances.Instance, programs: Path, *arguments: str) -> bool:
     try:
-        with contextlib.suppress(failures.ClusterError):
-            # `kubectl wait` gives up at once on an object that is not there yet.
-            _kubectl(instance, programs, "wait", "--for=create", what, "--timeout=60s")
-        if condition != "create":
-            _kubectl(instance, programs, *arguments)
-    except failures.ClusterError as error:
-        raise failures.NotReadyError(what, f"was not ready in time ({error})", log) from error
+        _kubectl(instance, programs, *arguments)
+    except failures.ClusterError:
+        return False
+    return True
 
 
 def _stop(instance: instances.Instance) -> None:

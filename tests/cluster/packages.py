@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def ensure(needed: dict[str, str]) -> None:
     missing = sorted({package for probe, package in needed.items() if not _is_there(probe)})
     if not missing:
         return
+    if sys.platform != "linux":
+        raise failures.ClusterError("a local cluster needs Linux; any other cluster will do too")
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise failures.ClusterError(
             f"missing: {' '.join(missing)} (installed by itself only as root on Debian)"

@@ -18,6 +18,7 @@ from tests.cluster import (
     apiserver,
     binaries,
     certificates,
+    cgroups,
     containerd,
     failures,
     images,
@@ -269,30 +270,44 @@ _OBJECTS = [
 ]
 
 
-_SHARED_FOLDERS = ["/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/run/containerd"]
+_CNI_RESULTS = Path("/var/lib/cni/results")
 
 
-def traces() -> dict[str, str]:
-    """What a node could leave on the machine."""
-    mounts = Path("/proc/self/mounts").read_text().splitlines()
-    return {
-        "links": run("ip", "-brief", "link"),
+def traces_of(instance: instances.Instance) -> dict[str, list[str]]:
+    """Lines in which the machine mentions a node; other nodes may run beside it."""
+    slot = instance.slot
+    marks = [
+        str(instance.state),
+        f"{instance.sockets}/",
+        f"{instance.host_link}@",
+        *(f"10.{net}.{slot}." for net in (213, 214, 215)),
+    ]
+    looked_at = {
+        "links": run("ip", "-oneline", "link"),
         "routes": run("ip", "route"),
-        "namespaces": run("ip", "netns"),
-        "firewall": run("nft", "list", "ruleset"),
-        "mounts": "\n".join(sorted(line for line in mounts if "/run/netns" not in line)),
-        "cgroups": run("find", "/sys/fs/cgroup", "-path", "*fastapi-operator*"),
-        "folders": str([folder for folder in _SHARED_FOLDERS if Path(folder).exists()]),
+        "addresses": run("ip", "-oneline", "address"),
+        "mounts": Path("/proc/self/mounts").read_text(),
+        "log links": run("find", "/var/log", "-path", "/var/log/containers/*", "-printf", "%l\n"),
+        "network results": "\n".join(path.read_text() for path in _CNI_RESULTS.glob("*")),
     }
+    found = {
+        what: [line for line in text.splitlines() if any(mark in line for mark in marks)]
+        for what, text in looked_at.items()
+    }
+    exact = [f"/run/netns/{instance.network_namespace}", str(instance.sockets)]
+    exact += [str(path / "fastapi-operator" / str(slot)) for path in cgroups.hierarchies()]
+    found["paths"] = [path for path in exact if Path(path).exists()]
+    found["processes"] = [str(pid) for pid in marked_processes(instance.name)]
+    return found
 
 
 @pytest.fixture(scope="module")
-def machine_before() -> dict[str, str]:
-    return traces()
+def host_firewall() -> str:
+    return run("nft", "list", "ruleset")
 
 
 @pytest.fixture(scope="module")
-def started(machine_before: dict[str, str]) -> Iterator[node.Node]:
+def started(host_firewall: str) -> Iterator[node.Node]:
     with node.Node("test-node") as running:
         listed = {"apiVersion": "v1", "kind": "List", "items": _OBJECTS}
         running.kubectl(
@@ -379,9 +394,13 @@ def test_second_node_does_not_disturb_the_first(started: node.Node) -> None:
 
 
 @pytest.mark.node
-def test_node_leaves_nothing(started: node.Node, machine_before: dict[str, str]) -> None:
-    state = started.kubeconfig.parent
+def test_node_leaves_nothing(started: node.Node, host_firewall: str) -> None:
+    instance = instances.find(started.name)
+    assert instance is not None
+    during = traces_of(instance)
+    assert all(during.values()), "the test looks at the wrong places"
     started.stop()
-    assert traces() == machine_before
-    assert marked_processes(started.name) == []
-    assert not state.exists()
+    assert {what: lines for what, lines in traces_of(instance).items() if lines} == {}
+    assert run("nft", "list", "ruleset") == host_firewall
+    assert not instance.state.exists()
+    assert instances.find(started.name) is None
