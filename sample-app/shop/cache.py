@@ -16,7 +16,7 @@ from typing import Literal
 from redis import asyncio as redis_asyncio
 from redis.exceptions import RedisError
 
-from shop import breaker
+from shop import breaker, local_cache
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class Cache:
         redis: The client; None caches nothing.
         ttl_seconds: Mean lifetime of an entry.
         circuit: The breaker in front of Redis.
+        local: Entries kept in the process as well.
     """
 
     def __init__(
@@ -42,10 +43,13 @@ class Cache:
         *,
         ttl_seconds: float,
         circuit: breaker.Breaker | None = None,
+        local: local_cache.LocalCache | None = None,
     ) -> None:
         self._redis = redis
         self._ttl_seconds = ttl_seconds
         self._breaker = circuit or breaker.Breaker()
+        self._local = local
+        self._outdated: set[str] = set()
         self._loads: dict[str, asyncio.Task[bytes | None]] = {}
 
     async def get_or_load(self, key: str, load: Load) -> tuple[bytes | None, Outcome]:
@@ -58,8 +62,12 @@ class Cache:
         Returns:
             The value, and whether Redis had it.
         """
+        if self._local is not None and (kept := self._local.get(key)) is not None:
+            return kept, "hit"
         cached = await self._read(key)
         if cached is not None:
+            if self._local is not None:
+                self._local.set(key, cached)
             return cached, "hit"
         task = self._loads.get(key)
         if task is None:
@@ -74,12 +82,28 @@ class Cache:
 
         Where Redis cannot be reached the old entry lives on until it expires.
         """
+        self.changed(key)
         if self._redis is not None and self._breaker.allows():
-            await self._guard(self._redis.delete(key))
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.delete(key)
+                pipeline.publish(local_cache.CHANNEL, key)
+                await self._guard(pipeline.execute())
+
+    def changed(self, key: str) -> None:
+        """The source of `key` has changed, here or in another process."""
+        if self._local is not None:
+            self._local.drop(key)
+        if key in self._loads:
+            self._outdated.add(key)  # that load may have read the value before the change
 
     async def _load(self, key: str, load: Load) -> bytes | None:
+        self._outdated.discard(key)
         value = await load()
-        if value is not None and self._redis is not None and self._breaker.allows():
+        if value is None or key in self._outdated:
+            return value
+        if self._local is not None:
+            self._local.set(key, value)
+        if self._redis is not None and self._breaker.allows():
             spread = random.uniform(1 - JITTER, 1 + JITTER)
             expires_ms = max(1, int(self._ttl_seconds * spread * 1000))
             await self._guard(self._redis.set(key, value, px=expires_ms))

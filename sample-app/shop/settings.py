@@ -12,6 +12,9 @@ class Settings(RuntimeSettings):
     cache_ttl_seconds: float = Field(
         60.0, gt=0, description="time an item stays in Redis, give or take a tenth"
     )
+    local_cache_seconds: float = Field(
+        0.0, ge=0, le=60, description="time an item also stays in the process; 0: not at all"
+    )
     max_body_bytes: int = Field(64 * 1024, ge=0, description="largest request body accepted")
     password_hash_threads: int = Field(
         2, ge=1, description="password hashes at a time; each needs 19 MiB"

@@ -14,7 +14,7 @@ from fastapi_operator_runtime import cache as runtime_cache
 from fastapi_operator_runtime import database
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from shop import cache, passwords, settings
+from shop import cache, local_cache, passwords, settings
 
 
 class State(TypedDict):
@@ -41,10 +41,7 @@ def lifespan(
         async with contextlib.AsyncExitStack() as stack:
             engine = database.create_engine(config)
             stack.push_async_callback(engine.dispose)
-            redis = None
-            if config.redis_url is not None:
-                redis = runtime_cache.create_redis(config)
-                stack.push_async_callback(redis.aclose)
+            store = _open_cache(config, stack)
             processes = None
             if config.labs:
                 # Spawned, not forked: a fork would copy the event loop's threads and sockets.
@@ -56,9 +53,25 @@ def lifespan(
                 engine=engine,
                 # Objects stay readable after the commit: no hidden query while serialising.
                 sessions=async_sessionmaker(engine, expire_on_commit=False),
-                cache=cache.Cache(redis, ttl_seconds=config.cache_ttl_seconds),
+                cache=store,
                 passwords=passwords.PasswordHasher(config.password_hash_threads),
                 processes=processes,
             )
 
     return run
+
+
+def _open_cache(config: settings.Settings, stack: contextlib.AsyncExitStack) -> cache.Cache:
+    if config.redis_url is None:
+        return cache.Cache(None, ttl_seconds=config.cache_ttl_seconds)
+    redis = runtime_cache.create_redis(config)
+    stack.push_async_callback(redis.aclose)
+    if config.local_cache_seconds == 0:
+        return cache.Cache(redis, ttl_seconds=config.cache_ttl_seconds)
+    local = local_cache.LocalCache(config.local_cache_seconds)
+    store = cache.Cache(redis, ttl_seconds=config.cache_ttl_seconds, local=local)
+    subscription = runtime_cache.create_redis(config, max_connections=1)
+    listener = local_cache.Listener(subscription, local, store.changed)
+    listener.start()
+    stack.push_async_callback(listener.stop)
+    return store

