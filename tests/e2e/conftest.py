@@ -86,15 +86,19 @@ class Shop:
         return story.database(self.kubectl, query, namespace=self.namespace)
 
     def children(self) -> list[dict[str, Any]]:
-        """All live objects that carry the service's label and were applied by the operator."""
+        """All live objects of the service, but those that controllers made of them."""
         kinds = (
             "serviceaccount,service,configmap,secret,persistentvolumeclaim,deployment,statefulset,"
             "job,horizontalpodautoscaler,networkpolicy,poddisruptionbudget,controllerrevision"
         )
         label = f"fastapi-operator.io/service={self.name},fastapi-operator.io/watched=true"
         found = self.kubectl.json("get", kinds, "-n", self.namespace, "-l", label)
-        items: list[dict[str, Any]] = found["items"]
-        return items
+        return [item for item in found["items"] if _owner(item) in (None, "FastAPIService")]
+
+
+def _owner(item: dict[str, Any]) -> str | None:
+    owners = item["metadata"].get("ownerReferences", ())
+    return next((owner["kind"] for owner in owners), None)
 
 
 @pytest.fixture(scope="session")

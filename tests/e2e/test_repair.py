@@ -12,6 +12,8 @@ pytestmark = pytest.mark.node
 
 # Data and its keys are retained on purpose; losing them is another test's subject.
 RETAINED = ("PersistentVolumeClaim", "Secret")
+# Old releases and Jobs are history; the newest release record is tested by itself.
+HISTORY = ("Job", "ControllerRevision")
 
 
 def deployment(shop: Shop) -> dict[str, Any]:
@@ -29,8 +31,8 @@ def test_any_child_deleted_by_hand_is_repaired(shop: Shop) -> None:
     assert len(children) >= 15
     for child in children:
         kind, name = child["kind"], child["metadata"]["name"]
-        if kind == "Job":
-            continue  # the release record, not the Job, proves a migration
+        if kind in HISTORY:
+            continue
         shop.kubectl("delete", kind, name, "-n", shop.namespace, "--wait=false")
 
         def repaired(kind: str = kind, name: str = name, old: dict[str, Any] = child) -> bool:
@@ -40,6 +42,18 @@ def test_any_child_deleted_by_hand_is_repaired(shop: Shop) -> None:
         eventually(repaired, seconds=60, what=f"{kind} {name} repaired")
     shop.wait_until_ready()
     assert shop.request("GET", "/items").status == 200
+
+
+def test_a_lost_release_record_is_written_again_and_migrates_nothing_twice(shop: Shop) -> None:
+    def of_kind(kind: str) -> set[str]:
+        return {child["metadata"]["name"] for child in shop.children() if child["kind"] == kind}
+
+    jobs = of_kind("Job")
+    for name in of_kind("ControllerRevision"):
+        shop.kubectl("delete", "controllerrevision", name, "-n", shop.namespace)
+    eventually(lambda: of_kind("ControllerRevision"), seconds=60, what="a new release record")
+    shop.wait_until_ready()
+    assert of_kind("Job") == jobs
 
 
 def test_a_failed_migration_keeps_the_old_version_and_repairs_it(shop: Shop) -> None:

@@ -129,7 +129,7 @@ def test_sidecar_reloads_what_passes_the_test_and_refuses_what_does_not(pod: Pod
     sidecar = container(wanted(), "Deployment/shop-proxy", "reload")["command"]
     script = sidecar[2].replace("nginx -t", "nginx -c /etc/nginx/nginx.conf -t")
     script = script.replace("sleep 5", "sleep 0.2")
-    with pod.running(*start(pod, config)), pod.running(*sidecar[:2], script):
+    with pod.running(*sidecar[:2], script), pod.running(*start(pod, config)):
         eventually(lambda: listens(pod.port(8081)), "nginx listens")
         marked = config["nginx.conf"].replace("ok\\n", "reloaded\\n")
         pod.write("/etc/nginx", {"nginx.conf": marked})

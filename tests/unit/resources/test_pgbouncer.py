@@ -77,7 +77,7 @@ def test_strangers_are_refused(pod: Pod) -> None:
 def test_sidecar_makes_pgbouncer_read_what_changed(pod: Pod) -> None:
     sidecar = container(wanted(), "Deployment/shop-pooler", "reload")["command"]
     script = sidecar[2].replace("sleep 5", "sleep 0.2")
-    with serving(pod), pod.running(*sidecar[:2], script):
+    with pod.running(*sidecar[:2], script), serving(pod):
         before = files(wanted(), "shop-pooler")["pgbouncer.ini"]
         later = wanted(image="registry.example.com/shop:2", postgres={"migrations": {"retry": "1"}})
         after = files(later, "shop-pooler")["pgbouncer.ini"]

@@ -153,7 +153,7 @@ def test_directory_opened_to_the_group_is_closed_again(pod: Pod) -> None:
 def test_sidecar_brings_a_running_server_up_to_date(pod: Pod) -> None:
     sidecar = container(wanted(), "StatefulSet/shop-postgres", "reload")["command"]
     script = sidecar[2].replace("sleep 5", "sleep 0.2")
-    with serving(pod), pod.running(*sidecar[:2], script):
+    with pod.running(*sidecar[:2], script), serving(pod):
         changed = files(wanted(), "shop-postgres")
         conf = changed["reloadable.conf"].replace("'1s'", "'7s'")
         hurried = changed["bootstrap.sql"].replace("'15s'", "'16s'")
