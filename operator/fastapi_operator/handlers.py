@@ -104,8 +104,9 @@ def settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
     chosen.persistence.finalizer = f"{naming.GROUP}/kopf"
     chosen.posting.enabled = False
     chosen.execution.max_workers = 4
-    # Below the pod's terminationGracePeriodSeconds of 30.
-    chosen.process.ultimate_exiting_timeout = 25
+    # Kopf would kill the process some time after it broke, although we start it again; a process
+    # that does not end is killed by the kubelet.
+    chosen.process.ultimate_exiting_timeout = None
     return chosen
 
 

@@ -67,7 +67,8 @@ class RunningOperator:
         """Stops it and waits until it has."""
         if self._thread is None:
             return
-        self._stop()
+        if self.error is None:
+            self._stop()
         self._thread.join(30)
         assert not self._thread.is_alive(), "the operator did not stop within 30 s"
         self._thread = None

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.api import small
 from tests.api.kube import service_body
 from tests.api.world import World, eventually
 
@@ -197,6 +198,31 @@ def test_a_service_recreated_while_the_operator_is_down_gets_its_own_children(
         )
 
     eventually(adopted, within=60)
+
+
+def test_a_fault_in_the_plan_is_told_and_the_last_good_plan_is_kept(world: World) -> None:
+    def fragile(body: Any, settings: Any, facts: Any) -> Any:
+        if body["spec"]["image"].endswith(":bad"):
+            raise ZeroDivisionError("no workers")
+        return small.make(body, settings, facts)
+
+    world.start(make=fragile)
+    world.apply(postgres={"migrations": {}})
+    world.until_ready()
+    world.apply(image="registry.test/shop:bad", postgres={"migrations": {}})
+    stalled = eventually(
+        lambda: world.condition("Stalled").get("status") == "True" and world.condition("Stalled")
+    )
+    assert "no workers" in stalled["message"]
+    world.kube.delete(world.path("deployments", "shop"))
+    deployment = eventually(lambda: world.get("deployments", "shop"))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.test/shop:1"
+    # The Job of the released version succeeded long ago: it is not asked for again.
+    (job,) = world.kube.items(world.path("jobs"))
+    world.kube.delete(world.path("jobs", job["metadata"]["name"]), propagationPolicy="Background")
+    time.sleep(1.0)
+    assert world.kube.items(world.path("jobs")) == []
 
 
 def test_a_suspended_service_is_left_alone(world: World) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from fastapi_operator.reconcile.drawing import draw
+from tests.api.faulty import FaultyProxy
 from tests.api.kube import Kube
+from tests.api.running import RunningOperator
 from tests.api.test_process import Process
 from tests.api.world import World, eventually, install_crd, world_on
 from tests.cluster import instances, processes
@@ -103,6 +105,25 @@ def test_two_operators_at_once_do_no_harm(world: World) -> None:
     since = world.mark()
     time.sleep(3.0)
     assert world.writes(since) == []
+
+
+def test_requests_that_fail_at_random_change_nothing_in_the_end(
+    world: World, tmp_path: Path
+) -> None:
+    check = watching(world)
+    with FaultyProxy(world.kubeconfig, share=0.1) as proxy:
+        through = RunningOperator(
+            proxy.kubeconfig(tmp_path), namespaces=(world.namespace,), make=draw
+        )
+        with through:
+            for tag in ("1", "2"):
+                world.apply(image=f"registry.test/shop:{tag}", **FULL)
+                world.until_ready(within=90)
+                check()
+    assert len(proxy.met) >= 4, proxy.met
+    names = objects(world)
+    assert len([name for name in names if name.startswith("jobs/")]) == 2
+    assert len([name for name in names if name.startswith("controllerrevisions/")]) == 2
 
 
 def pid_of(server: ApiServer, name: str) -> int:

@@ -182,7 +182,10 @@ async def _watch(
     stop: asyncio.Event,
     tasks: list[asyncio.Task[None]],
 ) -> None:
-    """Keeps Kopf watching, anew where the cluster offers other kinds than before."""
+    """Keeps Kopf watching: anew where other kinds are on offer, and where Kopf broke.
+
+    What was missed in between is found by new lists; the store and the queue live on.
+    """
     while not stop.is_set():
         offered = kinds.on_offer(controller.facts)
         namespaces = options.settings.watch_namespaces
@@ -202,13 +205,17 @@ async def _watch(
             name="kopf",
         )
         try:
-            changed = await _until_changed(controller, options, stop, [watching, *tasks])
+            await _until_changed(controller, options, stop, watching, tasks)
             await _settle(controller)
+        except BaseException:
+            # Nothing may be written any more: the lease is lost, or we no longer know what we do.
+            await _end(tasks)
+            raise
         finally:
             restart.set()
             await asyncio.gather(watching, return_exceptions=True)
             _listen(stop)
-        if changed:
+        if not stop.is_set():
             await _unless(stop, _first_lists(controller))
             controller.queue.resume()
 
@@ -225,30 +232,35 @@ async def _until_changed(
     controller: Controller,
     options: Options,
     stop: asyncio.Event,
+    watching: asyncio.Task[None],
     tasks: list[asyncio.Task[None]],
-) -> bool:
-    """Waits until the watched kinds change (True) or the operator is to stop (False).
+) -> None:
+    """Waits until the watched kinds change, Kopf breaks, or the operator is to stop.
 
     Raises:
-        Exception: Whatever ended one of the tasks, none of which ends by itself.
+        Exception: Whatever ended one of our own tasks, none of which ends by itself.
     """
     while not stop.is_set():
         waiting = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait(
-            [waiting, *tasks],
+            [waiting, watching, *tasks],
             timeout=options.settings.discovery_seconds,
             return_when=asyncio.FIRST_COMPLETED,
         )
         waiting.cancel()
-        for task in done - {waiting}:
-            if task.cancelled() or task.exception() is None:
-                # Kopf ends so when it is told to by a signal.
+        for task in done - {waiting, watching}:
+            task.result()
+        if watching in done:
+            error = None if watching.cancelled() else watching.exception()
+            if error is None:
+                # A signal ended it, and is meant for us as well.
                 stop.set()
             else:
-                task.result()
+                _log.error("watching broke", error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(RETRY_SECONDS)
+            return
         if not stop.is_set() and await controller.discover():
-            return True
-    return False
+            return
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:

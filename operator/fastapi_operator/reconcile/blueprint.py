@@ -5,13 +5,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from fastapi_operator.facts import Facts
-from fastapi_operator.problems import Problem, Severity
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.ownership import Owner, Sealed, seal
 from fastapi_operator.reconcile.projection import digest
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.plan import Plan
+
+_log = structlog.get_logger(__name__)
 
 # A full service's objects take about 300 KiB as dictionaries; those in motion are few.
 REMEMBERED = 64
@@ -62,9 +66,24 @@ class Drawer:
         if source in self._known:
             self._known.move_to_end(source)
             return self._known[source]
-        made = self._make(body, self._settings, facts)
+        made = self._drawn(body, facts)
         answer = (made, tuple(seal(desired, owner) for desired in made.desired))
         self._known[source] = answer
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return answer
+
+    def _drawn(self, body: Mapping[str, Any], facts: Facts) -> Blueprint:
+        try:
+            return self._make(body, self._settings, facts)
+        except Exception as error:
+            # Our own fault, yet the service's owner has to learn why nothing moves.
+            _log.exception("no plan", service=body["metadata"]["name"])
+            problem = Problem(
+                severity=Severity.ERROR,
+                stage=Stage.PLAN,
+                path="spec",
+                message=f"the operator failed to plan this: {type(error).__name__}: {error}",
+                remedy="report it with the operator's log; the last good plan is kept",
+            )
+            return Blueprint(problems=(problem,))

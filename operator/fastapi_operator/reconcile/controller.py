@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.reconcile.blueprint import Draw, Drawer
 from fastapi_operator.reconcile.brakes import Brakes
 from fastapi_operator.reconcile.diagnose import Ward
-from fastapi_operator.reconcile.passes import Passes
+from fastapi_operator.reconcile.passes import Next, Passes
 from fastapi_operator.reconcile.perform import Performer
 from fastapi_operator.reconcile.queue import Key, Queue
 from fastapi_operator.reconcile.store import Change, Store, object_key
@@ -27,6 +27,7 @@ from fastapi_operator.settings import Settings
 
 # Status changes of several children come together; one pass answers them.
 HEALTH_DEBOUNCE_SECONDS = 0.2
+LIST_PAUSES_SECONDS = (0.2, 1.0, 2.0)
 WATCHED = f"{naming.WATCHED_LABEL}=true"
 
 _log = structlog.get_logger(__name__)
@@ -128,9 +129,9 @@ class Controller:
             ApiError: A list failed; nothing was dropped because of it.
         """
         for namespace in self._settings.watch_namespaces or (None,):
-            await self._list_services(namespace)
+            await _patiently(self._list_services, namespace)
             for kind in kinds.on_offer(self.facts):
-                await self._list(kind, namespace)
+                await _patiently(self._list, namespace, kind)
         for kind in set(kinds.OWNED) - set(kinds.on_offer(self.facts)):
             # The cluster dropped the kind, and with it every object of it.
             self.store.missing_from(kind, None, set(), sys.maxsize)
@@ -161,7 +162,7 @@ class Controller:
                 continue
             self.service_event(deleted=True, body=live.body)
 
-    async def _list(self, kind: Kind, namespace: str | None) -> None:
+    async def _list(self, namespace: str | None, kind: Kind) -> None:
         seen, version = set(), 0
         async for items, at in self._client.pages(kind, namespace, label_selector=WATCHED):
             version = at
@@ -194,44 +195,63 @@ class Controller:
     async def _pass(self, key: Key) -> None:
         started, outcome = time.monotonic(), "done"
         try:
-            coming = await self._passes.run(key, self.facts)
+            outcome = self._after(key, await self._passes.run(key, self.facts))
         except ApiError as error:
-            if error.status == 404 or error.namespace_is_going:
-                # The service went between the event and the write of its status.
-                outcome = "gone"
-                _log.info("service is gone", service=key.name, namespace=key.namespace)
-            elif error.temporary:
-                outcome = "retry"
-                wait = self.queue.retry(key, at_least=error.retry_after_seconds)
-                _log.warning(
-                    "pass failed",
-                    service=key.name,
-                    namespace=key.namespace,
-                    error=str(error),
-                    retry_in_seconds=round(wait, 1),
-                )
-            else:
-                outcome = "refused"
-                wait = self.queue.retry(key, at_least=60.0)
-                _log.error(
-                    "pass refused",
-                    service=key.name,
-                    namespace=key.namespace,
-                    error=str(error),
-                    retry_in_seconds=round(wait, 1),
-                )
+            outcome = self._after_error(key, error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Kopf broke, and on its way out cancelled what this pass had started.
+            outcome = "retry"
+            self.queue.retry(key)
         except Exception:
             # A fault of ours in one service must not end the others; the traceback is the report.
             outcome = "error"
             self.queue.retry(key, at_least=10.0)
             _log.exception("pass broke", service=key.name, namespace=key.namespace)
-        else:
-            if coming.failed:
-                outcome = "retry"
-                self.queue.retry(key, at_least=coming.at_least)
-            else:
-                self.queue.succeeded(key)
-                if coming.after is not None:
-                    self.queue.add(key, after=coming.after)
         finally:
             self._telemetry.passes.labels(outcome).observe(time.monotonic() - started)
+
+    def _after(self, key: Key, coming: Next) -> str:
+        """Queues what a pass asked for; answers what became of it, for the metrics."""
+        if coming.moved or not coming.failed:
+            # Where it came further than before, the next try need not wait longer.
+            self.queue.succeeded(key)
+        if coming.failed:
+            self.queue.retry(key, at_least=coming.at_least)
+        elif coming.after is not None:
+            self.queue.add(key, after=coming.after)
+        return "retry" if coming.failed else "done"
+
+    def _after_error(self, key: Key, error: ApiError) -> str:
+        log = _log.bind(service=key.name, namespace=key.namespace, error=str(error))
+        if error.status == 404 or error.namespace_is_going:
+            # The service went between the event and the write of its status.
+            log.info("service is gone")
+            return "gone"
+        if error.temporary:
+            wait = self.queue.retry(key, at_least=error.retry_after_seconds)
+            log.warning("pass failed", retry_in_seconds=round(wait, 1))
+            return "retry"
+        wait = self.queue.retry(key, at_least=60.0)
+        log.error("pass refused", retry_in_seconds=round(wait, 1))
+        return "refused"
+
+
+async def _patiently(work: Callable[..., Coroutine[None, None, None]], *arguments: object) -> None:
+    """Does one of many lists again where it fails: one bad answer must not spoil them all.
+
+    Raises:
+        ApiError: It failed each time, or in a way that does not pass.
+    """
+    for pause in LIST_PAUSES_SECONDS:
+        try:
+            await work(*arguments)
+        except ApiError as error:
+            if not error.temporary:
+                raise
+            await asyncio.sleep(max(pause, error.retry_after_seconds))
+        else:
+            return
+    await work(*arguments)

@@ -42,10 +42,18 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Next:
-    """When a service needs another pass although nothing happens; None: never."""
+    """When a service needs another pass although nothing happens.
+
+    Attributes:
+        after: In how many seconds; None where only an event will ask for it.
+        failed: This pass met an error that may pass; the queue says when to try again.
+        moved: It wrote something all the same.
+        at_least: The wait that the API server asked for, in seconds.
+    """
 
     after: float | None = None
     failed: bool = False
+    moved: bool = False
     at_least: float = 0.0
 
 
@@ -234,7 +242,8 @@ class Passes:
     def _next(self, work: _Work, told_later: float | None) -> Next:
         outcome = work.outcome
         if outcome.failure is not None:
-            return Next(failed=True, at_least=outcome.failure.retry_after_seconds)
+            wait = outcome.failure.retry_after_seconds
+            return Next(failed=True, moved=outcome.writes > 0, at_least=wait)
         waits = [told_later, self._ward.next_in(work.desired)]
         waits += [
             REFUSED_AGAIN_SECONDS.get(refusal.reason, REFUSED_AGAIN_OTHERWISE_SECONDS)

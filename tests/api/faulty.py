@@ -1,0 +1,142 @@
+"""A proxy between the operator and the real API server that answers some requests badly."""
+
+import asyncio
+import json
+import random
+import ssl
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
+from kubernetes import client, config
+
+FAULTS = ("429", "500", "409", "delay", "cut before", "cut after")
+
+
+class FaultyProxy:
+    """Serves plain HTTP on loopback; a share of the requests meets a fault, watches included."""
+
+    def __init__(self, kubeconfig: Path, *, share: float, seed: int = 1) -> None:
+        self._target = client.Configuration()
+        config.load_kube_config(config_file=str(kubeconfig), client_configuration=self._target)
+        self._share = share
+        self._random = random.Random(seed)
+        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+        self._started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self.port = 0
+        self.met: Counter[str] = Counter()
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """A kubeconfig that leads through the proxy."""
+        path = folder / "faulty-kubeconfig"
+        cluster = {"server": f"http://127.0.0.1:{self.port}"}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "x", "cluster": cluster}],
+            "users": [{"name": "x", "user": {}}],
+            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            "current-context": "x",
+        }
+        path.write_text(yaml.safe_dump(body))
+        return path
+
+    def __enter__(self) -> "FaultyProxy":
+        self._thread.start()
+        assert self._started.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._loop is not None
+        assert self._stop is not None
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(20)
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        context = ssl.create_default_context(cafile=self._target.ssl_ca_cert)
+        context.load_cert_chain(self._target.cert_file, self._target.key_file)
+        connector = TCPConnector(ssl=context, limit=0)
+        async with ClientSession(connector=connector, timeout=ClientTimeout()) as session:
+            app = web.Application(client_max_size=2**24)
+            app["session"] = session
+            app.router.add_route("*", "/{tail:.*}", self._handle)
+            runner = web.AppRunner(app, shutdown_timeout=0.5)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            self.port = runner.addresses[0][1]
+            self._started.set()
+            await self._stop.wait()
+            await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        fault = self._random.choice(FAULTS) if self._random.random() < self._share else ""
+        watch = request.query.get("watch") == "true"
+        if request.method == "GET" and fault == "409":
+            fault = "429"  # no API server answers a read with a conflict
+        if fault:
+            self.met[fault] += 1
+        if fault == "cut before":
+            return _cut(request)
+        if fault == "delay":
+            await asyncio.sleep(1.0)
+        if fault in ("429", "500", "409"):
+            return _refusal(int(fault))
+        answer = await self._forward(request, cut_after=0.5 if watch and fault else None)
+        # Done, but whoever asked is never told: the hardest of all for what is made once.
+        return _cut(request) if fault == "cut after" and not watch else answer
+
+    async def _forward(
+        self, request: web.Request, *, cut_after: float | None
+    ) -> web.StreamResponse:
+        session: ClientSession = request.app["session"]
+        headers = {
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() not in ("host", "content-length", "authorization")
+        }
+        url = f"{self._target.host}{request.rel_url}"
+        data = await request.read()
+        async with session.request(request.method, url, headers=headers, data=data) as answer:
+            response = web.StreamResponse(status=answer.status)
+            response.content_type = answer.content_type
+            await response.prepare(request)
+            try:
+                async with asyncio.timeout(cut_after):
+                    async for chunk in answer.content.iter_any():
+                        await response.write(chunk)
+            except TimeoutError:
+                return _cut(request)
+            await response.write_eof()
+            return response
+
+
+def _cut(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.abort()
+    raise ConnectionResetError("cut on purpose")
+
+
+def _refusal(status: int) -> web.Response:
+    reasons = {429: "TooManyRequests", 500: "InternalError", 409: "Conflict"}
+    body: dict[str, Any] = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": reasons[status],
+        "message": "a fault of the test's proxy",
+        "code": status,
+    }
+    headers = {"Retry-After": "1"} if status == 429 else {}
+    return web.Response(
+        status=status, text=json.dumps(body), content_type="application/json", headers=headers
+    )
