@@ -29,8 +29,8 @@ def server() -> Iterator[ApiServer]:
 
 
 @pytest.fixture(scope="module")
-def live(server: ApiServer) -> Helm:
-    return Helm(server.programs / "helm", server.kubeconfig)
+def live(helm: Helm, server: ApiServer) -> Helm:
+    return Helm(helm.program, server.kubeconfig)
 
 
 @pytest.fixture(scope="module")

@@ -56,10 +56,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/*
 The settings file. Helm drops a key that is overridden with null, which would bring back the
-operator's default; null is written where it means something.
+operator's default: where null means something it is written, elsewhere it is left out, since
+Helm 3 and 4 differ in the nulls of values.yaml itself.
 */}}
 {{- define "fastapi-operator.settings" -}}
 {{- $settings := deepCopy .Values.settings -}}
+{{- range $name, $image := $settings.images -}}
+{{- if not $image.digest -}}
+{{- $_ := unset $image "digest" -}}
+{{- end -}}
+{{- end -}}
+{{- if not $settings.storageClass -}}
+{{- $_ := unset $settings "storageClass" -}}
+{{- end -}}
 {{- if not (hasKey $settings "runAsUser") -}}
 {{- $_ := set $settings "runAsUser" nil -}}
 {{- end -}}
