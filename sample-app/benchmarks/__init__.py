@@ -1,0 +1,1 @@
+"""Each technique on and off, interleaved: `python -m benchmarks`."""
