@@ -55,6 +55,8 @@ class Image:
     """What pods call it by, where not by its own name."""
     loaded: bool = True
     """Whether pods use it; else it is only a base."""
+    by_default: bool = True
+    """Whether it is built where no name is given."""
 
 
 _IMAGES = {
@@ -71,6 +73,7 @@ _IMAGES = {
         Image("pgbouncer", "images/pgbouncer/Dockerfile", "debian", context="images/pgbouncer"),
         Image("operator", "operator/Dockerfile", "python", "PYTHON_IMAGE"),
         Image("sample-app", "sample-app/Dockerfile", "python", "PYTHON_IMAGE"),
+        Image("hello", "tests/e2e/hello/Dockerfile", "sample-app", by_default=False),
     )
 }
 _NAMES = {name: image for image in _IMAGES.values() for name in (image.name, *image.names)}
@@ -86,13 +89,11 @@ class Built:
 
     @property
     def references(self) -> list[str]:
-        """Full names by which pods call it."""
-        return [reference(name) for name in self.image.names or (self.image.name,)]
+        """Full names by which pods call it.
 
-
-def reference(name: str) -> str:
-    """Full name of an image, as pods and the operator's settings write it."""
-    return f"{_REPOSITORY}/{name}:dev"
+        The tag is the key: an image that was built anew has another name, so its pods change.
+        """
+        return [_store_name(name, self.key) for name in self.image.names or (self.image.name,)]
 
 
 def build(names: Sequence[str] = ()) -> list[Built]:
@@ -105,9 +106,12 @@ def build(names: Sequence[str] = ()) -> list[Built]:
         ClusterError: A name is unknown, or a build failed.
     """
     packages.ensure(packages.FOR_IMAGES)
-    wanted = {_named(name) for name in names} or {i for i in _IMAGES.values() if i.loaded}
+    wanted = {_named(name) for name in names} or {
+        image for image in _IMAGES.values() if image.loaded and image.by_default
+    }
     with locks.held(places.cache() / "images.lock", "the images"):
-        keys = {image: _key(image) for image in _IMAGES.values() if _is_possible(image, wanted)}
+        read = wanted | {base for image in wanted for base in _bases(image)}
+        keys = {image: _key(image) for image in read}
         missing = {image for image in wanted if not _archive(image, keys[image]).exists()}
         for stage in _stages(missing, keys):
             with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
@@ -137,8 +141,20 @@ def load(built: Sequence[Built], runtime: containerd.Containerd, records: Path) 
             record.write_text(one.key)
 
 
+def loaded(name: str, records: Path) -> str:
+    """Full name of an image as a node has it, whatever its sources are by now.
+
+    Raises:
+        ClusterError: The node does not have it.
+    """
+    record = records / _named(name).name
+    if not record.exists():
+        raise failures.ClusterError(f"the node has no image {name}: build-images {name}")
+    return _store_name(name, record.read_text())
+
+
 def _named(name: str) -> Image:
-    short = name.removeprefix(f"{_REPOSITORY}/").removesuffix(":dev")
+    short = name.removeprefix(f"{_REPOSITORY}/").partition(":")[0]
     if short not in _NAMES:
         raise failures.ClusterError(
             f"{name}: neither a file nor one of the images {' '.join(sorted(_NAMES))}"
@@ -146,17 +162,12 @@ def _named(name: str) -> Image:
     return _NAMES[short]
 
 
-def _is_possible(image: Image, wanted: set[Image]) -> bool:
-    """Leave out Dockerfiles that nobody asked for, so that they need not be there."""
-    return image in wanted or image.name in {"debian", "python"}
-
-
 def _stages(missing: set[Image], keys: dict[Image, str]) -> Iterator[list[Image]]:
     """Order builds so that bases come first; images of one stage do not need each other."""
     needed = set(missing)
     for image in missing:
         bases = _bases(image)
-        needed.update(base for base in bases if not buildah.has(_store_name(base, keys[base])))
+        needed.update(base for base in bases if not buildah.has(_store_name(base.name, keys[base])))
     depth = {image: sum(1 for _ in _bases(image)) for image in needed}
     for level in sorted(set(depth.values())):
         yield [image for image in needed if depth[image] == level]
@@ -169,7 +180,7 @@ def _bases(image: Image) -> Iterator[Image]:
 
 
 def _build_one(image: Image, keys: dict[Image, str]) -> None:
-    stored = _store_name(image, keys[image])
+    stored = _store_name(image.name, keys[image])
     with progress.step(f"image {image.name}"):
         if image.dockerfile is None:
             _build_debian(stored)
@@ -179,14 +190,15 @@ def _build_one(image: Image, keys: dict[Image, str]) -> None:
                 stored,
                 dockerfile=places.REPOSITORY / image.dockerfile,
                 context=places.REPOSITORY / image.context,
-                arguments={image.base_argument: _store_name(base, keys[base])},
+                arguments={image.base_argument: _store_name(base.name, keys[base])},
                 log=places.cache() / "images" / f"{image.name}.log",
             )
         if image.loaded:
             archive = _archive(image, keys[image])
             for older in archive.parent.glob(f"{image.name}-????????????????.tar"):
                 older.unlink()
-            buildah.save(stored, archive, reference((image.names or (image.name,))[0]))
+            first = (image.names or (image.name,))[0]
+            buildah.save(stored, archive, _store_name(first, keys[image]))
             buildah.forget_older(stored)
 
 
@@ -252,5 +264,5 @@ def _archive(image: Image, key: str) -> Path:
     return places.cache() / "images" / f"{image.name}-{key}.tar"
 
 
-def _store_name(image: Image, key: str) -> str:
-    return f"{_REPOSITORY}/{image.name}:{key}"
+def _store_name(name: str, key: str) -> str:
+    return f"{_REPOSITORY}/{name}:{key}"

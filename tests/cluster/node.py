@@ -129,6 +129,10 @@ class Node:
         if instance is not None and apiserver.mode_of(instance) == MODE:
             self._load(built)
 
+    def image(self, name: str) -> str:
+        """Full name of a loaded image, given its short one (``operator``)."""
+        return images.loaded(name, self._instance().state / "images")
+
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl against the node and return what it printed."""
         return _kubectl(self._instance(), self.programs, *arguments, stdin=stdin)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.cluster import binaries, failures, images, node, packages, progress
+from tests.cluster import binaries, failures, node, packages, progress
 from tests.kubectl import Kubectl
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -77,13 +77,13 @@ class LocalNode:
         return Cluster(
             kubectl=Kubectl(str(programs / "kubectl"), started.kubeconfig),
             helm=str(programs / "helm"),
-            app_image=images.reference("sample-app"),
+            app_image=started.image("sample-app"),
             values=(
-                *_image_values("image", images.reference("operator")),
+                *_image_values("image", started.image("operator")),
                 *(
                     value
                     for name in names
-                    for value in _image_values(f"settings.images.{name}", images.reference(name))
+                    for value in _image_values(f"settings.images.{name}", started.image(name))
                 ),
             ),
         )

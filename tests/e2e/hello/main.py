@@ -1,0 +1,10 @@
+"""FastAPI's own first example: it knows nothing of the operator or its runtime."""
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+async def root() -> dict[str, str]:
+    return {"message": "Hello World"}
