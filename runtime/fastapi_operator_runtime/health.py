@@ -28,7 +28,14 @@ HEALTH_PATHS = frozenset({LIVE_PATH, READY_PATH, STARTED_PATH})
 
 def is_probe(scope: MutableMapping[str, Any]) -> bool:
     """Whether this is a probe; give it to `FastAPI(telemetry={"exclude": is_probe})`."""
-    return scope.get("path") in HEALTH_PATHS
+    return probe_path(scope) in HEALTH_PATHS
+
+
+def probe_path(scope: MutableMapping[str, Any]) -> str:
+    """The path behind the root path: a server with a root path puts it in front of what it got."""
+    path: str = scope.get("path", "")
+    root = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 class HealthEndpoints:
@@ -62,13 +69,13 @@ class HealthEndpoints:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a probe, or hand the request on."""
-        if scope["type"] != "http" or scope["path"] not in HEALTH_PATHS:
+        if scope["type"] != "http" or not is_probe(scope):
             await self.app(scope, receive, send)
             return
         if scope["method"] not in ("GET", "HEAD"):
             await _answer(send, 405, {"status": "method not allowed"})
             return
-        status, body = await self._probe(scope["path"])
+        status, body = await self._probe(probe_path(scope))
         await _answer(send, status, body)
 
     async def _probe(self, path: str) -> tuple[int, dict[str, object]]:

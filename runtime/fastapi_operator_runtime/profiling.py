@@ -21,7 +21,7 @@ from types import FrameType
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_operator_runtime import health, private_server, routes
+from fastapi_operator_runtime import private_server, routes
 
 MAX_SECONDS = 60.0
 MAX_HERTZ = 1000.0
@@ -119,7 +119,7 @@ class RequestProfiler:
         """Run the request, measured where it is the one that is waited for."""
         assert self.app is not None
         wanted = self._wanted
-        if wanted is None or scope["type"] != "http" or scope["path"] in health.HEALTH_PATHS:
+        if wanted is None or scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         profile = cProfile.Profile()

@@ -201,3 +201,14 @@ def test_gauges_of_an_earlier_container_are_not_read_back(
         [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
     ).stdout
     assert float(output) == 0.0
+
+
+def test_behind_a_root_path_probes_and_routes_are_the_same(app_directory: Path) -> None:
+    server = testing.AppServer(
+        "served_app:app", app_directory=app_directory, arguments=["--root-path", "/shop"]
+    )
+    with server:
+        assert httpx2.get(f"{server.url}/readyz").status_code == 200
+        assert httpx2.get(f"{server.url}/fast/1").status_code == 200
+        assert counted(server) == 1, "the route template has no root path"
+        assert server.sample(COUNT) == 1, "the probe was not counted"
