@@ -13,6 +13,7 @@ import yaml
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 from kubernetes import client, config
 
+_SESSION = web.AppKey("session", ClientSession)
 FAULTS = ("429", "500", "409", "delay", "cut before", "cut after")
 
 
@@ -67,7 +68,7 @@ class FaultyProxy:
         connector = TCPConnector(ssl=context, limit=0)
         async with ClientSession(connector=connector, timeout=ClientTimeout()) as session:
             app = web.Application(client_max_size=2**24)
-            app["session"] = session
+            app[_SESSION] = session
             app.router.add_route("*", "/{tail:.*}", self._handle)
             runner = web.AppRunner(app, shutdown_timeout=0.5)
             await runner.setup()
@@ -98,7 +99,7 @@ class FaultyProxy:
     async def _forward(
         self, request: web.Request, *, cut_after: float | None
     ) -> web.StreamResponse:
-        session: ClientSession = request.app["session"]
+        session = request.app[_SESSION]
         headers = {
             name: value
             for name, value in request.headers.items()

@@ -36,6 +36,8 @@ REFUSED_AGAIN_SECONDS = {"NameTaken": 60.0, "CredentialsLost": 60.0}
 REFUSED_AGAIN_OTHERWISE_SECONDS = 300.0
 HELD_AGAIN_SECONDS = 5.0
 BRAKED_AGAIN_SECONDS = 60.0
+# While a namespace is emptied, each object that goes would otherwise start a pass in vain.
+GOING_SECONDS = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -95,6 +97,7 @@ class Passes:
         self._clock = clock
         self._instance = instance
         self._told: dict[Key, float] = {}
+        self._going: dict[str, float] = {}
 
     async def run(self, key: Key, facts: Facts) -> Next:
         """One pass.
@@ -106,12 +109,17 @@ class Passes:
         if live is None or live.deleting:
             self.forget(key)
             return Next()
+        quiet = self._going.get(key.namespace, 0.0) - self._clock()
+        if quiet > 0:
+            return Next(after=quiet)
+        self._going.pop(key.namespace, None)
         body, owner = live.body, Owner(key.namespace, key.name, live.uid)
         try:
             work = await self._work(body, owner, facts)
         except ServiceGoneError as error:
             _log.info("namespace is going", namespace=key.namespace, error=str(error))
-            return Next()
+            self._going[key.namespace] = self._clock() + GOING_SECONDS
+            return Next(after=GOING_SECONDS)
         await self._diagnose(key, work)
         told_later = await self._answer(live, body, owner, work)
         return self._next(work, told_later)
