@@ -32,7 +32,7 @@ from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 class MissingProgram(RuntimeError):

@@ -45,9 +45,9 @@ def test_a_sampling_profile_shows_where_the_loop_is_and_no_idleness(
         lines = profile.result().text.splitlines()
     stack, _, count = lines[0].rpartition(" ")
     assert "served_app.py:blocking" in stack
-    assert 20 < int(count) < 80, "half a second of two, at a hundred hertz"
+    assert 10 <= int(count) <= 80, "half a second of two, at a hundred hertz"
     others = sum(int(line.rpartition(" ")[2]) for line in lines[1:])
-    assert others < 40, lines
+    assert others < 100, lines
 
 
 def test_one_request_is_profiled(server: testing.AppServer) -> None:

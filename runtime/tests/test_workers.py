@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def get_all(server: testing.AppServer, count: int) -> list[int]:
         return list(pool.map(get, range(count)))
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
@@ -117,7 +118,7 @@ def test_a_second_signal_ends_the_drain_delay(app_directory: Path) -> None:
         time.sleep(0.1)
         server.terminate()
         server.wait()
-        assert time.monotonic() - started_at < 1.2
+        assert time.monotonic() - started_at < 2.5
 
 
 def test_a_blocked_event_loop_is_measured_and_its_stack_logged(
@@ -146,15 +147,20 @@ def test_a_limit_per_process_sheds_under_load(app_directory: Path) -> None:
     with server, concurrent.futures.ThreadPoolExecutor(10) as pool:
         barrier = threading.Barrier(10)
 
-        def get(_number: int) -> httpx2.Response:
+        def get(_number: int) -> tuple[int, str | None]:
             barrier.wait()
-            return httpx2.get(f"{server.url}/slow?seconds=0.5")
+            try:
+                with urllib.request.urlopen(f"{server.url}/slow?seconds=2", timeout=20) as answer:
+                    return answer.status, None
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, error.headers["Retry-After"]
 
-        responses = list(pool.map(get, range(10)))
-        statuses = [response.status_code for response in responses]
+        answers = list(pool.map(get, range(10)))
+        statuses = [status for status, _ in answers]
         assert statuses.count(200) >= 2
         assert statuses.count(503) >= 5
-        assert all("retry-after" in r.headers for r in responses if r.status_code == 503)
+        assert all(retry_after for status, retry_after in answers if status == 503)
         assert server.sample("fastapi_worker_shed_requests_total") == statuses.count(503)
 
 

@@ -1,0 +1,193 @@
+"""`python -m benchmarks.faults`: what clients see while something fails under load.
+
+Twenty clients on connections of their own read items and lists from two workers, for three seconds
+before the fault, three during it and four after it. Each fault starts with everything new.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import concurrent.futures
+import contextlib
+import http.client
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi_operator_runtime import testing
+
+CLIENTS = 20
+PHASES = (("before", 3.0), ("during", 3.0), ("after", 4.0))
+PAUSE_SECONDS = 0.02
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The servers of one run."""
+
+    postgres: testing.PostgresServer
+    redis: testing.RedisServer
+    app: testing.AppServer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one request got: a status, or the kind of broken connection, and when."""
+
+    phase: str
+    outcome: str
+    seconds: float
+
+
+@contextlib.contextmanager
+def redis_killed(shop: Shop) -> Iterator[None]:
+    """SIGKILL, and a start three seconds later."""
+    shop.redis.kill()
+    yield
+    shop.redis.start()
+
+
+@contextlib.contextmanager
+def redis_frozen(shop: Shop) -> Iterator[None]:
+    """SIGSTOP for three seconds: connections stay open, nothing answers."""
+    with shop.redis.paused():
+        yield
+
+
+@contextlib.contextmanager
+def postgres_restarted(shop: Shop) -> Iterator[None]:
+    """Gone for three seconds."""
+    shop.postgres.kill()
+    yield
+    shop.postgres.start()
+
+
+@contextlib.contextmanager
+def worker_killed(shop: Shop) -> Iterator[None]:
+    """SIGKILL to one of the two workers; uvicorn starts another."""
+    os.kill(shop.app.worker_pids()[0], signal.SIGKILL)
+    yield
+
+
+Fault = Callable[[Shop], AbstractContextManager[None]]
+FAULTS: dict[str, Fault] = {
+    "Redis killed, back after 3 s": redis_killed,
+    "Redis frozen for 3 s": redis_frozen,
+    "PostgreSQL gone for 3 s": postgres_restarted,
+    "a worker killed": worker_killed,
+}
+
+
+class Load:
+    """Clients that ask again and again until they are told to stop."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.phase = "before"
+        self.answers: list[Answer] = []
+        self._stop = threading.Event()
+
+    def client(self, number: int) -> None:
+        """One client; a new connection after a broken one."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        count = number
+        while not self._stop.is_set():
+            count += 1
+            path = "/items?limit=20" if count % 4 == 0 else f"/items/{1 + count % 50}"
+            phase, started_at = self.phase, time.perf_counter()
+            try:
+                connection.request("GET", path)
+                response = connection.getresponse()
+                response.read()
+                outcome = str(response.status)
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                outcome = "broken"
+            self.answers.append(Answer(phase, outcome, time.perf_counter() - started_at))
+            time.sleep(PAUSE_SECONDS)
+        connection.close()
+
+    def stop(self) -> None:
+        """Tell the clients to end."""
+        self._stop.set()
+
+
+@contextlib.contextmanager
+def running_shop() -> Iterator[Shop]:
+    """PostgreSQL, Redis and two workers, with a seeded shop."""
+    with testing.PostgresServer() as postgres, testing.RedisServer() as redis:
+        environment = {
+            "DATABASE_URL": postgres.create_database("shop"),
+            "DATABASE_POOL_TIMEOUT_SECONDS": "2",
+            "REDIS_URL": redis.url,
+            "LOG_LEVEL": "critical",
+        }
+        inherited = {**os.environ, **environment}
+        for command in (["alembic", "upgrade", "head"], ["shop.seed", "--items", "2000"]):
+            subprocess.run(
+                [sys.executable, "-m", *command], cwd=ROOT, env=inherited, check=True,
+                capture_output=True,
+            )  # fmt: skip
+        with testing.AppServer("shop.main:app", workers=2, environment=environment) as app:
+            yield Shop(postgres, redis, app)
+
+
+def run(fault: Fault) -> list[Answer]:
+    """One fault under load."""
+    with running_shop() as shop, concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+        load = Load(shop.app.port)
+        clients = [pool.submit(load.client, number) for number in range(CLIENTS)]
+        time.sleep(PHASES[0][1])
+        load.phase = "during"
+        with fault(shop):
+            time.sleep(PHASES[1][1])
+        load.phase = "after"
+        time.sleep(PHASES[2][1])
+        load.stop()
+        for client in clients:
+            client.result()
+        return load.answers
+
+
+def row(name: str, answers: list[Answer]) -> str:
+    """One line of the table."""
+    cells = [name]
+    for phase, _ in PHASES:
+        found = [answer for answer in answers if answer.phase == phase]
+        outcomes = collections.Counter(answer.outcome for answer in found)
+        seconds = [answer.seconds for answer in found]
+        counts = ", ".join(f"{outcome}: {n}" for outcome, n in sorted(outcomes.items()))
+        p99 = statistics.quantiles(seconds, n=100)[-1] * 1000
+        cells.append(f"{counts}; p50 {statistics.median(seconds) * 1000:.0f}, p99 {p99:.0f} ms")
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Run every fault and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    lines = ["| fault | before | during | after |", "| --- | --- | --- | --- |"]
+    for name, fault in FAULTS.items():
+        lines.append(row(name, run(fault)))
+        print(lines[-1], file=sys.stderr)
+    load = os.getloadavg()[0]
+    head = f"{CLIENTS} clients, two workers, {os.cpu_count()} cores, load {load:.1f}.\n\n"
+    text = head + "\n".join(lines) + "\n"
+    if arguments.output:
+        arguments.output.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
