@@ -169,8 +169,9 @@ def test_images_are_pinned_by_digest(helm: Helm) -> None:
         "settings": {"images": {"redis": {"registry": "mirror.example.com", "digest": digest}}},
     }
     objects = helm.render(OPERATOR, values)
+    version = yaml.safe_load((OPERATOR / "Chart.yaml").read_text())["appVersion"]
     assert container_of(objects)["image"] == (
-        f"mirror.example.com:5000/fastapi-operator/fastapi-operator:0.1.0@{digest}"
+        f"mirror.example.com:5000/fastapi-operator/fastapi-operator:{version}@{digest}"
     )
     settings = Settings.from_mapping(settings_of(objects))
     assert settings.images.redis.reference == f"mirror.example.com/library/redis:8.0@{digest}"
