@@ -80,9 +80,6 @@ class Pod:
         self.paths: dict[str, Path] = {}
         self.ports: dict[int, int] = {}
         self.hosts: dict[str, str] = {}
-        for parent in (root, *root.parents):
-            if parent.name.startswith(("pytest-", root.name)):
-                parent.chmod(0o755)
 
     def directory(self, path: str) -> Path:
         """Makes a directory of the pod, and lets ``localize`` know it."""
