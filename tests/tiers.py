@@ -60,12 +60,9 @@ TIERS = {
     "app": Tier(
         5,
         tuple(
-            (_APP_PYTHON, "-m", *command)
+            ("env", "-C", project, _APP_PYTHON, "-m", tool)
             for project in ("runtime", "sample-app")
-            for command in (
-                ("mypy", "--config-file", f"{project}/pyproject.toml"),
-                ("pytest", project),
-            )
+            for tool in ("mypy", "pytest")
         ),
         _SERVERS,
     ),
@@ -119,7 +116,7 @@ def _command(
     tier: str, command: tuple[str, ...], reports: Path, outcome: Outcome, *, thorough: bool
 ) -> None:
     """Runs one command; a test runner's counts come from its report, others count as one."""
-    print(f"\n=== {tier}: {' '.join(Path(part).name for part in command[:4])}", flush=True)
+    print(f"\n=== {tier}: {' '.join(Path(part).name for part in command)}", flush=True)
     program = Path(sys.executable).parent / command[0]
     arguments = [str(program) if program.exists() else command[0], *command[1:]]
     if "pytest" in command:
