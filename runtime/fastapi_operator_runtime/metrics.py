@@ -12,8 +12,9 @@ import functools
 import glob
 import os
 import re
+import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import prometheus_client
@@ -28,6 +29,8 @@ LAG_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 POOL_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 POOL_LABEL = "db_client_connection_pool_name"
+READ_TRIES = 5
+READ_PAUSE_SECONDS = 0.05
 _LIVE_FILE = re.compile(r"gauge_live\w+_(\d+)\.db$")
 
 
@@ -157,9 +160,24 @@ def page(_query: Mapping[str, list[str]], accept: str) -> tuple[str, bytes]:
     if directory is None:
         return content_type, encode(prometheus_client.REGISTRY)
     remove_gauges_of_dead_workers(directory)
+    return content_type, _of_all_workers(directory, encode)
+
+
+def _of_all_workers(
+    directory: str, encode: Callable[[prometheus_client.CollectorRegistry], bytes]
+) -> bytes:
+    """Add up the workers' files, again where a worker that starts has half made one of its own."""
+    for _ in range(READ_TRIES - 1):
+        with contextlib.suppress(struct.error, RuntimeError, ValueError):
+            return encode(_registry(directory))
+        time.sleep(READ_PAUSE_SECONDS)
+    return encode(_registry(directory))
+
+
+def _registry(directory: str) -> prometheus_client.CollectorRegistry:
     registry = prometheus_client.CollectorRegistry()
     multiprocess.MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
-    return content_type, encode(registry)
+    return registry
 
 
 def remove_gauges_of_dead_workers(directory: str) -> None:

@@ -354,11 +354,12 @@ class AppServer(Server):
         if self._workers == 1:
             return [self.pid]
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [
-            int(child)
-            for child in children
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
+        found = []
+        for child in children:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(int(child))
+        return found
 
     def log_lines(self) -> list[dict[str, Any]]:
         """What the application has logged as JSON."""

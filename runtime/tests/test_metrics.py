@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+
+import pytest
 
 from fastapi_operator_runtime import metrics
 
@@ -29,3 +33,17 @@ def test_gauges_of_a_running_process_stay(tmp_path: Path) -> None:
         metrics.remove_gauges_of_dead_workers(str(tmp_path))
         assert gauge.exists()
         child.communicate(b"\n")
+
+
+def test_a_file_that_a_starting_worker_has_half_made_fails_no_scrape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    half_made = tmp_path / f"counter_{os.getpid()}.db"
+    half_made.touch()
+    finishing = threading.Timer(0.1, half_made.unlink)
+    finishing.start()
+    content_type, body = metrics.page({}, "")
+    finishing.join()
+    assert content_type.startswith("text/plain")
+    assert body == b""
