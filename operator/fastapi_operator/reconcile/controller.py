@@ -21,7 +21,8 @@ from fastapi_operator.reconcile.diagnose import Ward
 from fastapi_operator.reconcile.passes import Next, Passes
 from fastapi_operator.reconcile.perform import Performer
 from fastapi_operator.reconcile.queue import Key, Queue
-from fastapi_operator.reconcile.store import Change, Store, object_key
+from fastapi_operator.reconcile.reading import object_key
+from fastapi_operator.reconcile.store import Change, Store
 from fastapi_operator.reconcile.telemetry import Telemetry
 from fastapi_operator.settings import Settings
 

@@ -23,9 +23,10 @@ from fastapi_operator.reconcile.blueprint import Blueprint, Drawer
 from fastapi_operator.reconcile.ownership import Owner, Sealed
 from fastapi_operator.reconcile.perform import Outcome, Performer, ServiceGoneError
 from fastapi_operator.reconcile.queue import Key
+from fastapi_operator.reconcile.reading import LiveService
 from fastapi_operator.reconcile.status import Situation, status_of
 from fastapi_operator.reconcile.steps import Steps, in_force, next_steps, open_gates
-from fastapi_operator.reconcile.store import LiveService, Store
+from fastapi_operator.reconcile.store import Store
 from fastapi_operator.reconcile.telemetry import Telemetry
 from fastapi_operator.resources.desired import Desired, Gate
 

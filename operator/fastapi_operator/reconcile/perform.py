@@ -12,7 +12,7 @@ from fastapi_operator import naming
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, JOB, Kind, owned_kind
-from fastapi_operator.reconcile import release
+from fastapi_operator.reconcile import claim, release
 from fastapi_operator.reconcile.brakes import Brakes
 from fastapi_operator.reconcile.credentials import filled
 from fastapi_operator.reconcile.observed import Child
@@ -210,9 +210,9 @@ class Performer:
         """The name is in use: goes on where the object is ours, refuses where it is not."""
         kind, key, desired = _kind(step.key), step.key, step.sealed.desired
         body = await self._client.get(kind, key.namespace, key.name)
-        if body is None or _is_going(body, owner):
+        if body is None or claim.is_going(body, owner):
             raise _HeldError
-        taken = _taken(key, body, owner)
+        taken = claim.taken(key, body, owner)
         if taken:
             raise _RefusedError(Refusal(key, "NameTaken", taken))
         labels = body["metadata"].get("labels") or {}
@@ -306,41 +306,3 @@ def _sort_error(error: ApiError, key: ObjectKey, outcome: Outcome) -> None:
     else:
         reason = {403: "Forbidden", 404: "KindNotServed"}.get(error.status, "Invalid")
         outcome.refusals.append(Refusal(key, reason, f"{key}: {error.message}"))
-
-
-def _controller(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    references = body["metadata"].get("ownerReferences") or ()
-    return next((ref for ref in references if ref.get("controller")), None)
-
-
-def _is_going(body: Mapping[str, Any], owner: Owner) -> bool:
-    """Whether an object will be gone by itself: deleted, or left by a service of the same name."""
-    if body["metadata"].get("deletionTimestamp"):
-        return True
-    controller = _controller(body)
-    return (
-        controller is not None
-        and controller.get("kind") == naming.KIND
-        and controller.get("name") == owner.name
-        and controller.get("uid") != owner.uid
-    )
-
-
-def _taken(key: ObjectKey, body: Mapping[str, Any], owner: Owner) -> str:
-    """Why an object is not ours to write, or nothing."""
-    controller = _controller(body)
-    if controller is not None and controller.get("uid") == owner.uid:
-        return ""
-    labels = body["metadata"].get("labels") or {}
-    if controller is None and labels.get(naming.SERVICE_LABEL) == owner.name:
-        return ""
-    if controller is not None:
-        whose = f"it belongs to {controller.get('kind')} {controller.get('name')}"
-    else:
-        entries = body["metadata"].get("managedFields") or ()
-        managers = sorted({str(entry.get("manager")) for entry in entries})
-        whose = f"it was made by {', '.join(managers) or 'somebody else'}"
-    return (
-        f"{key} exists already and is not of this service: {whose}; "
-        "delete or rename it, or give the FastAPIService another name"
-    )

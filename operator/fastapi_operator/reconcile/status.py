@@ -1,18 +1,12 @@
-"""What the operator answers: conditions, tuned values, problems. Pure.
-
-Conditions are set by the named mark functions alone. They follow kstatus: ``Reconciling`` is True
-while work goes on, ``Stalled`` is True where nothing moves before somebody changes something, and
-``Ready`` is True only when every part answers at the generation that is observed.
-"""
+"""What the operator answers: conditions, tuned values, problems. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.api.status import (
     BudgetStatus,
-    Condition,
     MigrationStatus,
     Status,
     StatusProblem,
@@ -21,6 +15,7 @@ from fastapi_operator.api.status import (
 from fastapi_operator.cluster.kinds import DEPLOYMENT
 from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity
+from fastapi_operator.reconcile.conditions import Conditions
 from fastapi_operator.reconcile.observed import Health, Observed
 from fastapi_operator.reconcile.ownership import Owner
 from fastapi_operator.reconcile.perform import Refusal
@@ -28,8 +23,6 @@ from fastapi_operator.reconcile.steps import Waiting, migrated, migration_job
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import Plan
-
-State = Literal["True", "False", "Unknown"]
 
 # An autoscaler without metrics and monitoring objects do not keep a service from answering.
 _OPTIONAL_PARTS = frozenset({Part.AUTOSCALING, Part.OBSERVABILITY})
@@ -43,7 +36,6 @@ _CAUSES = (
     Part.APP,
     Part.PROXY,
 )
-_MESSAGE_LENGTH = 1024
 _SHOWN_PROBLEMS = 16
 
 
@@ -84,71 +76,11 @@ class Situation:
     failure: str = ""
 
 
-class Conditions:
-    """The conditions of one answer."""
-
-    def __init__(self, situation: Situation) -> None:
-        self._generation = situation.generation
-        self._now = situation.now
-        self._before = {
-            condition.get("type"): condition
-            for condition in situation.before.get("conditions") or ()
-        }
-        self._marked: dict[str, Condition] = {}
-
-    def mark_part_ready(self, part: Part) -> None:
-        """The part answers."""
-        self._mark(part.condition, "True", "Ready", "")
-
-    def mark_part_not_ready(self, part: Part, health: Health) -> None:
-        """The part does not answer, and why."""
-        self._mark(part.condition, "False", health.reason or "NotReady", health.message)
-
-    def mark_ready(self) -> None:
-        """Every part answers, and nothing is left to do."""
-        self._mark("Ready", "True", "Ready", "every part answers")
-        self._mark("Reconciling", "False", "Done", "")
-        self._mark("Stalled", "False", "NotStalled", "")
-
-    def mark_reconciling(self, reason: str, message: str) -> None:
-        """Work goes on; it ends without anybody's help."""
-        self._mark("Ready", "False", reason, message)
-        self._mark("Reconciling", "True", reason, message)
-        self._mark("Stalled", "False", "NotStalled", "")
-
-    def mark_stalled(self, reason: str, message: str) -> None:
-        """Nothing moves before somebody changes something."""
-        self._mark("Ready", "False", reason, message)
-        self._mark("Reconciling", "False", reason, "")
-        self._mark("Stalled", "True", reason, message)
-
-    def mark_suspended(self, ready: bool) -> None:
-        """Nothing is written on request; the pods go on."""
-        message = "spec.suspend is true: nothing is written, running pods go on"
-        self._mark("Ready", "True" if ready else "False", "Suspended", message)
-        self._mark("Reconciling", "False", "Suspended", message)
-        self._mark("Stalled", "False", "NotStalled", "")
-
-    def all(self) -> tuple[Condition, ...]:
-        """The conditions in a steady order: the summary first, then part by part."""
-        return tuple(self._marked.values())
-
-    def _mark(self, kind: str, status: State, reason: str, message: str) -> None:
-        before = self._before.get(kind, {})
-        same = before.get("status") == status and before.get("lastTransitionTime")
-        self._marked[kind] = Condition(
-            type=kind,
-            status=status,
-            reason=reason,
-            message=message[:_MESSAGE_LENGTH],
-            observed_generation=self._generation,
-            last_transition_time=str(before["lastTransitionTime"]) if same else self._now,
-        )
-
-
 def status_of(situation: Situation) -> Status:
     """The answer to a service, from what its objects are like now."""
-    conditions = Conditions(situation)
+    conditions = Conditions(
+        generation=situation.generation, now=situation.now, before=situation.before
+    )
     parts = part_health(situation)
     _summarise(conditions, situation, parts)
     for part, health in parts.items():

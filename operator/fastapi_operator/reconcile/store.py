@@ -11,45 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fastapi_operator import naming
-from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, DEPLOYMENT, STATEFUL_SET, Kind
-from fastapi_operator.reconcile import health, projection, release
-from fastapi_operator.reconcile.observed import Child, Health, Observed, ReleaseRecord, Replicas
+from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind
+from fastapi_operator.reconcile import projection, reading, release
+from fastapi_operator.reconcile.observed import Child, Observed, ReleaseRecord
 from fastapi_operator.reconcile.queue import Key
 from fastapi_operator.resources.desired import ObjectKey
 
 Body = Mapping[str, Any]
-
-# Annotations of a service with this prefix are requests to the operator; others are not read.
-REQUEST_PREFIX = f"{naming.GROUP}/"
-
-
-@dataclass(frozen=True, slots=True)
-class LiveService:
-    """A FastAPIService as it was last seen.
-
-    Attributes:
-        key: Namespace and name.
-        uid: Its uid.
-        generation: Generation of its spec.
-        version: Its resourceVersion.
-        deleting: It has a deletionTimestamp.
-        text: ``metadata`` as far as it is read, ``spec`` and ``status`` as JSON text, which
-            takes a third of the memory of the dictionaries.
-    """
-
-    key: Key
-    uid: str
-    generation: int
-    version: int
-    deleting: bool
-    text: str
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The service as a dictionary of its own."""
-        body: dict[str, Any] = json.loads(self.text)
-        return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +37,7 @@ class Store:
     """Services and their children by key."""
 
     def __init__(self) -> None:
-        self._services: dict[Key, LiveService] = {}
+        self._services: dict[Key, reading.LiveService] = {}
         self._children: dict[Key, dict[ObjectKey, Child]] = {}
         self._owners: dict[ObjectKey, Key] = {}
         self._records: dict[Key, tuple[int, str]] = {}
@@ -77,7 +45,7 @@ class Store:
 
     # Services ---------------------------------------------------------------------------------
 
-    def service(self, key: Key) -> LiveService | None:
+    def service(self, key: Key) -> reading.LiveService | None:
         """A service as last seen, or None."""
         return self._services.get(key)
 
@@ -88,7 +56,7 @@ class Store:
 
     def put_service(self, body: Body) -> bool:
         """Takes in a service; answers whether a pass is needed."""
-        seen = _live_service(body)
+        seen = reading.live_service(body)
         known = self._services.get(seen.key)
         if known is not None and known.uid == seen.uid and seen.version <= known.version:
             return False
@@ -101,7 +69,7 @@ class Store:
 
     def drop_service(self, body: Body) -> Key:
         """Forgets a deleted service; its children stay known until they are gone as well."""
-        seen = _live_service(body)
+        seen = reading.live_service(body)
         known = self._services.get(seen.key)
         if known is not None and known.uid == seen.uid:
             del self._services[seen.key]
@@ -130,8 +98,8 @@ class Store:
             body: The live object.
             written: It is the answer to our own write: as it is now is as we want it.
         """
-        key = object_key(kind, body)
-        service = _service_of(body)
+        key = reading.object_key(kind, body)
+        service = reading.service_of(body)
         if not service:
             return self.drop_child(key)
         owner = Key(sys.intern(key.namespace), sys.intern(service))
@@ -145,14 +113,14 @@ class Store:
                 return self._answered_late(owner, known, body)
             if version <= known.version and not written:
                 return None
-        child = _child(kind, key, body, known=known, version=version, written=written)
+        child = reading.child_of(kind, key, body, known=known, version=version, written=written)
         self._children.setdefault(owner, {})[key] = child
         self._owners[key] = owner
         if kind is CONTROLLER_REVISION:
             self._put_record(owner, body)
         urgent = known is None or _is_news(child, known)
         if urgent and known is not None:
-            self._editors[key] = _last_editor(body)
+            self._editors[key] = reading.last_editor(body)
         if written:
             self._editors.pop(key, None)
             return None
@@ -225,111 +193,6 @@ class Store:
         newest = self._records.get(owner)
         if newest is not None and key.name.endswith(f"-{newest[0]}"):
             del self._records[owner]
-
-
-def object_key(kind: Kind, body: Body) -> ObjectKey:
-    """The identity of a live object; items of a list carry no kind of their own."""
-    metadata = body["metadata"]
-    return ObjectKey(kind.group, kind.kind, sys.intern(metadata["namespace"]), metadata["name"])
-
-
-def _service_of(body: Body) -> str:
-    """The service that an object belongs to: its owner's, else the one that its label names."""
-    controller = _controller(body)
-    if controller is not None and controller.get("kind") == naming.KIND:
-        return str(controller["name"])
-    return str((body["metadata"].get("labels") or {}).get(naming.SERVICE_LABEL, ""))
-
-
-def _controller(body: Body) -> Mapping[str, Any] | None:
-    references = body["metadata"].get("ownerReferences") or ()
-    return next((reference for reference in references if reference.get("controller")), None)
-
-
-def _live_service(body: Body) -> LiveService:
-    metadata = body["metadata"]
-    requests = {
-        name: value
-        for name, value in (metadata.get("annotations") or {}).items()
-        if name.startswith(REQUEST_PREFIX)
-    }
-    kept = {
-        "apiVersion": naming.API_VERSION,
-        "kind": naming.KIND,
-        "metadata": {
-            "namespace": metadata["namespace"],
-            "name": metadata["name"],
-            "uid": metadata["uid"],
-            "generation": metadata.get("generation", 0),
-            "annotations": requests,
-        },
-        "spec": body.get("spec") or {},
-        "status": body.get("status") or {},
-    }
-    return LiveService(
-        key=Key(sys.intern(metadata["namespace"]), sys.intern(metadata["name"])),
-        uid=metadata["uid"],
-        generation=int(metadata.get("generation", 0)),
-        version=int(metadata.get("resourceVersion") or 0),
-        deleting=bool(metadata.get("deletionTimestamp")),
-        text=json.dumps(kept, sort_keys=True, separators=(",", ":")),
-    )
-
-
-def _child(
-    kind: Kind,
-    key: ObjectKey,
-    body: Body,
-    *,
-    known: Child | None,
-    version: int,
-    written: bool,
-) -> Child:
-    metadata = body["metadata"]
-    same = known is not None and known.uid == metadata["uid"]
-    live = projection.live_digest(body)
-    wanted: str | None = None
-    if written:
-        wanted = live
-    elif known is not None and same:
-        wanted = known.wanted_digest
-    owner = _controller(body)
-    judged = health.judge(kind.judge, body)
-    return Child(
-        key=known.key if known is not None else key,
-        uid=metadata["uid"],
-        owner_uid=owner["uid"] if owner else None,
-        service=_service_of(body),
-        live_digest=live,
-        wanted_digest=wanted,
-        desired_digest=(metadata.get("annotations") or {}).get(projection.APPLIED_ANNOTATION),
-        health=health.READY if judged == health.READY else Health(*judged),
-        version=version,
-        created=metadata.get("creationTimestamp", ""),
-        deleting=bool(metadata.get("deletionTimestamp")),
-        replicas=_replicas(kind, body),
-        owned=projection.owned_paths(body) if wanted is None else None,
-    )
-
-
-def _replicas(kind: Kind, body: Body) -> Replicas | None:
-    if kind not in (DEPLOYMENT, STATEFUL_SET):
-        return None
-    return Replicas(
-        wanted=body.get("spec", {}).get("replicas", 1),
-        ours=naming.FIELD_MANAGER in projection.owners_of(body, "spec", "replicas"),
-        live=body.get("status", {}).get("replicas", 0),
-    )
-
-
-def _last_editor(body: Body) -> str:
-    entries = [
-        entry
-        for entry in body["metadata"].get("managedFields") or ()
-        if entry.get("manager") != naming.FIELD_MANAGER and entry.get("subresource") != "status"
-    ]
-    newest = max(entries, key=lambda entry: str(entry.get("time", "")), default=None)
-    return str(newest.get("manager", "")) if newest else ""
 
 
 def _is_news(child: Child, known: Child) -> bool:

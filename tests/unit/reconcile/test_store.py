@@ -8,7 +8,8 @@ from fastapi_operator.parts import Part
 from fastapi_operator.reconcile import release
 from fastapi_operator.reconcile.observed import ReleaseRecord
 from fastapi_operator.reconcile.queue import Key
-from fastapi_operator.reconcile.store import Change, Store, object_key
+from fastapi_operator.reconcile.reading import object_key
+from fastapi_operator.reconcile.store import Change, Store
 from tests.unit.reconcile.worlds import OWNER
 
 CONFIG = owned_kind("", "ConfigMap")
