@@ -3,12 +3,12 @@
 import json
 import socket
 from pathlib import Path
-from types import TracebackType
 
 from tests.cluster import (
     binaries,
     control_plane,
     failures,
+    handle,
     instances,
     locks,
     packages,
@@ -20,11 +20,8 @@ MODE = "api-only"
 _PORTS = 3
 
 
-class ApiServer:
-    """One API server, found again by its name.
-
-    As a context manager it is there inside the `with` block and leaves nothing after it.
-    """
+class ApiServer(handle.Handle):
+    """One API server, found again by its name."""
 
     def __init__(self, name: str = "api", *, controllers: bool = False) -> None:
         """Describe it; nothing starts yet.
@@ -33,38 +30,8 @@ class ApiServer:
             name: What to find it by; two names never disturb each other.
             controllers: Also run kube-controller-manager (Deployments, Jobs, garbage collection).
         """
-        instances.check_name(name)
-        self.name = name
+        super().__init__(name)
         self._controllers = controllers
-
-    def __enter__(self) -> "ApiServer":
-        """Start it."""
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop it."""
-        self.stop()
-
-    @property
-    def programs(self) -> Path:
-        """The folder with kubectl, helm and the servers."""
-        return binaries.ensure()
-
-    @property
-    def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig."""
-        return self._instance().kubeconfig
-
-    @property
-    def audit_log(self) -> Path:
-        """One JSON line a request of anyone but the cluster's own parts, at level Metadata."""
-        return self._instance().logs / "audit.log"
 
     def start(self) -> Path:
         """Start it unless it runs, wait until it is ready, return its kubeconfig's path."""
@@ -89,12 +56,6 @@ class ApiServer:
             if instance is not None:
                 stop_control_plane(instance)
                 instances.release(instance)
-
-    def _instance(self) -> instances.Instance:
-        instance = instances.find(self.name)
-        if instance is None:
-            raise failures.ClusterError(f"{self.name} does not run")
-        return instance
 
 
 def set_mode(instance: instances.Instance, mode: str) -> None:

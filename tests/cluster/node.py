@@ -7,7 +7,6 @@ import functools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from tests.cluster import (
     addons,
@@ -18,6 +17,7 @@ from tests.cluster import (
     control_plane,
     execution,
     failures,
+    handle,
     images,
     instances,
     leftovers,
@@ -38,50 +38,13 @@ _READY_WHEN = (
 )
 
 
-class Node:
-    """One local node, found again by its name.
-
-    As a context manager it is there inside the `with` block and leaves nothing after it.
-    """
-
-    def __init__(self, name: str) -> None:
-        """Describe it; nothing starts yet. Two names never disturb each other."""
-        instances.check_name(name)
-        self.name = name
-
-    def __enter__(self) -> "Node":
-        """Start it."""
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop it."""
-        self.stop()
-
-    @property
-    def programs(self) -> Path:
-        """The folder with kubectl, helm and the servers."""
-        return binaries.ensure()
-
-    @property
-    def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig."""
-        return self._instance().kubeconfig
+class Node(handle.Handle):
+    """One local node, found again by its name."""
 
     @property
     def address(self) -> str:
         """The node's address, which the machine reaches; so it does every pod and Service."""
         return self._instance().node_address
-
-    @property
-    def audit_log(self) -> Path:
-        """One JSON line a request of anyone but the cluster's own parts, at level Metadata."""
-        return self._instance().logs / "audit.log"
 
     def start(self, *, with_images: bool = False) -> Path:
         """Start it unless it runs, wait until it is ready, return its kubeconfig's path.
@@ -141,14 +104,6 @@ class Node:
         instance = self._instance()
         with locks.held(instances.lock_path(self.name), f"the instance {self.name}"):
             images.load(built, containerd.Containerd(instance), instance.state / "images")
-
-    def _instance(self) -> instances.Instance:
-        instance = instances.find(self.name)
-        if instance is None:
-            raise failures.ClusterError(
-                f"{self.name} does not run: python3 -m tests.cluster up --name {self.name}"
-            )
-        return instance
 
 
 @dataclasses.dataclass(frozen=True)
