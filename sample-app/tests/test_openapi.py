@@ -32,7 +32,7 @@ def served(
 ) -> Iterator[testing.AppServer]:
     environment = {
         "DATABASE_URL": postgres.create_database("openapi", template="migrated"),
-        "REDIS_URL": redis_server.url,
+        "REDIS_URL": redis_server.url.removesuffix("/0") + "/14",
     }
     with testing.AppServer("shop.main:app", environment=environment) as server:
         yield server

@@ -19,18 +19,28 @@ ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse"}
 LAMP = {"name": "Lamp", "description": "It glows.", "price_cents": 1990}
 
 
-@pytest.fixture
-def served(environment: dict[str, str]) -> Iterator[testing.AppServer]:
+def two_workers(database: str, redis: str) -> testing.AppServer:
     sizes = {
+        "DATABASE_URL": database,
+        "REDIS_URL": redis,
+        "REDIS_TIMEOUT_SECONDS": "10",
         "OTEL_SERVICE_NAME": "shop",
         "HOSTNAME": "shop-7d9f-x2x4z",
         "DATABASE_POOL_SIZE": "2",
         "DATABASE_MAX_OVERFLOW": "1",
         "MAX_IN_FLIGHT": "50",
     }
-    server = testing.AppServer("shop.main:app", workers=2, environment={**environment, **sizes})
-    with server:
+    return testing.AppServer("shop.main:app", workers=2, environment=sizes)
+
+
+@pytest.fixture(scope="module")
+def served(
+    postgres: testing.PostgresServer, redis_server: testing.RedisServer
+) -> Iterator[testing.AppServer]:
+    database = postgres.create_database("served", template="migrated")
+    with two_workers(database, redis_server.url.removesuffix("/0") + "/15") as server:
         yield server
+    postgres.drop_database("served")
 
 
 def test_the_story_of_the_readme(served: testing.AppServer) -> None:
@@ -72,7 +82,12 @@ def test_metrics_and_pools_hold_under_load(
     assert 1 <= int(connections) <= 2 * (2 + 1)
 
 
-def test_sigterm_drops_no_request(served: testing.AppServer) -> None:
+def test_sigterm_drops_no_request(environment: dict[str, str]) -> None:
+    with two_workers(environment["DATABASE_URL"], environment["REDIS_URL"]) as served:
+        sign_up_and_terminate(served)
+
+
+def sign_up_and_terminate(served: testing.AppServer) -> None:
     def hash_password(number: int) -> int:
         user: dict[str, Any] = {**ADA, "email": f"ada{number}@example.com"}
         return httpx2.post(f"{served.url}/users", json=user, timeout=30).status_code
