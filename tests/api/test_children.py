@@ -251,7 +251,7 @@ def test_deleting_the_service_removes_its_children(controlled_world: World) -> N
     world = controlled_world
     world.start()
     world.apply()
-    eventually(lambda: world.get("horizontalpodautoscalers", "shop"))
+    eventually(lambda: world.condition("Ready"))
     since = world.mark()
     world.kube.delete(world.path("fastapiservices", "shop"))
     eventually(lambda: world.get("deployments", "shop") is None, within=60)
