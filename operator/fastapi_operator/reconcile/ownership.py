@@ -8,7 +8,7 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.reconcile.observed import Child
 from fastapi_operator.reconcile.projection import APPLIED_ANNOTATION, digest
-from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.desired import Desired, ObjectKey
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,14 @@ class Sealed:
 
     Attributes:
         desired: What was wanted.
+        key: Its identity.
         body: With owner reference and the digest as annotation, without replicas.
         digest: Digest of everything in the body but the annotation itself.
         replicas: What ``spec.replicas`` should be; None where it is not ours to say.
     """
 
     desired: Desired
+    key: ObjectKey
     body: Mapping[str, Any]
     digest: str
     replicas: int | None = None
@@ -74,7 +76,7 @@ def seal(desired: Desired, owner: Owner) -> Sealed:
         **metadata,
         "annotations": {**metadata.get("annotations", {}), APPLIED_ANNOTATION: mark},
     }
-    return Sealed(desired=desired, body=body, digest=mark, replicas=replicas)
+    return Sealed(desired=desired, key=desired.key, body=body, digest=mark, replicas=replicas)
 
 
 def with_replicas(sealed: Sealed, child: Child | None) -> Mapping[str, Any]:

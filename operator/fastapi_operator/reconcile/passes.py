@@ -252,7 +252,7 @@ class Passes:
         outcome = work.outcome
         if outcome.failure is not None:
             wait = outcome.failure.retry_after_seconds
-            return Next(failed=True, moved=outcome.writes > 0, at_least=wait)
+            return Next(failed=True, moved=bool(outcome.done), at_least=wait)
         waits = [told_later, self._ward.next_in(work.desired)]
         waits += [
             REFUSED_AGAIN_SECONDS.get(refusal.reason, REFUSED_AGAIN_OTHERWISE_SECONDS)

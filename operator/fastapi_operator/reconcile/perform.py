@@ -54,7 +54,7 @@ class Outcome:
     """What became of the steps.
 
     Attributes:
-        writes: Objects that were written or deleted.
+        done: What was written or deleted, for the log.
         refusals: Writes that were refused.
         held: Objects of a former owner that must be collected first.
         failure: The first error that may pass by itself; the pass is then tried again.
@@ -62,7 +62,7 @@ class Outcome:
         braked: Deletes were left for later.
     """
 
-    writes: int = 0
+    done: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     held: list[ObjectKey] = field(default_factory=list)
     failure: ApiError | None = None
@@ -104,12 +104,17 @@ class Performer:
         """
         outcome = Outcome()
         self._store.adopt(steps.adopted)
-        await self._waves(steps.before, owner, outcome)
-        released = await self._release(steps, owner, outcome)
-        if released:
-            await self._waves(steps.after, owner, outcome)
-        if outcome.failure is None:
-            await self._prune(steps.deletes, outcome)
+        try:
+            await self._waves(steps.before, owner, outcome)
+            if await self._release(steps, owner, outcome):
+                await self._waves(steps.after, owner, outcome)
+            if outcome.failure is None:
+                await self._prune(steps.deletes, outcome)
+        finally:
+            if outcome.done:
+                _log.info(
+                    "wrote", service=owner.name, namespace=owner.namespace, objects=outcome.done
+                )
         return outcome
 
     async def _waves(self, steps: Sequence[Step], owner: Owner, outcome: Outcome) -> None:
@@ -140,18 +145,9 @@ class Performer:
         except ApiError as error:
             _sort_error(error, step.key, outcome)
         else:
-            outcome.writes += 1
             self._brakes.wrote(step.key, step.sealed.digest)
             self._count(step.key.kind, step.why)
-            _log.info(
-                "wrote",
-                kind=step.key.kind,
-                name=step.key.name,
-                namespace=owner.namespace,
-                service=owner.name,
-                action=step.action.value,
-                why=step.why,
-            )
+            outcome.done.append(f"{step.action.value} {step.key.kind}/{step.key.name}: {step.why}")
 
     async def _first(self, step: Step, owner: Owner) -> None:
         body = with_replicas(step.sealed, None)
@@ -244,7 +240,7 @@ class Performer:
         except ApiError as error:
             _sort_error(error, key, outcome)
             return False
-        outcome.writes += 1
+        outcome.done.append(f"create {key.kind}/{key.name}: release")
         self._count(key.kind, "release")
         return True
 
@@ -261,13 +257,12 @@ class Performer:
                 if error.status not in (404, 409):
                     _sort_error(error, key, outcome)
                 continue
-            outcome.writes += 1
+            outcome.done.append(f"delete {key.kind}/{key.name}: unwanted")
             if key.kind not in _HISTORY:
                 self._brakes.deleted()
             self._count(key.kind, "unwanted")
             if not self._client.dry_run:
                 self._store.note_deleting(child)
-            _log.info("deleted", kind=key.kind, name=key.name, namespace=key.namespace)
 
     def _wrote(self, key: ObjectKey, answer: Mapping[str, Any]) -> None:
         if self._client.dry_run:

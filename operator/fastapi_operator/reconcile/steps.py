@@ -61,7 +61,7 @@ class Step:
     @property
     def key(self) -> ObjectKey:
         """The identity of the object that is written."""
-        return self.sealed.desired.key
+        return self.sealed.key
 
 
 @dataclass(frozen=True)
@@ -163,11 +163,11 @@ def next_steps(
     """
     migrating = Gate.MIGRATED not in gates
     kept = in_force(wanted, released, gates)
-    keys = {sealed.desired.key for sealed in kept}
+    keys = {sealed.key for sealed in kept}
     waiting = [
         _waiting(sealed.desired, "WaitingForMigration", "waits for the migration")
         for sealed in wanted
-        if sealed.desired.key not in keys
+        if sealed.key not in keys
     ]
     lost = _volume_without_credentials(wanted, observed)
     done = observed.release.migrated if observed.release else ()
@@ -175,7 +175,7 @@ def next_steps(
     after: list[Step] = []
     adopted: list[Child] = []
     for sealed in kept:
-        desired, child = sealed.desired, observed.children.get(sealed.desired.key)
+        desired, child = sealed.desired, observed.children.get(sealed.key)
         if child is None and migration_key in done and _is_migration(desired, owner, migration_key):
             continue  # An image that once succeeded rolls back without a Job.
         if child is None and desired.gate not in gates and desired.gate is not Gate.MIGRATED:
@@ -184,7 +184,7 @@ def next_steps(
         if child is not None and child.deleting:
             waiting.append(_waiting(desired, "Deleting", "waits until the old object is gone"))
             continue
-        step = _step(sealed, child, owner, lost.get(desired.key))
+        step = _step(sealed, child, owner, lost.get(sealed.key))
         if step is not None:
             (after if desired.gate is Gate.MIGRATED else before).append(step)
         elif child is not None and child.wanted_digest is None:
@@ -241,17 +241,17 @@ def _volume_without_credentials(
 ) -> Mapping[ObjectKey, ObjectKey]:
     """Secrets that would be generated although the data they open exists: Secret to volume."""
     volumes = {
-        sealed.desired.part: sealed.desired.key
+        sealed.desired.part: sealed.key
         for sealed in wanted
         if sealed.desired.retain
-        and sealed.desired.key.kind == CLAIM.kind
-        and sealed.desired.key in observed.children
+        and sealed.key.kind == CLAIM.kind
+        and sealed.key in observed.children
     }
     return {
-        sealed.desired.key: volumes[sealed.desired.part]
+        sealed.key: volumes[sealed.desired.part]
         for sealed in wanted
         if sealed.desired.generate is not None
-        and sealed.desired.key not in observed.children
+        and sealed.key not in observed.children
         and sealed.desired.part in volumes
     }
 
