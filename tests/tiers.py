@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # program -> Debian package; what the tests of the app and of the templates run for real
 _SERVERS = {
-    "/usr/lib/postgresql/15/bin/initdb": "postgresql-15",
+    "/usr/lib/postgresql": "postgresql",
     "redis-server": "redis-server",
     "pgbouncer": "pgbouncer",
     "nginx": "nginx-light",
