@@ -113,7 +113,10 @@ def _message(data: bytes) -> str:
 def audited(log: Path, since: int = 0) -> list[Mapping[str, Any]]:
     """The requests in the API server's audit log, from a byte offset on."""
     with log.open("rb") as lines:
-        lines.seek(since)
+        if since:
+            # The mark may fall into a line that was just being written: that request came before.
+            lines.seek(since - 1)
+            lines.readline()
         return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
