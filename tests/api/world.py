@@ -155,6 +155,8 @@ class World:
 
     def mark(self) -> int:
         """A position in the audit log; later requests are those after it."""
+        # A request is visible before it is written there.
+        time.sleep(0.3)
         return self.audit_log.stat().st_size
 
     def requests(self, since: int, *, user_agent: str = "fastapi-operator") -> list[str]:
