@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fastapi_operator.reconcile.blueprint import Blueprint
 from tests.api import small
 from tests.api.kube import service_body
 from tests.api.world import World, eventually
@@ -175,6 +176,23 @@ def test_drift_while_the_operator_is_down_is_repaired(world: World) -> None:
         "patch configmaps/shop-app",
         "patch services/shop",
     ]
+
+
+def test_what_goes_between_the_first_lists_and_the_watches_is_repaired(world: World) -> None:
+    operator = world.start()
+    world.apply()
+    world.until_ready()
+    operator.stop()
+    doomed = [world.path("services", "shop")]
+
+    def make(*arguments: Any) -> Blueprint:
+        # The first pass runs after our lists and before Kopf has made its own.
+        if doomed:
+            world.kube.delete(doomed.pop())
+        return small.make(*arguments)
+
+    world.start(make=make)
+    eventually(lambda: not doomed and world.get("services", "shop"))
 
 
 def test_a_service_recreated_while_the_operator_is_down_gets_its_own_children(

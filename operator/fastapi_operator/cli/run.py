@@ -190,6 +190,9 @@ async def _watch(
         offered = kinds.on_offer(controller.facts)
         namespaces = options.settings.watch_namespaces
         restart = asyncio.Event()
+        controller.watching()
+        # Older than Kopf's task: on its way out Kopf cancels every younger one.
+        confirming = asyncio.create_task(controller.confirm(), name="confirm")
         watching = asyncio.create_task(
             kopf.operator(
                 registry=handlers.registry(controller, configuration, offered),
@@ -213,7 +216,8 @@ async def _watch(
             raise
         finally:
             restart.set()
-            await asyncio.gather(watching, return_exceptions=True)
+            confirming.cancel()
+            await asyncio.gather(watching, confirming, return_exceptions=True)
             _listen(stop)
         if not stop.is_set():
             await _unless(stop, _first_lists(controller))

@@ -24,11 +24,14 @@ from fastapi_operator.reconcile.queue import Key, Queue
 from fastapi_operator.reconcile.reading import object_key
 from fastapi_operator.reconcile.store import Change, Store
 from fastapi_operator.reconcile.telemetry import Telemetry
+from fastapi_operator.resources.desired import ObjectKey
 from fastapi_operator.settings import Settings
 
 # Status changes of several children come together; one pass answers them.
 HEALTH_DEBOUNCE_SECONDS = 0.2
 LIST_PAUSES_SECONDS = (0.2, 1.0, 2.0)
+# Watches show everything within a second or two; thousands of objects take longer.
+CONFIRM_AFTER_SECONDS = (2.0, 3.0, 5.0, 10.0, 30.0)
 WATCHED = f"{naming.WATCHED_LABEL}=true"
 
 _log = structlog.get_logger(__name__)
@@ -66,6 +69,7 @@ class Controller:
             instance=socket.gethostname(),
         )
         self._synced = False
+        self._unshown: set[Key | ObjectKey] = set()
         telemetry.watch_queue(self.queue, lambda: self._brakes.pulled)
 
     @property
@@ -78,6 +82,7 @@ class Controller:
     def service_event(self, *, deleted: bool, body: Mapping[str, Any]) -> None:
         """Takes in a watch event of a FastAPIService."""
         self._telemetry.events.labels(SERVICE.kind).inc()
+        self._unshown.discard(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
         if deleted:
             key = self.store.drop_service(body)
             self.queue.forget(key)
@@ -88,8 +93,9 @@ class Controller:
     def child_event(self, kind: Kind, *, deleted: bool, body: Mapping[str, Any]) -> None:
         """Takes in a watch event of an owned object."""
         self._telemetry.events.labels(kind.kind).inc()
+        key = object_key(kind, body)
+        self._unshown.discard(key)
         if deleted:
-            key = object_key(kind, body)
             self._ward.forget(key)
             self._wake(self.store.drop_child(key, uid=body["metadata"]["uid"]))
         else:
@@ -146,6 +152,27 @@ class Controller:
         """Wants a pass for every service."""
         for key in self.store.services:
             self.queue.add(key)
+
+    def watching(self) -> None:
+        """Notes, as the watches begin, all that they must show."""
+        self._unshown = self.store.keys()
+
+    async def confirm(self) -> None:
+        """Looks for what was deleted between our lists and the watches' own.
+
+        A watch that begins shows what is there, and says nothing of what has just gone. Where
+        everything was shown in time nothing is asked.
+        """
+        for pause in CONFIRM_AFTER_SECONDS:
+            await asyncio.sleep(pause)
+            self._unshown &= self.store.keys()
+            if not self._unshown:
+                return
+            _log.info("not shown by the watches", objects=len(self._unshown))
+            try:
+                await self.sync()
+            except ApiError as error:
+                _log.warning("confirming lists failed", error=str(error))
 
     async def _list_services(self, namespace: str | None) -> None:
         seen, version = set(), 0

@@ -54,6 +54,10 @@ class Store:
         """All services that exist."""
         return tuple(self._services)
 
+    def keys(self) -> set[Key | ObjectKey]:
+        """All that is known: services and their children."""
+        return {*self._services, *self._owners}
+
     def put_service(self, body: Body) -> bool:
         """Takes in a service; answers whether a pass is needed."""
         seen = reading.live_service(body)
