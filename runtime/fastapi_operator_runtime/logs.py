@@ -1,4 +1,4 @@
-"""JSON logs on standard output: one format for structlog and for the standard library.
+"""JSON logs on standard output: one format for structlog, the standard library and loguru.
 
 On a terminal the same events are printed for reading. Local variables are never part of a
 traceback: they hold passwords and tokens.
@@ -19,6 +19,13 @@ SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn.error", 
 ACCESS_LOGGERS = ("uvicorn.access", "gunicorn.access", "granian.access")
 CHATTY_LOGGERS = ("httpx", "httpx2")
 """They write each outgoing URL at INFO, query and all: tokens end up in logs."""
+STANDARD_LEVELS = (
+    logging.DEBUG,
+    logging.INFO,
+    logging.WARNING,
+    logging.ERROR,
+    logging.CRITICAL,
+)
 
 Processor = Any  # structlog's own alias needs its private typing module
 
@@ -71,6 +78,32 @@ def configure(config: settings.RuntimeSettings) -> None:
         access = logging.getLogger(name)
         access.handlers = []
         access.propagate = False
+
+
+def intercept_loguru() -> None:
+    """Send what the application logs with loguru through the same format.
+
+    It takes the place of every loguru handler that was there. `LOG_LEVEL` decides what is shown.
+    A record without an equal in the standard library takes the level below: SUCCESS is info.
+
+    Raises:
+        ImportError: loguru is not installed.
+    """
+    import loguru
+
+    # With `diagnose`, loguru would render the values of local variables.
+    handler: Any = {"sink": _log_of_loguru, "format": "{message}", "level": 0}
+    loguru.logger.configure(handlers=[handler | {"backtrace": False, "diagnose": False}])
+
+
+def _log_of_loguru(message: Any) -> None:
+    """A loguru sink. It runs where the record was made, and so knows the request."""
+    record = message.record
+    number = record["level"].no
+    level = max((known for known in STANDARD_LEVELS if known <= number), default=logging.DEBUG)
+    log = structlog.stdlib.get_logger(record["name"] or "loguru").bind(**record["extra"])
+    error = record["exception"]
+    log.log(level, record["message"], **({"exc_info": tuple(error)} if error else {}))
 
 
 def _rendering(config: settings.RuntimeSettings) -> list[Processor]:
