@@ -11,7 +11,7 @@ import shop.items.router
 import shop.labs.router
 import shop.orders.router
 import shop.users.router
-from shop import problems, settings, state
+from shop import body_limit, problems, settings, state
 
 
 def create_app(config: settings.Settings | None = None) -> FastAPI:
@@ -37,6 +37,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         app.include_router(part.router.router)
     if config.labs:
         app.include_router(shop.labs.router.router)
+    body_limit.install(app, config.max_body_bytes)
     install(app, config)
     return app
 

@@ -29,7 +29,8 @@ async def test_errors_of_routing_are_problems(client: httpx2.AsyncClient) -> Non
 async def test_a_body_that_is_too_large_is_refused(client: httpx2.AsyncClient) -> None:
     item = {"name": "Lamp", "price_cents": 1, "description": "x" * 70_000}
     declared = await client.post("/items", json=item)
-    assert declared.status_code == 413, "Starlette's own plain answer, before a byte is read"
+    is_problem(declared, 413)
+    assert declared.json()["detail"] == "a body may have 65536 bytes"
 
     async def parts() -> AsyncIterator[bytes]:
         for _ in range(70):
@@ -37,6 +38,22 @@ async def test_a_body_that_is_too_large_is_refused(client: httpx2.AsyncClient) -
 
     headers = {"Content-Type": "application/json"}
     is_problem(await client.post("/items", content=parts(), headers=headers), 413)
+
+
+async def test_nothing_runs_for_a_body_that_is_declared_too_large(
+    app: FastAPI, connect: Any
+) -> None:
+    ran: list[int] = []
+
+    @app.post("/reads-no-body")
+    async def reads_no_body() -> None:
+        ran.append(1)
+
+    async with connect(app) as client:
+        is_problem(await client.post("/reads-no-body", content=b"x" * 65_537), 413)
+        assert ran == []
+        assert (await client.post("/reads-no-body", content=b"x" * 65_536)).status_code == 200
+        assert ran == [1]
 
 
 @pytest.mark.parametrize("body", ["{", "[]", "null", '{"name": "\\ud800", "price_cents": 1}'])
