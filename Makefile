@@ -60,6 +60,11 @@ test-fast: setup ## Lint and the pure core; needs no cluster
 test-full: setup ## All tiers, and the property tests with 10,000 new examples each
 	@$(RUN)/python -m tests.tiers --thorough
 
+.PHONY: bench-app
+bench-app: setup ## Measure each technique of the sample app, and what its clients see of faults
+	@cd sample-app && ../$(APP_VENV)/bin/python -m benchmarks --write
+	@cd sample-app && ../$(APP_VENV)/bin/python -m benchmarks.faults --write
+
 .PHONY: lint
 lint: setup ## Style, types, import directions, stale generated files
 	@$(RUN)/python -m tests.tiers lint

@@ -59,10 +59,15 @@ TIERS = {
     "unit": Tier(5, (("pytest", "tests/unit", "tests/golden"),), _SERVERS),
     "app": Tier(
         5,
-        tuple(
-            ("env", "-C", project, _APP_PYTHON, "-m", tool)
-            for project in ("runtime", "sample-app")
-            for tool in ("mypy", "pytest")
+        (
+            *(
+                ("env", "-C", project, _APP_PYTHON, "-m", tool)
+                for project in ("runtime", "sample-app")
+                for tool in ("mypy", "pytest")
+            ),
+            # That they run; the figures are those of `make bench-app`.
+            ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks", "--rounds", "2"),
+            ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks.faults", "--seconds", "1"),
         ),
         _SERVERS,
     ),

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--rounds N] [--output FILE]`: starts what it needs, prints a table."""
+"""`python -m benchmarks [--rounds N] [--write]`: starts what it needs, prints a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import asgi_lifespan
 import httpx2
 from fastapi_operator_runtime import testing
 
-from benchmarks import comparisons, measure
+from benchmarks import comparisons, document, measure
 from shop import main, seed, settings, state
 
 # Two kilobytes that do not compress.
@@ -44,7 +44,7 @@ def start() -> None:
     """Read the arguments, start the servers, measure, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     arguments = parser.parse_args()
     with testing.PostgresServer() as postgres, testing.RedisServer() as redis:
         environment = {
@@ -70,8 +70,8 @@ def start() -> None:
         f"{os.getloadavg()[0]:.1f}, {arguments.rounds} interleaved rounds; medians.\n\n"
     )
     text = head + measure.table(results)
-    if arguments.output:
-        arguments.output.write_text(text)
+    if arguments.write:
+        document.write("techniques", text)
     print(text)
 
 

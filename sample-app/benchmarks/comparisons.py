@@ -152,6 +152,16 @@ def database(engine: AsyncEngine) -> list[Comparison]:
             items = (await session.execute(newest)).scalars().all()
             [schemas.ItemSummary.model_validate(found).model_dump_json() for found in items]
 
+    columns = sa.select(*item.__table__.columns).order_by(item.id).limit(PAGE)
+
+    async def by_core() -> None:
+        async with engine.connect() as connection:
+            (await connection.execute(columns)).all()
+
+    async def by_orm() -> None:
+        async with orm_session(engine) as session:
+            (await session.execute(sa.select(item).order_by(item.id).limit(PAGE))).scalars().all()
+
     return [
         Comparison("a pooled connection", "connect for each", lambda: one(engine),
                    lambda: one(unpooled), repeat=5),
@@ -161,6 +171,7 @@ def database(engine: AsyncEngine) -> list[Comparison]:
                    lambda: look_up(unindexed)),
         Comparison("a deep page by key", "by OFFSET", by_key, by_offset, repeat=3),
         Comparison("only the listed columns", "whole objects", lean, full, repeat=3),
+        Comparison(f"{PAGE} rows by Core", "by the ORM, as objects", by_core, by_orm, repeat=3),
     ]  # fmt: skip
 
 

@@ -25,8 +25,11 @@ from pathlib import Path
 
 from fastapi_operator_runtime import testing
 
+from benchmarks import document
+
 CLIENTS = 20
-PHASES = (("before", 3.0), ("during", 3.0), ("after", 4.0))
+PHASE_SECONDS = 3.0
+PHASES = ("before", "during", "after")
 PAUSE_SECONDS = 0.02
 ROOT = Path(__file__).parent.parent
 
@@ -51,7 +54,7 @@ class Answer:
 
 @contextlib.contextmanager
 def redis_killed(shop: Shop) -> Iterator[None]:
-    """SIGKILL, and a start three seconds later."""
+    """SIGKILL, and a start at the end of the fault."""
     shop.redis.kill()
     yield
     shop.redis.start()
@@ -59,14 +62,14 @@ def redis_killed(shop: Shop) -> Iterator[None]:
 
 @contextlib.contextmanager
 def redis_frozen(shop: Shop) -> Iterator[None]:
-    """SIGSTOP for three seconds: connections stay open, nothing answers."""
+    """SIGSTOP for the length of the fault: connections stay open, nothing answers."""
     with shop.redis.paused():
         yield
 
 
 @contextlib.contextmanager
 def postgres_restarted(shop: Shop) -> Iterator[None]:
-    """Gone for three seconds."""
+    """Gone for the length of the fault."""
     shop.postgres.kill()
     yield
     shop.postgres.start()
@@ -81,9 +84,9 @@ def worker_killed(shop: Shop) -> Iterator[None]:
 
 Fault = Callable[[Shop], AbstractContextManager[None]]
 FAULTS: dict[str, Fault] = {
-    "Redis killed, back after 3 s": redis_killed,
-    "Redis frozen for 3 s": redis_frozen,
-    "PostgreSQL gone for 3 s": postgres_restarted,
+    "Redis killed, then back": redis_killed,
+    "Redis frozen, then thawed": redis_frozen,
+    "PostgreSQL gone, then back": postgres_restarted,
     "a worker killed": worker_killed,
 }
 
@@ -142,17 +145,17 @@ def running_shop() -> Iterator[Shop]:
             yield Shop(postgres, redis, app)
 
 
-def run(fault: Fault) -> list[Answer]:
-    """One fault under load."""
+def run(fault: Fault, phase_seconds: float) -> list[Answer]:
+    """One fault under load: as long before as during and after it."""
     with running_shop() as shop, concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         load = Load(shop.app.port)
         clients = [pool.submit(load.client, number) for number in range(CLIENTS)]
-        time.sleep(PHASES[0][1])
+        time.sleep(phase_seconds)
         load.phase = "during"
         with fault(shop):
-            time.sleep(PHASES[1][1])
+            time.sleep(phase_seconds)
         load.phase = "after"
-        time.sleep(PHASES[2][1])
+        time.sleep(phase_seconds)
         load.stop()
         for client in clients:
             client.result()
@@ -162,7 +165,7 @@ def run(fault: Fault) -> list[Answer]:
 def row(name: str, answers: list[Answer]) -> str:
     """One line of the table."""
     cells = [name]
-    for phase, _ in PHASES:
+    for phase in PHASES:
         found = [answer for answer in answers if answer.phase == phase]
         outcomes = collections.Counter(answer.outcome for answer in found)
         seconds = [answer.seconds for answer in found]
@@ -175,17 +178,21 @@ def row(name: str, answers: list[Answer]) -> str:
 def main() -> None:
     """Run every fault and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
+    parser.add_argument("--seconds", type=float, default=PHASE_SECONDS, help="of each phase")
     arguments = parser.parse_args()
     lines = ["| fault | before | during | after |", "| --- | --- | --- | --- |"]
     for name, fault in FAULTS.items():
-        lines.append(row(name, run(fault)))
+        lines.append(row(name, run(fault, arguments.seconds)))
         print(lines[-1], file=sys.stderr)
     load = os.getloadavg()[0]
-    head = f"{CLIENTS} clients, two workers, {os.cpu_count()} cores, load {load:.1f}.\n\n"
+    head = (
+        f"{CLIENTS} clients, two workers, {arguments.seconds:g} s before, during and after, "
+        f"{os.cpu_count()} cores, load {load:.1f}.\n\n"
+    )
     text = head + "\n".join(lines) + "\n"
-    if arguments.output:
-        arguments.output.write_text(text)
+    if arguments.write:
+        document.write("faults", text)
     print(text)
 
 

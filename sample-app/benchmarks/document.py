@@ -1,0 +1,21 @@
+"""Writes a section of the repository's docs/benchmarks.md; the text around it is left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+
+
+def write(section: str, text: str) -> None:
+    """Replace what stands between the section's markers.
+
+    Raises:
+        ValueError: The document has no such section.
+    """
+    begin, end = f"<!-- begin: {section} -->\n", f"<!-- end: {section} -->"
+    before, found, rest = DOCUMENT.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{DOCUMENT} has no section {section!r}: write its markers first")
+    DOCUMENT.write_text(f"{before}{begin}\n{text}\n{end}{after}")
