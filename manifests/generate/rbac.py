@@ -29,8 +29,6 @@ def rules() -> dict[str, list[Rule]]:
         "services": [
             _rule(group, [naming.PLURAL], _READ),
             _rule(group, [f"{naming.PLURAL}/status"], ("patch",)),
-            # OpenShift admits an owner reference only from whoever may set finalizers.
-            _rule(group, [f"{naming.PLURAL}/finalizers"], ("update",)),
             *_owned(),
             # Why a workload is not ready: listed then, never watched.
             _rule(kinds.POD.group, [kinds.POD.plural], ("list",)),

@@ -1,7 +1,7 @@
 """`python -m benchmarks.faults`: what clients see while something fails under load.
 
-Twenty clients on connections of their own read items and lists from two workers, for three seconds
-before the fault, three during it and four after it. Each fault starts with everything new.
+Twenty clients on connections of their own read items and lists from two workers, for some seconds
+before, during and after the fault. Each fault starts with everything new.
 """
 
 from __future__ import annotations
