@@ -41,7 +41,12 @@ def test_any_child_deleted_by_hand_is_repaired(shop: Shop) -> None:
 
         eventually(repaired, seconds=60, what=f"{kind} {name} repaired")
     shop.wait_until_ready()
-    assert shop.request("GET", "/items").status == 200
+    # The pooler asks for the database's new address every five seconds.
+    eventually(
+        lambda: shop.request("GET", "/items").status == 200,
+        seconds=20,
+        what="the repaired service answers from the database",
+    )
 
 
 def test_a_lost_release_record_is_written_again_and_migrates_nothing_twice(shop: Shop) -> None:
