@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -57,6 +58,16 @@ def test_lru_cache_computes_a_price_once() -> None:
     assert work.price_label(123456, "EUR") == "1,234.56 EUR"
     assert work.price_label(123456, "EUR") == "1,234.56 EUR"
     assert work.price_label.cache_info().misses == 1
+
+
+async def test_lru_cache_on_async_def_fails_the_second_caller() -> None:
+    @functools.lru_cache
+    async def price() -> int:
+        return 1
+
+    assert await price() == 1
+    with pytest.raises(RuntimeError, match="already awaited"):
+        await price()
 
 
 @pytest.fixture

@@ -16,16 +16,19 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 class Collector(http.server.ThreadingHTTPServer):
-    """Keeps the body of every POST by path."""
+    """Keeps the body of every POST by path. With `api_key`, it refuses whoever lacks that."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Keeper)
+        self.api_key: str | None = None
         self.received: dict[str, list[bytes]] = {}
+        self.refused: list[str] = []
 
 
 class Keeper(http.server.BaseHTTPRequestHandler):
@@ -35,8 +38,12 @@ class Keeper(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        self.server.received.setdefault(self.path, []).append(body)
-        self.send_response(200)
+        if self.server.api_key in (None, self.headers.get("api-key")):
+            self.server.received.setdefault(self.path, []).append(body)
+            self.send_response(200)
+        else:
+            self.server.refused.append(self.path)
+            self.send_response(403)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -99,6 +106,71 @@ def test_traces_and_metrics_are_pushed_and_logs_know_the_trace(
         for metric in scope.metrics
     }
     assert "http.server.request.duration" in names
+
+
+KEY = "NRAL-hunter2"
+"""What a New Relic licence key stands for here."""
+
+
+@pytest.mark.parametrize(
+    ("required", "headers"),
+    [
+        pytest.param(None, {}, id="Datadog's Agent: no key"),
+        pytest.param(KEY, {"OTEL_EXPORTER_OTLP_HEADERS": f"api-key={KEY}"}, id="New Relic: a key"),
+    ],
+)
+def test_a_vendor_gets_traces_and_metrics_by_environment_alone(
+    environment: dict[str, str],
+    collector: Collector,
+    required: str | None,
+    headers: dict[str, str],
+) -> None:
+    collector.api_key = required
+    with vendor_server(environment, collector, headers) as server:
+        assert httpx2.get(f"{server.url}/items/1").status_code == 404
+        until(lambda: {"/v1/traces", "/v1/metrics"} <= collector.received.keys())
+        output = server.log_path.read_text()
+    assert collector.refused == []
+    assert KEY not in output
+    kinds = {
+        metric.histogram.aggregation_temporality
+        for body in collector.received["/v1/metrics"]
+        for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.HasField("histogram")
+    }
+    assert kinds == {AGGREGATION_TEMPORALITY_DELTA}, "both vendors ask for deltas"
+
+
+def test_a_wrong_key_costs_no_request_and_is_not_logged(
+    environment: dict[str, str], collector: Collector
+) -> None:
+    collector.api_key = "another"
+    wrong = {"OTEL_EXPORTER_OTLP_HEADERS": f"api-key={KEY}"}
+    with vendor_server(environment, collector, wrong) as server:
+        assert httpx2.get(f"{server.url}/items/1").status_code == 404
+        until(lambda: {"/v1/traces", "/v1/metrics"} <= set(collector.refused))
+        assert httpx2.get(f"{server.url}/items/1").status_code == 404
+        until(lambda: "403" in server.log_path.read_text())
+        output = server.log_path.read_text()
+    assert collector.received == {}
+    assert KEY not in output
+
+
+def vendor_server(
+    environment: dict[str, str], collector: Collector, headers: dict[str, str]
+) -> testing.AppServer:
+    """The shop with what its README names for Datadog and New Relic, and the most talkative log."""
+    otel = {
+        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "OTEL_METRIC_EXPORT_INTERVAL": "300",
+        "LOG_LEVEL": "debug",
+    }
+    return testing.AppServer("shop.main:app", environment={**environment, **otel, **headers})
 
 
 def test_an_error_is_reported_without_secrets(
