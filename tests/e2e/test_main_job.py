@@ -16,9 +16,9 @@ def test_an_item_read_twice_comes_from_redis_the_second_time(shop: Shop) -> None
     user = {"name": "Ada", "email": f"ada-{time.time_ns()}@example.com", "password": "engine-1843"}
     created = shop.request("POST", "/users", user)
     item = shop.request("POST", "/items", {"name": "Engine", "price_cents": 100})
+    assert (created.status, item.status) == (201, 201), (created, item)
     first, second = (shop.request("GET", f"/items/{item.body['id']}") for _ in range(2))
 
-    assert (created.status, item.status) == (201, 201)
     assert [first.headers["X-Cache"], second.headers["X-Cache"]] == ["miss", "hit"]
     assert first.body == second.body
     rows = shop.database(f"select email from users where id = {created.body['id']}")

@@ -76,6 +76,7 @@ def _deployment(inputs: Inputs) -> Desired:
             "spec": {
                 "replicas": scaling.min_replicas.value,
                 "revisionHistoryLimit": figures.REVISIONS_KEPT,
+                "minReadySeconds": figures.MIN_READY_SECONDS,
                 "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
                 "strategy": {
                     "type": "RollingUpdate",

@@ -66,6 +66,7 @@ def _deployment(inputs: Inputs, plan: CachePlan, name: str, config: str) -> Desi
             "spec": {
                 "replicas": 1,
                 "revisionHistoryLimit": figures.REVISIONS_KEPT,
+                "minReadySeconds": figures.MIN_READY_SECONDS,
                 "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
                 # Two caches behind one name would each answer with half of the truth.
                 "strategy": {"type": "Recreate"},

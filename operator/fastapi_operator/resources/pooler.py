@@ -113,6 +113,7 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
             "spec": {
                 "replicas": plan.instances.value,
                 "revisionHistoryLimit": figures.REVISIONS_KEPT,
+                "minReadySeconds": figures.MIN_READY_SECONDS,
                 "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
                 "strategy": {
                     "type": "RollingUpdate",

@@ -99,6 +99,7 @@ def _deployment(inputs: Inputs, plan: ProxyPlan, name: str) -> Desired:
             "spec": {
                 "replicas": plan.replicas.value,
                 "revisionHistoryLimit": figures.REVISIONS_KEPT,
+                "minReadySeconds": figures.MIN_READY_SECONDS,
                 "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
                 "strategy": {
                     "type": "RollingUpdate",

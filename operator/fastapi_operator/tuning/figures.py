@@ -148,6 +148,9 @@ MIGRATION_CPU_MILLICORES = 100
 MIGRATION_TIMEOUT_SECONDS = 1800
 # A lock timeout or a lost connection deserves another try, a wrong statement does not: judgement.
 MIGRATION_RETRIES = 2
+# A ready pod is reached by all only when every proxy knows its address: a second or two after the
+# kubelet does. Until then it counts as unavailable, and no old pod goes for it: judgement.
+MIN_READY_SECONDS = 3
 # What a pod's log shows when a rollout hangs is worth waiting for: default of Kubernetes.
 PROGRESS_DEADLINE_SECONDS = 600
 # Two old ReplicaSets are enough to look back: judgement.
