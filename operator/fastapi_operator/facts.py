@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SERVICE_MONITOR = "monitoring.coreos.com/v1/ServiceMonitor"
-POD_MONITOR = "monitoring.coreos.com/v1/PodMonitor"
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def _print_plan(name: str, plan: Plan, footprint: Footprints) -> None:
             section = part
             table.add_section()
             table.add_row(Text(part, style="bold cyan"))
-        table.add_row(f"  {number}", _value(decision), _why(decision), decision.disruption.value)
+        table.add_row(f"  {number}", _value(decision), decision.reason, decision.disruption.value)
     console.output.print(table)
     if plan.budget is not None:
         console.output.print(Text("\nConnection budget", style="bold"))
@@ -219,7 +219,3 @@ def _table(*headings: str) -> Table:
 def _value(decision: Decision[Any]) -> Text:
     style = "bold" if decision.source.value == "derived" else "bold magenta"
     return Text(decision.display(), style=style)
-
-
-def _why(decision: Decision[Any]) -> str:
-    return decision.reason

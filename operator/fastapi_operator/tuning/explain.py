@@ -71,7 +71,7 @@ def problem_record(problem: Problem) -> dict[str, Any]:
 
 
 def changes(before: Plan, after: Plan) -> Iterator[Change]:
-    """The decisions whose value or reason differs, in the order of the later plan."""
+    """The decisions whose value differs, in the order of the later plan."""
     old = {decision.name: decision for decision in before.decisions()}
     for decision in after.decisions():
         previous = old.pop(decision.name, None)

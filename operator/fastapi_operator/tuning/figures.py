@@ -105,7 +105,6 @@ POOL_MARGIN = 1.5
 # --- PgBouncer -----------------------------------------------------------------------------------
 # A client costs PgBouncer a few KiB; a thousand on one instance wait in order: judgement.
 POOLER_CLIENTS = 1000
-POOLER_CLIENT_MARGIN = 1.2
 POOLER_DEFAULT_SHARE = 0.75
 POOLER_RESERVE_TIMEOUT_SECONDS = 2
 # Default of PgBouncer since 1.24; more than the distinct hot statements of most apps.
