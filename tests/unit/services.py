@@ -71,11 +71,14 @@ SPECS = st.fixed_dictionaries(
             pooler=_optional(instances=st.integers(1, 16)),
             migrations=st.just({}),
         ),
-        "proxy": _optional(
-            type=st.sampled_from(["Nginx", "None"]),
-            replicas=st.integers(1, 100),
-            maxBodySize=MEMORY,
-            readTimeoutSeconds=st.integers(1, 3600),
+        "proxy": st.one_of(
+            st.just({"type": "None"}),
+            _optional(
+                type=st.just("Nginx"),
+                replicas=st.integers(1, 100),
+                maxBodySize=MEMORY,
+                timeouts=_optional(readSeconds=st.integers(1, 3600)),
+            ),
         ),
     },
 )

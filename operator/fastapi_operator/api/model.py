@@ -4,6 +4,7 @@ Models are strict (no coercion), frozen, and refuse unknown fields. No field has
 than None: absent means "derive", so that the operator can tell what the user said.
 """
 
+import re
 from typing import Annotated, Any
 
 from pydantic import (
@@ -42,6 +43,16 @@ def _check_quantity(value: Any) -> Any:
     return value
 
 
+def _check_int_or_percent(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("must be a number of pods such as 1, or a share such as 25%")
+    if isinstance(value, int) and not 0 <= value <= 1000:
+        raise ValueError(f"{value} is not between 0 and 1000")
+    if isinstance(value, str) and not re.fullmatch(r"(0|[1-9][0-9]?|100)%", value):
+        raise ValueError(f"{value!r} is not a share between 0% and 100%")
+    return value
+
+
 Quantity = Annotated[
     str | int,
     BeforeValidator(_check_quantity),
@@ -55,9 +66,31 @@ Quantity = Annotated[
     ),
 ]
 
+IntOrPercent = Annotated[
+    str | int,
+    BeforeValidator(_check_int_or_percent),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": "^(0|[1-9][0-9]?|100)%$",
+            "minimum": 0,
+            "maximum": 1000,
+            "maxLength": 4,
+            "x-kubernetes-int-or-string": True,
+        }
+    ),
+]
+
 # A path of a route: no character that could end a directive in nginx.conf.
 UrlPath = Annotated[
     str, StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]*$", min_length=1, max_length=256)
+]
+# A short name that begins names of objects: lower case, as in a host name.
+ShortName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", min_length=1, max_length=20)
+]
+SecretKey = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", min_length=1, max_length=253)
 ]
 # An argument of a command: any text but control characters.
 Argument = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f]*$", max_length=1024)]
@@ -77,8 +110,29 @@ LabelName = Annotated[
 LabelValue = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$", max_length=63)
 ]
+Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=16)]
+# Values of annotations are free text; they reach objects alone, never a template.
+Annotations = Annotated[
+    dict[LabelName, Annotated[str, StringConstraints(max_length=2048)]], Field(max_length=32)
+]
 # A piece of a pod that stays open here; the API server checks it when the child is applied.
 PodPart = Annotated[
     dict[str, Any],
     WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
 ]
+PodParts = Annotated[tuple[PodPart, ...], Field(max_length=64)]
+
+
+class LocalReference(Model):
+    """A reference to an object in the service's namespace."""
+
+    name: ObjectName = Field(description="Name of the object.", examples=["registry-login"])
+
+
+class SecretValue(Model):
+    """One value in a Secret of the service's namespace; the operator never writes it anywhere."""
+
+    name: ObjectName = Field(description="Name of the Secret.", examples=["shop-redis"])
+    key: SecretKey | None = Field(
+        default=None, description="Key within the Secret. Default: url.", examples=["url"]
+    )

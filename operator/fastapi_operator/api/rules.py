@@ -24,6 +24,28 @@ class Rule:
     field: str
 
 
+_EXTERNAL = "(has(self.mode) && self.mode == 'External')"
+
+
+def _external_needs_a_secret(path: str, *, managed: tuple[str, ...]) -> tuple[Rule, ...]:
+    """A section that is run here, or reached by a Secret; the fields of one exclude the other."""
+    given = " || ".join(f"has(self.{field})" for field in managed)
+    return (
+        Rule(
+            path=path,
+            expression=f"{_EXTERNAL} == has(self.secretRef)",
+            message="secretRef goes with mode: External, which needs it",
+            field="secretRef",
+        ),
+        Rule(
+            path=path,
+            expression=f"!{_EXTERNAL} || !({given})",
+            message=f"with mode: External the operator runs nothing; remove {', '.join(managed)}",
+            field="mode",
+        ),
+    )
+
+
 RULES: tuple[Rule, ...] = (
     Rule(
         path="spec",
@@ -58,5 +80,109 @@ RULES: tuple[Rule, ...] = (
         "self.minReplicas <= self.maxReplicas",
         message="minReplicas must not exceed maxReplicas",
         field="minReplicas",
+    ),
+    *_external_needs_a_secret("spec.redis", managed=("engine", "memory", "persistence")),
+    *_external_needs_a_secret(
+        "spec.queue", managed=("engine", "memory", "persistence", "deletionPolicy")
+    ),
+    Rule(
+        path="spec.redis",
+        expression="!has(self.maxClients) || (has(self.mode) && self.mode == 'External')",
+        message="maxClients is for mode: External; a managed cache's follows from memory",
+        field="maxClients",
+    ),
+    *_external_needs_a_secret(
+        "spec.postgres",
+        managed=("version", "storage", "resources", "backup", "restoreFrom", "deletionPolicy"),
+    ),
+    Rule(
+        path="spec.postgres",
+        expression=f"{_EXTERNAL} == has(self.maxConnections)",
+        message="maxConnections goes with mode: External, which needs it: what the database "
+        "grants decides every pool; a provisioned one's follows from its resources",
+        field="maxConnections",
+    ),
+    Rule(
+        path="spec.postgres",
+        expression=f"(!has(self.tls) && !has(self.migrationSecretRef)) || {_EXTERNAL}",
+        message="tls and migrationSecretRef are for mode: External",
+        field="mode",
+    ),
+    Rule(
+        path="spec.postgres",
+        expression="!has(self.cloudNativePG) || (has(self.mode) && self.mode == 'CloudNativePG')",
+        message="cloudNativePG is for mode: CloudNativePG",
+        field="cloudNativePG",
+    ),
+    Rule(
+        path="spec.postgres",
+        expression="(!has(self.backup) && !has(self.restoreFrom)) || !has(self.mode) || "
+        "self.mode == 'Managed'",
+        message="backup and restoreFrom are for mode: Managed; CloudNativePG's backup goes below "
+        "cloudNativePG",
+        field="backup",
+    ),
+    Rule(
+        path="spec.exposure",
+        expression="(!has(self.gateway) && !has(self.ingress) && !has(self.tls)) || "
+        "has(self.hosts)",
+        message="gateway, ingress and tls need hosts",
+        field="hosts",
+    ),
+    Rule(
+        path="spec.exposure",
+        expression="!has(self.gateway) || !has(self.ingress)",
+        message="write gateway or ingress, not both; two entries for one host contradict",
+        field="ingress",
+    ),
+    Rule(
+        path="spec.exposure.tls",
+        expression="!has(self.secretName) || !has(self.issuer)",
+        message="write secretName for a certificate that exists, or issuer for a new one",
+        field="issuer",
+    ),
+    Rule(
+        path="spec.network",
+        expression="!has(self.egressTo) || (has(self.egress) && self.egress == 'Restricted')",
+        message="egressTo needs egress: Restricted",
+        field="egressTo",
+    ),
+    Rule(
+        path="spec.serviceAccount",
+        expression="!has(self.name) || !has(self.annotations)",
+        message="annotations are for an account of the service's own; an existing one (name) "
+        "keeps those it has",
+        field="annotations",
+    ),
+    Rule(
+        path="spec",
+        expression="!has(self.proxy) || !has(self.proxy.type) || self.proxy.type != 'None' || "
+        "(!has(self.proxy.replicas) && !has(self.proxy.cache) && !has(self.proxy.static) && "
+        "!has(self.proxy.rateLimit) && !has(self.proxy.headers) && "
+        "!has(self.proxy.compression) && !has(self.proxy.streamingPaths))",
+        message="type: None has no proxy, so nothing else can be said of it",
+        field="proxy",
+    ),
+    Rule(
+        path="spec",
+        expression="!has(self.background) || self.background.all(one, "
+        "self.background.exists_one(other, other.name == one.name) && "
+        "(!has(self.schedules) || !self.schedules.exists(other, other.name == one.name)))",
+        message="two processes have one name; names are unique among background and schedules",
+        field="background",
+    ),
+    Rule(
+        path="spec",
+        expression="!has(self.schedules) || self.schedules.all(one, "
+        "self.schedules.exists_one(other, other.name == one.name))",
+        message="two schedules have one name",
+        field="schedules",
+    ),
+    Rule(
+        path="spec",
+        expression="!has(self.background) || self.background.all(one, "
+        "!has(one.singleton) || !one.singleton || !has(one.replicas) || one.replicas <= 1)",
+        message="a singleton has at most one pod; remove replicas or singleton",
+        field="background",
     ),
 )

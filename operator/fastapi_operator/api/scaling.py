@@ -38,3 +38,18 @@ class Scaling(Model):
         description="CPU use, in percent of the request, that the autoscaler aims at. Default: 65.",
         examples=[65],
     )
+    target_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Requests under way in one pod that the autoscaler aims at, beside CPU; the "
+        "cluster needs a custom metrics API. Default: CPU alone.",
+        examples=[40],
+    )
+    scale_down_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=3600,
+        description="Seconds that load must stay low before pods are taken away. Default: 300.",
+        examples=[300],
+    )

@@ -31,8 +31,10 @@ class Probes(Model):
 class Server(Model):
     """The ASGI server that runs the app."""
 
-    kind: Literal["Uvicorn"] | None = Field(
-        default=None, description="The server's program. Default: Uvicorn.", examples=["Uvicorn"]
+    kind: Literal["Uvicorn", "Gunicorn", "Granian"] | None = Field(
+        default=None,
+        description="The server's program, which the image must have. Default: Uvicorn.",
+        examples=["Uvicorn"],
     )
     worker_policy: Literal["Quota", "TwoNPlusOne", "Fixed"] | None = Field(
         default=None,

@@ -7,23 +7,20 @@ from pydantic.alias_generators import to_camel
 
 from fastapi_operator import naming
 from fastapi_operator.api.compute import Resources, Traffic
-from fastapi_operator.api.model import Arguments, Model, ObjectName, PodPart
+from fastapi_operator.api.exposure import Exposure
+from fastapi_operator.api.model import Arguments, LocalReference, Model, PodPart, PodParts
 from fastapi_operator.api.observability import Observability
 from fastapi_operator.api.postgres import Postgres
 from fastapi_operator.api.proxy import Proxy
-from fastapi_operator.api.redis import Redis
+from fastapi_operator.api.redis import Queue, Redis
 from fastapi_operator.api.scaling import Scaling
+from fastapi_operator.api.schedule import Background, Schedule
 from fastapi_operator.api.server import Server
+from fastapi_operator.api.workload import Availability, Network, Rollout, ServiceAccount
 
 ImageReference = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$", min_length=1, max_length=512)
 ]
-
-
-class LocalReference(Model):
-    """A reference to an object in the service's namespace."""
-
-    name: ObjectName = Field(description="Name of the object.", examples=["registry-login"])
 
 
 class Spec(Model):
@@ -73,6 +70,18 @@ class Spec(Model):
         description="Arguments of command. Default: none.",
         examples=[["--port", "8000"]],
     )
+    profile: (
+        Annotated[
+            str,
+            StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Profile of the platform team: defaults, ceilings and required fields. "
+        "Default: the namespace's by its label fastapi-operator.io/profile, else none.",
+        examples=["production"],
+    )
     suspend: bool | None = Field(
         default=None,
         description="Stops reconciling; pods go on running. Default: false.",
@@ -91,11 +100,26 @@ class Spec(Model):
     redis: Redis | None = Field(
         default=None, description="A Redis cache; write {} for all defaults. Default: none."
     )
+    queue: Queue | None = Field(
+        default=None,
+        description="A broker for background work; write {} for all defaults. Default: none.",
+    )
     postgres: Postgres | None = Field(
         default=None, description="A PostgreSQL database; write {} for all defaults. Default: none."
     )
     proxy: Proxy | None = Field(
         default=None, description="The reverse proxy before the app. Default: nginx."
+    )
+    exposure: Exposure | None = Field(
+        default=None,
+        description="How clients outside the cluster reach the service. Default: not at all.",
+    )
+    background: Annotated[tuple[Background, ...], Field(max_length=16)] | None = Field(
+        default=None,
+        description="Other processes of the image, such as queue workers. Default: none.",
+    )
+    schedules: Annotated[tuple[Schedule, ...], Field(max_length=16)] | None = Field(
+        default=None, description="Commands of the image that run at set times. Default: none."
     )
     observability: Observability | None = Field(
         default=None, description="What is watched. Default: metrics where the cluster has them."
@@ -110,6 +134,44 @@ class Spec(Model):
         description="ConfigMaps and Secrets whose keys become environment variables, as in a "
         "Pod's container. Default: none.",
         examples=[[{"secretRef": {"name": "shop-secrets"}}]],
+    )
+    availability: Availability | None = Field(
+        default=None,
+        description="Where pods run and may be drained. Default: spread, one at a time.",
+    )
+    rollout: Rollout | None = Field(
+        default=None, description="How a new version replaces the old one. Default: derived."
+    )
+    network: Network | None = Field(
+        default=None, description="Who may talk to whom. Default: only what the parts need."
+    )
+    service_account: ServiceAccount | None = Field(
+        default=None, description="Account of the app's pods. Default: one of its own, no token."
+    )
+    volumes: PodParts | None = Field(
+        default=None,
+        description="Volumes of the app's pods, as in a Pod. Default: none.",
+        examples=[[{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}]],
+    )
+    volume_mounts: PodParts | None = Field(
+        default=None,
+        description="Where the app's container mounts volumes, as in a Pod's container. "
+        "Default: none.",
+        examples=[[{"name": "models", "mountPath": "/models", "readOnly": True}]],
+    )
+    init_containers: PodParts | None = Field(
+        default=None,
+        description="Containers that run before the app, as in a Pod; with restartPolicy Always "
+        "they run beside it and stop after it. Default: none.",
+    )
+    containers: PodParts | None = Field(
+        default=None, description="Containers beside the app's, as in a Pod. Default: none."
+    )
+    pod_template: PodPart | None = Field(
+        default=None,
+        description="Merged into the app's pod template last (strategic merge), for what has no "
+        "field here; what the operator must keep is refused. Default: none.",
+        examples=[{"spec": {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["legacy"]}]}}],
     )
 
 

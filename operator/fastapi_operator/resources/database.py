@@ -3,7 +3,8 @@
 from typing import Any
 
 from fastapi_operator import naming, quantity
-from fastapi_operator.api.postgres import Postgres, Storage
+from fastapi_operator.api.postgres import Postgres
+from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, pod
 from fastapi_operator.resources.desired import Desired, Generated, Write

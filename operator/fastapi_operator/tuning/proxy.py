@@ -3,7 +3,7 @@
 import math
 
 from fastapi_operator import quantity
-from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.api.proxy import Proxy, Timeouts
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because, decide, overridden
 from fastapi_operator.tuning.plan import ProxyPlan, ScalingPlan, ServerPlan
@@ -12,6 +12,7 @@ from fastapi_operator.tuning.plan import ProxyPlan, ScalingPlan, ServerPlan
 def proxy_plan(proxy: Proxy, server: ServerPlan, scaling: ScalingPlan) -> ProxyPlan:
     """The numbers of nginx."""
     body = proxy.max_body_size
+    timeouts = proxy.timeouts or Timeouts()
     replicas = decide(
         "proxy.replicas",
         _replicas,
@@ -69,7 +70,7 @@ def proxy_plan(proxy: Proxy, server: ServerPlan, scaling: ScalingPlan) -> ProxyP
             "proxy.read_timeout_seconds",
             _read_timeout,
             unit="seconds",
-            override=overridden(proxy.read_timeout_seconds, "spec.proxy.readTimeoutSeconds"),
+            override=overridden(timeouts.read_seconds, "spec.proxy.timeouts.readSeconds"),
             effect=effects.SERVER_RELOAD,
         ),
     )

@@ -1,0 +1,131 @@
+"""``spec.exposure``: how clients outside the cluster reach the service."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from fastapi_operator.api.model import Annotations, Model, ObjectName, UrlPath
+
+HostName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([*][.])?[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)+$",
+        min_length=1,
+        max_length=253,
+    ),
+]
+
+
+class Gateway(Model):
+    """The Gateway that an HTTPRoute attaches to."""
+
+    name: ObjectName | None = Field(
+        default=None,
+        description="Name of the Gateway. Default: the profile's.",
+        examples=["public"],
+    )
+    namespace: ObjectName | None = Field(
+        default=None,
+        description="Namespace of the Gateway. Default: the profile's, else the service's own.",
+        examples=["gateways"],
+    )
+    section_name: ObjectName | None = Field(
+        default=None,
+        description="Listener of the Gateway. Default: all that take the hosts.",
+        examples=["https"],
+    )
+
+
+class Ingress(Model):
+    """An Ingress, where the cluster has no Gateway."""
+
+    class_name: ObjectName | None = Field(
+        default=None,
+        description="IngressClass. Default: the profile's, else the cluster's.",
+        examples=["traefik"],
+    )
+    annotations: Annotations | None = Field(
+        default=None, description="Annotations of the Ingress. Default: none."
+    )
+
+
+class LoadBalancer(Model):
+    """A Service of type LoadBalancer."""
+
+    class_name: ObjectName | None = Field(
+        default=None,
+        description="Class of the load balancer. Default: the cluster's.",
+        examples=["internal"],
+    )
+    annotations: Annotations | None = Field(
+        default=None, description="Annotations of the Service. Default: none."
+    )
+
+
+class Issuer(Model):
+    """An issuer of cert-manager."""
+
+    name: ObjectName = Field(description="Name of the issuer.", examples=["letsencrypt"])
+    kind: Literal["Issuer", "ClusterIssuer"] | None = Field(
+        default=None,
+        description="Kind of the issuer. Default: ClusterIssuer.",
+        examples=["ClusterIssuer"],
+    )
+
+
+class Tls(Model):
+    """The certificate of the hosts."""
+
+    secret_name: ObjectName | None = Field(
+        default=None,
+        description="Secret of type kubernetes.io/tls that exists. Default: one that the issuer "
+        "fills.",
+        examples=["shop-tls"],
+    )
+    issuer: Issuer | None = Field(
+        default=None,
+        description="Issuer of a Certificate. Default: the profile's.",
+    )
+
+
+class Exposure(Model):
+    """Hosts, and what leads from them to the service."""
+
+    hosts: Annotated[tuple[HostName, ...], Field(min_length=1, max_length=32)] | None = Field(
+        default=None,
+        description="Names under which clients know the service. Default: none, needed by "
+        "gateway and ingress.",
+        examples=[["shop.example.com"]],
+    )
+    gateway: Gateway | None = Field(
+        default=None,
+        description="Attaches an HTTPRoute to a Gateway; write {} for the profile's. "
+        "Default: none.",
+    )
+    ingress: Ingress | None = Field(
+        default=None,
+        description="Makes an Ingress; write {} for the default class. Default: none.",
+    )
+    load_balancer: LoadBalancer | None = Field(
+        default=None,
+        description="Makes the entry Service one of type LoadBalancer. Default: none.",
+    )
+    tls: Tls | None = Field(
+        default=None,
+        description="The hosts' certificate; write {} for the profile's issuer. "
+        "Default: none, and status.url begins with http.",
+    )
+    private_paths: Annotated[tuple[UrlPath, ...], Field(max_length=32)] | None = Field(
+        default=None,
+        description="Paths, each with all below it, that answer 404 to clients outside. "
+        "Default: none.",
+        examples=[["/admin", "/docs"]],
+    )
+    idle_timeout_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=3600,
+        description="Seconds after which the load balancer in front closes an idle connection; "
+        "the proxy keeps its own open longer. Default: 60.",
+        examples=[60],
+    )
