@@ -52,7 +52,7 @@ def test_a_deleted_child_comes_back(world: World, kind: str, name: str) -> None:
     world.kube.delete(world.path(kind, name))
     eventually(lambda: (world.get(kind, name) or {}).get("metadata", {}).get("uid", uid) != uid)
     world.until_ready()
-    assert _of_children(world.writes(since)) == [f"patch {kind}/{name}"]
+    assert world.child_writes(since) == [f"patch {kind}/{name}"]
 
 
 EDITS: list[tuple[str, str, dict[str, Any]]] = [
@@ -81,7 +81,7 @@ def test_an_edited_field_is_set_back(
     eventually(lambda: _covers(_meaning(world.get(kind, name)), before))
     world.until_ready()
     time.sleep(0.5)
-    assert len(_of_children(world.writes(since))) <= 2, world.writes(since)
+    assert len(world.child_writes(since)) <= 2, world.writes(since)
 
 
 def test_a_foreign_addition_is_left_alone(world: World) -> None:
@@ -172,7 +172,7 @@ def test_drift_while_the_operator_is_down_is_repaired(world: World) -> None:
     eventually(lambda: world.get("services", "shop"))
     eventually(lambda: world.get("configmaps", "shop-app")["data"]["GREETING"] == "hello")
     time.sleep(0.5)
-    assert sorted(_of_children(world.writes(since))) == [
+    assert sorted(world.child_writes(since)) == [
         "patch configmaps/shop-app",
         "patch services/shop",
     ]
@@ -275,7 +275,7 @@ def test_deleting_the_service_removes_its_children(controlled_world: World) -> N
     eventually(lambda: world.get("deployments", "shop") is None, within=60)
     eventually(lambda: world.get("configmaps", "shop-app") is None, within=60)
     # A status that was on its way may still arrive; no child is made again.
-    assert _of_children(world.writes(since)) == []
+    assert world.child_writes(since) == []
 
 
 def test_two_services_do_not_disturb_each_other(world: World) -> None:
@@ -288,10 +288,6 @@ def test_two_services_do_not_disturb_each_other(world: World) -> None:
     world.kube.delete(world.path("fastapiservices", "one"))
     time.sleep(0.5)
     assert world.is_ready("two")
-
-
-def _of_children(writes: list[str]) -> list[str]:
-    return [text for text in writes if "/status" not in text and "events/" not in text]
 
 
 def _meaning(body: dict[str, Any] | None) -> dict[str, Any]:

@@ -178,6 +178,11 @@ class World:
         """Writes of the operator in this namespace."""
         return [text for text in self.requests(since) if not text.startswith(("get ", "list "))]
 
+    def child_writes(self, since: int) -> list[str]:
+        """Writes of the operator to the objects of services: no status, no Event."""
+        found = self.writes(since)
+        return [text for text in found if "/status" not in text and "events/" not in text]
+
 
 _ROOTS = {
     "fastapiservices": "/apis/fastapi-operator.io/v1alpha1",

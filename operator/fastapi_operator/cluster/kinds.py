@@ -88,6 +88,7 @@ STATEFUL_SET = Kind(
 )
 JOB = Kind("batch", "v1", "jobs", "Job", judge=Judge.JOB, wave=Wave.WORKLOAD)
 SECRET = Kind("", "v1", "secrets", "Secret")
+CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
 CLAIM = Kind(
     "",
     "v1",
@@ -101,7 +102,7 @@ _MONITORING = "monitoring.coreos.com"
 
 OWNED: tuple[Kind, ...] = (
     SECRET,
-    Kind("", "v1", "configmaps", "ConfigMap"),
+    CONFIG_MAP,
     Kind("", "v1", "serviceaccounts", "ServiceAccount"),
     CLAIM,
     Kind("", "v1", "services", "Service", judge=Judge.LOAD_BALANCER, wave=Wave.NETWORK),

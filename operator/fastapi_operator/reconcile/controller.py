@@ -99,7 +99,12 @@ class Controller:
             self._ward.forget(key)
             self._wake(self.store.drop_child(key, uid=body["metadata"]["uid"]))
         else:
-            self._wake(self.store.put_child(kind, body))
+            self._take_in(kind, body)
+
+    def _take_in(self, kind: Kind, body: Mapping[str, Any]) -> None:
+        self._wake(self.store.put_child(kind, body))
+        for user in self.store.put_values(kind, body):
+            self._wake(Change(user, urgent=True))
 
     def _wake(self, change: Change | None) -> None:
         # Children of a deleted service are collected by the cluster, not repaired.
@@ -196,7 +201,7 @@ class Controller:
             version = at
             for body in items:
                 seen.add(object_key(kind, body))
-                self._wake(self.store.put_child(kind, body))
+                self._take_in(kind, body)
         for change in self.store.missing_from(kind, namespace, seen, version):
             self._wake(change)
 

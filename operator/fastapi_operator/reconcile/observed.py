@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from fastapi_operator.reconcile.references import Stamp, Values
 from fastapi_operator.resources.desired import ObjectKey
 
 
@@ -51,6 +52,7 @@ class Child:
         replicas: Replicas of a workload, kept out of the digests; None for other kinds.
         owned: Hashes of the paths of the fields that we own; kept only until the first pass
             has compared them with the wanted body.
+        stamp: What its pods read when they started; None where it is no workload.
     """
 
     key: ObjectKey
@@ -66,6 +68,7 @@ class Child:
     deleting: bool = False
     replicas: Replicas | None = None
     owned: frozenset[int] | None = None
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,14 @@ class ReleaseRecord:
 
 @dataclass(frozen=True)
 class Observed:
-    """A service's live objects at the start of a pass."""
+    """A service's live objects at the start of a pass.
+
+    Attributes:
+        children: Its objects.
+        release: Its newest release record.
+        values: Secrets and ConfigMaps that are watched, whosever they are.
+    """
 
     children: Mapping[ObjectKey, Child] = field(default_factory=dict)
     release: ReleaseRecord | None = None
+    values: Mapping[ObjectKey, Values] = field(default_factory=dict)

@@ -1,13 +1,19 @@
-"""The body as it is sent: whose it is, what was applied last, and who sets its replicas."""
+"""The body as it is sent: whose it is, what was applied last, what only the live world knows.
+
+Replicas and the stamp of what pods read are no part of the digest: they are added when the body is
+sent, and compared apart.
+"""
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi_operator import naming
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.observed import Child
 from fastapi_operator.reconcile.projection import APPLIED_ANNOTATION, digest
+from fastapi_operator.reconcile.references import References, Values, references, stamp, stamped
 from fastapi_operator.resources.desired import Desired, ObjectKey
 
 
@@ -43,9 +49,10 @@ class Sealed:
     Attributes:
         desired: What was wanted.
         key: Its identity.
-        body: With owner reference and the digest as annotation, without replicas.
+        body: With owner reference and the digest as annotation, without replicas and stamp.
         digest: Digest of everything in the body but the annotation itself.
         replicas: What ``spec.replicas`` should be; None where it is not ours to say.
+        references: What its pods read of Secrets and ConfigMaps.
     """
 
     desired: Desired
@@ -53,6 +60,7 @@ class Sealed:
     body: Mapping[str, Any]
     digest: str
     replicas: int | None = None
+    references: References = field(default_factory=dict)
 
 
 def seal(desired: Desired, owner: Owner) -> Sealed:
@@ -76,10 +84,46 @@ def seal(desired: Desired, owner: Owner) -> Sealed:
         **metadata,
         "annotations": {**metadata.get("annotations", {}), APPLIED_ANNOTATION: mark},
     }
-    return Sealed(desired=desired, key=desired.key, body=body, digest=mark, replicas=replicas)
+    return Sealed(
+        desired=desired,
+        key=desired.key,
+        body=body,
+        digest=mark,
+        replicas=replicas,
+        references=references(desired.body),
+    )
 
 
-def with_replicas(sealed: Sealed, child: Child | None) -> Mapping[str, Any]:
+def completed(
+    sealed: Sealed, child: Child | None, values: Mapping[ObjectKey, Values]
+) -> Mapping[str, Any]:
+    """The body as it may be sent now: with replicas, and stamped with what its pods will read."""
+    before = child.stamp if child is not None else None
+    return stamped(_with_replicas(sealed, child), stamp(sealed.references, values, before))
+
+
+def stamp_in_order(sealed: Sealed, child: Child, values: Mapping[ObjectKey, Values]) -> bool:
+    """Whether the pods were started with the values that they read now."""
+    return (child.stamp or {}) == stamp(sealed.references, values, child.stamp)
+
+
+def unwatched(wanted: Sequence[Sealed], values: Mapping[ObjectKey, Values]) -> tuple[Problem, ...]:
+    """A warning for each object of the user's whose changes will not reach the pods."""
+    ours = {sealed.key for sealed in wanted}
+    read = {key for sealed in wanted for key in sealed.references} - ours - values.keys()
+    return tuple(
+        Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec",
+            message=f"{key.kind} {key.name} is not watched: a change of it restarts no pod",
+            remedy=f"kubectl label {key.kind.lower()} {key.name} {naming.WATCHED_LABEL}=true",
+        )
+        for key in sorted(read)
+    )
+
+
+def _with_replicas(sealed: Sealed, child: Child | None) -> Mapping[str, Any]:
     """The body with the replicas that may be sent now.
 
     A field that we alone own and then leave out is removed, and the API server's default of one

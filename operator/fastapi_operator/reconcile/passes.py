@@ -20,7 +20,7 @@ from fastapi_operator.cluster.kinds import POD, SERVICE
 from fastapi_operator.facts import Facts
 from fastapi_operator.reconcile import diagnose
 from fastapi_operator.reconcile.blueprint import Blueprint, Drawer
-from fastapi_operator.reconcile.ownership import Owner, Sealed
+from fastapi_operator.reconcile.ownership import Owner, Sealed, unwatched
 from fastapi_operator.reconcile.perform import Outcome, Performer, ServiceGoneError
 from fastapi_operator.reconcile.queue import Key
 from fastapi_operator.reconcile.reading import LiveService
@@ -39,6 +39,8 @@ HELD_AGAIN_SECONDS = 5.0
 BRAKED_AGAIN_SECONDS = 60.0
 # While a namespace is emptied, each object that goes would otherwise start a pass in vain.
 GOING_SECONDS = 30.0
+# Reasons of a rollout that goes its way: no Event tells of it.
+_ROLLOUT = frozenset({"Progressing", "RollingOut"})
 
 _log = structlog.get_logger(__name__)
 
@@ -150,6 +152,8 @@ class Passes:
                 gates = open_gates(
                     old_blueprint.desired, observed, owner=owner, migration_key=migration_key
                 )
+        read = (item for sealed in (*wanted, *released) for item in sealed.references)
+        self._store.values.note_reader(key, frozenset(read))
         # Without a release there is nothing to keep: the app is judged as it is wanted.
         kept = in_force(wanted, released, gates) if observed.release is not None else wanted
         if blueprint.suspended or not wanted:
@@ -194,7 +198,7 @@ class Passes:
                 generation=live.generation,
                 before=body["status"],
                 now=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                problems=blueprint.problems,
+                problems=(*blueprint.problems, *unwatched(work.kept, self._store.values.known)),
                 plan=blueprint.plan,
                 desired=work.desired,
                 observed=self._store.observed(key),
@@ -299,6 +303,7 @@ def _transitions(before: Mapping[str, Any], status: Status) -> list[tuple[str, C
     elif (
         old.get("Ready", ("",))[0] == "True"
         and ready.status == "False"
+        and ready.reason not in _ROLLOUT
         and not _new(before, status)
     ):
         found.append(("Warning", ready))

@@ -16,7 +16,7 @@ from fastapi_operator.reconcile import claim, release
 from fastapi_operator.reconcile.brakes import Brakes
 from fastapi_operator.reconcile.credentials import filled
 from fastapi_operator.reconcile.observed import Child
-from fastapi_operator.reconcile.ownership import Owner, with_replicas
+from fastapi_operator.reconcile.ownership import Owner, completed
 from fastapi_operator.reconcile.queue import Key
 from fastapi_operator.reconcile.steps import Action, Step, Steps
 from fastapi_operator.reconcile.store import Store
@@ -150,7 +150,7 @@ class Performer:
             outcome.done.append(f"{step.action.value} {step.key.kind}/{step.key.name}: {step.why}")
 
     async def _first(self, step: Step, owner: Owner) -> None:
-        body = with_replicas(step.sealed, None)
+        body = completed(step.sealed, None, self._store.values.known)
         try:
             answer = await self._client.apply(_kind(step.key), body, only_create=True)
         except ApiError as error:
@@ -161,7 +161,8 @@ class Performer:
         self._wrote(step.key, answer)
 
     async def _apply(self, step: Step, _owner: Owner) -> None:
-        body = with_replicas(step.sealed, step.child)
+        # As it is now: a Secret of this service may have been made a moment ago.
+        body = completed(step.sealed, step.child, self._store.values.known)
         self._wrote(step.key, await self._client.apply(_kind(step.key), body))
 
     async def _create(self, step: Step, owner: Owner) -> None:
@@ -227,7 +228,8 @@ class Performer:
             return
         self._store.put_child(kind, body)
         child = self._store.child(key)
-        self._wrote(key, await self._client.apply(kind, with_replicas(step.sealed, child)))
+        wanted = completed(step.sealed, child, self._store.values.known)
+        self._wrote(key, await self._client.apply(kind, wanted))
 
     async def _release(self, steps: Steps, owner: Owner, outcome: Outcome) -> bool:
         """Writes the release record; without it nothing of the new release is written."""
@@ -267,9 +269,12 @@ class Performer:
     def _wrote(self, key: ObjectKey, answer: Mapping[str, Any]) -> None:
         if self._client.dry_run:
             return
-        change = self._store.put_child(_kind(key), answer, written=True)
+        kind = _kind(key)
+        change = self._store.put_child(kind, answer, written=True)
         if change is not None:
             self._wake(change.key)
+        for user in self._store.put_values(kind, answer):
+            self._wake(user)
 
 
 class _RefusedError(Exception):

@@ -8,12 +8,15 @@ from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import DEPLOYMENT, STATEFUL_SET, Kind
-from fastapi_operator.reconcile import health, projection
+from fastapi_operator.reconcile import health, projection, references
 from fastapi_operator.reconcile.observed import Child, Health, Replicas
 from fastapi_operator.reconcile.queue import Key
 from fastapi_operator.resources.desired import ObjectKey
 
 Body = Mapping[str, Any]
+
+# The kinds whose pods are replaced when their template changes.
+WORKLOADS = (DEPLOYMENT, STATEFUL_SET)
 
 # Annotations of a service with this prefix are requests to the operator; others are not read.
 REQUEST_PREFIX = f"{naming.GROUP}/"
@@ -140,11 +143,12 @@ def child_of(
         deleting=bool(metadata.get("deletionTimestamp")),
         replicas=_replicas(kind, body),
         owned=projection.owned_paths(body) if wanted is None else None,
+        stamp=references.stamp_of(body) if kind in WORKLOADS else None,
     )
 
 
 def _replicas(kind: Kind, body: Body) -> Replicas | None:
-    if kind not in (DEPLOYMENT, STATEFUL_SET):
+    if kind not in WORKLOADS:
         return None
     return Replicas(
         wanted=body.get("spec", {}).get("replicas", 1),

@@ -16,7 +16,12 @@ from fastapi_operator.cluster.kinds import (
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile import release
 from fastapi_operator.reconcile.observed import Child, Observed, ReleaseRecord
-from fastapi_operator.reconcile.ownership import Owner, Sealed, replicas_in_order
+from fastapi_operator.reconcile.ownership import (
+    Owner,
+    Sealed,
+    replicas_in_order,
+    stamp_in_order,
+)
 from fastapi_operator.reconcile.projection import covers
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey, Write
 
@@ -47,7 +52,7 @@ class Step:
         action: How it is written.
         sealed: The body to send.
         child: The live object, where one is known.
-        why: ``missing``, ``changed``, ``drift`` or ``owner``, for logs and metrics.
+        why: ``missing``, ``changed``, ``drift``, ``reference`` or ``owner``, for logs and metrics.
         volume: The data volume whose credentials this Secret would invent; the Secret must
             then be found, and is never made.
     """
@@ -184,7 +189,7 @@ def next_steps(
         if child is not None and child.deleting:
             waiting.append(_waiting(desired, "Deleting", "waits until the old object is gone"))
             continue
-        step = _step(sealed, child, owner, lost.get(sealed.key))
+        step = _step(sealed, observed, owner, lost.get(sealed.key))
         if step is not None:
             (after if desired.gate is Gate.MIGRATED else before).append(step)
         elif child is not None and child.wanted_digest is None:
@@ -209,15 +214,16 @@ def next_steps(
 
 
 def _step(
-    sealed: Sealed, child: Child | None, owner: Owner, volume: ObjectKey | None
+    sealed: Sealed, observed: Observed, owner: Owner, volume: ObjectKey | None
 ) -> Step | None:
+    child = observed.children.get(sealed.key)
     once = sealed.desired.write is Write.CREATE_ONCE
     if child is None:
         return Step(Action.CREATE if once else Action.FIRST, sealed, None, "missing", volume)
     if child.owner_uid not in (None, owner.uid):
         return Step(Action.INSPECT, sealed, child, "owner")
     if not once:
-        why = _difference(sealed, child)
+        why = _difference(sealed, child, observed)
         return Step(Action.APPLY, sealed, child, why) if why else None
     owned, retain = child.owner_uid is not None, sealed.desired.retain
     if owned is retain:
@@ -225,10 +231,12 @@ def _step(
     return None
 
 
-def _difference(sealed: Sealed, child: Child) -> str:
+def _difference(sealed: Sealed, child: Child, observed: Observed) -> str:
     """Why an object of ours has to be applied again, or nothing."""
     if child.desired_digest != sealed.digest:
         return "changed"
+    if not stamp_in_order(sealed, child, observed.values):
+        return "reference"
     if child.wanted_digest is None:
         as_applied = child.owned is not None and covers(child.owned, sealed.body)
     else:

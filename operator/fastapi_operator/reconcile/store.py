@@ -15,6 +15,7 @@ from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind
 from fastapi_operator.reconcile import projection, reading, release
 from fastapi_operator.reconcile.observed import Child, Observed, ReleaseRecord
 from fastapi_operator.reconcile.queue import Key
+from fastapi_operator.reconcile.values import ValueIndex
 from fastapi_operator.resources.desired import ObjectKey
 
 Body = Mapping[str, Any]
@@ -42,6 +43,7 @@ class Store:
         self._owners: dict[ObjectKey, Key] = {}
         self._records: dict[Key, tuple[int, str]] = {}
         self._editors: dict[ObjectKey, str] = {}
+        self.values = ValueIndex()
 
     # Services ---------------------------------------------------------------------------------
 
@@ -77,6 +79,7 @@ class Store:
         known = self._services.get(seen.key)
         if known is not None and known.uid == seen.uid:
             del self._services[seen.key]
+            self.values.note_reader(seen.key, frozenset())
         return seen.key
 
     # Children ---------------------------------------------------------------------------------
@@ -87,6 +90,7 @@ class Store:
         return Observed(
             children=dict(self._children.get(key, {})),
             release=_record(*record) if record else None,
+            values=self.values.known,
         )
 
     def child(self, key: ObjectKey) -> Child | None:
@@ -166,6 +170,7 @@ class Store:
         self, kind: Kind, namespace: str | None, seen: set[ObjectKey], version: int
     ) -> list[Change]:
         """Drops what a complete list at ``version`` no longer holds: deletes that were missed."""
+        self.values.missing_from(kind, namespace, seen, version)
         gone = [
             key
             for key in self._owners
@@ -175,6 +180,16 @@ class Store:
             and self._children[self._owners[key]][key].version <= version
         ]
         return [change for key in gone if (change := self.drop_child(key)) is not None]
+
+    def put_values(self, kind: Kind, body: Body) -> list[Key]:
+        """Takes in what pods may read; answers the services whose pods must be replaced.
+
+        Where no workload is there yet, it is stamped when it is written.
+        """
+        return [reader for reader in self.values.put(kind, body) if self._runs(reader)]
+
+    def _runs(self, service: Key) -> bool:
+        return any(child.stamp is not None for child in self._children.get(service, {}).values())
 
     def editor(self, key: ObjectKey) -> str:
         """The field manager that changed a child last, as far as it is known."""

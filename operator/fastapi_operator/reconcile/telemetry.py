@@ -38,7 +38,8 @@ class Telemetry:
         )
         self.writes = Counter(
             "fastapi_operator_writes",
-            "Writes by kind and cause: missing, changed, drift, owner, release, unwanted.",
+            "Writes by kind and cause: "
+            "missing, changed, drift, reference, owner, release, unwanted.",
             ["kind", "why"],
             registry=self.registry,
         )

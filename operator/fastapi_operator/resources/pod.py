@@ -13,6 +13,9 @@ _FILE_MODE = 0o444
 
 SCRATCH = "tmp"
 
+# The sidecar that makes a server read its changed files; what it mounts needs no restart.
+RELOADER = "reload"
+
 
 def pod_template(
     inputs: Inputs,
@@ -130,7 +133,7 @@ def reloader(
 ) -> dict[str, Any]:
     """The sidecar that tests a changed configuration and makes its server read it."""
     return container(
-        "reload",
+        RELOADER,
         image=image,
         pull_policy=pull_policy,
         command=("sh", "-c", script),

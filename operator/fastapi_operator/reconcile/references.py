@@ -1,0 +1,155 @@
+"""What a pod reads of Secrets and ConfigMaps, and how a change of it restarts the pod.
+
+A process reads its environment once, and most read their files once. So a workload's pod template
+carries a stamp: for each object that its pods read, a hash of the keys that they read. Another
+value is another stamp, and so a rollout. A value that is mounted where a reload sidecar sees it
+needs none.
+
+Only hashes are kept, and each is keyed with the uid of its object: whoever may not read a Secret
+cannot guess its values from the stamps in a Deployment.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from fastapi_operator import naming
+from fastapi_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SECRET, STATEFUL_SET
+from fastapi_operator.resources.desired import ObjectKey
+from fastapi_operator.resources.pod import RELOADER
+
+# On pod templates: what their pods read, as it was when they were started.
+STAMP_ANNOTATION = f"{naming.GROUP}/references"
+
+Body = Mapping[str, Any]
+# The keys that are read of each object; None is all of them.
+References = Mapping[ObjectKey, frozenset[str] | None]
+Stamp = Mapping[str, str]
+
+
+class Values(NamedTuple):
+    """What is kept of a Secret or ConfigMap.
+
+    Attributes:
+        uid: Its uid, the key of the hashes.
+        version: Its resourceVersion.
+        hashes: A hash of each value, by key.
+    """
+
+    uid: str
+    version: int
+    hashes: Mapping[str, str]
+
+
+def values_of(body: Body) -> Values:
+    """The values of a live Secret or ConfigMap, hashed."""
+    metadata = body["metadata"]
+    texts = {**(body.get("data") or {}), **(body.get("binaryData") or {})}
+    return Values(
+        uid=metadata["uid"],
+        version=int(metadata.get("resourceVersion") or 0),
+        hashes={key: _keyed(metadata["uid"], text) for key, text in texts.items()},
+    )
+
+
+def references(body: Body) -> References:
+    """What the pods of a workload read when they start; nothing for other kinds."""
+    if body["kind"] not in (DEPLOYMENT.kind, STATEFUL_SET.kind):
+        return {}
+    namespace = body["metadata"]["namespace"]
+    pod = body.get("spec", {}).get("template", {}).get("spec", {})
+    containers = [*pod.get("initContainers", ()), *pod.get("containers", ())]
+    found: dict[ObjectKey, frozenset[str] | None] = {}
+    for kind, name, keys in (*_environment(containers), *_files(pod, containers)):
+        key = ObjectKey("", kind, namespace, name)
+        known = found.get(key, frozenset())
+        found[key] = None if keys is None or known is None else known | keys
+    return found
+
+
+def stamp_of(body: Body) -> Stamp | None:
+    """The stamp of a live workload; None for other kinds."""
+    template = (body.get("spec") or {}).get("template")
+    if template is None:
+        return None
+    text = (template.get("metadata", {}).get("annotations") or {}).get(STAMP_ANNOTATION)
+    try:
+        stamp = json.loads(text or "{}")
+    except ValueError:
+        # Somebody wrote there; it differs from any stamp of ours, and so is set right.
+        stamp = {"": text}
+    return stamp if isinstance(stamp, dict) else {"": str(text)}
+
+
+def stamp(read: References, values: Mapping[ObjectKey, Values], before: Stamp | None) -> Stamp:
+    """The stamp that a workload should carry.
+
+    Args:
+        read: What its pods read.
+        values: The objects whose values are known.
+        before: The stamp of the live workload. What it says of an object that is not known
+            now stays: that a Secret is gone for a moment is no reason to start pods without it.
+    """
+    found = {}
+    for key, wanted in read.items():
+        name, known = f"{key.kind}/{key.name}", values.get(key)
+        if known is not None:
+            chosen = sorted(known.hashes if wanted is None else wanted & known.hashes.keys())
+            found[name] = _keyed(known.uid, *(f"{item}={known.hashes[item]}" for item in chosen))
+        elif before is not None and name in before:
+            found[name] = before[name]
+    return found
+
+
+def stamped(body: Body, found: Stamp) -> Body:
+    """A workload's body with the stamp on its pod template."""
+    if not found:
+        return body
+    template = body["spec"]["template"]
+    metadata = template.get("metadata", {})
+    text = json.dumps(found, sort_keys=True, separators=(",", ":"))
+    annotations = {**metadata.get("annotations", {}), STAMP_ANNOTATION: text}
+    template = {**template, "metadata": {**metadata, "annotations": annotations}}
+    return {**body, "spec": {**body["spec"], "template": template}}
+
+
+Read = tuple[str, str, frozenset[str] | None]
+
+
+def _environment(containers: Iterable[Body]) -> Iterator[Read]:
+    for container in containers:
+        for entry in container.get("env", ()):
+            source = entry.get("valueFrom") or {}
+            for field, kind in (("secretKeyRef", SECRET), ("configMapKeyRef", CONFIG_MAP)):
+                if field in source:
+                    yield kind.kind, source[field]["name"], frozenset({source[field]["key"]})
+        for source in container.get("envFrom", ()):
+            for field, kind in (("secretRef", SECRET), ("configMapRef", CONFIG_MAP)):
+                if field in source:
+                    yield kind.kind, source[field]["name"], None
+
+
+def _files(pod: Body, containers: Iterable[Body]) -> Iterator[Read]:
+    reloaded = {
+        mount["name"]
+        for container in containers
+        if container["name"] == RELOADER
+        for mount in container.get("volumeMounts", ())
+    }
+    for volume in pod.get("volumes", ()):
+        if volume["name"] in reloaded:
+            continue
+        for source in (volume, *(volume.get("projected") or {}).get("sources", ())):
+            for field, kind in (("secret", SECRET), ("configMap", CONFIG_MAP)):
+                if field in source:
+                    chosen = source[field]
+                    name = chosen.get("secretName") or chosen.get("name")
+                    items = chosen.get("items")
+                    keys = frozenset(item["key"] for item in items) if items else None
+                    yield kind.kind, name, keys
+
+
+def _keyed(key: str, *texts: str) -> str:
+    text = "\n".join(texts).encode()
+    return hashlib.blake2b(text, key=key.encode()[:64], digest_size=8).hexdigest()
