@@ -22,6 +22,17 @@ WATCHED_LABEL = f"{GROUP}/watched"
 
 NAME_MAX_LENGTH = 40
 
+# The keys of ``labels``: selectors, watches and dashboards rest on them.
+OWN_LABELS = frozenset(
+    {
+        "app.kubernetes.io/name",
+        "app.kubernetes.io/component",
+        "app.kubernetes.io/managed-by",
+        SERVICE_LABEL,
+        WATCHED_LABEL,
+    }
+)
+
 
 def child_name(service: str, *suffix: str) -> str:
     """The name of a child object: the service's name and what the child is."""

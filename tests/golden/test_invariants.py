@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fastapi_operator import naming
+from fastapi_operator.api.workload import Network
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
 from fastapi_operator.resources.build import build
@@ -15,6 +16,9 @@ from fastapi_operator.resources.desired import Desired, Gate, Write
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.network import flows
 from tests.golden.cases import CASES, Case, load
+
+# Parts whose pods run the user's image.
+USERS_CODE = (Part.APP, Part.MIGRATION)
 
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 
@@ -30,6 +34,13 @@ def templates(case: Case) -> Iterator[tuple[Desired, Mapping[str, Any]]]:
 def containers(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     pod = template["spec"]
     return [*pod.get("initContainers", ()), *pod["containers"]]
+
+
+def users_own(case: Case) -> set[str]:
+    """Names of containers and volumes that the user wrote."""
+    spec = case.service.spec
+    parts = (*(spec.init_containers or ()), *(spec.containers or ()), *(spec.volumes or ()))
+    return {part["name"] for part in parts}
 
 
 def test_same_service_builds_same_bytes(case: Case) -> None:
@@ -50,7 +61,10 @@ def test_no_two_objects_share_a_key(case: Case) -> None:
 def test_objects_carry_our_labels_and_nothing_that_the_reconciler_adds(case: Case) -> None:
     for item in case.objects:
         metadata = item.body["metadata"]
-        assert set(metadata) == {"name", "namespace", "labels"}, item.key
+        ours = {"name", "namespace", "labels"}
+        if item.key.kind == "ServiceAccount":
+            ours |= {"annotations"} & set(metadata)
+        assert set(metadata) == ours, item.key
         assert metadata["namespace"] == case.service.metadata.namespace
         assert naming.labels(case.service.metadata.name, item.part).items() <= (
             metadata["labels"].items()
@@ -69,7 +83,9 @@ def test_longest_name_fits_every_object(case: Case) -> None:
 def test_pods_meet_the_restricted_profile(case: Case) -> None:
     for item, template in templates(case):
         pod = template["spec"]
-        assert pod["automountServiceAccountToken"] is False, item.key
+        account = case.service.spec.service_account
+        wants_token = item.part in USERS_CODE and account is not None and account.token
+        assert pod["automountServiceAccountToken"] is bool(wants_token), item.key
         assert pod["enableServiceLinks"] is False, item.key
         security = pod["securityContext"]
         assert security["runAsNonRoot"] is True
@@ -77,11 +93,10 @@ def test_pods_meet_the_restricted_profile(case: Case) -> None:
         assert security.get("runAsUser") == case.settings.run_as_user
         assert security.get("fsGroup") == case.settings.run_as_user
         for container in containers(template):
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "capabilities": {"drop": ["ALL"]},
-                "readOnlyRootFilesystem": True,
-            }, (item.key, container["name"])
+            admitted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+            if container["name"] not in users_own(case):
+                admitted["readOnlyRootFilesystem"] = True
+            assert admitted.items() <= container["securityContext"].items(), item.key
         for volume in pod["volumes"]:
             assert set(volume) - {"name"} <= {"emptyDir", "projected", "persistentVolumeClaim"}
 
@@ -90,7 +105,8 @@ def test_containers_set_their_command_and_their_resources(case: Case) -> None:
     for item, template in templates(case):
         for container in containers(template):
             assert container["command"], item.key
-            assert container["image"] and container["imagePullPolicy"]
+            assert container["image"]
+            assert container["name"] in users_own(case) or container["imagePullPolicy"]
             assert set(container["resources"]["requests"]) == {"cpu", "memory"}, item.key
             assert "memory" in container["resources"]["limits"], item.key
 
@@ -123,7 +139,7 @@ def test_mounts_name_volumes_and_volumes_name_objects(case: Case) -> None:
     for item, template in templates(case):
         pod = template["spec"]
         volumes = {volume["name"] for volume in pod["volumes"]}
-        mounted = {m["name"] for c in containers(template) for m in c["volumeMounts"]}
+        mounted = {m["name"] for c in containers(template) for m in c.get("volumeMounts", ())}
         assert mounted == volumes, item.key
         for volume in pod["volumes"]:
             for source in volume.get("projected", {}).get("sources", ()):
@@ -131,7 +147,8 @@ def test_mounts_name_volumes_and_volumes_name_objects(case: Case) -> None:
                     assert source["configMap"]["name"] in by_kind["ConfigMap"]
                 else:
                     assert source["secret"]["name"] in by_kind["Secret"]
-            if claim := volume.get("persistentVolumeClaim"):
+            claim = volume.get("persistentVolumeClaim")
+            if claim and volume["name"] not in users_own(case):
                 assert claim["claimName"] in by_kind["PersistentVolumeClaim"]
 
 
@@ -203,7 +220,9 @@ def test_every_part_with_pods_is_isolated_and_every_flow_ends_at_an_open_port(ca
         for item in case.of_kind("NetworkPolicy")
     }
     parts = {item.part: template for item, template in templates(case)}
-    assert set(policies) == {part.value for part in parts}
+    network = case.service.spec.network or Network()
+    isolated = set() if network.policies == "Disabled" else {part.value for part in parts}
+    assert set(policies) == isolated
     inputs = Inputs(case.service, case.plan, case.settings, Facts())
     for flow in flows(inputs):
         open_ports = {
@@ -213,8 +232,14 @@ def test_every_part_with_pods_is_isolated_and_every_flow_ends_at_an_open_port(ca
         }
         assert flow.port in open_ports, flow
     for part, policy in policies.items():
-        restricted = "Egress" in policy["spec"]["policyTypes"]
-        assert restricted is (part not in ("app", "migration")), part
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        everywhere = any(
+            "ipBlock" in peer and peer["ipBlock"]["cidr"].endswith("/0")
+            for rule in policy["spec"]["egress"]
+            for peer in rule.get("to", ())
+        )
+        open_to_all = part in USERS_CODE and network.egress != "Restricted"
+        assert everywhere is open_to_all, part
 
 
 def test_only_what_holds_data_or_secrets_is_created_once(case: Case) -> None:

@@ -69,9 +69,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         path="spec.scaling",
         expression="!has(self.replicas) || "
-        "(!has(self.minReplicas) && !has(self.maxReplicas) && !has(self.targetCpuPercent))",
-        message="replicas is a fixed number; remove it, or minReplicas, maxReplicas and "
-        "targetCpuPercent",
+        "(!has(self.minReplicas) && !has(self.maxReplicas) && !has(self.targetCpuPercent) && "
+        "!has(self.targetInFlight) && !has(self.scaleDownSeconds))",
+        message="replicas is a fixed number; remove it, or minReplicas, maxReplicas, "
+        "targetCpuPercent, targetInFlight and scaleDownSeconds",
         field="replicas",
     ),
     Rule(
@@ -140,6 +141,20 @@ RULES: tuple[Rule, ...] = (
         expression="!has(self.secretName) || !has(self.issuer)",
         message="write secretName for a certificate that exists, or issuer for a new one",
         field="issuer",
+    ),
+    Rule(
+        path="spec.rollout",
+        expression="!has(self.maxSurge) || (self.maxSurge != 0 && self.maxSurge != '0%') || "
+        "(has(self.maxUnavailable) && self.maxUnavailable != 0 && self.maxUnavailable != '0%')",
+        message="maxSurge 0 needs a maxUnavailable above 0, else a rollout can replace no pod",
+        field="maxSurge",
+    ),
+    Rule(
+        path="spec.availability.disruptionBudget",
+        expression="!has(self.maxUnavailable) || "
+        "(self.maxUnavailable != 0 && self.maxUnavailable != '0%')",
+        message="maxUnavailable 0 would block every drain of a node; allow at least one pod",
+        field="maxUnavailable",
     ),
     Rule(
         path="spec.network",

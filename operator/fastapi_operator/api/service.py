@@ -169,8 +169,9 @@ class Spec(Model):
     )
     pod_template: PodPart | None = Field(
         default=None,
-        description="Merged into the app's pod template last (strategic merge), for what has no "
-        "field here; what the operator must keep is refused. Default: none.",
+        description="Merged into the app's pod template last (strategic merge: adds and changes, "
+        "removes nothing), for what has no field here; what the operator must keep is refused. "
+        "Default: none.",
         examples=[{"spec": {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["legacy"]}]}}],
     )
 

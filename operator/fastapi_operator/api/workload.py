@@ -34,8 +34,9 @@ class Availability(Model):
     )
     spread: Literal["Preferred", "Required", "None"] | None = Field(
         default=None,
-        description="Whether pods keep apart from each other, by node and by zone; Required "
-        "leaves a pod pending rather than beside another. Default: Preferred.",
+        description="Whether pods keep apart from each other, by node and by zone; with Required "
+        "a pod stays pending rather than crowd a node while another has fewer. Default: "
+        "Preferred.",
         examples=["Preferred"],
     )
     priority_class_name: ObjectName | None = Field(

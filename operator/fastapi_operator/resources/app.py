@@ -1,15 +1,18 @@
 """The FastAPI application: its Deployment, Service and disruption budget."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi_operator import naming
+from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.api.server import Probes, Server
+from fastapi_operator.api.workload import Availability, DisruptionBudget, Rollout, ServiceAccount
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.environment import METRICS_DIRECTORY, Process, environment
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.overrides import merged
 from fastapi_operator.tuning import figures
 
 DEFAULT_APP = "main:app"
@@ -22,7 +25,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     if inputs.metrics_port is not None:
         ports["metrics"] = (inputs.metrics_port, "metrics")
     built = [
-        _service_account(inputs),
+        *_service_account(inputs),
         objects.service(inputs, Part.APP, inputs.child("app"), ports),
         _deployment(inputs),
     ]
@@ -31,15 +34,23 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         entry = {"http": (80, "http")}
         built.append(objects.service(inputs, Part.APP, inputs.name, entry))
     if inputs.plan.scaling.min_replicas.value > 1:
-        built.append(objects.disruption_budget(inputs, Part.APP, inputs.child("app")))
+        availability = inputs.spec.availability or Availability()
+        budget = availability.disruption_budget or DisruptionBudget()
+        built.append(
+            objects.disruption_budget(
+                inputs, Part.APP, inputs.child("app"), max_unavailable=budget.max_unavailable or 1
+            )
+        )
     return tuple(built)
 
 
 def pod_source(inputs: Inputs) -> dict[str, Any]:
     """What a pod of the app's image needs to be pulled and to run under its account."""
     secrets = [{"name": secret.name} for secret in inputs.spec.image_pull_secrets or ()]
+    account = inputs.spec.service_account or ServiceAccount()
     return {
-        "serviceAccountName": inputs.name,
+        "serviceAccountName": account.name or inputs.name,
+        "automountServiceAccountToken": account.token or False,
         **({"imagePullSecrets": secrets} if secrets else {}),
     }
 
@@ -53,20 +64,27 @@ def environment_fields(inputs: Inputs, process: Process) -> dict[str, Any]:
     }
 
 
-def _service_account(inputs: Inputs) -> Desired:
-    return Desired(
-        Part.APP,
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": objects.metadata(inputs, Part.APP, inputs.name),
-            "automountServiceAccountToken": False,
-        },
-    )
+def _service_account(inputs: Inputs) -> Iterator[Desired]:
+    """The service's own account; none where the spec names one that exists."""
+    account = inputs.spec.service_account or ServiceAccount()
+    if account.name is not None:
+        return
+    metadata = objects.metadata(inputs, Part.APP, inputs.name)
+    if account.annotations:
+        metadata["annotations"] = dict(account.annotations)
+    body = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": metadata,
+        # The pods that want a token ask for it themselves.
+        "automountServiceAccountToken": False,
+    }
+    yield Desired(Part.APP, body)
 
 
 def _deployment(inputs: Inputs) -> Desired:
     scaling = inputs.plan.scaling
+    rollout = inputs.spec.rollout or Rollout()
     return Desired(
         Part.APP,
         {
@@ -77,12 +95,13 @@ def _deployment(inputs: Inputs) -> Desired:
                 "replicas": scaling.min_replicas.value,
                 "revisionHistoryLimit": figures.REVISIONS_KEPT,
                 "minReadySeconds": figures.MIN_READY_SECONDS,
-                "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
+                "progressDeadlineSeconds": rollout.deadline_seconds
+                or figures.PROGRESS_DEADLINE_SECONDS,
                 "strategy": {
                     "type": "RollingUpdate",
                     "rollingUpdate": {
-                        "maxSurge": f"{scaling.max_surge.value}%",
-                        "maxUnavailable": 0,
+                        "maxSurge": scaling.max_surge.value,
+                        "maxUnavailable": scaling.max_unavailable.value,
                     },
                 },
                 "selector": {"matchLabels": naming.selector(inputs.name, Part.APP)},
@@ -95,17 +114,29 @@ def _deployment(inputs: Inputs) -> Desired:
 
 
 def _pod_template(inputs: Inputs) -> dict[str, Any]:
+    spec = inputs.spec
     several_workers = inputs.plan.server.workers.value > 1
-    volumes = [pod.scratch_volume(_METRICS_VOLUME, figures.MULTIPROCESS_METRICS_BYTES, memory=True)]
-    return pod.pod_template(
+    volumes = [dict(volume) for volume in spec.volumes or ()]
+    if several_workers:
+        size = figures.MULTIPROCESS_METRICS_BYTES
+        volumes.append(pod.scratch_volume(_METRICS_VOLUME, size, memory=True))
+    source = pod_source(inputs)
+    if spec.availability and spec.availability.affinity:
+        source["affinity"] = dict(spec.availability.affinity)
+    template = pod.pod_template(
         inputs,
         Part.APP,
-        containers=(_container(inputs, mounts_metrics=several_workers),),
-        volumes=volumes if several_workers else (),
+        steps=[pod.admitted(container) for container in spec.init_containers or ()],
+        containers=(
+            _container(inputs, mounts_metrics=several_workers),
+            *(pod.admitted(container) for container in spec.containers or ()),
+        ),
+        volumes=volumes,
         grace_seconds=inputs.plan.server.grace_seconds.value,
         spread=True,
-        **pod_source(inputs),
+        **source,
     )
+    return merged(template, spec.pod_template or {})
 
 
 def _container(inputs: Inputs, *, mounts_metrics: bool) -> dict[str, Any]:
@@ -114,7 +145,7 @@ def _container(inputs: Inputs, *, mounts_metrics: bool) -> dict[str, Any]:
     if inputs.metrics_port is not None:
         ports.append({"name": "metrics", "containerPort": inputs.metrics_port, "protocol": "TCP"})
     return pod.container(
-        "app",
+        APP_CONTAINER,
         image=inputs.spec.image,
         pull_policy=inputs.spec.image_pull_policy or "IfNotPresent",
         **_command(inputs),
@@ -129,6 +160,7 @@ def _container(inputs: Inputs, *, mounts_metrics: bool) -> dict[str, Any]:
             memory_limit=compute.memory_limit_bytes.value,
         ),
         mounts={_METRICS_VOLUME: METRICS_DIRECTORY} if mounts_metrics else {},
+        extra_mounts=[dict(mount) for mount in inputs.spec.volume_mounts or ()],
     )
 
 

@@ -2,13 +2,14 @@
 
 Every pod of the service takes only what the table lets in. Pods of proxy, cache, pooler and
 database may also open only the connections of the table; the app and its migrations, whose code
-we do not know, may open any.
+we do not know, reach all but the cloud's metadata address, unless ``spec.network`` is stricter.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi_operator import naming
+from fastapi_operator.api.workload import Network
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.desired import Desired
@@ -23,14 +24,35 @@ from fastapi_operator.resources.migration import migration_key
 
 _DNS_PORT = 53
 
+# The pods that run the user's image: we cannot know whom they call.
+_USERS_CODE = (Part.APP, Part.MIGRATION)
+
+# Everybody but the address where clouds hand out the node's own credentials. Pods are named apart
+# from addresses, since some network plugins do not count pods among them.
+_ANYWHERE: dict[str, Any] = {
+    "to": [
+        {"namespaceSelector": {}},
+        {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}},
+        {"ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::254/128"]}},
+    ]
+}
+
 
 @dataclass(frozen=True)
 class Flow:
-    """A connection that is allowed; ``source`` None is anybody who reaches the pod."""
+    """A connection that is allowed; ``source`` None is anybody who reaches the pod.
+
+    Attributes:
+        source: Whose pods open it.
+        target: Whose pods take it.
+        port: The port of the target's pods.
+        entry: Whether clients of the service come this way.
+    """
 
     source: Part | None
     target: Part
     port: int
+    entry: bool = False
 
 
 def flows(inputs: Inputs) -> tuple[Flow, ...]:
@@ -38,9 +60,12 @@ def flows(inputs: Inputs) -> tuple[Flow, ...]:
     plan = inputs.plan
     table = []
     if plan.proxy is not None:
-        table += [Flow(None, Part.PROXY, PROXY_PORT), Flow(Part.PROXY, Part.APP, inputs.app_port)]
+        table += [
+            Flow(None, Part.PROXY, PROXY_PORT, entry=True),
+            Flow(Part.PROXY, Part.APP, inputs.app_port),
+        ]
     else:
-        table += [Flow(None, Part.APP, inputs.app_port)]
+        table += [Flow(None, Part.APP, inputs.app_port, entry=True)]
     if inputs.metrics_port is not None:
         # Prometheus runs in a namespace that the operator does not know.
         table += [Flow(None, Part.APP, inputs.metrics_port)]
@@ -57,7 +82,9 @@ def flows(inputs: Inputs) -> tuple[Flow, ...]:
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """One policy for each part that has pods."""
+    """One policy for each part that has pods; none where the spec switches them off."""
+    if (inputs.spec.network or Network()).policies == "Disabled":
+        return ()
     table = flows(inputs)
     involved = {flow.target for flow in table} | {flow.source for flow in table}
     return tuple(_policy(inputs, part, table) for part in Part if part in involved)
@@ -66,14 +93,10 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
 def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
     spec: dict[str, Any] = {
         "podSelector": {"matchLabels": naming.selector(inputs.name, part)},
-        "policyTypes": ["Ingress"],
+        "policyTypes": ["Ingress", "Egress"],
         "ingress": [_ingress(inputs, flow) for flow in table if flow.target is part],
+        "egress": _all_egress(inputs, part, table),
     }
-    if part not in (Part.APP, Part.MIGRATION):
-        outgoing = [_egress(inputs, flow) for flow in table if flow.source is part]
-        # Who opens no connection needs no names either.
-        spec["policyTypes"] = ["Ingress", "Egress"]
-        spec["egress"] = [_dns(), *outgoing] if outgoing else []
     body = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -83,8 +106,22 @@ def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
     return Desired(Part.NETWORK, body)
 
 
+def _all_egress(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> list[dict[str, Any]]:
+    outgoing = [_egress(inputs, flow) for flow in table if flow.source is part]
+    if part not in _USERS_CODE:
+        # Who opens no connection needs no names either.
+        return [_dns(), *outgoing] if outgoing else []
+    network = inputs.spec.network or Network()
+    if network.egress != "Restricted":
+        return [_ANYWHERE]
+    return [_dns(), *outgoing, *(dict(rule) for rule in network.egress_to or ())]
+
+
 def _ingress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
     rule: dict[str, Any] = {"ports": [{"protocol": "TCP", "port": flow.port}]}
+    peers = (inputs.spec.network or Network()).ingress_from
+    if flow.entry and peers:
+        rule["from"] = [dict(peer) for peer in peers]
     if flow.source is not None:
         rule["from"] = [_pods(inputs, flow.source)]
     return rule

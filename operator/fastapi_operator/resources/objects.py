@@ -83,8 +83,10 @@ def generated_secret(
     )
 
 
-def disruption_budget(inputs: Inputs, part: Part, name: str) -> Desired:
-    """A PodDisruptionBudget that lets a drain take one pod at a time, and any broken one."""
+def disruption_budget(
+    inputs: Inputs, part: Part, name: str, *, max_unavailable: int | str = 1
+) -> Desired:
+    """A PodDisruptionBudget that lets a drain take some pods at a time, and any broken one."""
     return Desired(
         part,
         {
@@ -92,7 +94,7 @@ def disruption_budget(inputs: Inputs, part: Part, name: str) -> Desired:
             "kind": "PodDisruptionBudget",
             "metadata": metadata(inputs, part, name),
             "spec": {
-                "maxUnavailable": 1,
+                "maxUnavailable": max_unavailable,
                 "unhealthyPodEvictionPolicy": "AlwaysAllow",
                 "selector": {"matchLabels": naming.selector(inputs.name, part)},
             },

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi_operator import naming, quantity
 from fastapi_operator.parts import Part
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.placement import placement
 from fastapi_operator.tuning import figures
 
 # Readable by the pod's user whatever it is; only this pod mounts the volume.
@@ -23,6 +24,7 @@ def pod_template(
     *,
     containers: Sequence[Mapping[str, Any]],
     sidecars: Sequence[Mapping[str, Any]] = (),
+    steps: Sequence[Mapping[str, Any]] = (),
     volumes: Sequence[Mapping[str, Any]] = (),
     grace_seconds: int,
     spread: bool = False,
@@ -35,9 +37,10 @@ def pod_template(
         part: The part that the pods belong to.
         containers: Containers, from ``container``.
         sidecars: Native sidecars: they start before the containers and end after them.
+        steps: Containers that run to their end before the others, after the sidecars started.
         volumes: Volumes beside the scratch space, which every pod has.
         grace_seconds: Seconds between the request to end and the kill.
-        spread: Whether the pods should sit on different nodes where they can.
+        spread: Whether the part may have several pods, which then keep apart.
         spec: Further fields of the pod.
     """
     pod: dict[str, Any] = {
@@ -46,20 +49,11 @@ def pod_template(
         "securityContext": _pod_security(inputs.settings.run_as_user),
         "terminationGracePeriodSeconds": grace_seconds,
     }
-    if spread:
-        pod["topologySpreadConstraints"] = [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": naming.selector(inputs.name, part)},
-            }
-        ]
+    pod |= placement(inputs, part, spread=spread)
     pod |= spec
-    if sidecars:
-        pod["initContainers"] = [
-            dict(sidecar) | {"restartPolicy": "Always"} for sidecar in sidecars
-        ]
+    before = [*(dict(sidecar) | {"restartPolicy": "Always"} for sidecar in sidecars), *steps]
+    if before:
+        pod["initContainers"] = before
     pod["containers"] = [dict(container) for container in containers]
     pod["volumes"] = [scratch_volume(SCRATCH, figures.SCRATCH_BYTES), *volumes]
     return {
@@ -109,6 +103,18 @@ def container(
         },
         # The last log lines of a failed container then stand in its status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def admitted(container: Mapping[str, Any]) -> dict[str, Any]:
+    """A container that a user wrote, with what the restricted profile asks of every container."""
+    return {
+        **container,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            **container.get("securityContext", {}),
+        },
     }
 
 

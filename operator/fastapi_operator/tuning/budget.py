@@ -8,9 +8,12 @@ from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import figures
 
 
-def pods_at_peak(replicas: int, surge_percent: int) -> int:
-    """Pods while a full-size service rolls out; Kubernetes rounds the surge up."""
-    return replicas + math.ceil(replicas * surge_percent / 100)
+def pods_at_peak(replicas: int, surge: int | str) -> int:
+    """Pods while a full-size service rolls out; the surge is a number or a share such as 25%."""
+    if isinstance(surge, int):
+        return replicas + surge
+    # Kubernetes rounds a share up.
+    return replicas + math.ceil(replicas * int(surge.rstrip("%")) / 100)
 
 
 @dataclass(frozen=True)
@@ -79,18 +82,18 @@ class ConnectionBudget:
             ),
         )
 
-    def problems(self, *, max_replicas: int, surge_percent: int) -> Iterator[Problem]:
+    def problems(self, *, max_replicas: int, surge: int | str) -> Iterator[Problem]:
         """What breaks the budget, each with the figure that would mend it.
 
         Args:
             max_replicas: The ceiling that was asked for, in pods.
-            surge_percent: Pods that a rollout adds to it.
+            surge: Pods that a rollout adds to it, or their share.
         """
         clients, servers = self.steps()
         if clients.slack < 0:
             fitting = max_replicas
             per_pod = self.demand // self.pods
-            while fitting and pods_at_peak(fitting, surge_percent) * per_pod > self.pooler_clients:
+            while fitting and pods_at_peak(fitting, surge) * per_pod > self.pooler_clients:
                 fitting -= 1
             instances = 1 + -(-self.demand // figures.POOLER_CLIENTS)
             yield Problem(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from fastapi_operator.api.guards import broken_guards
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
@@ -54,7 +55,11 @@ def derive(
         cache=cache_plan(spec.redis, server, scaling) if spec.redis is not None else None,
         proxy=proxy_plan(proxy, server, scaling) if proxy.type != "None" else None,
         budget=budget,
-        problems=(*_contradictions(spec), *_budget_problems(budget, scaling)),
+        problems=(
+            *broken_guards(spec),
+            *_contradictions(spec),
+            *_budget_problems(budget, scaling),
+        ),
     )
 
 
@@ -82,7 +87,7 @@ def _budget(
 def _budget_problems(budget: ConnectionBudget | None, scaling: ScalingPlan) -> Iterator[Problem]:
     if budget is not None:
         yield from budget.problems(
-            max_replicas=scaling.max_replicas.value, surge_percent=scaling.max_surge.value
+            max_replicas=scaling.max_replicas.value, surge=scaling.max_surge.value
         )
 
 

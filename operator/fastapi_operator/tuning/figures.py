@@ -62,6 +62,8 @@ TARGET_CPU_PERCENT = 65
 # Kubernetes rounds a percentage up; one pod more at a time keeps the budget small: judgement.
 SURGE_PERCENT = 25
 SCALE_DOWN_STABILIZATION_SECONDS = 300
+# Share of what an event loop sustains that the autoscaler aims at (Knative's target utilization).
+IN_FLIGHT_FILL = 0.7
 
 # --- PostgreSQL ----------------------------------------------------------------------------------
 DATABASE_CPU_MILLICORES = 1000

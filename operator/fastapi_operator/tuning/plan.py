@@ -43,7 +43,9 @@ class ScalingPlan:
     min_replicas: Decision[int]
     max_replicas: Decision[int]
     target_cpu_percent: Decision[int]
-    max_surge: Decision[int]
+    target_in_flight: Decision[int]
+    max_surge: Decision[int | str]
+    max_unavailable: Decision[int | str]
     scale_down_seconds: Decision[int]
 
 

@@ -5,9 +5,10 @@ import math
 from fastapi_operator.api.compute import Traffic
 from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
+from fastapi_operator.api.workload import Rollout
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.budget import pods_at_peak
-from fastapi_operator.tuning.decision import Because, decide, overridden
+from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
 from fastapi_operator.tuning.plan import PoolerPlan, PoolPlan, ScalingPlan, ServerPlan
 
 
@@ -17,11 +18,13 @@ def scaling_plan(
     """The bounds of the autoscaler, or the fixed number of pods."""
     scaling = spec.scaling or Scaling()
     traffic = spec.traffic or Traffic()
+    rollout = spec.rollout or Rollout()
     fixed = scaling.replicas
-    surge = decide(
+    surge: Decision[int | str] = decide(
         "scaling.max_surge",
         _max_surge,
-        unit="percent",
+        unit="",
+        override=overridden(rollout.max_surge, "spec.rollout.maxSurge"),
         effect=effects.OBJECT_NONE,
     )
     min_replicas = decide(
@@ -55,7 +58,7 @@ def scaling_plan(
             or figures.CPU_MILLISECONDS_PER_REQUEST,
             per_process=pool and pool.size.value + pool.max_overflow.value,
             pooler_clients=pooler and clients_with_one_lost(pooler),
-            surge_percent=surge,
+            surge=surge,
             effect=effects.OBJECT_NONE,
         ),
         target_cpu_percent=decide(
@@ -65,11 +68,28 @@ def scaling_plan(
             override=overridden(scaling.target_cpu_percent, "spec.scaling.targetCpuPercent"),
             effect=effects.OBJECT_NONE,
         ),
+        target_in_flight=decide(
+            "scaling.target_in_flight",
+            _target_in_flight,
+            unit="requests",
+            override=overridden(scaling.target_in_flight, "spec.scaling.targetInFlight"),
+            concurrency=server.concurrency,
+            workers=server.workers,
+            effect=effects.OBJECT_NONE,
+        ),
         max_surge=surge,
+        max_unavailable=decide(
+            "scaling.max_unavailable",
+            _max_unavailable,
+            unit="",
+            override=overridden(rollout.max_unavailable, "spec.rollout.maxUnavailable"),
+            effect=effects.OBJECT_NONE,
+        ),
         scale_down_seconds=decide(
             "scaling.scale_down_seconds",
             _scale_down_seconds,
             unit="seconds",
+            override=overridden(scaling.scale_down_seconds, "spec.scaling.scaleDownSeconds"),
             effect=effects.OBJECT_NONE,
         ),
     )
@@ -100,7 +120,7 @@ def _max_replicas(
     cpu_milliseconds: int,
     per_process: int | None,
     pooler_clients: int | None,
-    surge_percent: int,
+    surge: int | str,
 ) -> Because[int]:
     if peak_requests_per_second is None:
         wanted = max(figures.REPLICAS_MAX_UNKNOWN, min_replicas)
@@ -118,7 +138,7 @@ def _max_replicas(
     fitting = wanted
     while (
         fitting > min_replicas
-        and pods_at_peak(fitting, surge_percent) * workers * per_process > pooler_clients
+        and pods_at_peak(fitting, surge) * workers * per_process > pooler_clients
     ):
         fitting -= 1
     if fitting < wanted:
@@ -137,9 +157,23 @@ def _target_cpu_percent() -> Because[int]:
     )
 
 
-def _max_surge() -> Because[int]:
+def _target_in_flight(*, concurrency: int, workers: int) -> Because[int]:
+    fitting = math.ceil(figures.IN_FLIGHT_FILL * concurrency * workers)
     return Because(
-        figures.SURGE_PERCENT, "new pods a rollout starts before old ones stop; none is taken away"
+        0,
+        "0 is none: CPU alone decides, since requests under way need a custom metrics API; with "
+        f"one, {fitting} would be {figures.IN_FLIGHT_FILL:.0%} of what a pod sustains",
+    )
+
+
+def _max_unavailable() -> Because[int | str]:
+    return Because(0, "a rollout takes no pod away before its replacement serves")
+
+
+def _max_surge() -> Because[int | str]:
+    return Because(
+        f"{figures.SURGE_PERCENT}%",
+        "new pods a rollout starts before old ones stop; none is taken away",
     )
 
 

@@ -57,7 +57,7 @@ def test_connections_fit_or_the_service_is_refused(spec: dict[str, Any]) -> None
         return
     scaling = plan.scaling
     pods = scaling.max_replicas.value + math.ceil(
-        scaling.max_replicas.value * scaling.max_surge.value / 100
+        scaling.max_replicas.value * int(scaling.max_surge.value.rstrip("%")) / 100
     )
     assert plan.pool is not None
     assert plan.pooler is not None

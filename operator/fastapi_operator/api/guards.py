@@ -1,0 +1,143 @@
+"""What the open parts of a spec may not say, since the operator would break its own promise.
+
+``podTemplate``, ``containers``, ``initContainers`` and ``volumes`` are open in the schema. Each
+guard names a field that something else rests on, and where its value is set instead.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.api.service import Spec
+from fastapi_operator.problems import Problem, Severity, Stage
+
+APP_CONTAINER = "app"
+RESERVED_VOLUMES = ("tmp", "metrics")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A field that stays the operator's.
+
+    Attributes:
+        path: Path within the object it guards, a dot between fields.
+        reason: What rests on it.
+        remedy: Where its value is set.
+    """
+
+    path: str
+    reason: str
+    remedy: str
+
+
+_ISOLATION = "the restricted Pod Security profile, which every pod here meets, forbids it"
+_POD = (
+    Guard("spec.hostNetwork", _ISOLATION, "remove it"),
+    Guard("spec.hostPID", _ISOLATION, "remove it"),
+    Guard("spec.hostIPC", _ISOLATION, "remove it"),
+    Guard(
+        "spec.terminationGracePeriodSeconds",
+        "it is the last rung of the shutdown ladder",
+        "set spec.server.gracefulSeconds",
+    ),
+    Guard(
+        "spec.serviceAccountName", "the account goes with its own fields", "set spec.serviceAccount"
+    ),
+    Guard(
+        "spec.automountServiceAccountToken",
+        "the account goes with its own fields",
+        "set spec.serviceAccount.token",
+    ),
+    Guard("spec.restartPolicy", "a Deployment knows only Always", "remove it"),
+    Guard("spec.securityContext.runAsNonRoot", _ISOLATION, "remove it"),
+    Guard("spec.securityContext.seccompProfile", _ISOLATION, "remove it"),
+)
+_APP = (
+    Guard("image", "migrations and releases are told apart by spec.image", "set spec.image"),
+    Guard("command", "the tuned values stand in the command", "set spec.command"),
+    Guard("args", "the tuned values stand in the command", "set spec.args"),
+    Guard("env", "the environment carries the tuned values", "set spec.env"),
+    Guard("envFrom", "the environment carries the tuned values", "set spec.envFrom"),
+    Guard("ports", "Services, probes and network policies lead there", "set spec.port"),
+    Guard("resources", "workers and pools are derived from them", "set spec.resources"),
+    Guard("lifecycle", "it is the first rung of the shutdown ladder", "remove it"),
+)
+_ANY_CONTAINER = (
+    Guard("securityContext.privileged", _ISOLATION, "remove it"),
+    Guard("securityContext.allowPrivilegeEscalation", _ISOLATION, "remove it"),
+    Guard("securityContext.capabilities", _ISOLATION, "remove it"),
+    Guard("securityContext.runAsNonRoot", _ISOLATION, "remove it"),
+    Guard("securityContext.seccompProfile", _ISOLATION, "remove it"),
+)
+
+
+def broken_guards(spec: Spec) -> Iterator[Problem]:
+    """What the open parts of a spec say and may not, each with its remedy."""
+    template = spec.pod_template or {}
+    yield from _touched(template, _POD, "spec.podTemplate")
+    labels = _at(template, "metadata.labels") or {}
+    for label in labels if isinstance(labels, Mapping) else ():
+        if label in naming.OWN_LABELS:
+            yield _problem(
+                f"spec.podTemplate.metadata.labels[{label}]",
+                "selectors and watches rest on it",
+                "choose another label",
+            )
+    for name in ("containers", "initContainers"):
+        for path, container in _items(
+            _at(template, f"spec.{name}"), f"spec.podTemplate.spec.{name}"
+        ):
+            guards = (*_APP, *_ANY_CONTAINER) if _is_app(name, container) else _ANY_CONTAINER
+            yield from _touched(container, guards, path)
+    for name, containers in (
+        ("containers", spec.containers),
+        ("initContainers", spec.init_containers),
+    ):
+        for path, container in _items(containers, f"spec.{name}"):
+            yield from _touched(container, _ANY_CONTAINER, path)
+            if container.get("name") == APP_CONTAINER:
+                yield _problem(
+                    f"{path}.name",
+                    "app is the name of the container that serves",
+                    "choose another name",
+                )
+    for path, volume in _items(spec.volumes, "spec.volumes"):
+        if volume.get("name") in RESERVED_VOLUMES:
+            yield _problem(
+                f"{path}.name", "the operator has a volume of this name", "choose another name"
+            )
+
+
+def _is_app(list_name: str, container: Mapping[str, Any]) -> bool:
+    return list_name == "containers" and container.get("name") == APP_CONTAINER
+
+
+def _items(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The mappings of a list with their paths; by name where they have one."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        for index, item in enumerate(value):
+            if isinstance(item, Mapping):
+                yield f"{path}[{item.get('name', index)}]", item
+
+
+def _touched(value: Mapping[str, Any], guards: Sequence[Guard], path: str) -> Iterator[Problem]:
+    for guard in guards:
+        if _at(value, guard.path) is not None:
+            yield _problem(f"{path}.{guard.path}", guard.reason, guard.remedy)
+
+
+def _at(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _problem(path: str, reason: str, remedy: str) -> Problem:
+    return Problem(
+        severity=Severity.ERROR,
+        stage=Stage.PLAN,
+        path=path,
+        message=f"cannot be set here: {reason}",
+        remedy=remedy,
+    )
