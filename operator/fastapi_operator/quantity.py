@@ -29,6 +29,8 @@ PATTERN = (
     r"^[+]?([0-9]{1,18}|[0-9]{1,18}[.][0-9]{0,9}|[.][0-9]{1,9})"
     r"([eE][+-]?[0-9]{1,2}|[numkMGTPE]|[KMGTPE]i)?$"
 )
+# The largest whole number that the pattern admits.
+LARGEST_INTEGER = 10**18 - 1
 _QUANTITY = re.compile(PATTERN)
 
 
@@ -41,7 +43,7 @@ def parse_quantity(text: str | int) -> Decimal:
     Raises:
         ValueError: The text is not a quantity; the message quotes it and shows the form.
     """
-    match = _QUANTITY.match(str(text))
+    match = _QUANTITY.fullmatch(str(text))
     if match is None:
         raise ValueError(f"{text!r} is not a quantity; write one like 500m, 2, 256Mi or 10Gi")
     number, suffix = match.group(1), match.group(2) or ""

@@ -45,7 +45,9 @@ class Ingress(Model):
         examples=["traefik"],
     )
     annotations: Annotations | None = Field(
-        default=None, description="Annotations of the Ingress. Default: none."
+        default=None,
+        description="Annotations of the Ingress. Default: none.",
+        examples=[{"traefik.ingress.kubernetes.io/router.entrypoints": "websecure"}],
     )
 
 
@@ -58,7 +60,9 @@ class LoadBalancer(Model):
         examples=["internal"],
     )
     annotations: Annotations | None = Field(
-        default=None, description="Annotations of the Service. Default: none."
+        default=None,
+        description="Annotations of the Service. Default: none.",
+        examples=[{"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"}],
     )
 
 

@@ -5,7 +5,7 @@ than None: absent means "derive", so that the operator can tell what the user sa
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
@@ -34,6 +34,17 @@ class Model(BaseModel):
     )
 
 
+def section_of(annotation: Any) -> type[Model] | None:
+    """The section that a field of this type holds, be it optional or a list of sections."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    for part in get_args(annotation):
+        section = section_of(part)
+        if section is not None:
+            return section
+    return None
+
+
 def _check_quantity(value: Any) -> Any:
     if isinstance(value, float):
         raise ValueError(f'{value} is a bare decimal number; quote it: "{value}"')
@@ -60,6 +71,8 @@ Quantity = Annotated[
         {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "pattern": quantity.PATTERN,
+            "minimum": 0,
+            "maximum": quantity.LARGEST_INTEGER,
             "maxLength": 32,
             "x-kubernetes-int-or-string": True,
         }

@@ -159,6 +159,7 @@ class CloudNativePG(Model):
     backup: PodPart | None = Field(
         default=None,
         description="The Cluster's spec.backup, passed on as it stands. Default: none.",
+        examples=[{"retentionPolicy": "30d", "volumeSnapshot": {"className": "csi-snapshots"}}],
     )
 
 

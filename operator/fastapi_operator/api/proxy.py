@@ -111,7 +111,7 @@ class Header(Model):
     """A header that the proxy sets in every answer."""
 
     name: HeaderName = Field(description="Name of the header.", examples=["X-Frame-Options"])
-    value: HeaderValue = Field(description="Its value.", examples=["DENY"])
+    value: HeaderValue = Field(description="Value of the header.", examples=["DENY"])
 
 
 class Headers(Model):

@@ -163,9 +163,20 @@ class Spec(Model):
         default=None,
         description="Containers that run before the app, as in a Pod; with restartPolicy Always "
         "they run beside it and stop after it. Default: none.",
+        examples=[
+            [
+                {
+                    "name": "fetch-model",
+                    "image": "registry.example.com/fetch:1",
+                    "command": ["fetch", "--to", "/models"],
+                }
+            ]
+        ],
     )
     containers: PodParts | None = Field(
-        default=None, description="Containers beside the app's, as in a Pod. Default: none."
+        default=None,
+        description="Containers beside the app's, as in a Pod. Default: none.",
+        examples=[[{"name": "shipper", "image": "registry.example.com/shipper:2"}]],
     )
     pod_template: PodPart | None = Field(
         default=None,

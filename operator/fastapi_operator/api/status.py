@@ -57,7 +57,7 @@ class StatusProblem(Model):
     """A problem of the service as it was found."""
 
     severity: Literal["error", "warning"] = Field(description="Whether it stops the service.")
-    path: str = Field(description="The field.", max_length=256)
+    path: str = Field(description="The field, as it is written in the service.", max_length=256)
     message: str = Field(description="What is wrong, and what to do.", max_length=512)
 
 

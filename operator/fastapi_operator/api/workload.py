@@ -50,10 +50,29 @@ class Availability(Model):
         examples=[{"kubernetes.io/arch": "amd64"}],
     )
     tolerations: PodParts | None = Field(
-        default=None, description="Taints that the pods tolerate, as in a Pod. Default: none."
+        default=None,
+        description="Taints that the pods tolerate, as in a Pod. Default: none.",
+        examples=[[{"key": "dedicated", "operator": "Equal", "value": "web"}]],
     )
     affinity: PodPart | None = Field(
-        default=None, description="Affinity of the app's pods, as in a Pod. Default: none."
+        default=None,
+        description="Affinity of the app's pods, as in a Pod. Default: none.",
+        examples=[
+            {
+                "nodeAffinity": {
+                    "preferredDuringSchedulingIgnoredDuringExecution": [
+                        {
+                            "weight": 1,
+                            "preference": {
+                                "matchExpressions": [
+                                    {"key": "node-pool", "operator": "In", "values": ["web"]}
+                                ]
+                            },
+                        }
+                    ]
+                }
+            }
+        ],
     )
 
 
@@ -121,6 +140,7 @@ class ServiceAccount(Model):
         default=None,
         description="Annotations of the service's own account, as cloud identities need them. "
         "Default: none.",
+        examples=[{"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/shop"}],
     )
     token: bool | None = Field(
         default=None,

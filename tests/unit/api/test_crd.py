@@ -1,11 +1,18 @@
+import json
+import re
 from collections.abc import Iterator
-from typing import Any
+from re import _constants as re_constants
+from re import _parser as re_parser
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from fastapi_operator.api.crd import crd, object_schema, structural_schema
+from fastapi_operator.api.model import section_of
+from fastapi_operator.api.service import Spec
 
 
 def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -75,6 +82,148 @@ def test_unknown_fields_are_kept_in_pod_parts_alone() -> None:
         ".spec.volumeMounts[]",
         ".spec.volumes[]",
     }
+
+
+def spec_leaves() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, node in nodes(object_schema()["properties"]["spec"], "spec"):
+        if "x-kubernetes-preserve-unknown-fields" not in node:
+            yield path, node
+
+
+def test_everything_in_the_spec_is_bounded() -> None:
+    unbounded = [
+        path
+        for path, node in spec_leaves()
+        if (node.get("type") == "string" and not {"maxLength", "enum"} & node.keys())
+        or (node.get("type") == "array" and "maxItems" not in node)
+        or (node.get("type") == "object" and not {"properties", "maxProperties"} & node.keys())
+        or (node.get("type") == "integer" and not {"minimum", "maximum"} <= node.keys())
+        or (
+            node.get("x-kubernetes-int-or-string")
+            and not {"minimum", "maximum", "pattern", "maxLength"} <= node.keys()
+        )
+    ]
+    assert unbounded == []
+
+
+def test_every_text_has_a_pattern_but_the_values_of_annotations() -> None:
+    free = [
+        path
+        for path, node in spec_leaves()
+        if node.get("type") == "string" and not {"pattern", "enum"} & node.keys()
+    ]
+    assert free == [
+        "spec.exposure.ingress.annotations.*",
+        "spec.exposure.loadBalancer.annotations.*",
+        "spec.serviceAccount.annotations.*",
+    ]
+
+
+PATTERNS = sorted({node["pattern"] for _, node in nodes(object_schema()) if "pattern" in node})
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_means_the_same_to_every_reader(pattern: str) -> None:
+    """The API server reads RE2, the command line Rust's regex, some code Python's."""
+    assert pattern.startswith("^")
+    assert pattern.endswith("$")
+    assert not re.search(r"\\[dDwWsSbBAzZpPQEkKRX]|[(][?]|[*+?}][+?]", pattern), "not portable"
+    whole = re_parser.parse(pattern)
+    assert all(operator is not re_constants.BRANCH for operator, _ in whole), "| outside a group"
+
+
+def leaves(model: type[BaseModel], path: str = "spec") -> Iterator[tuple[str, FieldInfo]]:
+    """Every field of a model that holds no section, nor a list of sections."""
+    for name, field in model.model_fields.items():
+        here = f"{path}.{field.alias or name}"
+        section = section_of(field.annotation)
+        if section is None:
+            yield here, field
+        else:
+            yield from leaves(section, here)
+
+
+LEAVES = dict(leaves(Spec))
+
+
+def accepts(field: FieldInfo, value: Any) -> bool:
+    kind = TypeAdapter(Annotated[(field.annotation, Field(), *field.metadata)])  # type: ignore[misc]
+    try:
+        kind.validate_json(json.dumps(value), strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
+def test_every_leaf_of_the_spec_has_an_example() -> None:
+    assert [path for path, field in LEAVES.items() if not field.examples] == []
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_an_example_is_valid(path: str) -> None:
+    for example in LEAVES[path].examples or ():
+        assert accepts(LEAVES[path], example)
+
+
+# What stands where no template reads it as anything but text; the models say so beside the types.
+FREE_TEXT = {
+    **{
+        path: ";\"'`{}$\\#\u2028\u0661"
+        for path in LEAVES
+        if path.endswith(("command", "args", "extraArgs", "livenessCommand"))
+    },
+    "spec.proxy.headers.add.value": ";'",
+}
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Each field that is one text, or a list of such, with a valid one."""
+    for path, field in LEAVES.items():
+        for example in (field.examples or ())[:1]:
+            text = example[0] if isinstance(example, list) else example
+            choice = Literal in map(get_origin, get_args(field.annotation))
+            if isinstance(text, str) and not choice:
+                yield path, text
+
+
+@pytest.mark.parametrize(("path", "text"), list(texts()))
+def test_no_text_of_the_spec_can_end_what_a_template_writes_around_it(path: str, text: str) -> None:
+    """A newline at the end is the trap: to Python's $ it is nothing, to RE2's a character."""
+    is_list = isinstance((LEAVES[path].examples or ())[0], list)
+    for character in ";\"'`{}$\\#\n\r\t\x00\u2028\u0661":
+        for poisoned in (text + character, character + text, text[:1] + character + "x"):
+            accepted = accepts(LEAVES[path], [poisoned] if is_list else poisoned)
+            assert accepted == (character in FREE_TEXT.get(path, "")), repr(poisoned)
+
+
+def test_every_description_says_something_in_a_sentence() -> None:
+    poor = [
+        path
+        for path, node in nodes(object_schema())
+        if "description" in node
+        and path not in (".apiVersion", ".kind")
+        and not re.fullmatch(r"[A-Z0-9].{10,}[.]", node["description"])
+    ]
+    assert poor == []
+
+
+def test_a_field_with_a_unit_in_its_name_says_it_in_words() -> None:
+    silent = [
+        path
+        for path, node in spec_leaves()
+        for suffix, word in (("Seconds", "econds"), ("Milliseconds", "illiseconds"))
+        if path.rpartition(".")[2].endswith(suffix) and word not in node["description"]
+    ]
+    assert silent == []
+
+
+def test_every_quantity_says_its_unit() -> None:
+    silent = [
+        path
+        for path, node in spec_leaves()
+        if node.get("maxLength") == 32 and not re.search(r"in (bytes|cores)", node["description"])
+    ]
+    assert silent == []
 
 
 def test_the_definition_stays_small() -> None:
