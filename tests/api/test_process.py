@@ -89,7 +89,10 @@ def test_the_command_runs_answers_probes_and_ends_by_a_signal(
         'fastapi_operator_api_requests_total{code="201",resource="services"' in metrics
     )
     assert "fastapi_operator_queue_oldest_wait_seconds 0.0" in metrics
+    assert "_created" not in metrics
     assert fetch(process.port, "/other")[0] == 404
+    with socket.create_connection(("::1", process.port), timeout=5):
+        pass  # the kubelet of an IPv6 cluster
     assert process.end() == 0
     log = process.log.read_text()
     assert '"event": "synced"' in log
@@ -141,6 +144,16 @@ def test_one_of_two_works_and_the_other_takes_over(
     world.until_ready()
     holder = world.get("leases", "fastapi-operator")["spec"]["holderIdentity"]
     assert holder.endswith(f"_{second.child.pid}")
+
+
+def test_two_leases_beside_each_other_do_not_compete(
+    world: World, tmp_path: Path, processes: list[Process]
+) -> None:
+    for name in ("one", "two"):
+        options = ("--lease-namespace", world.namespace, "--lease-name", name)
+        processes.append(Process(world, tmp_path / name, *options))
+    for process in processes:
+        eventually(lambda process=process: '"event": "synced"' in process.log.read_text())
 
 
 def test_an_operator_that_lost_its_lease_exits(

@@ -222,6 +222,16 @@ def test_two_releases_of_named_namespaces_share_no_object(helm: Helm) -> None:
     assert not keys("blue") & keys("green")
 
 
+def test_two_releases_in_one_namespace_have_a_lease_each(helm: Helm) -> None:
+    def argument(release: str) -> str:
+        deployment = only(helm.render(OPERATOR, release=release), "Deployment")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        (found,) = [text for text in container["args"] if text.startswith("--lease-name=")]
+        return str(found)
+
+    assert argument("blue") != argument("green")
+
+
 # Monitoring ------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "fullnameOverride": ("other", {}),
     "commonLabels": ({"team": "platform"}, {}),
     "replicaCount": (3, {}),
+    "leaseName": ("other", {}),
     "image.registry": ("mirror.example.com", {}),
     "image.repository": ("other", {}),
     "image.tag": ("9.9", {}),

@@ -49,6 +49,7 @@ class Options:
     health_port: int = 8080
     dry_run: bool = False
     lease_namespace: str | None = None
+    lease_name: str = "fastapi-operator"
 
 
 def run(  # noqa: PLR0917 (typer reads them as options)
@@ -73,6 +74,9 @@ def run(  # noqa: PLR0917 (typer reads them as options)
     lease_namespace: Annotated[
         str | None, typer.Option(help="Namespace of the Lease. Default: the pod's namespace.")
     ] = None,
+    lease_name: Annotated[
+        str, typer.Option(help="Name of the Lease; operators with one name take turns.")
+    ] = "fastapi-operator",
     lease: Annotated[
         bool, typer.Option(help="Wait for the Lease, so that only one replica works.")
     ] = True,
@@ -95,6 +99,7 @@ def run(  # noqa: PLR0917 (typer reads them as options)
         health_port=health_port,
         dry_run=dry_run,
         lease_namespace=(lease_namespace or _own_namespace()) if lease and not dry_run else None,
+        lease_name=lease_name,
     )
     try:
         asyncio.run(operate(options, make=draw))
@@ -130,7 +135,7 @@ async def operate(options: Options, *, make: Draw, stop: asyncio.Event | None = 
     controller = Controller(client, options.settings, telemetry, make=make)
     state = _State(controller)
     endpoint = Endpoint(telemetry, healthy=state.unhealthy, ready=state.unready)
-    server = await endpoint.serve("0.0.0.0", options.health_port)  # noqa: S104
+    server = await endpoint.serve(options.health_port)
     lease = _lease(options, client)
     tasks: list[asyncio.Task[None]] = []
     try:
@@ -291,6 +296,7 @@ def _lease(options: Options, client: Client) -> Lease | None:
     return Lease(
         client,
         namespace=options.lease_namespace,
+        name=options.lease_name,
         identity=f"{socket.gethostname()}_{os.getpid()}",
         clock=time.monotonic,
     )

@@ -37,8 +37,8 @@ class Lease:
         client: Client,
         *,
         namespace: str,
+        name: str,
         identity: str,
-        name: str = "fastapi-operator",
         clock: Callable[[], float],
     ) -> None:
         self._client = client

@@ -1,6 +1,7 @@
 """``/metrics``, ``/healthz`` and ``/readyz`` on one port: three fixed paths need no framework."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 from fastapi_operator.reconcile.telemetry import Telemetry
@@ -19,9 +20,9 @@ class Endpoint:
         self._telemetry = telemetry
         self._checks = {"/healthz": healthy, "/readyz": ready}
 
-    async def serve(self, host: str, port: int) -> asyncio.Server:
-        """Starts to listen; port 0 takes a free one."""
-        return await asyncio.start_server(self._handle, host, port, limit=8192)
+    async def serve(self, port: int) -> asyncio.Server:
+        """Starts to listen on all addresses of the pod; port 0 takes a free one."""
+        return await asyncio.start_server(self._handle, sock=_listening(port), limit=8192)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -53,3 +54,11 @@ class Endpoint:
         if wrong:
             return "503 Service Unavailable", "text/plain", f"{wrong}\n".encode()
         return "200 OK", "text/plain", b"ok\n"
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket for IPv4 and IPv6, as the kubelet may use either; for IPv4 where it is alone."""
+    try:
+        return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    except (OSError, ValueError):
+        return socket.create_server(("0.0.0.0", port))  # noqa: S104 (a pod's own)
