@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# The API server has no reason of its own for it, only these words.
+_IMMUTABLE = re.compile(r"immutable|may not change once set|updates to statefulset spec for fields")
 _MANAGER = re.compile(r'conflicts? with "([^"]+)"')
 
 
@@ -42,6 +44,13 @@ class ApiError(Exception):
         if "NamespaceTerminating" in self.conflict_types:
             return True
         return self.status == 404 and self.message.startswith('namespaces "')
+
+    @property
+    def immutable_fields(self) -> tuple[str, ...]:
+        """The fields that cannot be changed in place; empty where that is not the reason."""
+        if self.status != 422:
+            return ()
+        return tuple(name for name, message in self.causes if _IMMUTABLE.search(message))
 
     @property
     def other_managers(self) -> tuple[str, ...]:

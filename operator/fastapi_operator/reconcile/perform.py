@@ -11,8 +11,14 @@ import structlog
 from fastapi_operator import naming
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
-from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, JOB, Kind, owned_kind
-from fastapi_operator.reconcile import claim, release
+from fastapi_operator.cluster.kinds import (
+    CONTROLLER_REVISION,
+    JOB,
+    STATEFUL_SET,
+    Kind,
+    owned_kind,
+)
+from fastapi_operator.reconcile import claim, release, volumes
 from fastapi_operator.reconcile.brakes import Brakes
 from fastapi_operator.reconcile.credentials import filled
 from fastapi_operator.reconcile.observed import Child
@@ -93,6 +99,7 @@ class Performer:
             Action.CREATE: self._create,
             Action.OWN: self._own,
             Action.DISOWN: self._own,
+            Action.RESIZE: self._resize,
             Action.INSPECT: self._inspected,
         }
 
@@ -163,7 +170,35 @@ class Performer:
     async def _apply(self, step: Step, _owner: Owner) -> None:
         # As it is now: a Secret of this service may have been made a moment ago.
         body = completed(step.sealed, step.child, self._store.values.known)
-        self._wrote(step.key, await self._client.apply(_kind(step.key), body))
+        try:
+            answer = await self._client.apply(_kind(step.key), body)
+        except ApiError as error:
+            if not error.immutable_fields:
+                raise
+            await self._recreate(step, error)
+            return
+        self._wrote(step.key, answer)
+
+    async def _recreate(self, step: Step, error: ApiError) -> None:
+        """Deletes what cannot be changed in place; its going starts the pass that makes it anew."""
+        key, child = step.key, step.child
+        if key.kind == STATEFUL_SET.kind:
+            raise _RefusedError(
+                Refusal(
+                    key,
+                    "ImmutableField",
+                    f"{key}: {', '.join(error.immutable_fields)} cannot be changed in place, and "
+                    "its pods hold data; when a restart suits, run kubectl delete statefulset "
+                    f"{key.name} -n {key.namespace} --cascade=orphan: volumes stay, and it is "
+                    "made anew at once",
+                )
+            )
+        if child is None or not self._brakes.may_delete():
+            raise _HeldError from error
+        await self._client.delete(_kind(key), key.namespace, key.name, uid=child.uid)
+        self._brakes.deleted()
+        if not self._client.dry_run:
+            self._store.note_deleting(child)
 
     async def _create(self, step: Step, owner: Owner) -> None:
         if step.volume is not None:
@@ -202,6 +237,24 @@ class Performer:
         kind = _kind(step.key)
         answer = await self._client.merge(kind, step.key.namespace, step.key.name, patch)
         self._wrote(step.key, answer)
+
+    async def _resize(self, step: Step, _owner: Owner) -> None:
+        """Makes a claim larger; its other wishes cannot be granted, since its volume holds data."""
+        kind, key, wanted = _kind(step.key), step.key, step.sealed.body
+        live = await self._client.get(kind, key.namespace, key.name)
+        if live is None:
+            raise _HeldError
+        reason = volumes.impossible(key, live, wanted)
+        if reason:
+            raise _RefusedError(Refusal(key, "ImmutableField", reason))
+        patch = volumes.growth(live, wanted)
+        try:
+            self._wrote(key, await self._client.merge(kind, key.namespace, key.name, patch))
+        except ApiError as error:
+            if "spec" not in patch or error.status not in (403, 422):
+                raise
+            told = volumes.refused_growth(key, error.message)
+            raise _RefusedError(Refusal(key, "VolumeNotExpandable", told)) from error
 
     async def _inspected(self, step: Step, owner: Owner) -> None:
         """The name is in use: goes on where the object is ours, refuses where it is not."""

@@ -33,7 +33,8 @@ class Action(StrEnum):
 
     FIRST is an apply that fails where the object exists. APPLY is an apply of what is ours.
     CREATE is one POST. OWN and DISOWN change only the owner reference of what is written once.
-    INSPECT reads the object first, since its name may be taken.
+    RESIZE brings a volume claim to its wanted size. INSPECT reads the object first, since its name
+    may be taken.
     """
 
     FIRST = "first"
@@ -41,6 +42,7 @@ class Action(StrEnum):
     CREATE = "create"
     OWN = "own"
     DISOWN = "disown"
+    RESIZE = "resize"
     INSPECT = "inspect"
 
 
@@ -228,6 +230,8 @@ def _step(
     owned, retain = child.owner_uid is not None, sealed.desired.retain
     if owned is retain:
         return Step(Action.DISOWN if retain else Action.OWN, sealed, child, "owner")
+    if sealed.key.kind == CLAIM.kind and child.desired_digest != sealed.digest:
+        return Step(Action.RESIZE, sealed, child, "changed")
     return None
 
 

@@ -1,0 +1,33 @@
+"""What a changed wish means for a volume that holds data."""
+
+from typing import Any
+
+from fastapi_operator.reconcile import volumes
+from fastapi_operator.reconcile.projection import APPLIED_ANNOTATION
+from fastapi_operator.resources.desired import ObjectKey
+
+KEY = ObjectKey("", "PersistentVolumeClaim", "default", "shop-postgres-data")
+
+
+def claim(size: str, class_name: str | None = None) -> dict[str, Any]:
+    spec: dict[str, Any] = {"resources": {"requests": {"storage": size}}}
+    if class_name:
+        spec["storageClassName"] = class_name
+    return {"metadata": {"uid": "u1", "annotations": {APPLIED_ANNOTATION: size}}, "spec": spec}
+
+
+def test_a_larger_wish_is_asked_for_and_noted() -> None:
+    patch = volumes.growth(claim("1Gi", "fast"), claim("2Gi"))
+    assert patch["spec"] == {"resources": {"requests": {"storage": "2Gi"}}}
+    assert patch["metadata"] == {"uid": "u1", "annotations": {APPLIED_ANNOTATION: "2Gi"}}
+
+
+def test_an_equal_size_written_otherwise_is_only_noted() -> None:
+    assert "spec" not in volumes.growth(claim("1Gi"), claim("1024Mi"))
+
+
+def test_a_smaller_wish_and_another_class_are_impossible() -> None:
+    assert volumes.impossible(KEY, claim("1Gi"), claim("1Gi")) == ""
+    assert "cannot shrink to 1Gi" in volumes.impossible(KEY, claim("2Gi"), claim("1Gi"))
+    told = volumes.impossible(KEY, claim("1Gi", "slow"), claim("1Gi", "fast"))
+    assert "is of StorageClass slow, which cannot be changed to fast" in told
