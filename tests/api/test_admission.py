@@ -1,0 +1,88 @@
+"""A real API server takes every object of every golden case, and the restricted profile its pods."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from fastapi_operator.cluster.kinds import OWNED, owned_kind
+from fastapi_operator.resources.desired import Desired
+from tests.api.kube import RefusedError
+from tests.api.world import World
+from tests.golden.cases import CASES, load
+
+_OPTIONAL = {(kind.group, kind.kind) for kind in OWNED if kind.optional}
+
+
+@pytest.fixture
+def restricted(world: World) -> World:
+    """A namespace that admits only restricted pods."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    world.kube.patch(f"/api/v1/namespaces/{world.namespace}", {"metadata": {"labels": labels}})
+    return world
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_object_is_valid_to_the_last_field(world: World, name: str) -> None:
+    for desired in load(name).objects:
+        if not _is_served(world, desired):
+            continue
+        world.kube.apply(_path(world, desired), _body(world, desired), force="true", dryRun="All")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_pod_is_admitted_under_the_restricted_profile(restricted: World, name: str) -> None:
+    for desired in load(name).objects:
+        template = _template(desired)
+        if template is not None:
+            restricted.kube.request("POST", restricted.path("pods"), _pod(template), dryRun="All")
+
+
+def test_a_pod_of_another_profile_would_be_refused(restricted: World) -> None:
+    (deployment,) = [item for item in load("no-proxy").objects if item.key.kind == "Deployment"]
+    pod = _pod(_template(deployment))
+    pod["spec"]["hostNetwork"] = True
+    with pytest.raises(RefusedError, match="violates PodSecurity"):
+        restricted.kube.request("POST", restricted.path("pods"), pod, dryRun="All")
+
+
+def _is_served(world: World, desired: Desired) -> bool:
+    """Whether this API server, which has no add-ons, knows the kind; only optional ones may lack."""
+    key = desired.key
+    kind = owned_kind(key.group, key.kind)
+    root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
+    served = world.kube.get(root) is not None
+    assert served or (key.group, key.kind) in _OPTIONAL, key
+    return served
+
+
+def _path(world: World, desired: Desired) -> str:
+    return owned_kind(desired.key.group, desired.key.kind).path(world.namespace, desired.key.name)
+
+
+def _body(world: World, desired: Desired) -> dict[str, Any]:
+    body = copy.deepcopy(dict(desired.body))
+    body["metadata"]["namespace"] = world.namespace
+    return body
+
+
+def _template(desired: Desired) -> Any:
+    """The pod template of a workload, wherever its kind keeps it."""
+    spec = desired.body.get("spec", {})
+    if desired.key.kind == "CronJob":
+        spec = spec["jobTemplate"]["spec"]
+    return spec.get("template")
+
+
+def _pod(template: Any) -> dict[str, Any]:
+    pod = copy.deepcopy(dict(template["spec"]))
+    # Accounts and priority classes are other objects; what is judged here is the pod.
+    pod.pop("serviceAccountName", None)
+    pod.pop("priorityClassName", None)
+    pod["automountServiceAccountToken"] = False
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "golden-", "labels": template["metadata"]["labels"]},
+        "spec": pod,
+    }
