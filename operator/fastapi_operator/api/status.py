@@ -40,8 +40,7 @@ class TunedValue(Model):
 class BudgetStatus(Model):
     """The connection budget from the app's processes to the database."""
 
-    processes: int = Field(description="App processes at peak, rollout surge included.")
-    per_process: int = Field(description="Connections that one process may open.")
+    processes: int = Field(description="Processes at peak, rollout surge included.")
     demand: int = Field(description="Connections that all processes may ask for.")
     pooler_clients: int | None = Field(
         default=None, description="Client connections that all poolers accept."

@@ -160,10 +160,11 @@ def _print_plan(name: str, plan: Plan, footprint: Footprints) -> None:
     console.output.print(table)
     if plan.budget is not None:
         console.output.print(Text("\nConnection budget", style="bold"))
-        console.output.print(
-            f"{plan.budget.pods} pods at peak (a rollout's surge included) run "
-            f"{plan.budget.processes} processes, {plan.budget.per_process} connections each"
-        )
+        for claim in plan.budget.claims:
+            console.output.print(
+                f"  {claim.name}: {claim.processes} processes at peak (a rollout's surge "
+                f"included), {claim.per_process} connections each"
+            )
         for step in plan.budget.steps():
             style = "green" if step.slack >= 0 else "bold red"
             console.output.print(

@@ -247,8 +247,7 @@ def _budget(plan: Plan | None) -> BudgetStatus | None:
         return None
     return BudgetStatus(
         processes=budget.processes,
-        per_process=budget.per_process,
-        demand=budget.processes * budget.per_process,
+        demand=budget.demand,
         pooler_clients=budget.pooler_clients,
         pooler_servers=budget.pooler_servers,
         max_connections=budget.max_connections,

@@ -1,4 +1,4 @@
-"""The connection budget: from the app's processes at peak to the database's last slot."""
+"""The connection budget: from the processes at their peak to the database's last slot."""
 
 import math
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import figures
 
+APP = "app"
+
 
 def pods_at_peak(replicas: int, surge: int | str) -> int:
     """Pods while a full-size service rolls out; the surge is a number or a share such as 25%."""
@@ -14,6 +16,34 @@ def pods_at_peak(replicas: int, surge: int | str) -> int:
         return replicas + surge
     # Kubernetes rounds a share up.
     return replicas + math.ceil(replicas * int(surge.rstrip("%")) / 100)
+
+
+def most_replicas(pods: int, surge: int | str) -> int:
+    """The largest number of replicas whose rollout stays within so many pods."""
+    replicas = pods
+    while replicas > 0 and pods_at_peak(replicas, surge) > pods:
+        replicas -= 1
+    return replicas
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Processes that hold connections to the database at the same time.
+
+    Attributes:
+        name: Whose they are: ``app``, or the name of a background process or schedule.
+        processes: Their number at peak, a rollout's surge included.
+        per_process: Connections that one may open (pool and overflow).
+    """
+
+    name: str
+    processes: int
+    per_process: int
+
+    @property
+    def demand(self) -> int:
+        """Connections that they may ask for at once."""
+        return self.processes * self.per_process
 
 
 @dataclass(frozen=True)
@@ -43,33 +73,34 @@ class ConnectionBudget:
     """Who may open how many connections, when everything runs at its peak.
 
     Attributes:
-        pods: App pods at peak, rollout surge included.
-        processes: Processes in those pods.
-        per_process: Connections that one process may open (pool and overflow).
+        claims: The processes, the app's first.
         pooler_clients: Client connections accepted with one pooler instance lost.
         pooler_servers: Server connections that all pooler instances may open.
         max_connections: What the database accepts.
         reserved: Kept for superusers, migrations and monitoring.
     """
 
-    pods: int
-    processes: int
-    per_process: int
+    claims: tuple[Claim, ...]
     pooler_clients: int
     pooler_servers: int
     max_connections: int
     reserved: int
 
     @property
+    def processes(self) -> int:
+        """Processes of all claims."""
+        return sum(claim.processes for claim in self.claims)
+
+    @property
     def demand(self) -> int:
         """Connections that all processes may ask for at once."""
-        return self.processes * self.per_process
+        return sum(claim.demand for claim in self.claims)
 
     def steps(self) -> tuple[Step, ...]:
-        """The budget step by step, from the app to the database."""
+        """The budget step by step, from the processes to the database."""
         return (
             Step(
-                name="app processes to pooler clients",
+                name="processes to pooler clients",
                 demand=self.demand,
                 capacity=self.pooler_clients,
                 enforced_by="PgBouncer max_client_conn",
@@ -86,24 +117,20 @@ class ConnectionBudget:
         """What breaks the budget, each with the figure that would mend it.
 
         Args:
-            max_replicas: The ceiling that was asked for, in pods.
+            max_replicas: The ceiling of the app's pods.
             surge: Pods that a rollout adds to it, or their share.
         """
         clients, servers = self.steps()
         if clients.slack < 0:
-            fitting = max_replicas
-            per_pod = self.demand // self.pods
-            while fitting and pods_at_peak(fitting, surge) * per_pod > self.pooler_clients:
-                fitting -= 1
-            instances = 1 + -(-self.demand // figures.POOLER_CLIENTS)
+            instances = 1 + math.ceil(self.demand / figures.POOLER_CLIENTS)
             yield Problem(
                 severity=Severity.ERROR,
                 stage=Stage.PLAN,
                 path="spec.scaling.maxReplicas",
-                message=f"{max_replicas} replicas would ask for {self.demand} connections at peak, "
-                f"the pooler takes {self.pooler_clients}",
-                remedy=f"set maxReplicas to at most {fitting} or spec.postgres.pooler.instances "
-                f"to {instances}",
+                message=f"{max_replicas} replicas and all other processes would ask for "
+                f"{self.demand} connections at peak, the pooler takes {self.pooler_clients}",
+                remedy=self._fewer_replicas(clients.capacity, max_replicas, surge)
+                + f"set spec.postgres.pooler.instances to {instances}",
             )
         if servers.slack < 0:
             yield Problem(
@@ -114,3 +141,10 @@ class ConnectionBudget:
                 f"{servers.capacity} that the database has for them",
                 remedy="set fewer instances or give spec.postgres.resources more CPU",
             )
+
+    def _fewer_replicas(self, capacity: int, max_replicas: int, surge: int | str) -> str:
+        app = next(claim for claim in self.claims if claim.name == APP)
+        pods = pods_at_peak(max_replicas, surge)
+        left = capacity - (self.demand - app.demand)
+        fitting = most_replicas(left * pods // app.demand, surge) if app.demand else 0
+        return f"set maxReplicas to at most {fitting}, or " if fitting > 0 else ""

@@ -1,6 +1,6 @@
 """``derive``: from what a service says to every number it needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fastapi_operator.api.guards import broken_guards
 from fastapi_operator.api.proxy import Proxy
@@ -9,7 +9,7 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning import figures
-from fastapi_operator.tuning.budget import ConnectionBudget, pods_at_peak
+from fastapi_operator.tuning.budget import APP, Claim, ConnectionBudget, pods_at_peak
 from fastapi_operator.tuning.cache import cache_plan
 from fastapi_operator.tuning.compute import amounts, compute_basis, compute_plan
 from fastapi_operator.tuning.database import database_plan
@@ -43,7 +43,9 @@ def derive(
     pooler = pooler_plan(spec, database) if database is not None else None
     scaling = scaling_plan(spec, server, pool, pooler)
     compute = compute_plan(spec, server)
-    budget = _budget(server.workers.value, scaling, database, pool, pooler)
+    budget = None
+    if database is not None and pool is not None and pooler is not None:
+        budget = _budget(_claims(server.workers.value, scaling, pool), database, pooler)
     proxy = spec.proxy or Proxy()
     return Plan(
         server=server,
@@ -63,20 +65,17 @@ def derive(
     )
 
 
-def _budget(
-    workers: int,
-    scaling: ScalingPlan,
-    database: DatabasePlan | None,
-    pool: PoolPlan | None,
-    pooler: PoolerPlan | None,
-) -> ConnectionBudget | None:
-    if database is None or pool is None or pooler is None:
-        return None
+def _claims(workers: int, scaling: ScalingPlan, pool: PoolPlan) -> Iterator[Claim]:
+    """Every process that connects to the database, at its peak."""
     pods = pods_at_peak(scaling.max_replicas.value, scaling.max_surge.value)
+    yield Claim(APP, pods * workers, pool.size.value + pool.max_overflow.value)
+
+
+def _budget(
+    claims: Iterable[Claim], database: DatabasePlan, pooler: PoolerPlan
+) -> ConnectionBudget:
     return ConnectionBudget(
-        pods=pods,
-        processes=pods * workers,
-        per_process=pool.size.value + pool.max_overflow.value,
+        claims=tuple(claims),
         pooler_clients=clients_with_one_lost(pooler),
         pooler_servers=pooler.instances.value * pooler.max_db_connections.value,
         max_connections=database.max_connections.value,

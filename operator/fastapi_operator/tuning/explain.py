@@ -44,9 +44,15 @@ def budget_record(budget: ConnectionBudget | None) -> dict[str, Any] | None:
     if budget is None:
         return None
     return {
-        "pods": budget.pods,
-        "processes": budget.processes,
-        "perProcess": budget.per_process,
+        "claims": [
+            {
+                "name": claim.name,
+                "processes": claim.processes,
+                "perProcess": claim.per_process,
+                "demand": claim.demand,
+            }
+            for claim in budget.claims
+        ],
         "demand": budget.demand,
         "poolerClients": budget.pooler_clients,
         "poolerServers": budget.pooler_servers,

@@ -7,7 +7,7 @@ from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
 from fastapi_operator.api.workload import Rollout
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.budget import pods_at_peak
+from fastapi_operator.tuning.budget import most_replicas
 from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
 from fastapi_operator.tuning.plan import PoolerPlan, PoolPlan, ScalingPlan, ServerPlan
 
@@ -135,12 +135,8 @@ def _max_replicas(
         )
     if per_process is None or pooler_clients is None:
         return Because(wanted, reason)
-    fitting = wanted
-    while (
-        fitting > min_replicas
-        and pods_at_peak(fitting, surge) * workers * per_process > pooler_clients
-    ):
-        fitting -= 1
+    most = most_replicas(pooler_clients // (workers * per_process), surge)
+    fitting = max(most, min_replicas)
     if fitting < wanted:
         return Because(
             fitting,

@@ -161,7 +161,8 @@ def test_what_breaks_the_budget_comes_with_the_figures_that_mend_it() -> None:
     plan = derive(service(**spec), Settings(), Facts())
     (problem,) = plan.problems
     assert problem.path == "spec.scaling.maxReplicas"
-    assert "set maxReplicas to at most 80 or spec.postgres.pooler.instances to 8" in problem.remedy
+    remedy = "set maxReplicas to at most 80, or set spec.postgres.pooler.instances to 8"
+    assert problem.remedy == remedy
     for mended in (
         {"postgres": {}, "scaling": {"maxReplicas": 80}},
         {"postgres": {"pooler": {"instances": 8}}, "scaling": {"maxReplicas": 500}},
