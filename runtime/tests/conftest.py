@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import structlog
 
 from fastapi_operator_runtime import settings, testing
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 CONTRACT = [name.upper() for name in settings.RuntimeSettings.model_fields]
 
 
@@ -31,6 +34,19 @@ def _restored_logging() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[testing.PostgresServer]:
     with testing.PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres: testing.PostgresServer) -> Iterator[testing.PgBouncerServer]:
+    """Of the images where the machine has none that tracks prepared statements."""
+    try:
+        testing.find_pgbouncer()
+    except testing.MissingProgram:
+        unpack = [sys.executable, "-m", "tests.cluster", "pgbouncer"]
+        folder = subprocess.check_output(unpack, cwd=REPOSITORY, text=True).strip()
+        os.environ["PATH"] = os.pathsep.join([folder, os.environ["PATH"]])
+    with testing.PgBouncerServer(postgres) as server:
         yield server
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fastapi_operator_runtime import settings
+from fastapi_operator_runtime import settings, testing
 
 ROOT = Path(__file__).resolve().parents[2]
 # Read where somebody sets them; the operator sets them only on demand, or Kubernetes does.
@@ -48,3 +48,19 @@ def test_what_the_operator_sets_is_read_without_a_complaint(case: str) -> None:
     assert loaded.max_in_flight == int(given["MAX_IN_FLIGHT"])
     assert loaded.metrics_port == int(given["METRICS_PORT"])
     assert loaded.redis_url is not None
+
+
+def test_the_pooler_of_the_tests_is_set_up_as_the_operators(
+    pooler: testing.PgBouncerServer,
+) -> None:
+    documents = yaml.safe_load_all((ROOT / "tests/golden/full/expected.yaml").read_text())
+    (theirs,) = (
+        document["data"]["pgbouncer.ini"]
+        for document in documents
+        if document["kind"] == "ConfigMap" and "pgbouncer.ini" in document["data"]
+    )
+    ours = (pooler.directory / "pgbouncer.ini").read_text()
+    for name in ("pool_mode", "max_prepared_statements", "auth_type", "ignore_startup_parameters"):
+        wanted = re.findall(rf"^{name} = .*$", theirs, flags=re.MULTILINE)
+        assert wanted == re.findall(rf"^{name} = .*$", ours, flags=re.MULTILINE)
+        assert len(wanted) == 1

@@ -67,6 +67,20 @@ def postgres() -> Iterator[testing.PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+def pooler(postgres: testing.PostgresServer) -> Iterator[testing.PgBouncerServer]:
+    """What the application connects to, as behind the operator: fewer connections than its pool."""
+    # Of the images where the machine has none that tracks prepared statements.
+    try:
+        testing.find_pgbouncer()
+    except testing.MissingProgram:
+        unpack = [sys.executable, "-m", "tests.cluster", "pgbouncer"]
+        folder = subprocess.check_output(unpack, cwd=ROOT.parent, text=True).strip()
+        os.environ["PATH"] = os.pathsep.join([folder, os.environ["PATH"]])
+    with testing.PgBouncerServer(postgres) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[testing.RedisServer]:
     with testing.RedisServer() as server:
         yield server
@@ -76,10 +90,11 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def database(postgres: testing.PostgresServer) -> Iterator[str]:
-    """The URL of a migrated, empty database of this test's own."""
+def database(postgres: testing.PostgresServer, pooler: testing.PgBouncerServer) -> Iterator[str]:
+    """The URL, through the pooler, of a migrated, empty database of this test's own."""
     name = f"shop{next(_numbers)}"
-    yield postgres.create_database(name, template=TEMPLATE)
+    postgres.create_database(name, template=TEMPLATE)
+    yield pooler.url(name)
     postgres.drop_database(name)
 
 

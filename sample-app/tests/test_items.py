@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 from fastapi_operator_runtime import testing
 
+from shop.dependencies import SessionDep
 from shop.items import cursor, export
 
 LAMP = {"name": "Lamp", "description": "It glows.", "price_cents": 1990}
@@ -141,3 +146,20 @@ async def test_an_export_holds_every_item_and_no_connection(
     response = await client.get("/items/export")
     assert response.headers["content-type"] == "application/jsonl"
     assert len(response.text.splitlines()) == 1200
+
+
+async def test_a_session_is_closed_before_the_body_is_streamed(app: FastAPI, connect: Any) -> None:
+    @app.get("/streams")
+    async def streams(request: Request, session: SessionDep) -> StreamingResponse:
+        await session.execute(sa.text("SELECT 1"))
+        pool = request.state.engine.pool
+        held = pool.checkedout()
+
+        async def body() -> AsyncIterator[str]:
+            yield f"{held} held by the endpoint, {pool.checkedout()} by the body"
+
+        return StreamingResponse(body())
+
+    async with connect(app) as client:
+        text = (await client.get("/streams")).text
+    assert text == "1 held by the endpoint, 0 by the body"

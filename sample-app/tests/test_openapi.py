@@ -28,10 +28,13 @@ OPERATIONS = [
 
 @pytest.fixture(scope="module")
 def served(
-    postgres: testing.PostgresServer, redis_server: testing.RedisServer
+    postgres: testing.PostgresServer,
+    pooler: testing.PgBouncerServer,
+    redis_server: testing.RedisServer,
 ) -> Iterator[testing.AppServer]:
+    postgres.create_database("openapi", template="migrated")
     environment = {
-        "DATABASE_URL": postgres.create_database("openapi", template="migrated"),
+        "DATABASE_URL": pooler.url("openapi"),
         "REDIS_URL": redis_server.url.removesuffix("/0") + "/14",
     }
     with testing.AppServer("shop.main:app", environment=environment) as server:

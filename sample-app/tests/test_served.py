@@ -35,10 +35,12 @@ def two_workers(database: str, redis: str) -> testing.AppServer:
 
 @pytest.fixture(scope="module")
 def served(
-    postgres: testing.PostgresServer, redis_server: testing.RedisServer
+    postgres: testing.PostgresServer,
+    pooler: testing.PgBouncerServer,
+    redis_server: testing.RedisServer,
 ) -> Iterator[testing.AppServer]:
-    database = postgres.create_database("served", template="migrated")
-    with two_workers(database, redis_server.url.removesuffix("/0") + "/15") as server:
+    postgres.create_database("served", template="migrated")
+    with two_workers(pooler.url("served"), redis_server.url.removesuffix("/0") + "/15") as server:
         yield server
     postgres.drop_database("served")
 

@@ -1,10 +1,10 @@
-"""The command line: up, down, status, env, load-image, build-images, tools."""
+"""The command line: up, down, status, env, load-image, build-images, tools, pgbouncer."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from tests.cluster import apiserver, binaries, failures, instances, node
+from tests.cluster import apiserver, binaries, failures, instances, node, pgbouncer
 
 _DEFAULT_NAME = "fastapi-operator"
 
@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
 
     tools = commands.add_parser("tools", help="build the pinned programs; print their folder")
     tools.set_defaults(run=_tools)
+
+    pooler = commands.add_parser("pgbouncer", help="unpack the images' one; print its folder")
+    pooler.set_defaults(run=_pgbouncer)
     return parser
 
 
@@ -108,3 +111,7 @@ def _build_images(options: argparse.Namespace) -> None:
 
 def _tools(_: argparse.Namespace) -> None:
     print(binaries.ensure())
+
+
+def _pgbouncer(_: argparse.Namespace) -> None:
+    print(pgbouncer.ensure())

@@ -26,12 +26,13 @@ from tests.cluster import (
 )
 
 _REPOSITORY = "localhost/fastapi-operator"
-_SUITE = "forky"
+SUITE = "forky"
+APT_OPTIONS = ['--aptopt=Acquire::Check-Valid-Until "false"']
 _MMDEBSTRAP = [
     "mmdebstrap",
     "--variant=minbase",
     "--include=ca-certificates",
-    '--aptopt=Acquire::Check-Valid-Until "false"',
+    *APT_OPTIONS,
     # As in the official Debian images: apt's caches would double the size of what is installed.
     '--aptopt=Dir::Cache::pkgcache ""',
     '--aptopt=Dir::Cache::srcpkgcache ""',
@@ -206,7 +207,7 @@ def _build_debian(image: str) -> None:
     """Make Debian's smallest root file system, from the mirrors that apt knows by itself."""
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary) / "root.tar"
-        command = [*_MMDEBSTRAP, _SUITE, str(archive)]
+        command = [*_MMDEBSTRAP, SUITE, str(archive)]
         execution.output_of(command)
         buildah.from_archive(archive, image)
 
@@ -214,7 +215,7 @@ def _build_debian(image: str) -> None:
 def _key(image: Image) -> str:
     digest = hashlib.sha256()
     if image.dockerfile is None:
-        digest.update(shlex.join([*_MMDEBSTRAP, _SUITE]).encode())
+        digest.update(shlex.join([*_MMDEBSTRAP, SUITE]).encode())
         return digest.hexdigest()[:16]
     digest.update(_key(_IMAGES[image.base or ""]).encode())
     for path in _inputs(image):

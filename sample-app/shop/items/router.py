@@ -47,11 +47,14 @@ async def list_items(
     responses=problems.documented(422),
 )
 async def create_item(
-    body: schemas.ItemCreate, response: Response, session: dependencies.SessionDep
+    body: schemas.ItemCreate,
+    request: Request,
+    response: Response,
+    session: dependencies.SessionDep,
 ) -> models.Item:
     """Put an item up for sale."""
     item = await queries.create(session, body)
-    response.headers["Location"] = f"/items/{item.id}"
+    response.headers["Location"] = request.url_for("read_item", item_id=item.id).path
     return item
 
 

@@ -15,8 +15,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import Annotated, Literal
 
-import anyio.to_thread
 from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from shop.labs import work
@@ -77,7 +77,7 @@ async def compute(
     if where == "inline":
         result = work.digest(rounds)
     elif where == "thread":
-        result = await anyio.to_thread.run_sync(work.digest, rounds)
+        result = await run_in_threadpool(work.digest, rounds)
     else:
         pool: ProcessPoolExecutor = request.state.processes
         result = await asyncio.get_running_loop().run_in_executor(pool, work.digest, rounds)

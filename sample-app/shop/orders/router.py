@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException, Response, status
+from fastapi import APIRouter, Header, HTTPException, Request, Response, status
 
 from shop import dependencies, fields, models, problems
 from shop.auth.dependencies import CurrentUserDep
@@ -31,6 +31,7 @@ IdempotencyKey = Annotated[
 )
 async def create_order(
     body: schemas.OrderCreate,
+    request: Request,
     response: Response,
     user: CurrentUserDep,
     session: dependencies.SessionDep,
@@ -43,7 +44,7 @@ async def create_order(
         raise HTTPException(
             status.HTTP_409_CONFLICT, f"these items do not exist: {error}"
         ) from None
-    response.headers["Location"] = f"/orders/{order_id}"
+    response.headers["Location"] = request.url_for("read_order", order_id=order_id).path
     return await queries.get(session, user_id=user.id, order_id=order_id)
 
 

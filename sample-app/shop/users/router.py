@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Response, status
+from fastapi import APIRouter, HTTPException, Request, Response, status
 
 from shop import dependencies, fields, models, problems
 from shop.users import queries, schemas
@@ -18,6 +18,7 @@ router = APIRouter(prefix="/users", tags=["users"])
 )
 async def create_user(
     body: schemas.UserCreate,
+    request: Request,
     response: Response,
     session: dependencies.SessionDep,
     passwords: dependencies.PasswordsDep,
@@ -33,7 +34,7 @@ async def create_user(
         raise HTTPException(
             status.HTTP_409_CONFLICT, "a user with this e-mail address exists"
         ) from None
-    response.headers["Location"] = f"/users/{user.id}"
+    response.headers["Location"] = request.url_for("read_user", user_id=user.id).path
     return user
 
 

@@ -1,0 +1,184 @@
+"""What the servers of a test session have in common: a directory, a free port, a process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypedDict
+
+START_SECONDS = 60.0
+UNPRIVILEGED = "nobody"
+
+
+class Account(TypedDict, total=False):
+    """The arguments of Popen that choose a user; none of them for the tests' own."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+class MissingProgram(RuntimeError):
+    """A program that the tests need is not installed."""
+
+
+class Server:
+    """A server program with a directory and a port of its own.
+
+    `pause` and `resume` freeze it as a hung machine would; `kill` and `start` are a crash and a
+    restart with the same data on the same port.
+    """
+
+    name = "server"
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.prepare()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def prepare(self) -> None:
+        """Make the data directory and the configuration."""
+
+    def command(self) -> Sequence[str]:
+        """The command that runs the server in the foreground."""
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """The variables that the server sees."""
+        return dict(os.environ)
+
+    def account(self) -> Account:
+        """The arguments of Popen that choose the user."""
+        return run_as()
+
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(),
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=self.environment(),
+                **self.account(),
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} did not start:\n{self.log_path.read_text()}")
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        """Whether the server accepts connections."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    @property
+    def log_path(self) -> Path:
+        """What the server has printed."""
+        return self.directory / "log"
+
+    def kill(self) -> None:
+        """Stop the server without any grace."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Stop the server as an administrator would."""
+        self._end(signal.SIGINT)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The server is frozen: connections stay open, nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """Stop the server and remove its data."""
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(number)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def find_program(names: Sequence[str], package: str) -> str:
+    """The first of `names` that is installed.
+
+    Raises:
+        MissingProgram: None is; the message names Debian's package.
+    """
+    for name in names:
+        found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+        if found:
+            return found
+    raise MissingProgram(f"{names[0]} is not installed: apt-get install {package}")
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def run_as() -> Account:
+    """The arguments of Popen that drop root, which PostgreSQL refuses."""
+    if os.geteuid() != 0:
+        return {}
+    account = pwd.getpwnam(UNPRIVILEGED)
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def give_to_unprivileged(*paths: Path) -> None:
+    """Give `paths` to the account that `run_as` uses."""
+    account = pwd.getpwnam(UNPRIVILEGED)
+    for path in paths:
+        os.chown(path, account.pw_uid, account.pw_gid)

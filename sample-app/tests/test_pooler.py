@@ -1,0 +1,98 @@
+"""The whole suite runs behind PgBouncer in transaction mode; here is what that takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi_operator_runtime import database as runtime_database
+from fastapi_operator_runtime import testing
+from sqlalchemy import exc
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shop import dependencies, settings
+
+CLIENTS = 10
+NAMES = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'PGBOUNCER_%'"
+
+
+@pytest.fixture
+async def make_engine() -> AsyncIterator[Callable[[str], AsyncEngine]]:
+    engines = []
+
+    def make(url: str) -> AsyncEngine:
+        sizes = {"DATABASE_POOL_SIZE": str(CLIENTS), "DATABASE_MAX_OVERFLOW": "0"}
+        config = settings.Settings.load({"DATABASE_URL": url, **sizes})
+        engines.append(runtime_database.create_engine(config, observe=False))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        await engine.dispose()
+
+
+async def work(engine: AsyncEngine) -> None:
+    """Ten sessions at once, each of many short transactions with the same prepared statement."""
+
+    async def session(number: int) -> None:
+        async with engine.connect() as connection:
+            for turn in range(20):
+                expected = 100 * number + turn
+                doubled = sa.select(sa.literal(expected, sa.BigInteger) * 2)
+                assert await connection.scalar(doubled) == 2 * expected
+                await connection.commit()
+
+    await asyncio.gather(*(session(number) for number in range(CLIENTS)))
+
+
+async def test_ten_connections_of_the_app_are_three_of_the_database(
+    make_engine: Callable[[str], AsyncEngine],
+    database: str,
+    pooler: testing.PgBouncerServer,
+    postgres: testing.PostgresServer,
+) -> None:
+    engine = make_engine(database)
+    await work(engine)
+    name = database.rpartition("/")[2]
+    clients = [row for row in pooler.console("SHOW CLIENTS") if row["database"] == name]
+    assert len(clients) == CLIENTS
+    servers = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
+    assert int(postgres.execute(servers)) == 3
+    async with engine.connect() as connection:
+        assert await connection.scalar(sa.text(NAMES)) > 0, "PgBouncer has renamed them"
+
+
+async def test_a_pooler_that_tracks_no_statements_breaks_the_same_work(
+    make_engine: Callable[[str], AsyncEngine], database: str, postgres: testing.PostgresServer
+) -> None:
+    """The test above can fail: this is what it would see."""
+    with testing.PgBouncerServer(postgres, prepared_statements=0) as forgetful:
+        engine = make_engine(forgetful.url(database.rpartition("/")[2]))
+        with pytest.raises(exc.DBAPIError, match="prepared statement"):
+            await work(engine)
+
+
+async def test_a_statement_beyond_the_role_s_time_is_a_503(
+    app: FastAPI,
+    connect: Callable[[FastAPI], AbstractAsyncContextManager[Any]],
+    database: str,
+    postgres: testing.PostgresServer,
+) -> None:
+    """The limit is the role's, set by the operator: none can travel through the pooler."""
+    name = database.rpartition("/")[2]
+    postgres.execute(f"ALTER DATABASE {name} SET statement_timeout = '200ms'")
+
+    @app.get("/sleeps")
+    async def sleeps(session: dependencies.SessionDep) -> None:
+        await session.execute(sa.text("SELECT pg_sleep(30)"))
+
+    async with connect(app) as client:
+        response = await client.get("/sleeps")
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+        assert (await client.get("/users/1")).status_code == 404, "the connection is usable"
