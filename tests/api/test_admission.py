@@ -1,4 +1,4 @@
-"""A real API server takes every object of every golden case, and the restricted profile its pods."""
+"""A real API server takes every object of every golden case, and its pods as restricted ones."""
 
 import copy
 from typing import Any
@@ -47,7 +47,7 @@ def test_a_pod_of_another_profile_would_be_refused(restricted: World) -> None:
 
 
 def _is_served(world: World, desired: Desired) -> bool:
-    """Whether this API server, which has no add-ons, knows the kind; only optional ones may lack."""
+    """Whether this API server, without add-ons, knows the kind; only optional ones may lack."""
     key = desired.key
     kind = owned_kind(key.group, key.kind)
     root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"

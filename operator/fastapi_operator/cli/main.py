@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 # Command to the first line of its help, in the order of the help page.
 _COMMANDS = {
+    "init": "Write a service for an existing FastAPI project.",
     "explain": "Show every derived number with its reason.",
     "validate": "Check services by schema, rules and plan.",
     "render": "Print every object the operator would apply.",

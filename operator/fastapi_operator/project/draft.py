@@ -1,0 +1,53 @@
+"""The files that ``init`` writes, from what was guessed."""
+
+import re
+
+from fastapi_operator.project.guess import Needs
+from fastapi_operator.project.source import Project
+from fastapi_operator.resources.inputs import APP_PORT
+from fastapi_operator.resources.templates import render
+
+_PYTHON = "3.14"
+_SERVERS = ("uvicorn", "gunicorn", "granian", "hypercorn")
+
+
+def service(needs: Needs, file: str) -> str:
+    """The service as YAML with a comment at each guess.
+
+    Args:
+        needs: What the project needs.
+        file: Name of the file, for the commands in the comments.
+    """
+    return render(
+        "init-service.yaml.j2",
+        needs=needs,
+        file=file,
+        required=[variable for variable in needs.variables if variable.required],
+        optional=[variable for variable in needs.variables if not variable.required],
+    )
+
+
+def dockerfile(project: Project, needs: Needs) -> str:
+    """A Dockerfile for a project that has none."""
+    port = needs.port.value if needs.port else APP_PORT
+    command = ["uvicorn", needs.app.value, "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104
+    return render(
+        "init-Dockerfile.j2",
+        image=f"registry.example.com/{needs.name.value}:{needs.version.value}",
+        python=_python(project),
+        install="requirements" if "requirements.txt" in project.files else "project",
+        adds_server=not any(server in project.requirements for server in _SERVERS),
+        source_root=project.source_root,
+        port=port,
+        command=[*command, "--factory"] if needs.factory else command,
+    )
+
+
+def _python(project: Project) -> str:
+    """The newest version that the project does not rule out; only an exact or upper bound does."""
+    asked = str(project.pyproject.get("project", {}).get("requires-python", ""))
+    exact = re.search(r"(?:==|~=)\s*(3\.[0-9]+)", asked)
+    if exact:
+        return exact.group(1)
+    below = re.search(r"<\s*3\.([0-9]+)", asked)
+    return f"3.{int(below.group(1)) - 1}" if below else _PYTHON

@@ -1,0 +1,213 @@
+"""``init`` on projects as people lay them out: the service validates, renders, and says why."""
+
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.unit.cli.test_commands import run
+
+MAIN = "from fastapi import FastAPI\n\napp = FastAPI()\n"
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text))
+    return root
+
+
+def spec_of(root: Path) -> dict[str, Any]:
+    """The spec that ``init`` writes; it must pass ``validate`` and ``render``."""
+    made = run("init", str(root))
+    assert made.returncode == 0, made.stderr
+    file = root / "service.yaml"
+    for command in ("validate", "render"):
+        done = run(command, "-f", str(file))
+        assert done.returncode == 0, done.stderr
+    return yaml.safe_load(file.read_text())["spec"]
+
+
+@pytest.fixture
+def src_layout(tmp_path: Path) -> Path:
+    """A packaged project below src/, with a database, migrations and a cache."""
+    return write(
+        tmp_path / "src-layout",
+        {
+            "pyproject.toml": """
+                [project]
+                name = "Book_Store"
+                version = "2.3.1"
+                requires-python = ">=3.12"
+                dependencies = ["fastapi[standard]>=0.141", "asyncpg", "sqlalchemy"]
+            """,
+            "alembic.ini": "[alembic]\n",
+            "src/bookstore/__init__.py": "",
+            "src/bookstore/main.py": """
+                import redis.asyncio
+                from fastapi import FastAPI
+
+                app = FastAPI()
+
+                @app.get("/healthz")
+                async def healthz() -> None:
+                    return None
+            """,
+            "src/bookstore/settings.py": """
+                from pydantic import Field, SecretStr
+                from pydantic_settings import BaseSettings, SettingsConfigDict
+
+                class Settings(BaseSettings):
+                    model_config = SettingsConfigDict(env_prefix="BOOKS_")
+                    database_url: str = Field(validation_alias="DATABASE_URL")
+                    stripe: SecretStr
+                    region: str
+                    page_size: int = 20
+            """,
+            "tests/test_app.py": "from fastapi import FastAPI\nother = FastAPI()\n",
+        },
+    )
+
+
+@pytest.fixture
+def app_directory(tmp_path: Path) -> Path:
+    """The layout of FastAPI's tutorial, with requirements.txt and a Celery worker."""
+    return write(
+        tmp_path / "shop",
+        {
+            "requirements.txt": "fastapi==0.141.1\nuvicorn[standard]\ncelery[redis]\n",
+            "Dockerfile": 'FROM python:3.14\nCMD ["uvicorn", "app.main:app", "--port", "8080"]\n',
+            "app/__init__.py": "",
+            "app/main.py": MAIN,
+            "app/tasks.py": """
+                from celery import Celery
+
+                queue = Celery("shop")
+                queue.conf.beat_schedule = {}
+            """,
+        },
+    )
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Path:
+    """A project that says its entrypoint; what else is in it does not matter then."""
+    return write(
+        tmp_path / "declared",
+        {
+            "pyproject.toml": """
+                [project]
+                name = "billing"
+                [tool.fastapi]
+                entrypoint = "backend.web:api"
+            """,
+            "main.py": MAIN,
+            "backend/web.py": MAIN.replace("app =", "api ="),
+        },
+    )
+
+
+def test_a_src_layout_with_database_and_cache(src_layout: Path) -> None:
+    spec = spec_of(src_layout)
+
+    assert spec["image"] == "registry.example.com/book-store:2.3.1"
+    assert spec["app"] == "bookstore.main:app"
+    assert spec["postgres"] == {"migrations": {"command": ["alembic", "upgrade", "head"]}}
+    assert spec["redis"] == {}
+    assert spec["server"] == {"probes": {"readiness": "/healthz"}}
+    secret = {"secretKeyRef": {"name": "book-store-secrets", "key": "BOOKS_STRIPE"}}
+    assert spec["env"] == [
+        {"name": "BOOKS_STRIPE", "valueFrom": secret},
+        {"name": "BOOKS_REGION", "value": ""},
+    ]
+
+
+def test_a_variable_of_the_operator_is_left_to_it_and_a_default_is_only_mentioned(
+    src_layout: Path,
+) -> None:
+    spec_of(src_layout)
+    text = (src_layout / "service.yaml").read_text()
+    assert "DATABASE_URL" not in text
+    assert "#   BOOKS_PAGE_SIZE (Settings in src/bookstore/settings.py)" in text
+
+
+def test_an_app_directory_with_a_celery_worker_and_beat(app_directory: Path) -> None:
+    spec = spec_of(app_directory)
+
+    assert spec["app"] == "app.main:app"
+    assert spec["port"] == 8080
+    assert spec["queue"] == {}
+    assert spec["background"] == [
+        {"name": "worker", "command": ["celery", "-A", "app.tasks:queue", "worker"]},
+        {
+            "name": "beat",
+            "command": ["celery", "-A", "app.tasks:queue", "beat"],
+            "singleton": True,
+        },
+    ]
+    assert "postgres" not in spec
+
+
+def test_a_declared_entrypoint_wins(declared: Path) -> None:
+    spec = spec_of(declared)
+    assert spec["app"] == "backend.web:api"
+    assert "[tool.fastapi] entrypoint" in (declared / "service.yaml").read_text()
+
+
+def test_a_function_that_makes_the_app_is_called_by_the_server(tmp_path: Path) -> None:
+    factory = "from fastapi import FastAPI\ndef create_app() -> FastAPI:\n    return FastAPI()\n"
+    spec = spec_of(write(tmp_path, {"main.py": factory}))
+    assert spec["app"] == "main:create_app"
+    assert spec["server"] == {"extraArgs": ["--factory"]}
+
+
+def test_each_guess_says_from_what(src_layout: Path) -> None:
+    spec_of(src_layout)
+    for line in (src_layout / "service.yaml").read_text().splitlines():
+        if line.strip().startswith(("image:", "app:", "port:", "redis:", "migrations:", "name:")):
+            assert "  # " in line, line
+
+
+def test_a_dockerfile_is_written_where_none_is_and_left_alone_where_one_is(
+    src_layout: Path, app_directory: Path
+) -> None:
+    theirs = (app_directory / "Dockerfile").read_text()
+    spec_of(src_layout)
+    spec_of(app_directory)
+    ours = (src_layout / "Dockerfile").read_text()
+    assert "USER 10001" in ours and "PYTHONPATH=/app/src" in ours
+    assert "pip install /src" in ours and "uvicorn[standard]" not in ours
+    assert (app_directory / "Dockerfile").read_text() == theirs
+
+
+def test_a_service_that_is_there_is_not_overwritten(declared: Path) -> None:
+    (declared / "service.yaml").write_text("mine")
+    refused = run("init", str(declared))
+    assert refused.returncode == 2
+    assert "--force" in refused.stderr
+    assert (declared / "service.yaml").read_text() == "mine"
+    assert run("init", str(declared), "--force").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"readme.md": ""}, "holds no Python file"),
+        ({"tool.py": "print(1)"}, "no FastAPI application found"),
+        ({"main.py": MAIN, "pyproject.toml": "[tool"}, "not TOML"),
+        (
+            {"main.py": MAIN, "pyproject.toml": "[tool.fastapi]\nentrypoint = 'main'"},
+            "write package.module:app",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_a_remedy(
+    tmp_path: Path, files: dict[str, str], told: str
+) -> None:
+    refused = run("init", str(write(tmp_path, files)))
+    assert refused.returncode == 2
+    assert told in refused.stderr
+    assert not (tmp_path / "service.yaml").exists()
