@@ -35,12 +35,19 @@ def dockerfile(project: Project, needs: Needs) -> str:
         "init-Dockerfile.j2",
         image=f"registry.example.com/{needs.name.value}:{needs.version.value}",
         python=_python(project),
-        install="requirements" if "requirements.txt" in project.files else "project",
+        install=_install(project),
         adds_server=not any(server in project.requirements for server in _SERVERS),
         source_root=project.source_root,
         port=port,
         command=[*command, "--factory"] if needs.factory else command,
     )
+
+
+def _install(project: Project) -> str:
+    """Where the dependencies stand; the code itself is copied, so that no build can fail."""
+    if "requirements.txt" in project.files:
+        return "requirements"
+    return "dependencies" if "dependencies" in project.pyproject.get("project", {}) else "project"
 
 
 def _python(project: Project) -> str:

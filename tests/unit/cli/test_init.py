@@ -179,7 +179,7 @@ def test_a_dockerfile_is_written_where_none_is_and_left_alone_where_one_is(
     spec_of(app_directory)
     ours = (src_layout / "Dockerfile").read_text()
     assert "USER 10001" in ours and "PYTHONPATH=/app/src" in ours
-    assert "pip install /src" in ours and "uvicorn[standard]" not in ours
+    assert "['project']['dependencies']" in ours and "uvicorn[standard]" not in ours
     assert (app_directory / "Dockerfile").read_text() == theirs
 
 
