@@ -20,6 +20,9 @@ FIELD_MANAGER = "fastapi-operator"
 SERVICE_LABEL = f"{GROUP}/service"
 WATCHED_LABEL = f"{GROUP}/watched"
 
+# On a service: agrees to the one change of its database that status.pending names with this value.
+APPROVE_ANNOTATION = f"{GROUP}/approve"
+
 NAME_MAX_LENGTH = 40
 
 # The keys of ``labels``: selectors, watches and dashboards rest on them.

@@ -62,6 +62,11 @@ class Settings(_Settings):
     resync_seconds: int = Field(default=600, ge=10, description="Interval of the full relist.")
     discovery_seconds: int = Field(default=60, ge=5, description="Interval of API discovery.")
     workers: int = Field(default=16, ge=1, le=256, description="Passes that run at once.")
+    rollouts_at_once: int = Field(
+        default=5,
+        ge=1,
+        description="Services that a new operator version rolls out at the same time.",
+    )
 
     @classmethod
     def from_mapping(cls, data: object) -> Self:

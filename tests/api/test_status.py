@@ -241,3 +241,35 @@ def test_a_full_service_of_the_real_builders(world: World) -> None:
     world.start(make=draw)
     time.sleep(3.0)
     assert world.writes(since) == []
+
+
+def test_the_digest_of_the_image_that_ready_pods_run_is_shown(world: World) -> None:
+    digest = f"sha256:{'ab' * 32}"
+    world.start(make=draw)
+    world.apply(image="registry.test/shop:latest")
+    deployment = eventually(lambda: world.get("deployments", "shop"))
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "shop-1", "labels": labels},
+        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:latest"}]},
+    }
+    world.kube.request("POST", world.path("pods"), pod)
+    running = {
+        "name": "app",
+        "image": "registry.test/shop:latest",
+        "imageID": f"registry.test/shop@{digest}",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {}},
+    }
+    path = f"{world.path('pods', 'shop-1')}/status"
+    world.kube.patch(path, {"status": {"phase": "Running", "containerStatuses": [running]}})
+    world.until_ready()
+    eventually(lambda: world.service()["status"].get("imageDigest") == digest, within=30)
+    (problem,) = [p for p in world.service()["status"]["problems"] if p["path"] == "spec.image"]
+    assert "pin a digest" in problem["message"]
+    since = world.mark()
+    time.sleep(2)
+    assert world.requests(since) == []

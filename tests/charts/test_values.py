@@ -45,6 +45,7 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "settings.resyncSeconds": (900, {}),
     "settings.discoverySeconds": (90, {}),
     "settings.workers": (4, {}),
+    "settings.rolloutsAtOnce": (1, {}),
     "crds.enabled": (False, {}),
     "crds.keep": (False, {}),
     "crds.annotations": ({"a": "b"}, {}),

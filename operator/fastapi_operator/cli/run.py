@@ -162,6 +162,7 @@ async def _begin(
     tasks = [asyncio.create_task(lease.keep(), name="lease")] if lease is not None else []
     await _unless(stop, _first_lists(controller))
     tasks.append(asyncio.create_task(controller.resync(), name="resync"))
+    tasks.append(asyncio.create_task(controller.look_at_images(), name="images"))
     for number in range(options.settings.workers):
         tasks.append(asyncio.create_task(controller.work(), name=f"worker {number}"))
     return tasks

@@ -18,10 +18,12 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.reconcile.blueprint import Draw, Drawer
 from fastapi_operator.reconcile.brakes import Brakes
 from fastapi_operator.reconcile.diagnose import Ward
+from fastapi_operator.reconcile.images import LOOK_SECONDS, Images
 from fastapi_operator.reconcile.passes import Next, Passes
 from fastapi_operator.reconcile.perform import Performer
 from fastapi_operator.reconcile.queue import Key, Queue
 from fastapi_operator.reconcile.reading import object_key
+from fastapi_operator.reconcile.rollouts import Rollouts
 from fastapi_operator.reconcile.store import Change, Store
 from fastapi_operator.reconcile.telemetry import Telemetry
 from fastapi_operator.resources.desired import ObjectKey
@@ -56,6 +58,8 @@ class Controller:
         self.queue = Queue(clock=time.monotonic)
         self._brakes = Brakes(clock=time.monotonic)
         self._ward = Ward(clock=time.monotonic)
+        self._rollouts = Rollouts(at_once=settings.rollouts_at_once, wake=self.queue.add)
+        self._images = Images(client)
         self._passes = Passes(
             client=client,
             store=self.store,
@@ -64,6 +68,8 @@ class Controller:
                 client, self.store, self._brakes, wake=self.queue.add, count=telemetry.wrote
             ),
             ward=self._ward,
+            rollouts=self._rollouts,
+            images=self._images,
             telemetry=telemetry,
             clock=time.monotonic,
             instance=socket.gethostname(),
@@ -71,6 +77,7 @@ class Controller:
         self._synced = False
         self._unshown: set[Key | ObjectKey] = set()
         telemetry.watch_queue(self.queue, lambda: self._brakes.pulled)
+        telemetry.rollouts_waiting.set_function(lambda: self._rollouts.waiting)
 
     @property
     def synced(self) -> bool:
@@ -215,6 +222,13 @@ class Controller:
                 await self._pass(key)
             finally:
                 self.queue.done(key)
+
+    async def look_at_images(self) -> None:
+        """Learns from time to time which images ready pods run."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for key in await self._images.look():
+                self.queue.add(key)
 
     async def resync(self) -> None:
         """Lists everything from time to time: a watch that expired has lost deletes."""

@@ -53,6 +53,7 @@ class Child:
         owned: Hashes of the paths of the fields that we own; kept only until the first pass
             has compared them with the wanted body.
         stamp: What its pods read when they started; None where it is no workload.
+        asked: The hash of what its user said about it when it was written; None for most.
     """
 
     key: ObjectKey
@@ -69,6 +70,7 @@ class Child:
     replicas: Replicas | None = None
     owned: frozenset[int] | None = None
     stamp: Stamp | None = None
+    asked: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.observed import Child
-from fastapi_operator.reconcile.projection import APPLIED_ANNOTATION, digest
+from fastapi_operator.reconcile.projection import APPLIED_ANNOTATION, ASKED_ANNOTATION, digest
 from fastapi_operator.reconcile.references import References, Values, references, stamp, stamped
 from fastapi_operator.resources.desired import Desired, ObjectKey
 
@@ -68,6 +68,9 @@ def seal(desired: Desired, owner: Owner) -> Sealed:
     metadata = dict(desired.body["metadata"])
     if not desired.retain:
         metadata["ownerReferences"] = [owner.reference]
+    if desired.asked:
+        told = {ASKED_ANNOTATION: desired.asked}
+        metadata["annotations"] = {**metadata.get("annotations", {}), **told}
     body: dict[str, Any] = {**desired.body, "metadata": metadata}
     replicas = None
     if "replicas" in body.get("spec", ()):

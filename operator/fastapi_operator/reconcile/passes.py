@@ -7,7 +7,7 @@ that the pass names, starts the next one.
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
@@ -18,12 +18,21 @@ from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import POD, SERVICE
 from fastapi_operator.facts import Facts
+from fastapi_operator.parts import Part
 from fastapi_operator.reconcile import diagnose
 from fastapi_operator.reconcile.blueprint import Blueprint, Drawer
+from fastapi_operator.reconcile.images import Images
 from fastapi_operator.reconcile.ownership import Owner, Sealed, unwatched
+from fastapi_operator.reconcile.pending import (
+    Held,
+    changes_workloads,
+    hold_restarts,
+    hold_rollout,
+)
 from fastapi_operator.reconcile.perform import Outcome, Performer, ServiceGoneError
 from fastapi_operator.reconcile.queue import Key
 from fastapi_operator.reconcile.reading import LiveService
+from fastapi_operator.reconcile.rollouts import Rollouts
 from fastapi_operator.reconcile.status import Situation, status_of
 from fastapi_operator.reconcile.steps import Steps, in_force, next_steps, open_gates
 from fastapi_operator.reconcile.store import Store
@@ -70,6 +79,7 @@ class _Work:
     kept: tuple[Sealed, ...]
     steps: Steps
     outcome: Outcome
+    held: tuple[Held, ...] = ()
 
     @property
     def desired(self) -> tuple[Desired, ...]:
@@ -87,6 +97,8 @@ class Passes:
         drawer: Drawer,
         performer: Performer,
         ward: diagnose.Ward,
+        rollouts: Rollouts,
+        images: Images,
         telemetry: Telemetry,
         clock: Callable[[], float],
         instance: str,
@@ -96,6 +108,8 @@ class Passes:
         self._drawer = drawer
         self._performer = performer
         self._ward = ward
+        self._rollouts = rollouts
+        self._images = images
         self._telemetry = telemetry
         self._clock = clock
         self._instance = instance
@@ -130,6 +144,8 @@ class Passes:
     def forget(self, key: Key) -> None:
         """Drops what is remembered of a service that is gone."""
         self._told.pop(key, None)
+        self._rollouts.forget(key)
+        self._images.forget(key)
         self._telemetry.forget(key)
 
     async def _work(self, body: Mapping[str, Any], owner: Owner, facts: Facts) -> _Work:
@@ -167,7 +183,39 @@ class Passes:
             spec=spec,
             migration_key=migration_key,
         )
-        return _Work(blueprint, kept, steps, await self._performer.perform(steps, owner))
+        steps, held = await self._hold(key, body, steps)
+        outcome = await self._performer.perform(steps, owner)
+        return _Work(blueprint, kept, steps, outcome, held)
+
+    async def _hold(
+        self, key: Key, body: Mapping[str, Any], steps: Steps
+    ) -> tuple[Steps, tuple[Held, ...]]:
+        """Takes out what waits for an approval, or for the service's turn among all."""
+        metadata, before = body["metadata"], body["status"]
+        generation = metadata["generation"]
+        agreed = metadata["annotations"].get(naming.APPROVE_ANNOTATION, "")
+        steps, held = hold_restarts(steps, agreed=agreed)
+        answered = before.get("observedGeneration") == generation
+        ours = answered and changes_workloads(steps)
+        self._rollouts.judge(key, generation=generation, ours=ours)
+        if not self._rollouts.is_ours(key):
+            return steps, held
+        ready = _statuses(before.get("conditions") or ()).get("Ready", ("",))[0] == "True"
+        if not self._rollouts.may_begin(key, generation=generation, ready=ready):
+            steps, waiting = hold_rollout(steps)
+            return steps, (*held, *waiting)
+        if answered:
+            await self._announce(key, metadata["uid"], steps)
+        return steps, held
+
+    async def _announce(self, key: Key, uid: str, steps: Steps) -> None:
+        changed = sorted(
+            f"{step.key.kind} {step.key.name}"
+            for step in (*steps.before, *steps.after)
+            if step.why == "changed"
+        )
+        message = f"the operator's new version or settings change {', '.join(changed)}"
+        await self._post(key, uid, "Normal", "OperatorRollout", message)
 
     async def _diagnose(self, key: Key, work: _Work) -> None:
         children = self._store.observed(key).children
@@ -208,9 +256,15 @@ class Passes:
                 migration_key=blueprint.migration_key,
                 suspended=blueprint.suspended,
                 failure=str(failure) if failure else "",
+                held=work.held,
+                image_digest=self._images.digest(key),
             )
         )
         ready = _condition(status, "Ready")
+        app = next((c for c in status.conditions if c.type == Part.APP.condition), None)
+        self._images.note(key, ready=app is not None and app.status == "True")
+        if ready.status == "True" or blueprint.suspended:
+            self._rollouts.settled(key)
         self._telemetry.service(key, ready.status, ready.reason)
         new = status.to_body()
         if new == body["status"]:
@@ -241,16 +295,22 @@ class Passes:
             return
         self._store.put_service(answer)
         for kind, condition in _transitions(before, status):
-            await events.post(
-                self._client,
-                namespace=key.namespace,
-                name=key.name,
-                uid=live.uid,
-                kind="Warning" if kind == "Warning" else "Normal",
-                reason=condition.reason,
-                message=condition.message or condition.type,
-                instance=self._instance,
-            )
+            message = condition.message or condition.type
+            await self._post(key, live.uid, kind, condition.reason, message)
+
+    async def _post(
+        self, key: Key, uid: str, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        await events.post(
+            self._client,
+            namespace=key.namespace,
+            name=key.name,
+            uid=uid,
+            kind=kind,
+            reason=reason,
+            message=message,
+            instance=self._instance,
+        )
 
     def _next(self, work: _Work, told_later: float | None) -> Next:
         outcome = work.outcome
@@ -293,10 +353,12 @@ def _matters(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return old.get("Stalled") != now.get("Stalled")
 
 
-def _transitions(before: Mapping[str, Any], status: Status) -> list[tuple[str, Condition]]:
+def _transitions(
+    before: Mapping[str, Any], status: Status
+) -> list[tuple[Literal["Normal", "Warning"], Condition]]:
     """Changes that people should hear of; that a new service becomes ready is none."""
     old = _statuses(before.get("conditions") or ())
-    found = []
+    found: list[tuple[Literal["Normal", "Warning"], Condition]] = []
     ready, stalled = _condition(status, "Ready"), _condition(status, "Stalled")
     if stalled.status == "True" and old.get("Stalled") != ("True", stalled.reason):
         found.append(("Warning", stalled))

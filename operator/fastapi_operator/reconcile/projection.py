@@ -20,6 +20,8 @@ from fastapi_operator import naming
 
 # The digest of the body that was sent last; it tells a restarted operator that nothing is to do.
 APPLIED_ANNOTATION = f"{naming.GROUP}/applied"
+# A hash of what the user said about it, where a restart that nobody asked for must wait.
+ASKED_ANNOTATION = f"{naming.GROUP}/asked"
 
 # Keys of the element lists that the Kubernetes API merges, in the order in which they are tried.
 # Source: x-kubernetes-list-map-keys in the OpenAPI document of Kubernetes 1.35.

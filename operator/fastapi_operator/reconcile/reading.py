@@ -144,6 +144,7 @@ def child_of(
         replicas=_replicas(kind, body),
         owned=projection.owned_paths(body) if wanted is None else None,
         stamp=references.stamp_of(body) if kind in WORKLOADS else None,
+        asked=(metadata.get("annotations") or {}).get(projection.ASKED_ANNOTATION),
     )
 
 

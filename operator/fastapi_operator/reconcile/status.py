@@ -15,9 +15,11 @@ from fastapi_operator.api.status import (
 from fastapi_operator.cluster.kinds import DEPLOYMENT
 from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity
+from fastapi_operator.reconcile import pending
 from fastapi_operator.reconcile.conditions import Conditions
 from fastapi_operator.reconcile.observed import Health, Observed
 from fastapi_operator.reconcile.ownership import Owner
+from fastapi_operator.reconcile.pending import Held
 from fastapi_operator.reconcile.perform import Refusal
 from fastapi_operator.reconcile.steps import Waiting, migrated, migration_job
 from fastapi_operator.resources.desired import Desired, ObjectKey
@@ -58,6 +60,8 @@ class Situation:
         migration_key: Key of the wanted migration.
         suspended: Nothing is written on request.
         failure: The error of the operator or the API server that ended this pass.
+        held: Writes that wait for an approval or a turn.
+        image_digest: The digest that the app's pods were last seen to run.
     """
 
     owner: Owner
@@ -74,6 +78,8 @@ class Situation:
     migration_key: str | None = None
     suspended: bool = False
     failure: str = ""
+    held: Sequence[Held] = ()
+    image_digest: str | None = None
 
 
 def status_of(situation: Situation) -> Status:
@@ -89,17 +95,23 @@ def status_of(situation: Situation) -> Status:
         else:
             conditions.mark_part_not_ready(part, health)
     plan = situation.plan
+    tuned = _tuning(plan.headline()) if plan else ()
     app = _app(situation)
     replicas = app.replicas.live if app is not None and app.replicas is not None else None
     return Status(
         observed_generation=situation.generation,
         conditions=conditions.all(),
-        tuning=_tuning(plan.headline()) if plan else (),
+        tuning=pending.in_force(situation.held, tuned, situation.before),
         connection_budget=_budget(plan),
         problems=_problems(situation.problems),
+        pending=pending.pending(
+            situation.held, tuned, situation.before, service=situation.owner.name
+        ),
         url=_url(situation),
         replicas=replicas,
         selector=_selector(situation.owner) if app is not None else None,
+        # A restarted operator has not looked yet: what was seen last is still the best answer.
+        image_digest=situation.image_digest or situation.before.get("imageDigest"),
         migration=_migration(situation),
     )
 

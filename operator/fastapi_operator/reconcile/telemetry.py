@@ -72,6 +72,11 @@ class Telemetry:
             "How long the longest waiting service has been due.",
             registry=self.registry,
         )
+        self.rollouts_waiting = Gauge(
+            "fastapi_operator_rollouts_waiting",
+            "Services that wait for their turn to get what a new operator version changes.",
+            registry=self.registry,
+        )
         self.delete_brake = Gauge(
             "fastapi_operator_delete_brake",
             "1 while pruning is stopped by too many deletes in a minute.",

@@ -169,7 +169,14 @@ def _stateful_set(
                 "template": template,
             },
         },
+        asked=_asked(postgres),
     )
+
+
+def _asked(postgres: Postgres) -> str:
+    """What the user says about the database itself: only a change of that restarts it unasked."""
+    said = postgres.model_dump(mode="json", exclude={"pooler", "migrations"}, exclude_none=True)
+    return naming.content_hash(said)
 
 
 def _container(inputs: Inputs, plan: DatabasePlan, postgres: Postgres) -> dict[str, Any]:

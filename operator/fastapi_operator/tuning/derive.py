@@ -13,6 +13,7 @@ from fastapi_operator.tuning.budget import APP, Claim, ConnectionBudget, pods_at
 from fastapi_operator.tuning.cache import cache_plan
 from fastapi_operator.tuning.compute import amounts, compute_basis, compute_plan
 from fastapi_operator.tuning.database import database_plan
+from fastapi_operator.tuning.image import mutable_tag
 from fastapi_operator.tuning.plan import DatabasePlan, Plan, PoolerPlan, PoolPlan, ScalingPlan
 from fastapi_operator.tuning.pooler import pool_plan, pooler_plan
 from fastapi_operator.tuning.proxy import proxy_plan
@@ -60,6 +61,7 @@ def derive(
         problems=(
             *broken_guards(spec),
             *_contradictions(spec),
+            *mutable_tag(spec.image),
             *_budget_problems(budget, scaling),
         ),
     )

@@ -1,0 +1,172 @@
+"""A new operator version renders differently: a few services at a time, no database unasked."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from fastapi_operator.facts import Facts
+from fastapi_operator.reconcile.blueprint import Blueprint
+from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.settings import Settings
+from tests.api import small
+from tests.api.world import World, eventually
+
+NAMES = tuple(f"shop-{number}" for number in range(6))
+NEW_POSTGRES = {"images": {"postgres": {"repository": "library/postgres", "tag": "18.9"}}}
+
+
+def newer(body: Mapping[str, Any], settings: Settings, facts: Facts) -> Blueprint:
+    """The next version of the operator: it stops pods with more patience."""
+    made = small.make(body, settings, facts)
+    desired = []
+    for item in made.desired:
+        changed = item
+        if item.key.kind == "Deployment":
+            template = item.body["spec"]["template"]
+            pod = {**template["spec"], "terminationGracePeriodSeconds": 77}
+            spec = {**item.body["spec"], "template": {**template, "spec": pod}}
+            changed = replace(item, body={**item.body, "spec": spec})
+        desired.append(changed)
+    return replace(made, desired=tuple(desired))
+
+
+def is_new(world: World, name: str) -> bool:
+    pod = world.get("deployments", name)["spec"]["template"]["spec"]
+    return bool(pod["terminationGracePeriodSeconds"] == 77)
+
+
+def new_ones(world: World) -> list[str]:
+    return [name for name in NAMES if is_new(world, name)]
+
+
+def pending(world: World, name: str = "shop") -> dict[str, str]:
+    found = world.service(name)["status"].get("pending", [])
+    return {item["name"]: item["reason"] for item in found}
+
+
+def finish(world: World, name: str) -> None:
+    world.finish_rollout("deployments", world.get("deployments", name))
+
+
+def test_a_new_version_reaches_a_few_services_at_a_time(world: World) -> None:
+    operator = world.start()
+    for name in NAMES:
+        world.apply(name)
+    for name in NAMES:
+        world.until_ready(name)
+    operator.stop()
+
+    world.start(make=newer, settings={"rollouts_at_once": 2})
+    eventually(lambda: len(new_ones(world)) == 2)
+    waiting = [name for name in NAMES if name not in new_ones(world)]
+    eventually(lambda: all(pending(world, name) for name in waiting))
+    time.sleep(1.0)
+    assert len(new_ones(world)) == 2
+    told = pending(world, waiting[0])
+    assert list(told) == [f"Deployment {waiting[0]}"]
+    assert "new version" in told[f"Deployment {waiting[0]}"]
+    assert all(world.is_ready(name) for name in waiting)
+
+    # What was edited by hand is repaired while a service waits, with what is wanted now.
+    world.kube.delete(world.path("services", waiting[0]))
+    eventually(lambda: world.get("services", waiting[0]))
+    # The owner's own wish does not wait.
+    world.apply(waiting[-1], image="registry.test/shop:2")
+    eventually(lambda: is_new(world, waiting[-1]))
+    world.until_ready(waiting[-1])
+
+    eventually(lambda: len(new_ones(world)) > 3)
+    for name in NAMES:
+        eventually(lambda name=name: is_new(world, name) or world.finish_rollouts())
+        finish(world, name)
+    eventually(lambda: all(world.is_ready(name) and not pending(world, name) for name in NAMES))
+
+
+def test_a_version_under_which_nothing_becomes_ready_stops_after_the_first_few(
+    world: World,
+) -> None:
+    operator = world.start()
+    for name in NAMES:
+        world.apply(name)
+    for name in NAMES:
+        world.until_ready(name)
+    operator.stop()
+    since = world.mark()
+    world.start(make=newer, settings={"rollouts_at_once": 1})
+    eventually(lambda: len(new_ones(world)) == 1)
+    time.sleep(3.0)
+    assert len(new_ones(world)) == 1
+    assert len([text for text in world.writes(since) if text.startswith("patch deploy")]) == 1
+
+
+def test_a_database_is_not_restarted_before_somebody_agrees(world: World) -> None:
+    operator = world.start(make=draw)
+    world.apply(postgres={})
+    world.until_ready()
+    operator.stop()
+    before = world.get("statefulsets", "shop-postgres")["metadata"]["generation"]
+
+    def restarted() -> bool:
+        body = world.get("statefulsets", "shop-postgres")
+        return bool(body["metadata"]["generation"] != before)
+
+    world.start(make=draw, settings=NEW_POSTGRES)
+    reason = eventually(lambda: pending(world).get("StatefulSet shop-postgres"))
+    world.until_ready()
+    # The owner's other wishes are granted meanwhile.
+    world.apply(image="registry.test/shop:2", postgres={})
+    world.until_ready()
+    time.sleep(0.5)
+    assert not restarted()
+
+    annotation, _, value = reason.partition("fas shop ")[2].partition(" ")[0].partition("=")
+    assert annotation == "fastapi-operator.io/approve"
+    path = world.path("fastapiservices", "shop")
+    world.kube.patch(path, {"metadata": {"annotations": {annotation: "another"}}})
+    time.sleep(0.5)
+    assert not restarted()
+    world.kube.patch(path, {"metadata": {"annotations": {annotation: value}}})
+    eventually(restarted)
+    world.until_ready()
+    eventually(lambda: not pending(world))
+
+
+def test_a_change_of_the_database_s_own_fields_is_done_at_once(world: World) -> None:
+    operator = world.start(make=draw)
+    world.apply(postgres={})
+    world.until_ready()
+    operator.stop()
+    before = world.get("statefulsets", "shop-postgres")["metadata"]["generation"]
+    world.start(make=draw, settings=NEW_POSTGRES)
+    eventually(lambda: pending(world))
+    world.apply(postgres={"resources": {"requests": {"memory": "2Gi"}}})
+    eventually(
+        lambda: world.get("statefulsets", "shop-postgres")["metadata"]["generation"] != before
+    )
+    world.until_ready()
+    assert not pending(world)
+
+
+def test_a_value_that_waits_is_shown_as_it_is_in_force(world: World) -> None:
+    def larger(body: Mapping[str, Any], settings: Settings, facts: Facts) -> Blueprint:
+        """A version whose formula for threads has changed."""
+        spec = {**body["spec"], "server": {"threads": 77}}
+        return draw({**body, "spec": spec}, settings, facts)
+
+    def threads() -> object:
+        tuned = world.service()["status"]["tuning"]
+        return next(item["value"] for item in tuned if item["name"] == "server.threads")
+
+    operator = world.start(make=draw)
+    for name in ("first", "shop"):
+        world.apply(name)
+        world.until_ready(name)
+    operator.stop()
+    before = threads()
+    world.start(make=larger, settings={"rollouts_at_once": 1})
+    eventually(lambda: pending(world) or pending(world, "first"))
+    name = "shop" if pending(world) else "first"
+    assert pending(world, name)["server.threads"] == f"{before} becomes 77"
+    tuned = {item["name"]: item["value"] for item in world.service(name)["status"]["tuning"]}
+    assert tuned["server.threads"] == before

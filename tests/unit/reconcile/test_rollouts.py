@@ -1,0 +1,59 @@
+"""A few services at a time get what the operator alone changes."""
+
+from fastapi_operator.reconcile.queue import Key
+from fastapi_operator.reconcile.rollouts import Rollouts
+
+A, B, C = (Key("default", name) for name in "abc")
+
+
+def rollouts(woken: list[Key], at_once: int = 1) -> Rollouts:
+    made = Rollouts(at_once=at_once, wake=woken.append)
+    for key in (A, B, C):
+        made.judge(key, generation=1, ours=True)
+    return made
+
+
+def begins(made: Rollouts, key: Key, *, generation: int = 1, ready: bool = True) -> bool:
+    return made.may_begin(key, generation=generation, ready=ready)
+
+
+def test_the_next_begins_when_one_is_ready_again() -> None:
+    woken: list[Key] = []
+    made = rollouts(woken)
+    assert begins(made, A)
+    assert begins(made, A), "a turn lasts until the service is ready"
+    assert not begins(made, B)
+    made.settled(A)
+    assert woken == [B]
+    assert begins(made, B)
+
+
+def test_the_wish_of_an_owner_does_not_wait() -> None:
+    made = rollouts([])
+    assert begins(made, A)
+    assert begins(made, B, generation=2)
+    assert not begins(made, C)
+
+
+def test_a_service_that_was_not_ready_takes_no_turn() -> None:
+    made = rollouts([])
+    assert begins(made, A, ready=False)
+    assert begins(made, B)
+
+
+def test_only_the_first_pass_tells_an_upgrade() -> None:
+    made = Rollouts(at_once=1, wake=lambda _: None)
+    made.judge(A, generation=1, ours=False)
+    made.judge(A, generation=1, ours=True)
+    assert not made.is_ours(A)
+
+
+def test_a_deleted_service_gives_its_turn_away() -> None:
+    woken: list[Key] = []
+    made = rollouts(woken)
+    assert begins(made, A)
+    made.forget(A)
+    assert woken == [B]
+    made.forget(B)
+    made.forget(C)
+    assert made.waiting == 0
