@@ -9,6 +9,7 @@ class Part(StrEnum):
     APP = "app"
     PROXY = "proxy"
     CACHE = "cache"
+    QUEUE = "queue"
     DATABASE = "database"
     POOLER = "pooler"
     MIGRATION = "migration"
@@ -26,6 +27,7 @@ _CONDITIONS = {
     Part.APP: "ApplicationReady",
     Part.PROXY: "ProxyReady",
     Part.CACHE: "CacheReady",
+    Part.QUEUE: "QueueReady",
     Part.DATABASE: "DatabaseReady",
     Part.POOLER: "PoolerReady",
     Part.MIGRATION: "MigrationsReady",

@@ -37,6 +37,7 @@ class OperandImages(_Settings):
         registry="ghcr.io", repository="fastapi-operator/pgbouncer", tag="1.26"
     )
     redis: OperandImage = OperandImage(repository="library/redis", tag="8.0")
+    valkey: OperandImage = OperandImage(repository="valkey/valkey", tag="9.1")
     nginx: OperandImage = OperandImage(repository="library/nginx", tag="1.30")
 
 

@@ -251,10 +251,16 @@ def test_only_what_holds_data_or_secrets_is_created_once(case: Case) -> None:
 
 
 def test_data_and_its_credentials_stay_together(case: Case) -> None:
-    postgres = case.service.spec.postgres
-    stays = postgres is not None and postgres.deletion_policy != "Delete"
-    kept = {item.key.kind for item in case.objects if item.retain}
-    assert kept == ({"Secret", "PersistentVolumeClaim"} if stays else set())
+    plan, spec = case.plan, case.service.spec
+    for part, runs, section in (
+        (Part.DATABASE, plan.database, spec.postgres),
+        (Part.QUEUE, plan.queue, spec.queue),
+    ):
+        stays = runs is not None and section is not None and section.deletion_policy != "Delete"
+        kept = {item.key.kind for item in case.objects if item.retain and item.part is part}
+        assert kept == ({"Secret", "PersistentVolumeClaim"} if stays else set())
+    kept_parts = {item.part for item in case.objects if item.retain}
+    assert kept_parts <= {Part.DATABASE, Part.QUEUE}
 
 
 def test_app_and_what_it_depends_on_of_its_version_wait_for_the_migration(case: Case) -> None:

@@ -33,6 +33,7 @@ MEMORY = st.sampled_from(["128Mi", "256Mi", "0.5Gi", "512Mi", "1G", "1Gi", "2Gi"
 AMOUNTS = _optional(cpu=CPU, memory=MEMORY)
 RESOURCES = _optional(requests=AMOUNTS, limits=AMOUNTS)
 MILLISECONDS = st.integers(min_value=1, max_value=2000)
+ENGINE = st.sampled_from(["Redis", "Valkey"])
 SCALING = st.one_of(
     st.fixed_dictionaries({"replicas": st.integers(0, 1000)}),
     st.tuples(st.integers(1, 1000), st.integers(1, 1000)).map(
@@ -64,7 +65,17 @@ SPECS = st.fixed_dictionaries(
             databaseMillisecondsPerRequest=MILLISECONDS,
         ),
         "scaling": SCALING,
-        "redis": _optional(memory=MEMORY),
+        "redis": st.one_of(
+            _optional(memory=MEMORY, engine=ENGINE, persistence=_optional(size=MEMORY)),
+            st.fixed_dictionaries(
+                {"mode": st.just("External"), "secretRef": st.just({"name": "cache"})},
+                optional={"maxClients": st.integers(1, 1_000_000)},
+            ),
+        ),
+        "queue": st.one_of(
+            _optional(memory=MEMORY, engine=ENGINE, persistence=_optional(size=MEMORY)),
+            st.just({"mode": "External", "secretRef": {"name": "broker"}}),
+        ),
         "postgres": _optional(
             resources=RESOURCES,
             deletionPolicy=st.sampled_from(["Retain", "Delete"]),

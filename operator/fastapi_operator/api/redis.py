@@ -27,8 +27,8 @@ class Redis(Model):
     )
     memory: Quantity | None = Field(
         default=None,
-        description="Memory limit of the cache's pod, in bytes; three quarters hold data. "
-        "Default: 256Mi.",
+        description="Memory limit of the cache's pod, in bytes; three quarters hold data, with "
+        "persistence six tenths. Default: 256Mi.",
         examples=["512Mi"],
     )
     persistence: Storage | None = Field(
@@ -50,6 +50,11 @@ class Redis(Model):
         "Default: 1000.",
         examples=[1000],
     )
+
+    @property
+    def managed(self) -> bool:
+        """Whether the operator runs the server."""
+        return self.mode != "External"
 
 
 class Queue(Model):
@@ -88,3 +93,8 @@ class Queue(Model):
         description="With mode External: where the URL (redis://, rediss:// or amqp://) stands. "
         "Default: none.",
     )
+
+    @property
+    def managed(self) -> bool:
+        """Whether the operator runs the server."""
+        return self.mode != "External"

@@ -33,6 +33,7 @@ _CAUSES = (
     Part.NETWORK,
     Part.DATABASE,
     Part.CACHE,
+    Part.QUEUE,
     Part.MIGRATION,
     Part.POOLER,
     Part.APP,

@@ -15,6 +15,7 @@ from fastapi_operator.resources import (
     observability,
     pooler,
     proxy,
+    queue,
 )
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
@@ -26,6 +27,7 @@ BUILDERS: Mapping[Part, Callable[[Inputs], tuple[Desired, ...]]] = {
     Part.DATABASE: database.build,
     Part.POOLER: pooler.build,
     Part.CACHE: cache.build,
+    Part.QUEUE: queue.build,
     Part.MIGRATION: migration.build,
     Part.APP: app.build,
     Part.PROXY: proxy.build,

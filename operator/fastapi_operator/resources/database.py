@@ -7,7 +7,7 @@ from fastapi_operator.api.postgres import Postgres
 from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, pod
-from fastapi_operator.resources.desired import Desired, Generated, Write
+from fastapi_operator.resources.desired import Desired, Generated
 from fastapi_operator.resources.inputs import (
     APP_ROLE,
     DATABASE,
@@ -110,21 +110,12 @@ def _passwd(user: int | None) -> dict[str, str]:
 
 
 def _claim(inputs: Inputs, storage: Storage, *, retain: bool) -> Desired:
-    size = quantity.size_bytes(storage.size or figures.DATABASE_STORAGE)
-    storage_class = storage.class_name or inputs.settings.storage_class
-    return Desired(
+    return objects.volume_claim(
+        inputs,
         Part.DATABASE,
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": objects.metadata(inputs, Part.DATABASE, inputs.child("postgres", "data")),
-            "spec": {
-                "accessModes": ["ReadWriteOnce"],
-                **({"storageClassName": storage_class} if storage_class else {}),
-                "resources": {"requests": {"storage": quantity.format_bytes(size)}},
-            },
-        },
-        write=Write.CREATE_ONCE,
+        inputs.child("postgres", "data"),
+        size_bytes=quantity.size_bytes(storage.size or figures.DATABASE_STORAGE),
+        storage_class=storage.class_name,
         retain=retain,
     )
 

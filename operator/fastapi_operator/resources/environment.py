@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from fastapi_operator.api.redis import Queue, Redis
 from fastapi_operator.resources.inputs import (
     APP_ROLE,
     DATABASE,
@@ -21,7 +22,7 @@ from fastapi_operator.resources.inputs import (
 )
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.decision import Decision
-from fastapi_operator.tuning.plan import CachePlan, PoolPlan
+from fastapi_operator.tuning.plan import CachePoolPlan, PoolPlan
 
 METRICS_DIRECTORY = "/run/metrics"
 
@@ -127,18 +128,34 @@ def _cache_password(inputs: Inputs) -> Value:
 
 def _cache_url(inputs: Inputs) -> Value:
     if inputs.plan.cache is None:
-        return None
+        return _external_url(inputs.spec.redis)
     return f"redis://app:$(REDIS_PASSWORD)@{inputs.child('redis')}:{REDIS_PORT}/0"
+
+
+def _queue_password(inputs: Inputs) -> Value:
+    return SecretKey(inputs.child("queue"), "password") if inputs.plan.queue else None
+
+
+def _queue_url(inputs: Inputs) -> Value:
+    if inputs.plan.queue is None:
+        return _external_url(inputs.spec.queue)
+    return f"redis://app:$(QUEUE_PASSWORD)@{inputs.child('queue')}:{REDIS_PORT}/0"
+
+
+def _external_url(section: Redis | Queue | None) -> Value:
+    if section is None or section.secret_ref is None:
+        return None
+    return SecretKey(section.secret_ref.name, section.secret_ref.key or "url")
 
 
 def _of_pool(read: Callable[[PoolPlan], Decision[int]]) -> Callable[[Inputs], Value]:
     return lambda inputs: read(inputs.plan.pool).value if inputs.plan.pool else None
 
 
-def _of_cache(
-    read: Callable[[CachePlan], Decision[int] | Decision[float]],
+def _of_cache_pool(
+    read: Callable[[CachePoolPlan], Decision[int] | Decision[float]],
 ) -> Callable[[Inputs], Value]:
-    return lambda inputs: read(inputs.plan.cache).value if inputs.plan.cache else None
+    return lambda inputs: read(inputs.plan.cache_pool).value if inputs.plan.cache_pool else None
 
 
 def _native_threads(inputs: Inputs) -> Value:
@@ -188,13 +205,15 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "REDIS_MAX_CONNECTIONS",
         "connections of each process to the cache",
-        _of_cache(lambda cache: cache.pool_size),
+        _of_cache_pool(lambda pool: pool.size),
     ),
     Variable(
         "REDIS_TIMEOUT_SECONDS",
         "longest wait for the cache to connect or to answer",
-        _of_cache(lambda cache: cache.timeout_seconds),
+        _of_cache_pool(lambda pool: pool.timeout_seconds),
     ),
+    Variable("QUEUE_PASSWORD", "part of QUEUE_URL", _queue_password),
+    Variable("QUEUE_URL", "the broker of background work", _queue_url),
     Variable(
         "WEB_CONCURRENCY",
         "worker processes of the server",

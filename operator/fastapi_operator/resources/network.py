@@ -1,8 +1,9 @@
 """NetworkPolicies, all from one table of who may talk to whom.
 
-Every pod of the service takes only what the table lets in. Pods of proxy, cache, pooler and
-database may also open only the connections of the table; the app and its migrations, whose code
-we do not know, reach all but the cloud's metadata address, unless ``spec.network`` is stricter.
+Every pod of the service takes only what the table lets in. Pods of proxy, cache, queue,
+pooler and database may also open only the connections of the table; the app and its migrations,
+whose code we do not know, reach all but the cloud's metadata address, unless ``spec.network`` is
+stricter.
 """
 
 from dataclasses import dataclass
@@ -71,6 +72,8 @@ def flows(inputs: Inputs) -> tuple[Flow, ...]:
         table += [Flow(None, Part.APP, inputs.metrics_port)]
     if plan.cache is not None:
         table += [Flow(Part.APP, Part.CACHE, REDIS_PORT)]
+    if plan.queue is not None:
+        table += [Flow(Part.APP, Part.QUEUE, REDIS_PORT)]
     if plan.database is not None:
         table += [
             Flow(Part.APP, Part.POOLER, POOLER_PORT),

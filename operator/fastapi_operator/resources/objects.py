@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi_operator import naming
+from fastapi_operator import naming, quantity
 from fastapi_operator.parts import Part
 from fastapi_operator.resources.desired import Desired, Gate, Generated, Write
 from fastapi_operator.resources.inputs import Inputs
@@ -80,6 +80,34 @@ def generated_secret(
         write=Write.CREATE_ONCE,
         retain=retain,
         generate=generate,
+    )
+
+
+def volume_claim(
+    inputs: Inputs,
+    part: Part,
+    name: str,
+    *,
+    size_bytes: int,
+    storage_class: str | None,
+    retain: bool = False,
+) -> Desired:
+    """A claim for a part's data, made once; it may grow, nothing else of it changes."""
+    storage_class = storage_class or inputs.settings.storage_class
+    return Desired(
+        part,
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": metadata(inputs, part, name),
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                **({"storageClassName": storage_class} if storage_class else {}),
+                "resources": {"requests": {"storage": quantity.format_bytes(size_bytes)}},
+            },
+        },
+        write=Write.CREATE_ONCE,
+        retain=retain,
     )
 
 

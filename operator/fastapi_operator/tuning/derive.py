@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from fastapi_operator import quantity
 from fastapi_operator.api.guards import broken_guards
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService, Spec
@@ -10,13 +11,14 @@ from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.budget import APP, Claim, ConnectionBudget, pods_at_peak
-from fastapi_operator.tuning.cache import cache_plan
+from fastapi_operator.tuning.cache import cache_plan, cache_pool_plan
 from fastapi_operator.tuning.compute import amounts, compute_basis, compute_plan
 from fastapi_operator.tuning.database import database_plan
 from fastapi_operator.tuning.image import mutable_tag
 from fastapi_operator.tuning.plan import DatabasePlan, Plan, PoolerPlan, PoolPlan, ScalingPlan
 from fastapi_operator.tuning.pooler import pool_plan, pooler_plan
 from fastapi_operator.tuning.proxy import proxy_plan
+from fastapi_operator.tuning.queue import queue_plan, queue_problems
 from fastapi_operator.tuning.scaling import clients_with_one_lost, scaling_plan
 from fastapi_operator.tuning.server import server_plan
 
@@ -47,6 +49,8 @@ def derive(
     budget = None
     if database is not None and pool is not None and pooler is not None:
         budget = _budget(_claims(server.workers.value, scaling, pool), database, pooler)
+    cache = cache_plan(spec.redis) if spec.redis is not None and spec.redis.managed else None
+    queue = queue_plan(spec.queue) if spec.queue is not None and spec.queue.managed else None
     proxy = spec.proxy or Proxy()
     return Plan(
         server=server,
@@ -55,7 +59,11 @@ def derive(
         database=database,
         pool=pool,
         pooler=pooler,
-        cache=cache_plan(spec.redis, server, scaling) if spec.redis is not None else None,
+        cache=cache,
+        cache_pool=(
+            cache_pool_plan(spec.redis, cache, server, scaling) if spec.redis is not None else None
+        ),
+        queue=queue,
         proxy=proxy_plan(proxy, server, scaling) if proxy.type != "None" else None,
         budget=budget,
         problems=(
@@ -63,6 +71,7 @@ def derive(
             *_contradictions(spec),
             *mutable_tag(spec.image),
             *_budget_problems(budget, scaling),
+            *(queue_problems(queue) if queue is not None else ()),
         ),
     )
 
@@ -120,4 +129,17 @@ def _contradictions(spec: Spec) -> Iterator[Problem]:
                 path=f"{path}.limits.memory",
                 message=f"{memory} bytes do not hold one worker",
                 remedy=f"set at least {minimum // figures.MIB}Mi",
+            )
+    for path, given_memory in (
+        ("spec.redis.memory", spec.redis.memory if spec.redis else None),
+        ("spec.queue.memory", spec.queue.memory if spec.queue else None),
+    ):
+        least = figures.REDIS_MEMORY_MIN_BYTES
+        if given_memory is not None and quantity.size_bytes(given_memory) < least:
+            yield Problem(
+                severity=Severity.ERROR,
+                stage=Stage.PLAN,
+                path=path,
+                message=f"{given_memory} does not hold the server itself",
+                remedy=f"set at least {quantity.format_bytes(least)}",
             )

@@ -116,12 +116,42 @@ POOLER_PREPARED_STATEMENTS = 200
 CACHE_MEMORY_BYTES = 256 * MIB
 # A quarter for buffers and fragmentation; one managed provider ships the same share.
 CACHE_FILL = 0.75
+# A snapshot is written by a fork; pages that change meanwhile exist twice: judgement.
+CACHE_FILL_PERSISTENT = 0.60
+# A restart loses what came since the last snapshot, which costs a pass over the data: judgement.
+CACHE_SNAPSHOT_SECONDS = 300
+# The old snapshot and the one that replaces it.
+CACHE_SNAPSHOTS = 2
 CACHE_POOL_MAX = 50
-# A connected client with its buffers: judgement, after Redis's own figure for an idle client.
-CACHE_CLIENT_BYTES = 20 * 1024
-CACHE_CLIENTS_MIN = 256
 CACHE_CLIENTS_EXTRA = 32
+# Granted by an external server that is silent about it; small plans of providers do: judgement.
+CACHE_CLIENTS_EXTERNAL = 1000
 CACHE_TIMEOUT_SECONDS = 0.25
+
+QUEUE_MEMORY_BYTES = 256 * MIB
+# A rewrite of the log forks; under writes everywhere each page is copied once: judgement.
+QUEUE_FILL = 0.50
+# The log may hold twice the data before it is rewritten, as text a third larger (measured), and
+# the new one stands beside it; the rest is for what arrives meanwhile.
+QUEUE_LOG_COPIES = 8
+QUEUE_LOG_COPIES_MIN = 4
+# Default of Redis: a smaller log is not worth a rewrite.
+QUEUE_LOG_REWRITE_BYTES = 64 * MIB
+
+# The server itself, its code and its tables, before any data: measured 8 MiB resident.
+REDIS_MEMORY_MIN_BYTES = 32 * MIB
+# A connected client with its buffers: judgement, after Redis's own figure for an idle client.
+REDIS_CLIENT_BYTES = 20 * 1024
+REDIS_CLIENTS_SHARE = 1 / 8
+REDIS_CLIENTS_MIN = 256
+# What stops without data to write stops within a second: judgement.
+REDIS_GRACE_SECONDS = 10
+# The log's last second is flushed, also by a slow disk: judgement.
+QUEUE_GRACE_SECONDS = 30
+# A slow network disk; a snapshot is written on the way out: judgement.
+REDIS_SNAPSHOT_BYTES_PER_SECOND = 32 * MIB
+# A log is replayed before the first command is answered: judgement.
+REDIS_START_SECONDS = 3600
 
 # --- nginx ---------------------------------------------------------------------------------------
 PROXY_CPU_MILLICORES = 100
@@ -138,7 +168,7 @@ POOLER_CPU_MILLICORES = 50
 # 1000 clients at a few KiB, and their prepared statements: judgement.
 POOLER_MEMORY_BYTES = 128 * MIB
 # Redis answers from one thread; the request keeps its place on a busy node: judgement.
-CACHE_CPU_MILLICORES = 50
+REDIS_CPU_MILLICORES = 50
 # The sidecar that reloads a configuration sleeps nearly all the time: judgement.
 RELOADER_CPU_MILLICORES = 5
 RELOADER_MEMORY_BYTES = 32 * MIB

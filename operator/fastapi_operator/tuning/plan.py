@@ -93,14 +93,38 @@ class PoolerPlan:
 
 @dataclass(frozen=True)
 class CachePlan:
-    """The managed Redis, and the pool that each app process opens to it."""
+    """The managed cache; only one that keeps its data has a volume and snapshots."""
 
     memory_limit_bytes: Decision[int]
     maxmemory_bytes: Decision[int]
     policy: Decision[str]
     max_clients: Decision[int]
-    pool_size: Decision[int]
+    grace_seconds: Decision[int]
+    storage_bytes: Decision[int] | None
+    snapshot_seconds: Decision[int] | None
+
+
+@dataclass(frozen=True)
+class CachePoolPlan:
+    """The connections that each app process opens to the cache, managed or external."""
+
+    max_clients: Decision[int]
+    size: Decision[int]
     timeout_seconds: Decision[float]
+
+
+@dataclass(frozen=True)
+class QueuePlan:
+    """The managed broker, which logs every change to its volume."""
+
+    memory_limit_bytes: Decision[int]
+    maxmemory_bytes: Decision[int]
+    policy: Decision[str]
+    max_clients: Decision[int]
+    grace_seconds: Decision[int]
+    storage_bytes: Decision[int]
+    fsync: Decision[str]
+    log_rewrite_bytes: Decision[int]
 
 
 @dataclass(frozen=True)
@@ -127,6 +151,8 @@ class Plan:
     pool: PoolPlan | None
     pooler: PoolerPlan | None
     cache: CachePlan | None
+    cache_pool: CachePoolPlan | None
+    queue: QueuePlan | None
     proxy: ProxyPlan | None
     budget: ConnectionBudget | None
     problems: tuple[Problem, ...] = ()
@@ -166,7 +192,8 @@ _HEADLINE = frozenset(
         "pooler.max_db_connections",
         "pooler.max_client_connections",
         "cache.maxmemory_bytes",
-        "cache.pool_size",
+        "cache_pool.size",
+        "queue.maxmemory_bytes",
         "proxy.replicas",
         "proxy.worker_processes",
     }

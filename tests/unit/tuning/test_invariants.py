@@ -13,6 +13,7 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Severity
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.budget import pods_at_peak
 from fastapi_operator.tuning.decision import Decision, Source
 from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
@@ -101,6 +102,25 @@ def test_a_cache_evicts_before_its_limit(spec: dict[str, Any]) -> None:
     if plan.cache:
         assert plan.cache.maxmemory_bytes.value <= 0.75 * plan.cache.memory_limit_bytes.value
         assert plan.cache.policy.value != "noeviction"
+
+
+@given(SPECS)
+def test_a_queue_never_evicts_and_leaves_room_to_rewrite_its_log(spec: dict[str, Any]) -> None:
+    _, plan = planned(spec)
+    if plan.queue:
+        assert plan.queue.policy.value == "noeviction"
+        assert 2 * plan.queue.maxmemory_bytes.value <= plan.queue.memory_limit_bytes.value
+        if plan.queue.storage_bytes.source is Source.DERIVED:
+            assert plan.queue.storage_bytes.value >= 4 * plan.queue.maxmemory_bytes.value
+
+
+@given(SPECS)
+def test_all_processes_at_peak_fit_what_the_cache_grants(spec: dict[str, Any]) -> None:
+    _, plan = planned(spec)
+    if plan.cache_pool and plan.cache_pool.size.value > 1:
+        pods = pods_at_peak(plan.scaling.max_replicas.value, plan.scaling.max_surge.value)
+        asked = pods * plan.server.workers.value * plan.cache_pool.size.value
+        assert asked <= plan.cache_pool.max_clients.value
 
 
 @given(SPECS)

@@ -5,18 +5,20 @@ from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from tests.unit.services import service
 
+# Every part that makes decisions, and each that it makes only where it is asked to.
+EVERYTHING = service(redis={"persistence": {}}, queue={}, postgres={})
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_every_decision_has_its_place_in_the_tuning_document() -> None:
-    plan = derive(service(redis={}, postgres={}), Settings(), Facts())
+    plan = derive(EVERYTHING, Settings(), Facts())
     for decision in plan.decisions():
         document, _, anchor = decision.reference.partition("#")
         assert f'<a id="{anchor}"></a>' in (ROOT / document).read_text(), decision.name
 
 
 def test_the_tuning_document_explains_nothing_that_is_not_decided() -> None:
-    plan = derive(service(redis={}, postgres={}), Settings(), Facts())
+    plan = derive(EVERYTHING, Settings(), Facts())
     names = {decision.name for decision in plan.decisions()}
     text = (ROOT / "docs/tuning.md").read_text()
     anchors = {part.partition('"')[0] for part in text.split('<a id="')[1:]}

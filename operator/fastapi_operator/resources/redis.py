@@ -1,0 +1,177 @@
+"""A Redis or Valkey server: one pod with its users and configuration, as a cache or as a queue."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.api.redis import Engine
+from fastapi_operator.parts import Part
+from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources.desired import Desired, Generated
+from fastapi_operator.resources.inputs import REDIS_PORT, Inputs
+from fastapi_operator.resources.templates import render
+from fastapi_operator.settings import OperandImages
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.plan import CachePlan, QueuePlan
+
+_CONFIG = "config"
+_DATA = "data"
+_USERS = "users.acl"
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a role makes of the server.
+
+    Attributes:
+        part: The role.
+        name: The name of its objects, and its host name.
+        engine: Its program.
+        plan: Its numbers.
+        config: The template of its configuration.
+        values: What only that template asks for.
+        rules: What the app may do, as the rules of an ACL.
+        claim: The claim of its volume; None where it keeps nothing.
+        retain: Whether its credentials outlive the service.
+    """
+
+    part: Part
+    name: str
+    engine: Engine
+    plan: CachePlan | QueuePlan
+    config: str
+    values: Mapping[str, object]
+    rules: str
+    claim: str | None = None
+    retain: bool = False
+
+    @property
+    def program(self) -> str:
+        """What the names of its programs and directories begin with."""
+        return self.engine.lower()
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        """Where its volumes are."""
+        data = {_DATA: f"/var/lib/{self.program}"} if self.claim else {}
+        return {_CONFIG: f"/etc/{self.program}", **data}
+
+
+def build(inputs: Inputs, server: Server) -> tuple[Desired, ...]:
+    """Credentials, configuration, Service and workload of a server; its claim is the role's."""
+    conf = render(
+        server.config,
+        role=f"{server.engine} as a {server.part}",
+        engine=server.program,
+        port=REDIS_PORT,
+        maxmemory_bytes=server.plan.maxmemory_bytes.value,
+        policy=server.plan.policy.value,
+        max_clients=server.plan.max_clients.value,
+        config_directory=server.mounts[_CONFIG],
+        data_directory=server.mounts.get(_DATA, "/tmp"),  # noqa: S108 (the pod's own emptyDir)
+        **server.values,
+    )
+    config = objects.hashed_config_map(
+        inputs, server.part, server.name, {f"{server.program}.conf": conf}
+    )
+    users = Generated(
+        passwords=("password",),
+        templates={_USERS: f"user default off\nuser app on >{{password}} {server.rules}\n"},
+    )
+    workload = _stateful_set if server.claim else _deployment
+    return (
+        objects.generated_secret(inputs, server.part, server.name, users, retain=server.retain),
+        config,
+        objects.service(inputs, server.part, server.name, {"redis": (REDIS_PORT, "redis")}),
+        workload(inputs, server, _template(inputs, server, config.key.name)),
+    )
+
+
+def _deployment(inputs: Inputs, server: Server, template: Mapping[str, Any]) -> Desired:
+    spec = {
+        "replicas": 1,
+        "revisionHistoryLimit": figures.REVISIONS_KEPT,
+        "minReadySeconds": figures.MIN_READY_SECONDS,
+        "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
+        # Two caches behind one name would each answer with half of the truth.
+        "strategy": {"type": "Recreate"},
+        "selector": {"matchLabels": naming.selector(inputs.name, server.part)},
+        "template": template,
+    }
+    return _workload(inputs, server, "Deployment", spec)
+
+
+def _stateful_set(inputs: Inputs, server: Server, template: Mapping[str, Any]) -> Desired:
+    spec = {
+        "replicas": 1,
+        "serviceName": server.name,
+        # A pod that never became ready must not block the update that mends it.
+        "podManagementPolicy": "Parallel",
+        "revisionHistoryLimit": figures.REVISIONS_KEPT,
+        "selector": {"matchLabels": naming.selector(inputs.name, server.part)},
+        "template": template,
+    }
+    return _workload(inputs, server, "StatefulSet", spec)
+
+
+def _workload(inputs: Inputs, server: Server, kind: str, spec: Mapping[str, Any]) -> Desired:
+    return Desired(
+        server.part,
+        {
+            "apiVersion": "apps/v1",
+            "kind": kind,
+            "metadata": objects.metadata(inputs, server.part, server.name),
+            "spec": spec,
+        },
+    )
+
+
+def _template(inputs: Inputs, server: Server, config: str) -> dict[str, Any]:
+    data = {"name": _DATA, "persistentVolumeClaim": {"claimName": server.claim}}
+    return pod.pod_template(
+        inputs,
+        server.part,
+        containers=(_container(inputs, server),),
+        volumes=(
+            pod.files_volume(
+                _CONFIG, config_maps=(config,), secret=server.name, items={_USERS: _USERS}
+            ),
+            *((data,) if server.claim else ()),
+        ),
+        grace_seconds=server.plan.grace_seconds.value,
+    )
+
+
+def _container(inputs: Inputs, server: Server) -> dict[str, Any]:
+    # The client reads the password from its environment, so that no command line shows it; both
+    # engines' clients know the variable. -e makes a refusal, such as LOADING, a failure.
+    ping = {"exec": {"command": [f"{server.program}-cli", "-e", "--user", "app", "ping"]}}
+    alive = {"tcpSocket": {"port": "redis"}}
+    password = {"secretKeyRef": {"name": server.name, "key": "password"}}
+    waits = figures.REDIS_START_SECONDS // figures.START_PERIOD_SECONDS
+    return pod.container(
+        "redis",
+        image=_image(inputs.settings.images, server.engine),
+        pull_policy=inputs.settings.image_pull_policy,
+        command=(f"{server.program}-server", f"{server.mounts[_CONFIG]}/{server.program}.conf"),
+        env=[{"name": "REDISCLI_AUTH", "valueFrom": password}],
+        ports=[{"name": "redis", "containerPort": REDIS_PORT, "protocol": "TCP"}],
+        **pod.probes(
+            startup=ping,
+            readiness=ping,
+            liveness=alive,
+            start_attempts=waits if server.claim else figures.START_ATTEMPTS,
+        ),
+        resources=pod.resources(
+            cpu_request=figures.REDIS_CPU_MILLICORES,
+            memory_request=server.plan.memory_limit_bytes.value,
+            memory_limit=server.plan.memory_limit_bytes.value,
+        ),
+        mounts=server.mounts,
+    )
+
+
+def _image(images: OperandImages, engine: Engine) -> str:
+    image = {"Redis": images.redis, "Valkey": images.valkey}[engine]
+    return image.reference
