@@ -116,7 +116,13 @@ def _quota_workers(
         usable = figures.MEMORY_FILL * memory_bytes - figures.SUPERVISOR_MEMORY_BYTES
         by_memory = max(1, int(usable / (figures.WORKER_MEMORY_MARGIN * worker_memory_bytes)))
     workers = min(by_cpu, by_memory, figures.WORKERS_MAX)
-    if workers < by_cpu and by_memory == workers:
+    if workers < by_cpu and workers == figures.WORKERS_MAX:
+        return Because(
+            workers,
+            f"{workers} at most share the fate of one pod; more pods use the rest of the "
+            "{cpu_basis} of {cpu_millicores}",
+        )
+    if workers < by_cpu:
         return Because(
             workers,
             "{memory_bytes} of memory holds no more workers of {worker_memory_bytes}, though the "

@@ -132,6 +132,7 @@ def test_the_headline_fits_the_status(spec: dict[str, Any]) -> None:
 
 
 @given(SPECS)
+@example({"image": "a:1", "resources": {"requests": {"cpu": "16"}}})
 def test_every_decision_is_named_by_its_path_and_gives_a_whole_reason(
     spec: dict[str, Any],
 ) -> None:
