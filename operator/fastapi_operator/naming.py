@@ -23,6 +23,9 @@ WATCHED_LABEL = f"{GROUP}/watched"
 # On a service: agrees to the one change of its database that status.pending names with this value.
 APPROVE_ANNOTATION = f"{GROUP}/approve"
 
+# On a service: a new value replaces the app's pods. On pod templates: the value they were made for.
+RESTART_ANNOTATION = f"{GROUP}/restarted-at"
+
 NAME_MAX_LENGTH = 40
 
 # The keys of ``labels``: selectors, watches and dashboards rest on them.

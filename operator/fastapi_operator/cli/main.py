@@ -18,6 +18,10 @@ _COMMANDS = {
     "render": "Print every object the operator would apply.",
     "env": "Print the tuned environment as dotenv, for a laptop.",
     "crd": "Print the CustomResourceDefinition.",
+    "diff": "Show what the operator would change.",
+    "status": "Show the parts of a service as they are now.",
+    "restart": "Replace the app's pods one after another.",
+    "suspend": "Stop reconciling a service, or resume.",
     "run": "Run the operator.",
 }
 

@@ -43,6 +43,7 @@ class Client:
         self,
         configuration: "client.Configuration",
         *,
+        manager: str = naming.FIELD_MANAGER,
         dry_run: bool = False,
         observe: Observer = lambda _verb, _kind, _status, _seconds: None,
     ) -> None:
@@ -50,6 +51,7 @@ class Client:
 
         Args:
             configuration: Where the API server is and who we are.
+            manager: The field manager of all writes.
             dry_run: Writes are only logged; their answer is the body that would be sent.
             observe: Told of each request: verb, kind, status (0: no answer), seconds.
         """
@@ -57,6 +59,7 @@ class Client:
         self._api.user_agent = f"fastapi-operator/{__version__}"
         self._slots = asyncio.Semaphore(connection.CONNECTIONS)
         self._observe = observe
+        self._manager = manager
         self.dry_run = dry_run
 
     async def close(self) -> None:
@@ -65,7 +68,9 @@ class Client:
 
     # Writes -----------------------------------------------------------------------------------
 
-    async def apply(self, kind: Kind, body: Body, *, only_create: bool = False) -> dict[str, Any]:
+    async def apply(
+        self, kind: Kind, body: Body, *, only_create: bool = False, rehearse: bool = False
+    ) -> dict[str, Any]:
         """Server-side apply of an object that is ours.
 
         Args:
@@ -73,6 +78,7 @@ class Client:
             body: The fields that we want.
             only_create: Fails with 409 where the object exists, so that nothing that is not
                 ours is ever merged into.
+            rehearse: The API server answers what it would store, and stores nothing.
 
         Raises:
             ApiError: The API server refused.
@@ -87,7 +93,7 @@ class Client:
             kind.path(metadata["namespace"], metadata["name"]),
             body,
             content_type="application/apply-patch+yaml",
-            query={"force": "true"},
+            query={"force": "true", **({"dryRun": "All"} if rehearse else {})},
         )
 
     async def create(self, kind: Kind, body: Body) -> dict[str, Any]:
@@ -225,7 +231,7 @@ class Client:
             return dict(body)
         query = {
             **(query or {}),
-            "fieldManager": naming.FIELD_MANAGER,
+            "fieldManager": self._manager,
             "fieldValidation": "Strict",
         }
         return await self._request(

@@ -50,6 +50,21 @@ async def load(
     return configuration
 
 
+def default_namespace(*, kubeconfig: str | None = None, context: str | None = None) -> str:
+    """The namespace of a kubeconfig's context.
+
+    Raises:
+        UnreachableError: There is no such file or context.
+    """
+    path = kubeconfig or str(_default_file())
+    try:
+        contexts, active = config.list_kube_config_contexts(config_file=path)
+    except (aio.config.ConfigException, OSError) as error:
+        raise UnreachableError(f"kubeconfig {path}: {error}") from error
+    chosen = next((item for item in contexts if item["name"] == context), active)
+    return str(chosen["context"].get("namespace") or "default")
+
+
 def _default_file() -> Path:
     first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
     return Path(first).expanduser() if first else Path("~/.kube/config").expanduser()

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from fastapi_operator import naming
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.ownership import Owner, Sealed, seal
@@ -67,7 +68,8 @@ class Drawer:
             self._known.move_to_end(source)
             return self._known[source]
         made = self._drawn(body, facts)
-        answer = (made, tuple(seal(desired, owner) for desired in made.desired))
+        restart = body["metadata"]["annotations"].get(naming.RESTART_ANNOTATION, "")
+        answer = (made, tuple(seal(item, owner, restart=restart) for item in made.desired))
         self._known[source] = answer
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

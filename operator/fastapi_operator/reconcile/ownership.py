@@ -10,10 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi_operator import naming
+from fastapi_operator.cluster.kinds import DEPLOYMENT
+from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.observed import Child
 from fastapi_operator.reconcile.projection import APPLIED_ANNOTATION, ASKED_ANNOTATION, digest
-from fastapi_operator.reconcile.references import References, Values, references, stamp, stamped
+from fastapi_operator.reconcile.references import (
+    References,
+    Values,
+    annotated,
+    references,
+    stamp,
+    stamped,
+)
 from fastapi_operator.resources.desired import Desired, ObjectKey
 
 
@@ -63,8 +72,14 @@ class Sealed:
     references: References = field(default_factory=dict)
 
 
-def seal(desired: Desired, owner: Owner) -> Sealed:
-    """Adds to a wanted object what every object of a service carries."""
+def seal(desired: Desired, owner: Owner, *, restart: str = "") -> Sealed:
+    """Adds to a wanted object what every object of a service carries.
+
+    Args:
+        desired: What is wanted.
+        owner: Its service.
+        restart: The service's newest wish to have the app's pods replaced, where there is one.
+    """
     metadata = dict(desired.body["metadata"])
     if not desired.retain:
         metadata["ownerReferences"] = [owner.reference]
@@ -72,6 +87,11 @@ def seal(desired: Desired, owner: Owner) -> Sealed:
         told = {ASKED_ANNOTATION: desired.asked}
         metadata["annotations"] = {**metadata.get("annotations", {}), **told}
     body: dict[str, Any] = {**desired.body, "metadata": metadata}
+    if restart and desired.part is Part.APP and desired.key.kind == DEPLOYMENT.kind:
+        body["spec"] = {
+            **body["spec"],
+            "template": annotated(body["spec"]["template"], {naming.RESTART_ANNOTATION: restart}),
+        }
     replicas = None
     if "replicas" in body.get("spec", ()):
         spec = dict(body["spec"])

@@ -106,12 +106,16 @@ def stamped(body: Body, found: Stamp) -> Body:
     """A workload's body with the stamp on its pod template."""
     if not found:
         return body
-    template = body["spec"]["template"]
-    metadata = template.get("metadata", {})
     text = json.dumps(found, sort_keys=True, separators=(",", ":"))
-    annotations = {**metadata.get("annotations", {}), STAMP_ANNOTATION: text}
-    template = {**template, "metadata": {**metadata, "annotations": annotations}}
+    template = annotated(body["spec"]["template"], {STAMP_ANNOTATION: text})
     return {**body, "spec": {**body["spec"], "template": template}}
+
+
+def annotated(template: Body, more: Mapping[str, str]) -> Body:
+    """A pod template with further annotations."""
+    metadata = template.get("metadata", {})
+    annotations = {**metadata.get("annotations", {}), **more}
+    return {**template, "metadata": {**metadata, "annotations": annotations}}
 
 
 Read = tuple[str, str, frozenset[str] | None]

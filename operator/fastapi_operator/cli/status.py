@@ -1,0 +1,177 @@
+"""``status``: the parts of a service as they are now."""
+
+import datetime
+import json
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from fastapi_operator.cli import console
+from fastapi_operator.cli.connected import (
+    Cluster,
+    ContextOption,
+    KubeconfigOption,
+    NameArgument,
+    NamespaceOption,
+    connected,
+)
+from fastapi_operator.cluster import discovery
+from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind
+from fastapi_operator.parts import Part
+from fastapi_operator.reconcile import health
+
+
+class Output(StrEnum):
+    """How the state is printed."""
+
+    TREE = "tree"
+    JSON = "json"
+
+
+def status(
+    name: NameArgument,
+    output: Annotated[
+        Output, typer.Option("-o", "--output", help="A tree for people, or data for machines.")
+    ] = Output.TREE,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    kubeconfig: KubeconfigOption = None,
+) -> None:
+    """Show the parts of a service: readiness, age, tuned values, problems; exit 1 if unready."""
+
+    async def work(cluster: Cluster) -> dict[str, Any]:
+        body = await cluster.service(name)
+        facts = await discovery.discover(cluster.client)
+        return _record(body, await cluster.children(name, facts))
+
+    record = connected(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    if output is Output.JSON:
+        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+    else:
+        _print(record)
+    if not record["ready"]:
+        raise typer.Exit(1)
+
+
+def _record(
+    body: Mapping[str, Any], children: Iterable[tuple[Kind, Mapping[str, Any]]]
+) -> dict[str, Any]:
+    told = body.get("status") or {}
+    conditions = {item["type"]: item for item in told.get("conditions") or ()}
+    ready = conditions.get("Ready", {})
+    current = ready.get("observedGeneration") == body["metadata"]["generation"]
+    return {
+        "service": body["metadata"]["name"],
+        "namespace": body["metadata"]["namespace"],
+        "image": body["spec"].get("image"),
+        "url": told.get("url"),
+        "ready": ready.get("status") == "True" and current,
+        "reason": ready.get("reason", "Unanswered") if current else "Unanswered",
+        "message": ready.get("message", "") if current else "the operator has not answered yet",
+        "imageDigest": told.get("imageDigest"),
+        "parts": _parts(conditions, children),
+        "tuning": told.get("tuning") or [],
+        "pending": told.get("pending") or [],
+        "problems": told.get("problems") or [],
+    }
+
+
+def _parts(
+    conditions: Mapping[str, Mapping[str, Any]],
+    children: Iterable[tuple[Kind, Mapping[str, Any]]],
+) -> list[dict[str, Any]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for kind, body in children:
+        if kind is CONTROLLER_REVISION:
+            continue
+        part = body["metadata"]["labels"].get("app.kubernetes.io/component", "")
+        state = health.judge(kind.judge, body)
+        found.setdefault(part, []).append(
+            {
+                "kind": kind.kind,
+                "name": body["metadata"]["name"],
+                "created": body["metadata"]["creationTimestamp"],
+                "ready": state.ready,
+                "message": state.message,
+            }
+        )
+    parts = []
+    for part in Part:
+        condition = conditions.get(part.condition)
+        if condition is None and part.value not in found:
+            continue
+        parts.append(
+            {
+                "part": part.value,
+                "ready": None if condition is None else condition["status"] == "True",
+                "message": "" if condition is None else condition.get("message", ""),
+                "objects": sorted(
+                    found.get(part.value, ()), key=lambda item: (item["kind"], item["name"])
+                ),
+            }
+        )
+    return parts
+
+
+def _print(record: Mapping[str, Any]) -> None:
+    message = record["message"] or record["reason"]
+    title = Text.assemble(
+        _mark(record["ready"]), (record["service"], "bold"), f"  {record['image']}  ", message
+    )
+    tree = Tree(title)
+    for part in record["parts"]:
+        told = f"  {part['message']}" if part["message"] else ""
+        branch = tree.add(Text.assemble(_mark(part["ready"]), (part["part"], "bold"), told))
+        for item in part["objects"]:
+            told = "" if item["ready"] else f"  {item['message']}"
+            branch.add(
+                Text.assemble(
+                    _mark(item["ready"]),
+                    f"{item['kind']} {item['name']}",
+                    (f"  {_age(item['created'])}", "dim"),
+                    told,
+                )
+            )
+    console.output.print(tree)
+    _print_values(record)
+    for item in record["pending"]:
+        console.output.print(
+            Text.assemble(("waits: ", "bold cyan"), item["name"], ": ").append(item["reason"])
+        )
+    for item in record["problems"]:
+        style = "bold red" if item["severity"] == "error" else "bold yellow"
+        console.output.print(
+            Text.assemble((f"{item['severity']}: ", style), f"{item['path']}: {item['message']}")
+        )
+
+
+def _print_values(record: Mapping[str, Any]) -> None:
+    if not record["tuning"]:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("number", "value", "why"):
+        table.add_column(heading, no_wrap=heading != "why", overflow="fold", header_style="dim")
+    for item in record["tuning"]:
+        table.add_row(item["name"], str(item["value"]), item["reason"])
+    console.output.print(table)
+
+
+def _mark(ready: bool | None) -> tuple[str, str]:
+    if ready is None:
+        return "· ", "dim"
+    return ("✓ ", "bold green") if ready else ("✗ ", "bold red")
+
+
+def _age(created: str) -> str:
+    """How long ago, in the unit that kubectl would choose."""
+    then = datetime.datetime.fromisoformat(created)
+    seconds = max(0, int((datetime.datetime.now(datetime.UTC) - then).total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

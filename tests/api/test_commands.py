@@ -1,0 +1,148 @@
+"""The commands that need a cluster, as a person runs them."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fastapi_operator.reconcile.drawing import draw
+from tests.api.kube import service_body, to_yaml
+from tests.api.world import World, eventually
+
+MAIN = "from fastapi_operator.cli.main import main; main()"
+
+
+def run(world: World, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """A command in the test's namespace."""
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, *arguments, "-n", world.namespace],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KUBECONFIG": str(world.kubeconfig)},
+    )
+
+
+def document(world: World, **spec: object) -> str:
+    return to_yaml(service_body("shop", world.namespace, **spec))
+
+
+@pytest.fixture
+def shop(world: World) -> World:
+    """A ready service with a cache."""
+    world.start(make=draw)
+    world.apply(redis={})
+    world.until_ready()
+    return world
+
+
+def test_diff_of_what_is_in_place_is_empty(shop: World) -> None:
+    for arguments in (("shop",), ("-f", "-")):
+        done = run(shop, "diff", *arguments, text=document(shop, redis={}))
+        assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_diff_shows_what_a_file_would_change_and_changes_nothing(shop: World) -> None:
+    since = shop.mark()
+    changed = document(shop, image="registry.test/shop:2", scaling={"replicas": 3})
+    done = run(shop, "diff", "-f", "-", text=changed)
+    assert done.returncode == 1, done.stderr
+    assert "--- Deployment/shop live" in done.stdout
+    assert "-        image: registry.test/shop:1" in done.stdout
+    assert "+        image: registry.test/shop:2" in done.stdout
+    # No cache any more, and no autoscaler.
+    assert "--- HorizontalPodAutoscaler/shop live\n+++ /dev/null" in done.stdout
+    assert "--- Deployment/shop-redis live\n+++ /dev/null" in done.stdout
+    assert "managedFields" not in done.stdout
+    assert "-  password: '***'" in done.stdout
+    for value in shop.get("secrets", "shop-redis")["data"].values():
+        assert value not in done.stdout
+    time.sleep(0.5)
+    dry = [text for text in shop.writes(since) if "deployments" in text]
+    assert shop.get("deployments", "shop")["spec"]["template"]["spec"]["containers"][0][
+        "image"
+    ].endswith(":1"), dry
+
+
+def test_diff_of_a_service_that_is_not_there_is_all_of_it(world: World) -> None:
+    done = run(world, "diff", "-f", "-", text=document(world))
+    assert done.returncode == 1, done.stderr
+    assert "--- /dev/null\n+++ Deployment/shop wanted" in done.stdout
+    assert world.get("deployments", "shop") is None
+
+
+def test_diff_needs_a_service_that_is_there_or_a_file(world: World) -> None:
+    assert run(world, "diff").returncode == 2
+    done = run(world, "diff", "nobody")
+    assert done.returncode == 2
+    assert f"FastAPIService {world.namespace}/nobody does not exist" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_is_a_tree_of_the_parts(shop: World) -> None:
+    done = run(shop, "status", "shop")
+    assert done.returncode == 0, done.stderr
+    assert "✓ shop  registry.test/shop:1" in done.stdout
+    assert "✓ cache" in done.stdout
+    assert "✓ Deployment shop-redis" in done.stdout
+    assert "server.workers" in done.stdout
+
+
+def test_status_tells_what_is_wrong_and_exits_with_1(shop: World) -> None:
+    shop.apply(image="registry.test/shop:latest", redis={})
+    eventually(lambda: shop.condition("ApplicationReady").get("status") == "False")
+    done = run(shop, "status", "shop")
+    assert done.returncode == 1
+    assert "✗ app" in done.stdout
+    assert "warning: spec.image" in done.stdout
+    record = json.loads(run(shop, "status", "shop", "-o", "json").stdout)
+    assert record["ready"] is False
+    parts = {part["part"]: part for part in record["parts"]}
+    assert parts["app"]["ready"] is False
+    assert parts["cache"]["ready"] is True
+    assert {"kind", "name", "created", "ready", "message"} == set(parts["app"]["objects"][0])
+
+
+def test_restart_replaces_the_app_s_pods_alone(shop: World) -> None:
+    since = shop.mark()
+    done = run(shop, "restart", "shop")
+    assert done.returncode == 0, done.stderr
+    annotations = eventually(
+        lambda: shop.get("deployments", "shop")["spec"]["template"]["metadata"].get("annotations")
+    )
+    assert "fastapi-operator.io/restarted-at" in annotations
+    shop.until_ready()
+    # The command's own user agent is the operator's: its write is that of the service itself.
+    assert sorted(shop.child_writes(since)) == [
+        "patch deployments/shop",
+        "patch fastapiservices/shop",
+    ]
+
+
+def test_suspend_leaves_alone_and_resume_takes_up_again(shop: World) -> None:
+    assert run(shop, "suspend", "shop").returncode == 0
+    eventually(lambda: shop.condition("Ready").get("reason") == "Suspended")
+    shop.kube.delete(shop.path("services", "shop"))
+    time.sleep(1.0)
+    assert shop.get("services", "shop") is None
+    assert run(shop, "suspend", "shop", "--resume").returncode == 0
+    eventually(lambda: shop.get("services", "shop"))
+    assert "suspend" not in shop.service()["spec"]
+
+
+def test_a_pipe_gets_no_colours(shop: World) -> None:
+    done = run(shop, "diff", "-f", "-", text=document(shop, image="registry.test/shop:2"))
+    assert "\x1b[" not in done.stdout
+
+
+def test_a_cluster_that_is_not_there_is_named(world: World, tmp_path: Path) -> None:
+    broken = World(world.kube, tmp_path / "nowhere", world.namespace, world.audit_log)
+    done = run(broken, "status", "shop")
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
