@@ -29,7 +29,7 @@ def files(root: Path) -> Mapping[str, str]:
             values.schema(
                 operator_values,
                 title="fastapi-operator",
-                known={"settings": settings_schema()},
+                known=settings_schemas(),
             )
         ),
         f"{_OPERATOR}/README.md": _readme(root, _OPERATOR, values.table(operator_values)),
@@ -44,14 +44,15 @@ def files(root: Path) -> Mapping[str, str]:
     }
 
 
-def settings_schema() -> dict[str, Any]:
-    """The operator's settings as values: all but what has a value of its own."""
+def settings_schemas() -> dict[str, dict[str, Any]]:
+    """The operator's settings as values: profiles apart, and without what has its own value."""
     schema = Settings.model_json_schema(by_alias=True)
     definitions = schema.pop("$defs")
     inlined: dict[str, Any] = _inlined(schema, definitions)
     # watchNamespaces decides on roles as well, so it stands at the top of the values.
     del inlined["properties"]["watchNamespaces"]
-    return inlined
+    profiles = inlined["properties"].pop("profiles")
+    return {"settings": inlined, "profiles": profiles}
 
 
 def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:

@@ -14,10 +14,12 @@ class Facts:
     Attributes:
         kubernetes: The version, ``major.minor``.
         apis: Optional kinds that the cluster serves, as ``group/version/Kind``.
+        profiles: Profiles of namespaces, by the namespace that is labelled with one.
     """
 
     kubernetes: str = "1.35"
     apis: frozenset[str] = field(default_factory=frozenset)
+    profiles: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def offers(self, api: str) -> bool:
         """Whether the cluster serves an optional kind, given as ``group/version/Kind``."""
@@ -30,10 +32,21 @@ class Facts:
         Raises:
             ValueError: A key is unknown or a value has the wrong form.
         """
-        unknown = sorted(set(data) - {"kubernetes", "apis"})
+        unknown = sorted(set(data) - {"kubernetes", "apis", "profiles"})
         if unknown:
-            raise ValueError(f"facts: unknown key {unknown[0]!r}; known are kubernetes and apis")
+            raise ValueError(
+                f"facts: unknown key {unknown[0]!r}; known are kubernetes, apis and profiles"
+            )
         apis = data.get("apis", [])
         if not isinstance(apis, list) or not all(isinstance(api, str) for api in apis):
             raise ValueError('facts: apis must be a list like ["monitoring.coreos.com/v1/…"]')
-        return cls(kubernetes=str(data.get("kubernetes", cls.kubernetes)), apis=frozenset(apis))
+        profiles = data.get("profiles", {})
+        if not isinstance(profiles, dict) or not all(
+            isinstance(text, str) for item in profiles.items() for text in item
+        ):
+            raise ValueError("facts: profiles must be a mapping like {team-a: production}")
+        return cls(
+            kubernetes=str(data.get("kubernetes", cls.kubernetes)),
+            apis=frozenset(apis),
+            profiles=dict(profiles),
+        )

@@ -19,6 +19,7 @@ FIELD_MANAGER = "fastapi-operator"
 
 SERVICE_LABEL = f"{GROUP}/service"
 WATCHED_LABEL = f"{GROUP}/watched"
+PROFILE_LABEL = f"{GROUP}/profile"
 
 # On a service: agrees to the one change of its database that status.pending names with this value.
 APPROVE_ANNOTATION = f"{GROUP}/approve"

@@ -1,9 +1,13 @@
 """The operator's own settings: what a platform team decides once for all services."""
 
+import json
+from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+
+from fastapi_operator.profiles import Profile, ProfileName, shipped
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -41,6 +45,10 @@ class OperandImages(_Settings):
     nginx: OperandImage = OperandImage(repository="library/nginx", tag="1.30")
 
 
+def _beside_the_shipped(given: Mapping[str, Profile]) -> dict[str, Profile]:
+    return {**shipped(), **given}
+
+
 class Settings(_Settings):
     """What the operator's chart and command line set.
 
@@ -56,6 +64,11 @@ class Settings(_Settings):
     )
     storage_class: str | None = Field(
         default=None, description="StorageClass of managed volumes; null is the cluster's default."
+    )
+    profiles: Annotated[dict[ProfileName, Profile], AfterValidator(_beside_the_shipped)] = Field(
+        default_factory=lambda: dict(shipped()),
+        description="Profiles by name, beside production and development, which come with the "
+        "operator; one of the same name takes its place.",
     )
     watch_namespaces: tuple[str, ...] = Field(
         default=(), description="Namespaces to watch; empty is the whole cluster."
@@ -76,4 +89,19 @@ class Settings(_Settings):
         Raises:
             pydantic.ValidationError: A key is unknown or a value is out of bounds.
         """
-        return cls.model_validate(data if data is not None else {})
+        # JSON mode, since the profiles' models are strict and YAML has lists for tuples.
+        return cls.model_validate_json(json.dumps(data if data is not None else {}, default=str))
+
+    def of_profile(self, profile: Profile) -> Self:
+        """The settings as they are for services of a profile: its registry, its StorageClass."""
+        changes: dict[str, object] = {}
+        if profile.storage_class is not None:
+            changes["storage_class"] = profile.storage_class
+        if profile.image_registry is not None:
+            registry = {"registry": profile.image_registry}
+            images = {
+                name: getattr(self.images, name).model_copy(update=registry)
+                for name in OperandImages.model_fields
+            }
+            changes["images"] = OperandImages(**images)
+        return self.model_copy(update=changes)

@@ -46,6 +46,7 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "settings.discoverySeconds": (90, {}),
     "settings.workers": (4, {}),
     "settings.rolloutsAtOnce": (1, {}),
+    "profiles": ({"internal": {"ceilings": {"scaling.maxReplicas": 5}}}, {}),
     "crds.enabled": (False, {}),
     "crds.keep": (False, {}),
     "crds.annotations": ({"a": "b"}, {}),

@@ -73,6 +73,7 @@ Helm 3 and 4 differ in the nulls of values.yaml itself.
 {{- $_ := set $settings "runAsUser" nil -}}
 {{- end -}}
 {{- $_ := set $settings "watchNamespaces" .Values.watchNamespaces -}}
+{{- $_ := set $settings "profiles" .Values.profiles -}}
 {{- toYaml $settings -}}
 {{- end -}}
 

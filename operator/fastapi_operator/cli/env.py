@@ -18,19 +18,20 @@ def env(
     file: inputs.FileOption,
     facts: inputs.FactsOption = None,
     settings: inputs.SettingsOption = None,
+    profiles: inputs.ProfilesOption = None,
 ) -> None:
     """Print the environment that the app gets, for running it on a laptop.
 
     Addresses point to this machine; what stands in a Secret is a comment that names it.
     """
-    known, ours = inputs.read_facts(facts), inputs.read_settings(settings)
+    known, ours = inputs.read_facts(facts), inputs.read_settings(settings, profiles)
     services = inputs.read_services(file)
     if len(services) > 1:
         inputs.stop(f"{file}: holds {len(services)} services; an environment is that of one")
     (service,) = services
     plan = derive(service, ours, known)
     console.problems(service.metadata.name, plan.problems)
-    for entry in environment(Inputs(service, plan, ours, known), Process.APP):
+    for entry in environment(Inputs.of(service, plan, ours, known), Process.APP):
         name = entry["name"]
         if name in _LAPTOP:
             typer.echo(f"{name}={_LAPTOP[name]}")

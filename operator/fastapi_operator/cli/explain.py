@@ -38,7 +38,7 @@ class Output(StrEnum):
     YAML = "yaml"
 
 
-def explain(
+def explain(  # noqa: PLR0917 (typer reads them as options)
     file: inputs.FileOption,
     output: Annotated[
         Output, typer.Option("-o", "--output", help="A table for people, or data for machines.")
@@ -54,9 +54,10 @@ def explain(
     ] = None,
     facts: inputs.FactsOption = None,
     settings: inputs.SettingsOption = None,
+    profiles: inputs.ProfilesOption = None,
 ) -> None:
     """Show every derived number with its reason, the connection budget and the footprint."""
-    known, ours = inputs.read_facts(facts), inputs.read_settings(settings)
+    known, ours = inputs.read_facts(facts), inputs.read_settings(settings, profiles)
     records = []
     for body in inputs.read_bodies(file):
         service, plan, footprint = _planned(body, ours, known)

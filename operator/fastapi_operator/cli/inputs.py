@@ -25,8 +25,8 @@ FactsOption = Annotated[
     Path | None,
     typer.Option(
         "--facts",
-        help='What the cluster offers: {kubernetes: "1.35", apis: [group/version/Kind]}. '
-        "Default: no optional API.",
+        help='What the cluster offers: {kubernetes: "1.35", apis: [group/version/Kind], '
+        "profiles: {namespace: profile}}. Default: no optional API, no profile.",
         metavar="FILE",
         dir_okay=False,
     ),
@@ -36,6 +36,16 @@ SettingsOption = Annotated[
     typer.Option(
         "--settings",
         help="The operator's settings, as its chart mounts them. Default: the built-in ones.",
+        metavar="FILE",
+        dir_okay=False,
+    ),
+]
+ProfilesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profiles",
+        help="Profiles by name, as the value profiles of the operator's chart. Default: those "
+        "of the settings, else production and development as they are shipped.",
         metavar="FILE",
         dir_okay=False,
     ),
@@ -78,16 +88,24 @@ def read_facts(path: Path | None) -> Facts:
         stop(f"{path}: {error}")
 
 
-def read_settings(path: Path | None) -> Settings:
-    """Settings from a file, or the built-in ones."""
-    if path is None:
-        return Settings()
+def read_settings(path: Path | None, profiles: Path | None) -> Settings:
+    """Settings from a file, or the built-in ones; profiles from a file of their own come first."""
+    settings = _settings(path, _mapping(path) if path is not None else {})
+    if profiles is None:
+        return settings
+    names = _mapping(profiles)
+    known = _settings(profiles, {"profiles": names}).profiles
+    given = {name: known[name] for name in names}
+    return settings.model_copy(update={"profiles": {**settings.profiles, **given}})
+
+
+def _settings(path: Path | None, data: dict[str, Any]) -> Settings:
     try:
-        return Settings.from_mapping(_mapping(path))
+        return Settings.from_mapping(data)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        stop(f"{path}: {field}: {first['msg']}")
+        stop(f"{path}: {field}: {first['msg'].removeprefix('Value error, ')}")
 
 
 def name_of(body: dict[str, Any]) -> str:

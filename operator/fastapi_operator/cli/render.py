@@ -15,12 +15,13 @@ def render(
     file: inputs.FileOption,
     facts: inputs.FactsOption = None,
     settings: inputs.SettingsOption = None,
+    profiles: inputs.ProfilesOption = None,
 ) -> None:
     """Print every object the operator would apply, as YAML; needs no cluster.
 
     Values of generated credentials do not exist yet, so a comment names their keys instead.
     """
-    known, ours = inputs.read_facts(facts), inputs.read_settings(settings)
+    known, ours = inputs.read_facts(facts), inputs.read_settings(settings, profiles)
     failed = False
     for service in inputs.read_services(file):
         plan = derive(service, ours, known)

@@ -11,13 +11,14 @@ def validate(
     file: inputs.FileOption,
     facts: inputs.FactsOption = None,
     settings: inputs.SettingsOption = None,
+    profiles: inputs.ProfilesOption = None,
 ) -> None:
     """Check services by schema, rules and plan; exit 1 where one has an error.
 
     The first two stages are what the API server checks at kubectl apply; the third is what the
     operator would answer in status as Stalled.
     """
-    known, ours = inputs.read_facts(facts), inputs.read_settings(settings)
+    known, ours = inputs.read_facts(facts), inputs.read_settings(settings, profiles)
     failed = False
     for body in inputs.read_bodies(file):
         service, problems = parse_service(body)

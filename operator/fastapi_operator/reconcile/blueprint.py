@@ -61,9 +61,9 @@ class Drawer:
         self, body: Mapping[str, Any], owner: Owner, facts: Facts
     ) -> tuple[Blueprint, tuple[Sealed, ...]]:
         """A service's blueprint, and its objects ready to be sent."""
-        source = digest(
-            [owner.uid, body["metadata"], body["spec"], facts.kubernetes, sorted(facts.apis)]
-        )
+        profile = facts.profiles.get(owner.namespace)
+        known = [facts.kubernetes, sorted(facts.apis), profile]
+        source = digest([owner.uid, body["metadata"], body["spec"], *known])
         if source in self._known:
             self._known.move_to_end(source)
             return self._known[source]

@@ -26,7 +26,7 @@ def draw(body: Mapping[str, Any], settings: Settings, facts: Facts) -> Blueprint
     return Blueprint(
         problems=problems,
         desired=build(service, plan, settings, facts),
-        migration_key=migration_key(service),
+        migration_key=migration_key(plan.planned(service)),
         plan=plan,
         suspended=suspended,
     )

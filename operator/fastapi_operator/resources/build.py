@@ -48,5 +48,5 @@ def build(
         settings: The operator's settings: operand images and security.
         facts: What the cluster offers.
     """
-    inputs = Inputs(service=service, plan=plan, settings=settings, facts=facts)
+    inputs = Inputs.of(service, plan, settings, facts)
     return tuple(desired for builder in BUILDERS.values() for desired in builder(inputs))

@@ -1,10 +1,12 @@
 """What every builder reads: the service, its plan, the operator's settings and the facts."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from fastapi_operator import naming
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
+from fastapi_operator.profiles import Profile
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.plan import Plan
 
@@ -31,10 +33,20 @@ class Inputs:
     settings: Settings
     facts: Facts
 
+    @classmethod
+    def of(cls, service: FastAPIService, plan: Plan, settings: Settings, facts: Facts) -> Self:
+        """The inputs with the word of the service's profile in service and settings."""
+        return cls(plan.planned(service), plan, settings.of_profile(plan.profile), facts)
+
     @property
     def spec(self) -> Spec:
-        """What the user said."""
+        """What the user said, the defaults of the profile filled in, below its ceilings."""
         return self.service.spec
+
+    @property
+    def profile(self) -> Profile:
+        """The service's profile, for what has no field in the spec: labels, CPU limits."""
+        return self.plan.profile
 
     @property
     def name(self) -> str:

@@ -14,7 +14,8 @@ def metadata(inputs: Inputs, part: Part, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "namespace": inputs.namespace,
-        "labels": naming.labels(inputs.name, part),
+        # Ours last: a profile's label must not take an object out of the operator's sight.
+        "labels": {**inputs.profile.labels, **naming.labels(inputs.name, part)},
     }
 
 

@@ -57,7 +57,7 @@ def pod_template(
     pod["containers"] = [dict(container) for container in containers]
     pod["volumes"] = [scratch_volume(SCRATCH, figures.SCRATCH_BYTES), *volumes]
     return {
-        "metadata": {"labels": naming.labels(inputs.name, part)},
+        "metadata": {"labels": {**inputs.profile.labels, **naming.labels(inputs.name, part)}},
         "spec": pod,
     }
 

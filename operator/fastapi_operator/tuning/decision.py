@@ -55,6 +55,7 @@ class Decision(Generic[T]):
         source: Who decided.
         disruption: What changing it costs.
         enforced_by: Who holds it.
+        path: The field that set it; empty where none did.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Decision(Generic[T]):
     source: Source
     disruption: Disruption
     enforced_by: Enforcer
+    path: str = ""
 
     @property
     def reference(self) -> str:
@@ -112,6 +114,7 @@ def decide(
         source=source,
         disruption=effect.disruption,
         enforced_by=effect.enforced_by,
+        path=override.path if override is not None else "",
     )
 
 

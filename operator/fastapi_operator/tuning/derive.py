@@ -1,22 +1,24 @@
 """``derive``: from what a service says to every number it needs."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 
-from fastapi_operator import quantity
 from fastapi_operator.api.guards import broken_guards
 from fastapi_operator.api.proxy import Proxy
-from fastapi_operator.api.service import FastAPIService, Spec
+from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts
-from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.problems import Problem
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.budget import APP, Claim, ConnectionBudget, pods_at_peak
 from fastapi_operator.tuning.cache import cache_plan, cache_pool_plan
-from fastapi_operator.tuning.compute import amounts, compute_basis, compute_plan
+from fastapi_operator.tuning.compute import compute_basis, compute_plan
+from fastapi_operator.tuning.contradictions import contradictions
 from fastapi_operator.tuning.database import database_plan
 from fastapi_operator.tuning.image import mutable_tag
 from fastapi_operator.tuning.plan import DatabasePlan, Plan, PoolerPlan, PoolPlan, ScalingPlan
 from fastapi_operator.tuning.pooler import pool_plan, pooler_plan
+from fastapi_operator.tuning.profile import Profiled, profiled
 from fastapi_operator.tuning.proxy import proxy_plan
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
 from fastapi_operator.tuning.scaling import clients_with_one_lost, scaling_plan
@@ -25,20 +27,30 @@ from fastapi_operator.tuning.server import server_plan
 
 def derive(
     service: FastAPIService,
-    settings: Settings,  # noqa: ARG001 (profiles will be read from it)
-    facts: Facts,  # noqa: ARG001 (part of the fixed contract; nothing depends on it yet)
+    settings: Settings,
+    facts: Facts,
 ) -> Plan:
     """Works out the plan of a service; pure, and independent of the node it runs on.
 
     Args:
         service: The service, valid by schema and rules.
-        settings: What the platform team set for all services.
-        facts: What the cluster offers.
+        settings: What the platform team set for all services; its profiles are applied here.
+        facts: What the cluster offers, and which profile a namespace has.
 
     Returns:
         The plan; ``problems`` holds what keeps it from being applied.
     """
-    spec = service.spec
+    said = profiled(service, settings, facts)
+    plan = _plan(said)
+    while (lowered := said.lowered(plan.decisions())) is not None:
+        said = lowered
+        plan = _plan(said)
+    sections = {item.name: getattr(plan, item.name) for item in dataclasses.fields(plan)}
+    return Plan(**{name: said.attributed(section) for name, section in sections.items()})
+
+
+def _plan(said: Profiled) -> Plan:
+    spec = said.spec
     server = server_plan(spec, compute_basis(spec))
     # Sizes flow outwards from the database: its connections bound the pooler, the pooler the app.
     database = database_plan(spec.postgres) if spec.postgres is not None else None
@@ -53,6 +65,8 @@ def derive(
     queue = queue_plan(spec.queue) if spec.queue is not None and spec.queue.managed else None
     proxy = spec.proxy or Proxy()
     return Plan(
+        spec=spec,
+        profile=said.profile,
         server=server,
         compute=compute,
         scaling=scaling,
@@ -67,9 +81,10 @@ def derive(
         proxy=proxy_plan(proxy, server, scaling) if proxy.type != "None" else None,
         budget=budget,
         problems=(
+            *said.problems,
             *broken_guards(spec),
-            *_contradictions(spec),
             *mutable_tag(spec.image),
+            *contradictions(spec),
             *_budget_problems(budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),
         ),
@@ -99,47 +114,3 @@ def _budget_problems(budget: ConnectionBudget | None, scaling: ScalingPlan) -> I
         yield from budget.problems(
             max_replicas=scaling.max_replicas.value, surge=scaling.max_surge.value
         )
-
-
-def _contradictions(spec: Spec) -> Iterator[Problem]:
-    """Quantities that contradict each other; CEL cannot compare them, so the plan does."""
-    sections = [("spec.resources", spec.resources)]
-    if spec.postgres is not None:
-        sections.append(("spec.postgres.resources", spec.postgres.resources))
-    for path, resources in sections:
-        given = amounts(resources)
-        for name, request, limit in (
-            ("cpu", given.cpu_request, given.cpu_limit),
-            ("memory", given.memory_request, given.memory_limit),
-        ):
-            if request is not None and limit is not None and request > limit:
-                yield Problem(
-                    severity=Severity.ERROR,
-                    stage=Stage.PLAN,
-                    path=f"{path}.requests.{name}",
-                    message="the request exceeds the limit",
-                    remedy="lower the request or raise the limit",
-                )
-        minimum = figures.WORKER_MEMORY_BYTES
-        memory = given.memory_limit
-        if path == "spec.resources" and memory is not None and memory < minimum // 2:
-            yield Problem(
-                severity=Severity.ERROR,
-                stage=Stage.PLAN,
-                path=f"{path}.limits.memory",
-                message=f"{memory} bytes do not hold one worker",
-                remedy=f"set at least {minimum // figures.MIB}Mi",
-            )
-    for path, given_memory in (
-        ("spec.redis.memory", spec.redis.memory if spec.redis else None),
-        ("spec.queue.memory", spec.queue.memory if spec.queue else None),
-    ):
-        least = figures.REDIS_MEMORY_MIN_BYTES
-        if given_memory is not None and quantity.size_bytes(given_memory) < least:
-            yield Problem(
-                severity=Severity.ERROR,
-                stage=Stage.PLAN,
-                path=path,
-                message=f"{given_memory} does not hold the server itself",
-                remedy=f"set at least {quantity.format_bytes(least)}",
-            )

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.problems import Problem
+from fastapi_operator.profiles import Profile
 from fastapi_operator.tuning.budget import ConnectionBudget
 from fastapi_operator.tuning.decision import Decision
 
@@ -142,8 +144,14 @@ class ProxyPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that was decided for a service; a section is None where the part is not there."""
+    """All that was decided for a service; a section is None where the part is not there.
 
+    ``spec`` is what the service says with its profile's defaults and below its ceilings: builders
+    and formulas read this one. ``profile`` is the profile, which says nothing where there is none.
+    """
+
+    spec: Spec
+    profile: Profile
     server: ServerPlan
     compute: ComputePlan
     scaling: ScalingPlan
@@ -156,6 +164,10 @@ class Plan:
     proxy: ProxyPlan | None
     budget: ConnectionBudget | None
     problems: tuple[Problem, ...] = ()
+
+    def planned(self, service: FastAPIService) -> FastAPIService:
+        """The service as the plan has it: with its profile's defaults and ceilings."""
+        return service.model_copy(update={"spec": self.spec})
 
     def decisions(self) -> Iterator[Decision[Any]]:
         """Every decision, by section, in the order in which they are declared."""

@@ -1,0 +1,286 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from fastapi_operator.api import cel
+from fastapi_operator.facts import Facts
+from fastapi_operator.problems import Severity
+from fastapi_operator.profiles import BOUNDS, shipped
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.decision import Decision, Source
+from fastapi_operator.tuning.derive import derive
+from fastapi_operator.tuning.plan import Plan
+from tests.unit import services
+
+
+def planned(profile: dict[str, Any], **spec: Any) -> Plan:
+    """The plan of a service whose profile is ``team``."""
+    ours = Settings.from_mapping({"profiles": {"team": profile}})
+    return derive(services.service(profile="team", **spec), ours, Facts())
+
+
+def decision(plan: Plan, name: str) -> Decision[Any]:
+    return next(item for item in plan.decisions() if item.name == name)
+
+
+# Defaults ----------------------------------------------------------------------------------------
+
+
+def test_a_default_fills_what_the_service_leaves_out_and_says_who_decided() -> None:
+    plan = planned({"defaults": {"scaling": {"minReplicas": 4}}})
+
+    found = decision(plan, "scaling.min_replicas")
+    assert (found.value, found.source) == (4, Source.PROFILE)
+    assert found.reason == "default of profile team for spec.scaling.minReplicas"
+
+
+def test_the_service_comes_before_its_profile() -> None:
+    plan = planned({"defaults": {"scaling": {"minReplicas": 4}}}, scaling={"minReplicas": 5})
+
+    found = decision(plan, "scaling.min_replicas")
+    assert (found.value, found.source) == (5, Source.SPEC)
+
+
+def test_a_default_brings_no_part_that_must_be_asked_for() -> None:
+    defaults = {
+        "postgres": {"storage": {"size": "5Gi"}},
+        "exposure": {"gateway": {"name": "public"}, "tls": {"issuer": {"name": "ours"}}},
+    }
+    hosts = {"hosts": ["shop.example.com"]}
+
+    assert planned({"defaults": defaults}).database is None
+    assert planned({"defaults": defaults}).spec.exposure is None
+    exposed = planned({"defaults": defaults}, exposure=hosts | {"gateway": {}}).spec.exposure
+    assert exposed is not None and exposed.gateway is not None
+    assert exposed.gateway.name == "public"
+    assert exposed.tls is None
+
+
+def test_a_default_that_contradicts_the_service_gives_way_alone() -> None:
+    defaults = {
+        "scaling": {"minReplicas": 4},
+        "exposure": {"tls": {"issuer": {"name": "ours"}}, "idleTimeoutSeconds": 50},
+    }
+    plan = planned(
+        {"defaults": defaults},
+        scaling={"replicas": 2},
+        exposure={"hosts": ["shop.example.com"], "tls": {"secretName": "shop-tls"}},
+    )
+
+    assert plan.spec.scaling is not None and plan.spec.scaling.min_replicas is None
+    assert plan.spec.exposure is not None and plan.spec.exposure.tls is not None
+    assert plan.spec.exposure.tls.issuer is None
+    assert plan.spec.exposure.idle_timeout_seconds == 50
+
+
+def test_a_default_gives_way_to_a_limit_that_it_exceeds() -> None:
+    defaults = {"resources": {"requests": {"cpu": "1"}}}
+    plan = planned({"defaults": defaults}, resources={"limits": {"cpu": "500m"}})
+
+    assert not plan.problems
+    assert decision(plan, "compute.cpu_request_millicores").value == 500
+
+
+def test_defaults_that_need_each_other_come_together() -> None:
+    plan = planned(
+        {
+            "defaults": {
+                "server": {"workerPolicy": "Fixed", "workers": 3},
+                "scaling": {"replicas": 2},
+            }
+        },
+        scaling={"minReplicas": 3},
+    )
+
+    assert decision(plan, "server.workers").value == 3
+    assert decision(plan, "scaling.min_replicas").value == 3
+
+
+def test_mappings_are_merged_and_lists_replaced() -> None:
+    defaults = {
+        "availability": {
+            "nodeSelector": {"pool": "web", "arch": "amd64"},
+            "tolerations": [{"key": "web", "operator": "Exists"}],
+        }
+    }
+    mine = {"nodeSelector": {"pool": "gpu"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]}
+    availability = planned({"defaults": defaults}, availability=mine).spec.availability
+
+    assert availability is not None
+    assert availability.node_selector == {"pool": "gpu", "arch": "amd64"}
+    assert availability.tolerations == ({"key": "gpu", "operator": "Exists"},)
+
+
+# Ceilings ----------------------------------------------------------------------------------------
+
+
+def test_a_ceiling_lowers_what_was_asked_for_and_names_both_numbers() -> None:
+    plan = planned({"ceilings": {"scaling.maxReplicas": 20}}, scaling={"maxReplicas": 50})
+
+    found = decision(plan, "scaling.max_replicas")
+    assert (found.value, found.source) == (20, Source.PROFILE)
+    assert found.reason == ("profile team allows at most 20; spec.scaling.maxReplicas asks for 50")
+    (problem,) = plan.problems
+    assert (problem.severity, problem.path) == (Severity.WARNING, "spec.scaling.maxReplicas")
+    assert "50" in problem.message and "20" in problem.message
+
+
+def test_a_ceiling_lowers_what_would_be_derived_and_all_that_follows_from_it() -> None:
+    ceilings = {"scaling.maxReplicas": 4, "postgres.resources.limits.memory": "512Mi"}
+    traffic = {"peakRequestsPerSecond": 50_000}
+    free = planned({}, traffic=traffic, postgres={})
+    plan = planned({"ceilings": ceilings}, traffic=traffic, postgres={})
+
+    found = decision(plan, "scaling.max_replicas")
+    unbounded = decision(free, "scaling.max_replicas").value
+    assert (found.value, found.source) == (4, Source.PROFILE)
+    assert found.reason == f"profile team allows at most 4; {unbounded} pods would be derived"
+    buffers = decision(plan, "database.shared_buffers_bytes").value
+    assert buffers * 2 == decision(free, "database.shared_buffers_bytes").value
+    assert not plan.problems
+
+
+def test_a_ceiling_above_what_is_wanted_changes_nothing() -> None:
+    assert [item.value for item in planned({"ceilings": {"redis.memory": "64Gi"}}).decisions()] == [
+        item.value for item in planned({}).decisions()
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    spec=services.SPECS,
+    ceilings=st.fixed_dictionaries(
+        {},
+        optional={
+            "scaling.maxReplicas": st.integers(1, 50),
+            "resources.limits.cpu": services.CPU,
+            "resources.limits.memory": st.sampled_from(["256Mi", "1Gi", "8Gi"]),
+            "redis.memory": services.MEMORY,
+            "postgres.resources.limits.cpu": services.CPU,
+            "postgres.resources.limits.memory": services.MEMORY,
+            "proxy.replicas": st.integers(1, 5),
+        },
+    ),
+)
+def test_no_number_exceeds_a_ceiling(spec: dict[str, Any], ceilings: dict[str, Any]) -> None:
+    plan = planned({"ceilings": ceilings}, **spec)
+    numbers = {item.name: item for item in plan.decisions()}
+    for path, ceiling in ceilings.items():
+        for name in BOUNDS[path].derived:
+            if name in numbers:
+                assert numbers[name].value <= BOUNDS[path].amount(ceiling), numbers[name]
+
+
+def test_every_bound_names_decisions_that_exist_and_fields_that_exist() -> None:
+    plan = planned({}, redis={}, postgres={})
+    names = {item.name for item in plan.decisions()}
+    for bound in BOUNDS.values():
+        assert bound.derived.keys() <= names
+        assert set(bound.derived.values()) <= set(bound.fields)
+
+
+# Required fields ---------------------------------------------------------------------------------
+
+
+def test_a_required_field_that_is_missing_is_an_error_with_path_and_remedy() -> None:
+    (problem,) = planned({"required": ["resources.limits.memory"]}).problems
+
+    assert problem.severity is Severity.ERROR
+    assert str(problem) == (
+        "spec.resources.limits.memory: profile team requires it; write memory: 512Mi, for example"
+    )
+
+
+@pytest.mark.parametrize(
+    ("required", "spec"),
+    [
+        ("postgres.backup", {}),
+        ("exposure.tls", {}),
+        ("postgres.backup", {"postgres": {"backup": {}}}),
+        (
+            "postgres.backup",
+            {
+                "postgres": {
+                    "mode": "External",
+                    "secretRef": {"name": "db"},
+                    "maxConnections": 90,
+                }
+            },
+        ),
+        ("scaling.maxReplicas", {"scaling": {"replicas": 3}}),
+    ],
+    ids=["no database", "not exposed", "there", "not of an external one", "replicas are fixed"],
+)
+def test_a_required_field_is_not_missed_where_it_has_no_place(
+    required: str, spec: dict[str, Any]
+) -> None:
+    paths = [problem.path for problem in planned({"required": [required]}, **spec).problems]
+    assert f"spec.{required}" not in paths
+
+
+def test_a_default_of_the_profile_meets_its_own_requirement() -> None:
+    plan = planned({"required": ["postgres.backup"], "defaults": {"postgres": {"backup": {}}}})
+    assert not plan.problems
+
+
+# Which profile -----------------------------------------------------------------------------------
+
+
+def test_the_namespace_chooses_and_the_service_chooses_first() -> None:
+    facts = Facts.from_mapping({"profiles": {"default": "development"}})
+
+    assert derive(services.service(), Settings(), facts).profile == shipped()["development"]
+    named = derive(services.service(profile="production"), Settings(), facts)
+    assert named.profile == shipped()["production"]
+
+
+def test_an_unknown_profile_is_an_error_that_names_those_known() -> None:
+    facts = Facts(profiles={"default": "prod"})
+    (named,) = derive(services.service(profile="staging"), Settings(), Facts()).problems
+    (labelled,) = derive(services.service(), Settings(), facts).problems
+
+    assert str(named) == (
+        "spec.profile: 'staging' is no profile; known are development, production"
+    )
+    assert "fastapi-operator.io/profile of namespace default names 'prod'" in labelled.message
+    assert labelled.severity is Severity.ERROR
+
+
+# The file ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ({"ceilings": {"scaling.maxReplica": 3}}, "scaling.maxReplica has no ceiling"),
+        ({"ceilings": {"scaling.maxReplicas": "3Gi"}}, "'3Gi' is not a whole number"),
+        ({"ceilings": {"redis.memory": "much"}}, "'much' is not a quantity"),
+        ({"required": ["postgres.backups"]}, "did you mean backup?"),
+        ({"defaults": {"postgres": {"storage": {"sise": "1Gi"}}}}, "Extra inputs"),
+        ({"default": {}}, "Extra inputs"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_named(profile: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message.replace("?", "[?]")):
+        Settings.from_mapping({"profiles": {"team": profile}})
+
+
+def test_a_profile_of_a_shipped_name_takes_its_place() -> None:
+    mine = Settings.from_mapping({"profiles": {"production": {"required": ["exposure"]}}}).profiles
+    assert set(mine) == {"production", "development"}
+    assert mine["production"].required == ("exposure",)
+    assert mine["development"] == shipped()["development"]
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_profiles_plan_a_full_service_without_contradiction(name: str) -> None:
+    spec = {"redis": {}, "postgres": {}, "exposure": {"hosts": ["shop.example.com"], "tls": {}}}
+    plan = derive(services.service(profile=name, **spec), Settings(), Facts())
+
+    assert not [problem for problem in plan.problems if problem.severity is Severity.ERROR]
+    raw = json.loads(plan.spec.model_dump_json(by_alias=True, exclude_none=True))
+    assert not tuple(cel.broken_rules(raw))
