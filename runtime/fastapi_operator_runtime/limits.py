@@ -45,7 +45,6 @@ class InFlightLimiter:
             await self.app(scope, receive, send)
             return
         if self._worker.in_flight >= self._limit:
-            self._worker.shed += 1
             if self._on_shed is not None:
                 self._on_shed()
             await _shed(send, self._limit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -123,9 +123,6 @@ class RuntimeSettings(BaseSettings):
             return cls.model_validate(values)
         except ValidationError as error:
             raise SettingsError(_explain(error, environment)) from None
-
-
-SettingsT = TypeVar("SettingsT", bound=RuntimeSettings)
 
 
 def _explain(error: ValidationError, environment: Mapping[str, str] | None) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fastapi_operator_runtime import settings
 
@@ -16,5 +15,3 @@ class Worker:
     started: bool = False
     draining: bool = False
     in_flight: int = 0
-    shed: int = 0
-    created_at: float = field(default_factory=time.monotonic)
