@@ -29,8 +29,7 @@ from benchmarks import document
 
 CLIENTS = 20
 PHASE_SECONDS = 3.0
-DURING = "during"
-PHASES = ("before", DURING, "after")
+PHASES = ("before", "during", "after")
 PAUSE_SECONDS = 0.02
 ROOT = Path(__file__).parent.parent
 
@@ -41,7 +40,6 @@ class Shop:
 
     postgres: testing.PostgresServer
     redis: testing.RedisServer
-    redis_link: testing.SlowLink
     app: testing.AppServer
 
 
@@ -70,14 +68,6 @@ def redis_frozen(shop: Shop) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def redis_slow(shop: Shop) -> Iterator[None]:
-    """Every answer of Redis arrives two seconds late."""
-    shop.redis_link.delay_seconds = 2.0
-    yield
-    shop.redis_link.delay_seconds = 0.0
-
-
-@contextlib.contextmanager
 def postgres_restarted(shop: Shop) -> Iterator[None]:
     """Gone for the length of the fault."""
     shop.postgres.kill()
@@ -96,7 +86,6 @@ Fault = Callable[[Shop], AbstractContextManager[None]]
 FAULTS: dict[str, Fault] = {
     "Redis killed, then back": redis_killed,
     "Redis frozen, then thawed": redis_frozen,
-    "Redis 2 s slow, then fast": redis_slow,
     "PostgreSQL gone, then back": postgres_restarted,
     "a worker killed": worker_killed,
 }
@@ -118,7 +107,7 @@ class Load:
         while not self._stop.is_set():
             count += 1
             path = "/items?limit=20" if count % 4 == 0 else f"/items/{1 + count % 50}"
-            began_in, started_at = self.phase, time.perf_counter()
+            phase, started_at = self.phase, time.perf_counter()
             try:
                 connection.request("GET", path)
                 response = connection.getresponse()
@@ -127,8 +116,6 @@ class Load:
             except (OSError, http.client.HTTPException):
                 connection.close()
                 outcome = "broken"
-            # One that the fault met half-way is the fault's, not of the phase in which it began.
-            phase = DURING if DURING in (began_in, self.phase) else began_in
             self.answers.append(Answer(phase, outcome, time.perf_counter() - started_at))
             time.sleep(PAUSE_SECONDS)
         connection.close()
@@ -141,15 +128,11 @@ class Load:
 @contextlib.contextmanager
 def running_shop() -> Iterator[Shop]:
     """PostgreSQL, Redis and two workers, with a seeded shop."""
-    with (
-        testing.PostgresServer() as postgres,
-        testing.RedisServer() as redis,
-        testing.SlowLink(redis.port) as link,
-    ):
+    with testing.PostgresServer() as postgres, testing.RedisServer() as redis:
         environment = {
             "DATABASE_URL": postgres.create_database("shop"),
             "DATABASE_POOL_TIMEOUT_SECONDS": "2",
-            "REDIS_URL": redis.url.replace(str(redis.port), str(link.port)),
+            "REDIS_URL": redis.url,
             "LOG_LEVEL": "critical",
         }
         inherited = {**os.environ, **environment}
@@ -159,7 +142,7 @@ def running_shop() -> Iterator[Shop]:
                 capture_output=True,
             )  # fmt: skip
         with testing.AppServer("shop.main:app", workers=2, environment=environment) as app:
-            yield Shop(postgres, redis, link, app)
+            yield Shop(postgres, redis, app)
 
 
 def run(fault: Fault, phase_seconds: float) -> list[Answer]:
@@ -168,7 +151,7 @@ def run(fault: Fault, phase_seconds: float) -> list[Answer]:
         load = Load(shop.app.port)
         clients = [pool.submit(load.client, number) for number in range(CLIENTS)]
         time.sleep(phase_seconds)
-        load.phase = DURING
+        load.phase = "during"
         with fault(shop):
             time.sleep(phase_seconds)
         load.phase = "after"

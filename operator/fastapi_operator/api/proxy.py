@@ -30,21 +30,25 @@ class CachedRoute(Model):
         description="Seconds that an answer is fresh, where the app's Cache-Control says nothing.",
         examples=[10],
     )
+
+
+class HttpCache(Model):
+    """The proxy's own cache.
+
+    Requests with Authorization or Cookie go past it, answers with Set-Cookie are never kept.
+    """
+
+    routes: Annotated[tuple[CachedRoute, ...], Field(min_length=1, max_length=32)] = Field(
+        description="What may be cached."
+    )
     stale_seconds: int | None = Field(
         default=None,
         ge=0,
         le=86_400,
-        description="Seconds that an old answer may still serve while one request renews it, or "
-        "while the app fails. Default: as long as seconds.",
-        examples=[30],
-    )
-
-
-class HttpCache(Model):
-    """The proxy's own cache; answers with Set-Cookie or Authorization are never kept."""
-
-    routes: Annotated[tuple[CachedRoute, ...], Field(min_length=1, max_length=32)] = Field(
-        description="What may be cached."
+        description="An old answer still serves while one request renews it and while the app "
+        "fails; one that nobody asked for during these seconds is dropped. 0: only fresh answers "
+        "serve. Default: as long as the longest seconds of the routes.",
+        examples=[60],
     )
     size: Quantity | None = Field(
         default=None,
@@ -73,7 +77,10 @@ class RateLimit(Model):
     """How fast one client may ask; faster ones get 429."""
 
     requests_per_second: int = Field(
-        ge=1, le=100_000, description="Requests per second of one client address.", examples=[50]
+        ge=1,
+        le=100_000,
+        description="Requests per second of one client address; each proxy pod counts by itself.",
+        examples=[50],
     )
     burst: int | None = Field(
         default=None,
@@ -120,11 +127,13 @@ class Headers(Model):
     security: bool | None = Field(
         default=None,
         description="Whether X-Content-Type-Options, Referrer-Policy, X-Frame-Options and, with "
-        "TLS, Strict-Transport-Security are set. Default: true.",
+        "exposure.tls, Strict-Transport-Security are set where the app does not set them. "
+        "Default: true.",
         examples=[True],
     )
     add: Annotated[tuple[Header, ...], Field(max_length=32)] | None = Field(
-        default=None, description="Further headers. Default: none."
+        default=None,
+        description="Further headers; they replace the app's of the same name. Default: none.",
     )
 
 
@@ -176,8 +185,8 @@ class Proxy(Model):
     )
     max_header_size: Quantity | None = Field(
         default=None,
-        description="Largest request line and largest single header, in bytes; a larger one gets "
-        "414 or 431. Default: 8Ki.",
+        description="Largest request line and largest single header, in bytes, at least 1Ki; a "
+        "larger one gets 414 or 431. Default: 8Ki.",
         examples=["16Ki"],
     )
     timeouts: Timeouts | None = Field(

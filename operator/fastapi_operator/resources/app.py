@@ -8,7 +8,7 @@ from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.api.server import Probes, Server
 from fastapi_operator.api.workload import Availability, DisruptionBudget, Rollout, ServiceAccount
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources import entry, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.environment import METRICS_DIRECTORY, Process, environment
 from fastapi_operator.resources.inputs import Inputs
@@ -31,8 +31,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     ]
     if inputs.plan.proxy is None:
         # Without a proxy the service's own name leads to the app.
-        entry = {"http": (80, "http")}
-        built.append(objects.service(inputs, Part.APP, inputs.name, entry))
+        built.append(entry.service(inputs, Part.APP))
     if inputs.plan.scaling.min_replicas.value > 1:
         availability = inputs.spec.availability or Availability()
         budget = availability.disruption_budget or DisruptionBudget()

@@ -14,6 +14,7 @@ APP_PORT = 8000
 METRICS_PORT = 9000
 PROXY_PORT = 8080
 PROXY_PRIVATE_PORT = 8081
+PROXY_TLS_PORT = 8443
 REDIS_PORT = 6379
 POSTGRES_PORT = 5432
 POOLER_PORT = 5432
@@ -66,6 +67,12 @@ class Inputs:
     def app_port(self) -> int:
         """The port on which the app serves requests."""
         return self.spec.port or APP_PORT
+
+    @property
+    def terminates_tls(self) -> bool:
+        """Whether the proxy itself speaks TLS with clients."""
+        exposure = self.plan.exposure
+        return exposure is not None and exposure.terminates
 
     @property
     def metrics_port(self) -> int | None:

@@ -9,17 +9,28 @@ from fastapi_operator.resources.desired import Desired, Gate, Generated, Write
 from fastapi_operator.resources.inputs import Inputs
 
 
-def metadata(inputs: Inputs, part: Part, name: str) -> dict[str, Any]:
-    """The metadata of a child; owner references and annotations are the reconciler's."""
+def metadata(
+    inputs: Inputs, part: Part, name: str, annotations: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The metadata of a child; owner references and our own annotations are the reconciler's."""
     return {
         "name": name,
         "namespace": inputs.namespace,
         # Ours last: a profile's label must not take an object out of the operator's sight.
         "labels": {**inputs.profile.labels, **naming.labels(inputs.name, part)},
+        **({"annotations": dict(annotations)} if annotations else {}),
     }
 
 
-def service(inputs: Inputs, part: Part, name: str, ports: Mapping[str, tuple[int, str]]) -> Desired:
+def service(
+    inputs: Inputs,
+    part: Part,
+    name: str,
+    ports: Mapping[str, tuple[int, str]],
+    *,
+    annotations: Mapping[str, str] | None = None,
+    **spec: Any,
+) -> Desired:
     """A Service in front of a part's pods.
 
     Args:
@@ -27,14 +38,17 @@ def service(inputs: Inputs, part: Part, name: str, ports: Mapping[str, tuple[int
         part: Whose pods it selects.
         name: Its name, which is their host name.
         ports: By name: the port of the Service, and the named port of the container.
+        annotations: The user's own.
+        spec: Further fields of the Service.
     """
     return Desired(
         part,
         {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": metadata(inputs, part, name),
+            "metadata": metadata(inputs, part, name, annotations),
             "spec": {
+                **spec,
                 "selector": naming.selector(inputs.name, part),
                 "ports": [
                     {"name": port_name, "port": port, "targetPort": target, "protocol": "TCP"}

@@ -1,20 +1,27 @@
-"""nginx before the app: its configuration, Deployment and the Service that clients use."""
+"""The proxy before the app: its configuration, Deployment and the Service that clients use."""
 
 from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import objects, pod
-from fastapi_operator.resources.desired import Desired
-from fastapi_operator.resources.inputs import PROXY_PORT, PROXY_PRIVATE_PORT, Inputs
-from fastapi_operator.resources.templates import render
+from fastapi_operator.resources import entry, nginx, objects, pod
+from fastapi_operator.resources.desired import Desired, Gate
+from fastapi_operator.resources.inputs import (
+    PROXY_PORT,
+    PROXY_PRIVATE_PORT,
+    PROXY_TLS_PORT,
+    Inputs,
+)
+from fastapi_operator.resources.proxy_engine import STATIC_ROOT, TLS_DIRECTORY, Engine
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import ProxyPlan
+from fastapi_operator.tuning.routes import Route
 
 _CONFIG = "config"
 _RUN = "run"
 _RUN_BYTES = 2**20
-_MOUNTS = {_CONFIG: "/etc/nginx", _RUN: "/run/nginx"}
+_CACHE = "cache"
+_TLS = "tls"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
@@ -22,74 +29,19 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     plan = inputs.plan.proxy
     if plan is None:
         return ()
-    name = inputs.child("proxy")
+    name, engine = inputs.child("proxy"), nginx.engine(inputs, plan)
     built = [
-        objects.config_map(inputs, Part.PROXY, name, {"nginx.conf": _nginx_conf(inputs, plan)}),
-        objects.service(inputs, Part.PROXY, inputs.name, {"http": (80, "http")}),
-        _deployment(inputs, plan, name),
+        objects.config_map(inputs, Part.PROXY, name, engine.files),
+        entry.service(inputs, Part.PROXY),
+        _deployment(inputs, plan, engine, name),
     ]
     if plan.replicas.value > 1:
         built.append(objects.disruption_budget(inputs, Part.PROXY, name))
     return tuple(built)
 
 
-def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
-    return render(
-        "nginx.conf.j2",
-        name=inputs.name,
-        app=inputs.child("app"),
-        app_port=inputs.app_port,
-        port=PROXY_PORT,
-        private_port=PROXY_PRIVATE_PORT,
-        worker_processes=plan.worker_processes.value,
-        worker_connections=plan.worker_connections.value,
-        upstream_keep_alive=plan.upstream_keep_alive.value,
-        upstream_keep_alive_seconds=plan.upstream_keep_alive_seconds.value,
-        max_body_bytes=plan.max_body_bytes.value,
-        read_timeout_seconds=plan.read_timeout_seconds.value,
-    )
-
-
-def _deployment(inputs: Inputs, plan: ProxyPlan, name: str) -> Desired:
-    image = inputs.settings.images.nginx.reference
-    pull_policy = inputs.settings.image_pull_policy
-    pre_stop = inputs.plan.server.pre_stop_seconds.value
-    health = {"httpGet": {"path": "/healthz", "port": "private"}}
-    nginx = pod.container(
-        "nginx",
-        image=image,
-        pull_policy=pull_policy,
-        command=("sh", "-c", render("nginx-start.sh.j2")),
-        ports=[
-            {"name": "http", "containerPort": PROXY_PORT, "protocol": "TCP"},
-            {"name": "private", "containerPort": PROXY_PRIVATE_PORT, "protocol": "TCP"},
-        ],
-        **pod.probes(startup=health, readiness=health, liveness=health),
-        **pod.sleep_before_stop(pre_stop),
-        resources=_resources(),
-        mounts=_MOUNTS,
-    )
-    script = render(
-        "nginx-reload.sh.j2",
-        app=inputs.child("app"),
-        interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
-    )
-    template = pod.pod_template(
-        inputs,
-        Part.PROXY,
-        sidecars=(
-            pod.reloader(image=image, pull_policy=pull_policy, script=script, mounts=_MOUNTS),
-        ),
-        containers=(nginx,),
-        volumes=(
-            pod.files_volume(_CONFIG, config_maps=(name,)),
-            pod.scratch_volume(_RUN, _RUN_BYTES),
-        ),
-        grace_seconds=pre_stop + plan.read_timeout_seconds.value + figures.GRACE_MARGIN_SECONDS,
-        spread=True,
-        # The sidecar signals nginx, so it must see its processes; both have the same user.
-        shareProcessNamespace=True,
-    )
+def _deployment(inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str) -> Desired:
+    static = _static_routes(plan)
     return Desired(
         Part.PROXY,
         {
@@ -106,15 +58,131 @@ def _deployment(inputs: Inputs, plan: ProxyPlan, name: str) -> Desired:
                     "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
                 },
                 "selector": {"matchLabels": naming.selector(inputs.name, Part.PROXY)},
-                "template": template,
+                "template": _pod_template(inputs, plan, engine, name),
             },
         },
+        # The files of a version are shown no earlier than its pages.
+        gate=Gate.MIGRATED if static else Gate.NONE,
     )
 
 
-def _resources() -> dict[str, Any]:
+def _pod_template(inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str) -> dict[str, Any]:
+    pull_policy = inputs.settings.image_pull_policy
+    static = _static_routes(plan)
+    volumes = _volumes(inputs, plan, engine, name)
+    mounts = _mounts(inputs, plan, engine)
+    pre_stop = inputs.plan.server.pre_stop_seconds.value
+    health = {"httpGet": {"path": "/healthz", "port": "private"}}
+    server = pod.container(
+        engine.name,
+        image=engine.image,
+        pull_policy=pull_policy,
+        command=("sh", "-c", engine.start),
+        ports=_ports(inputs),
+        **pod.probes(startup=health, readiness=health, liveness=health),
+        **pod.sleep_before_stop(pre_stop),
+        resources=_resources(plan),
+        mounts=mounts | {_static_volume(i): _directory(r) for i, r in enumerate(static)},
+    )
+    return pod.pod_template(
+        inputs,
+        Part.PROXY,
+        steps=tuple(_copy(inputs, i, route) for i, route in enumerate(static)),
+        sidecars=(
+            pod.reloader(
+                image=engine.image, pull_policy=pull_policy, script=engine.reload, mounts=mounts
+            ),
+        ),
+        containers=(server,),
+        volumes=volumes,
+        grace_seconds=pre_stop + plan.read_timeout_seconds.value + figures.GRACE_MARGIN_SECONDS,
+        spread=True,
+        # The sidecar signals the server, so it must see its processes; both have the same user.
+        shareProcessNamespace=True,
+        **({"imagePullSecrets": secrets} if static and (secrets := _pull_secrets(inputs)) else {}),
+    )
+
+
+def _ports(inputs: Inputs) -> list[dict[str, Any]]:
+    ports = {"http": PROXY_PORT, "private": PROXY_PRIVATE_PORT}
+    if inputs.terminates_tls:
+        ports["https"] = PROXY_TLS_PORT
+    return [
+        {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()
+    ]
+
+
+def _mounts(inputs: Inputs, plan: ProxyPlan, engine: Engine) -> dict[str, str]:
+    """What the server and its reloader read and write: a test of the configuration needs it all."""
+    mounts = {_CONFIG: engine.directory, _RUN: engine.run_directory}
+    if plan.cache_volume_bytes is not None and engine.cache_directory is not None:
+        mounts[_CACHE] = engine.cache_directory
+    if inputs.terminates_tls:
+        mounts[_TLS] = TLS_DIRECTORY
+    return mounts
+
+
+def _volumes(
+    inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str
+) -> tuple[dict[str, Any], ...]:
+    volumes = [
+        pod.files_volume(_CONFIG, config_maps=(name,)),
+        pod.scratch_volume(_RUN, _RUN_BYTES),
+    ]
+    if plan.cache_volume_bytes is not None and engine.cache_directory is not None:
+        volumes.append(pod.scratch_volume(_CACHE, plan.cache_volume_bytes.value))
+    exposure = inputs.plan.exposure
+    if exposure is not None and exposure.terminates:
+        keys = {"tls.crt": "tls.crt", "tls.key": "tls.key"}
+        volumes.append(
+            pod.files_volume(_TLS, config_maps=(), secret=exposure.certificate, items=keys)
+        )
+    if plan.static_volume_bytes is not None:
+        size = plan.static_volume_bytes.value
+        volumes += [
+            pod.scratch_volume(_static_volume(index), size)
+            for index in range(len(_static_routes(plan)))
+        ]
+    return tuple(volumes)
+
+
+def _static_routes(plan: ProxyPlan) -> tuple[Route, ...]:
+    """The paths with files, each before those below it, as they are mounted."""
+    return tuple(sorted((r for r in plan.routes if r.directory), key=lambda r: r.path))
+
+
+def _static_volume(index: int) -> str:
+    return f"static-{index}"
+
+
+def _directory(route: Route) -> str:
+    """Where the files of a static path lie: the path itself, below one root."""
+    return f"{STATIC_ROOT}{route.path}"
+
+
+def _copy(inputs: Inputs, index: int, route: Route) -> dict[str, Any]:
+    """Copies a directory of the app's image: links as links, over what an earlier try left."""
+    return pod.container(
+        f"copy-{_static_volume(index)}",
+        image=inputs.spec.image,
+        pull_policy=inputs.spec.image_pull_policy or "IfNotPresent",
+        command=("cp", "-RPf", f"{route.directory.rstrip('/')}/.", _directory(route)),
+        resources=pod.resources(
+            cpu_request=figures.COPY_CPU_MILLICORES,
+            memory_request=figures.COPY_MEMORY_BYTES,
+            memory_limit=figures.COPY_MEMORY_BYTES,
+        ),
+        mounts={_static_volume(index): _directory(route)},
+    )
+
+
+def _pull_secrets(inputs: Inputs) -> list[dict[str, str]]:
+    return [{"name": secret.name} for secret in inputs.spec.image_pull_secrets or ()]
+
+
+def _resources(plan: ProxyPlan) -> dict[str, Any]:
     return pod.resources(
         cpu_request=figures.PROXY_CPU_MILLICORES,
-        memory_request=figures.PROXY_MEMORY_BYTES,
-        memory_limit=figures.PROXY_MEMORY_BYTES,
+        memory_request=plan.memory_bytes.value,
+        memory_limit=plan.memory_bytes.value,
     )

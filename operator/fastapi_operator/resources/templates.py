@@ -29,4 +29,19 @@ def postgres_size(size: int) -> str:
     )
 
 
+def nginx_size(size: int) -> str:
+    """Bytes in nginx's units: ``10m``, ``8k``, or plain."""
+    for unit, factor in (("g", 2**30), ("m", 2**20), ("k", 2**10)):
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+def variable(header: str) -> str:
+    """A header as nginx names it in its variables: ``x_frame_options``."""
+    return header.lower().replace("-", "_")
+
+
 _ENVIRONMENT.filters["postgres_size"] = postgres_size
+_ENVIRONMENT.filters["nginx_size"] = nginx_size
+_ENVIRONMENT.filters["variable"] = variable

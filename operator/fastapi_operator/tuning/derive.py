@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 
+from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.guards import broken_guards
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService
@@ -15,11 +16,12 @@ from fastapi_operator.tuning.cache import cache_plan, cache_pool_plan
 from fastapi_operator.tuning.compute import compute_basis, compute_plan
 from fastapi_operator.tuning.contradictions import contradictions
 from fastapi_operator.tuning.database import database_plan
+from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems
 from fastapi_operator.tuning.image import mutable_tag
 from fastapi_operator.tuning.plan import DatabasePlan, Plan, PoolerPlan, PoolPlan, ScalingPlan
 from fastapi_operator.tuning.pooler import pool_plan, pooler_plan
 from fastapi_operator.tuning.profile import Profiled, profiled
-from fastapi_operator.tuning.proxy import proxy_plan
+from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
 from fastapi_operator.tuning.scaling import clients_with_one_lost, scaling_plan
 from fastapi_operator.tuning.server import server_plan
@@ -41,15 +43,16 @@ def derive(
         The plan; ``problems`` holds what keeps it from being applied.
     """
     said = profiled(service, settings, facts)
-    plan = _plan(said)
+    name = service.metadata.name
+    plan = _plan(name, said, facts)
     while (lowered := said.lowered(plan.decisions())) is not None:
         said = lowered
-        plan = _plan(said)
+        plan = _plan(name, said, facts)
     sections = {item.name: getattr(plan, item.name) for item in dataclasses.fields(plan)}
-    return Plan(**{name: said.attributed(section) for name, section in sections.items()})
+    return Plan(**{part: said.attributed(section) for part, section in sections.items()})
 
 
-def _plan(said: Profiled) -> Plan:
+def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
     spec = said.spec
     server = server_plan(spec, compute_basis(spec))
     # Sizes flow outwards from the database: its connections bound the pooler, the pooler the app.
@@ -63,7 +66,9 @@ def _plan(said: Profiled) -> Plan:
         budget = _budget(_claims(server.workers.value, scaling, pool), database, pooler)
     cache = cache_plan(spec.redis) if spec.redis is not None and spec.redis.managed else None
     queue = queue_plan(spec.queue) if spec.queue is not None and spec.queue.managed else None
-    proxy = spec.proxy or Proxy()
+    proxy, exposed = spec.proxy or Proxy(), spec.exposure or Exposure()
+    root_path = spec.server.root_path if spec.server else None
+    exposure = exposure_plan(name, exposed, root_path)
     return Plan(
         spec=spec,
         profile=said.profile,
@@ -78,7 +83,8 @@ def _plan(said: Profiled) -> Plan:
             cache_pool_plan(spec.redis, cache, server, scaling) if spec.redis is not None else None
         ),
         queue=queue,
-        proxy=proxy_plan(proxy, server, scaling) if proxy.type != "None" else None,
+        proxy=proxy_plan(proxy, exposed, server, scaling) if proxy.type != "None" else None,
+        exposure=exposure if spec.exposure is not None else None,
         budget=budget,
         problems=(
             *said.problems,
@@ -87,6 +93,8 @@ def _plan(said: Profiled) -> Plan:
             *contradictions(spec),
             *_budget_problems(budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),
+            *proxy_problems(proxy, exposed),
+            *exposure_problems(exposed, proxy, exposure, facts),
         ),
     )
 

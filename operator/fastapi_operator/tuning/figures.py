@@ -153,14 +153,42 @@ REDIS_SNAPSHOT_BYTES_PER_SECOND = 32 * MIB
 # A log is replayed before the first command is answered: judgement.
 REDIS_START_SECONDS = 3600
 
-# --- nginx ---------------------------------------------------------------------------------------
+# --- the proxy -----------------------------------------------------------------------------------
 PROXY_CPU_MILLICORES = 100
 PROXY_MEMORY_BYTES = 128 * MIB
 PROXY_BODY_BYTES = 10 * MIB
+# Cookies and tokens fit, a flood of headers does not: default of nginx.
+PROXY_HEADER_BYTES = 8 * 1024
+PROXY_HEADER_MIN_BYTES, PROXY_HEADER_MAX_BYTES = 1024, MIB
 PROXY_CONNECTIONS_MIN = 1024
 # A proxied request takes two connections, and clients keep some idle: judgement.
 PROXY_CONNECTIONS_PER_REQUEST = 4
 PROXY_UPSTREAM_KEEP_ALIVE_MIN = 32
+# A pod that does not answer a SYN within two seconds is gone; another one is tried: judgement.
+PROXY_CONNECT_TIMEOUT_SECONDS = 2
+# A client that stops in the middle of a request holds a connection this long: judgement.
+PROXY_CLIENT_TIMEOUT_SECONDS = 15
+# Streams are silent between events; an hour is the longest that edges allow: judgement.
+PROXY_STREAM_TIMEOUT_SECONDS = 3600
+# Application load balancers close idle connections after 60 s (default of AWS's).
+EDGE_IDLE_TIMEOUT_SECONDS = 60
+PROXY_CACHE_BYTES = 256 * MIB
+# nginx removes what is too much after the fact, so the directory has more room: judgement.
+PROXY_CACHE_VOLUME_SHARE = 1.25
+PROXY_CACHE_VOLUME_EXTRA_MIN_BYTES = 64 * MIB
+# One MiB of nginx's shared memory holds about 8,000 keys (its documentation).
+PROXY_CACHE_KEY_BYTES = 128
+# An answer of an API takes about 8 KiB on disk; smaller ones take a block all the same: judgement.
+PROXY_CACHE_ANSWER_BYTES = 8 * 1024
+# One MiB of nginx's shared memory holds about 8,000 client addresses (its documentation).
+PROXY_RATE_CLIENT_BYTES = 128
+PROXY_RATE_CLIENTS = 80_000
+PROXY_RATE_BURST_FACTOR = 2
+PROXY_STATIC_MAX_AGE_SECONDS = 3600
+# Scripts, styles and images of one application: judgement.
+PROXY_STATIC_BYTES = 512 * MIB
+# A compressed answer of less than a packet arrives no sooner: judgement.
+PROXY_COMPRESSION_MIN_BYTES = 1024
 
 # --- the operands' pods --------------------------------------------------------------------------
 # PgBouncer serves thousands of transactions a second on a tenth of a core: judgement.
@@ -169,6 +197,9 @@ POOLER_CPU_MILLICORES = 50
 POOLER_MEMORY_BYTES = 128 * MIB
 # Redis answers from one thread; the request keeps its place on a busy node: judgement.
 REDIS_CPU_MILLICORES = 50
+# Copies the static files and ends; its page cache is not counted against it for long: judgement.
+COPY_CPU_MILLICORES = 10
+COPY_MEMORY_BYTES = 64 * MIB
 # The sidecar that reloads a configuration sleeps nearly all the time: judgement.
 RELOADER_CPU_MILLICORES = 5
 RELOADER_MEMORY_BYTES = 32 * MIB

@@ -10,6 +10,8 @@ from fastapi_operator.problems import Problem
 from fastapi_operator.profiles import Profile
 from fastapi_operator.tuning.budget import ConnectionBudget
 from fastapi_operator.tuning.decision import Decision
+from fastapi_operator.tuning.exposure import ExposurePlan
+from fastapi_operator.tuning.routes import Route
 
 
 @dataclass(frozen=True)
@@ -131,15 +133,38 @@ class QueuePlan:
 
 @dataclass(frozen=True)
 class ProxyPlan:
-    """nginx before the app."""
+    """The proxy before the app; what a service does not use is None."""
 
     replicas: Decision[int]
+    memory_bytes: Decision[int]
     worker_processes: Decision[int]
     worker_connections: Decision[int]
     upstream_keep_alive: Decision[int]
     upstream_keep_alive_seconds: Decision[int]
+    client_keep_alive_seconds: Decision[int]
     max_body_bytes: Decision[int]
+    max_header_bytes: Decision[int]
+    connect_timeout_seconds: Decision[int]
     read_timeout_seconds: Decision[int]
+    client_timeout_seconds: Decision[int]
+    stream_timeout_seconds: Decision[int] | None
+    compression_min_bytes: Decision[int] | None
+    cache_bytes: Decision[int] | None
+    cache_volume_bytes: Decision[int] | None
+    cache_keys_bytes: Decision[int] | None
+    cache_idle_seconds: Decision[int] | None
+    rate_per_second: Decision[int] | None
+    rate_burst: Decision[int] | None
+    rate_clients_bytes: Decision[int] | None
+    static_max_age_seconds: Decision[int] | None
+    static_volume_bytes: Decision[int] | None
+    routes: tuple[Route, ...]
+
+    def numbers(self) -> dict[str, int | None]:
+        """Each number by its name, as templates want them."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        decided = {name: value for name, value in fields.items() if name != "routes"}
+        return {name: value.value if value else None for name, value in decided.items()}
 
 
 @dataclass(frozen=True)
@@ -162,6 +187,7 @@ class Plan:
     cache_pool: CachePoolPlan | None
     queue: QueuePlan | None
     proxy: ProxyPlan | None
+    exposure: ExposurePlan | None
     budget: ConnectionBudget | None
     problems: tuple[Problem, ...] = ()
 

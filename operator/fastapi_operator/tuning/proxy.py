@@ -1,17 +1,24 @@
-"""nginx before the app."""
+"""The proxy before the app."""
 
+import ipaddress
 import math
+from collections.abc import Iterator
 
 from fastapi_operator import quantity
-from fastapi_operator.api.proxy import Proxy, Timeouts
+from fastapi_operator.api.exposure import Exposure
+from fastapi_operator.api.proxy import Compression, Proxy, Timeouts
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning import proxy_features as features
 from fastapi_operator.tuning.decision import Because, decide, overridden
 from fastapi_operator.tuning.plan import ProxyPlan, ScalingPlan, ServerPlan
+from fastapi_operator.tuning.routes import route_problems, routes
 
 
-def proxy_plan(proxy: Proxy, server: ServerPlan, scaling: ScalingPlan) -> ProxyPlan:
-    """The numbers of nginx."""
-    body = proxy.max_body_size
+def proxy_plan(
+    proxy: Proxy, exposure: Exposure, server: ServerPlan, scaling: ScalingPlan
+) -> ProxyPlan:
+    """The numbers of the proxy."""
     timeouts = proxy.timeouts or Timeouts()
     replicas = decide(
         "proxy.replicas",
@@ -29,8 +36,21 @@ def proxy_plan(proxy: Proxy, server: ServerPlan, scaling: ScalingPlan) -> ProxyP
         effect=effects.SERVER_RELOAD,
     )
     in_flight = scaling.max_replicas.value * server.workers.value * server.max_in_flight.value
+    cache_bytes = features.cache_bytes(proxy.cache) if proxy.cache else None
+    cache_keys_bytes = features.cache_keys_bytes(cache_bytes) if cache_bytes else None
+    rate = features.rate_per_second(proxy.rate_limit) if proxy.rate_limit else None
+    rate_clients_bytes = features.rate_clients_bytes() if proxy.rate_limit else None
+    static_max_age = features.static_max_age_seconds() if proxy.static else None
     return ProxyPlan(
         replicas=replicas,
+        memory_bytes=decide(
+            "proxy.memory_bytes",
+            _memory,
+            unit="",
+            effect=effects.OBJECT_ROLLOUT,
+            cache_keys_bytes=cache_keys_bytes.value if cache_keys_bytes else 0,
+            rate_clients_bytes=rate_clients_bytes.value if rate_clients_bytes else 0,
+        ),
         worker_processes=worker_processes,
         worker_connections=decide(
             "proxy.worker_connections",
@@ -57,13 +77,32 @@ def proxy_plan(proxy: Proxy, server: ServerPlan, scaling: ScalingPlan) -> ProxyP
             app_seconds=server.keep_alive_seconds,
             effect=effects.SERVER_RELOAD,
         ),
+        client_keep_alive_seconds=decide(
+            "proxy.client_keep_alive_seconds",
+            _client_keep_alive_seconds,
+            unit="seconds",
+            edge_idle_seconds=exposure.idle_timeout_seconds or figures.EDGE_IDLE_TIMEOUT_SECONDS,
+            effect=effects.SERVER_RELOAD,
+        ),
         max_body_bytes=decide(
             "proxy.max_body_bytes",
             _max_body,
             unit="",
-            override=overridden(
-                None if body is None else quantity.size_bytes(body), "spec.proxy.maxBodySize"
-            ),
+            override=features.size(proxy.max_body_size, "spec.proxy.maxBodySize"),
+            effect=effects.SERVER_RELOAD,
+        ),
+        max_header_bytes=decide(
+            "proxy.max_header_bytes",
+            _max_header,
+            unit="",
+            override=features.size(proxy.max_header_size, "spec.proxy.maxHeaderSize"),
+            effect=effects.SERVER_RELOAD,
+        ),
+        connect_timeout_seconds=decide(
+            "proxy.connect_timeout_seconds",
+            _connect_timeout,
+            unit="seconds",
+            override=overridden(timeouts.connect_seconds, "spec.proxy.timeouts.connectSeconds"),
             effect=effects.SERVER_RELOAD,
         ),
         read_timeout_seconds=decide(
@@ -73,7 +112,54 @@ def proxy_plan(proxy: Proxy, server: ServerPlan, scaling: ScalingPlan) -> ProxyP
             override=overridden(timeouts.read_seconds, "spec.proxy.timeouts.readSeconds"),
             effect=effects.SERVER_RELOAD,
         ),
+        client_timeout_seconds=decide(
+            "proxy.client_timeout_seconds",
+            _client_timeout,
+            unit="seconds",
+            override=overridden(timeouts.client_seconds, "spec.proxy.timeouts.clientSeconds"),
+            effect=effects.SERVER_RELOAD,
+        ),
+        stream_timeout_seconds=features.stream_timeout_seconds() if proxy.streaming_paths else None,
+        compression_min_bytes=features.compression_min_bytes(proxy.compression or Compression()),
+        cache_bytes=cache_bytes,
+        cache_volume_bytes=features.cache_volume_bytes(cache_bytes) if cache_bytes else None,
+        cache_keys_bytes=cache_keys_bytes,
+        cache_idle_seconds=features.cache_idle_seconds(proxy.cache) if proxy.cache else None,
+        rate_per_second=rate,
+        rate_burst=features.rate_burst(proxy.rate_limit, rate)
+        if proxy.rate_limit and rate
+        else None,
+        rate_clients_bytes=rate_clients_bytes,
+        static_max_age_seconds=static_max_age,
+        static_volume_bytes=features.static_volume_bytes() if proxy.static else None,
+        routes=routes(proxy, exposure, static_max_age.value if static_max_age else 0),
     )
+
+
+def proxy_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
+    """What the schema cannot see: sizes out of bounds, ranges that are none, paths that clash."""
+    if proxy.max_header_size is not None:
+        size = quantity.size_bytes(proxy.max_header_size)
+        if not figures.PROXY_HEADER_MIN_BYTES <= size <= figures.PROXY_HEADER_MAX_BYTES:
+            yield Problem(
+                severity=Severity.ERROR,
+                stage=Stage.PLAN,
+                path="spec.proxy.maxHeaderSize",
+                message=f"{proxy.max_header_size} is not between 1Ki and 1Mi",
+                remedy="write 8Ki to 32Ki; servers behind the proxy take little more",
+            )
+    for index, network in enumerate(proxy.trusted_networks or ()):
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            yield Problem(
+                severity=Severity.ERROR,
+                stage=Stage.PLAN,
+                path=f"spec.proxy.trustedNetworks[{index}]",
+                message=f"{network} is no range of addresses",
+                remedy="write one such as 10.0.0.0/8",
+            )
+    yield from route_problems(proxy, exposure)
 
 
 def _replicas(*, max_replicas: int) -> Because[int]:
@@ -127,6 +213,46 @@ def _read_timeout() -> Because[int]:
     return Because(
         figures.PROXY_READ_TIMEOUT_SECONDS,
         f"the last rung: longer than a statement may run ({figures.STATEMENT_TIMEOUT_SECONDS} s)",
+    )
+
+
+def _client_keep_alive_seconds(*, edge_idle_seconds: int) -> Because[int]:
+    return Because(
+        edge_idle_seconds + figures.KEEP_ALIVE_MARGIN_SECONDS,
+        "longer than the {edge_idle_seconds} s after which the load balancer in front closes an "
+        "idle connection; the other way round it writes into a closing socket",
+    )
+
+
+def _max_header() -> Because[int]:
+    return Because(
+        figures.PROXY_HEADER_BYTES,
+        "enough for cookies and tokens; spec.proxy.maxHeaderSize sets it",
+    )
+
+
+def _connect_timeout() -> Because[int]:
+    return Because(
+        figures.PROXY_CONNECT_TIMEOUT_SECONDS,
+        "a pod that does not accept by then is gone, and another one is tried",
+    )
+
+
+def _client_timeout() -> Because[int]:
+    return Because(
+        figures.PROXY_CLIENT_TIMEOUT_SECONDS,
+        "between two pieces of a request; slower clients would only hold connections",
+    )
+
+
+def _memory(*, cache_keys_bytes: int, rate_clients_bytes: int) -> Because[int]:
+    zones = cache_keys_bytes + rate_clients_bytes
+    rounded = math.ceil(zones / figures.MEMORY_ROUNDING_BYTES) * figures.MEMORY_ROUNDING_BYTES
+    return Because(
+        figures.PROXY_MEMORY_BYTES + rounded,
+        f"{figures.PROXY_MEMORY_BYTES // figures.MIB}Mi for connections and buffers, and shared "
+        "memory for keys of the cache ({cache_keys_bytes}) and addresses of clients "
+        "({rate_clients_bytes})",
     )
 
 

@@ -63,7 +63,7 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
             unit="seconds",
             effect=effects.SERVER_ROLLOUT,
             override=overridden(server.keep_alive_seconds, "spec.server.keepAliveSeconds"),
-            proxy_idle_seconds=figures.PROXY_UPSTREAM_KEEP_ALIVE_SECONDS,
+            idle_seconds=_idle_seconds(spec),
         ),
         graceful_seconds=graceful,
         pre_stop_seconds=pre_stop,
@@ -190,11 +190,19 @@ def _threads(*, blocking_milliseconds: int | None, cpu_milliseconds: int) -> Bec
     )
 
 
-def _keep_alive_seconds(*, proxy_idle_seconds: int) -> Because[int]:
+def _idle_seconds(spec: Spec) -> int:
+    """After how long whoever is before the app closes an idle connection."""
+    if spec.proxy is None or spec.proxy.type != "None":
+        return figures.PROXY_UPSTREAM_KEEP_ALIVE_SECONDS
+    edge = spec.exposure.idle_timeout_seconds if spec.exposure else None
+    return edge or figures.EDGE_IDLE_TIMEOUT_SECONDS
+
+
+def _keep_alive_seconds(*, idle_seconds: int) -> Because[int]:
     return Because(
-        proxy_idle_seconds + figures.KEEP_ALIVE_MARGIN_SECONDS,
-        "longer than the {proxy_idle_seconds} s after which the proxy closes an idle connection; "
-        "the other way round a request meets a closing socket and becomes a 502",
+        idle_seconds + figures.KEEP_ALIVE_MARGIN_SECONDS,
+        "longer than the {idle_seconds} s after which the proxy before it closes an idle "
+        "connection; the other way round a request meets a closing socket and becomes a 502",
     )
 
 

@@ -1,10 +1,13 @@
-"""Where the operands' files lie: they run as another user than the tests."""
+"""Where the operands' files lie (they run as another user than the tests), and who runs there."""
 
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.unit.resources.nginx import Nginx
+from tests.unit.resources.web import App, serving
 
 
 @pytest.fixture
@@ -13,3 +16,16 @@ def tmp_path() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="operands-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+
+
+@pytest.fixture
+def app() -> Iterator[App]:
+    """The app behind a proxy."""
+    with serving() as app:
+        yield app
+
+
+@pytest.fixture
+def nginx(tmp_path: Path, app: App) -> Nginx:
+    """nginx before the app, not yet running."""
+    return Nginx(tmp_path, app)

@@ -6,7 +6,17 @@ from fastapi_operator.tuning.derive import derive
 from tests.unit.services import service
 
 # Every part that makes decisions, and each that it makes only where it is asked to.
-EVERYTHING = service(redis={"persistence": {}}, queue={}, postgres={})
+EVERYTHING = service(
+    redis={"persistence": {}},
+    queue={},
+    postgres={},
+    proxy={
+        "cache": {"routes": [{"path": "/items", "seconds": 10}]},
+        "rateLimit": {"requestsPerSecond": 50},
+        "static": [{"path": "/static", "directory": "/app/static"}],
+        "streamingPaths": ["/events"],
+    },
+)
 ROOT = Path(__file__).resolve().parents[3]
 
 

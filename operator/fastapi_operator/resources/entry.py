@@ -1,0 +1,27 @@
+"""The Service that clients use: the one with the service's own name."""
+
+from fastapi_operator.parts import Part
+from fastapi_operator.resources import objects
+from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.inputs import Inputs
+
+
+def service(inputs: Inputs, part: Part) -> Desired:
+    """The entry, before the pods of the part that answers clients.
+
+    Args:
+        inputs: The service.
+        part: The proxy, or the app where there is none.
+    """
+    ports = {"http": (80, "http")}
+    if inputs.terminates_tls:
+        ports["https"] = (443, "https")
+    balancer = inputs.spec.exposure.load_balancer if inputs.spec.exposure else None
+    if balancer is None:
+        return objects.service(inputs, part, inputs.name, ports)
+    kind = {"type": "LoadBalancer"}
+    if balancer.class_name is not None:
+        kind["loadBalancerClass"] = balancer.class_name
+    return objects.service(
+        inputs, part, inputs.name, ports, annotations=balancer.annotations, **kind
+    )

@@ -1,0 +1,66 @@
+"""nginx: its configuration and its scripts."""
+
+from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.resources import proxy_engine
+from fastapi_operator.resources.inputs import (
+    PROXY_PORT,
+    PROXY_PRIVATE_PORT,
+    PROXY_TLS_PORT,
+    Inputs,
+)
+from fastapi_operator.resources.proxy_engine import Engine
+from fastapi_operator.resources.templates import render
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.plan import ProxyPlan
+from fastapi_operator.tuning.routes import Handling
+
+
+def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
+    """The proxy by nginx."""
+    files = {"nginx.conf": _nginx_conf(inputs, plan)}
+    if any(route.handling is Handling.STATIC for route in plan.routes):
+        # The mounted directory hides the image's own.
+        files["mime.types"] = render("mime.types.j2")
+    return Engine(
+        name="nginx",
+        image=inputs.settings.images.nginx.reference,
+        files=files,
+        directory="/etc/nginx",
+        run_directory="/run/nginx",
+        cache_directory="/var/cache/nginx",
+        start=render("nginx-start.sh.j2"),
+        reload=render(
+            "nginx-reload.sh.j2",
+            app=inputs.child("app"),
+            terminates_tls=inputs.terminates_tls,
+            tls_directory=proxy_engine.TLS_DIRECTORY,
+            interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
+        ),
+    )
+
+
+def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
+    proxy, exposure = inputs.spec.proxy or Proxy(), inputs.plan.exposure
+    cache = proxy.cache
+    return render(
+        "nginx.conf.j2",
+        name=inputs.name,
+        app=inputs.child("app"),
+        app_port=inputs.app_port,
+        port=PROXY_PORT,
+        tls_port=PROXY_TLS_PORT if inputs.terminates_tls else None,
+        tls_directory=proxy_engine.TLS_DIRECTORY,
+        private_port=PROXY_PRIVATE_PORT,
+        hosts=exposure.hosts if exposure else (),
+        root_path=exposure.root_path if exposure else "",
+        trusted_networks=proxy_engine.trusted_networks(proxy),
+        default_headers=proxy_engine.security_headers(proxy),
+        strict_transport_security=proxy_engine.transport_security(
+            proxy, encrypted=bool(exposure and exposure.encrypted)
+        ),
+        added_headers=proxy_engine.added_headers(proxy),
+        static_root=proxy_engine.STATIC_ROOT,
+        cache_serves_stale=cache is not None and cache.stale_seconds != 0,
+        routes=plan.routes,
+        **plan.numbers(),
+    )

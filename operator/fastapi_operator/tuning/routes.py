@@ -1,0 +1,140 @@
+"""What each path of the URL gets: the table from which the proxy's configuration is printed.
+
+A path holds for itself and all below it. The longest path decides how a request is handled;
+privacy and rate limits add up along the way.
+"""
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fastapi_operator.api.exposure import Exposure
+from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.problems import Problem, Severity, Stage
+
+ALL = "/"
+
+
+class Handling(StrEnum):
+    """Who answers a request, and how the answer passes."""
+
+    APP = "app"
+    STREAM = "stream"
+    CACHE = "cache"
+    STATIC = "static"
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a path gets.
+
+    Attributes:
+        path: The path, normalised and without a slash at its end; ``/`` is everything.
+        handling: Who answers.
+        private: Whether nobody gets an answer.
+        limited: Whether the rate limit counts its requests.
+        seconds: How long an answer is fresh: in the proxy's cache, or with clients (static).
+        directory: Directory of the app's image that holds the static files.
+    """
+
+    path: str
+    handling: Handling = Handling.APP
+    private: bool = False
+    limited: bool = False
+    seconds: int = 0
+    directory: str = ""
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for the path and all below it, not for what only begins alike."""
+        return f"^{self.path.replace('.', '[.]')}(/|$)" if self.path != ALL else "^/"
+
+
+def routes(proxy: Proxy, exposure: Exposure, static_max_age_seconds: int) -> tuple[Route, ...]:
+    """The table, longest path first, so that the first that fits is the right one."""
+    handled = {route.path: route for _, route in _handled(proxy, static_max_age_seconds)}
+    private = {normal(path) for path in exposure.private_paths or ()}
+    limited = _limited(proxy)
+    known = {ALL, *handled, *private, *limited}
+    return tuple(
+        Route(
+            path=path,
+            handling=nearest.handling,
+            private=any(covers(outer, path) for outer in private),
+            limited=any(covers(outer, path) for outer in limited),
+            seconds=nearest.seconds,
+            directory=nearest.directory if nearest.path == path else "",
+        )
+        for path in sorted(known, key=lambda path: (-len(path), path))
+        for nearest in (_nearest(path, handled),)
+    )
+
+
+def route_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
+    """Paths that contradict each other or leave nothing to the app."""
+    handled = list(_handled(proxy, 0))
+    seen = Counter(route.path for _, route in handled)
+    for field, route in handled:
+        if route.path == ALL and route.handling is Handling.STATIC:
+            yield _error(field, "/ leaves no path to the app", "name a path such as /static")
+        elif seen[route.path] > 1:
+            others = sorted({other.handling for _, other in handled if other.path == route.path})
+            yield _error(
+                field,
+                f"{route.path} stands in several places ({', '.join(others)})",
+                "give each path one: streamingPaths, cache or static",
+            )
+    for index, path in enumerate(exposure.private_paths or ()):
+        if normal(path) == ALL:
+            field = f"spec.exposure.privatePaths[{index}]"
+            yield _error(field, "/ hides the whole service", "name the paths that are private")
+
+
+def normal(path: str) -> str:
+    """A path as the proxy sees it after it resolved dots and double slashes."""
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
+def covers(outer: str, path: str) -> bool:
+    """Whether ``path`` is ``outer`` or below it."""
+    return outer in (ALL, path) or path.startswith(f"{outer}/")
+
+
+def _handled(proxy: Proxy, static_max_age_seconds: int) -> Iterator[tuple[str, Route]]:
+    """Each path that something else than the app's plain answers is said of, and where."""
+    for index, path in enumerate(proxy.streaming_paths or ()):
+        yield f"spec.proxy.streamingPaths[{index}]", Route(normal(path), Handling.STREAM)
+    for index, cached in enumerate(proxy.cache.routes if proxy.cache else ()):
+        route = Route(normal(cached.path), Handling.CACHE, seconds=cached.seconds)
+        yield f"spec.proxy.cache.routes[{index}].path", route
+    for index, files in enumerate(proxy.static or ()):
+        age = files.max_age_seconds
+        yield (
+            f"spec.proxy.static[{index}].path",
+            Route(
+                normal(files.path),
+                Handling.STATIC,
+                seconds=static_max_age_seconds if age is None else age,
+                directory=files.directory,
+            ),
+        )
+
+
+def _limited(proxy: Proxy) -> set[str]:
+    if proxy.rate_limit is None:
+        return set()
+    paths = proxy.rate_limit.paths
+    return {ALL} if paths is None else {normal(path) for path in paths}
+
+
+def _nearest(path: str, handled: dict[str, Route]) -> Route:
+    covering = [outer for outer in handled if covers(outer, path)]
+    return handled[max(covering, key=len)] if covering else Route(ALL)
+
+
+def _error(path: str, message: str, remedy: str) -> Problem:
+    return Problem(
+        severity=Severity.ERROR, stage=Stage.PLAN, path=path, message=message, remedy=remedy
+    )

@@ -1,0 +1,59 @@
+"""A real nginx in the place of a service's proxy, and its clients."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.unit.resources.operands import (
+    Pod,
+    container,
+    eventually,
+    files,
+    listens,
+    program,
+    wanted,
+)
+from tests.unit.resources.web import App, ask
+
+
+class Nginx:
+    """nginx with the files, the script and the directories of a proxy pod."""
+
+    def __init__(self, root: Path, app: App) -> None:
+        program("nginx")
+        self.pod = Pod(root)
+        for path in ("/etc/nginx", "/run/nginx", "/tmp", "/var/cache/nginx", "/srv/www"):
+            self.pod.directory(path)
+        self.pod.directory("/etc/proxy-tls")
+        self.pod.ports = {8000: app.port}
+        for port in (8080, 8081, 8443):
+            self.pod.port(port)
+        self.pod.hosts["shop-app"] = "localhost"
+        # A container's runtime gives standard output to the pod's user; a test run by root cannot.
+        self.pod.paths["/dev/stdout"] = self.pod.directory("/access-log") / "log"
+
+    def written(self, **spec: Any) -> tuple[str, ...]:
+        """Writes the configuration of a service with this spec; how to start nginx on it."""
+        objects = wanted(**spec)
+        self.pod.write("/etc/nginx", files(objects, "shop-proxy"))
+        script = container(objects, "Deployment/shop-proxy", "nginx")["command"]
+        # Images have the file where nginx looks for it; the test says where it is.
+        return (*script[:2], script[2].replace("nginx -e", "nginx -c /etc/nginx/nginx.conf -e"))
+
+    @contextmanager
+    def running(self, **spec: Any) -> Iterator[Any]:
+        """nginx as a service with this spec gets it."""
+        with self.pod.running(*self.written(**spec)) as server:
+            eventually(lambda: listens(self.pod.port(8080)), f"nginx: {self.pod.output()}")
+            yield server
+
+    def get(self, path: str = "/", port: int = 8080, **headers: str) -> http.client.HTTPResponse:
+        """The answer to a GET at a port of the pod."""
+        return ask(self.pod.port(port), path, **headers)
+
+    def log(self) -> list[dict[str, str]]:
+        """The access log."""
+        return [json.loads(line) for line in self.pod.paths["/dev/stdout"].read_text().splitlines()]

@@ -1,0 +1,131 @@
+"""An app behind a proxy under test, and a client before it."""
+
+import http.client
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Answer:
+    """What the app says below a path."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    delay: float = 0
+
+
+class App(http.server.ThreadingHTTPServer):
+    """Answers with the headers that it was sent, unless told otherwise for a path.
+
+    Attributes:
+        asked: Each request's path, in order.
+        answers: What to say, by path without its query.
+        may_go_on: A streamed answer sends its second piece when this is set.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[str] = []
+        self.answers: dict[str, Answer] = {}
+        self.may_go_on = threading.Event()
+
+    @property
+    def port(self) -> int:
+        """The port that it got."""
+        return int(self.server_address[1])
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: App
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        if self.headers.get("Upgrade") == "websocket":
+            self._echo()
+        elif self.path.startswith("/events"):
+            self._stream()
+        else:
+            self._answer(self.server.answers.get(self.path.partition("?")[0], Answer()))
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def _answer(self, answer: Answer) -> None:
+        time.sleep(answer.delay)
+        body = answer.body
+        if body is None:
+            body = json.dumps(dict(self.headers) | {"path": self.path}).encode()
+        self.send_response(answer.status)
+        for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(b"first\n")
+        self.wfile.flush()
+        self.server.may_go_on.wait(20)
+        self.wfile.write(b"second\n")
+        self.close_connection = True
+
+    def _echo(self) -> None:
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.end_headers()
+        self.wfile.write(self.rfile.readline())
+        self.wfile.flush()
+        self.close_connection = True
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def serving() -> Iterator[App]:
+    """An app for the length of a block."""
+    app = App()
+    threading.Thread(target=app.serve_forever, daemon=True).start()
+    try:
+        yield app
+    finally:
+        app.may_go_on.set()
+        app.shutdown()
+        app.server_close()
+
+
+def ask(
+    port: int,
+    path: str = "/",
+    method: str = "GET",
+    body: bytes | None = None,
+    host: str = "127.0.0.1",
+    **headers: str,
+) -> http.client.HTTPResponse:
+    """The answer to one request; ``_`` in a header's name stands for ``-``."""
+    client = http.client.HTTPConnection(host, port, timeout=10)
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    client.request(method, path, body=body, headers=names)
+    return client.getresponse()
+
+
+def told(answer: http.client.HTTPResponse) -> dict[str, Any]:
+    """What the app saw of the request."""
+    seen: dict[str, Any] = json.loads(answer.read())
+    return seen

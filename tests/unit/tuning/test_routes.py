@@ -1,0 +1,90 @@
+"""Which path gets what, and which paths contradict each other."""
+
+import re
+
+import pytest
+
+from fastapi_operator.api.exposure import Exposure
+from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.facts import Facts
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.derive import derive
+from fastapi_operator.tuning.routes import Handling, Route, routes
+from tests.unit.services import service
+
+
+def table(proxy: dict[str, object], **exposure: object) -> dict[str, Route]:
+    return {
+        route.path: route
+        for route in routes(
+            Proxy.model_validate(proxy, strict=False),
+            Exposure.model_validate(exposure, strict=False),
+            3600,
+        )
+    }
+
+
+def problems(**spec: object) -> list[str]:
+    return [problem.path for problem in derive(service(**spec), Settings(), Facts()).problems]
+
+
+def test_the_longest_path_decides_who_answers_and_privacy_adds_up() -> None:
+    found = table(
+        {
+            "streamingPaths": ["/items/live/"],
+            "cache": {"routes": [{"path": "/items", "seconds": 5}]},
+            "rateLimit": {"requestsPerSecond": 1, "paths": ["/items/search"]},
+        },
+        privatePaths=["/items/internal"],
+    )
+    assert list(found) == ["/items/internal", "/items/search", "/items/live", "/items", "/"]
+    assert found["/items/live"].handling is Handling.STREAM
+    assert (found["/items/search"].handling, found["/items/search"].seconds) == ("cache", 5)
+    assert found["/items/search"].limited and not found["/items"].limited
+    assert found["/items/internal"].private and not found["/items"].private
+    assert found["/"] == Route("/")
+
+
+def test_what_holds_for_everything_holds_for_each_path() -> None:
+    found = table({"streamingPaths": ["/"], "rateLimit": {"requestsPerSecond": 1}}, privatePaths=[])
+    assert found == {"/": Route("/", Handling.STREAM, limited=True)}
+
+
+@pytest.mark.parametrize("written", ["/a/b", "/a/b/", "//a//b", "/a/./b", "/a/x/../b"])
+def test_paths_are_taken_as_the_proxy_normalises_them(written: str) -> None:
+    assert "/a/b" in table({"streamingPaths": [written]})
+
+
+def test_a_pattern_fits_a_path_and_what_is_below_it_alone() -> None:
+    pattern = Route("/v1.0").pattern
+    assert [bool(re.search(pattern, path)) for path in ("/v1.0", "/v1.0/", "/v1.0/a")] == 3 * [True]
+    assert not any(re.search(pattern, path) for path in ("/v1x0", "/v1.00", "/a/v1.0"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        (
+            {
+                "proxy": {
+                    "streamingPaths": ["/a"],
+                    "cache": {"routes": [{"path": "/a/", "seconds": 1}]},
+                }
+            },
+            "spec.proxy.cache.routes[0].path",
+        ),
+        (
+            {"proxy": {"static": [{"path": "/", "directory": "/app"}]}},
+            "spec.proxy.static[0].path",
+        ),
+        ({"exposure": {"privatePaths": ["/"]}}, "spec.exposure.privatePaths[0]"),
+        ({"proxy": {"maxHeaderSize": 100}}, "spec.proxy.maxHeaderSize"),
+        ({"proxy": {"trustedNetworks": ["999.0.0.0/8"]}}, "spec.proxy.trustedNetworks[0]"),
+        (
+            {"proxy": {"type": "None"}, "exposure": {"privatePaths": ["/a"]}},
+            "spec.exposure.privatePaths",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_a_problem(spec: dict[str, object], path: str) -> None:
+    assert path in problems(**spec)
