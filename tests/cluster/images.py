@@ -69,7 +69,7 @@ _IMAGES = {
             "operands",
             "tests/cluster/dockerfiles/operands.Dockerfile",
             "debian",
-            names=("postgres", "redis", "nginx"),
+            names=("postgres", "redis", "valkey", "nginx"),
         ),
         Image("pgbouncer", "images/pgbouncer/Dockerfile", "debian", context="images/pgbouncer"),
         Image("operator", "operator/Dockerfile", "python", "PYTHON_IMAGE"),

@@ -73,7 +73,7 @@ class LocalNode:
         """The running node."""
         started = node.Node(self._name)
         programs = binaries.ensure()
-        names = ("postgres", "pgbouncer", "redis", "nginx")
+        names = ("postgres", "pgbouncer", "redis", "valkey", "nginx")
         return Cluster(
             kubectl=Kubectl(str(programs / "kubectl"), started.kubeconfig),
             helm=str(programs / "helm"),

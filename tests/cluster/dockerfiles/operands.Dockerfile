@@ -1,4 +1,4 @@
-# PostgreSQL, Redis and nginx of Debian in one image, which the node knows by three names.
+# PostgreSQL, Redis, Valkey and nginx of Debian in one image, which the node knows by four names.
 #
 # Nothing but the operand contract holds here: binaries on the PATH, a POSIX shell, any numeric
 # user, a read-only root file system. Official images keep the same contract.
@@ -9,8 +9,8 @@ RUN export DEBIAN_FRONTEND=noninteractive \
  && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf \
  && apt-get update \
  && apt-get install --yes --no-install-recommends \
-        postgresql-18 libnss-wrapper redis-server nginx \
+        postgresql-18 libnss-wrapper redis-server valkey-server nginx \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb \
- && chmod -R a+rX /etc/redis /etc/nginx
+ && chmod -R a+rX /etc/redis /etc/valkey /etc/nginx
 ENV PATH=/usr/lib/postgresql/18/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 USER 10001:10001

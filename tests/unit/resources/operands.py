@@ -89,6 +89,13 @@ class Pod:
         _give(real)
         return real
 
+    def install(self, folder: Path, *programs: str) -> None:
+        """Copies programs to where the pod's user may run them."""
+        binaries = self.root / "bin"
+        binaries.mkdir(exist_ok=True)
+        for name in programs:
+            shutil.copy(folder / name, binaries / name)
+
     def port(self, port: int) -> int:
         """A free port in place of one of the pod."""
         if port not in self.ports:
@@ -156,7 +163,7 @@ class Pod:
         path = os.pathsep.join([*sorted(found, reverse=True), os.environ["PATH"]])
         options: dict[str, Any] = {
             "env": {
-                "PATH": path,
+                "PATH": f"{self.root / 'bin'}{os.pathsep}{path}",
                 "HOME": str(self.root),
                 "LC_ALL": "C.UTF-8",
                 "PGPORT": str(self.ports.get(5432, 5432)),

@@ -1,0 +1,73 @@
+"""The cache's configuration and users, run by a real Redis and a real Valkey."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.resources.stores import ENGINES, Store
+
+
+@pytest.fixture(params=ENGINES)
+def cache(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    spec = {"memory": "128Mi", "engine": request.param}
+    cache = Store(tmp_path, "redis", request.param, redis=spec)
+    with cache.running():
+        yield cache
+
+
+def test_app_may_cache_publish_and_look(cache: Store) -> None:
+    assert cache.ask("PING") == "PONG"
+    assert cache.ask("SET", "key", "value", "EX", "60") == "OK"
+    assert cache.ask("GET", "key") == "value"
+    assert cache.ask("PUBLISH", "channel", "text") == "0"
+    assert cache.ask("EVAL", "return redis.call('GET', KEYS[1])", "1", "key") == "value"
+    assert "maxmemory_policy:allkeys-lru" in cache.ask("INFO", "memory")
+    assert cache.ask("FLUSHDB") == "OK"
+
+
+@pytest.mark.parametrize("command", ["CONFIG GET *", "KEYS *", "SHUTDOWN", "ACL LIST"])
+def test_app_may_not_administer(cache: Store, command: str) -> None:
+    assert "NOPERM" in cache.ask(*command.split())
+
+
+def test_nobody_else_may_do_anything(cache: Store) -> None:
+    assert cache.ask("SET", "key", "value") == "OK"
+    port = str(cache.pod.port(6379))
+    assert "NOAUTH" in cache.pod.run(f"{cache.engine}-cli", "-p", port, "GET", "key").stdout
+    for user in ("default", "app"):
+        assert cache.ask("GET", "key", user=user, password="guess") != "value"
+
+
+def test_the_probe_asks_with_the_password(cache: Store) -> None:
+    assert cache.probe("readinessProbe") == 0
+    users = cache.pod.paths[f"/etc/{cache.engine}"] / "users.acl"
+    assert "user app on" in users.read_text()
+
+
+def test_memory_is_bounded_at_three_quarters_and_nothing_is_kept(cache: Store) -> None:
+    assert f"maxmemory:{96 * 2**20}" in cache.ask("INFO", "memory")
+    assert "aof_enabled:0" in cache.ask("INFO", "persistence")
+    assert not list(cache.pod.paths["/tmp"].iterdir())
+
+
+def test_a_full_cache_evicts_and_goes_on(tmp_path: Path) -> None:
+    # 32Mi keep the test short: 24Mi of data, a third of what is written.
+    cache = Store(tmp_path, "redis", "Redis", redis={"memory": "32Mi"})
+    with cache.running():
+        answers = cache.pipe([f"SET key:{i} {'x' * 8000}" for i in range(9000)])
+        assert set(answers.split()) == {"OK"}
+        stats = cache.ask("INFO", "stats")
+        assert "evicted_keys:0\r" not in f"{stats}\r"
+        assert int(cache.ask("DBSIZE")) < 4000
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_persistent_cache_is_warm_again(tmp_path: Path, engine: str) -> None:
+    redis = {"memory": "64Mi", "persistence": {}, "engine": engine}
+    cache = Store(tmp_path, "redis", engine, redis=redis)
+    with cache.running():
+        assert cache.ask("SET", "key", "value") == "OK"
+    assert (cache.pod.paths[f"/var/lib/{cache.engine}"] / f"{cache.engine}.rdb").exists()
+    with cache.running():
+        assert cache.ask("GET", "key") == "value"
