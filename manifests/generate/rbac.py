@@ -32,6 +32,9 @@ def rules() -> dict[str, list[Rule]]:
             *_owned(),
             # Why a workload is not ready: listed then, never watched.
             _rule(kinds.POD.group, [kinds.POD.plural], ("list",)),
+            # Which profile a namespace has, by its label: listed each minute, never watched. With
+            # named namespaces a Role holds it, and "get" reaches its own namespace alone.
+            _rule(kinds.NAMESPACE.group, [kinds.NAMESPACE.plural], ("get", "list")),
             _rule(kinds.EVENT.group, [kinds.EVENT.plural], ("create",)),
         ],
         "own": [_rule(kinds.LEASE.group, [kinds.LEASE.plural], ("get", "create", "update"))],

@@ -80,7 +80,19 @@ BOUNDS: Mapping[str, Bound] = {
     "redis.memory": Bound(
         ("redis.memory",), {"cache.memory_limit_bytes": "redis.memory"}, quantity.size_bytes
     ),
-    "queue.memory": Bound(("queue.memory",), {}, quantity.size_bytes),
+    "redis.persistence.size": Bound(
+        ("redis.persistence.size",),
+        {"cache.storage_bytes": "redis.persistence.size"},
+        quantity.size_bytes,
+    ),
+    "queue.memory": Bound(
+        ("queue.memory",), {"queue.memory_limit_bytes": "queue.memory"}, quantity.size_bytes
+    ),
+    "queue.persistence.size": Bound(
+        ("queue.persistence.size",),
+        {"queue.storage_bytes": "queue.persistence.size"},
+        quantity.size_bytes,
+    ),
     "postgres.resources.limits.cpu": Bound(
         ("postgres.resources.limits.cpu", "postgres.resources.requests.cpu"),
         {"database.cpu_millicores": "postgres.resources.limits.cpu"},

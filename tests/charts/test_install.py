@@ -109,7 +109,7 @@ def test_the_operators_account_may_do_what_its_table_says_and_no_more(
     services, own = rights(rbac.rules()["services"]), rights(rbac.rules()["own"])
     other = {
         ("", "nodes", "get"),
-        ("", "namespaces", "list"),
+        ("", "namespaces", "patch"),
         ("", "pods", "create"),
         ("", "pods/log", "get"),
         ("", "pods/exec", "create"),

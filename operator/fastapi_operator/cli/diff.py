@@ -1,5 +1,6 @@
 """``diff``: what the operator would change, asked of the API server itself."""
 
+import dataclasses
 import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -59,6 +60,7 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
         typer.Option("-f", "--file", help="A service's YAML; - reads standard input."),
     ] = None,
     settings: inputs.SettingsOption = None,
+    profiles: inputs.ProfilesOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
@@ -70,7 +72,7 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
     """
     if (name is None) == (file is None):
         inputs.stop("give either the NAME of a service or -f FILE")
-    ours = inputs.read_settings(settings)
+    ours = inputs.read_settings(settings, profiles)
 
     async def work(cluster: Cluster) -> list[str]:
         bodies = inputs.read_bodies(file) if file else (await cluster.service(str(name)),)
@@ -97,7 +99,9 @@ async def _changes(cluster: Cluster, given: Mapping[str, Any], settings: Setting
     if service is None:
         raise typer.Exit(2)
     where = Cluster(cluster.client, metadata["namespace"])
-    facts = await discovery.discover(where.client)
+    offered = await discovery.discover(where.client)
+    labelled = await discovery.profiles(where.client, (where.namespace,))
+    facts = dataclasses.replace(offered, profiles=labelled)
     there = await where.client.get(SERVICE, where.namespace, metadata["name"])
     uid = there["metadata"]["uid"] if there else _NO_UID
     owner = Owner(where.namespace, metadata["name"], uid)

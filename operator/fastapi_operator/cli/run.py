@@ -170,8 +170,8 @@ async def _begin(
 
 async def _first_lists(controller: Controller) -> None:
     while True:
-        await controller.discover()
         try:
+            await controller.discover()
             await controller.sync()
         except ApiError as error:
             remedy = _INSTALL if error.status == 404 else ""

@@ -1,10 +1,12 @@
-"""What the cluster offers: its version, and which of the optional kinds it serves."""
+"""What the cluster offers: its version, the optional kinds it serves, profiles of namespaces."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fastapi_operator import naming
 from fastapi_operator.cluster import kinds
 from fastapi_operator.cluster.client import Client
+from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.facts import Facts
 
 # One answer for all groups, since Kubernetes 1.30 (aggregated discovery).
@@ -20,6 +22,40 @@ async def discover(client: Client) -> Facts:
     version = await client.read("/version")
     groups = await client.read("/apis", accept=_AGGREGATED)
     return Facts(kubernetes=_version(version), apis=_offered(groups))
+
+
+async def profiles(client: Client, namespaces: Iterable[str]) -> Mapping[str, str]:
+    """The profile of each namespace that is labelled with one.
+
+    Args:
+        client: Asks the API server.
+        namespaces: Those to look at, one request each; none stands for the whole cluster, of
+            which the labelled ones are listed.
+
+    Raises:
+        ApiError: The API server did not answer; what was known before stays true.
+    """
+    found = [await _namespace(client, name) for name in namespaces]
+    if not found:
+        async for page, _ in client.pages(
+            kinds.NAMESPACE, None, label_selector=naming.PROFILE_LABEL
+        ):
+            found += page
+    labels = {body["metadata"]["name"]: body["metadata"].get("labels") or {} for body in found}
+    return {
+        name: of[naming.PROFILE_LABEL]
+        for name, of in labels.items()
+        if of.get(naming.PROFILE_LABEL)
+    }
+
+
+async def _namespace(client: Client, name: str) -> dict[str, Any]:
+    try:
+        return await client.read(kinds.NAMESPACE.path(None, name))
+    except ApiError as error:
+        if error.status == 404:
+            return {"metadata": {"name": name}}
+        raise
 
 
 def _version(answer: Mapping[str, Any]) -> str:

@@ -4,7 +4,8 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Container, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -75,6 +76,7 @@ class Controller:
             instance=socket.gethostname(),
         )
         self._synced = False
+        self._discovered = False
         self._unshown: set[Key | ObjectKey] = set()
         telemetry.watch_queue(self.queue, lambda: self._brakes.pulled)
         telemetry.rollouts_waiting.set_function(lambda: self._rollouts.waiting)
@@ -125,19 +127,30 @@ class Controller:
         """Asks what the cluster offers; answers whether the kinds to watch changed.
 
         A failed discovery is not an absence: what was known stays.
+
+        Raises:
+            ApiError: The profiles of namespaces were never known. Without them services would
+                lose their defaults and ceilings, so none is touched before.
         """
+        namespaces = self._settings.watch_namespaces
         try:
-            facts = await discovery.discover(self._client)
+            offered = await discovery.discover(self._client)
+            profiles = await discovery.profiles(self._client, namespaces)
         except (ApiError, KeyError) as error:
             _log.warning("discovery failed", error=str(error))
+            if not self._discovered and isinstance(error, ApiError):
+                raise
             return False
-        changed = kinds.on_offer(facts) != kinds.on_offer(self.facts)
-        if facts != self.facts:
-            _log.info("cluster", kubernetes=facts.kubernetes, optional=sorted(facts.apis))
-            self.facts = facts
-            if self._synced:
-                self.enqueue_all()
-        return changed
+        self._discovered = True
+        before, self.facts = self.facts, replace(offered, profiles=profiles)
+        if offered != replace(before, profiles={}):
+            _log.info("cluster", kubernetes=offered.kubernetes, optional=sorted(offered.apis))
+            self.enqueue_all()
+        elif profiles != before.profiles:
+            changed = {name for name, _ in profiles.items() ^ before.profiles.items()}
+            _log.info("profiles of namespaces changed", namespaces=sorted(changed))
+            self.enqueue_all(changed)
+        return kinds.on_offer(offered) != kinds.on_offer(before)
 
     async def sync(self) -> None:
         """Lists everything, and repairs what the watches did not tell.
@@ -160,10 +173,11 @@ class Controller:
             self.enqueue_all()
             _log.info("synced", services=len(tuple(self.store.services)))
 
-    def enqueue_all(self) -> None:
-        """Wants a pass for every service."""
-        for key in self.store.services:
-            self.queue.add(key)
+    def enqueue_all(self, namespaces: Container[str] | None = None) -> None:
+        """Wants a pass for every service, or for those of some namespaces."""
+        for key in self.store.services if self._synced else ():
+            if namespaces is None or key.namespace in namespaces:
+                self.queue.add(key)
 
     def watching(self) -> None:
         """Notes, as the watches begin, all that they must show."""

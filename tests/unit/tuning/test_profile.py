@@ -176,7 +176,7 @@ def test_no_number_exceeds_a_ceiling(spec: dict[str, Any], ceilings: dict[str, A
 
 
 def test_every_bound_names_decisions_that_exist_and_fields_that_exist() -> None:
-    plan = planned({}, redis={}, postgres={})
+    plan = planned({}, redis={"persistence": {}}, queue={}, postgres={})
     names = {item.name for item in plan.decisions()}
     for bound in BOUNDS.values():
         assert bound.derived.keys() <= names

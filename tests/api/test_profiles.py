@@ -1,0 +1,89 @@
+"""The label of a namespace chooses a profile: its numbers, its refusals, its change."""
+
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.profiles import Profile
+from fastapi_operator.reconcile.drawing import draw
+from tests.api.world import World, eventually
+
+TEAM = {
+    "team": Profile.model_validate_json(
+        """{"defaults": {"scaling": {"minReplicas": 4}},
+            "ceilings": {"scaling.maxReplicas": 6},
+            "labels": {"cost-center": "4711"}}"""
+    ),
+    "strict": Profile.model_validate_json('{"required": ["resources.limits.memory"]}'),
+}
+
+
+def label(world: World, profile: str | None) -> None:
+    """Labels the test's namespace with a profile, or takes the label away."""
+    labels = {"metadata": {"labels": {naming.PROFILE_LABEL: profile}}}
+    world.kube.patch(f"/api/v1/namespaces/{world.namespace}", labels)
+
+
+def tuned(world: World, name: str) -> dict[str, Any]:
+    """A headline decision in the service's status; empty where there is none."""
+    values = world.service().get("status", {}).get("tuning") or []
+    return next((item for item in values if item["name"] == name), {})
+
+
+def bounds(world: World) -> tuple[int, int] | None:
+    """What the autoscaler may do."""
+    body = world.get("horizontalpodautoscalers", "shop")
+    return body and (body["spec"]["minReplicas"], body["spec"]["maxReplicas"])
+
+
+def test_the_namespace_label_chooses_a_profile_and_a_change_of_it_is_taken_up(
+    world: World,
+) -> None:
+    label(world, "team")
+    world.start(make=draw, settings={"profiles": TEAM, "discovery_seconds": 5})
+    world.apply(scaling={"maxReplicas": 50})
+
+    assert eventually(lambda: bounds(world)) == (4, 6)
+    most = eventually(lambda: tuned(world, "scaling.max_replicas"))
+    assert (most["value"], most["source"]) == (6, "profile")
+    assert most["reason"] == "profile team allows at most 6; spec.scaling.maxReplicas asks for 50"
+    assert tuned(world, "scaling.min_replicas")["source"] == "profile"
+    (problem,) = world.service()["status"]["problems"]
+    assert (problem["severity"], problem["path"]) == ("warning", "spec.scaling.maxReplicas")
+    deployment = world.get("deployments", "shop")
+    assert deployment is not None
+    assert deployment["metadata"]["labels"]["cost-center"] == "4711"
+
+    label(world, None)
+    eventually(lambda: bounds(world) == (2, 50))
+    eventually(lambda: tuned(world, "scaling.max_replicas")["source"] == "spec")
+
+
+def test_a_required_field_that_is_missing_and_an_unknown_profile_stall_the_service(
+    world: World,
+) -> None:
+    label(world, "strict")
+    world.start(make=draw, settings={"profiles": TEAM, "discovery_seconds": 5})
+    world.apply()
+
+    stalled = eventually(lambda: world.condition("Stalled"))
+    assert stalled["status"] == "True"
+    assert "spec.resources.limits.memory: profile strict requires it" in stalled["message"]
+    assert world.get("deployments", "shop") is None
+
+    world.apply(profile="prod")
+    eventually(lambda: "'prod' is no profile" in world.condition("Stalled")["message"])
+    world.apply(resources={"limits": {"memory": "512Mi"}})
+    eventually(lambda: world.get("deployments", "shop"))
+
+
+def test_the_profile_is_known_before_the_first_write(world: World) -> None:
+    label(world, "team")
+    world.apply(scaling={"maxReplicas": 50})
+    since = world.mark()
+    world.start(make=draw, settings={"profiles": TEAM})
+    eventually(lambda: bounds(world))
+
+    asked = world.requests(since)
+    first_write = next(index for index, text in enumerate(asked) if text in world.writes(since))
+    assert f"get namespaces/{world.namespace}" in asked[:first_write]
+    assert bounds(world) == (4, 6)
