@@ -20,6 +20,8 @@ FIELD_MANAGER = "fastapi-operator"
 SERVICE_LABEL = f"{GROUP}/service"
 WATCHED_LABEL = f"{GROUP}/watched"
 PROFILE_LABEL = f"{GROUP}/profile"
+# Which of several background processes or schedules an object belongs to.
+PROCESS_LABEL = f"{GROUP}/process"
 
 # On a service: agrees to the one change of its database that status.pending names with this value.
 APPROVE_ANNOTATION = f"{GROUP}/approve"
@@ -37,6 +39,7 @@ OWN_LABELS = frozenset(
         "app.kubernetes.io/managed-by",
         SERVICE_LABEL,
         WATCHED_LABEL,
+        PROCESS_LABEL,
     }
 )
 
@@ -44,6 +47,14 @@ OWN_LABELS = frozenset(
 def child_name(service: str, *suffix: str) -> str:
     """The name of a child object: the service's name and what the child is."""
     return "-".join((service, *suffix))
+
+
+def bounded(name: str, length: int) -> str:
+    """A name of at most ``length`` characters; the end of one that is cut tells it from others."""
+    if len(name) <= length:
+        return name
+    mark = content_hash(name)
+    return f"{name[: length - len(mark) - 1].rstrip('-')}-{mark}"
 
 
 def labels(service: str, part: Part) -> dict[str, str]:

@@ -7,6 +7,8 @@ class Part(StrEnum):
     """A part of a provisioned service; its value is the component label of its objects."""
 
     APP = "app"
+    BACKGROUND = "background"
+    SCHEDULES = "schedules"
     PROXY = "proxy"
     CACHE = "cache"
     QUEUE = "queue"
@@ -25,6 +27,8 @@ class Part(StrEnum):
 
 _CONDITIONS = {
     Part.APP: "ApplicationReady",
+    Part.BACKGROUND: "BackgroundReady",
+    Part.SCHEDULES: "SchedulesReady",
     Part.PROXY: "ProxyReady",
     Part.CACHE: "CacheReady",
     Part.QUEUE: "QueueReady",

@@ -18,9 +18,9 @@ from fastapi_operator.resources.network import flows
 from tests.golden.cases import CASES, Case, load
 
 # Parts whose pods run the user's image.
-USERS_CODE = (Part.APP, Part.MIGRATION)
+USERS_CODE = (Part.APP, Part.BACKGROUND, Part.SCHEDULES, Part.MIGRATION)
 
-WORKLOADS = ("Deployment", "StatefulSet", "Job")
+WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
 
 pytestmark = pytest.mark.parametrize("case", [load(name) for name in CASES], ids=CASES)
 
@@ -28,7 +28,8 @@ pytestmark = pytest.mark.parametrize("case", [load(name) for name in CASES], ids
 def templates(case: Case) -> Iterator[tuple[Desired, Mapping[str, Any]]]:
     for item in case.objects:
         if item.key.kind in WORKLOADS:
-            yield item, item.body["spec"]["template"]
+            spec = item.body["spec"]
+            yield item, spec.get("jobTemplate", {}).get("spec", spec)["template"]
 
 
 def containers(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -177,15 +178,16 @@ def test_references_to_generated_secrets_name_keys_that_are_generated(case: Case
 
 
 def test_selectors_select_the_pods_of_their_part_alone(case: Case) -> None:
-    pods = {item.part: template["metadata"]["labels"] for item, template in templates(case)}
+    pods = {item.key: template["metadata"]["labels"] for item, template in templates(case)}
+    parts = {item.key: item.part for item, _ in templates(case)}
     for item, _template in templates(case):
-        if item.key.kind != "Job":
+        if item.key.kind not in ("Job", "CronJob"):
             selector = item.body["spec"]["selector"]["matchLabels"]
-            chosen = {part for part, labels in pods.items() if selector.items() <= labels.items()}
-            assert chosen == {item.part}
+            chosen = {key for key, labels in pods.items() if selector.items() <= labels.items()}
+            assert chosen == {item.key}
     for service in case.of_kind("Service"):
         selector = service.body["spec"]["selector"]
-        chosen = {part for part, labels in pods.items() if selector.items() <= labels.items()}
+        chosen = {parts[key] for key, labels in pods.items() if selector.items() <= labels.items()}
         assert chosen == {service.part}
 
 
@@ -265,7 +267,8 @@ def test_data_and_its_credentials_stay_together(case: Case) -> None:
 
 def test_app_and_what_it_depends_on_of_its_version_wait_for_the_migration(case: Case) -> None:
     for item in case.objects:
-        if item.key.kind == "Deployment" and item.part in (Part.APP, Part.POOLER):
+        version = (Part.APP, Part.BACKGROUND, Part.SCHEDULES, Part.POOLER)
+        if item.key.kind in ("Deployment", "StatefulSet", "CronJob") and item.part in version:
             assert item.gate is Gate.MIGRATED
         if item.key.kind == "Job":
             assert item.gate is Gate.DATABASE
@@ -279,11 +282,14 @@ def test_direct_database_url_reaches_the_migration_alone(case: Case) -> None:
         for container in containers(template):
             for entry in container.get("env", ()):
                 if entry["name"] == "DATABASE_URL":
-                    host = "pooler" if item.part is Part.APP else "postgres"
+                    host = "postgres" if item.part is Part.MIGRATION else "pooler"
                     assert f"-{host}:5432/" in entry["value"]
 
 
 def test_disruption_budgets_never_block_the_drain_of_a_single_pod(case: Case) -> None:
     for budget in case.of_kind("PodDisruptionBudget"):
-        (workload,) = [item for item in case.of_kind("Deployment") if item.part is budget.part]
+        selector = budget.body["spec"]["selector"]
+        (workload,) = [
+            item for item in case.of_kind("Deployment") if item.body["spec"]["selector"] == selector
+        ]
         assert workload.body["spec"]["replicas"] > 1

@@ -52,6 +52,21 @@ SERVER = st.one_of(
         gracefulSeconds=st.integers(1, 3600),
     ),
 )
+PROCESS = _optional(
+    connectionsPerProcess=st.integers(0, 20),
+    resources=RESOURCES,
+    gracefulSeconds=st.integers(1, 86_400),
+)
+BACKGROUND = st.tuples(
+    _optional(replicas=st.integers(0, 100), processes=st.integers(1, 16))
+    | st.just({"singleton": True}),
+    PROCESS,
+).map(lambda parts: {"name": "worker", "command": ["work"], **parts[0], **parts[1]})
+SCHEDULE = _optional(
+    concurrency=st.sampled_from(["Forbid", "Allow", "Replace"]),
+    connectionsPerProcess=st.integers(0, 20),
+    resources=RESOURCES,
+).map(lambda given: {"name": "report", "schedule": "@daily", "command": ["report"], **given})
 SPECS = st.fixed_dictionaries(
     {"image": st.just("registry.example.com/shop:1")},
     optional={
@@ -82,6 +97,8 @@ SPECS = st.fixed_dictionaries(
             pooler=_optional(instances=st.integers(1, 16)),
             migrations=st.just({}),
         ),
+        "background": BACKGROUND.map(lambda entry: [entry]),
+        "schedules": SCHEDULE.map(lambda entry: [entry]),
         "proxy": st.one_of(
             st.just({"type": "None"}),
             _optional(

@@ -17,6 +17,7 @@ class Judge(StrEnum):
     JOB = "job"
     CLAIM = "claim"
     AUTOSCALER = "autoscaler"
+    SCHEDULE = "schedule"
     LOAD_BALANCER = "load balancer"
 
 
@@ -88,6 +89,7 @@ STATEFUL_SET = Kind(
     "apps", "v1", "statefulsets", "StatefulSet", judge=Judge.STATEFUL, wave=Wave.WORKLOAD
 )
 JOB = Kind("batch", "v1", "jobs", "Job", judge=Judge.JOB, wave=Wave.WORKLOAD)
+CRON_JOB = Kind("batch", "v1", "cronjobs", "CronJob", judge=Judge.SCHEDULE, wave=Wave.WORKLOAD)
 SECRET = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
 CLAIM = Kind(
@@ -112,6 +114,7 @@ OWNED: tuple[Kind, ...] = (
     DEPLOYMENT,
     STATEFUL_SET,
     JOB,
+    CRON_JOB,
     Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", wave=Wave.AROUND),
     Kind(
         "autoscaling",

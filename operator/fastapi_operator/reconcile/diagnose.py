@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi_operator.cluster.kinds import DEPLOYMENT, JOB, STATEFUL_SET
+from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT, JOB, STATEFUL_SET
 from fastapi_operator.reconcile.observed import Child, Health
 from fastapi_operator.resources.desired import Desired, ObjectKey
 
@@ -19,7 +19,7 @@ LOOK_CEILING_SECONDS = 300.0
 PODS_LISTED = 20
 MESSAGE_MAX_LENGTH = 600
 
-WORKLOADS = frozenset({DEPLOYMENT.kind, STATEFUL_SET.kind, JOB.kind})
+WORKLOADS = frozenset({DEPLOYMENT.kind, STATEFUL_SET.kind, JOB.kind, CRON_JOB.kind})
 
 # The credentials in a URL: whatever stands before the @ of scheme://user:password@host.
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*:[^\s@]*@|(?<=://)[^/\s@:]+@")
@@ -50,7 +50,11 @@ def selector(desired: Desired) -> str:
     """The label selector of a workload's pods."""
     if desired.key.kind == JOB.kind:
         return f"batch.kubernetes.io/job-name={desired.key.name}"
-    labels = desired.body["spec"]["selector"]["matchLabels"]
+    spec = desired.body["spec"]
+    if desired.key.kind == CRON_JOB.kind:
+        labels = spec["jobTemplate"]["metadata"]["labels"]
+    else:
+        labels = spec["selector"]["matchLabels"]
     return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
 
 

@@ -95,6 +95,17 @@ def _autoscaler(body: Body) -> Health:
     return READY
 
 
+def _schedule(body: Body) -> Health:
+    """A CronJob: the last run that is over succeeded."""
+    status = body.get("status", {})
+    run, success = status.get("lastScheduleTime"), status.get("lastSuccessfulTime")
+    # Both are RFC 3339 in UTC, so they compare as texts.
+    if run is None or status.get("active") or (success is not None and success >= run):
+        return READY
+    before = f"the last success was at {success}" if success else "none has succeeded yet"
+    return Health(False, "RunFailed", f"the run of {run} failed; {before}", failed=True)
+
+
 def _load_balancer(body: Body) -> Health:
     if body.get("spec", {}).get("type") != "LoadBalancer":
         return READY
@@ -110,6 +121,7 @@ _JUDGES: Mapping[Judge, Callable[[Body], Health]] = {
     Judge.JOB: _job,
     Judge.CLAIM: _claim,
     Judge.AUTOSCALER: _autoscaler,
+    Judge.SCHEDULE: _schedule,
     Judge.LOAD_BALANCER: _load_balancer,
 }
 

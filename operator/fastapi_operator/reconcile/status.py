@@ -12,7 +12,7 @@ from fastapi_operator.api.status import (
     StatusProblem,
     TunedValue,
 )
-from fastapi_operator.cluster.kinds import DEPLOYMENT
+from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT
 from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.reconcile import pending
@@ -26,8 +26,9 @@ from fastapi_operator.resources.desired import Desired, ObjectKey
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import Plan
 
-# An autoscaler without metrics and monitoring objects do not keep a service from answering.
-_OPTIONAL_PARTS = frozenset({Part.AUTOSCALING, Part.OBSERVABILITY})
+# An autoscaler without metrics, monitoring objects and a report that failed last night do not keep
+# a service from answering.
+_OPTIONAL_PARTS = frozenset({Part.AUTOSCALING, Part.OBSERVABILITY, Part.SCHEDULES})
 # Who needs whom: the first unready part in this order is the cause of those after it.
 _CAUSES = (
     Part.NETWORK,
@@ -37,6 +38,7 @@ _CAUSES = (
     Part.MIGRATION,
     Part.POOLER,
     Part.APP,
+    Part.BACKGROUND,
     Part.PROXY,
 )
 _SHOWN_PROBLEMS = 16
@@ -151,9 +153,11 @@ def _object_health(
     if child.health.ready:
         return child.health
     diagnosis = situation.diagnoses.get(key)
-    if diagnosis is not None:
-        return diagnosis
-    return child.health._replace(message=f"{key.kind} {key.name}: {child.health.message}")
+    told = f"{key.kind} {key.name}: {child.health.message}"
+    if diagnosis is not None and key.kind == CRON_JOB.kind:
+        # When the last run was and what its pod said: the one is not known from the other.
+        return child.health._replace(message=f"{told}; {diagnosis.message}")
+    return diagnosis or child.health._replace(message=told)
 
 
 def _migration_health(situation: Situation) -> Health:

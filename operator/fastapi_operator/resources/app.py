@@ -1,6 +1,6 @@
 """The FastAPI application: its Deployment, Service and disruption budget."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastapi_operator import naming
@@ -54,11 +54,19 @@ def pod_source(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def environment_fields(inputs: Inputs, process: Process) -> dict[str, Any]:
-    """``env`` and ``envFrom`` of a container of the app's image."""
+def environment_fields(
+    inputs: Inputs, process: Process, own: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """``env`` and ``envFrom`` of a container of the app's image.
+
+    Args:
+        inputs: The service.
+        process: What runs in the container.
+        own: Variables of this process alone, which win over those of the whole service.
+    """
     sources = [dict(source) for source in inputs.spec.env_from or ()]
     return {
-        "env": environment(inputs, process),
+        "env": environment(inputs, process, own),
         **({"envFrom": sources} if sources else {}),
     }
 

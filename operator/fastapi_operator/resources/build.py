@@ -8,6 +8,7 @@ from fastapi_operator.parts import Part
 from fastapi_operator.resources import (
     app,
     autoscaling,
+    background,
     cache,
     database,
     migration,
@@ -16,6 +17,7 @@ from fastapi_operator.resources import (
     pooler,
     proxy,
     queue,
+    schedules,
 )
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
@@ -30,6 +32,8 @@ BUILDERS: Mapping[Part, Callable[[Inputs], tuple[Desired, ...]]] = {
     Part.QUEUE: queue.build,
     Part.MIGRATION: migration.build,
     Part.APP: app.build,
+    Part.BACKGROUND: background.build,
+    Part.SCHEDULES: schedules.build,
     Part.PROXY: proxy.build,
     Part.AUTOSCALING: autoscaling.build,
     Part.NETWORK: network.build,

@@ -36,6 +36,8 @@ class Process(StrEnum):
 
     APP = "app"
     MIGRATION = "migration"
+    BACKGROUND = "background"
+    SCHEDULE = "schedule"
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,24 @@ class Variable:
     processes: tuple[Process, ...] = (Process.APP,)
 
 
-_BOTH = (Process.APP, Process.MIGRATION)
+_ALL = tuple(Process)
+# All that go through the pooler: the migration alone goes past it.
+_POOLED = (Process.APP, Process.BACKGROUND, Process.SCHEDULE)
 
 
-def environment(inputs: Inputs, process: Process) -> list[dict[str, Any]]:
+def environment(
+    inputs: Inputs, process: Process, own: Iterable[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
     """The ``env`` of a container of the app: the contract, then what the user added.
 
     A variable that the user sets as well is the user's alone.
+
+    Args:
+        inputs: The service.
+        process: What runs in the container.
+        own: What the user added for this process alone.
     """
-    given = [dict(entry) for entry in inputs.spec.env or ()]
+    given = [dict(entry) for entry in (*(inputs.spec.env or ()), *own)]
     theirs = {entry.get("name") for entry in given}
     ours = [entry for entry in _contract(inputs, process) if entry["name"] not in theirs]
     return [*ours, *_last_of_each(given)]
@@ -98,8 +109,15 @@ def _last_of_each(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(by_name.values())
 
 
+def _connects(inputs: Inputs) -> bool:
+    """Whether the process opens connections to the database."""
+    if inputs.plan.pooler is None:
+        return False
+    return inputs.process is None or inputs.process.connections.value > 0
+
+
 def _app_password(inputs: Inputs) -> Value:
-    return SecretKey(inputs.child("postgres"), APP_ROLE) if inputs.plan.database else None
+    return SecretKey(inputs.child("postgres"), APP_ROLE) if _connects(inputs) else None
 
 
 def _migrator_password(inputs: Inputs) -> Value:
@@ -107,7 +125,7 @@ def _migrator_password(inputs: Inputs) -> Value:
 
 
 def _pooled_url(inputs: Inputs) -> Value:
-    if inputs.plan.pooler is None:
+    if not _connects(inputs):
         return None
     return _database_url(APP_ROLE, inputs.child("pooler"), POOLER_PORT)
 
@@ -149,7 +167,23 @@ def _external_url(section: Redis | Queue | None) -> Value:
 
 
 def _of_pool(read: Callable[[PoolPlan], Decision[int]]) -> Callable[[Inputs], Value]:
-    return lambda inputs: read(inputs.plan.pool).value if inputs.plan.pool else None
+    return lambda inputs: (
+        read(inputs.plan.pool).value if inputs.plan.pool and _connects(inputs) else None
+    )
+
+
+def _pool_size(inputs: Inputs) -> Value:
+    size = (
+        inputs.process.connections if inputs.process else inputs.plan.pool and inputs.plan.pool.size
+    )
+    return size.value if size and _connects(inputs) else None
+
+
+def _max_overflow(inputs: Inputs) -> Value:
+    if inputs.plan.pool is None or not _connects(inputs):
+        return None
+    # What a background process may open stands in the spec; nothing flows over.
+    return 0 if inputs.process else inputs.plan.pool.max_overflow.value
 
 
 def _of_cache_pool(
@@ -159,7 +193,7 @@ def _of_cache_pool(
 
 
 def _native_threads(inputs: Inputs) -> Value:
-    return inputs.plan.compute.native_threads.value
+    return (inputs.process or inputs.plan.compute).native_threads.value
 
 
 def _several_workers(inputs: Inputs) -> bool:
@@ -171,9 +205,9 @@ def _root_path(inputs: Inputs) -> Value:
 
 
 CONTRACT: tuple[Variable, ...] = (
-    Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _app_password),
+    Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _app_password, _POOLED),
     Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _migrator_password, (Process.MIGRATION,)),
-    Variable("DATABASE_URL", "PostgreSQL, through the pooler", _pooled_url),
+    Variable("DATABASE_URL", "PostgreSQL, through the pooler", _pooled_url, _POOLED),
     Variable(
         "DATABASE_URL",
         "PostgreSQL, past the pooler, as the owner of the schema",
@@ -183,37 +217,43 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "DATABASE_POOL_SIZE",
         "connections that each process keeps open",
-        _of_pool(lambda pool: pool.size),
+        _pool_size,
+        _POOLED,
     ),
     Variable(
         "DATABASE_MAX_OVERFLOW",
         "further connections of each process under load",
-        _of_pool(lambda pool: pool.max_overflow),
+        _max_overflow,
+        _POOLED,
     ),
     Variable(
         "DATABASE_POOL_TIMEOUT_SECONDS",
         "longest wait for a connection of the pool",
         _of_pool(lambda pool: pool.timeout_seconds),
+        _POOLED,
     ),
     Variable(
         "DATABASE_POOL_RECYCLE_SECONDS",
         "age at which a connection is replaced",
         _of_pool(lambda pool: pool.recycle_seconds),
+        _POOLED,
     ),
-    Variable("REDIS_PASSWORD", "part of REDIS_URL", _cache_password),
-    Variable("REDIS_URL", "the cache", _cache_url),
+    Variable("REDIS_PASSWORD", "part of REDIS_URL", _cache_password, _POOLED),
+    Variable("REDIS_URL", "the cache", _cache_url, _POOLED),
     Variable(
         "REDIS_MAX_CONNECTIONS",
         "connections of each process to the cache",
         _of_cache_pool(lambda pool: pool.size),
+        _POOLED,
     ),
     Variable(
         "REDIS_TIMEOUT_SECONDS",
         "longest wait for the cache to connect or to answer",
         _of_cache_pool(lambda pool: pool.timeout_seconds),
+        _POOLED,
     ),
-    Variable("QUEUE_PASSWORD", "part of QUEUE_URL", _queue_password),
-    Variable("QUEUE_URL", "the broker of background work", _queue_url),
+    Variable("QUEUE_PASSWORD", "part of QUEUE_URL", _queue_password, _POOLED),
+    Variable("QUEUE_URL", "the broker of background work", _queue_url, _POOLED),
     Variable(
         "WEB_CONCURRENCY",
         "worker processes of the server",
@@ -230,21 +270,26 @@ CONTRACT: tuple[Variable, ...] = (
         lambda inputs: inputs.plan.server.max_in_flight.value,
     ),
     Variable("METRICS_PORT", "private port of the metrics", lambda inputs: inputs.metrics_port),
-    Variable("LOG_LEVEL", "least severe level that is written", lambda _: "info", _BOTH),
+    Variable("LOG_LEVEL", "least severe level that is written", lambda _: "info", _ALL),
     Variable(
         "PROMETHEUS_MULTIPROC_DIR",
         "directory in which several workers add up their metrics",
         lambda inputs: METRICS_DIRECTORY if _several_workers(inputs) else None,
     ),
-    Variable("PYTHON_CPU_COUNT", "os.cpu_count() as Python 3.13 and later see it", _native_threads),
-    Variable("OMP_NUM_THREADS", "threads of OpenMP", _native_threads),
-    Variable("OPENBLAS_NUM_THREADS", "threads of OpenBLAS", _native_threads),
-    Variable("MKL_NUM_THREADS", "threads of Intel MKL", _native_threads),
+    Variable(
+        "PYTHON_CPU_COUNT",
+        "os.cpu_count() as Python 3.13 and later see it",
+        _native_threads,
+        _POOLED,
+    ),
+    Variable("OMP_NUM_THREADS", "threads of OpenMP", _native_threads, _POOLED),
+    Variable("OPENBLAS_NUM_THREADS", "threads of OpenBLAS", _native_threads, _POOLED),
+    Variable("MKL_NUM_THREADS", "threads of Intel MKL", _native_threads, _POOLED),
     Variable(
         "OTEL_SERVICE_NAME",
         "name of the service in telemetry",
         lambda inputs: inputs.name,
-        _BOTH,
+        _ALL,
     ),
     Variable(
         "FORWARDED_ALLOW_IPS",

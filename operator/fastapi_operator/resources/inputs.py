@@ -6,9 +6,10 @@ from typing import Self
 from fastapi_operator import naming
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
+from fastapi_operator.parts import Part
 from fastapi_operator.profiles import Profile
 from fastapi_operator.settings import Settings
-from fastapi_operator.tuning.plan import Plan
+from fastapi_operator.tuning.plan import Plan, ProcessPlan
 
 APP_PORT = 8000
 METRICS_PORT = 9000
@@ -27,12 +28,21 @@ MIGRATOR_ROLE = "migrator"
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a builder may look at; numbers come from the plan alone."""
+    """All that a builder may look at; numbers come from the plan alone.
+
+    Attributes:
+        service: The service.
+        plan: What was derived for it.
+        settings: The operator's settings.
+        facts: What the cluster offers.
+        process: Which of the background processes and schedules is built; None for other parts.
+    """
 
     service: FastAPIService
     plan: Plan
     settings: Settings
     facts: Facts
+    process: ProcessPlan | None = None
 
     @classmethod
     def of(cls, service: FastAPIService, plan: Plan, settings: Settings, facts: Facts) -> Self:
@@ -62,6 +72,20 @@ class Inputs:
     def child(self, *suffix: str) -> str:
         """The name of a child object."""
         return naming.child_name(self.name, *suffix)
+
+    def labels(self, part: Part) -> dict[str, str]:
+        """The labels of an object of a part."""
+        # Ours last: a profile's label must not take an object out of the operator's sight.
+        ours = naming.labels(self.name, part) | self._process_label
+        return {**self.profile.labels, **ours}
+
+    def selector(self, part: Part) -> dict[str, str]:
+        """The labels that select the pods that are built here."""
+        return naming.selector(self.name, part) | self._process_label
+
+    @property
+    def _process_label(self) -> dict[str, str]:
+        return {naming.PROCESS_LABEL: self.process.name} if self.process else {}
 
     @property
     def app_port(self) -> int:

@@ -1,8 +1,8 @@
 """NetworkPolicies, all from one table of who may talk to whom.
 
-Every pod of the service takes only what the table lets in. Pods of proxy, cache, queue,
-pooler and database may also open only the connections of the table; the app and its migrations,
-whose code we do not know, reach all but the cloud's metadata address, unless ``spec.network`` is
+Every pod of the service takes only what the table lets in. Pods of proxy, cache, queue, pooler and
+database may also open only the connections of the table; whatever runs the user's image, whose
+code we do not know, reaches all but the cloud's metadata address, unless ``spec.network`` is
 stricter.
 """
 
@@ -22,11 +22,12 @@ from fastapi_operator.resources.inputs import (
     Inputs,
 )
 from fastapi_operator.resources.migration import migration_key
+from fastapi_operator.tuning.plan import Plan
 
 _DNS_PORT = 53
 
 # The pods that run the user's image: we cannot know whom they call.
-_USERS_CODE = (Part.APP, Part.MIGRATION)
+_USERS_CODE = (Part.APP, Part.BACKGROUND, Part.SCHEDULES, Part.MIGRATION)
 
 # Everybody but the address where clouds hand out the node's own credentials. Pods are named apart
 # from addresses, since some network plugins do not count pods among them.
@@ -71,14 +72,12 @@ def flows(inputs: Inputs) -> tuple[Flow, ...]:
         # Prometheus runs in a namespace that the operator does not know.
         table += [Flow(None, Part.APP, inputs.metrics_port)]
     if plan.cache is not None:
-        table += [Flow(Part.APP, Part.CACHE, REDIS_PORT)]
+        table += [Flow(part, Part.CACHE, REDIS_PORT) for part in _serving(plan)]
     if plan.queue is not None:
-        table += [Flow(Part.APP, Part.QUEUE, REDIS_PORT)]
+        table += [Flow(part, Part.QUEUE, REDIS_PORT) for part in _serving(plan)]
     if plan.database is not None:
-        table += [
-            Flow(Part.APP, Part.POOLER, POOLER_PORT),
-            Flow(Part.POOLER, Part.DATABASE, POSTGRES_PORT),
-        ]
+        table += [Flow(part, Part.POOLER, POOLER_PORT) for part in _serving(plan)]
+        table += [Flow(Part.POOLER, Part.DATABASE, POSTGRES_PORT)]
     if migration_key(inputs.service) is not None:
         table += [Flow(Part.MIGRATION, Part.DATABASE, POSTGRES_PORT)]
     return tuple(table)
@@ -90,7 +89,14 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         return ()
     table = flows(inputs)
     involved = {flow.target for flow in table} | {flow.source for flow in table}
+    involved |= set(_serving(inputs.plan))
     return tuple(_policy(inputs, part, table) for part in Part if part in involved)
+
+
+def _serving(plan: Plan) -> tuple[Part, ...]:
+    """The parts that run the released version of the user's image."""
+    beside = ((Part.BACKGROUND, plan.background), (Part.SCHEDULES, plan.schedules))
+    return (Part.APP, *(part for part, processes in beside if processes))
 
 
 def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:

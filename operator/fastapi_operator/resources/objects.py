@@ -16,8 +16,7 @@ def metadata(
     return {
         "name": name,
         "namespace": inputs.namespace,
-        # Ours last: a profile's label must not take an object out of the operator's sight.
-        "labels": {**inputs.profile.labels, **naming.labels(inputs.name, part)},
+        "labels": inputs.labels(part),
         **({"annotations": dict(annotations)} if annotations else {}),
     }
 
@@ -49,7 +48,7 @@ def service(
             "metadata": metadata(inputs, part, name, annotations),
             "spec": {
                 **spec,
-                "selector": naming.selector(inputs.name, part),
+                "selector": inputs.selector(part),
                 "ports": [
                     {"name": port_name, "port": port, "targetPort": target, "protocol": "TCP"}
                     for port_name, (port, target) in ports.items()
@@ -139,7 +138,7 @@ def disruption_budget(
             "spec": {
                 "maxUnavailable": max_unavailable,
                 "unhealthyPodEvictionPolicy": "AlwaysAllow",
-                "selector": {"matchLabels": naming.selector(inputs.name, part)},
+                "selector": {"matchLabels": inputs.selector(part)},
             },
         },
     )

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from fastapi_operator import naming
 from fastapi_operator.api.workload import Availability
 from fastapi_operator.parts import Part
 from fastapi_operator.resources.inputs import Inputs
@@ -41,7 +40,7 @@ def _apart(inputs: Inputs, part: Part, topology: str, *, required: bool) -> dict
         "maxSkew": 1,
         "topologyKey": topology,
         "whenUnsatisfiable": "DoNotSchedule" if required else "ScheduleAnyway",
-        "labelSelector": {"matchLabels": naming.selector(inputs.name, part)},
+        "labelSelector": {"matchLabels": inputs.selector(part)},
         # Each version is spread by itself: else the old pods of a rollout decide where the new
         # ones go, and what is left is lopsided.
         "matchLabelKeys": ["pod-template-hash"],

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi_operator import naming, quantity
+from fastapi_operator import quantity
 from fastapi_operator.parts import Part
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.placement import placement
@@ -57,7 +57,7 @@ def pod_template(
     pod["containers"] = [dict(container) for container in containers]
     pod["volumes"] = [scratch_volume(SCRATCH, figures.SCRATCH_BYTES), *volumes]
     return {
-        "metadata": {"labels": {**inputs.profile.labels, **naming.labels(inputs.name, part)}},
+        "metadata": {"labels": inputs.labels(part)},
         "spec": pod,
     }
 
@@ -152,12 +152,18 @@ def reloader(
     )
 
 
-def probe(handler: Mapping[str, Any], *, period: int, attempts: int) -> dict[str, Any]:
+def probe(
+    handler: Mapping[str, Any],
+    *,
+    period: int,
+    attempts: int,
+    timeout: int = figures.PROBE_TIMEOUT_SECONDS,
+) -> dict[str, Any]:
     """A probe that fails after ``attempts`` looks, ``period`` seconds apart."""
     return {
         **handler,
         "periodSeconds": period,
-        "timeoutSeconds": figures.PROBE_TIMEOUT_SECONDS,
+        "timeoutSeconds": timeout,
         "failureThreshold": attempts,
     }
 

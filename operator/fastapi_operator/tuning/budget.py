@@ -32,11 +32,13 @@ class Claim:
 
     Attributes:
         name: Whose they are: ``app``, or the name of a background process or schedule.
+        path: The section of the spec that asks for them.
         processes: Their number at peak, a rollout's surge included.
         per_process: Connections that one may open (pool and overflow).
     """
 
     name: str
+    path: str
     processes: int
     per_process: int
 
@@ -126,10 +128,10 @@ class ConnectionBudget:
             yield Problem(
                 severity=Severity.ERROR,
                 stage=Stage.PLAN,
-                path="spec.scaling.maxReplicas",
-                message=f"{max_replicas} replicas and all other processes would ask for "
-                f"{self.demand} connections at peak, the pooler takes {self.pooler_clients}",
-                remedy=self._fewer_replicas(clients.capacity, max_replicas, surge)
+                path=self._largest.path,
+                message=f"{self._claimed()} would ask for {self.demand} connections at peak, "
+                f"the pooler takes {self.pooler_clients}",
+                remedy=self._smaller_claim(clients.capacity, max_replicas, surge)
                 + f"set spec.postgres.pooler.instances to {instances}",
             )
         if servers.slack < 0:
@@ -142,8 +144,24 @@ class ConnectionBudget:
                 remedy="set fewer instances or give spec.postgres.resources more CPU",
             )
 
-    def _fewer_replicas(self, capacity: int, max_replicas: int, surge: int | str) -> str:
-        app = next(claim for claim in self.claims if claim.name == APP)
+    @property
+    def _largest(self) -> Claim:
+        return max(self.claims, key=lambda claim: claim.demand)
+
+    def _claimed(self) -> str:
+        shares = [
+            f"{claim.processes} processes of {claim.name} at {claim.per_process}"
+            for claim in sorted(self.claims, key=lambda claim: -claim.demand)
+            if claim.demand
+        ]
+        return " and ".join((", ".join(shares[:-1]), shares[-1])) if shares[1:] else shares[0]
+
+    def _smaller_claim(self, capacity: int, max_replicas: int, surge: int | str) -> str:
+        if self._largest.name != APP:
+            return (
+                f"lower replicas, processes or connectionsPerProcess of {self._largest.name}, or "
+            )
+        app = self._largest
         pods = pods_at_peak(max_replicas, surge)
         left = capacity - (self.demand - app.demand)
         fitting = most_replicas(left * pods // app.demand, surge) if app.demand else 0

@@ -1,11 +1,12 @@
 """The cache: the managed server's sizes, and the connections that each process opens to it."""
 
 import math
+from collections.abc import Iterable
 
 from fastapi_operator import quantity
 from fastapi_operator.api.redis import Redis
 from fastapi_operator.tuning import effects, figures, redis
-from fastapi_operator.tuning.budget import pods_at_peak
+from fastapi_operator.tuning.budget import Claim, pods_at_peak
 from fastapi_operator.tuning.decision import Because, decide, overridden
 from fastapi_operator.tuning.plan import CachePlan, CachePoolPlan, ScalingPlan, ServerPlan
 
@@ -70,9 +71,21 @@ def cache_plan(spec: Redis) -> CachePlan:
 
 
 def cache_pool_plan(
-    spec: Redis, cache: CachePlan | None, server: ServerPlan, scaling: ScalingPlan
+    spec: Redis,
+    cache: CachePlan | None,
+    server: ServerPlan,
+    scaling: ScalingPlan,
+    others: Iterable[Claim],
 ) -> CachePoolPlan:
-    """What each process of the app may open; ``cache`` is None where the server is external."""
+    """What each process of the image may open.
+
+    Args:
+        spec: What the user said of the cache.
+        cache: The managed server; None where it is external.
+        server: The server in each pod of the app.
+        scaling: How many pods.
+        others: The processes beside the app, which connect as well.
+    """
     max_clients = decide(
         "cache_pool.max_clients",
         _max_clients if cache is None else _max_clients_here,
@@ -90,7 +103,7 @@ def cache_pool_plan(
             unit="connections",
             concurrency=server.concurrency,
             max_clients=max_clients,
-            processes=peak * server.workers.value,
+            processes=peak * server.workers.value + sum(claim.processes for claim in others),
             effect=effects.APP_ROLLOUT,
         ),
         timeout_seconds=decide(

@@ -95,7 +95,7 @@ def compute_plan(spec: Spec, server: ServerPlan) -> ComputePlan:
         cpu_limit_millicores=cpu_limit,
         memory_request_bytes=decide(
             "compute.memory_request_bytes",
-            _memory_request,
+            memory_equal_to_limit,
             unit="",
             effect=effects.OBJECT_ROLLOUT,
             override=overridden(given.memory_request, "spec.resources.requests.memory"),
@@ -104,7 +104,7 @@ def compute_plan(spec: Spec, server: ServerPlan) -> ComputePlan:
         memory_limit_bytes=memory_limit,
         native_threads=decide(
             "compute.native_threads",
-            _native_threads,
+            native_threads,
             unit="threads",
             effect=effects.APP_ROLLOUT,
             cpu_millicores=cpu_limit.value or cpu_request.value,
@@ -148,13 +148,15 @@ def _memory_limit(
     )
 
 
-def _memory_request(*, limit_bytes: int) -> Because[int]:
+def memory_equal_to_limit(*, limit_bytes: int) -> Because[int]:
+    """The memory request of a pod."""
     return Because(
         limit_bytes, "equal to the limit, so that a busy node cannot take memory away again"
     )
 
 
-def _native_threads(*, cpu_millicores: int) -> Because[int]:
+def native_threads(*, cpu_millicores: int) -> Because[int]:
+    """The size of the thread pools that native libraries start in a process."""
     return Because(
         max(1, cpu_millicores // 1000),
         "native thread pools (BLAS, OpenMP) follow the pod's {cpu_millicores}; by themselves they "

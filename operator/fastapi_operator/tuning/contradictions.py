@@ -14,6 +14,10 @@ def contradictions(spec: Spec) -> Iterator[Problem]:
     sections = [("spec.resources", spec.resources)]
     if spec.postgres is not None:
         sections.append(("spec.postgres.resources", spec.postgres.resources))
+    for kind, entries in (("background", spec.background), ("schedules", spec.schedules)):
+        sections += [
+            (f"spec.{kind}[{entry.name}].resources", entry.resources) for entry in entries or ()
+        ]
     for path, resources in sections:
         given = amounts(resources)
         for name, request, limit in (
@@ -30,12 +34,12 @@ def contradictions(spec: Spec) -> Iterator[Problem]:
                 )
         minimum = figures.WORKER_MEMORY_BYTES
         memory = given.memory_limit
-        if path == "spec.resources" and memory is not None and memory < minimum // 2:
+        if path != "spec.postgres.resources" and memory is not None and memory < minimum // 2:
             yield Problem(
                 severity=Severity.ERROR,
                 stage=Stage.PLAN,
                 path=f"{path}.limits.memory",
-                message=f"{memory} bytes do not hold one worker",
+                message=f"{memory} bytes do not hold one process",
                 remedy=f"set at least {minimum // figures.MIB}Mi",
             )
     for path, given_memory in (

@@ -71,7 +71,9 @@ class Decision(Generic[T]):
     @property
     def reference(self) -> str:
         """Where docs/tuning.md explains the formula."""
-        return f"docs/tuning.md#{self.name}"
+        # Of several of a kind, such as background.worker.replicas, the document knows one.
+        section, _, rest = self.name.partition(".")
+        return f"docs/tuning.md#{section}.{rest.rpartition('.')[2]}"
 
     def display(self) -> str:
         """The value for people, with its unit."""

@@ -18,8 +18,16 @@ from fastapi_operator.tuning.contradictions import contradictions
 from fastapi_operator.tuning.database import database_plan
 from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems
 from fastapi_operator.tuning.image import mutable_tag
-from fastapi_operator.tuning.plan import DatabasePlan, Plan, PoolerPlan, PoolPlan, ScalingPlan
+from fastapi_operator.tuning.plan import (
+    DatabasePlan,
+    Plan,
+    PoolerPlan,
+    PoolPlan,
+    ScalingPlan,
+    ServerPlan,
+)
 from fastapi_operator.tuning.pooler import pool_plan, pooler_plan
+from fastapi_operator.tuning.processes import background_plans, process_claims, schedule_plans
 from fastapi_operator.tuning.profile import Profiled, profiled
 from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
@@ -59,11 +67,15 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
     database = database_plan(spec.postgres) if spec.postgres is not None else None
     pool = pool_plan(spec, database) if database is not None else None
     pooler = pooler_plan(spec, database) if database is not None else None
-    scaling = scaling_plan(spec, server, pool, pooler)
+    background, schedules = background_plans(spec, database), schedule_plans(spec, database)
+    others = tuple(process_claims(background, schedules))
+    scaling = scaling_plan(
+        spec, server, pool, pooler, other_connections=sum(claim.demand for claim in others)
+    )
     compute = compute_plan(spec, server)
     budget = None
     if database is not None and pool is not None and pooler is not None:
-        budget = _budget(_claims(server.workers.value, scaling, pool), database, pooler)
+        budget = _budget((_app_claim(server, scaling, pool), *others), database, pooler)
     cache = cache_plan(spec.redis) if spec.redis is not None and spec.redis.managed else None
     queue = queue_plan(spec.queue) if spec.queue is not None and spec.queue.managed else None
     proxy, exposed = spec.proxy or Proxy(), spec.exposure or Exposure()
@@ -80,11 +92,15 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
         pooler=pooler,
         cache=cache,
         cache_pool=(
-            cache_pool_plan(spec.redis, cache, server, scaling) if spec.redis is not None else None
+            cache_pool_plan(spec.redis, cache, server, scaling, others)
+            if spec.redis is not None
+            else None
         ),
         queue=queue,
         proxy=proxy_plan(proxy, exposed, server, scaling) if proxy.type != "None" else None,
         exposure=exposure if spec.exposure is not None else None,
+        background=background,
+        schedules=schedules,
         budget=budget,
         problems=(
             *said.problems,
@@ -99,10 +115,14 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
     )
 
 
-def _claims(workers: int, scaling: ScalingPlan, pool: PoolPlan) -> Iterator[Claim]:
-    """Every process that connects to the database, at its peak."""
+def _app_claim(server: ServerPlan, scaling: ScalingPlan, pool: PoolPlan) -> Claim:
     pods = pods_at_peak(scaling.max_replicas.value, scaling.max_surge.value)
-    yield Claim(APP, pods * workers, pool.size.value + pool.max_overflow.value)
+    return Claim(
+        name=APP,
+        path="spec.scaling.maxReplicas",
+        processes=pods * server.workers.value,
+        per_process=pool.size.value + pool.max_overflow.value,
+    )
 
 
 def _budget(

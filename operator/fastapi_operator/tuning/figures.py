@@ -23,6 +23,28 @@ WORKERS_MAX = 8
 # Half a core keeps one event loop busy at the CPU target of the autoscaler: judgement.
 CPU_REQUEST_MILLICORES_PER_WORKER = 500
 
+# --- background processes and schedules ----------------------------------------------------------
+# A task waits for a database or a mail server most of its time: judgement.
+PROCESS_CPU_MILLICORES = 250
+# One for the task, one for what it starts beside it: judgement.
+PROCESS_CONNECTIONS = 2
+# A task under way may end, as most take less than a minute: judgement.
+BACKGROUND_GRACEFUL_SECONDS = 60
+# A process that cannot start falls within seconds of its imports; the next pod of a rollout waits
+# for that: judgement.
+BACKGROUND_MIN_READY_SECONDS = 10
+# A liveness command starts an interpreter: seconds of CPU, so seldom and with time: judgement.
+COMMAND_PROBE_PERIOD_SECONDS = 30
+COMMAND_PROBE_TIMEOUT_SECONDS = 15
+COMMAND_PROBE_ATTEMPTS = 4
+COMMAND_START_PERIOD_SECONDS = 10
+COMMAND_START_ATTEMPTS = 30
+SCHEDULE_TIMEOUT_SECONDS = 3600
+# Cluster downtime makes a run late; after an hour the next one is nearer for most: judgement.
+SCHEDULE_DEADLINE_SECONDS = 3600
+# Kubernetes' defaults: what one wants to read of the last runs.
+SUCCEEDED_RUNS_KEPT, FAILED_RUNS_KEPT = 3, 1
+
 # --- requests ------------------------------------------------------------------------------------
 # Used until spec.traffic says better: judgement.
 CPU_MILLISECONDS_PER_REQUEST = 2

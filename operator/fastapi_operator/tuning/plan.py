@@ -168,6 +168,43 @@ class ProxyPlan:
 
 
 @dataclass(frozen=True)
+class ProcessPlan:
+    """The pods of one entry of ``spec.background`` or ``spec.schedules``.
+
+    The names of its decisions carry the entry's own: ``background.worker.memory_limit_bytes``.
+    A CPU limit of 0 is none.
+    """
+
+    name: str
+    processes: Decision[int]
+    connections: Decision[int]
+    cpu_request_millicores: Decision[int]
+    cpu_limit_millicores: Decision[int]
+    memory_request_bytes: Decision[int]
+    memory_limit_bytes: Decision[int]
+    native_threads: Decision[int]
+
+
+@dataclass(frozen=True)
+class BackgroundPlan(ProcessPlan):
+    """A process that runs beside the app; ``peak_pods`` counts those that a rollout adds."""
+
+    replicas: Decision[int]
+    peak_pods: Decision[int]
+    graceful_seconds: Decision[int]
+    grace_seconds: Decision[int]
+
+
+@dataclass(frozen=True)
+class SchedulePlan(ProcessPlan):
+    """A command that runs at set times; ``runs`` are those that may overlap."""
+
+    runs: Decision[int]
+    timeout_seconds: Decision[int]
+    retries: Decision[int]
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that was decided for a service; a section is None where the part is not there.
 
@@ -188,6 +225,8 @@ class Plan:
     queue: QueuePlan | None
     proxy: ProxyPlan | None
     exposure: ExposurePlan | None
+    background: tuple[BackgroundPlan, ...]
+    schedules: tuple[SchedulePlan, ...]
     budget: ConnectionBudget | None
     problems: tuple[Problem, ...] = ()
 
@@ -198,16 +237,21 @@ class Plan:
     def decisions(self) -> Iterator[Decision[Any]]:
         """Every decision, by section, in the order in which they are declared."""
         for section in dataclasses.fields(self):
-            part = getattr(self, section.name)
-            if dataclasses.is_dataclass(part):
-                for field in dataclasses.fields(part):
-                    decision = getattr(part, field.name)
-                    if isinstance(decision, Decision):
-                        yield decision
+            value = getattr(self, section.name)
+            for part in value if isinstance(value, tuple) else (value,):
+                if dataclasses.is_dataclass(part):
+                    yield from _decisions_of(part)
 
     def headline(self) -> tuple[Decision[Any], ...]:
         """The decisions that ``status.tuning`` shows, at most 24."""
         return tuple(decision for decision in self.decisions() if decision.name in _HEADLINE)
+
+
+def _decisions_of(part: Any) -> Iterator[Decision[Any]]:
+    for field in dataclasses.fields(part):
+        decision = getattr(part, field.name)
+        if isinstance(decision, Decision):
+            yield decision
 
 
 _HEADLINE = frozenset(

@@ -13,9 +13,22 @@ from fastapi_operator.tuning.plan import PoolerPlan, PoolPlan, ScalingPlan, Serv
 
 
 def scaling_plan(
-    spec: Spec, server: ServerPlan, pool: PoolPlan | None, pooler: PoolerPlan | None
+    spec: Spec,
+    server: ServerPlan,
+    pool: PoolPlan | None,
+    pooler: PoolerPlan | None,
+    *,
+    other_connections: int,
 ) -> ScalingPlan:
-    """The bounds of the autoscaler, or the fixed number of pods."""
+    """The bounds of the autoscaler, or the fixed number of pods.
+
+    Args:
+        spec: What the user said.
+        server: The server in each pod.
+        pool: The pool of each process.
+        pooler: What takes their connections.
+        other_connections: What background processes and schedules take of the pooler's.
+    """
     scaling = spec.scaling or Scaling()
     traffic = spec.traffic or Traffic()
     rollout = spec.rollout or Rollout()
@@ -58,6 +71,7 @@ def scaling_plan(
             or figures.CPU_MILLISECONDS_PER_REQUEST,
             per_process=pool and pool.size.value + pool.max_overflow.value,
             pooler_clients=pooler and clients_with_one_lost(pooler),
+            other_connections=other_connections,
             surge=surge,
             effect=effects.OBJECT_NONE,
         ),
@@ -120,6 +134,7 @@ def _max_replicas(
     cpu_milliseconds: int,
     per_process: int | None,
     pooler_clients: int | None,
+    other_connections: int,
     surge: int | str,
 ) -> Because[int]:
     if peak_requests_per_second is None:
@@ -135,13 +150,16 @@ def _max_replicas(
         )
     if per_process is None or pooler_clients is None:
         return Because(wanted, reason)
-    most = most_replicas(pooler_clients // (workers * per_process), surge)
+    left = max(0, pooler_clients - other_connections)
+    most = most_replicas(left // (workers * per_process), surge)
     fitting = max(most, min_replicas)
     if fitting < wanted:
         return Because(
             fitting,
             "the pooler takes {pooler_clients} connections, {per_process} from each process, "
-            f"rollout surge included; the load alone would allow {wanted}",
+            "rollout surge included"
+            + (", {other_connections} from background processes" if other_connections else "")
+            + f"; the load alone would allow {wanted}",
         )
     return Because(wanted, reason)
 

@@ -173,4 +173,6 @@ def test_pods_are_selected_by_the_workload() -> None:
     labels = {"b": "2", "a": "1"}
     deployment = desired("Deployment", "shop", body={"spec": {"selector": {"matchLabels": labels}}})
     assert selector(deployment) == "a=1,b=2"
+    run = {"jobTemplate": {"metadata": {"labels": labels}}}
+    assert selector(desired("CronJob", "shop", body={"spec": run})) == "a=1,b=2"
     assert selector(migration("k1")) == "batch.kubernetes.io/job-name=shop-migrate-k1"

@@ -20,6 +20,13 @@ def condition(kind: str, status: str, reason: str = "R", message: str = "m") -> 
     return {"type": kind, "status": status, "reason": reason, "message": message}
 
 
+def run(last: str = "", success: str = "", **status: Any) -> dict[str, Any]:
+    for name, time in (("lastScheduleTime", last), ("lastSuccessfulTime", success)):
+        if time:
+            status[name] = f"2026-11-22T{time}:00Z"
+    return {"metadata": {}, "status": status}
+
+
 ROLLED_OUT = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2}
 
 
@@ -35,6 +42,11 @@ ROLLED_OUT = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "read
         (Judge.ROLLOUT, workload(**{**ROLLED_OUT, "replicas": 3}), "RollingOut"),
         (Judge.ROLLOUT, workload(**{**ROLLED_OUT, "availableReplicas": 1}), "PodsNotReady"),
         (Judge.ROLLOUT, workload(replicas=0), ""),
+        (Judge.SCHEDULE, run(), ""),
+        (Judge.SCHEDULE, run(last="07:00", success="07:01"), ""),
+        (Judge.SCHEDULE, run(last="07:00", active=[{"name": "now"}]), ""),
+        (Judge.SCHEDULE, run(last="07:00"), "RunFailed"),
+        (Judge.SCHEDULE, run(last="07:00", success="06:01"), "RunFailed"),
         (
             Judge.ROLLOUT,
             workload(conditions=[condition("ReplicaFailure", "True", "FailedCreate")]),

@@ -70,6 +70,30 @@ def test_optional_parts_do_not_keep_a_service_from_ready() -> None:
     assert found["AutoscalingReady"][:2] == ("False", "FailedGetResourceMetric")
 
 
+def test_a_failed_run_is_told_and_the_service_stays_ready() -> None:
+    wanted = [*app(), desired("CronJob", "shop-schedules-report", Part.SCHEDULES)]
+    run = Health(False, "RunFailed", "the run of 07:00 failed; none has succeeded yet", failed=True)
+    observed = Observed(children(*(child(item) for item in app()), child(wanted[-1], health=run)))
+    said = {wanted[-1].key: Health(False, "Failed", "pod report-1: exit code 1: no route", True)}
+    found = conditions(situation(wanted, observed, diagnoses=said))
+    assert found["Ready"][0] == "True"
+    status, reason, message = found["SchedulesReady"]
+    assert (status, reason) == ("False", "RunFailed")
+    assert "shop-schedules-report: the run of 07:00 failed" in message
+    assert message.endswith("exit code 1: no route")
+
+
+def test_a_background_process_that_falls_keeps_the_service_from_ready() -> None:
+    wanted = [*app(), desired("Deployment", "shop-background-worker", Part.BACKGROUND)]
+    broken = child(wanted[-1], health=UNREADY)
+    found = conditions(
+        situation(wanted, Observed(children(*(child(item) for item in app()), broken)))
+    )
+    assert found["ApplicationReady"][0] == "True"
+    assert found["BackgroundReady"][:2] == ("False", "PodsNotReady")
+    assert found["Ready"][2].startswith("background: ")
+
+
 def test_a_refused_write_stalls() -> None:
     wanted = app()
     refusal = Refusal(wanted[1].key, "NameTaken", "it belongs to Deployment other")

@@ -39,6 +39,38 @@ def test_migration_connects_past_the_pooler_and_learns_no_pool() -> None:
     assert set(told) == {"DATABASE_PASSWORD", "DATABASE_URL", "LOG_LEVEL", "OTEL_SERVICE_NAME"}
 
 
+def process(**entry: object) -> dict[str, object]:
+    """The variables of a background process beside an app with both stores."""
+    own = entry.pop("env", ())
+    worker = {"name": "worker", "command": ["work"], **entry}
+    env = [{"name": "QUEUES", "value": "none"}]
+    given = service(redis={}, postgres={}, env=env, background=[worker])
+    plan = derive(given, Settings(), Facts())
+    inputs = Inputs(given, plan, Settings(), Facts(), process=plan.background[0])
+    return {
+        item["name"]: item.get("value", item.get("valueFrom"))
+        for item in environment(inputs, Process.BACKGROUND, own)  # type: ignore[arg-type]
+    }
+
+
+def test_background_process_has_a_pool_of_its_own_size_and_nothing_of_the_server() -> None:
+    told = process(connectionsPerProcess=3)
+    assert told["DATABASE_URL"] == "postgresql://app:$(DATABASE_PASSWORD)@shop-pooler:5432/app"
+    assert (told["DATABASE_POOL_SIZE"], told["DATABASE_MAX_OVERFLOW"]) == ("3", "0")
+    assert "REDIS_URL" in told
+    served = {"WEB_CONCURRENCY", "METRICS_PORT", "MAX_IN_FLIGHT", "FORWARDED_ALLOW_IPS"}
+    assert not [name for name in told if name in served or name.startswith("UVICORN")]
+
+
+def test_process_that_uses_no_database_learns_no_credentials() -> None:
+    assert not [name for name in process(connectionsPerProcess=0) if name.startswith("DATABASE")]
+
+
+def test_variables_of_one_process_win_over_those_of_all() -> None:
+    assert process()["QUEUES"] == "none"
+    assert process(env=[{"name": "QUEUES", "value": "mail"}])["QUEUES"] == "mail"
+
+
 def test_user_wins_once() -> None:
     given = [{"name": "LOG_LEVEL", "value": "debug"}, {"name": "LOG_LEVEL", "value": "error"}]
     assert variables(env=given)["LOG_LEVEL"] == "error"

@@ -65,6 +65,10 @@ def test_connections_fit_or_the_service_is_refused(spec: dict[str, Any]) -> None
     assert plan.database is not None
     asked = pods * plan.server.workers.value
     asked *= plan.pool.size.value + plan.pool.max_overflow.value
+    for worker in plan.background:
+        asked += worker.peak_pods.value * worker.processes.value * worker.connections.value
+    for schedule in plan.schedules:
+        asked += schedule.runs.value * schedule.connections.value
     surviving = max(1, plan.pooler.instances.value - 1)
     assert asked <= surviving * plan.pooler.max_client_connections.value
     servers = plan.pooler.instances.value * plan.pooler.max_db_connections.value
@@ -94,6 +98,8 @@ def test_a_pod_may_finish_its_requests_before_it_is_killed(spec: dict[str, Any])
     _, plan = planned(spec)
     stop = plan.server.pre_stop_seconds.value + plan.server.graceful_seconds.value
     assert stop < plan.server.grace_seconds.value
+    for worker in plan.background:
+        assert worker.graceful_seconds.value < worker.grace_seconds.value
 
 
 @given(SPECS)
@@ -138,14 +144,31 @@ def test_every_decision_is_named_by_its_path_and_gives_a_whole_reason(
 ) -> None:
     _, plan = planned(spec)
     for decision in plan.decisions():
-        section, _, field = decision.name.partition(".")
-        assert getattr(getattr(plan, section), field) is decision
+        section, *entry, field = decision.name.split(".")
+        part = getattr(plan, section)
+        if entry:
+            (part,) = [process for process in part if process.name == entry[0]]
+        assert getattr(part, field) is decision
         assert decision.reason
         assert "{" not in decision.reason
         assert "None" not in decision.reason
 
 
-@given(SPECS, st.sampled_from(["redis", "proxy", "scaling", "traffic", "server", "resources"]))
+@given(
+    SPECS,
+    st.sampled_from(
+        [
+            "redis",
+            "proxy",
+            "scaling",
+            "traffic",
+            "server",
+            "resources",
+            "background",
+            "schedules",
+        ]
+    ),
+)
 def test_no_field_of_the_app_moves_a_size_of_the_database(
     spec: dict[str, Any], section: str
 ) -> None:
@@ -189,6 +212,41 @@ def test_what_breaks_the_budget_comes_with_the_figures_that_mend_it() -> None:
         {"postgres": {"pooler": {"instances": 8}}, "scaling": {"maxReplicas": 500}},
     ):
         assert derive(service(**mended), Settings(), Facts()).problems == ()
+
+
+def test_background_processes_and_schedules_claim_their_share_of_the_budget() -> None:
+    worker = {"name": "worker", "command": ["w"], "replicas": 3, "processes": 4}
+    beat = {"name": "beat", "command": ["b"], "singleton": True, "connectionsPerProcess": 1}
+    report = {"name": "report", "command": ["r"], "schedule": "@daily", "concurrency": "Allow"}
+    spec = {"postgres": {}, "background": [worker, beat], "schedules": [report]}
+    plan = derive(service(**spec), Settings(), Facts())
+    assert plan.budget is not None
+    claims = [(claim.name, claim.processes, claim.per_process) for claim in plan.budget.claims]
+    # A rollout doubles the worker, never the singleton; a run that is allowed to may meet another.
+    assert claims == [("app", 13, 10), ("worker", 24, 2), ("beat", 1, 1), ("report", 2, 2)]
+    assert plan.budget.demand == 130 + 48 + 1 + 4
+
+
+def test_background_processes_leave_the_app_fewer_pods() -> None:
+    traffic = {"peakRequestsPerSecond": 50_000}
+    alone = derive(service(postgres={}, traffic=traffic), Settings(), Facts())
+    worker = {"name": "worker", "command": ["w"], "replicas": 20, "processes": 10}
+    spec = {"postgres": {}, "traffic": traffic, "background": [worker]}
+    beside = derive(service(**spec), Settings(), Facts())
+    assert alone.scaling.max_replicas.value == 80
+    # 20 pods, doubled by a rollout, of 10 processes with 2 connections leave 200 of 1000.
+    assert beside.scaling.max_replicas.value == 16
+    assert "800 from background processes" in beside.scaling.max_replicas.reason
+    assert not beside.problems
+
+
+def test_a_broken_budget_names_the_process_that_claims_most() -> None:
+    worker = {"name": "worker", "command": ["w"], "replicas": 100, "processes": 16}
+    plan = derive(service(postgres={}, background=[worker]), Settings(), Facts())
+    (problem,) = plan.problems
+    assert problem.path == "spec.background[worker]"
+    assert "3200 processes of worker at 2 and 3 processes of app at 10" in problem.message
+    assert problem.remedy.startswith("lower replicas, processes or connectionsPerProcess of worker")
 
 
 def _values(section: Any) -> dict[str, Any] | None:

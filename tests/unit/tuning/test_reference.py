@@ -16,6 +16,8 @@ EVERYTHING = service(
         "static": [{"path": "/static", "directory": "/app/static"}],
         "streamingPaths": ["/events"],
     },
+    background=[{"name": "worker", "command": ["work"]}],
+    schedules=[{"name": "report", "schedule": "@daily", "command": ["report"]}],
 )
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -29,7 +31,7 @@ def test_every_decision_has_its_place_in_the_tuning_document() -> None:
 
 def test_the_tuning_document_explains_nothing_that_is_not_decided() -> None:
     plan = derive(EVERYTHING, Settings(), Facts())
-    names = {decision.name for decision in plan.decisions()}
+    names = {decision.reference.partition("#")[2] for decision in plan.decisions()}
     text = (ROOT / "docs/tuning.md").read_text()
     anchors = {part.partition('"')[0] for part in text.split('<a id="')[1:]}
     assert anchors == names

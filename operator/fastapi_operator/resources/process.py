@@ -1,0 +1,76 @@
+"""The pod of a background process or a schedule: the app's image with another command."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.api.schedule import Background, Schedule
+from fastapi_operator.parts import Part
+from fastapi_operator.resources import pod
+from fastapi_operator.resources.app import environment_fields, pod_source
+from fastapi_operator.resources.environment import Process
+from fastapi_operator.resources.inputs import Inputs
+
+# A CronJob's runs and a StatefulSet's revisions add eleven characters, and 63 are all.
+_NAME_MAX_LENGTH = 52
+
+
+def process_name(inputs: Inputs, part: Part, name: str) -> str:
+    """The name of the object that runs one entry, apart from those of all other parts."""
+    return naming.bounded(inputs.child(part.value, name), _NAME_MAX_LENGTH)
+
+
+def process_template(
+    inputs: Inputs,
+    part: Part,
+    process: Process,
+    entry: Background | Schedule,
+    *,
+    grace_seconds: int,
+    spread: bool = False,
+    probes: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    """The pod template of one entry.
+
+    Args:
+        inputs: The service, with the entry's plan as ``process``.
+        part: The part that the pods belong to.
+        process: Which rows of the environment contract they get.
+        entry: What the spec says of it.
+        grace_seconds: Seconds between the request to end and the kill.
+        spread: Whether there may be several pods, which then keep apart.
+        probes: Probes of the container.
+        fields: Further fields of the pod.
+    """
+    plan, spec = inputs.process, inputs.spec
+    assert plan is not None, "the pod is one of the plan's processes"
+    mounts = [dict(mount) for mount in spec.volume_mounts or ()]
+    mounted = {mount.get("name") for mount in mounts}
+    arguments: dict[str, Any] = {"args": list(entry.args)} if entry.args else {}
+    container = pod.container(
+        entry.name,
+        image=spec.image,
+        pull_policy=spec.image_pull_policy or "IfNotPresent",
+        command=entry.command,
+        **arguments,
+        **environment_fields(inputs, process, entry.env or ()),
+        **(probes or {}),
+        resources=pod.resources(
+            cpu_request=plan.cpu_request_millicores.value,
+            cpu_limit=plan.cpu_limit_millicores.value,
+            memory_request=plan.memory_request_bytes.value,
+            memory_limit=plan.memory_limit_bytes.value,
+        ),
+        extra_mounts=mounts,
+    )
+    return pod.pod_template(
+        inputs,
+        part,
+        containers=(container,),
+        volumes=[dict(volume) for volume in spec.volumes or () if volume.get("name") in mounted],
+        grace_seconds=grace_seconds,
+        spread=spread,
+        **pod_source(inputs),
+        **fields,
+    )
