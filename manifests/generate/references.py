@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi_operator.resources.environment import CONTRACT
+from manifests.generate import profiles
 
 _HEAD = """\
 # The environment of an app
@@ -27,7 +28,10 @@ values of a service for a laptop.
 
 def files(root: Path) -> Mapping[str, str]:  # noqa: ARG001 (every source of files has this form)
     """The pages, by path below the repository."""
-    return {"docs/reference/environment.md": _environment()}
+    return {
+        "docs/reference/environment.md": _environment(),
+        "docs/reference/profiles.md": profiles.page(),
+    }
 
 
 def _environment() -> str:

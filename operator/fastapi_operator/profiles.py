@@ -189,7 +189,8 @@ class Profile(Model):
     cpu_limits: bool = Field(
         default=False,
         description="Whether containers get a CPU limit where the service sets none, as some "
-        "ResourceQuotas ask: a core for each process that may use one.",
+        "ResourceQuotas ask: a core for each worker and each other container, or the request "
+        "where that is more.",
         examples=[True],
     )
     storage_class: ObjectName | None = Field(

@@ -53,8 +53,8 @@ def pod_template(
     pod |= spec
     before = [*(dict(sidecar) | {"restartPolicy": "Always"} for sidecar in sidecars), *steps]
     if before:
-        pod["initContainers"] = before
-    pod["containers"] = [dict(container) for container in containers]
+        pod["initContainers"] = [_limited(inputs, container) for container in before]
+    pod["containers"] = [_limited(inputs, container) for container in containers]
     pod["volumes"] = [scratch_volume(SCRATCH, figures.SCRATCH_BYTES), *volumes]
     return {
         "metadata": {"labels": inputs.labels(part)},
@@ -104,6 +104,18 @@ def container(
         # The last log lines of a failed container then stand in its status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def _limited(inputs: Inputs, container: Mapping[str, Any]) -> dict[str, Any]:
+    """A container with a CPU limit where the profile asks for one and nothing else has set it."""
+    amounts = container.get("resources") or {}
+    limits = amounts.get("limits") or {}
+    if not inputs.profile.cpu_limits or "cpu" in limits:
+        return dict(container)
+    request = quantity.millicores((amounts.get("requests") or {}).get("cpu", 0))
+    limit = max(request, figures.CPU_LIMIT_MILLICORES_PER_WORKER)
+    limited = {**amounts, "limits": {"cpu": quantity.format_cpu(limit), **limits}}
+    return {**container, "resources": limited}
 
 
 def admitted(container: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from fastapi_operator import quantity
 from fastapi_operator.api.compute import ResourceAmounts, Resources
 from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.decision import Because, decide, overridden
+from fastapi_operator.tuning.decision import Because, Override, Source, decide, overridden
 from fastapi_operator.tuning.plan import ComputePlan, ServerPlan
+
+_CPU_LIMITS = "cpuLimits of the profile: a core a worker, or the request where that is more"
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,24 @@ def compute_basis(spec: Spec) -> ComputeBasis:
     return ComputeBasis(figures.CPU_REQUEST_MILLICORES_PER_WORKER, "CPU request (derived)", memory)
 
 
-def compute_plan(spec: Spec, server: ServerPlan) -> ComputePlan:
-    """The resources of each app pod."""
+def compute_plan(spec: Spec, server: ServerPlan, *, cpu_limits: bool = False) -> ComputePlan:
+    """The resources of each app pod.
+
+    Args:
+        spec: What the service says.
+        server: The numbers of its server.
+        cpu_limits: Its profile asks for a CPU limit where the service sets none.
+    """
     given = amounts(spec.resources)
+    cores = server.workers.value * figures.CPU_LIMIT_MILLICORES_PER_WORKER
+    asked = Override(max(cores, given.cpu_request or 0), _CPU_LIMITS, Source.PROFILE)
     cpu_limit = decide(
         "compute.cpu_limit_millicores",
         _no_cpu_limit,
         unit="",
         effect=effects.OBJECT_ROLLOUT,
-        override=overridden(given.cpu_limit, "spec.resources.limits.cpu"),
+        override=overridden(given.cpu_limit, "spec.resources.limits.cpu")
+        or (asked if cpu_limits else None),
         workers=server.workers,
     )
     cpu_request = decide(

@@ -72,7 +72,7 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
     scaling = scaling_plan(
         spec, server, pool, pooler, other_connections=sum(claim.demand for claim in others)
     )
-    compute = compute_plan(spec, server)
+    compute = compute_plan(spec, server, cpu_limits=said.profile.cpu_limits)
     budget = None
     if database is not None and pool is not None and pooler is not None:
         budget = _budget((_app_claim(server, scaling, pool), *others), database, pooler)

@@ -22,6 +22,8 @@ REQUEST_BODY_BYTES = 64 * 1024
 WORKERS_MAX = 8
 # Half a core keeps one event loop busy at the CPU target of the autoscaler: judgement.
 CPU_REQUEST_MILLICORES_PER_WORKER = 500
+# What an event loop, or another server of one thread, can use at most.
+CPU_LIMIT_MILLICORES_PER_WORKER = 1000
 
 # --- background processes and schedules ----------------------------------------------------------
 # A task waits for a database or a mail server most of its time: judgement.

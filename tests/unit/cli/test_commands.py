@@ -130,3 +130,34 @@ def test_offline_commands_never_load_kopf_or_kubernetes(command: str) -> None:
 
     assert result.returncode == 0, result.stderr
     assert result.stdout.endswith("[]\n")
+
+
+def test_profiles_from_a_file_reach_every_command(tmp_path: Path) -> None:
+    profiles, facts = tmp_path / "profiles.yaml", tmp_path / "facts.yaml"
+    profiles.write_text(
+        "team:\n  ceilings: {scaling.maxReplicas: 3}\n  required: [postgres.backup]\n"
+        "  defaults: {server: {threads: 17}}\n"
+    )
+    facts.write_text("profiles: {default: team}\n")
+    options = ("-f", "-", "--profiles", str(profiles), "--facts", str(facts))
+
+    explained = json.loads(run("explain", *options, "-o", "json", text=SHOP).stdout)
+    (most,) = [d for d in explained["decisions"] if d["name"] == "scaling.max_replicas"]
+    assert (most["value"], most["source"]) == (3, "profile")
+    assert "THREAD_TOKENS=17" in run("env", *options, text=SHOP).stdout
+
+    refused = run("validate", *options, text=SHOP)
+    assert refused.returncode == 1
+    assert "spec.postgres.backup: profile team requires it" in refused.stdout + refused.stderr
+    assert run("render", *options, text=SHOP).returncode == 1
+    free = run("render", "-f", "-", "--profiles", str(profiles), text=SHOP)
+    assert free.returncode == 0 and "maxReplicas: 3" not in free.stdout
+
+
+def test_a_mistake_in_a_profiles_file_names_the_file_and_the_field(tmp_path: Path) -> None:
+    profiles = tmp_path / "profiles.yaml"
+    profiles.write_text("team:\n  required: [postgres.backups]\n")
+    result = run("validate", "-f", "-", "--profiles", str(profiles), text=SHOP)
+
+    assert result.returncode == 2
+    assert str(profiles) in result.stderr and "did you mean backup?" in result.stderr

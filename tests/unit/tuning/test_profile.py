@@ -1,7 +1,9 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -183,6 +185,17 @@ def test_every_bound_names_decisions_that_exist_and_fields_that_exist() -> None:
         assert set(bound.derived.values()) <= set(bound.fields)
 
 
+def test_cpu_limits_are_a_core_a_worker_and_the_profile_says_so() -> None:
+    fixed = {"workerPolicy": "Fixed", "workers": 3}
+    plan = planned({"cpuLimits": True}, server=fixed)
+
+    found = decision(plan, "compute.cpu_limit_millicores")
+    assert (found.value, found.source) == (3000, Source.PROFILE)
+    assert "cpuLimits of the profile" in found.reason
+    mine = planned({"cpuLimits": True}, resources={"limits": {"cpu": "700m"}})
+    assert decision(mine, "compute.cpu_limit_millicores").value == 700
+
+
 # Required fields ---------------------------------------------------------------------------------
 
 
@@ -267,6 +280,12 @@ def test_an_unknown_profile_is_an_error_that_names_those_known() -> None:
 def test_a_mistake_in_a_profile_is_named(profile: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message.replace("?", "[?]")):
         Settings.from_mapping({"profiles": {"team": profile}})
+
+
+def test_the_page_shows_a_profile_that_is_valid() -> None:
+    blocks = Path("docs/reference/profiles.md").read_text().split("```yaml\n")[1:]
+    (shown,) = [text for block in blocks if (text := block.split("```")[0]).startswith("profiles:")]
+    assert "internal" in Settings.from_mapping(yaml.safe_load(shown)).profiles
 
 
 def test_a_profile_of_a_shipped_name_takes_its_place() -> None:
