@@ -29,8 +29,8 @@ PATTERN = (
     r"^[+]?([0-9]{1,18}|[0-9]{1,18}[.][0-9]{0,9}|[.][0-9]{1,9})"
     r"([eE][+-]?[0-9]{1,2}|[numkMGTPE]|[KMGTPE]i)?$"
 )
-# The largest whole number that the pattern admits.
-LARGEST_INTEGER = 10**18 - 1
+# Of numbers without quotes: the API server compares bounds as doubles, exact up to 2^53.
+LARGEST_INTEGER = 10**15
 _QUANTITY = re.compile(PATTERN)
 
 

@@ -1,4 +1,4 @@
-"""A wrong spec is refused by the API server itself, with a message that names the field."""
+"""A wrong spec is refused at kubectl apply, with a message that names the field."""
 
 import subprocess
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.kube import RefusedError, service_body, to_yaml
+from tests.api.kube import service_body, to_yaml
 from tests.api.world import World
 from tests.cluster.apiserver import ApiServer
 
@@ -18,20 +18,6 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"server": {"kind": "Flask"}}, ("spec.server.kind",)),
     ({"scaling": {"minReplicas": 5, "maxReplicas": 2}}, ("spec.scaling",)),
 ]
-
-
-@pytest.mark.parametrize(("spec", "told"), WRONG, ids=lambda value: str(value)[:40])
-def test_the_api_server_names_the_field(
-    world: World, spec: dict[str, Any], told: tuple[str, ...]
-) -> None:
-    body = service_body("shop", world.namespace, **spec)
-    if body["spec"]["image"] is None:
-        del body["spec"]["image"]
-    with pytest.raises(RefusedError) as refused:
-        world.kube.request("POST", world.path("fastapiservices"), body, fieldValidation="Strict")
-    assert refused.value.status in (400, 422)
-    for word in told:
-        assert word in refused.value.message
 
 
 @pytest.mark.parametrize(("spec", "told"), WRONG, ids=lambda value: str(value)[:40])
@@ -54,10 +40,3 @@ def test_kubectl_apply_names_the_field(
     for word in told:
         assert word in done.stderr
     assert world.get("fastapiservices", "shop") is None
-
-
-def test_a_name_too_long_for_its_children_is_refused(world: World) -> None:
-    body = service_body("s" * 41, world.namespace)
-    with pytest.raises(RefusedError) as refused:
-        world.kube.request("POST", world.path("fastapiservices"), body)
-    assert "40" in refused.value.message

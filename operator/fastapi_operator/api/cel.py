@@ -17,23 +17,27 @@ def broken_rules(spec: Mapping[str, Any]) -> Iterator[Problem]:
         spec: The spec as the user wrote it (camelCase), already valid by schema.
     """
     for rule in RULES:
-        section = _section(spec, rule.path)
-        if section is not None and not _holds(rule, section):
-            yield Problem(
-                severity=Severity.ERROR,
-                stage=Stage.RULE,
-                path=f"{rule.path}.{rule.field}",
-                message=rule.message,
-            )
+        for path, section in _sections(spec, rule.path):
+            if not _holds(rule, section):
+                yield Problem(
+                    severity=Severity.ERROR,
+                    stage=Stage.RULE,
+                    path=f"{path}.{rule.field}",
+                    message=rule.message,
+                )
 
 
-def _section(spec: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
-    section: Any = spec
+def _sections(spec: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    """Every section that a rule is of, with its path."""
+    found: list[tuple[str, Any]] = [("spec", spec)]
     for name in path.split(".")[1:]:
-        section = section.get(name)
-        if section is None:
-            return None
-    return section  # type: ignore[no-any-return]
+        field = name.removesuffix("[]")
+        found = [(f"{at}.{field}", value[field]) for at, value in found if field in value]
+        if name.endswith("[]"):
+            found = [
+                (f"{at}[{index}]", item) for at, items in found for index, item in enumerate(items)
+            ]
+    yield from found
 
 
 def _holds(rule: Rule, section: Mapping[str, Any]) -> bool:

@@ -87,7 +87,8 @@ def object_schema() -> dict[str, Any]:
     for rule in RULES:
         section: dict[str, Any] = root
         for name in rule.path.split("."):
-            section = section["properties"][name]
+            section = section["properties"][name.removesuffix("[]")]
+            section = section["items"] if name.endswith("[]") else section
         section.setdefault("x-kubernetes-validations", []).append(
             {
                 "rule": rule.expression,
@@ -129,11 +130,16 @@ def _converted(node: dict[str, Any], definitions: dict[str, Any], path: str) -> 
             node["additionalProperties"], definitions, f"{path}.*"
         )
     elif "patternProperties" in node:
-        # Keys cannot be constrained in a structural schema; the child's own validation does.
-        del result["patternProperties"]
-        (value,) = node["patternProperties"].values()
+        ((pattern, value),) = result.pop("patternProperties").items()
         result["additionalProperties"] = _converted(value, definitions, f"{path}.*")
-    result.pop("propertyNames", None)
+        # OpenAPI can say nothing of keys here; CEL can.
+        longest = result.pop("propertyNames")["maxLength"]
+        result["x-kubernetes-validations"] = [
+            {
+                "rule": f"self.all(key, key.matches(r'{pattern}') && size(key) <= {longest})",
+                "message": f"each key must match {pattern} and have at most {longest} characters",
+            }
+        ]
     if "items" in node:
         result["items"] = _converted(node["items"], definitions, f"{path}[]")
     if "type" not in result:

@@ -50,6 +50,8 @@ def _check_quantity(value: Any) -> Any:
         raise ValueError(f'{value} is a bare decimal number; quote it: "{value}"')
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError("must be a quantity such as 500m, 2, 256Mi or 10Gi")
+    if isinstance(value, int) and not 0 <= value <= quantity.LARGEST_INTEGER:
+        raise ValueError(f"{value} is not between 0 and {quantity.LARGEST_INTEGER}")
     quantity.parse_quantity(value)
     return value
 

@@ -6,13 +6,16 @@ Plain CEL only (no Kubernetes extension functions), so that the API server and t
 
 from dataclasses import dataclass
 
+from fastapi_operator.api.proxy import Proxy
+
 
 @dataclass(frozen=True)
 class Rule:
     """A rule of one section.
 
     Attributes:
-        path: The section, as its camelCase path below the object: ``spec.server``.
+        path: The section, as its camelCase path below the object: ``spec.server``;
+            ``spec.background[]`` is each item of a list.
         expression: CEL over ``self``; false or an error refuses the object.
         message: What is wrong and what to write.
         field: The field within the section that the message is about.
@@ -45,6 +48,27 @@ def _external_needs_a_secret(path: str, *, managed: tuple[str, ...]) -> tuple[Ru
         ),
     )
 
+
+def _unique(path: str, items: str, key: str, *, message: str) -> Rule:
+    """No two items of a list have one key."""
+    return Rule(
+        path=path,
+        expression=f"!has(self.{items}) || self.{items}.all(one, "
+        f"self.{items}.exists_one(other, other.{key} == one.{key}))",
+        message=message,
+        field=items,
+    )
+
+
+def _is_zero(number: str) -> str:
+    """Of a number of pods or their share; the two are compared apart, being of two types."""
+    return f"({number} == 0 || {number} == '0%')"
+
+
+# What speaks of a proxy that is there.
+_OF_A_PROXY = tuple(
+    field.alias or name for name, field in Proxy.model_fields.items() if name != "type"
+)
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -170,34 +194,88 @@ RULES: tuple[Rule, ...] = (
         field="annotations",
     ),
     Rule(
-        path="spec",
-        expression="!has(self.proxy) || !has(self.proxy.type) || self.proxy.type != 'None' || "
-        "(!has(self.proxy.replicas) && !has(self.proxy.cache) && !has(self.proxy.static) && "
-        "!has(self.proxy.rateLimit) && !has(self.proxy.headers) && "
-        "!has(self.proxy.compression) && !has(self.proxy.streamingPaths))",
+        path="spec.proxy",
+        expression="!has(self.type) || self.type != 'None' || !("
+        + " || ".join(f"has(self.{field})" for field in _OF_A_PROXY)
+        + ")",
         message="type: None has no proxy, so nothing else can be said of it",
-        field="proxy",
+        field="type",
     ),
+    _unique("spec.proxy", "static", "path", message="two directories have one path"),
+    _unique("spec.proxy.cache", "routes", "path", message="two routes have one path"),
+    _unique("spec.proxy.headers", "add", "name", message="one header is written twice"),
+    _unique("spec", "background", "name", message="two processes have one name"),
+    _unique("spec", "schedules", "name", message="two schedules have one name"),
     Rule(
         path="spec",
-        expression="!has(self.background) || self.background.all(one, "
-        "self.background.exists_one(other, other.name == one.name) && "
-        "(!has(self.schedules) || !self.schedules.exists(other, other.name == one.name)))",
-        message="two processes have one name; names are unique among background and schedules",
+        expression="!has(self.background) || !has(self.schedules) || self.background.all(one, "
+        "!self.schedules.exists(other, other.name == one.name))",
+        message="a process and a schedule have one name; their objects would be called alike",
         field="background",
     ),
     Rule(
-        path="spec",
-        expression="!has(self.schedules) || self.schedules.all(one, "
-        "self.schedules.exists_one(other, other.name == one.name))",
-        message="two schedules have one name",
-        field="schedules",
-    ),
-    Rule(
-        path="spec",
-        expression="!has(self.background) || self.background.all(one, "
-        "!has(one.singleton) || !one.singleton || !has(one.replicas) || one.replicas <= 1)",
+        path="spec.background[]",
+        expression="!has(self.singleton) || !self.singleton || !has(self.replicas) || "
+        "self.replicas <= 1",
         message="a singleton has at most one pod; remove replicas or singleton",
-        field="background",
+        field="replicas",
+    ),
+    Rule(
+        path="spec",
+        expression="!has(self.command) || !has(self.server) || !has(self.server.extraArgs)",
+        message="command takes the place of the server's command line; move server.extraArgs "
+        "to args",
+        field="command",
+    ),
+    Rule(
+        path="spec.postgres.pooler",
+        expression="!has(self.type) || self.type != 'None' || !has(self.instances)",
+        message="type: None has no pooler, so it has no instances",
+        field="instances",
+    ),
+    Rule(
+        path="spec.postgres.tls",
+        expression="!has(self.mode) || self.mode != 'Disable' || !has(self.caRef)",
+        message="mode: Disable looks at no certificate; remove caRef or ask for VerifyFull",
+        field="caRef",
+    ),
+    Rule(
+        path="spec.observability.slo",
+        expression="!has(self.latencyPercent) || has(self.latencyMilliseconds)",
+        message="latencyPercent needs latencyMilliseconds, of which it is the share",
+        field="latencyPercent",
+    ),
+    Rule(
+        path="spec.observability.slo",
+        expression="!has(self.availabilityPercent) || self.availabilityPercent != '100'",
+        message="100 leaves no error budget: every single error would be an alert; write 99.999",
+        field="availabilityPercent",
+    ),
+    Rule(
+        path="spec.observability.slo",
+        expression="!has(self.latencyPercent) || self.latencyPercent != '100'",
+        message="100 leaves no error budget: every slow answer would be an alert; write 99.9",
+        field="latencyPercent",
+    ),
+    Rule(
+        path="spec.network",
+        expression="!has(self.policies) || self.policies != 'Disabled' || "
+        "(!has(self.egress) && !has(self.egressTo) && !has(self.ingressFrom))",
+        message="with policies: Disabled nothing is enforced; remove egress, egressTo and "
+        "ingressFrom",
+        field="policies",
+    ),
+    Rule(
+        path="spec.availability.disruptionBudget",
+        expression=f"!has(self.maxUnavailable) || !{_is_zero('self.maxUnavailable')}",
+        message="maxUnavailable of nothing makes every drain of a node wait for ever; write 1",
+        field="maxUnavailable",
+    ),
+    Rule(
+        path="spec.rollout",
+        expression=f"!has(self.maxSurge) || !{_is_zero('self.maxSurge')} || "
+        f"(has(self.maxUnavailable) && !{_is_zero('self.maxUnavailable')})",
+        message="without a surge a rollout must take a pod away first; write maxUnavailable: 1",
+        field="maxSurge",
     ),
 )

@@ -8,7 +8,8 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from fastapi_operator.api.parse import DocumentError, load_services, parse_service
+from fastapi_operator.api.documents import DocumentError
+from fastapi_operator.api.parse import load_services, parse_service
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.cli import console
 from fastapi_operator.facts import Facts

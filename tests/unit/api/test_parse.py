@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.api.parse import DocumentError, load_services, parse_service
+from fastapi_operator.api.documents import DocumentError
+from fastapi_operator.api.parse import find_services, load_services, parse_service
 from fastapi_operator.problems import Severity, Stage
 from tests.unit.services import body
 
@@ -15,15 +16,46 @@ IMAGE = {"image": "registry.example.com/shop:1"}
         ({}, "spec.image", "is required"),
         (IMAGE | {"wrkers": 1}, "spec.wrkers", "unknown field"),
         (IMAGE | {"server": {"threds": 4}}, "spec.server.threds", "did you mean threads?"),
-        (IMAGE | {"server": {"workers": -1}}, "spec.server.workers", "-1 should be greater"),
-        (IMAGE | {"server": {"kind": "Hypercorn"}}, "spec.server.kind", "is 'Hypercorn'"),
-        (IMAGE | {"port": "8000"}, "spec.port", "'8000' should be a valid integer"),
+        (
+            IMAGE | {"server": {"workers": -1}},
+            "spec.server.workers",
+            "-1 should be greater than or equal to 1",
+        ),
+        (
+            IMAGE | {"server": {"kind": "Hypercorn"}},
+            "spec.server.kind",
+            "is 'Hypercorn'; should be 'Uvicorn'",
+        ),
+        (IMAGE | {"port": "8000"}, "spec.port", "'8000' should be a whole number without quotes"),
         (IMAGE | {"redis": {"memory": "12 bananas"}}, "spec.redis.memory", "'12 bananas' is not"),
         (IMAGE | {"redis": {"memory": 0.5}}, "spec.redis.memory", 'quote it: "0.5"'),
         (IMAGE | {"redis": {"memory": True}}, "spec.redis.memory", "must be a quantity"),
-        (IMAGE | {"app": "shop main"}, "spec.app", "should match pattern"),
-        ({"image": 'x"; rm'}, "spec.image", "should match pattern"),
-        (IMAGE | {"server": {"rootPath": "/a;b"}}, "spec.server.rootPath", "match pattern"),
+        (IMAGE | {"app": "shop main"}, "spec.app", "'shop main' should match ^"),
+        ({"image": 'x"; rm'}, "spec.image", 'such as "registry.example.com/shop:1.4.2"'),
+        (IMAGE | {"server": {"rootPath": "/a;b"}}, "spec.server.rootPath", "'/a;b' should match ^"),
+        (IMAGE | {"server": {"kind": "uvicorn"}}, "spec.server.kind", "did you mean Uvicorn?"),
+        (IMAGE | {"postgres": {"version": 18}}, "spec.postgres.version", 'quote it: "18"'),
+        (IMAGE | {"suspend": "true"}, "spec.suspend", "true or false without quotes"),
+        (IMAGE | {"redis": True}, "spec.redis", "write {} for all defaults"),
+        (IMAGE | {"command": "serve"}, "spec.command", "'serve' should be a list; such as [\"py"),
+        (IMAGE | {"command": []}, "spec.command", "[] "),
+        (IMAGE | {"unheard": None}, "spec.unheard", "unknown field"),
+        (IMAGE | {"image": "x" * 600}, "spec.image", "…"),
+        (
+            IMAGE | {"background": [{"name": "a", "command": ["a"], "replica": 2}]},
+            "spec.background[0].replica",
+            "did you mean replicas?",
+        ),
+        (
+            IMAGE | {"proxy": {"cache": {"routes": [{"path": "/", "secs": 1, "seconds": 1}]}}},
+            "spec.proxy.cache.routes[0].secs",
+            "did you mean seconds?",
+        ),
+        (
+            IMAGE | {"availability": {"nodeSelector": {"a b": "c"}}},
+            "spec.availability.nodeSelector.a b",
+            "should match ^",
+        ),
         (IMAGE | {"imagePullSecrets": [{}]}, "spec.imagePullSecrets[0].name", "is required"),
     ],
 )
@@ -66,6 +98,23 @@ def test_an_explicit_null_counts_as_absent_and_is_a_warning() -> None:
     assert "write redis: {}" in problem.remedy
 
 
+def test_a_null_in_a_list_is_a_warning_with_its_place() -> None:
+    process = {"name": "a", "command": ["a"], "replicas": None}
+    service, problems = parse_service(body(IMAGE | {"background": [process]}))
+
+    assert service is not None
+    assert [(problem.severity, problem.path) for problem in problems] == [
+        (Severity.WARNING, "spec.background[0].replicas")
+    ]
+
+
+def test_nothing_is_said_of_nulls_in_pieces_of_a_pod() -> None:
+    service, problems = parse_service(body(IMAGE | {"env": [{"name": "A", "value": None}]}))
+
+    assert service is not None
+    assert problems == ()
+
+
 def test_a_name_that_children_could_not_carry_is_refused() -> None:
     service, problems = parse_service(body(IMAGE, name="a" * 41))
 
@@ -73,27 +122,30 @@ def test_a_name_that_children_could_not_carry_is_refused() -> None:
     assert [problem.path for problem in problems] == ["metadata.name"]
 
 
-def test_scalars_are_read_as_kubectl_reads_them() -> None:
-    (document,) = load_services(
-        "kind: FastAPIService\nspec: {a: 2026-01-01, b: 1:30, c: 1e3, d: on, e: y, f: 0o17, g: 010}"
-    )
+def test_services_are_found_in_a_list_as_kubectl_prints_it() -> None:
+    text = """
+kind: List
+items:
+- {kind: ConfigMap}
+- kind: FastAPIService
+  spec:
+    image: a
+    sever: {}
+"""
+    (found,) = find_services(text)
 
-    assert document["spec"] == {
-        "a": "2026-01-01",
-        "b": "1:30",
-        "c": 1000.0,
-        "d": True,
-        "e": True,
-        "f": 15,
-        "g": 8,
-    }
+    assert found.body["spec"] == {"image": "a", "sever": {}}
+    assert found.line("spec.sever") == 8
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("kind: FastAPIService\nspec: {image: a, image: b}", "'image' stands twice"),
-        ("kind: Deployment", "no document of kind FastAPIService"),
+        (
+            "kind: FastApiService",
+            "no document of kind FastAPIService found; there is FastApiService",
+        ),
         ("{", "not YAML"),
     ],
 )

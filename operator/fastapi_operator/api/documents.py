@@ -1,0 +1,245 @@
+"""From a text to documents, with every value read as kubectl reads it.
+
+YAML has several versions and PyYAML reads another than kubectl: ``on`` is true to both, ``y`` to
+kubectl alone, ``1:30`` a number to PyYAML alone. Source of the rules: ``resolve`` of
+go.yaml.in/yaml/v2 and ``convertToJSONableObject`` of sigs.k8s.io/yaml.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+# What an anchor may multiply a text to, in values; a spec with every field has a few hundred.
+_MOST_VALUES = 200_000
+_PLAIN = "plain"
+_TAG = "tag:yaml.org,2002:"
+
+_WORDS: dict[str, Any] = {
+    **{
+        form: word in ("y", "yes", "true", "on")
+        for word in ("y", "yes", "true", "on", "n", "no", "false", "off")
+        for form in (word, word.capitalize(), word.upper())
+    },
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
+}
+_WHOLE = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0-9]*|0)", re.ASCII)
+_DECIMAL = re.compile(r"[-+]?([.][0-9]+|[0-9]+([.][0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+# Beyond 64 bits a whole number is a decimal one.
+_LARGEST, _SMALLEST = 2**64 - 1, -(2**63)
+# JSON has no form for 1e21 but an exponent; below it a whole decimal is written as a whole number.
+_LARGEST_WRITTEN_WHOLE = 1e21
+
+
+class DocumentError(ValueError):
+    """The text is neither YAML nor JSON, or holds what kubectl would not send."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document of a text.
+
+    Attributes:
+        body: Its value; for an object of the API a mapping.
+        lines: Line of each value by its path, from 1; empty for JSON.
+    """
+
+    body: Any
+    lines: Mapping[str, int]
+
+    def line(self, path: str) -> int | None:
+        """The line of a value, or of the nearest one around it that is written."""
+        while path:
+            if path in self.lines:
+                return self.lines[path]
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self.lines.get("")
+
+
+def read_documents(text: str) -> tuple[Document, ...]:
+    """The documents of a YAML or JSON text, in order; empty ones are left out.
+
+    Raises:
+        DocumentError: The text cannot be read, or a mapping has one key twice.
+    """
+    try:
+        if text.lstrip()[:1] == "{":
+            try:
+                return tuple(_read_json(text))
+            except json.JSONDecodeError:
+                pass  # YAML in flow style begins so, too.
+        nodes = list(yaml.compose_all(text, Loader=_Composer))
+        found = (_read_node(node) for node in nodes if node is not None)
+        return tuple(document for document in found if document.body is not None)
+    except yaml.YAMLError as error:
+        raise DocumentError(f"not YAML: {error}") from error
+    except RecursionError as error:
+        raise DocumentError("nested too deeply") from error
+
+
+def _read_json(text: str) -> Iterator[Document]:
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_without_repetition, parse_float=lambda word: _written(float(word))
+    )
+    rest = text.strip()
+    while rest:
+        body, end = decoder.raw_decode(rest)
+        yield Document(body, {})
+        rest = rest[end:].strip()
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise DocumentError(f"the key {key!r} stands twice in one mapping")
+        found[key] = value
+    return found
+
+
+class _Composer(yaml.BaseLoader):
+    """Composes nodes; a scalar that is neither quoted nor tagged is marked as plain."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        if kind is yaml.ScalarNode and implicit[0]:
+            return _PLAIN
+        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+
+
+def _read_node(root: yaml.Node) -> Document:
+    reader = _Reader()
+    body = reader.value(root, "")
+    return Document(body, reader.lines)
+
+
+class _Reader:
+    """Makes values of nodes and notes their lines."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, int] = {}
+        self._open: set[int] = set()
+        self._values = 0
+
+    def value(self, node: yaml.Node, path: str) -> Any:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise DocumentError(f"has more than {_MOST_VALUES} values, counting those of aliases")
+        self.lines[path] = _line(node)
+        if isinstance(node, yaml.ScalarNode):
+            return _written(_scalar(node))
+        if id(node) in self._open:
+            raise DocumentError(f"line {_line(node)}: an anchor contains itself")
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return [
+                    self.value(item, f"{path}[{index}]") for index, item in enumerate(node.value)
+                ]
+            return self._mapping(node, path)
+        finally:
+            self._open.remove(id(node))
+
+    def _mapping(self, node: yaml.Node, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        written: set[str] = set()
+        for key_node, value_node in node.value:
+            if key_node.tag == _PLAIN and key_node.value == "<<":
+                found |= self._merged(value_node, path)
+                continue
+            key = _key(key_node)
+            if key in written:
+                line = _line(key_node)
+                raise DocumentError(f"line {line}: the key {key!r} stands twice in one mapping")
+            written.add(key)
+            here = f"{path}.{key}" if path else key
+            found[key] = self.value(value_node, here)
+            self.lines[here] = _line(key_node)
+        return found
+
+    def _merged(self, node: yaml.Node, path: str) -> dict[str, Any]:
+        parts = reversed(node.value) if isinstance(node, yaml.SequenceNode) else [node]
+        merged: dict[str, Any] = {}
+        for part in parts:
+            if not isinstance(part, yaml.MappingNode):
+                raise DocumentError(f"line {_line(node)}: << needs a mapping or a list of them")
+            merged |= self.value(part, path)
+        return merged
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _key(node: yaml.Node) -> str:
+    """A key as text: JSON knows no other."""
+    value = _scalar(node) if isinstance(node, yaml.ScalarNode) else None
+    match value:
+        case str():
+            return value
+        case bool():
+            return str(value).lower()
+        case int():
+            return str(value)
+        case _:
+            raise DocumentError(f"line {_line(node)}: a key must be a text; quote it")
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    text = str(node.value)
+    match node.tag.removeprefix(_TAG):
+        case "plain":
+            return _plain(text)
+        case "str" | "!":
+            return text
+        case "int" | "bool" | "null" | "float" as kind:
+            value = _plain(text)
+            wanted = {"int": int, "bool": bool, "null": type(None), "float": int | float}[kind]
+            if isinstance(value, wanted) and isinstance(value, bool) == (kind == "bool"):
+                return value
+    raise DocumentError(f"line {_line(node)}: cannot read {text!r} as {node.tag}")
+
+
+def _plain(text: str) -> Any:
+    """What a text without quotes stands for."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] == ".":
+        return _decimal(text, text)
+    if text[0] not in "+-0123456789":
+        return text
+    digits = text.replace("_", "")
+    whole = _WHOLE.fullmatch(digits)
+    if whole:
+        number = _integer(whole.group(2)) * (-1 if whole.group(1) == "-" else 1)
+        if _SMALLEST <= number <= _LARGEST:
+            return number
+    return _decimal(digits, text)
+
+
+def _decimal(digits: str, text: str) -> float | str:
+    number = float(digits) if _DECIMAL.fullmatch(digits) else math.inf
+    return number if math.isfinite(number) else text
+
+
+def _integer(digits: str) -> int:
+    if re.fullmatch("0[0-7]+", digits):
+        return int(digits, 8)
+    return int(digits, 0)
+
+
+def _written(value: Any) -> Any:
+    """A decimal number as JSON carries it: 1e3 and 2.0 arrive as whole numbers."""
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        raise DocumentError(f"{value} is no number of JSON")
+    if value.is_integer() and abs(value) < _LARGEST_WRITTEN_WHOLE:
+        return int(value)
+    return value

@@ -1,0 +1,88 @@
+from typing import Any
+
+import pytest
+
+from fastapi_operator.api.documents import DocumentError, read_documents
+from tests.unit.api.scalars import REFUSED, SCALARS
+
+
+@pytest.mark.parametrize("text", SCALARS)
+def test_a_scalar_is_read_as_kubectl_reads_it(text: str) -> None:
+    (document,) = read_documents(f"value: {text}\n")
+
+    value = document.body["value"]
+    assert value == SCALARS[text]
+    assert type(value) is type(SCALARS[text])
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_a_scalar_that_cannot_be_sent_is_refused(text: str) -> None:
+    with pytest.raises(DocumentError):
+        read_documents(f"value: {text}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{on: 1, 5: a, 0x10: b}", {"true": 1, "5": "a", "16": "b"}),
+        ("base: &b {a: 1, b: 2}\nown: {<<: *b, b: 3}", {"a": 1, "b": 3}),
+        ("base: &b {a: 1, b: 2}\nown: {b: 3, <<: *b}", {"a": 1, "b": 2}),
+        ("l: &l {a: 1}\nr: &r {a: 2, b: 2}\nown: {<<: [*l, *r]}", {"a": 1, "b": 2}),
+        ("base: &b [1, 2]\nown: *b", [1, 2]),
+    ],
+)
+def test_keys_anchors_and_merges_are_kubectls(text: str, value: Any) -> None:
+    (document,) = read_documents(text)
+    assert document.body.get("own", document.body) == value
+
+
+def test_several_documents_are_read_and_empty_ones_left_out() -> None:
+    assert [document.body for document in read_documents("a: 1\n---\n---\n# b\n---\nc: 2")] == [
+        {"a": 1},
+        {"c": 2},
+    ]
+
+
+def test_json_is_read_with_tabs_and_one_object_after_the_other() -> None:
+    text = '{\n\t"a": 1.0,\n\t"b": "\\/\\ud83d\\ude00"\n}\n{"c": 1e3}'
+    assert [document.body for document in read_documents(text)] == [
+        {"a": 1, "b": "/😀"},
+        {"c": 1000},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb:\n  c: 1\n  c: 2", "line 4: the key 'c' stands twice"),
+        ("a: {on: 1, true: 2}", "the key 'true' stands twice"),
+        ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
+        ("a: &a [*a]", "line 1: an anchor contains itself"),
+        ("a: *b", "undefined alias"),
+        ("a: {<<: 5}", "<< needs a mapping"),
+        ("? [a]\n: b", "a key must be a text"),
+        ("a: !!python/object:os.system x", "cannot read"),
+        ("[" * 3000, "not YAML|nested too deeply"),
+        ("a: b: c", "not YAML"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(DocumentError, match=message):
+        read_documents(text)
+
+
+def test_anchors_that_multiply_a_text_beyond_reason_are_refused() -> None:
+    levels = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    levels += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    with pytest.raises(DocumentError, match="more than 200000 values"):
+        read_documents("\n".join(levels))
+
+
+def test_a_path_has_the_line_of_its_key_or_of_what_is_around_it() -> None:
+    (document,) = read_documents("kind: A\nspec:\n  image: a\n  background:\n    - name: b\n")
+
+    assert document.line("spec.image") == 3
+    assert document.line("spec.background[0].name") == 5
+    assert document.line("spec.background[0].command") == 5
+    assert document.line("spec.server.workers") == 2
+    assert document.line("metadata.name") == 1
