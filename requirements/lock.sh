@@ -1,6 +1,6 @@
 #!/bin/sh
-# Renews the locks of operator, sample app and development: hashes for every platform and for
-# Python 3.11 to 3.14, no index line. Needs uv. With -U, newer versions are taken.
+# Renews the locks of operator, sample app, development and the tests' own app: hashes for every
+# platform and for Python 3.11 to 3.14, no index line. Needs uv. With -U, newer versions are taken.
 #
 #   requirements/lock.sh [-U]
 set -eu
@@ -25,4 +25,6 @@ lock requirements/sample-app.build.txt requirements/sample-app.build.in "$@"
 lock requirements/sample-app.test.txt sample-app/pyproject.toml runtime/pyproject.toml \
     requirements/sample-app.test.in \
     --all-extras --no-emit-package fastapi-operator-runtime \
+    --constraint requirements/sample-app.txt "$@"
+lock tests/e2e/orders/requirements.txt tests/e2e/orders/requirements.in \
     --constraint requirements/sample-app.txt "$@"

@@ -74,6 +74,7 @@ _IMAGES = {
         Image("pgbouncer", "images/pgbouncer/Dockerfile", "debian", context="images/pgbouncer"),
         Image("operator", "operator/Dockerfile", "python", "PYTHON_IMAGE"),
         Image("sample-app", "sample-app/Dockerfile", "python", "PYTHON_IMAGE"),
+        Image("orders", "tests/e2e/orders/Dockerfile", "python", "PYTHON_IMAGE", by_default=False),
         Image("hello", "tests/e2e/hello/Dockerfile", "sample-app", by_default=False),
     )
 }
