@@ -28,3 +28,5 @@ lock requirements/sample-app.test.txt sample-app/pyproject.toml runtime/pyprojec
     --constraint requirements/sample-app.txt "$@"
 lock tests/e2e/orders/requirements.txt tests/e2e/orders/requirements.in \
     --constraint requirements/sample-app.txt "$@"
+lock tests/benchmarks/serving/app/requirements.txt tests/benchmarks/serving/app/requirements.in \
+    --constraint requirements/sample-app.txt "$@"

@@ -75,6 +75,13 @@ _IMAGES = {
         Image("operator", "operator/Dockerfile", "python", "PYTHON_IMAGE"),
         Image("sample-app", "sample-app/Dockerfile", "python", "PYTHON_IMAGE"),
         Image("orders", "tests/e2e/orders/Dockerfile", "python", "PYTHON_IMAGE", by_default=False),
+        Image(
+            "serving",
+            "tests/benchmarks/serving/app/Dockerfile",
+            "python",
+            "PYTHON_IMAGE",
+            by_default=False,
+        ),
         Image("hello", "tests/e2e/hello/Dockerfile", "sample-app", by_default=False),
     )
 }

@@ -1,0 +1,61 @@
+"""Four kinds of work, one route each. With the runtime, so that the tuned numbers take effect."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi_operator_runtime import RuntimeSettings, database, install
+from pydantic import BaseModel
+from sqlalchemy import text
+
+_QUERY = text("SELECT n, md5(n::text) FROM generate_series(1, 20) AS n")
+
+
+class Row(BaseModel):
+    number: int
+    name: str
+    price: float
+    tags: list[str]
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.engine = database.create_engine(RuntimeSettings.load())
+    yield
+    await app.state.engine.dispose()
+
+
+app = FastAPI(lifespan=lifespan)
+install(app)
+
+
+@app.get("/awaiting")
+async def awaiting() -> dict[str, str]:
+    """Waits for I/O, as a call of another service does."""
+    await asyncio.sleep(0.02)
+    return {"status": "ok"}
+
+
+@app.get("/json")
+async def json() -> list[Row]:
+    """Computes: validates and serialises 100 objects."""
+    return [
+        Row(number=number, name=f"item {number}", price=number / 7, tags=["a", "b", "c"])
+        for number in range(100)
+    ]
+
+
+@app.get("/database")
+async def from_database(request: Request) -> dict[str, int]:
+    """One query, through the pooler."""
+    async with request.app.state.engine.connect() as connection:
+        return {"rows": len((await connection.execute(_QUERY)).all())}
+
+
+@app.get("/blocking")
+def blocking() -> dict[str, str]:
+    """A library that blocks, in the thread pool."""
+    time.sleep(0.02)
+    return {"status": "ok"}
