@@ -200,7 +200,8 @@ def _say(cell: Cell, name: str) -> None:
     run = cell.screened[name]
     progress.say(
         f"{cell.limit:>5} {cell.workload:9} {name:34} {run.seen.requests_per_second:7.0f}/s  "
-        f"p99 {run.seen.p99_milliseconds:7.1f} ms  errors {run.seen.errors:4}  throttled {run.throttled_percent:3.0f} %  "
+        f"p99 {run.seen.p99_milliseconds:7.1f} ms  errors {run.seen.errors:4}  "
+        f"throttled {run.throttled_percent:3.0f} %  "
         f"{run.memory_bytes / 2**20:5.0f} MiB  ready {run.ready_seconds:5.1f} s"
     )
 
