@@ -190,6 +190,7 @@ _ROOTS = {
     "statefulsets": "/apis/apps/v1",
     "controllerrevisions": "/apis/apps/v1",
     "jobs": "/apis/batch/v1",
+    "cronjobs": "/apis/batch/v1",
     "horizontalpodautoscalers": "/apis/autoscaling/v2",
     "configmaps": "/api/v1",
     "secrets": "/api/v1",
