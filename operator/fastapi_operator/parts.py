@@ -15,6 +15,7 @@ class Part(StrEnum):
     DATABASE = "database"
     POOLER = "pooler"
     MIGRATION = "migration"
+    EXPOSURE = "exposure"
     AUTOSCALING = "autoscaling"
     NETWORK = "network"
     OBSERVABILITY = "observability"
@@ -35,6 +36,7 @@ _CONDITIONS = {
     Part.DATABASE: "DatabaseReady",
     Part.POOLER: "PoolerReady",
     Part.MIGRATION: "MigrationsReady",
+    Part.EXPOSURE: "ExposureReady",
     Part.AUTOSCALING: "AutoscalingReady",
     Part.NETWORK: "NetworkReady",
     Part.OBSERVABILITY: "ObservabilityReady",

@@ -44,6 +44,18 @@ def users_own(case: Case) -> set[str]:
     return {part["name"] for part in parts}
 
 
+def _answering(case: Case, service: Desired) -> Part:
+    """The part whose pods a Service leads to: a load balancer is an exposure of the entry."""
+    if service.part is not Part.EXPOSURE:
+        return service.part
+    return Part.PROXY if case.plan.proxy else Part.APP
+
+
+def _certificates(case: Case) -> set[str | None]:
+    """Secrets that users or cert-manager fill."""
+    return {case.plan.exposure.certificate} if case.plan.exposure else set()
+
+
 def test_same_service_builds_same_bytes(case: Case) -> None:
     facts = Facts.from_mapping({"apis": []})
     first, second = (
@@ -63,7 +75,7 @@ def test_objects_carry_our_labels_and_nothing_that_the_reconciler_adds(case: Cas
     for item in case.objects:
         metadata = item.body["metadata"]
         ours = {"name", "namespace", "labels"}
-        if item.key.kind == "ServiceAccount":
+        if item.key.kind == "ServiceAccount" or item.part is Part.EXPOSURE:
             ours |= {"annotations"} & set(metadata)
         assert set(metadata) == ours, item.key
         assert metadata["namespace"] == case.service.metadata.namespace
@@ -147,7 +159,7 @@ def test_mounts_name_volumes_and_volumes_name_objects(case: Case) -> None:
                 if "configMap" in source:
                     assert source["configMap"]["name"] in by_kind["ConfigMap"]
                 else:
-                    assert source["secret"]["name"] in by_kind["Secret"]
+                    assert source["secret"]["name"] in by_kind["Secret"] | _certificates(case)
             claim = volume.get("persistentVolumeClaim")
             if claim and volume["name"] not in users_own(case):
                 assert claim["claimName"] in by_kind["PersistentVolumeClaim"]
@@ -188,7 +200,7 @@ def test_selectors_select_the_pods_of_their_part_alone(case: Case) -> None:
     for service in case.of_kind("Service"):
         selector = service.body["spec"]["selector"]
         chosen = {parts[key] for key, labels in pods.items() if selector.items() <= labels.items()}
-        assert chosen == {service.part}
+        assert chosen == {_answering(case, service)}
 
 
 def test_services_and_monitors_lead_to_ports_that_exist(case: Case) -> None:
@@ -198,7 +210,7 @@ def test_services_and_monitors_lead_to_ports_that_exist(case: Case) -> None:
     }
     for service in case.of_kind("Service"):
         for port in service.body["spec"]["ports"]:
-            assert port["targetPort"] in ports[service.part], service.key
+            assert port["targetPort"] in ports[_answering(case, service)], service.key
     for monitor in case.of_kind("ServiceMonitor"):
         offered = {
             port["name"]
@@ -212,8 +224,10 @@ def test_services_and_monitors_lead_to_ports_that_exist(case: Case) -> None:
 def test_service_of_the_bare_name_serves_clients_on_port_80(case: Case) -> None:
     name = case.service.metadata.name
     (entry,) = [item for item in case.of_kind("Service") if item.key.name == name]
-    assert entry.part is (Part.PROXY if case.plan.proxy else Part.APP)
-    assert [port["port"] for port in entry.body["spec"]["ports"]] == [80]
+    assert _answering(case, entry) is (Part.PROXY if case.plan.proxy else Part.APP)
+    terminates = case.plan.exposure is not None and case.plan.exposure.terminates
+    ports = [port["port"] for port in entry.body["spec"]["ports"]]
+    assert ports == ([80, 443] if terminates else [80])
 
 
 def test_every_part_with_pods_is_isolated_and_every_flow_ends_at_an_open_port(case: Case) -> None:

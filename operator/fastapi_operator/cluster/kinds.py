@@ -19,6 +19,8 @@ class Judge(StrEnum):
     AUTOSCALER = "autoscaler"
     SCHEDULE = "schedule"
     LOAD_BALANCER = "load balancer"
+    ROUTE = "route"
+    CERTIFICATE = "certificate"
 
 
 class Wave(StrEnum):
@@ -123,6 +125,25 @@ OWNED: tuple[Kind, ...] = (
         "HorizontalPodAutoscaler",
         judge=Judge.AUTOSCALER,
         wave=Wave.AROUND,
+    ),
+    Kind("networking.k8s.io", "v1", "ingresses", "Ingress", wave=Wave.AROUND),
+    Kind(
+        "gateway.networking.k8s.io",
+        "v1",
+        "httproutes",
+        "HTTPRoute",
+        optional=True,
+        judge=Judge.ROUTE,
+        wave=Wave.AROUND,
+    ),
+    Kind(
+        "cert-manager.io",
+        "v1",
+        "certificates",
+        "Certificate",
+        optional=True,
+        judge=Judge.CERTIFICATE,
+        wave=Wave.NETWORK,
     ),
     Kind(_MONITORING, "v1", "servicemonitors", "ServiceMonitor", optional=True, wave=Wave.AROUND),
     Kind(_MONITORING, "v1", "podmonitors", "PodMonitor", optional=True, wave=Wave.AROUND),

@@ -114,6 +114,43 @@ def _load_balancer(body: Body) -> Health:
     return Health(False, "NoAddress", "the load balancer has no address yet")
 
 
+def _route(body: Body) -> Health:
+    """An HTTPRoute: each Gateway that it names has taken it and found its Service."""
+    generation = body["metadata"].get("generation", 1)
+    parents = body.get("status", {}).get("parents") or ()
+    accepted = False
+    for parent in parents:
+        conditions = [
+            condition
+            for condition in parent.get("conditions") or ()
+            if condition.get("observedGeneration", generation) >= generation
+        ]
+        for condition in conditions:
+            judged = condition.get("type") in ("Accepted", "ResolvedRefs")
+            if judged and condition.get("status") == "False":
+                return _failure(condition["type"], condition)
+        accepted = accepted or bool(_condition({"conditions": conditions}, "Accepted", "True"))
+    if accepted:
+        return READY
+    names = ", ".join(
+        f"{ref.get('namespace', '')}/{ref['name']}"
+        for ref in body.get("spec", {}).get("parentRefs", ())
+    )
+    return Health(False, "NotAccepted", f"no controller has taken it for the Gateway {names}")
+
+
+def _certificate(body: Body) -> Health:
+    status = body.get("status", {})
+    if _condition(status, "Ready", "True"):
+        return READY
+    failed = _condition(status, "Issuing", "False")
+    if failed:
+        return _failure("Issuing", failed)
+    waiting = _condition(status, "Ready", "False")
+    message = _message(waiting) if waiting else "cert-manager has not seen it yet"
+    return Health(False, "NotIssued", message)
+
+
 _JUDGES: Mapping[Judge, Callable[[Body], Health]] = {
     Judge.PRESENT: _present,
     Judge.ROLLOUT: _rollout,
@@ -123,6 +160,8 @@ _JUDGES: Mapping[Judge, Callable[[Body], Health]] = {
     Judge.AUTOSCALER: _autoscaler,
     Judge.SCHEDULE: _schedule,
     Judge.LOAD_BALANCER: _load_balancer,
+    Judge.ROUTE: _route,
+    Judge.CERTIFICATE: _certificate,
 }
 
 

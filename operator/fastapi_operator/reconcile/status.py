@@ -40,6 +40,7 @@ _CAUSES = (
     Part.APP,
     Part.BACKGROUND,
     Part.PROXY,
+    Part.EXPOSURE,
 )
 _SHOWN_PROBLEMS = 16
 
@@ -223,7 +224,10 @@ def _app(situation: Situation) -> Any:
 
 
 def _url(situation: Situation) -> str | None:
-    """Where the service answers inside the cluster: at the Service that carries its name."""
+    """Where clients outside reach the service, else where it answers inside the cluster."""
+    exposure = situation.plan.exposure if situation.plan else None
+    if exposure is not None and exposure.url is not None:
+        return exposure.url
     owner = situation.owner
     for desired in situation.desired:
         if desired.key.kind == "Service" and desired.key.name == owner.name:

@@ -23,5 +23,11 @@ def service(inputs: Inputs, part: Part) -> Desired:
     if balancer.class_name is not None:
         kind["loadBalancerClass"] = balancer.class_name
     return objects.service(
-        inputs, part, inputs.name, ports, annotations=balancer.annotations, **kind
+        inputs,
+        Part.EXPOSURE,
+        inputs.name,
+        ports,
+        selects=part,
+        annotations=balancer.annotations,
+        **kind,
     )

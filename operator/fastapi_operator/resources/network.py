@@ -18,6 +18,7 @@ from fastapi_operator.resources.inputs import (
     POOLER_PORT,
     POSTGRES_PORT,
     PROXY_PORT,
+    PROXY_TLS_PORT,
     REDIS_PORT,
     Inputs,
 )
@@ -66,6 +67,8 @@ def flows(inputs: Inputs) -> tuple[Flow, ...]:
             Flow(None, Part.PROXY, PROXY_PORT, entry=True),
             Flow(Part.PROXY, Part.APP, inputs.app_port),
         ]
+        if inputs.terminates_tls:
+            table += [Flow(None, Part.PROXY, PROXY_TLS_PORT, entry=True)]
     else:
         table += [Flow(None, Part.APP, inputs.app_port, entry=True)]
     if inputs.metrics_port is not None:

@@ -27,6 +27,7 @@ def service(
     name: str,
     ports: Mapping[str, tuple[int, str]],
     *,
+    selects: Part | None = None,
     annotations: Mapping[str, str] | None = None,
     **spec: Any,
 ) -> Desired:
@@ -34,9 +35,10 @@ def service(
 
     Args:
         inputs: The service.
-        part: Whose pods it selects.
+        part: The part whose readiness it decides.
         name: Its name, which is their host name.
         ports: By name: the port of the Service, and the named port of the container.
+        selects: Whose pods it selects. Default: those of the part.
         annotations: The user's own.
         spec: Further fields of the Service.
     """
@@ -48,7 +50,7 @@ def service(
             "metadata": metadata(inputs, part, name, annotations),
             "spec": {
                 **spec,
-                "selector": inputs.selector(part),
+                "selector": inputs.selector(selects or part),
                 "ports": [
                     {"name": port_name, "port": port, "targetPort": target, "protocol": "TCP"}
                     for port_name, (port, target) in ports.items()

@@ -1,0 +1,124 @@
+"""Exposure against the Gateway API and cert-manager's at their real schemas, and a real Traefik."""
+
+import copy
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastapi_operator.cluster.kinds import owned_kind
+from fastapi_operator.reconcile import drawing
+from tests import traefik
+from tests.api.kube import Kube
+from tests.api.world import World, eventually, install_crd, world_on
+from tests.cluster.apiserver import ApiServer
+from tests.golden.cases import load
+
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_GATEWAYS = "/apis/gateway.networking.k8s.io/v1"
+
+
+@pytest.fixture(scope="module")
+def equipped() -> Iterator[ApiServer]:
+    """An API server that has the Gateway API and cert-manager's definitions."""
+    with ApiServer(f"api-exposure-{os.getpid()}") as server:
+        kube = Kube(server.kubeconfig)
+        install_crd(kube)
+        bodies = traefik.definitions(traefik.GATEWAY_API, "config/crd/standard")
+        bodies += traefik.definitions(traefik.CERT_MANAGER, "deploy/crds")
+        for body in bodies:
+            kube.apply(f"{_DEFINITIONS}/{body['metadata']['name']}", body)
+        eventually(lambda: kube.get(f"{_GATEWAYS}/httproutes"))
+        eventually(lambda: kube.get("/apis/cert-manager.io/v1/certificates"))
+        yield server
+
+
+@pytest.fixture
+def world(equipped: ApiServer) -> Iterator[World]:
+    """A namespace where the operator makes what it makes of every service."""
+    with world_on(equipped) as found:
+        yield found
+
+
+@pytest.mark.parametrize("case", ["gateway", "ingress", "loadbalancer", "certificate"])
+def test_every_object_is_valid_to_the_last_field(world: World, case: str) -> None:
+    for desired in load(f"exposure-{case}").objects:
+        body: dict[str, Any] = copy.deepcopy(dict(desired.body))
+        body["metadata"]["namespace"] = world.namespace
+        kind = owned_kind(desired.key.group, desired.key.kind)
+        path = kind.path(world.namespace, desired.key.name)
+        world.kube.apply(path, body, force="true", dryRun="All")
+
+
+def test_traefik_takes_the_route_and_says_so_in_the_status(world: World, tmp_path: Path) -> None:
+    with traefik.running(world.kubeconfig, tmp_path / "traefik.log") as port:
+        world.kube.apply(f"{_GATEWAYS}/gatewayclasses/traefik", traefik.GATEWAY_CLASS)
+        gateway = traefik.gateway(world.namespace, port, "*.example.com")
+        path = f"{_GATEWAYS}/namespaces/{world.namespace}/gateways/public"
+        world.kube.apply(path, gateway)
+        world.start(make=drawing.draw)
+        exposure = {"gateway": {"name": "public"}}
+        world.apply(exposure=exposure | {"hosts": ["shop.example.com"]})
+        world.kube.request("POST", _slices(world), _no_endpoints())
+        eventually(lambda: world.condition("ExposureReady").get("status") == "True")
+        world.until_ready()
+        assert world.service()["status"]["url"] == "http://shop.example.com"
+
+        world.apply(exposure=exposure | {"hosts": ["shop.example.org"]})
+        eventually(
+            lambda: world.condition("ExposureReady").get("reason") == "NoMatchingListenerHostname"
+        )
+        assert not world.is_ready()
+        assert world.condition("Ready")["reason"] == "NoMatchingListenerHostname"
+
+
+def test_a_route_without_a_gateway_names_it(world: World) -> None:
+    world.start(make=drawing.draw)
+    world.apply(exposure={"hosts": ["shop.example.com"], "gateway": {"name": "absent"}})
+    eventually(lambda: world.condition("ExposureReady").get("reason") == "NotAccepted")
+    assert f"{world.namespace}/absent" in world.condition("ExposureReady")["message"]
+
+
+def test_a_certificate_is_waited_for_and_taken_back(world: World) -> None:
+    world.start(make=drawing.draw)
+    hosts = {"hosts": ["shop.example.com"], "ingress": {}}
+    world.apply(exposure=hosts | {"tls": {"issuer": {"name": "letsencrypt"}}})
+    eventually(lambda: world.condition("ExposureReady").get("reason") == "NotIssued")
+    path = owned_kind("cert-manager.io", "Certificate").path(world.namespace, "shop-tls")
+    condition = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Ready",
+        "message": "",
+        "lastTransitionTime": "2026-11-22T00:00:00Z",
+    }
+    world.kube.patch(f"{path}/status", {"status": {"conditions": [condition]}})
+    world.until_ready()
+    assert world.service()["status"]["url"] == "https://shop.example.com"
+    world.apply(exposure=hosts)
+    eventually(lambda: world.kube.get(path) is None)
+
+
+def test_an_exposure_that_is_taken_back_leaves_nothing(world: World) -> None:
+    world.start(make=drawing.draw)
+    world.apply(exposure={"hosts": ["shop.example.com"], "ingress": {"className": "traefik"}})
+    world.until_ready()
+    path = owned_kind("networking.k8s.io", "Ingress").path(world.namespace, "shop")
+    assert world.kube.get(path) is not None
+    world.apply()
+    eventually(lambda: world.kube.get(path) is None)
+    eventually(lambda: not world.condition("ExposureReady"))
+    assert world.service()["status"]["url"] == f"http://shop.{world.namespace}.svc"
+
+
+def _slices(world: World) -> str:
+    return f"/apis/discovery.k8s.io/v1/namespaces/{world.namespace}/endpointslices"
+
+
+def _no_endpoints() -> dict[str, Any]:
+    """What the controller of Services writes while no pod is ready; Traefik looks for it."""
+    labels = {"kubernetes.io/service-name": "shop"}
+    metadata = {"name": "shop-1", "labels": labels}
+    return {"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": []}

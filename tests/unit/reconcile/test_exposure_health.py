@@ -1,0 +1,99 @@
+"""Routes and certificates are judged by what their controllers write."""
+
+from typing import Any
+
+import pytest
+
+from fastapi_operator.cluster.kinds import Judge
+from fastapi_operator.reconcile.health import judge
+from fastapi_operator.reconcile.observed import Health
+
+
+def route(*parents: list[dict[str, Any]], generation: int = 2) -> dict[str, Any]:
+    """An HTTPRoute as Traefik 3.7 leaves it, with these conditions for each parent."""
+    reference = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public"}
+    return {
+        "metadata": {"name": "shop", "generation": generation},
+        "spec": {"parentRefs": [{**reference, "namespace": "gateways"}]},
+        "status": {
+            "parents": [
+                {
+                    "controllerName": "traefik.io/gateway-controller",
+                    "parentRef": reference,
+                    "conditions": conditions,
+                }
+                for conditions in parents
+            ]
+        },
+    }
+
+
+def condition(kind: str, status: str, reason: str = "", message: str = "") -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "observedGeneration": 2,
+        "lastTransitionTime": "2026-11-22T00:00:00Z",
+    }
+
+
+ACCEPTED = condition("Accepted", "True", "Accepted")
+RESOLVED = condition("ResolvedRefs", "True", "ResolvedRefs")
+
+
+def test_a_route_is_ready_once_every_gateway_took_it_and_found_its_service() -> None:
+    assert judge(Judge.ROUTE, route([ACCEPTED, RESOLVED])).ready
+    assert judge(Judge.ROUTE, route([ACCEPTED])).ready
+
+
+def test_a_route_that_nobody_took_names_the_gateway() -> None:
+    health = judge(Judge.ROUTE, route())
+    assert (health.ready, health.reason) == (False, "NotAccepted")
+    assert "gateways/public" in health.message
+
+
+def test_what_was_said_of_an_older_generation_does_not_count() -> None:
+    assert judge(Judge.ROUTE, route([ACCEPTED, RESOLVED], generation=3)).reason == "NotAccepted"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "reason"),
+    [
+        ([condition("Accepted", "False", "NoMatchingListenerHostname", "no listener")], "NoMatch"),
+        ([ACCEPTED, condition("ResolvedRefs", "False", "BackendNotFound", "no shop")], "Backend"),
+    ],
+)
+def test_a_refusal_is_passed_on(conditions: list[dict[str, Any]], reason: str) -> None:
+    health = judge(Judge.ROUTE, route([ACCEPTED, RESOLVED], conditions))
+    assert health.failed and health.reason.startswith(reason)
+    assert health.message.startswith("no ")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ([], Health(False, "NotIssued", "cert-manager has not seen it yet")),
+        ([condition("Ready", "True", "Ready")], Health(True)),
+        (
+            [
+                condition("Ready", "False", "DoesNotExist", "the Secret is not there"),
+                condition("Issuing", "True", "DoesNotExist"),
+            ],
+            Health(False, "NotIssued", "the Secret is not there"),
+        ),
+        (
+            [
+                condition("Ready", "False", "DoesNotExist", "the Secret is not there"),
+                condition("Issuing", "False", "Failed", "the order is invalid"),
+            ],
+            Health(False, "Failed", "the order is invalid", failed=True),
+        ),
+    ],
+)
+def test_a_certificate_is_ready_once_issued(
+    conditions: list[dict[str, Any]], expected: Health
+) -> None:
+    body = {"metadata": {"name": "shop-tls"}, "status": {"conditions": conditions}}
+    assert judge(Judge.CERTIFICATE, body) == expected
