@@ -8,8 +8,8 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from fastapi_operator.api.documents import DocumentError
-from fastapi_operator.api.parse import load_services, parse_service
+from fastapi_operator.api.documents import Document, DocumentError
+from fastapi_operator.api.parse import find_services, parse_service
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.cli import console
 from fastapi_operator.facts import Facts
@@ -53,15 +53,20 @@ ProfilesOption = Annotated[
 ]
 
 
-def read_bodies(file: str) -> tuple[dict[str, Any], ...]:
+def read_documents(file: str) -> tuple[Document, ...]:
     """The FastAPIService documents of a file or of standard input."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
-        return load_services(text)
+        return find_services(text)
     except OSError as error:
         stop(f"{file}: {error.strerror}")
     except (DocumentError, UnicodeDecodeError) as error:
         stop(f"{file}: {error}")
+
+
+def read_bodies(file: str) -> tuple[dict[str, Any], ...]:
+    """The bodies of ``read_documents``."""
+    return tuple(document.body for document in read_documents(file))
 
 
 def read_services(file: str) -> tuple[FastAPIService, ...]:

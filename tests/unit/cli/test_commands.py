@@ -99,6 +99,45 @@ def test_validate_names_field_and_value_and_exits_with_1() -> None:
     assert "shop: spec.redis.memory: '12 bananas' is not a quantity" in result.stderr
 
 
+def test_validate_tells_file_and_line_of_each_problem_in_several_files(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(SHOP)
+    two.write_text(f"{SHOP}  background:\n  - name: a\n    comand: [b]\n---\nkind: ConfigMap\n")
+
+    result = run("validate", str(one), "-f", str(two))
+
+    assert result.returncode == 1
+    assert result.stdout == "shop: valid\n"
+    assert f"{two}:11: shop: spec.background[0].command: is required" in result.stderr
+    assert f"{two}:12: shop: spec.background[0].comand: unknown field; did you mean command?" in (
+        result.stderr
+    )
+
+
+def test_validate_answers_machines_in_json() -> None:
+    broken = SHOP.replace("redis: {}", "scaling: {minReplicas: 3, maxReplicas: 2}")
+
+    result = run("validate", "-o", "json", "-", text=broken)
+
+    assert result.returncode == 1
+    (service,) = json.loads(result.stdout)["services"]
+    assert service["service"] == "shop"
+    assert service["valid"] is False
+    problem = next(item for item in service["problems"] if item["severity"] == "error")
+    assert (problem["stage"], problem["path"], problem["line"]) == (
+        "rule",
+        "spec.scaling.minReplicas",
+        8,
+    )
+
+
+def test_validate_without_a_file_or_a_service_exits_with_2() -> None:
+    assert run("validate").returncode == 2
+    nothing = run("validate", "-", text="kind: Deployment\n")
+    assert nothing.returncode == 2
+    assert "there is Deployment" in nothing.stderr
+
+
 def test_validate_reports_what_only_the_plan_can_know() -> None:
     broken = SHOP + "  scaling: {minReplicas: 2, maxReplicas: 500}\n"
 
