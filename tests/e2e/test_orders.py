@@ -102,9 +102,9 @@ def test_beat_ticks_from_one_pod(orders: Shop) -> None:
         seconds=30,
         what="two more ticks",
     )
-    beat = orders.kubectl.json("get", "deployment", "orders-beat", "-n", NAMESPACE)
+    # A StatefulSet, which waits until a pod is gone before it starts another.
+    beat = orders.kubectl.json("get", "statefulset", "orders-beat", "-n", NAMESPACE)
     assert beat["spec"]["replicas"] == 1
-    assert beat["spec"]["strategy"]["type"] == "Recreate"
 
 
 def test_the_cache_is_valkey(orders: Shop) -> None:
