@@ -103,7 +103,7 @@ def test_beat_ticks_from_one_pod(orders: Shop) -> None:
         what="two more ticks",
     )
     # A StatefulSet, which waits until a pod is gone before it starts another.
-    beat = orders.kubectl.json("get", "statefulset", "orders-beat", "-n", NAMESPACE)
+    beat = orders.kubectl.json("get", "statefulset", "orders-background-beat", "-n", NAMESPACE)
     assert beat["spec"]["replicas"] == 1
 
 
