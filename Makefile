@@ -64,6 +64,7 @@ test-full: setup ## All tiers, and the property tests with 10,000 new examples e
 bench-app: setup ## Measure each technique of the sample app, and what its clients see of faults
 	@cd sample-app && ../$(APP_VENV)/bin/python -m benchmarks --write
 	@cd sample-app && ../$(APP_VENV)/bin/python -m benchmarks.faults --write
+	@cd sample-app && ../$(APP_VENV)/bin/python -m benchmarks.startup --write
 
 .PHONY: lint
 lint: setup ## Style, types, import directions, stale generated files

@@ -68,6 +68,7 @@ TIERS = {
             # That they run; the figures are those of `make bench-app`.
             ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks", "--rounds", "2"),
             ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks.faults", "--seconds", "1"),
+            ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks.startup", "--rounds", "2"),
         ),
         _SERVERS,
     ),

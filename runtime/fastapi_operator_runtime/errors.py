@@ -1,7 +1,7 @@
 """Error reporting to Sentry, or anything that speaks its protocol, by environment alone.
 
-`SENTRY_DSN` switches it on; `SENTRY_ENVIRONMENT`, `SENTRY_RELEASE` and
-`SENTRY_TRACES_SAMPLE_RATE` are read by the SDK itself.
+`SENTRY_DSN` switches it on; `SENTRY_ENVIRONMENT` and `SENTRY_RELEASE` are read by the SDK itself.
+Traces are OpenTelemetry's part.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def configure(config: settings.RuntimeSettings) -> None:
         return
     import sentry_sdk
 
-    # Bodies and local variables hold passwords and tokens; both would be sent by default.
+    # Bodies and local variables hold passwords and tokens; both would be sent by default. Users,
+    # addresses and login headers are not, unless somebody asks for them.
     sentry_sdk.init(
         dsn=config.sentry_dsn.get_secret_value(),
         include_local_variables=False,
         max_request_body_size="never",
-        send_default_pii=False,
     )

@@ -29,7 +29,8 @@ from benchmarks import document
 
 CLIENTS = 20
 PHASE_SECONDS = 3.0
-PHASES = ("before", "during", "after")
+DURING = "during"
+PHASES = ("before", DURING, "after")
 PAUSE_SECONDS = 0.02
 ROOT = Path(__file__).parent.parent
 
@@ -40,6 +41,7 @@ class Shop:
 
     postgres: testing.PostgresServer
     redis: testing.RedisServer
+    redis_link: testing.SlowLink
     app: testing.AppServer
 
 
@@ -68,6 +70,14 @@ def redis_frozen(shop: Shop) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def redis_slow(shop: Shop) -> Iterator[None]:
+    """Every answer of Redis arrives two seconds late."""
+    shop.redis_link.delay_seconds = 2.0
+    yield
+    shop.redis_link.delay_seconds = 0.0
+
+
+@contextlib.contextmanager
 def postgres_restarted(shop: Shop) -> Iterator[None]:
     """Gone for the length of the fault."""
     shop.postgres.kill()
@@ -86,6 +96,7 @@ Fault = Callable[[Shop], AbstractContextManager[None]]
 FAULTS: dict[str, Fault] = {
     "Redis killed, then back": redis_killed,
     "Redis frozen, then thawed": redis_frozen,
+    "Redis 2 s slow, then fast": redis_slow,
     "PostgreSQL gone, then back": postgres_restarted,
     "a worker killed": worker_killed,
 }
@@ -107,7 +118,7 @@ class Load:
         while not self._stop.is_set():
             count += 1
             path = "/items?limit=20" if count % 4 == 0 else f"/items/{1 + count % 50}"
-            phase, started_at = self.phase, time.perf_counter()
+            began_in, started_at = self.phase, time.perf_counter()
             try:
                 connection.request("GET", path)
                 response = connection.getresponse()
@@ -116,6 +127,8 @@ class Load:
             except (OSError, http.client.HTTPException):
                 connection.close()
                 outcome = "broken"
+            # One that the fault met half-way is the fault's, not of the phase in which it began.
+            phase = DURING if DURING in (began_in, self.phase) else began_in
             self.answers.append(Answer(phase, outcome, time.perf_counter() - started_at))
             time.sleep(PAUSE_SECONDS)
         connection.close()
@@ -128,11 +141,15 @@ class Load:
 @contextlib.contextmanager
 def running_shop() -> Iterator[Shop]:
     """PostgreSQL, Redis and two workers, with a seeded shop."""
-    with testing.PostgresServer() as postgres, testing.RedisServer() as redis:
+    with (
+        testing.PostgresServer() as postgres,
+        testing.RedisServer() as redis,
+        testing.SlowLink(redis.port) as link,
+    ):
         environment = {
             "DATABASE_URL": postgres.create_database("shop"),
             "DATABASE_POOL_TIMEOUT_SECONDS": "2",
-            "REDIS_URL": redis.url,
+            "REDIS_URL": redis.url.replace(str(redis.port), str(link.port)),
             "LOG_LEVEL": "critical",
         }
         inherited = {**os.environ, **environment}
@@ -142,7 +159,7 @@ def running_shop() -> Iterator[Shop]:
                 capture_output=True,
             )  # fmt: skip
         with testing.AppServer("shop.main:app", workers=2, environment=environment) as app:
-            yield Shop(postgres, redis, app)
+            yield Shop(postgres, redis, link, app)
 
 
 def run(fault: Fault, phase_seconds: float) -> list[Answer]:
@@ -151,7 +168,7 @@ def run(fault: Fault, phase_seconds: float) -> list[Answer]:
         load = Load(shop.app.port)
         clients = [pool.submit(load.client, number) for number in range(CLIENTS)]
         time.sleep(phase_seconds)
-        load.phase = "during"
+        load.phase = DURING
         with fault(shop):
             time.sleep(phase_seconds)
         load.phase = "after"

@@ -135,6 +135,31 @@ async def test_a_frozen_redis_costs_latency_a_few_times_and_then_nothing(
     assert max(waits[-5:]) < 0.4, "the breaker is open"
 
 
+async def test_a_redis_two_seconds_late_costs_the_time_out_and_never_an_answer(
+    own_redis: testing.RedisServer, database: str, connect: Any
+) -> None:
+    with testing.SlowLink(own_redis.port) as link:
+        late = own_redis.url.replace(str(own_redis.port), str(link.port))
+        environment = {"DATABASE_URL": database, "REDIS_URL": late, "REDIS_TIMEOUT_SECONDS": "0.5"}
+        async with connect(main.create_app(settings.Settings.load(environment))) as client:
+            for _ in range(2):
+                await client.post("/items", json=LAMP)
+            assert [await read(client, 1), await read(client, 1)] == ["miss", "hit"]
+            link.delay_seconds = 2.0
+            waits = []
+            for _ in range(12):
+                started_at = time.monotonic()
+                assert await read(client, 1) == "miss"
+                waits.append(time.monotonic() - started_at)
+            assert 0.4 < max(waits) < 1.9, "the time-out, not the delay"
+            assert max(waits[-5:]) < 0.4, "the breaker is open"
+            # An answer that arrives late must not be taken for that of the next question.
+            link.delay_seconds = 0.0
+            client.state["cache"]._breaker.succeeded()
+            assert [await read(client, 2), await read(client, 2)] == ["miss", "hit"]
+            assert (await client.get("/items/2")).json()["id"] == 2
+
+
 async def test_no_redis_at_all_is_a_cache_that_misses(database: str, connect: Any) -> None:
     app = main.create_app(settings.Settings.load({"DATABASE_URL": database}))
     async with connect(app) as client:

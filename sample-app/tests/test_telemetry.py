@@ -140,7 +140,7 @@ def test_a_vendor_gets_traces_and_metrics_by_environment_alone(
         for metric in scope.metrics
         if metric.HasField("histogram")
     }
-    assert kinds == {AGGREGATION_TEMPORALITY_DELTA}, "both vendors ask for deltas"
+    assert kinds == {AGGREGATION_TEMPORALITY_DELTA}
 
 
 def test_a_wrong_key_costs_no_request_and_is_not_logged(
