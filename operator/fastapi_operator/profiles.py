@@ -95,12 +95,12 @@ BOUNDS: Mapping[str, Bound] = {
     ),
     "postgres.resources.limits.cpu": Bound(
         ("postgres.resources.limits.cpu", "postgres.resources.requests.cpu"),
-        {"database.cpu_millicores": "postgres.resources.limits.cpu"},
+        {"postgres.cpu_millicores": "postgres.resources.limits.cpu"},
         quantity.millicores,
     ),
     "postgres.resources.limits.memory": Bound(
         ("postgres.resources.limits.memory", "postgres.resources.requests.memory"),
-        {"database.memory_bytes": "postgres.resources.limits.memory"},
+        {"postgres.memory_bytes": "postgres.resources.limits.memory"},
         quantity.size_bytes,
     ),
     "postgres.storage.size": Bound(("postgres.storage.size",), {}, quantity.size_bytes),

@@ -32,6 +32,10 @@ CPU = st.sampled_from(["100m", "250m", "500m", "0.9", "1", "1.5", "2", 3, "4", "
 MEMORY = st.sampled_from(["128Mi", "256Mi", "0.5Gi", "512Mi", "1G", "1Gi", "2Gi", "8Gi", "64Gi"])
 AMOUNTS = _optional(cpu=CPU, memory=MEMORY)
 RESOURCES = _optional(requests=AMOUNTS, limits=AMOUNTS)
+POOLER = st.one_of(
+    st.just({"type": "None"}),
+    _optional(type=st.just("PgBouncer"), instances=st.integers(1, 16)),
+)
 MILLISECONDS = st.integers(min_value=1, max_value=2000)
 ENGINE = st.sampled_from(["Redis", "Valkey"])
 SCALING = st.one_of(
@@ -94,8 +98,16 @@ SPECS = st.fixed_dictionaries(
         "postgres": _optional(
             resources=RESOURCES,
             deletionPolicy=st.sampled_from(["Retain", "Delete"]),
-            pooler=_optional(instances=st.integers(1, 16)),
+            pooler=POOLER,
             migrations=st.just({}),
+        )
+        | st.fixed_dictionaries(
+            {
+                "mode": st.just("External"),
+                "secretRef": st.just({"name": "shop-database"}),
+                "maxConnections": st.integers(1, 1000),
+            },
+            optional={"pooler": POOLER},
         ),
         "background": BACKGROUND.map(lambda entry: [entry]),
         "schedules": SCHEDULE.map(lambda entry: [entry]),

@@ -134,6 +134,13 @@ RULES: tuple[Rule, ...] = (
         field="mode",
     ),
     Rule(
+        path="spec.postgres.tls",
+        expression="!has(self.mode) || "
+        "has(self.caRef) == (self.mode == 'VerifyCA' || self.mode == 'VerifyFull')",
+        message="VerifyCA and VerifyFull need caRef, and caRef goes with them",
+        field="caRef",
+    ),
+    Rule(
         path="spec.postgres",
         expression="!has(self.cloudNativePG) || (has(self.mode) && self.mode == 'CloudNativePG')",
         message="cloudNativePG is for mode: CloudNativePG",
@@ -232,12 +239,6 @@ RULES: tuple[Rule, ...] = (
         expression="!has(self.type) || self.type != 'None' || !has(self.instances)",
         message="type: None has no pooler, so it has no instances",
         field="instances",
-    ),
-    Rule(
-        path="spec.postgres.tls",
-        expression="!has(self.mode) || self.mode != 'Disable' || !has(self.caRef)",
-        message="mode: Disable looks at no certificate; remove caRef or ask for VerifyFull",
-        field="caRef",
     ),
     Rule(
         path="spec.observability.slo",

@@ -10,7 +10,12 @@ from fastapi_operator.api.workload import Availability, DisruptionBudget, Rollou
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import entry, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
-from fastapi_operator.resources.environment import METRICS_DIRECTORY, Process, environment
+from fastapi_operator.resources.environment import (
+    METRICS_DIRECTORY,
+    Process,
+    environment,
+    environment_files,
+)
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.overrides import merged
 from fastapi_operator.tuning import figures
@@ -127,6 +132,7 @@ def _pod_template(inputs: Inputs) -> dict[str, Any]:
     if several_workers:
         size = figures.MULTIPROCESS_METRICS_BYTES
         volumes.append(pod.scratch_volume(_METRICS_VOLUME, size, memory=True))
+    volumes += environment_files(inputs, Process.APP)[1]
     source = pod_source(inputs)
     if spec.availability and spec.availability.affinity:
         source["affinity"] = dict(spec.availability.affinity)
@@ -148,6 +154,9 @@ def _pod_template(inputs: Inputs) -> dict[str, Any]:
 
 def _container(inputs: Inputs, *, mounts_metrics: bool) -> dict[str, Any]:
     compute = inputs.plan.compute
+    mounts = environment_files(inputs, Process.APP)[0]
+    if mounts_metrics:
+        mounts[_METRICS_VOLUME] = METRICS_DIRECTORY
     ports = [{"name": "http", "containerPort": inputs.app_port, "protocol": "TCP"}]
     if inputs.metrics_port is not None:
         ports.append({"name": "metrics", "containerPort": inputs.metrics_port, "protocol": "TCP"})
@@ -166,7 +175,7 @@ def _container(inputs: Inputs, *, mounts_metrics: bool) -> dict[str, Any]:
             memory_request=compute.memory_request_bytes.value,
             memory_limit=compute.memory_limit_bytes.value,
         ),
-        mounts={_METRICS_VOLUME: METRICS_DIRECTORY} if mounts_metrics else {},
+        mounts=mounts,
         extra_mounts=[dict(mount) for mount in inputs.spec.volume_mounts or ()],
     )
 

@@ -18,7 +18,8 @@ from fastapi_operator.resources.inputs import (
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.compute import amounts
-from fastapi_operator.tuning.plan import DatabasePlan
+from fastapi_operator.tuning.database import is_pooled
+from fastapi_operator.tuning.plan import PostgresPlan
 
 _CONFIG = "config"
 _DATA = "data"
@@ -37,8 +38,8 @@ USER_LIST = "userlist.txt"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The objects of the database; none without ``spec.postgres``."""
-    plan, postgres = inputs.plan.database, inputs.spec.postgres
+    """The objects of a database that is run here; none for one that is not."""
+    plan, postgres = inputs.plan.postgres, inputs.spec.postgres
     if plan is None or postgres is None:
         return ()
     name = inputs.child("postgres")
@@ -47,7 +48,9 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         inputs, Part.DATABASE, name, _files_of_a_start(inputs, plan)
     )
     return (
-        objects.generated_secret(inputs, Part.DATABASE, name, _credentials(), retain=retain),
+        objects.generated_secret(
+            inputs, Part.DATABASE, name, app_credentials(MIGRATOR_ROLE), retain=retain
+        ),
         _claim(inputs, postgres.storage or Storage(), retain=retain),
         restarts,
         objects.config_map(inputs, Part.DATABASE, name, _files_of_a_reload(inputs, plan)),
@@ -56,20 +59,23 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     )
 
 
-def _credentials() -> Generated:
+def app_credentials(*others: str) -> Generated:
+    """The password of the app's role, and PgBouncer's list that knows it; of other roles too."""
     return Generated(
-        passwords=(APP_ROLE, MIGRATOR_ROLE),
+        passwords=(APP_ROLE, *others),
         templates={USER_LIST: f'"{APP_ROLE}" "{{{APP_ROLE}}}"\n'},
     )
 
 
-def _files_of_a_start(inputs: Inputs, plan: DatabasePlan) -> dict[str, str]:
+def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
+    granted = inputs.plan.database
+    assert granted is not None, "a PostgreSQL of ours grants connections"
     return {
         "postgresql.conf": render(
             "postgresql.conf.j2",
             name=inputs.name,
             port=POSTGRES_PORT,
-            max_connections=plan.max_connections.value,
+            max_connections=granted.max_connections.value,
             superuser_reserved=figures.SUPERUSER_RESERVED,
             shared_buffers_bytes=plan.shared_buffers_bytes.value,
             worker_processes=plan.worker_processes.value,
@@ -80,7 +86,9 @@ def _files_of_a_start(inputs: Inputs, plan: DatabasePlan) -> dict[str, str]:
     }
 
 
-def _files_of_a_reload(inputs: Inputs, plan: DatabasePlan) -> dict[str, str]:
+def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
+    granted = inputs.plan.database
+    assert granted is not None, "a PostgreSQL of ours grants connections"
     roles = {"database": DATABASE, "app": APP_ROLE, "migrator": MIGRATOR_ROLE}
     return {
         "reloadable.conf": render(
@@ -96,8 +104,8 @@ def _files_of_a_reload(inputs: Inputs, plan: DatabasePlan) -> dict[str, str]:
         "bootstrap.sql": render(
             "postgres-bootstrap.sql.j2",
             **roles,
-            statement_timeout_seconds=plan.statement_timeout_seconds.value,
-            idle_in_transaction_seconds=plan.idle_in_transaction_seconds.value,
+            statement_timeout_seconds=granted.statement_timeout_seconds.value,
+            idle_in_transaction_seconds=granted.idle_in_transaction_seconds.value,
             lock_timeout_seconds=figures.MIGRATION_LOCK_TIMEOUT_SECONDS,
         ),
     }
@@ -121,7 +129,7 @@ def _claim(inputs: Inputs, storage: Storage, *, retain: bool) -> Desired:
 
 
 def _stateful_set(
-    inputs: Inputs, plan: DatabasePlan, postgres: Postgres, name: str, restarts: str
+    inputs: Inputs, plan: PostgresPlan, postgres: Postgres, name: str, restarts: str
 ) -> Desired:
     template = pod.pod_template(
         inputs,
@@ -167,10 +175,12 @@ def _stateful_set(
 def _asked(postgres: Postgres) -> str:
     """What the user says about the database itself: only a change of that restarts it unasked."""
     said = postgres.model_dump(mode="json", exclude={"pooler", "migrations"}, exclude_none=True)
+    if not is_pooled(postgres):
+        said["pooler"] = "None"
     return naming.content_hash(said)
 
 
-def _container(inputs: Inputs, plan: DatabasePlan, postgres: Postgres) -> dict[str, Any]:
+def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[str, Any]:
     # Over TCP, since the server that start.sh bootstraps with listens on no port; as a role that
     # may connect, since PostgreSQL logs each refusal. No password is asked for.
     where = ("-h", "127.0.0.1", "-p", str(POSTGRES_PORT), "-U", APP_ROLE, "-d", DATABASE)

@@ -11,6 +11,14 @@ from enum import StrEnum
 from typing import Any
 
 from fastapi_operator.api.redis import Queue, Redis
+from fastapi_operator.resources import pod
+from fastapi_operator.resources.access import (
+    CA_FILE,
+    Access,
+    access,
+    authority_sources,
+    migrators_access,
+)
 from fastapi_operator.resources.inputs import (
     APP_ROLE,
     DATABASE,
@@ -25,6 +33,8 @@ from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import CachePoolPlan, PoolPlan
 
 METRICS_DIRECTORY = "/run/metrics"
+AUTHORITY_DIRECTORY = "/etc/database"
+AUTHORITY_VOLUME = "database-ca"
 
 # Proxies and load balancers inside a cluster have private addresses; the first public address,
 # read from the right, is the client. A server that trusted everybody could be lied to.
@@ -69,8 +79,8 @@ class Variable:
 
 
 _ALL = tuple(Process)
-# All that go through the pooler: the migration alone goes past it.
-_POOLED = (Process.APP, Process.BACKGROUND, Process.SCHEDULE)
+# All that run the released version: they go through the pooler, the migration alone past it.
+_SERVING = (Process.APP, Process.BACKGROUND, Process.SCHEDULE)
 
 
 def environment(
@@ -89,6 +99,15 @@ def environment(
     theirs = {entry.get("name") for entry in given}
     ours = [entry for entry in _contract(inputs, process) if entry["name"] not in theirs]
     return [*ours, *_last_of_each(given)]
+
+
+def environment_files(inputs: Inputs, process: Process) -> tuple[dict[str, str], list[Any]]:
+    """The mounts and volumes of the files that the environment names."""
+    way = _way(inputs, process)
+    if way is None or way.authority is None:
+        return {}, []
+    volume = pod.files_volume(AUTHORITY_VOLUME, config_maps=(), sources=authority_sources(way))
+    return {AUTHORITY_VOLUME: AUTHORITY_DIRECTORY}, [volume]
 
 
 def _contract(inputs: Inputs, process: Process) -> Iterable[dict[str, Any]]:
@@ -111,33 +130,93 @@ def _last_of_each(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _connects(inputs: Inputs) -> bool:
     """Whether the process opens connections to the database."""
-    if inputs.plan.pooler is None:
+    if inputs.plan.database is None:
         return False
     return inputs.process is None or inputs.process.connections.value > 0
 
 
 def _app_password(inputs: Inputs) -> Value:
-    return SecretKey(inputs.child("postgres"), APP_ROLE) if _connects(inputs) else None
+    """The password by which the app opens the pooler, or a database of ours."""
+    if not _connects(inputs) or _way(inputs, Process.APP) is not None:
+        return None
+    # Where the database's own credentials are not ours, the pooler has a password of its own.
+    part = "postgres" if inputs.plan.postgres is not None else "pooler"
+    return SecretKey(inputs.child(part), APP_ROLE)
 
 
 def _migrator_password(inputs: Inputs) -> Value:
-    return SecretKey(inputs.child("postgres"), MIGRATOR_ROLE) if inputs.plan.database else None
+    return SecretKey(inputs.child("postgres"), MIGRATOR_ROLE) if inputs.plan.postgres else None
 
 
-def _pooled_url(inputs: Inputs) -> Value:
+def _app_url(inputs: Inputs) -> Value:
     if not _connects(inputs):
         return None
-    return _database_url(APP_ROLE, inputs.child("pooler"), POOLER_PORT)
+    if _way(inputs, Process.APP) is not None:
+        return _URL_OF_PARTS
+    if inputs.plan.pooler is not None:
+        return _database_url(APP_ROLE, inputs.child("pooler"), POOLER_PORT)
+    return _database_url(APP_ROLE, inputs.child("postgres"), POSTGRES_PORT)
 
 
-def _direct_url(inputs: Inputs) -> Value:
+def _migrators_url(inputs: Inputs) -> Value:
     if inputs.plan.database is None:
         return None
+    if _way(inputs, Process.MIGRATION) is not None:
+        return _URL_OF_PARTS
     return _database_url(MIGRATOR_ROLE, inputs.child("postgres"), POSTGRES_PORT)
 
 
 def _database_url(role: str, host: str, port: int) -> str:
     return f"postgresql://{role}:$(DATABASE_PASSWORD)@{host}:{port}/{DATABASE}"
+
+
+# A password that is not ours may have characters that no URL holds; drivers read it from
+# PGPASSWORD, and what they ask of the server's certificate from PGSSLMODE and PGSSLROOTCERT.
+_URL_OF_PARTS = (
+    "postgresql://$(DATABASE_USERNAME)@$(DATABASE_HOST):$(DATABASE_PORT)/$(DATABASE_NAME)"
+)
+
+
+def _way(inputs: Inputs, process: Process) -> Access | None:
+    """How a process itself reaches a database that is not ours; None where it need not."""
+    if process is Process.MIGRATION:
+        return migrators_access(inputs)
+    return access(inputs) if inputs.plan.pooler is None and _connects(inputs) else None
+
+
+def _by_secret(*processes: Process) -> Iterable[Variable]:
+    """The variables of processes that reach a database which is not ours."""
+
+    def key_of(name: str) -> Callable[[Inputs], Value]:
+        def value(inputs: Inputs) -> Value:
+            way = _way(inputs, processes[0])
+            if way is None:
+                return None
+            return SecretKey(way.secret, way.keys[name]) if name in way.keys else way.port
+
+        return value
+
+    def of_way(read: Callable[[Access], Value]) -> Callable[[Inputs], Value]:
+        return lambda inputs: read(way) if (way := _way(inputs, processes[0])) else None
+
+    part = "part of the DATABASE_URL of a database that is not run here"
+    yield Variable("DATABASE_HOST", part, key_of("host"), processes)
+    yield Variable("DATABASE_PORT", part, key_of("port"), processes)
+    yield Variable("DATABASE_NAME", part, key_of("dbname"), processes)
+    yield Variable("DATABASE_USERNAME", part, key_of("username"), processes)
+    yield Variable("PGPASSWORD", "its password, as drivers read it", key_of("password"), processes)
+    yield Variable(
+        "PGSSLMODE",
+        "what is asked of its certificate",
+        of_way(lambda way: way.ssl_mode),
+        processes,
+    )
+    yield Variable(
+        "PGSSLROOTCERT",
+        "the certificate of its authority",
+        of_way(lambda way: f"{AUTHORITY_DIRECTORY}/{CA_FILE}" if way.authority else None),
+        processes,
+    )
 
 
 def _cache_password(inputs: Inputs) -> Value:
@@ -205,55 +284,59 @@ def _root_path(inputs: Inputs) -> Value:
 
 
 CONTRACT: tuple[Variable, ...] = (
-    Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _app_password, _POOLED),
+    Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _app_password, _SERVING),
     Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _migrator_password, (Process.MIGRATION,)),
-    Variable("DATABASE_URL", "PostgreSQL, through the pooler", _pooled_url, _POOLED),
+    *_by_secret(*_SERVING),
+    *_by_secret(Process.MIGRATION),
+    Variable(
+        "DATABASE_URL", "PostgreSQL, through the pooler where there is one", _app_url, _SERVING
+    ),
     Variable(
         "DATABASE_URL",
         "PostgreSQL, past the pooler, as the owner of the schema",
-        _direct_url,
+        _migrators_url,
         (Process.MIGRATION,),
     ),
     Variable(
         "DATABASE_POOL_SIZE",
         "connections that each process keeps open",
         _pool_size,
-        _POOLED,
+        _SERVING,
     ),
     Variable(
         "DATABASE_MAX_OVERFLOW",
         "further connections of each process under load",
         _max_overflow,
-        _POOLED,
+        _SERVING,
     ),
     Variable(
         "DATABASE_POOL_TIMEOUT_SECONDS",
         "longest wait for a connection of the pool",
         _of_pool(lambda pool: pool.timeout_seconds),
-        _POOLED,
+        _SERVING,
     ),
     Variable(
         "DATABASE_POOL_RECYCLE_SECONDS",
         "age at which a connection is replaced",
         _of_pool(lambda pool: pool.recycle_seconds),
-        _POOLED,
+        _SERVING,
     ),
-    Variable("REDIS_PASSWORD", "part of REDIS_URL", _cache_password, _POOLED),
-    Variable("REDIS_URL", "the cache", _cache_url, _POOLED),
+    Variable("REDIS_PASSWORD", "part of REDIS_URL", _cache_password, _SERVING),
+    Variable("REDIS_URL", "the cache", _cache_url, _SERVING),
     Variable(
         "REDIS_MAX_CONNECTIONS",
         "connections of each process to the cache",
         _of_cache_pool(lambda pool: pool.size),
-        _POOLED,
+        _SERVING,
     ),
     Variable(
         "REDIS_TIMEOUT_SECONDS",
         "longest wait for the cache to connect or to answer",
         _of_cache_pool(lambda pool: pool.timeout_seconds),
-        _POOLED,
+        _SERVING,
     ),
-    Variable("QUEUE_PASSWORD", "part of QUEUE_URL", _queue_password, _POOLED),
-    Variable("QUEUE_URL", "the broker of background work", _queue_url, _POOLED),
+    Variable("QUEUE_PASSWORD", "part of QUEUE_URL", _queue_password, _SERVING),
+    Variable("QUEUE_URL", "the broker of background work", _queue_url, _SERVING),
     Variable(
         "WEB_CONCURRENCY",
         "worker processes of the server",
@@ -280,11 +363,11 @@ CONTRACT: tuple[Variable, ...] = (
         "PYTHON_CPU_COUNT",
         "os.cpu_count() as Python 3.13 and later see it",
         _native_threads,
-        _POOLED,
+        _SERVING,
     ),
-    Variable("OMP_NUM_THREADS", "threads of OpenMP", _native_threads, _POOLED),
-    Variable("OPENBLAS_NUM_THREADS", "threads of OpenBLAS", _native_threads, _POOLED),
-    Variable("MKL_NUM_THREADS", "threads of Intel MKL", _native_threads, _POOLED),
+    Variable("OMP_NUM_THREADS", "threads of OpenMP", _native_threads, _SERVING),
+    Variable("OPENBLAS_NUM_THREADS", "threads of OpenBLAS", _native_threads, _SERVING),
+    Variable("MKL_NUM_THREADS", "threads of Intel MKL", _native_threads, _SERVING),
     Variable(
         "OTEL_SERVICE_NAME",
         "name of the service in telemetry",

@@ -1,5 +1,6 @@
 """The Job that changes the database's schema before a new version of the app serves."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi_operator import naming
@@ -9,7 +10,7 @@ from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, pod
 from fastapi_operator.resources.app import environment_fields, pod_source
 from fastapi_operator.resources.desired import Desired, Gate, Write
-from fastapi_operator.resources.environment import Process
+from fastapi_operator.resources.environment import Process, environment_files
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.tuning import figures
 
@@ -39,10 +40,12 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     migrations, key = _migrations(inputs.service), migration_key(inputs.service)
     if migrations is None or key is None:
         return ()
+    mounts, volumes = environment_files(inputs, Process.MIGRATION)
     template = pod.pod_template(
         inputs,
         Part.MIGRATION,
-        containers=(_container(inputs, migrations),),
+        containers=(_container(inputs, migrations, mounts),),
+        volumes=volumes,
         grace_seconds=figures.GRACEFUL_MIN_SECONDS,
         restartPolicy="Never",
         **pod_source(inputs),
@@ -65,7 +68,7 @@ def _migrations(service: FastAPIService) -> Migrations | None:
     return service.spec.postgres.migrations if service.spec.postgres else None
 
 
-def _container(inputs: Inputs, migrations: Migrations) -> dict[str, Any]:
+def _container(inputs: Inputs, migrations: Migrations, mounts: Mapping[str, str]) -> dict[str, Any]:
     memory = inputs.plan.compute.memory_limit_bytes.value
     return pod.container(
         "migrate",
@@ -78,4 +81,5 @@ def _container(inputs: Inputs, migrations: Migrations) -> dict[str, Any]:
             memory_request=memory,
             memory_limit=memory,
         ),
+        mounts=mounts,
     )

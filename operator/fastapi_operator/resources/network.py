@@ -6,6 +6,7 @@ code we do not know, reaches all but the cloud's metadata address, unless ``spec
 stricter.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.workload import Network
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
+from fastapi_operator.resources.access import Access, access, migrators_access
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import (
     POOLER_PORT,
@@ -47,14 +49,14 @@ class Flow:
 
     Attributes:
         source: Whose pods open it.
-        target: Whose pods take it.
-        port: The port of the target's pods.
+        target: Whose pods take it; None for a server that is not ours, wherever it is.
+        port: The port of the target; None where a Secret says it.
         entry: Whether clients of the service come this way.
     """
 
     source: Part | None
-    target: Part
-    port: int
+    target: Part | None
+    port: int | None
     entry: bool = False
 
 
@@ -78,12 +80,26 @@ def flows(inputs: Inputs) -> tuple[Flow, ...]:
         table += [Flow(part, Part.CACHE, REDIS_PORT) for part in _serving(plan)]
     if plan.queue is not None:
         table += [Flow(part, Part.QUEUE, REDIS_PORT) for part in _serving(plan)]
-    if plan.database is not None:
-        table += [Flow(part, Part.POOLER, POOLER_PORT) for part in _serving(plan)]
-        table += [Flow(Part.POOLER, Part.DATABASE, POSTGRES_PORT)]
+    return (*table, *_to_the_database(inputs))
+
+
+def _to_the_database(inputs: Inputs) -> Iterator[Flow]:
+    if inputs.plan.database is None:
+        return
+    way, serving = access(inputs), _serving(inputs.plan)
+    if inputs.plan.pooler is None:
+        yield from (_to_server(part, way) for part in serving)
+    else:
+        yield from (Flow(part, Part.POOLER, POOLER_PORT) for part in serving)
+        yield _to_server(Part.POOLER, way)
     if migration_key(inputs.service) is not None:
-        table += [Flow(Part.MIGRATION, Part.DATABASE, POSTGRES_PORT)]
-    return tuple(table)
+        yield _to_server(Part.MIGRATION, migrators_access(inputs))
+
+
+def _to_server(source: Part, way: Access | None) -> Flow:
+    if way is None:
+        return Flow(source, Part.DATABASE, POSTGRES_PORT)
+    return Flow(source, None, way.port)
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
@@ -140,10 +156,10 @@ def _ingress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
 
 
 def _egress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
-    return {
-        "to": [_pods(inputs, flow.target)],
-        "ports": [{"protocol": "TCP", "port": flow.port}],
-    }
+    rule = _ANYWHERE if flow.target is None else {"to": [_pods(inputs, flow.target)]}
+    # Without a port every one of TCP.
+    port = {"port": flow.port} if flow.port is not None else {}
+    return {**rule, "ports": [{"protocol": "TCP", **port}]}
 
 
 def _dns() -> dict[str, Any]:

@@ -220,20 +220,23 @@ def files_volume(
     config_maps: Sequence[str],
     secret: str | None = None,
     items: Mapping[str, str] | None = None,
+    sources: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """One directory with the files of ConfigMaps and chosen keys of a Secret.
+    """One directory with the files of ConfigMaps and chosen keys of Secrets.
 
     Args:
         name: The volume's name.
         config_maps: All of their keys become files.
         secret: A Secret with further files.
         items: Keys of the Secret, and the file that each becomes.
+        sources: Further projected sources, as they stand in a pod.
     """
-    sources: list[dict[str, Any]] = [{"configMap": {"name": source}} for source in config_maps]
+    found: list[dict[str, Any]] = [{"configMap": {"name": source}} for source in config_maps]
     if secret is not None:
         files = [{"key": key, "path": path} for key, path in (items or {}).items()]
-        sources.append({"secret": {"name": secret, "items": files}})
-    return {"name": name, "projected": {"defaultMode": _FILE_MODE, "sources": sources}}
+        found.append({"secret": {"name": secret, "items": files}})
+    found += [dict(source) for source in sources]
+    return {"name": name, "projected": {"defaultMode": _FILE_MODE, "sources": found}}
 
 
 def _pod_security(user: int | None) -> dict[str, Any]:

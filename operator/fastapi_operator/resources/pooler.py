@@ -5,10 +5,13 @@ migration's key, and a changed one makes PgBouncer replace every server connecti
 keeps a plan of the old schema.
 """
 
+from typing import Any
+
 from fastapi_operator import naming
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, pod
-from fastapi_operator.resources.database import USER_LIST
+from fastapi_operator.resources.access import CA_FILE, Access, access, authority_sources
+from fastapi_operator.resources.database import USER_LIST, app_credentials
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.inputs import DATABASE, POOLER_PORT, POSTGRES_PORT, Inputs
 from fastapi_operator.resources.migration import migration_key
@@ -28,9 +31,11 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     if plan is None or database is None:
         return ()
     name = inputs.child("pooler")
-    ini = {"pgbouncer.ini": _pgbouncer_ini(inputs, plan)}
+    way = access(inputs)
+    files = _files(inputs, plan, way)
     built = [
-        objects.config_map(inputs, Part.POOLER, name, ini, gate=Gate.MIGRATED),
+        *_own_credentials(inputs, name, way),
+        objects.config_map(inputs, Part.POOLER, name, files, gate=Gate.MIGRATED),
         objects.service(inputs, Part.POOLER, name, {"postgres": (POOLER_PORT, "postgres")}),
         _deployment(inputs, plan, database, name),
     ]
@@ -39,10 +44,34 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     return tuple(built)
 
 
-def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan) -> str:
+def _own_credentials(inputs: Inputs, name: str, way: Access | None) -> tuple[Desired, ...]:
+    """What the app says to the pooler, where the database's own credentials are not ours."""
+    if way is None:
+        return ()
+    return (objects.generated_secret(inputs, Part.POOLER, name, app_credentials()),)
+
+
+def _files(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> dict[str, str]:
+    files = {"pgbouncer.ini": _pgbouncer_ini(inputs, plan, way)}
+    if way is not None:
+        files["database.sh"] = render(
+            "pgbouncer-database.sh.j2",
+            database=DATABASE,
+            secret=way.secret,
+            keys=way.keys,
+            port=way.port,
+            migration=migration_key(inputs.service),
+        )
+    return files
+
+
+def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> str:
     return render(
         "pgbouncer.ini.j2",
         name=inputs.name,
+        secret=way and way.secret,
+        ssl_mode=way and way.ssl_mode,
+        authority=way and way.authority and CA_FILE,
         database=DATABASE,
         host=inputs.child("postgres"),
         host_port=POSTGRES_PORT,
@@ -59,17 +88,29 @@ def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan) -> str:
     )
 
 
+def _start_script(way: Access | None) -> str:
+    return render("pgbouncer-start.sh.j2", port=POOLER_PORT, writes_database=way is not None)
+
+
+def _database_files(way: Access) -> list[dict[str, Any]]:
+    items = [{"key": key, "path": f"database/{name}"} for name, key in way.keys.items()]
+    # Optional, so that the start script says what is missing.
+    credentials = {"secret": {"name": way.secret, "optional": True, "items": items}}
+    return [credentials, *authority_sources(way)]
+
+
 def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: str) -> Desired:
     image = inputs.settings.images.pgbouncer.reference
     pull_policy = inputs.settings.image_pull_policy
     pre_stop = inputs.plan.server.pre_stop_seconds.value
     statement = database.statement_timeout_seconds.value
+    way = access(inputs)
     listens = {"tcpSocket": {"port": "postgres"}}
     pgbouncer = pod.container(
         "pgbouncer",
         image=image,
         pull_policy=pull_policy,
-        command=("sh", "-c", render("pgbouncer-start.sh.j2", port=POOLER_PORT)),
+        command=("sh", "-c", _start_script(way)),
         ports=[{"name": "postgres", "containerPort": POOLER_PORT, "protocol": "TCP"}],
         **pod.probes(startup=listens, readiness=listens, liveness=listens),
         **pod.sleep_before_stop(pre_stop),
@@ -83,6 +124,7 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
     script = render(
         "pgbouncer-reload.sh.j2",
         port=POOLER_PORT,
+        writes_database=way is not None,
         interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
     )
     template = pod.pod_template(
@@ -96,10 +138,12 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
             pod.files_volume(
                 _CONFIG,
                 config_maps=(name,),
-                secret=inputs.child("postgres"),
+                secret=name if way else inputs.child("postgres"),
                 items={USER_LIST: USER_LIST},
+                sources=_database_files(way) if way else (),
             ),
-            pod.scratch_volume(_RUN, _RUN_BYTES),
+            # In memory where a password is written to it.
+            pod.scratch_volume(_RUN, _RUN_BYTES, memory=way is not None),
         ),
         grace_seconds=pre_stop + statement + figures.GRACE_MARGIN_SECONDS,
         spread=True,

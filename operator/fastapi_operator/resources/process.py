@@ -8,7 +8,7 @@ from fastapi_operator.api.schedule import Background, Schedule
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import pod
 from fastapi_operator.resources.app import environment_fields, pod_source
-from fastapi_operator.resources.environment import Process
+from fastapi_operator.resources.environment import Process, environment_files
 from fastapi_operator.resources.inputs import Inputs
 
 # A CronJob's runs and a StatefulSet's revisions add eleven characters, and 63 are all.
@@ -46,6 +46,7 @@ def process_template(
     plan, spec = inputs.process, inputs.spec
     assert plan is not None, "the pod is one of the plan's processes"
     mounts = [dict(mount) for mount in spec.volume_mounts or ()]
+    files, file_volumes = environment_files(inputs, process)
     mounted = {mount.get("name") for mount in mounts}
     arguments: dict[str, Any] = {"args": list(entry.args)} if entry.args else {}
     container = pod.container(
@@ -62,13 +63,17 @@ def process_template(
             memory_request=plan.memory_request_bytes.value,
             memory_limit=plan.memory_limit_bytes.value,
         ),
+        mounts=files,
         extra_mounts=mounts,
     )
     return pod.pod_template(
         inputs,
         part,
         containers=(container,),
-        volumes=[dict(volume) for volume in spec.volumes or () if volume.get("name") in mounted],
+        volumes=[
+            *(dict(volume) for volume in spec.volumes or () if volume.get("name") in mounted),
+            *file_volumes,
+        ],
         grace_seconds=grace_seconds,
         spread=spread,
         **pod_source(inputs),

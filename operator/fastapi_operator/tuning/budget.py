@@ -1,8 +1,9 @@
 """The connection budget: from the processes at their peak to the database's last slot."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import figures
@@ -70,21 +71,36 @@ class Step:
         return self.capacity - self.demand
 
 
+class ConnectionRoom(NamedTuple):
+    """What all processes have to share, before their number is known.
+
+    Attributes:
+        connections: That there are.
+        per_process: The least that one process of the app needs.
+        others: What background processes and schedules take of them.
+    """
+
+    connections: int
+    per_process: int
+    others: int
+
+
 @dataclass(frozen=True)
 class ConnectionBudget:
     """Who may open how many connections, when everything runs at its peak.
 
     Attributes:
         claims: The processes, the app's first.
-        pooler_clients: Client connections accepted with one pooler instance lost.
+        pooler_clients: Client connections accepted with one pooler instance lost; None without
+            a pooler.
         pooler_servers: Server connections that all pooler instances may open.
-        max_connections: What the database accepts.
+        max_connections: What the database accepts, or grants this service.
         reserved: Kept for superusers, migrations and monitoring.
     """
 
     claims: tuple[Claim, ...]
-    pooler_clients: int
-    pooler_servers: int
+    pooler_clients: int | None
+    pooler_servers: int | None
     max_connections: int
     reserved: int
 
@@ -100,6 +116,16 @@ class ConnectionBudget:
 
     def steps(self) -> tuple[Step, ...]:
         """The budget step by step, from the processes to the database."""
+        available = self.max_connections - self.reserved
+        if self.pooler_clients is None or self.pooler_servers is None:
+            return (
+                Step(
+                    name="processes to database connections",
+                    demand=self.demand,
+                    capacity=available,
+                    enforced_by="the app's own pools",
+                ),
+            )
         return (
             Step(
                 name="processes to pooler clients",
@@ -110,39 +136,50 @@ class ConnectionBudget:
             Step(
                 name="pooler servers to database connections",
                 demand=self.pooler_servers,
-                capacity=self.max_connections - self.reserved,
+                capacity=available,
                 enforced_by="PgBouncer max_db_connections",
             ),
         )
 
-    def problems(self, *, max_replicas: int, surge: int | str) -> Iterator[Problem]:
-        """What breaks the budget, each with the figure that would mend it.
+    def problems(self, *, max_replicas: int, surge: int | str, external: bool) -> Iterator[Problem]:
+        """What breaks the budget, each with the figures that would mend it.
 
         Args:
             max_replicas: The ceiling of the app's pods.
             surge: Pods that a rollout adds to it, or their share.
+            external: Whether the database's size is not ours to change.
         """
-        clients, servers = self.steps()
-        if clients.slack < 0:
-            instances = 1 + math.ceil(self.demand / figures.POOLER_CLIENTS)
+        processes, *servers = self.steps()
+        if processes.slack < 0:
+            taker = "the pooler" if servers else "the database"
+            mended = (
+                self._smaller_claim(processes.capacity, max_replicas, surge),
+                self._more_instances() if servers else "remove spec.postgres.pooler.type: None",
+                "" if servers else _larger_database(self.demand, pooled=False, external=external),
+            )
             yield Problem(
                 severity=Severity.ERROR,
                 stage=Stage.PLAN,
                 path=self._largest.path,
                 message=f"{self._claimed()} would ask for {self.demand} connections at peak, "
-                f"the pooler takes {self.pooler_clients}",
-                remedy=self._smaller_claim(clients.capacity, max_replicas, surge)
-                + f"set spec.postgres.pooler.instances to {instances}",
+                f"{taker} takes {processes.capacity}",
+                remedy=_either(mended) or "lower the workers or processes in each pod",
             )
-        if servers.slack < 0:
-            yield Problem(
-                severity=Severity.ERROR,
-                stage=Stage.PLAN,
-                path="spec.postgres.pooler.instances",
-                message=f"{self.pooler_servers} server connections exceed the "
-                f"{servers.capacity} that the database has for them",
-                remedy="set fewer instances or give spec.postgres.resources more CPU",
-            )
+        for step in servers:
+            if step.slack < 0:
+                yield Problem(
+                    severity=Severity.ERROR,
+                    stage=Stage.PLAN,
+                    path="spec.postgres.pooler.instances",
+                    message=f"{step.demand} server connections exceed the {step.capacity} that "
+                    "the database has for them",
+                    remedy=_either(
+                        (
+                            f"set instances to at most {step.capacity}" if step.capacity else "",
+                            _larger_database(step.demand, pooled=True, external=external),
+                        )
+                    ),
+                )
 
     @property
     def _largest(self) -> Claim:
@@ -158,11 +195,32 @@ class ConnectionBudget:
 
     def _smaller_claim(self, capacity: int, max_replicas: int, surge: int | str) -> str:
         if self._largest.name != APP:
-            return (
-                f"lower replicas, processes or connectionsPerProcess of {self._largest.name}, or "
-            )
+            return f"lower replicas, processes or connectionsPerProcess of {self._largest.name}"
         app = self._largest
         pods = pods_at_peak(max_replicas, surge)
         left = capacity - (self.demand - app.demand)
         fitting = most_replicas(left * pods // app.demand, surge) if app.demand else 0
-        return f"set maxReplicas to at most {fitting}, or " if fitting > 0 else ""
+        return f"set maxReplicas to at most {fitting}" if fitting > 0 else ""
+
+    def _more_instances(self) -> str:
+        instances = 1 + math.ceil(self.demand / figures.POOLER_CLIENTS)
+        most = min(figures.POOLER_INSTANCES_MAX, self.max_connections - self.reserved)
+        return f"set spec.postgres.pooler.instances to {instances}" if instances <= most else ""
+
+
+def _either(remedies: Iterable[str]) -> str:
+    return ", or ".join(remedy for remedy in remedies if remedy)
+
+
+def _larger_database(connections: int, *, pooled: bool, external: bool) -> str:
+    """The size of a database that has so many connections for the service."""
+    if external:
+        reserved = figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED
+        least = min(connections + reserved, math.ceil(connections / (1 - figures.RESERVED_SHARE)))
+        return f"have the database grant a spec.postgres.maxConnections of {least}"
+    if pooled:
+        cores = math.ceil((connections / figures.ACTIVE_SLACK - 1) / figures.ACTIVE_PER_CORE)
+        return f"set spec.postgres.resources.limits.cpu to {cores}"
+    memory = connections * figures.BACKEND_MEMORY_BYTES / figures.BACKENDS_MEMORY_SHARE
+    gibibytes = math.ceil(memory / figures.GIB)
+    return f"set spec.postgres.resources.limits.memory to {gibibytes}Gi"

@@ -1,100 +1,41 @@
-"""The managed PostgreSQL: its own CPU and memory decide all its sizes, no field of the app does."""
+"""What a database grants: its connections bound the pooler, the pooler bounds the app.
+
+Sizes flow outwards: of a PostgreSQL that is ours, CPU and memory decide the connections; of one
+that is not, ``spec.postgres.maxConnections`` does. No field of the app moves them.
+"""
 
 import math
+from collections.abc import Iterator
 
-from fastapi_operator.api.postgres import Postgres
+from fastapi_operator.api.postgres import Pooler, Postgres
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.compute import amounts
-from fastapi_operator.tuning.decision import Because, decide, overridden
+from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
 from fastapi_operator.tuning.plan import DatabasePlan
+from fastapi_operator.tuning.postgres import ServerSize
 
 
-def database_plan(postgres: Postgres) -> DatabasePlan:
-    """The numbers of PostgreSQL (memory after pgtune's formulas for type "web")."""
-    given = amounts(postgres.resources)
-    cpu = decide(
-        "database.cpu_millicores",
-        _cpu,
-        unit="",
-        override=overridden(given.cpu_limit, "spec.postgres.resources.limits.cpu")
-        or overridden(given.cpu_request, "spec.postgres.resources.requests.cpu"),
-        effect=effects.OBJECT_RESTART,
-    )
-    memory = decide(
-        "database.memory_bytes",
-        _memory,
-        unit="",
-        override=overridden(given.memory_limit, "spec.postgres.resources.limits.memory")
-        or overridden(given.memory_request, "spec.postgres.resources.requests.memory"),
-        effect=effects.OBJECT_RESTART,
-    )
-    pooler_connections = decide(
-        "database.pooler_connections",
-        _pooler_connections,
-        unit="connections",
-        cpu_millicores=cpu,
-        memory_bytes=memory,
-        effect=effects.SERVER_RESTART,
-    )
-    max_connections = decide(
-        "database.max_connections",
-        _max_connections,
-        unit="connections",
-        pooler_connections=pooler_connections,
-        effect=effects.SERVER_RESTART,
-    )
-    shared_buffers = decide(
-        "database.shared_buffers_bytes",
-        _shared_buffers,
-        unit="",
-        memory_bytes=memory,
-        effect=effects.SERVER_RESTART,
-    )
-    worker_processes = decide(
-        "database.worker_processes",
-        _worker_processes,
-        unit="processes",
-        cpu_millicores=cpu,
-        effect=effects.SERVER_RESTART,
-    )
+def is_pooled(postgres: Postgres) -> bool:
+    """Whether PgBouncer stands between the app and the database."""
+    return (postgres.pooler or Pooler()).type != "None"
+
+
+def database_plan(postgres: Postgres, size: ServerSize | None) -> DatabasePlan:
+    """The connections and timeouts of the database.
+
+    Args:
+        postgres: ``spec.postgres``.
+        size: CPU and memory of the server; None for one that is not ours.
+    """
+    pooled = is_pooled(postgres)
+    if size is None:
+        granted, reserved, service = _granted_connections(postgres, pooled=pooled)
+    else:
+        granted, reserved, service = _own_connections(size, pooled=pooled)
     return DatabasePlan(
-        cpu_millicores=cpu,
-        memory_bytes=memory,
-        pooler_connections=pooler_connections,
-        max_connections=max_connections,
-        shared_buffers_bytes=shared_buffers,
-        effective_cache_size_bytes=decide(
-            "database.effective_cache_size_bytes",
-            _effective_cache_size,
-            unit="",
-            memory_bytes=memory,
-            effect=effects.SERVER_RELOAD,
-        ),
-        maintenance_work_mem_bytes=decide(
-            "database.maintenance_work_mem_bytes",
-            _maintenance_work_mem,
-            unit="",
-            memory_bytes=memory,
-            effect=effects.SERVER_RELOAD,
-        ),
-        work_mem_bytes=decide(
-            "database.work_mem_bytes",
-            _work_mem,
-            unit="",
-            memory_bytes=memory,
-            shared_buffers_bytes=shared_buffers,
-            max_connections=max_connections,
-            worker_processes=worker_processes,
-            effect=effects.SERVER_RELOAD,
-        ),
-        worker_processes=worker_processes,
-        parallel_workers_per_gather=decide(
-            "database.parallel_workers_per_gather",
-            _parallel_workers,
-            unit="processes",
-            cpu_millicores=cpu,
-            effect=effects.SERVER_RELOAD,
-        ),
+        max_connections=granted,
+        reserved_connections=reserved,
+        service_connections=service,
         statement_timeout_seconds=decide(
             "database.statement_timeout_seconds",
             _statement_timeout,
@@ -110,21 +51,103 @@ def database_plan(postgres: Postgres) -> DatabasePlan:
     )
 
 
-def _cpu() -> Because[int]:
-    return Because(figures.DATABASE_CPU_MILLICORES, "one core serves a small database")
+def database_problems(postgres: Postgres | None) -> Iterator[Problem]:
+    """What keeps the database from being as the plan needs it, or only the user can see to."""
+    if postgres is None:
+        return
+    if not is_pooled(postgres):
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.postgres.pooler.type",
+            message="without a pooler only the app's own pools keep the connection budget: a "
+            "process that ignores DATABASE_POOL_SIZE can take every connection",
+            remedy="remove type: None, unless every process obeys it",
+        )
+    if postgres.mode == "External":
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.postgres.mode",
+            message="what the operator may not set in an external database",
+            remedy=f"run as the role of secretRef: ALTER ROLE CURRENT_USER SET statement_timeout = "
+            f"'{figures.STATEMENT_TIMEOUT_SECONDS}s'; ALTER ROLE CURRENT_USER SET "
+            f"idle_in_transaction_session_timeout = '{figures.IDLE_IN_TRANSACTION_SECONDS}s'; "
+            f"and see that SHOW max_connections is at least {postgres.max_connections}",
+        )
 
 
-def _memory() -> Because[int]:
-    return Because(figures.DATABASE_MEMORY_BYTES, "enough for a small database's hot pages")
+_Connections = tuple[Decision[int], Decision[int], Decision[int]]
 
 
-def _pooler_connections(*, cpu_millicores: int, memory_bytes: int) -> Because[int]:
+def _own_connections(size: ServerSize, *, pooled: bool) -> _Connections:
+    reserved = decide(
+        "database.reserved_connections",
+        _reserved,
+        unit="connections",
+        effect=effects.SERVER_RESTART,
+    )
+    seen = {"memory_bytes": size.memory_bytes}
+    if pooled:
+        seen["cpu_millicores"] = size.cpu_millicores
+    service = decide(
+        "database.service_connections",
+        _executing if pooled else _resident,
+        unit="connections",
+        effect=effects.SERVER_RESTART,
+        override=None,
+        **seen,
+    )
+    granted = decide(
+        "database.max_connections",
+        _max_connections,
+        unit="connections",
+        effect=effects.SERVER_RESTART,
+        service_connections=service,
+        reserved_connections=reserved,
+        share_percent=_share_percent(pooled),
+    )
+    return granted, reserved, service
+
+
+def _granted_connections(postgres: Postgres, *, pooled: bool) -> _Connections:
+    granted = decide(
+        "database.max_connections",
+        _max_connections_default,
+        unit="connections",
+        effect=effects.SERVER_RESTART,
+        override=overridden(postgres.max_connections, "spec.postgres.maxConnections"),
+    )
+    reserved = decide(
+        "database.reserved_connections",
+        _reserved_of_a_grant,
+        unit="connections",
+        effect=effects.APP_ROLLOUT,
+        max_connections=granted,
+    )
+    service = decide(
+        "database.service_connections",
+        _share_of_a_grant,
+        unit="connections",
+        effect=effects.SERVER_RELOAD if pooled else effects.APP_ROLLOUT,
+        max_connections=granted,
+        reserved_connections=reserved,
+        share_percent=_share_percent(pooled),
+    )
+    return granted, reserved, service
+
+
+def _share_percent(pooled: bool) -> int:
+    return round(100 * (figures.POOLER_SHARE if pooled else figures.DIRECT_SHARE))
+
+
+def _executing(*, cpu_millicores: int, memory_bytes: int) -> Because[int]:
     active = figures.ACTIVE_PER_CORE * cpu_millicores / 1000 + 1
     by_cpu = max(figures.SERVERS_MIN, math.floor(figures.ACTIVE_SLACK * active))
-    by_memory = int(figures.BACKENDS_MEMORY_SHARE * memory_bytes / figures.BACKEND_MEMORY_BYTES)
+    by_memory = _by_memory(memory_bytes)
     if by_memory < by_cpu:
         return Because(
-            max(2, by_memory),
+            by_memory,
             "a quarter of {memory_bytes} at 10Mi a connection; the CPU alone would drive "
             f"{by_cpu}",
         )
@@ -135,68 +158,64 @@ def _pooler_connections(*, cpu_millicores: int, memory_bytes: int) -> Because[in
     )
 
 
-def _max_connections(*, pooler_connections: int) -> Because[int]:
-    reserved = figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED
+def _resident(*, memory_bytes: int) -> Because[int]:
     return Because(
-        math.ceil(pooler_connections / figures.POOLER_SHARE) + reserved,
-        "{pooler_connections} for the pooler are four fifths, and "
-        f"{reserved} are kept for superusers, migrations and monitoring",
+        _by_memory(memory_bytes),
+        "a quarter of {memory_bytes} at 10Mi a connection: without a pooler each process keeps "
+        "its own, mostly idle, so memory bounds them",
     )
 
 
-def _shared_buffers(*, memory_bytes: int) -> Because[int]:
+def _by_memory(memory_bytes: int) -> int:
+    share = figures.BACKENDS_MEMORY_SHARE * memory_bytes
+    return max(2, int(share / figures.BACKEND_MEMORY_BYTES))
+
+
+def _reserved() -> Because[int]:
     return Because(
-        _megabytes(memory_bytes * figures.SHARED_BUFFERS_SHARE), "a quarter of {memory_bytes}"
+        figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED,
+        f"{figures.SUPERUSER_RESERVED} for superusers, {figures.ADMIN_RESERVED} for migrations, "
+        "backup, monitoring and a person",
     )
 
 
-def _effective_cache_size(*, memory_bytes: int) -> Because[int]:
+def _reserved_of_a_grant(*, max_connections: int) -> Because[int]:
+    wanted = figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED
+    fifth = int(figures.RESERVED_SHARE * max_connections)
+    if fifth < wanted:
+        return Because(
+            fifth, "a fifth of {max_connections}, for migrations, monitoring and a person"
+        )
     return Because(
-        _megabytes(memory_bytes * figures.EFFECTIVE_CACHE_SHARE),
-        "three quarters of {memory_bytes}: what the planner may expect to be cached",
+        wanted,
+        f"{figures.SUPERUSER_RESERVED} that PostgreSQL keeps for superusers, "
+        f"{figures.ADMIN_RESERVED} for migrations, monitoring and a person",
     )
 
 
-def _maintenance_work_mem(*, memory_bytes: int) -> Because[int]:
-    wanted = _megabytes(memory_bytes * figures.MAINTENANCE_SHARE)
-    return Because(
-        min(wanted, figures.MAINTENANCE_MAX_BYTES), "a sixteenth of {memory_bytes}, 8Gi at most"
-    )
-
-
-def _work_mem(
-    *,
-    memory_bytes: int,
-    shared_buffers_bytes: int,
-    max_connections: int,
-    worker_processes: int,
+def _max_connections(
+    *, service_connections: int, reserved_connections: int, share_percent: int
 ) -> Because[int]:
-    share = (memory_bytes - shared_buffers_bytes) / (
-        (max_connections + worker_processes) * figures.WORK_MEMORY_DIVISOR
-    )
     return Because(
-        max(_megabytes(share), figures.WORK_MEMORY_MIN_BYTES),
-        "what {memory_bytes} leave beside the shared buffers, over three sorts in each of "
-        "{max_connections} connections and {worker_processes} workers; at least 4Mi",
+        math.ceil(service_connections * 100 / share_percent) + reserved_connections,
+        "{service_connections} for the service are {share_percent} %, and "
+        "{reserved_connections} are kept back",
     )
 
 
-def _worker_processes(*, cpu_millicores: int) -> Because[int]:
-    cores = math.ceil(cpu_millicores / 1000)
-    if cores < 4:
-        return Because(
-            figures.WORKER_PROCESSES_DEFAULT, "PostgreSQL's default, for fewer than four cores"
-        )
-    return Because(cores, "one for each of {cpu_millicores}")
+def _max_connections_default() -> Because[int]:
+    return Because(figures.MAX_CONNECTIONS_DEFAULT, "PostgreSQL's default")
 
 
-def _parallel_workers(*, cpu_millicores: int) -> Because[int]:
-    cores = math.ceil(cpu_millicores / 1000)
-    if cores < 4:
-        return Because(
-            0, "with fewer than four cores a parallel query takes the cores of other requests"
-        )
-    return Because(min(4, math.ceil(cores / 2)), "half of {cpu_millicores}, four at most")
+def _share_of_a_grant(
+    *, max_connections: int, reserved_connections: int, share_percent: int
+) -> Because[int]:
+    left = max_connections - reserved_connections
+    return Because(
+        max(1, left * share_percent // 100),
+        "{share_percent} % of {max_connections} less the {reserved_connections} kept back; the "
+        "rest is for connections that are replaced",
+    )
 
 
 def _statement_timeout() -> Because[int]:
@@ -212,7 +231,3 @@ def _idle_in_transaction() -> Because[int]:
         figures.IDLE_IN_TRANSACTION_SECONDS,
         "a transaction that waits on the app holds one of few connections",
     )
-
-
-def _megabytes(size: float) -> int:
-    return int(size) // figures.MIB * figures.MIB

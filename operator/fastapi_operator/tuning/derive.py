@@ -1,37 +1,25 @@
 """``derive``: from what a service says to every number it needs."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
 
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.guards import broken_guards
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts
-from fastapi_operator.problems import Problem
 from fastapi_operator.settings import Settings
-from fastapi_operator.tuning import figures
-from fastapi_operator.tuning.budget import APP, Claim, ConnectionBudget, pods_at_peak
 from fastapi_operator.tuning.cache import cache_plan, cache_pool_plan
 from fastapi_operator.tuning.compute import compute_basis, compute_plan
+from fastapi_operator.tuning.connections import budget_problems, connected, database_plans
 from fastapi_operator.tuning.contradictions import contradictions
-from fastapi_operator.tuning.database import database_plan
+from fastapi_operator.tuning.database import database_problems
 from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems
 from fastapi_operator.tuning.image import mutable_tag
-from fastapi_operator.tuning.plan import (
-    DatabasePlan,
-    Plan,
-    PoolerPlan,
-    PoolPlan,
-    ScalingPlan,
-    ServerPlan,
-)
-from fastapi_operator.tuning.pooler import pool_plan, pooler_plan
+from fastapi_operator.tuning.plan import Plan
 from fastapi_operator.tuning.processes import background_plans, process_claims, schedule_plans
 from fastapi_operator.tuning.profile import Profiled, profiled
 from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
-from fastapi_operator.tuning.scaling import clients_with_one_lost, scaling_plan
 from fastapi_operator.tuning.server import server_plan
 
 
@@ -64,18 +52,11 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
     spec = said.spec
     server = server_plan(spec, compute_basis(spec))
     # Sizes flow outwards from the database: its connections bound the pooler, the pooler the app.
-    database = database_plan(spec.postgres) if spec.postgres is not None else None
-    pool = pool_plan(spec, database) if database is not None else None
-    pooler = pooler_plan(spec, database) if database is not None else None
+    database, postgres = database_plans(spec.postgres)
     background, schedules = background_plans(spec, database), schedule_plans(spec, database)
     others = tuple(process_claims(background, schedules))
-    scaling = scaling_plan(
-        spec, server, pool, pooler, other_connections=sum(claim.demand for claim in others)
-    )
+    scaling, connections = connected(spec, server, database, others)
     compute = compute_plan(spec, server, cpu_limits=said.profile.cpu_limits)
-    budget = None
-    if database is not None and pool is not None and pooler is not None:
-        budget = _budget((_app_claim(server, scaling, pool), *others), database, pooler)
     cache = cache_plan(spec.redis) if spec.redis is not None and spec.redis.managed else None
     queue = queue_plan(spec.queue) if spec.queue is not None and spec.queue.managed else None
     proxy, exposed = spec.proxy or Proxy(), spec.exposure or Exposure()
@@ -88,8 +69,9 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
         compute=compute,
         scaling=scaling,
         database=database,
-        pool=pool,
-        pooler=pooler,
+        postgres=postgres,
+        pool=connections.pool,
+        pooler=connections.pooler,
         cache=cache,
         cache_pool=(
             cache_pool_plan(spec.redis, cache, server, scaling, others)
@@ -101,44 +83,16 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
         exposure=exposure if spec.exposure is not None else None,
         background=background,
         schedules=schedules,
-        budget=budget,
+        budget=connections.budget,
         problems=(
             *said.problems,
             *broken_guards(spec),
             *mutable_tag(spec.image),
             *contradictions(spec),
-            *_budget_problems(budget, scaling),
+            *database_problems(spec.postgres),
+            *budget_problems(spec, connections.budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),
             *proxy_problems(proxy, exposed),
             *exposure_problems(exposed, proxy, exposure, facts),
         ),
     )
-
-
-def _app_claim(server: ServerPlan, scaling: ScalingPlan, pool: PoolPlan) -> Claim:
-    pods = pods_at_peak(scaling.max_replicas.value, scaling.max_surge.value)
-    return Claim(
-        name=APP,
-        path="spec.scaling.maxReplicas",
-        processes=pods * server.workers.value,
-        per_process=pool.size.value + pool.max_overflow.value,
-    )
-
-
-def _budget(
-    claims: Iterable[Claim], database: DatabasePlan, pooler: PoolerPlan
-) -> ConnectionBudget:
-    return ConnectionBudget(
-        claims=tuple(claims),
-        pooler_clients=clients_with_one_lost(pooler),
-        pooler_servers=pooler.instances.value * pooler.max_db_connections.value,
-        max_connections=database.max_connections.value,
-        reserved=figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED,
-    )
-
-
-def _budget_problems(budget: ConnectionBudget | None, scaling: ScalingPlan) -> Iterator[Problem]:
-    if budget is not None:
-        yield from budget.problems(
-            max_replicas=scaling.max_replicas.value, surge=scaling.max_surge.value
-        )

@@ -105,8 +105,14 @@ BACKENDS_MEMORY_SHARE = 0.25
 SUPERUSER_RESERVED = 3
 # Migrations, exporter, backup and a person with psql: judgement.
 ADMIN_RESERVED = 5
-# Share of the open connections that the pooler may take: judgement.
+# Share of the open connections that the pooler may take, or the app's own pools: judgement. A
+# pooler that reconnects briefly holds old connections beside new ones.
 POOLER_SHARE = 0.80
+DIRECT_SHARE = 0.90
+# Of few granted connections a fifth is kept back, not eight: judgement.
+RESERVED_SHARE = 0.20
+# max_connections where nobody says otherwise: PostgreSQL's default.
+MAX_CONNECTIONS_DEFAULT = 100
 # pgtune's formulas for type "web" (its source of 2026-07-30).
 SHARED_BUFFERS_SHARE = 1 / 4
 EFFECTIVE_CACHE_SHARE = 3 / 4
@@ -123,6 +129,10 @@ STATEMENT_TIMEOUT_SECONDS = 15
 IDLE_IN_TRANSACTION_SECONDS = 30
 PROXY_READ_TIMEOUT_SECONDS = 30
 POOL_RECYCLE_SECONDS = 600
+# Without a pooler nothing has to spread again; the age bounds what a backend's caches grow to.
+DIRECT_POOL_RECYCLE_SECONDS = 1800
+# Below three connections a process waits for itself; a pooler serves better: judgement.
+DIRECT_POOL_MIN = 3
 # SQLAlchemy's default pool size.
 POOL_SIZE_UNKNOWN = 5
 POOL_SIZE_MIN = 2
@@ -131,6 +141,8 @@ POOL_MARGIN = 1.5
 # --- PgBouncer -----------------------------------------------------------------------------------
 # A client costs PgBouncer a few KiB; a thousand on one instance wait in order: judgement.
 POOLER_CLIENTS = 1000
+# The largest spec.postgres.pooler.instances.
+POOLER_INSTANCES_MAX = 16
 POOLER_DEFAULT_SHARE = 0.75
 POOLER_RESERVE_TIMEOUT_SECONDS = 2
 # Default of PgBouncer since 1.24; more than the distinct hot statements of most apps.

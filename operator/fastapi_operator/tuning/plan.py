@@ -55,20 +55,27 @@ class ScalingPlan:
 
 @dataclass(frozen=True)
 class DatabasePlan:
-    """The managed PostgreSQL."""
+    """What a database grants, whoever runs it; ``service_connections`` are the service's own."""
+
+    max_connections: Decision[int]
+    reserved_connections: Decision[int]
+    service_connections: Decision[int]
+    statement_timeout_seconds: Decision[int]
+    idle_in_transaction_seconds: Decision[int]
+
+
+@dataclass(frozen=True)
+class PostgresPlan:
+    """A PostgreSQL whose configuration is ours."""
 
     cpu_millicores: Decision[int]
     memory_bytes: Decision[int]
-    pooler_connections: Decision[int]
-    max_connections: Decision[int]
     shared_buffers_bytes: Decision[int]
     effective_cache_size_bytes: Decision[int]
     maintenance_work_mem_bytes: Decision[int]
     work_mem_bytes: Decision[int]
     worker_processes: Decision[int]
     parallel_workers_per_gather: Decision[int]
-    statement_timeout_seconds: Decision[int]
-    idle_in_transaction_seconds: Decision[int]
 
 
 @dataclass(frozen=True)
@@ -218,6 +225,7 @@ class Plan:
     compute: ComputePlan
     scaling: ScalingPlan
     database: DatabasePlan | None
+    postgres: PostgresPlan | None
     pool: PoolPlan | None
     pooler: PoolerPlan | None
     cache: CachePlan | None
@@ -266,8 +274,8 @@ _HEADLINE = frozenset(
         "scaling.min_replicas",
         "scaling.max_replicas",
         "database.max_connections",
-        "database.shared_buffers_bytes",
-        "database.work_mem_bytes",
+        "postgres.shared_buffers_bytes",
+        "postgres.work_mem_bytes",
         "pool.size",
         "pool.max_overflow",
         "pooler.instances",

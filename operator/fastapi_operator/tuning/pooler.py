@@ -1,52 +1,21 @@
-"""The app's pool and PgBouncer: both are cut from what the database can execute."""
+"""PgBouncer: its instances share what the database can execute."""
 
-import math
-
-from fastapi_operator.api.compute import Traffic
 from fastapi_operator.api.postgres import Pooler
 from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because, decide, overridden
-from fastapi_operator.tuning.plan import DatabasePlan, PoolerPlan, PoolPlan
+from fastapi_operator.tuning.plan import DatabasePlan, PoolerPlan
 
 
-def pool_plan(spec: Spec, database: DatabasePlan) -> PoolPlan:
-    """The pool that each app process opens to PgBouncer."""
-    traffic = spec.traffic or Traffic()
-    size = decide(
-        "pool.size",
-        _pool_size,
-        unit="connections",
-        database_milliseconds=traffic.database_milliseconds_per_request,
-        cpu_milliseconds=traffic.cpu_milliseconds_per_request
-        or figures.CPU_MILLISECONDS_PER_REQUEST,
-        pooler_connections=database.pooler_connections,
-        effect=effects.APP_ROLLOUT,
-    )
-    return PoolPlan(
-        size=size,
-        max_overflow=decide(
-            "pool.max_overflow",
-            _max_overflow,
-            unit="connections",
-            size=size,
-            pooler_connections=database.pooler_connections,
-            effect=effects.APP_ROLLOUT,
-        ),
-        timeout_seconds=decide(
-            "pool.timeout_seconds",
-            _pool_timeout,
-            unit="seconds",
-            effect=effects.APP_ROLLOUT,
-        ),
-        recycle_seconds=decide(
-            "pool.recycle_seconds",
-            _pool_recycle,
-            unit="seconds",
-            effect=effects.APP_ROLLOUT,
-        ),
-    )
+def clients_with_one_lost(pooler: PoolerPlan) -> int:
+    """Client connections that the poolers accept when one instance is gone."""
+    return max(1, pooler.instances.value - 1) * pooler.max_client_connections.value
+
+
+def servers_of_all(pooler: PoolerPlan) -> int:
+    """Connections that all instances together may open to the database."""
+    return pooler.instances.value * pooler.max_db_connections.value
 
 
 def pooler_plan(spec: Spec, database: DatabasePlan) -> PoolerPlan:
@@ -60,13 +29,13 @@ def pooler_plan(spec: Spec, database: DatabasePlan) -> PoolerPlan:
         effect=effects.OBJECT_NONE,
         override=overridden(pooler.instances, "spec.postgres.pooler.instances"),
         single_pod=1 in (scaling.replicas, scaling.max_replicas),
-        pooler_connections=database.pooler_connections,
+        service_connections=database.service_connections,
     )
     max_db_connections = decide(
         "pooler.max_db_connections",
         _max_db_connections,
         unit="connections",
-        pooler_connections=database.pooler_connections,
+        service_connections=database.service_connections,
         instances=instances,
         effect=effects.SERVER_RELOAD,
     )
@@ -117,61 +86,19 @@ def pooler_plan(spec: Spec, database: DatabasePlan) -> PoolerPlan:
     )
 
 
-def _pool_size(
-    *, database_milliseconds: int | None, cpu_milliseconds: int, pooler_connections: int
-) -> Because[int]:
-    if database_milliseconds is None:
-        return Because(
-            min(figures.POOL_SIZE_UNKNOWN, pooler_connections),
-            "spec.traffic.databaseMillisecondsPerRequest is not set, so SQLAlchemy's default, at "
-            "most the {pooler_connections} that the database executes",
-        )
-    rate = figures.FLEET_BUSY * 1000 / cpu_milliseconds
-    wanted = math.ceil(figures.POOL_MARGIN * rate * database_milliseconds / 1000)
-    return Because(
-        max(1, min(max(wanted, figures.POOL_SIZE_MIN), pooler_connections)),
-        f"Little's law: {rate:.0f} requests a second on a process, each holding a connection for "
-        "{database_milliseconds} ms, and half as many again; at most the {pooler_connections} "
-        "that the database executes",
-    )
-
-
-def _max_overflow(*, size: int, pooler_connections: int) -> Because[int]:
-    return Because(
-        min(size, pooler_connections - size),
-        "a burst may double the pool of {size}, up to the {pooler_connections} that the database "
-        "executes",
-    )
-
-
-def _pool_timeout() -> Because[int]:
-    return Because(
-        figures.POOL_TIMEOUT_SECONDS,
-        "the first rung of the ladder: shorter than the pooler's queue of "
-        f"{figures.QUERY_WAIT_TIMEOUT_SECONDS} s",
-    )
-
-
-def _pool_recycle() -> Because[int]:
-    return Because(
-        figures.POOL_RECYCLE_SECONDS,
-        "connections spread again over the pooler's pods within ten minutes",
-    )
-
-
-def _instances(*, single_pod: bool, pooler_connections: int) -> Because[int]:
+def _instances(*, single_pod: bool, service_connections: int) -> Because[int]:
     if single_pod:
         return Because(1, "the app runs one pod")
-    if pooler_connections < 2:
+    if service_connections < 2:
         return Because(1, "the database has one connection to give")
     return Because(2, "one may be lost or replaced while the other serves")
 
 
-def _max_db_connections(*, pooler_connections: int, instances: int) -> Because[int]:
+def _max_db_connections(*, service_connections: int, instances: int) -> Because[int]:
     return Because(
-        max(1, pooler_connections // instances),
-        "the database's {pooler_connections}, shared by {instances} instances; an app that ignores "
-        "its pool size cannot exceed it",
+        max(1, service_connections // instances),
+        "the database's {service_connections}, shared by {instances} instances; an app that "
+        "ignores its pool size cannot exceed it",
     )
 
 

@@ -160,7 +160,7 @@ def _process(
             _connections,
             unit="connections",
             override=overridden(entry.connections_per_process, f"{path}.connectionsPerProcess"),
-            pooler_connections=database and database.pooler_connections.value,
+            service_connections=database and database.service_connections.value,
             effect=effects.APP_ROLLOUT,
         ),
         "cpu_request_millicores": cpu_request,
@@ -202,11 +202,11 @@ def _processes() -> Because[int]:
     return Because(1, "a command is one process unless the spec says that it starts more")
 
 
-def _connections(*, pooler_connections: int | None) -> Because[int]:
-    if pooler_connections is None:
+def _connections(*, service_connections: int | None) -> Because[int]:
+    if service_connections is None:
         return Because(0, "there is no spec.postgres")
     return Because(
-        min(figures.PROCESS_CONNECTIONS, pooler_connections),
+        min(figures.PROCESS_CONNECTIONS, service_connections),
         "one for the task and one for what it does beside; connectionsPerProcess sets it",
     )
 

@@ -7,27 +7,18 @@ from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
 from fastapi_operator.api.workload import Rollout
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.budget import most_replicas
+from fastapi_operator.tuning.budget import ConnectionRoom, most_replicas
 from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
-from fastapi_operator.tuning.plan import PoolerPlan, PoolPlan, ScalingPlan, ServerPlan
+from fastapi_operator.tuning.plan import ScalingPlan, ServerPlan
 
 
-def scaling_plan(
-    spec: Spec,
-    server: ServerPlan,
-    pool: PoolPlan | None,
-    pooler: PoolerPlan | None,
-    *,
-    other_connections: int,
-) -> ScalingPlan:
+def scaling_plan(spec: Spec, server: ServerPlan, room: ConnectionRoom | None) -> ScalingPlan:
     """The bounds of the autoscaler, or the fixed number of pods.
 
     Args:
         spec: What the user said.
         server: The server in each pod.
-        pool: The pool of each process.
-        pooler: What takes their connections.
-        other_connections: What background processes and schedules take of the pooler's.
+        room: The connections that the pods have to share; None without a database.
     """
     scaling = spec.scaling or Scaling()
     traffic = spec.traffic or Traffic()
@@ -69,9 +60,9 @@ def scaling_plan(
             peak_requests_per_second=traffic.peak_requests_per_second,
             cpu_milliseconds=traffic.cpu_milliseconds_per_request
             or figures.CPU_MILLISECONDS_PER_REQUEST,
-            per_process=pool and pool.size.value + pool.max_overflow.value,
-            pooler_clients=pooler and clients_with_one_lost(pooler),
-            other_connections=other_connections,
+            per_process=room and room.per_process,
+            connections=room and room.connections,
+            other_connections=room.others if room else 0,
             surge=surge,
             effect=effects.OBJECT_NONE,
         ),
@@ -109,11 +100,6 @@ def scaling_plan(
     )
 
 
-def clients_with_one_lost(pooler: PoolerPlan) -> int:
-    """Client connections that the poolers accept when one instance is gone."""
-    return max(1, pooler.instances.value - 1) * pooler.max_client_connections.value
-
-
 def _autoscaled(*, fixed: int | None) -> Because[bool]:
     if fixed is None:
         return Because(True, "spec.scaling.replicas is not set, so load decides")
@@ -133,7 +119,7 @@ def _max_replicas(
     peak_requests_per_second: int | None,
     cpu_milliseconds: int,
     per_process: int | None,
-    pooler_clients: int | None,
+    connections: int | None,
     other_connections: int,
     surge: int | str,
 ) -> Because[int]:
@@ -148,16 +134,16 @@ def _max_replicas(
             "{peak_requests_per_second} requests a second at {cpu_milliseconds} ms of CPU keep "
             f"{needed} pods {figures.FLEET_BUSY:.0%} busy; twice as many for growth"
         )
-    if per_process is None or pooler_clients is None:
+    if per_process is None or connections is None:
         return Because(wanted, reason)
-    left = max(0, pooler_clients - other_connections)
+    left = max(0, connections - other_connections)
     most = most_replicas(left // (workers * per_process), surge)
     fitting = max(most, min_replicas)
     if fitting < wanted:
         return Because(
             fitting,
-            "the pooler takes {pooler_clients} connections, {per_process} from each process, "
-            "rollout surge included"
+            "{connections} connections are there, {per_process} for each process, rollout surge "
+            "included"
             + (", {other_connections} from background processes" if other_connections else "")
             + f"; the load alone would allow {wanted}",
         )

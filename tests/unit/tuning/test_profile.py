@@ -141,8 +141,8 @@ def test_a_ceiling_lowers_what_would_be_derived_and_all_that_follows_from_it() -
     unbounded = decision(free, "scaling.max_replicas").value
     assert (found.value, found.source) == (4, Source.PROFILE)
     assert found.reason == f"profile team allows at most 4; {unbounded} pods would be derived"
-    buffers = decision(plan, "database.shared_buffers_bytes").value
-    assert buffers * 2 == decision(free, "database.shared_buffers_bytes").value
+    buffers = decision(plan, "postgres.shared_buffers_bytes").value
+    assert buffers * 2 == decision(free, "postgres.shared_buffers_bytes").value
     assert not plan.problems
 
 

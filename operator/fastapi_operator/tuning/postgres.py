@@ -1,0 +1,162 @@
+"""A PostgreSQL whose configuration is ours: its own CPU and memory decide all its sizes."""
+
+import math
+from typing import NamedTuple
+
+from fastapi_operator.api.postgres import Postgres
+from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning.compute import amounts
+from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
+from fastapi_operator.tuning.plan import DatabasePlan, PostgresPlan
+
+
+class ServerSize(NamedTuple):
+    """What the database's pod gets; everything about it follows."""
+
+    cpu_millicores: Decision[int]
+    memory_bytes: Decision[int]
+
+
+def server_size(postgres: Postgres) -> ServerSize:
+    """CPU and memory of the database's pod."""
+    given = amounts(postgres.resources)
+    return ServerSize(
+        cpu_millicores=decide(
+            "postgres.cpu_millicores",
+            _cpu,
+            unit="",
+            override=overridden(given.cpu_limit, "spec.postgres.resources.limits.cpu")
+            or overridden(given.cpu_request, "spec.postgres.resources.requests.cpu"),
+            effect=effects.OBJECT_RESTART,
+        ),
+        memory_bytes=decide(
+            "postgres.memory_bytes",
+            _memory,
+            unit="",
+            override=overridden(given.memory_limit, "spec.postgres.resources.limits.memory")
+            or overridden(given.memory_request, "spec.postgres.resources.requests.memory"),
+            effect=effects.OBJECT_RESTART,
+        ),
+    )
+
+
+def postgres_plan(size: ServerSize, database: DatabasePlan) -> PostgresPlan:
+    """The memory and processes of PostgreSQL (pgtune's formulas for type "web")."""
+    shared_buffers = decide(
+        "postgres.shared_buffers_bytes",
+        _shared_buffers,
+        unit="",
+        memory_bytes=size.memory_bytes,
+        effect=effects.SERVER_RESTART,
+    )
+    worker_processes = decide(
+        "postgres.worker_processes",
+        _worker_processes,
+        unit="processes",
+        cpu_millicores=size.cpu_millicores,
+        effect=effects.SERVER_RESTART,
+    )
+    return PostgresPlan(
+        cpu_millicores=size.cpu_millicores,
+        memory_bytes=size.memory_bytes,
+        shared_buffers_bytes=shared_buffers,
+        effective_cache_size_bytes=decide(
+            "postgres.effective_cache_size_bytes",
+            _effective_cache_size,
+            unit="",
+            memory_bytes=size.memory_bytes,
+            effect=effects.SERVER_RELOAD,
+        ),
+        maintenance_work_mem_bytes=decide(
+            "postgres.maintenance_work_mem_bytes",
+            _maintenance_work_mem,
+            unit="",
+            memory_bytes=size.memory_bytes,
+            effect=effects.SERVER_RELOAD,
+        ),
+        work_mem_bytes=decide(
+            "postgres.work_mem_bytes",
+            _work_mem,
+            unit="",
+            memory_bytes=size.memory_bytes,
+            shared_buffers_bytes=shared_buffers,
+            max_connections=database.max_connections,
+            worker_processes=worker_processes,
+            effect=effects.SERVER_RELOAD,
+        ),
+        worker_processes=worker_processes,
+        parallel_workers_per_gather=decide(
+            "postgres.parallel_workers_per_gather",
+            _parallel_workers,
+            unit="processes",
+            cpu_millicores=size.cpu_millicores,
+            effect=effects.SERVER_RELOAD,
+        ),
+    )
+
+
+def _cpu() -> Because[int]:
+    return Because(figures.DATABASE_CPU_MILLICORES, "one core serves a small database")
+
+
+def _memory() -> Because[int]:
+    return Because(figures.DATABASE_MEMORY_BYTES, "enough for a small database's hot pages")
+
+
+def _shared_buffers(*, memory_bytes: int) -> Because[int]:
+    return Because(
+        _megabytes(memory_bytes * figures.SHARED_BUFFERS_SHARE), "a quarter of {memory_bytes}"
+    )
+
+
+def _effective_cache_size(*, memory_bytes: int) -> Because[int]:
+    return Because(
+        _megabytes(memory_bytes * figures.EFFECTIVE_CACHE_SHARE),
+        "three quarters of {memory_bytes}: what the planner may expect to be cached",
+    )
+
+
+def _maintenance_work_mem(*, memory_bytes: int) -> Because[int]:
+    wanted = _megabytes(memory_bytes * figures.MAINTENANCE_SHARE)
+    return Because(
+        min(wanted, figures.MAINTENANCE_MAX_BYTES), "a sixteenth of {memory_bytes}, 8Gi at most"
+    )
+
+
+def _work_mem(
+    *,
+    memory_bytes: int,
+    shared_buffers_bytes: int,
+    max_connections: int,
+    worker_processes: int,
+) -> Because[int]:
+    share = (memory_bytes - shared_buffers_bytes) / (
+        (max_connections + worker_processes) * figures.WORK_MEMORY_DIVISOR
+    )
+    return Because(
+        max(_megabytes(share), figures.WORK_MEMORY_MIN_BYTES),
+        "what {memory_bytes} leave beside the shared buffers, over three sorts in each of "
+        "{max_connections} connections and {worker_processes} workers; at least 4Mi",
+    )
+
+
+def _worker_processes(*, cpu_millicores: int) -> Because[int]:
+    cores = math.ceil(cpu_millicores / 1000)
+    if cores < 4:
+        return Because(
+            figures.WORKER_PROCESSES_DEFAULT, "PostgreSQL's default, for fewer than four cores"
+        )
+    return Because(cores, "one for each of {cpu_millicores}")
+
+
+def _parallel_workers(*, cpu_millicores: int) -> Because[int]:
+    cores = math.ceil(cpu_millicores / 1000)
+    if cores < 4:
+        return Because(
+            0, "with fewer than four cores a parallel query takes the cores of other requests"
+        )
+    return Because(min(4, math.ceil(cores / 2)), "half of {cpu_millicores}, four at most")
+
+
+def _megabytes(size: float) -> int:
+    return int(size) // figures.MIB * figures.MIB
