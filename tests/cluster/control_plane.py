@@ -40,6 +40,7 @@ class Endpoints:
     etcd_peer_port: int
     network_namespace: str | None
     """None: the machine's own."""
+    service_range: str
 
     @property
     def server(self) -> str:
@@ -50,13 +51,26 @@ class Endpoints:
     def on_loopback(instance: instances.Instance) -> "Endpoints":
         """For an API server without a node."""
         port = instance.loopback_port
-        return Endpoints("127.0.0.1", port(0), port(1), port(2), network_namespace=None)
+        return Endpoints(
+            "127.0.0.1",
+            port(0),
+            port(1),
+            port(2),
+            network_namespace=None,
+            # Nobody calls these addresses, and a thousand services have thousands of them.
+            service_range="10.96.0.0/16",
+        )
 
     @staticmethod
     def in_namespace(instance: instances.Instance) -> "Endpoints":
         """For a node: the usual ports, in its own network namespace."""
         return Endpoints(
-            instance.node_address, 6443, 2379, 2380, network_namespace=instance.network_namespace
+            instance.node_address,
+            6443,
+            2379,
+            2380,
+            network_namespace=instance.network_namespace,
+            service_range=instance.service_range,
         )
 
 
@@ -116,7 +130,7 @@ class ControlPlane:
             "bind-address": self._endpoints.address,
             "advertise-address": self._endpoints.address,
             "secure-port": self._endpoints.api_port,
-            "service-cluster-ip-range": self._instance.service_range,
+            "service-cluster-ip-range": self._endpoints.service_range,
             "allow-privileged": "true",
             "authorization-mode": "Node,RBAC",
             "enable-admission-plugins": "NodeRestriction",

@@ -39,8 +39,23 @@ from fastapi_operator.reconcile.store import Store
 from fastapi_operator.reconcile.telemetry import Telemetry
 from fastapi_operator.resources.desired import Desired, Gate
 
-# Progress inside a part is told at most this often; what matters is told at once.
-PROGRESS_SECONDS = 5.0
+# Progress is told at most this often; what matters is told at once.
+PROGRESS_SECONDS = 15.0
+# Why a service on its way is not Ready yet. Anything else is news for its owner.
+ON_THE_WAY = frozenset(
+    {
+        "Deleting",
+        "MigrationRunning",
+        "NotWritten",
+        "NotYetActive",
+        "PodsNotReady",
+        "Progressing",
+        "RollingOut",
+        "Running",
+        "WaitingForDatabase",
+        "WaitingForMigration",
+    }
+)
 # Somebody may free a name or restore a Secret, of which no watch tells; a spec tells by itself.
 REFUSED_AGAIN_SECONDS = {"NameTaken": 60.0, "CredentialsLost": 60.0}
 REFUSED_AGAIN_OTHERWISE_SECONDS = 300.0
@@ -350,7 +365,10 @@ def _matters(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         kind: state for kind, (state, _) in now.items()
     }:
         return True
-    return old.get("Stalled") != now.get("Stalled")
+    if old.get("Stalled") != now.get("Stalled"):
+        return True
+    before_reason, reason = (state.get("Ready", ("", ""))[1] for state in (old, now))
+    return reason != before_reason and reason not in ON_THE_WAY
 
 
 def _transitions(

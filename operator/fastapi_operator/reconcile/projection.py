@@ -10,6 +10,7 @@ FieldsV1 keys: ``f:name`` a field, ``k:{...}`` the element of a list with those 
 mapping is a leaf: the whole value below it is owned.
 """
 
+import functools
 import hashlib
 import json
 import zlib
@@ -176,13 +177,18 @@ def _fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
             yield key[2:], below
 
 
+# The same few keys stand in the managed fields of all objects of a kind.
+@functools.lru_cache(maxsize=4096)
+def _parsed(key: str) -> tuple[str, Any]:
+    kind, _, text = key.partition(":")
+    return kind, json.loads(text)
+
+
 def _element(values: Sequence[Any], key: str) -> Any:
     """The element of a list that a FieldsV1 key names, or None."""
-    kind, _, text = key.partition(":")
+    kind, wanted = _parsed(key)
     if kind == "i":
-        index = int(text)
-        return values[index] if index < len(values) else None
-    wanted = json.loads(text)
+        return values[wanted] if wanted < len(values) else None
     if kind == "v":
         return wanted if wanted in values else None
     for element in values:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from fastapi_operator.parts import Part
@@ -77,7 +78,7 @@ class Desired:
     hands_over_replicas: bool = False
     asked: str = ""
 
-    @property
+    @cached_property
     def key(self) -> ObjectKey:
         """The identity of the object."""
         metadata = self.body["metadata"]
