@@ -146,3 +146,14 @@ def test_a_cluster_that_is_not_there_is_named(world: World, tmp_path: Path) -> N
     assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_explain_reads_a_live_service_by_its_name(shop: World) -> None:
+    live = run(shop, "explain", "shop", "-o", "json")
+    assert live.returncode == 0, live.stderr
+    offline = run(shop, "explain", "-f", "-", "-o", "json", text=document(shop, redis={}))
+    decisions = [json.loads(done.stdout)["decisions"] for done in (live, offline)]
+    assert decisions[0] == decisions[1]
+    missing = run(shop, "explain", "nobody")
+    assert missing.returncode == 2
+    assert "nobody does not exist" in missing.stderr

@@ -21,18 +21,6 @@ USER_MANAGER = "kubectl-fastapi"
 T = TypeVar("T")
 
 NameArgument = Annotated[str, typer.Argument(help="The FastAPIService.", metavar="NAME")]
-NamespaceOption = Annotated[
-    str | None,
-    typer.Option("-n", "--namespace", help="Namespace. Default: the context's.", metavar="NAME"),
-]
-ContextOption = Annotated[
-    str | None,
-    typer.Option(help="Context of the kubeconfig. Default: the current one.", metavar="NAME"),
-]
-KubeconfigOption = Annotated[
-    str | None,
-    typer.Option(help="Kubeconfig. Default: KUBECONFIG, else ~/.kube/config.", metavar="FILE"),
-]
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,43 @@
 """What people see: results on standard output, remarks on standard error.
 
-Rich honours NO_COLOR and colours only on a terminal.
+Colours appear on a terminal alone, and nowhere with NO_COLOR. Nothing here imports rich, which
+takes as long to load as a plan takes to make.
 """
 
 import os
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from rich.console import Console
-from rich.text import Text
+import typer
 
 from fastapi_operator.problems import Problem, Severity
 
-# A pipe has no width: wide enough that no reason is broken. A terminal and COLUMNS say theirs.
-_PIPE_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 240
+# What ``typer.style`` takes.
+Style = Mapping[str, Any]
+PLAIN: Style = {}
+BOLD: Style = {"bold": True}
+DIM: Style = {"dim": True}
+HEADING: Style = {"bold": True, "fg": "cyan"}
+ERROR: Style = {"bold": True, "fg": "red"}
+WARNING: Style = {"bold": True, "fg": "yellow"}
 
-output = Console(highlight=False, width=_PIPE_WIDTH)
-_remarks = Console(stderr=True, highlight=False, soft_wrap=True)
+
+def say(text: str = "", style: Style = PLAIN, *, remark: bool = False) -> None:
+    """Prints a line; one that is styled in parts comes with its styles."""
+    line = typer.style(text, **style) if style else text
+    # None leaves it to the stream: codes are taken out where it is no terminal.
+    typer.echo(line, err=remark, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def error(message: str) -> None:
     """Says what went wrong, on standard error."""
-    _remarks.print(Text.assemble(("error: ", "bold red"), message))
+    say(f"{typer.style('error:', **ERROR)} {message}", remark=True)
 
 
 def problems(service: str, found: Iterable[Problem]) -> None:
     """Lists the problems of a service on standard error, one a line."""
     for problem in found:
-        style = "bold red" if problem.severity is Severity.ERROR else "bold yellow"
-        _remarks.print(
-            Text.assemble((f"{problem.severity}: ", style), f"{service}: {problem}"),
-            Text(f"[{problem.stage}]", style="dim"),
-        )
+        style = ERROR if problem.severity is Severity.ERROR else WARNING
+        severity = typer.style(f"{problem.severity}:", **style)
+        stage = typer.style(f"[{problem.stage}]", **DIM)
+        say(f"{severity} {service}: {problem} {stage}", remark=True)

@@ -7,18 +7,11 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.text import Text
 
 from fastapi_operator import naming
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.cli import console, inputs
-from fastapi_operator.cli.connected import (
-    Cluster,
-    ContextOption,
-    KubeconfigOption,
-    NamespaceOption,
-    connected,
-)
+from fastapi_operator.cli.connected import Cluster, connected
 from fastapi_operator.cluster import discovery
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import (
@@ -61,9 +54,9 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
     ] = None,
     settings: inputs.SettingsOption = None,
     profiles: inputs.ProfilesOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    namespace: inputs.NamespaceOption = None,
+    context: inputs.ContextOption = None,
+    kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
     """Show what the operator would change, object by object; exit 1 where that is anything.
 
@@ -86,7 +79,7 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
         manager=naming.FIELD_MANAGER,
     )
     for line in lines:
-        console.output.print(Text(line, style=_style(line)), soft_wrap=True)
+        console.say(line, _style(line))
     if lines:
         raise typer.Exit(1)
 
@@ -200,7 +193,8 @@ def _masked(
     return {**body, "data": shown}
 
 
-def _style(line: str) -> str:
+def _style(line: str) -> console.Style:
     if line.startswith(("---", "+++")):
-        return "bold"
-    return {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+        return console.BOLD
+    colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+    return {"fg": colour} if colour else console.PLAIN

@@ -14,6 +14,7 @@ from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.cli import console
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity
+from fastapi_operator.resources.prices import Prices
 from fastapi_operator.settings import Settings
 
 FileOption = Annotated[
@@ -64,6 +65,29 @@ def read_documents(file: str) -> tuple[Document, ...]:
         stop(f"{file}: {error}")
 
 
+PricesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        help="Adds a month's cost. YAML: currency, cpuCoreMonth, memoryGibMonth, storageGibMonth.",
+        metavar="FILE",
+        dir_okay=False,
+    ),
+]
+NamespaceOption = Annotated[
+    str | None,
+    typer.Option("-n", "--namespace", help="Namespace. Default: the context's.", metavar="NAME"),
+]
+ContextOption = Annotated[
+    str | None,
+    typer.Option(help="Context of the kubeconfig. Default: the current one.", metavar="NAME"),
+]
+KubeconfigOption = Annotated[
+    str | None,
+    typer.Option(help="Kubeconfig. Default: KUBECONFIG, else ~/.kube/config.", metavar="FILE"),
+]
+
+
 def read_bodies(file: str) -> tuple[dict[str, Any], ...]:
     """The bodies of ``read_documents``."""
     return tuple(document.body for document in read_documents(file))
@@ -105,13 +129,26 @@ def read_settings(path: Path | None, profiles: Path | None) -> Settings:
     return settings.model_copy(update={"profiles": {**settings.profiles, **given}})
 
 
+def read_prices(path: Path) -> Prices:
+    """What cores and GiB cost in a month."""
+    try:
+        return Prices.model_validate(_mapping(path))
+    except ValidationError as error:
+        stop(f"{path}: {_first(error)}")
+
+
 def _settings(path: Path | None, data: dict[str, Any]) -> Settings:
     try:
         return Settings.from_mapping(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        stop(f"{path}: {field}: {first['msg'].removeprefix('Value error, ')}")
+        stop(f"{path}: {_first(error)}")
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that a file gets wrong, with its field."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def name_of(body: dict[str, Any]) -> str:

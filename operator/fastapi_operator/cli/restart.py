@@ -5,22 +5,16 @@ import datetime
 import typer
 
 from fastapi_operator import naming
-from fastapi_operator.cli.connected import (
-    Cluster,
-    ContextOption,
-    KubeconfigOption,
-    NameArgument,
-    NamespaceOption,
-    connected,
-)
+from fastapi_operator.cli import inputs
+from fastapi_operator.cli.connected import Cluster, NameArgument, connected
 from fastapi_operator.cluster.kinds import SERVICE
 
 
 def restart(
     name: NameArgument,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    namespace: inputs.NamespaceOption = None,
+    context: inputs.ContextOption = None,
+    kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
     """Replace the app's pods one after another; database, cache and proxy go on.
 

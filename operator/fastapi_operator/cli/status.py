@@ -7,19 +7,12 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from fastapi_operator.cli import console
-from fastapi_operator.cli.connected import (
-    Cluster,
-    ContextOption,
-    KubeconfigOption,
-    NameArgument,
-    NamespaceOption,
-    connected,
-)
+from fastapi_operator.cli import console, inputs, table
+from fastapi_operator.cli.connected import Cluster, NameArgument, connected
 from fastapi_operator.cluster import discovery
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind
 from fastapi_operator.parts import Part
@@ -38,9 +31,9 @@ def status(
     output: Annotated[
         Output, typer.Option("-o", "--output", help="A tree for people, or data for machines.")
     ] = Output.TREE,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    namespace: inputs.NamespaceOption = None,
+    context: inputs.ContextOption = None,
+    kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
     """Show the parts of a service: readiness, age, tuned values, problems; exit 1 if unready."""
 
@@ -137,28 +130,23 @@ def _print(record: Mapping[str, Any]) -> None:
                     told,
                 )
             )
-    console.output.print(tree)
+    Console(highlight=False, soft_wrap=True).print(tree)
     _print_values(record)
     for item in record["pending"]:
-        console.output.print(
-            Text.assemble(("waits: ", "bold cyan"), item["name"], ": ").append(item["reason"])
-        )
+        waits = typer.style("waits:", **console.HEADING)
+        console.say(f"{waits} {item['name']}: {item['reason']}")
     for item in record["problems"]:
-        style = "bold red" if item["severity"] == "error" else "bold yellow"
-        console.output.print(
-            Text.assemble((f"{item['severity']}: ", style), f"{item['path']}: {item['message']}")
-        )
+        style = console.ERROR if item["severity"] == "error" else console.WARNING
+        severity = typer.style(f"{item['severity']}:", **style)
+        console.say(f"{severity} {item['path']}: {item['message']}")
 
 
 def _print_values(record: Mapping[str, Any]) -> None:
     if not record["tuning"]:
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("number", "value", "why"):
-        table.add_column(heading, no_wrap=heading != "why", overflow="fold", header_style="dim")
-    for item in record["tuning"]:
-        table.add_row(item["name"], str(item["value"]), item["reason"])
-    console.output.print(table)
+    rows = [[item["name"], str(item["value"]), item["reason"]] for item in record["tuning"]]
+    for line in table.lines(("number", "value", "why"), rows):
+        console.say(line)
 
 
 def _mark(ready: bool | None) -> tuple[str, str]:

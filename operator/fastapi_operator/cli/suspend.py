@@ -4,14 +4,8 @@ from typing import Annotated
 
 import typer
 
-from fastapi_operator.cli.connected import (
-    Cluster,
-    ContextOption,
-    KubeconfigOption,
-    NameArgument,
-    NamespaceOption,
-    connected,
-)
+from fastapi_operator.cli import inputs
+from fastapi_operator.cli.connected import Cluster, NameArgument, connected
 from fastapi_operator.cluster.kinds import SERVICE
 
 
@@ -20,9 +14,9 @@ def suspend(
     resume: Annotated[
         bool, typer.Option("--resume", help="Reconcile again what was suspended.")
     ] = False,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    namespace: inputs.NamespaceOption = None,
+    context: inputs.ContextOption = None,
+    kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
     """Stop reconciling a service, by spec.suspend; its pods go on running."""
 

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_operator import quantity
+from fastapi_operator.api.service import FastAPIService
+from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
+from fastapi_operator.resources import templates
+from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired
+from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.plan import Plan
 
 _WORKLOADS = ("Deployment", "StatefulSet")
@@ -31,9 +36,19 @@ class Footprint:
         }
 
 
-def footprints(desired: Iterable[Desired], plan: Plan) -> tuple[Footprint, Footprint]:
-    """The footprint with the fewest and with the most app pods (Jobs and surge not counted)."""
-    objects = tuple(desired)
+def footprints(
+    service: FastAPIService, plan: Plan, settings: Settings, facts: Facts
+) -> tuple[Footprint, Footprint]:
+    """The footprint with the fewest and with the most app pods (Jobs and surge not counted).
+
+    Args:
+        service: The service.
+        plan: What ``derive`` worked out for it.
+        settings: The operator's settings.
+        facts: What the cluster offers.
+    """
+    with templates.unprinted():
+        objects = build(service, plan, settings, facts)
     scaling = plan.scaling
     return (
         _footprint(objects, scaling.min_replicas.value),

@@ -1,24 +1,51 @@
 """Configuration files and scripts, printed from ``templates/``."""
 
-import jinja2
+import contextlib
+import functools
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from fastapi_operator import quantity
 
-_ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.PackageLoader("fastapi_operator"),
-    # The files are nginx, PgBouncer, SQL and shell; every value in them is checked by the schema.
-    autoescape=False,  # noqa: S701
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+if TYPE_CHECKING:
+    import jinja2
+
+_PRINTED = ContextVar("printed", default=True)
 _POSTGRES_UNITS = {"Ti": "TB", "Gi": "GB", "Mi": "MB", "Ki": "kB"}
 
 
 def render(template: str, **values: object) -> str:
     """A file from its template; a value that the template lacks or the call forgets is an error."""
-    return _ENVIRONMENT.get_template(template).render(values)
+    return _environment().get_template(template).render(values) if _PRINTED.get() else ""
+
+
+@contextlib.contextmanager
+def unprinted() -> Iterator[None]:
+    """Leaves every file empty: for who asks how large the objects are, not what they say."""
+    token = _PRINTED.set(False)
+    try:
+        yield
+    finally:
+        _PRINTED.reset(token)
+
+
+@functools.cache
+def _environment() -> "jinja2.Environment":
+    # Takes as long to import as the rest of a plan does to make, and explain prints no file.
+    import jinja2  # noqa: PLC0415
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fastapi_operator"),
+        # nginx, PgBouncer, SQL and shell; every value in them is checked by the schema.
+        autoescape=False,  # noqa: S701
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(_FILTERS)
+    return environment
 
 
 def postgres_size(size: int) -> str:
@@ -42,6 +69,4 @@ def variable(header: str) -> str:
     return header.lower().replace("-", "_")
 
 
-_ENVIRONMENT.filters["postgres_size"] = postgres_size
-_ENVIRONMENT.filters["nginx_size"] = nginx_size
-_ENVIRONMENT.filters["variable"] = variable
+_FILTERS = {"postgres_size": postgres_size, "nginx_size": nginx_size, "variable": variable}

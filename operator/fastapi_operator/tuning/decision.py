@@ -136,4 +136,6 @@ def display(name: str, value: object, unit: str = "") -> str:
     if name.endswith("_millicores"):
         return f"{value / 1000:g} CPU"
     number = f"{value:g}" if isinstance(value, float) else str(value)
+    if value == 1:
+        unit = "process" if unit == "processes" else unit.removesuffix("s")
     return f"{number} {unit}" if unit else number

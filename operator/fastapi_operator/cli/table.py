@@ -1,0 +1,69 @@
+"""A table for people: columns as wide as they need, the last one folded into what is left."""
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import NamedTuple
+
+import typer
+
+from fastapi_operator.cli.console import DIM, PLAIN, Style
+
+_GAP = "  "
+# A pipe has no width: wide enough that hardly a reason is broken. COLUMNS and terminals say theirs.
+_PIPE_WIDTH = 240
+# Less would break a reason at every second word; the line then runs over instead.
+_FOLDED_MIN = 32
+
+
+class Cell(NamedTuple):
+    """A text and how it looks."""
+
+    text: str
+    style: Style = PLAIN
+
+
+Row = Sequence[Cell | str]
+
+
+def lines(headings: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+    """The lines of a table; a row of one cell is a title and decides no width."""
+    table = [[_cell(item) for item in row] for row in rows]
+    full = [row for row in table if len(row) == len(headings)]
+    widths = [
+        max(len(heading), *(len(row[index].text) for row in full)) if full else len(heading)
+        for index, heading in enumerate(headings[:-1])
+    ]
+    room = max(_width() - sum(widths) - len(_GAP) * len(widths), _FOLDED_MIN)
+    yield from _line([Cell(heading, DIM) for heading in headings], widths, room)
+    for row in table:
+        yield from _line(row, widths if len(row) == len(headings) else [], room)
+
+
+def _line(row: Sequence[Cell], widths: Sequence[int], room: int) -> Iterator[str]:
+    *cells, last = row
+    first = [
+        _styled(cell.text.ljust(width), cell.style)
+        for cell, width in zip(cells, widths, strict=True)
+    ]
+    below = [" " * width for width in widths]
+    folded = textwrap.wrap(last.text, room) if widths else [last.text]
+    for start, piece in zip_longest([first], folded or [""], fillvalue=None):
+        yield _GAP.join([*(start or below), _styled(piece or "", last.style)]).rstrip()
+
+
+def _styled(text: str, style: Style) -> str:
+    return typer.style(text, **style) if text and style else text
+
+
+def _cell(item: Cell | str) -> Cell:
+    return item if isinstance(item, Cell) else Cell(item)
+
+
+def _width() -> int:
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return shutil.get_terminal_size().columns
+    return _PIPE_WIDTH

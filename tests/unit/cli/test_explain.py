@@ -1,0 +1,150 @@
+"""``explain`` as a person runs it: words, a month's cost, what another value would change."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit.cli.test_commands import SHOP, run
+
+ROOT = Path(__file__).resolve().parents[3]
+FULL = ROOT / "manifests/samples/full.yaml"
+PRICES = {"currency": "EUR", "cpuCoreMonth": 30, "memoryGibMonth": 4, "storageGibMonth": 0.1}
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> Path:
+    file = tmp_path / "prices.yaml"
+    file.write_text(yaml.safe_dump(PRICES))
+    return file
+
+
+def test_each_part_and_each_cost_of_a_change_is_said_in_words() -> None:
+    text = run("explain", "-f", str(FULL)).stdout
+
+    assert "pooler: PgBouncer, which lets many processes share few database connections" in text
+    assert "restart: the server stops and starts" in text
+
+
+def test_a_narrow_screen_folds_reasons_and_keeps_numbers_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    wide = run("explain", "-f", "-", text=SHOP).stdout
+    monkeypatch.setenv("COLUMNS", "100")
+    narrow = run("explain", "-f", "-", text=SHOP).stdout
+
+    table = narrow.split("What a change costs")[0].splitlines()
+    titles = [line for line in table if line[:1].isalpha() and ": " in line]
+    assert all(len(line) <= 100 for line in table if line not in titles)
+    assert " ".join(narrow.split("max_connections")[1].split()[:2]) == "21 connections"
+    assert len(narrow.splitlines()) > len(wide.splitlines())
+
+
+def test_prices_give_both_footprints_a_months_cost(prices: Path) -> None:
+    arguments = ("explain", "-f", "-", "--prices", str(prices))
+    record = json.loads(run(*arguments, "-o", "json", text=SHOP).stdout)
+
+    for size in record["footprint"].values():
+        cpu, memory, storage = (
+            30 * size["cpuMillicores"] / 1000,
+            4 * size["memoryBytes"] / 2**30,
+            0.1 * size["storageBytes"] / 2**30,
+        )
+        assert size["monthlyCost"] == pytest.approx(cpu + memory + storage, abs=0.01)
+        shown = f"{size['monthlyCost']:,.2f} EUR a month"
+        assert shown in run(*arguments, text=SHOP).stdout
+
+
+def test_a_price_that_is_missing_or_negative_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "prices.yaml"
+    for wrong, field in (({"cpuCoreMonth": -1}, "cpuCoreMonth"), ({"storage": 1}, "storage")):
+        file.write_text(yaml.safe_dump(PRICES | wrong))
+        result = run("explain", "-f", "-", "--prices", str(file), text=SHOP)
+        assert result.returncode == 2
+        assert f"prices.yaml: {field}: " in result.stderr
+
+
+def test_what_if_shows_budget_and_cost_of_the_other_service(prices: Path) -> None:
+    result = run(
+        "explain", "-f", "-", "--prices", str(prices), "--what-if", "scaling.maxReplicas=30",
+        "-o", "json", text=SHOP,
+    )  # fmt: skip
+
+    record = json.loads(result.stdout)
+    before, after = (record["footprint"][moment]["maximum"] for moment in ("before", "after"))
+    assert after["pods"] - before["pods"] == 20
+    assert after["monthlyCost"] > before["monthlyCost"]
+    demand = [record["connectionBudget"][moment]["demand"] for moment in ("before", "after")]
+    assert demand[0] < demand[1]
+    assert "scaling.max_replicas" in {change["name"] for change in record["changes"]}
+
+
+def test_what_if_nothing_changes_says_so_and_no_more() -> None:
+    result = run("explain", "-f", "-", "--what-if", "rollout.maxSurge=25%", text=SHOP)
+
+    assert result.stdout == "shop: no numbers would change\n"
+
+
+def test_what_if_may_bring_a_part_or_take_one_away() -> None:
+    gone = run("explain", "-f", "-", "-o", "json", "--what-if", "redis=null", text=SHOP)
+    names = {
+        change["name"]: change["after"] for change in json.loads(gone.stdout)["changes"]
+    }  # fmt: skip
+    assert names["cache.maxmemory_bytes"] is None
+    come = run("explain", "-f", "-", "--what-if", "queue={}", text=SHOP)
+    assert "queue.maxmemory_bytes" in come.stdout
+
+
+@pytest.mark.parametrize(
+    ("assignment", "told"),
+    [
+        ("scaling.maxReplica=9", "no field 'maxReplica'; did you mean maxReplicas?"),
+        ("server.threads", "write PATH=VALUE"),
+        ("server.threads={", "--what-if server.threads={: "),
+    ],
+)
+def test_a_what_if_that_means_nothing_is_named(assignment: str, told: str) -> None:
+    result = run("explain", "-f", "-", "--what-if", assignment, text=SHOP)
+
+    assert result.returncode == 2
+    assert told in result.stderr
+
+
+def test_explain_wants_a_name_or_a_file() -> None:
+    assert run("explain").returncode == 2
+    assert run("explain", "shop", "-f", "-", text=SHOP).returncode == 2
+
+
+def test_explain_loads_neither_templates_nor_a_terminals_toolkit() -> None:
+    program = (
+        "import sys; from fastapi_operator.cli.main import app\n"
+        "app(['explain', '-f', '-'], standalone_mode=False)\n"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(sorted(loaded & {'jinja2', 'rich', 'prometheus_client', 'structlog'}))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], input=SHOP, capture_output=True, text=True
+    )
+
+    assert result.stdout.endswith("[]\n"), result.stderr
+
+
+def test_explain_answers_within_four_times_its_bar(tmp_path: Path) -> None:
+    """The bar is 0.3 s on a quiet machine (docs/benchmarks.md), with the bytecode of an install."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    program = "from fastapi_operator.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "explain", "-f", str(FULL)]
+    seconds = []
+    for _ in range(6):
+        began = time.perf_counter()
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+        seconds.append(time.perf_counter() - began)
+
+    assert min(seconds[1:]) < 1.2

@@ -1,0 +1,46 @@
+from fastapi_operator.facts import Facts
+from fastapi_operator.resources import templates
+from fastapi_operator.resources.build import build
+from fastapi_operator.resources.footprint import Footprint, footprints
+from fastapi_operator.resources.prices import Prices
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.derive import derive
+from tests.unit.services import service
+
+SHOP = service(
+    redis={},
+    postgres={"storage": {"size": "50Gi"}},
+    queue={"persistence": {"size": "4Gi"}},
+    scaling={"minReplicas": 2, "maxReplicas": 6},
+)
+PLAN = derive(SHOP, Settings(), Facts())
+
+
+def test_the_footprint_counts_pods_requests_and_volumes() -> None:
+    least, most = footprints(SHOP, PLAN, Settings(), Facts())
+
+    assert most.pods - least.pods == 4
+    assert most.cpu_millicores - least.cpu_millicores == 4 * 500
+    assert most.memory_bytes - least.memory_bytes == 4 * PLAN.compute.memory_request_bytes.value
+    assert least.storage_bytes == most.storage_bytes == 54 * 2**30
+
+
+def test_files_that_are_not_printed_change_nothing_but_their_names() -> None:
+    objects = build(SHOP, PLAN, Settings(), Facts())
+    with templates.unprinted():
+        unprinted = build(SHOP, PLAN, Settings(), Facts())
+
+    assert len(objects) == len(unprinted)
+    for whole, empty in zip(objects, unprinted, strict=True):
+        assert whole.key.kind == empty.key.kind
+    # And afterwards they are printed again.
+    assert build(SHOP, PLAN, Settings(), Facts()) == objects
+
+
+def test_a_month_costs_what_is_kept_free_times_its_price() -> None:
+    prices = Prices.model_validate(
+        {"currency": "EUR", "cpuCoreMonth": 20, "memoryGibMonth": 3, "storageGibMonth": 0.5}
+    )
+    size = Footprint(pods=3, cpu_millicores=1500, memory_bytes=2 * 2**30, storage_bytes=10 * 2**30)
+
+    assert prices.month(size) == 30 + 6 + 5
