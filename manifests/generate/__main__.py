@@ -4,8 +4,8 @@ Run from the root of the repository, with the package installed:
 
     python -m manifests.generate [--check]
 
-Each file comes from one source: the definition and the service chart's schema from the models in
-``fastapi_operator.api``, the roles from ``rbac.py``, the dashboard from
+Each file comes from one source: the definition, the reference, the samples and the schemas of
+services from the models in ``fastapi_operator.api``, the roles from ``rbac.py``, the dashboard from
 ``fastapi_operator.observability``, the chart's schema and README from the comments of its
 values.yaml, and install.yaml with its parts from the chart itself, rendered by ``helm``.
 """
@@ -33,6 +33,7 @@ GENERATED_FOLDERS = (
     "manifests/operator",
     "manifests/rbac",
     "charts/fastapi-operator/files",
+    "manifests/samples/sections",
 )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastapi_operator.api import reference
 from fastapi_operator.api.crd import crd, structural_schema
 from fastapi_operator.api.service import Spec
 from fastapi_operator.observability.dashboards import DASHBOARDS
@@ -78,26 +79,12 @@ def service_schema(chart_values: list[values.Value]) -> dict[str, Any]:
         ValueError: A value of the chart has the name of a field of ``spec``.
     """
     schema = values.schema(chart_values, title="fastapi-service", known={})
-    spec = _strict(structural_schema(Spec))
+    spec = reference.closed(structural_schema(Spec))
     clash = schema["properties"].keys() & spec["properties"].keys()
     if clash:
         raise ValueError(f"{_SERVICE}/values.yaml: {min(clash)} is a field of spec already")
     schema["properties"] |= spec["properties"]
     return schema
-
-
-def _strict(node: dict[str, Any]) -> dict[str, Any]:
-    """A structural schema as JSON schema: unknown fields are errors, as the API server has it."""
-    result = {key: value for key, value in node.items() if not key.startswith("x-kubernetes-")}
-    # null removes a default in Helm, and counts as absent in the operator.
-    if "properties" in node:
-        result["properties"] = {name: _strict(child) for name, child in node["properties"].items()}
-        result["additionalProperties"] = False
-    elif isinstance(node.get("additionalProperties"), dict):
-        result["additionalProperties"] = _strict(node["additionalProperties"])
-    if "items" in node:
-        result["items"] = _strict(node["items"])
-    return result
 
 
 def _spec_table() -> str:

@@ -1,10 +1,10 @@
-"""The generated pages of docs/reference/."""
+"""The generated pages of docs/reference/, and the samples that they show."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi_operator.resources.environment import CONTRACT
-from manifests.generate import profiles
+from manifests.generate import profiles, resource, samples
 
 _HEAD = """\
 # The environment of an app
@@ -31,6 +31,8 @@ def files(root: Path) -> Mapping[str, str]:  # noqa: ARG001 (every source of fil
     return {
         "docs/reference/environment.md": _environment(),
         "docs/reference/profiles.md": profiles.page(),
+        **resource.files(),
+        **samples.files(),
     }
 
 

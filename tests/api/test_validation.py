@@ -16,7 +16,7 @@ from tests.unit.services import body
 from tests.unit.spec_strategies import mutated_specs, specs
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = sorted((ROOT / "manifests/samples").glob("*.yaml"))
+SAMPLES = sorted((ROOT / "manifests/samples").rglob("*.yaml"))
 COLLECTION = "/apis/fastapi-operator.io/v1alpha1/namespaces/default/fastapiservices"
 
 

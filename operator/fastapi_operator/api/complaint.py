@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from fastapi_operator.api.model import section_of
+from fastapi_operator.api.model import fields_of, section_of
 from fastapi_operator.problems import Problem, Severity, Stage
 
 _SHOWN_LENGTH = 80
@@ -100,8 +100,7 @@ def _section(model: type[BaseModel], location: Iterable[str | int]) -> type[Base
 
 
 def _field(section: type[BaseModel], name: str) -> FieldInfo | None:
-    known = section.model_fields.items()
-    return next((field for own, field in known if name in (field.alias, own)), None)
+    return dict(fields_of(section)).get(name)
 
 
 def _example(model: type[BaseModel], location: list[str | int]) -> str:
@@ -118,7 +117,7 @@ def _nearest_field(model: type[BaseModel], location: list[str | int]) -> str:
     section = _section(model, location[:-1])
     if section is None:
         return ""
-    names = [field.alias or name for name, field in section.model_fields.items()]
+    names = [name for name, _ in fields_of(section)]
     return _nearest(location[-1], names) or f"known are {', '.join(names)}"
 
 

@@ -5,6 +5,7 @@ than None: absent means "derive", so that the operator can tell what the user sa
 """
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 
 from fastapi_operator import quantity
 
@@ -32,6 +34,12 @@ class Model(BaseModel):
         frozen=True,
         strict=True,
     )
+
+
+def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """The fields of a section, by the names that users write."""
+    for name, field in model.model_fields.items():
+        yield field.alias or name, field
 
 
 def section_of(annotation: Any) -> type[Model] | None:

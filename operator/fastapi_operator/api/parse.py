@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from fastapi_operator import naming
 from fastapi_operator.api import cel, complaint
 from fastapi_operator.api.documents import Document, DocumentError, read_documents
-from fastapi_operator.api.model import Model, section_of
+from fastapi_operator.api.model import Model, fields_of, section_of
 from fastapi_operator.api.service import FastAPIService, Metadata, Spec
 from fastapi_operator.problems import Problem, Severity, Stage
 
@@ -103,10 +103,7 @@ def _validated(
 
 def _known(model: type[Model]) -> dict[str, type[Model] | None]:
     """The fields of a section, with the section that each holds, if any."""
-    return {
-        field.alias or name: section_of(field.annotation)
-        for name, field in model.model_fields.items()
-    }
+    return {name: section_of(field.annotation) for name, field in fields_of(model)}
 
 
 def _nulls(model: type[Model], section: Mapping[str, Any], path: str) -> Iterator[Problem]:

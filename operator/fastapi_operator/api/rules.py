@@ -6,6 +6,7 @@ Plain CEL only (no Kubernetes extension functions), so that the API server and t
 
 from dataclasses import dataclass
 
+from fastapi_operator.api.model import fields_of
 from fastapi_operator.api.proxy import Proxy
 
 
@@ -66,9 +67,7 @@ def _is_zero(number: str) -> str:
 
 
 # What speaks of a proxy that is there.
-_OF_A_PROXY = tuple(
-    field.alias or name for name, field in Proxy.model_fields.items() if name != "type"
-)
+_OF_A_PROXY = tuple(name for name, _ in fields_of(Proxy) if name != "type")
 
 RULES: tuple[Rule, ...] = (
     Rule(

@@ -35,7 +35,7 @@ class Background(Model):
         examples=[["--loglevel", "info"]],
     )
     replicas: int | None = Field(
-        default=None, ge=0, le=1000, description="Pods. Default: 1.", examples=[2]
+        default=None, ge=0, le=1000, description="Pods of the process. Default: 1.", examples=[2]
     )
     singleton: bool | None = Field(
         default=None,

@@ -1,0 +1,230 @@
+"""Samples made of the models' own examples: each field that can stand beside the others, explained.
+
+A sample grows field by field; what would break a rule or the plan beside what stands there
+already is left out, so that a sample can neither go stale nor be invalid.
+"""
+
+import copy
+import functools
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from pydantic.fields import FieldInfo
+
+from fastapi_operator import naming
+from fastapi_operator.api.model import Model, fields_of, section_of
+from fastapi_operator.api.parse import parse_service
+from fastapi_operator.api.service import Spec
+from fastapi_operator.cluster.kinds import optional_apis
+from fastapi_operator.facts import Facts
+from fastapi_operator.problems import Severity
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.derive import derive
+from fastapi_operator.tuning.exposure import CERTIFICATE, HTTP_ROUTE
+from manifests.generate import documents
+
+_FACTS = Facts(apis=optional_apis() | {HTTP_ROUTE, CERTIFICATE})
+_WIDTH = 96
+
+_EXTERNAL: dict[str, Any] = {
+    "redis": {"mode": "External", "secretRef": {"name": "shop-redis"}},
+    "queue": {"mode": "External", "secretRef": {"name": "shop-queue"}},
+    "postgres": {
+        "mode": "External",
+        "secretRef": {"name": "shop-database"},
+        "maxConnections": 100,
+        "migrations": {},
+    },
+    "serviceAccount": {"name": "shop-existing"},
+}
+_CLOUD_NATIVE_PG: dict[str, Any] = {"postgres": {"mode": "CloudNativePG", "cloudNativePG": {}}}
+_INGRESS: dict[str, Any] = {
+    "exposure": {
+        "hosts": ["shop.example.com"],
+        "ingress": {},
+        "tls": {"issuer": {"name": "letsencrypt"}},
+    }
+}
+# Where two ways exclude each other, the one that shows more.
+_FULL: dict[str, Any] = {
+    "server": {"workerPolicy": "Fixed", "workers": 2, "extraArgs": ["--no-server-header"]},
+    "scaling": {"minReplicas": 2},
+    "exposure": {"hosts": ["shop.example.com"], "gateway": {"name": "public"}},
+    "background": [
+        {"name": "worker", "command": ["celery", "-A", "shop.tasks", "worker"]},
+        {"name": "beat", "command": ["celery", "-A", "shop.tasks", "beat"], "singleton": True},
+    ],
+    "serviceAccount": {
+        "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/shop"}
+    },
+}
+
+
+def files() -> Mapping[str, str]:
+    """The generated samples, by path."""
+    made = {
+        "full.yaml": _document(
+            "Every field that can stand beside the others. Nobody needs all of them: what is left "
+            "out is derived,\nand `fastapi-operator explain -f` says what from.",
+            grown(_FULL),
+        ),
+        "external.yaml": _document(
+            "Cache, queue, database and account that exist already.",
+            grown(_EXTERNAL, only=tuple(_EXTERNAL)),
+        ),
+        "cloudnativepg.yaml": _document(
+            "A replicated database, run by CloudNativePG.",
+            grown(_CLOUD_NATIVE_PG, only=("postgres",)),
+        ),
+        "ingress.yaml": _document(
+            "Reached through an Ingress, where the cluster has no Gateway.",
+            grown(_INGRESS, only=("exposure",)),
+        ),
+    }
+    made |= {f"sections/{name}.yaml": text for name, text in section_samples().items()}
+    return {f"manifests/samples/{path}": text for path, text in made.items()}
+
+
+@functools.cache
+def section_samples() -> Mapping[str, str]:
+    """For each section of the spec a service that shows it, by the section's name."""
+    return {
+        section: _document(
+            f"What can be said in spec.{section}.",
+            grown({section: _FULL[section]} if section in _FULL else {}, only=(section,)),
+        )
+        for section, field in fields_of(Spec)
+        if section_of(field.annotation) is not None and section != "imagePullSecrets"
+    }
+
+
+def grown(seed: dict[str, Any], *, only: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A spec with every field that a seed admits.
+
+    Args:
+        seed: What stands in it whatever else does.
+        only: The sections to grow; all where empty.
+    """
+    spec: dict[str, Any] = {"image": "registry.example.com/shop:1.4.2", **copy.deepcopy(seed)}
+    return _in_order(_Growth(spec, only).grown(), Spec)
+
+
+class _Growth:
+    """A spec while it grows; it is valid after each step."""
+
+    def __init__(self, spec: dict[str, Any], only: tuple[str, ...]) -> None:
+        self._spec = spec
+        self._only = only
+
+    def grown(self) -> dict[str, Any]:
+        if not _valid(self._spec):
+            raise ValueError(f"nothing grows on a seed that is refused: {self._spec}")
+        self._grow(self._spec, Spec)
+        # What was not right beside the seed alone may be right beside the rest.
+        self._grow(self._spec, Spec)
+        return self._spec
+
+    def _grow(self, holder: dict[str, Any], model: type[Model]) -> None:
+        for name, field in fields_of(model):
+            if holder is self._spec and self._only and name not in self._only:
+                continue
+            if name not in holder:
+                holder[name] = _least(field)
+                if not _valid(self._spec):
+                    del holder[name]
+                    continue
+            section = section_of(field.annotation)
+            if section is not None:
+                value = holder[name]
+                for item in value if isinstance(value, list) else [value]:
+                    self._grow(item, section)
+
+
+def _least(field: FieldInfo) -> Any:
+    """An example; of a section only what it requires."""
+    section = section_of(field.annotation)
+    if section is None:
+        return copy.deepcopy((field.examples or [None])[0])
+    value = {name: _least(inner) for name, inner in fields_of(section) if inner.is_required()}
+    return [value] if "tuple" in str(field.annotation) else value
+
+
+def _valid(spec: dict[str, Any]) -> bool:
+    service, _ = parse_service(_body(spec))
+    if service is None:
+        return False
+    problems = derive(service, _settings(), _FACTS).problems
+    return all(problem.severity is not Severity.ERROR for problem in problems)
+
+
+@functools.cache
+def _settings() -> Settings:
+    return Settings()
+
+
+def _in_order(value: Any, model: type[Model] | None) -> Any:
+    """A value with its fields in the order of the models."""
+    if isinstance(value, list):
+        return [_in_order(item, model) for item in value]
+    if model is None or not isinstance(value, dict):
+        return value
+    return {
+        name: _in_order(value[name], section_of(field.annotation))
+        for name, field in fields_of(model)
+        if name in value
+    }
+
+
+def _body(spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": naming.API_VERSION,
+        "kind": naming.KIND,
+        "metadata": {"name": "shop"},
+        "spec": spec,
+    }
+
+
+def _document(about: str, spec: dict[str, Any]) -> str:
+    head = documents.heading("the models in operator/fastapi_operator/api")
+    note = "".join(f"# {line}\n" for line in about.splitlines())
+    body = documents.dump([_body({})]).removesuffix("spec: {}\n")
+    return f"{head}{note}{body}spec:\n" + "".join(
+        f"{line}\n" for line in _lines(spec, Spec, indent=2)
+    )
+
+
+def _lines(section: dict[str, Any], model: type[Model], *, indent: int) -> Iterator[str]:
+    """A section as YAML, what each field means above it."""
+    pad = " " * indent
+    for name, field in fields_of(model):
+        if name not in section:
+            continue
+        about = field.description or ""
+        yield from textwrap.wrap(
+            about, _WIDTH, initial_indent=f"{pad}# ", subsequent_indent=f"{pad}# "
+        )
+        value, inner = section[name], section_of(field.annotation)
+        if inner is None or not value:
+            yield f"{pad}{name}: {_flow(value)}"
+        elif isinstance(value, dict):
+            yield f"{pad}{name}:"
+            yield from _lines(value, inner, indent=indent + 2)
+        else:
+            yield f"{pad}{name}:"
+            for item in value:
+                yield from _item(list(_lines(item, inner, indent=indent + 4)), indent + 2)
+
+
+def _item(lines: list[str], indent: int) -> Iterator[str]:
+    """The lines of a list's item; its dash stands before the first, be that a comment."""
+    yield f"{' ' * indent}- {lines[0].lstrip()}"
+    yield from lines[1:]
+
+
+def _flow(value: Any) -> str:
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, width=10_000, sort_keys=False, allow_unicode=True
+    )
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -1,0 +1,185 @@
+"""The reference of the resource, written from the models: Markdown, and JSON Schema for editors."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from fastapi_operator import naming
+from fastapi_operator.api.crd import object_schema, structural_schema
+from fastapi_operator.api.model import Model, fields_of, section_of
+from fastapi_operator.api.rules import RULES
+from fastapi_operator.api.service import Spec
+from fastapi_operator.api.status import Status
+
+_DEFAULT = re.compile(r"\s*Default: (.*)[.]$", re.DOTALL)
+_HEAD = (
+    "| field | type and bounds | default | meaning | example |\n| --- | --- | --- | --- | --- |\n"
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the reference.
+
+    Attributes:
+        path: Where it stands: ``spec.postgres.pooler``; ``[]`` ends the path of a list's items.
+        model: Its model.
+        schema: Its structural schema.
+    """
+
+    path: str
+    model: type[Model]
+    schema: Mapping[str, Any]
+
+    @property
+    def anchor(self) -> str:
+        """The link to its heading, as GitHub and most sites make it."""
+        return "#" + re.sub(r"[^a-z0-9]", "", self.path.lower())
+
+
+def sections(model: type[Model], root: str) -> tuple[Section, ...]:
+    """Every section from a root downwards, outer ones first, each kind of section once."""
+    found: dict[type[Model], Section] = {}
+
+    def walk(section: Section) -> None:
+        if section.model in found:
+            return
+        found[section.model] = section
+        for name, field in fields_of(section.model):
+            inner, node = section_of(field.annotation), section.schema["properties"][name]
+            if inner is not None:
+                items = "[]" if node["type"] == "array" else ""
+                walk(Section(f"{section.path}.{name}{items}", inner, node.get("items", node)))
+
+    walk(Section(root, model, structural_schema(model)))
+    return tuple(found.values())
+
+
+def markdown(examples: Mapping[str, str]) -> str:
+    """The tables of spec, rules and status.
+
+    Args:
+        examples: A whole service in YAML for a section, by its path.
+    """
+    spec, status = sections(Spec, "spec"), sections(Status, "status")
+    parts = [_contents(spec)]
+    for section in (*spec, *status):
+        parts.append(_section(section, {known.model: known for known in (*spec, *status)}))
+        if section.path.removesuffix("[]") in examples:
+            text = examples[section.path.removesuffix("[]")]
+            parts.append(
+                "<details><summary>A service with all of it</summary>\n\n"
+                f"```yaml\n{text}```\n\n</details>\n"
+            )
+    return "\n".join(parts)
+
+
+def _contents(spec: tuple[Section, ...]) -> str:
+    top = [section for section in spec if section.path.count(".") <= 1]
+    links = [f"[`{section.path}`]({section.anchor})" for section in top]
+    return " · ".join([*links, "[`status`](#status)"]) + "\n"
+
+
+def _section(section: Section, known: Mapping[type[Model], Section]) -> str:
+    level = "##" if section.path.count(".") <= 1 else "###"
+    about = (section.model.__doc__ or "").strip().replace("\n    ", "\n")
+    rows = "".join(_rows(section, known))
+    rules = "".join(
+        f"- `{rule.field}`: {rule.message}.\n" for rule in RULES if rule.path == section.path
+    )
+    return f"{level} `{section.path}`\n\n{about}\n\n{_HEAD}{rows}" + (
+        f"\nRules between its fields:\n\n{rules}" if rules else ""
+    )
+
+
+def _rows(section: Section, known: Mapping[type[Model], Section]) -> Iterator[str]:
+    required = section.schema.get("required", ())
+    for name, field in fields_of(section.model):
+        node = section.schema["properties"][name]
+        meaning, default = _meaning(node["description"], required=name in required)
+        inner = section_of(field.annotation)
+        kind = _kind(node) if inner is None else _link(node, known[inner])
+        cells = (f"`{name}`", kind, default, meaning, _example(field))
+        yield f"| {' | '.join(_cell(cell) for cell in cells)} |\n"
+
+
+def _meaning(description: str, *, required: bool) -> tuple[str, str]:
+    match = _DEFAULT.search(description)
+    if match is None:
+        return description, "**required**" if required else ""
+    return description[: match.start()], match.group(1)
+
+
+def _link(node: Mapping[str, Any], section: Section) -> str:
+    link = f"[section]({section.anchor})"
+    return f"list of at most {node['maxItems']}: {link}" if node["type"] == "array" else link
+
+
+def _kind(node: Mapping[str, Any]) -> str:
+    match node:
+        case {"x-kubernetes-int-or-string": True, "maximum": most} if most > 1000:
+            kind = "quantity"
+        case {"x-kubernetes-int-or-string": True, "maximum": most}:
+            kind = f"whole number 0 to {most}, or share such as 25%"
+        case {"x-kubernetes-int-or-string": True}:
+            kind = "whole number or text"
+        case {"x-kubernetes-preserve-unknown-fields": True}:
+            kind = "piece of a pod"
+        case {"enum": choices}:
+            kind = " or ".join(f"`{choice}`" for choice in choices)
+        case {"type": "array", "items": item, "maxItems": most}:
+            kind = f"list of {node.get('minItems', 0)} to {most}: {_kind(item)}"
+        case {"additionalProperties": value, "maxProperties": most}:
+            kind = f"map of at most {most}: {_kind(value)}"
+        case {"type": "integer", "minimum": least, "maximum": most}:
+            kind = f"whole number {least} to {most}"
+        case {"type": "boolean"}:
+            kind = "true or false"
+        case {"type": "string", "maxLength": longest}:
+            pattern = f", `{node['pattern']}`" if "pattern" in node else ""
+            kind = f"text of at most {longest}{pattern}"
+        case _:
+            kind = {"integer": "whole number", "string": "text"}.get(node.get("type", ""), "value")
+    return kind
+
+
+def _example(field: FieldInfo) -> str:
+    return f"`{json.dumps(field.examples[0], ensure_ascii=False)}`" if field.examples else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def editor_schema() -> dict[str, Any]:
+    """JSON Schema of the whole object, for editors: an unknown field is an error."""
+    schema = closed(object_schema())
+    del schema["properties"]["status"]
+    properties = schema["properties"]
+    properties["apiVersion"]["const"] = naming.API_VERSION
+    properties["kind"]["const"] = naming.KIND
+    properties["metadata"]["required"] = ["name"]
+    del properties["metadata"]["additionalProperties"]
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": naming.KIND,
+        **schema,
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+    }
+
+
+def closed(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A structural schema as JSON Schema: unknown fields are errors, as the API server has it."""
+    result = {key: value for key, value in node.items() if not key.startswith("x-kubernetes-")}
+    if "properties" in node:
+        result["properties"] = {name: closed(child) for name, child in node["properties"].items()}
+        result["additionalProperties"] = False
+    elif isinstance(node.get("additionalProperties"), dict):
+        result["additionalProperties"] = closed(node["additionalProperties"])
+    if "items" in node:
+        result["items"] = closed(node["items"])
+    return result
