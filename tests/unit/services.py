@@ -122,3 +122,18 @@ SPECS = st.fixed_dictionaries(
         ),
     },
 )
+
+# Every part that makes decisions, and each that it makes only where it is asked to.
+EVERYTHING = service(
+    redis={"persistence": {}},
+    queue={},
+    postgres={},
+    proxy={
+        "cache": {"routes": [{"path": "/items", "seconds": 10}]},
+        "rateLimit": {"requestsPerSecond": 50},
+        "static": [{"path": "/static", "directory": "/app/static"}],
+        "streamingPaths": ["/events"],
+    },
+    background=[{"name": "worker", "command": ["work"]}],
+    schedules=[{"name": "report", "schedule": "@daily", "command": ["report"]}],
+)

@@ -24,11 +24,12 @@ from fastapi_operator.tuning.explain import (
 from fastapi_operator.tuning.plan import Plan
 
 # What a section of the plan is, for who meets its words for the first time.
-_SECTIONS = {
+SECTIONS = {
     "server": "the processes that run your app in each pod (a pod is one running copy of it)",
     "compute": "what each of those pods gets: the request is kept free for it, the limit ends it",
     "scaling": "how many such pods there are, and when that changes",
-    "database": "PostgreSQL itself; it decides how much all that follows may ask of it",
+    "database": "what PostgreSQL grants; it decides how much all that follows may ask of it",
+    "postgres": "the PostgreSQL that runs here: how it uses the CPU and memory that it has",
     "pool": "the database connections that each process of the app keeps",
     "pooler": "PgBouncer, which lets many processes share few database connections",
     "cache": "the server that remembers answers for a while",
@@ -141,7 +142,7 @@ def _rows(plan: Plan) -> Iterator[Row]:
             if section:
                 yield [Cell("")]
             section = part
-            meaning = _SECTIONS[part.partition(".")[0]]
+            meaning = SECTIONS[part.partition(".")[0]]
             yield [Cell(f"{part}: {meaning}", console.HEADING)]
         yield [
             f"  {number}",

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fastapi_operator.cli.explanation import SECTIONS
+from fastapi_operator.facts import Facts
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.derive import derive
 from tests.unit.cli.test_commands import SHOP, run
+from tests.unit.services import EVERYTHING
 
 ROOT = Path(__file__).resolve().parents[3]
 FULL = ROOT / "manifests/samples/full.yaml"
@@ -148,3 +153,10 @@ def test_explain_answers_within_four_times_its_bar(tmp_path: Path) -> None:
         seconds.append(time.perf_counter() - began)
 
     assert min(seconds[1:]) < 1.2
+
+
+def test_every_section_of_the_plan_has_its_words() -> None:
+    plan = derive(EVERYTHING, Settings(), Facts())
+    sections = {decision.name.partition(".")[0] for decision in plan.decisions()}
+
+    assert sections == set(SECTIONS)

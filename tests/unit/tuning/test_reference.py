@@ -3,22 +3,8 @@ from pathlib import Path
 from fastapi_operator.facts import Facts
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
-from tests.unit.services import service
+from tests.unit.services import EVERYTHING
 
-# Every part that makes decisions, and each that it makes only where it is asked to.
-EVERYTHING = service(
-    redis={"persistence": {}},
-    queue={},
-    postgres={},
-    proxy={
-        "cache": {"routes": [{"path": "/items", "seconds": 10}]},
-        "rateLimit": {"requestsPerSecond": 50},
-        "static": [{"path": "/static", "directory": "/app/static"}],
-        "streamingPaths": ["/events"],
-    },
-    background=[{"name": "worker", "command": ["work"]}],
-    schedules=[{"name": "report", "schedule": "@daily", "command": ["report"]}],
-)
 ROOT = Path(__file__).resolve().parents[3]
 
 
