@@ -14,8 +14,6 @@ from fastapi_operator.reconcile.observed import Health
 
 State = Literal["True", "False", "Unknown"]
 
-_MESSAGE_LENGTH = 1024
-
 
 class Conditions:
     """The conditions of one answer."""
@@ -79,7 +77,7 @@ class Conditions:
             type=kind,
             status=status,
             reason=reason,
-            message=message[:_MESSAGE_LENGTH],
+            message=message,
             observed_generation=self._generation,
             last_transition_time=str(before["lastTransitionTime"]) if same else self._now,
         )

@@ -11,7 +11,6 @@ from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.reading import WORKLOADS
 from fastapi_operator.reconcile.steps import Step, Steps
 
-_SHOWN = 16
 # Sizes flow outwards from the database: while it waits, so does the pooler.
 _DATABASE = ("database.", "pooler.")
 _DATABASE_PARTS = (Part.DATABASE, Part.POOLER)
@@ -98,7 +97,7 @@ def pending(
     """One entry an object that waits, and one a headline value that would change with it."""
     old = _old(before)
     objects = [
-        Pending(name=f"{item.step.key.kind} {item.step.key.name}"[:128], reason=_why(item, service))
+        Pending(name=f"{item.step.key.kind} {item.step.key.name}", reason=_why(item, service))
         for item in held
     ]
     values = [
@@ -106,7 +105,7 @@ def pending(
         for value in tuned
         if _waits(value, held) and value.name in old and old[value.name].value != value.value
     ]
-    return (*objects, *values)[:_SHOWN]
+    return (*objects, *values)
 
 
 def approval(step: Step) -> str:

@@ -42,7 +42,6 @@ _CAUSES = (
     Part.PROXY,
     Part.EXPOSURE,
 )
-_SHOWN_PROBLEMS = 16
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,7 @@ def _tuning(decisions: Iterable[Decision[Any]]) -> tuple[TunedValue, ...]:
         TunedValue(
             name=decision.name,
             value=_shown(decision),
-            reason=decision.reason[:300],
+            reason=decision.reason,
             source=decision.source.value,
         )
         for decision in decisions
@@ -281,12 +280,10 @@ def _problems(problems: Iterable[Problem]) -> tuple[StatusProblem, ...]:
     return tuple(
         StatusProblem(
             severity=problem.severity.value,
-            path=problem.path[:256],
-            message=(f"{problem.message}; {problem.remedy}" if problem.remedy else problem.message)[
-                :512
-            ],
+            path=problem.path,
+            message=f"{problem.message}; {problem.remedy}" if problem.remedy else problem.message,
         )
-        for problem in ordered[:_SHOWN_PROBLEMS]
+        for problem in ordered
     )
 
 

@@ -1,0 +1,95 @@
+"""Whatever happens, the status fits: each text within its bound, the whole within 8 KiB."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastapi_operator.api.status import (
+    MAX_BYTES,
+    BudgetStatus,
+    Condition,
+    MigrationStatus,
+    Pending,
+    Status,
+    StatusProblem,
+    TunedValue,
+)
+from fastapi_operator.parts import Part
+
+SUMMARY = ("Ready", "Reconciling", "Stalled")
+
+
+def status(text: str, *, decisions: int = 24, problems: int = 16, pending: int = 16) -> Status:
+    """A status of a service with every part, each text as given.
+
+    Names and addresses, which the operator makes, are of ASCII.
+    """
+    name = "x" * len(text)
+    budget = {"processes": 10**9, "demand": 10**9, "max_connections": 10**9, "reserved": 10**9}
+    return Status(
+        observed_generation=2**53,
+        conditions=tuple(
+            Condition(
+                type=kind,
+                status="Unknown",
+                reason=text,
+                message=text,
+                observed_generation=2**53,
+                last_transition_time="2026-11-22T00:00:00Z",
+            )
+            for kind in (*SUMMARY, *(part.condition for part in Part))
+        ),
+        tuning=tuple(
+            TunedValue(name=text, value=text, reason=text, source="derived")
+            for _ in range(decisions)
+        ),
+        connection_budget=BudgetStatus(pooler_clients=10**9, pooler_servers=10**9, **budget),
+        problems=tuple(
+            StatusProblem(severity="error", path=text, message=text) for _ in range(problems)
+        ),
+        pending=tuple(Pending(name=text, reason=text) for _ in range(pending)),
+        url=name,
+        replicas=1000,
+        selector=name,
+        image_digest=name,
+        migration=MigrationStatus(key=name, state="Failed", revision=text),
+    )
+
+
+def size(body: dict[str, Any]) -> int:
+    return len(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "é" * 5000, '"' * 5000, "\n" * 5000, "😀" * 5000])
+def test_the_longest_texts_everywhere_come_to_at_most_8_kib(text: str) -> None:
+    body = status(text, decisions=40, problems=40, pending=40).to_body()
+
+    assert len(json.dumps(body, ensure_ascii=False).encode()) <= MAX_BYTES
+    assert [item["type"] for item in body["conditions"][:3]] == list(SUMMARY)
+    assert all(item["message"] for item in body["conditions"])
+
+
+@given(st.integers(0, 900))
+def test_what_fits_is_not_shortened(length: int) -> None:
+    whole = status("x" * length, decisions=1, problems=1, pending=0)
+    body = whole.to_body()
+
+    if body["conditions"][0]["message"] != "x" * length:
+        untouched = whole.model_dump(by_alias=True, exclude_none=True, mode="json")
+        assert size(untouched) > MAX_BYTES
+
+
+def test_a_text_that_was_cut_shows_it() -> None:
+    problem = StatusProblem(severity="error", path="spec", message="word " * 500)
+
+    assert len(problem.message) == 512
+    assert problem.message.endswith("…")
+
+
+def test_problems_are_kept_when_decisions_must_go() -> None:
+    body = status("x" * 200, decisions=24, problems=3, pending=0).to_body()
+
+    assert len(body["problems"]) == 3
