@@ -1,0 +1,57 @@
+"""A queue holds messages that nobody has a copy of: its volume and credentials stay together."""
+
+import time
+
+from fastapi_operator.reconcile.drawing import draw
+from tests.api.world import World, eventually
+
+
+def test_a_queue_outlives_its_service_and_is_adopted_again(controlled_world: World) -> None:
+    world = controlled_world
+    world.start(make=draw)
+    world.apply(queue={})
+    eventually(lambda: world.get("statefulsets", "shop-queue"))
+    secret = world.get("secrets", "shop-queue")
+    claim = world.get("persistentvolumeclaims", "shop-queue-data")
+    assert secret is not None
+    assert claim is not None
+    world.kube.delete(world.path("fastapiservices", "shop"))
+    eventually(lambda: world.get("statefulsets", "shop-queue") is None, within=60)
+    time.sleep(2.0)
+
+    since = world.mark()
+    world.apply(queue={"engine": "Valkey"})
+    eventually(lambda: world.get("statefulsets", "shop-queue"))
+    eventually(lambda: world.condition("QueueReady"))
+    for kind, before in (("secrets", secret), ("persistentvolumeclaims", claim)):
+        after = world.get(kind, before["metadata"]["name"])
+        assert after is not None
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        assert "ownerReferences" not in after["metadata"]
+    touched = [text for text in world.writes(since) if "secrets" in text or "claims" in text]
+    assert touched == []
+
+
+def test_a_queue_without_its_credentials_is_given_no_new_ones(world: World) -> None:
+    world.start(make=draw)
+    world.apply(queue={})
+    world.until_ready()
+    world.kube.delete(world.path("secrets", "shop-queue"))
+    eventually(lambda: world.condition("Stalled").get("reason") == "CredentialsLost")
+    assert "shop-queue-data" in world.condition("Stalled")["message"]
+    assert world.get("secrets", "shop-queue") is None
+
+
+def test_a_queue_that_may_go_and_a_cache_go_with_the_service(world: World) -> None:
+    world.start(make=draw)
+    service = world.apply(queue={"deletionPolicy": "Delete"}, redis={"persistence": {}})
+    world.until_ready()
+    for kind, names in (
+        ("secrets", ("shop-queue", "shop-redis")),
+        ("persistentvolumeclaims", ("shop-queue-data", "shop-redis-data")),
+    ):
+        for name in names:
+            found = world.get(kind, name)
+            assert found is not None
+            owners = [owner["uid"] for owner in found["metadata"]["ownerReferences"]]
+            assert owners == [service["metadata"]["uid"]], name

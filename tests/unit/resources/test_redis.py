@@ -1,0 +1,30 @@
+"""What the pages about cache and queue tell their readers to type works on either engine."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import places
+from tests.unit.resources.stores import ENGINES, Store
+
+_PAGES = {"redis": "cache", "queue": "queue"}
+_COMMAND = re.compile(r"^kubectl exec \S+ -- redis-cli --user app (.+)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", _PAGES)
+def test_documented_commands_are_allowed_and_understood(
+    tmp_path: Path, name: str, engine: str
+) -> None:
+    page = (places.REPOSITORY / f"docs/parts/{_PAGES[name]}.md").read_text()
+    commands = _COMMAND.findall(page)
+    assert len(commands) == 3
+    store = Store(tmp_path, name, engine, **{name: {"engine": engine}})
+    with store.running():
+        store.ask("LPUSH", "celery", "message")
+        for command in commands:
+            answer = store.ask(*shlex.split(command))
+            assert answer, command
+            assert not re.match("ERR|NOPERM|WRONGTYPE|Unrecognized", answer), (command, answer)
