@@ -1,10 +1,12 @@
 """The queue's configuration and users, run by a real Redis and a real Valkey."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.unit.resources.operands import eventually
 from tests.unit.resources.stores import ENGINES, Store
 
 pytestmark = pytest.mark.parametrize("engine", ENGINES)
@@ -14,11 +16,13 @@ def queue(root: Path, engine: str, memory: str = "64Mi") -> Store:
     return Store(root, "queue", engine, queue={"memory": memory, "engine": engine})
 
 
-def test_acknowledged_messages_survive_a_killed_server(tmp_path: Path, engine: str) -> None:
+def test_messages_survive_a_server_killed_two_seconds_later(tmp_path: Path, engine: str) -> None:
     store = queue(tmp_path, engine)
     with store.running() as process:
         answers = store.pipe([f"LPUSH jobs message-{i}" for i in range(2000)])
         assert answers.split()[-1] == "2000"
+        # A write waits for a sync that is under way, yet no longer than this.
+        time.sleep(2.1)
         process.kill()
         process.wait()
     with store.running():
@@ -29,11 +33,12 @@ def test_acknowledged_messages_survive_a_killed_server(tmp_path: Path, engine: s
 def test_what_a_crash_cut_off_does_not_keep_it_from_starting(tmp_path: Path, engine: str) -> None:
     store = queue(tmp_path, engine)
     with store.running() as process:
-        store.pipe(["LPUSH jobs first", "LPUSH jobs second"])
+        assert store.pipe(["LPUSH jobs first", "LPUSH jobs second"]).split() == ["1", "2"]
+        logs = store.pod.paths[f"/var/lib/{store.engine}"] / "appendonlydir"
+        (log,) = logs.glob("*.incr.aof")
+        eventually(lambda: log.read_bytes().endswith(b"second\r\n"), "the log is written")
         process.kill()
         process.wait()
-    logs = store.pod.paths[f"/var/lib/{store.engine}"] / "appendonlydir"
-    (log,) = logs.glob("*.incr.aof")
     log.write_bytes(log.read_bytes()[:-5])
     with store.running():
         assert store.ask("LRANGE", "jobs", "0", "-1") == "first"
