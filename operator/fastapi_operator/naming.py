@@ -30,6 +30,8 @@ APPROVE_ANNOTATION = f"{GROUP}/approve"
 RESTART_ANNOTATION = f"{GROUP}/restarted-at"
 
 NAME_MAX_LENGTH = 40
+# Its runs add eleven characters, and 63 are all.
+CRON_JOB_MAX_LENGTH = 52
 
 # The keys of ``labels``: selectors, watches and dashboards rest on them.
 OWN_LABELS = frozenset(

@@ -13,6 +13,7 @@ class Part(StrEnum):
     CACHE = "cache"
     QUEUE = "queue"
     DATABASE = "database"
+    BACKUP = "backup"
     POOLER = "pooler"
     MIGRATION = "migration"
     EXPOSURE = "exposure"
@@ -34,6 +35,7 @@ _CONDITIONS = {
     Part.CACHE: "CacheReady",
     Part.QUEUE: "QueueReady",
     Part.DATABASE: "DatabaseReady",
+    Part.BACKUP: "BackupReady",
     Part.POOLER: "PoolerReady",
     Part.MIGRATION: "MigrationsReady",
     Part.EXPOSURE: "ExposureReady",

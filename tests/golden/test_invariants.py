@@ -51,6 +51,12 @@ def _answering(case: Case, service: Desired) -> Part:
     return Part.PROXY if case.plan.proxy else Part.APP
 
 
+def _restored(case: Case) -> set[str]:
+    """The claim with another service's dumps."""
+    postgres = case.service.spec.postgres
+    return {postgres.restore_from.claim} if postgres and postgres.restore_from else set()
+
+
 def _certificates(case: Case) -> set[str | None]:
     """Secrets that users or cert-manager fill."""
     return {case.plan.exposure.certificate} if case.plan.exposure else set()
@@ -164,7 +170,7 @@ def test_mounts_name_volumes_and_volumes_name_objects(case: Case) -> None:
                     assert secret["name"] in known or secret["optional"]
             claim = volume.get("persistentVolumeClaim")
             if claim and volume["name"] not in users_own(case):
-                assert claim["claimName"] in by_kind["PersistentVolumeClaim"]
+                assert claim["claimName"] in by_kind["PersistentVolumeClaim"] | _restored(case)
 
 
 def test_references_to_generated_secrets_name_keys_that_are_generated(case: Case) -> None:
@@ -282,8 +288,11 @@ def test_data_and_its_credentials_stay_together(case: Case) -> None:
         stays = runs is not None and section is not None and section.deletion_policy != "Delete"
         kept = {item.key.kind for item in case.objects if item.retain and item.part is part}
         assert kept == ({"Secret", "PersistentVolumeClaim"} if stays else set())
+        if part is Part.DATABASE:
+            dumps = {item.retain for item in case.objects if item.part is Part.BACKUP} - {False}
+            assert bool(dumps) is (stays and plan.backup is not None), "dumps stay with the data"
     kept_parts = {item.part for item in case.objects if item.retain}
-    assert kept_parts <= {Part.DATABASE, Part.QUEUE}
+    assert kept_parts <= {Part.DATABASE, Part.BACKUP, Part.QUEUE}
 
 
 def test_app_and_what_it_depends_on_of_its_version_wait_for_the_migration(case: Case) -> None:

@@ -127,7 +127,7 @@ SPECS = st.fixed_dictionaries(
 EVERYTHING = service(
     redis={"persistence": {}},
     queue={},
-    postgres={},
+    postgres={"backup": {}},
     proxy={
         "cache": {"routes": [{"path": "/items", "seconds": 10}]},
         "rateLimit": {"requestsPerSecond": 50},

@@ -33,9 +33,9 @@ class Conditions:
         }
         self._marked: dict[str, Condition] = {}
 
-    def mark_part_ready(self, part: Part) -> None:
-        """The part answers."""
-        self._mark(part.condition, "True", "Ready", "")
+    def mark_part_ready(self, part: Part, message: str = "") -> None:
+        """The part answers, and what there is to say of it all the same."""
+        self._mark(part.condition, "True", "Ready", message)
 
     def mark_part_not_ready(self, part: Part, health: Health) -> None:
         """The part does not answer, and why."""

@@ -100,9 +100,9 @@ def _schedule(body: Body) -> Health:
     status = body.get("status", {})
     run, success = status.get("lastScheduleTime"), status.get("lastSuccessfulTime")
     # Both are RFC 3339 in UTC, so they compare as texts.
-    if run is None or status.get("active") or (success is not None and success >= run):
-        return READY
     before = f"the last success was at {success}" if success else "none has succeeded yet"
+    if run is None or status.get("active") or (success is not None and success >= run):
+        return Health(True, message=before)
     return Health(False, "RunFailed", f"the run of {run} failed; {before}", failed=True)
 
 

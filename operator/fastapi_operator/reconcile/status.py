@@ -26,9 +26,10 @@ from fastapi_operator.resources.desired import Desired, ObjectKey
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import Plan
 
-# An autoscaler without metrics, monitoring objects and a report that failed last night do not keep
+# An autoscaler without metrics, monitoring objects and a report or a
+# backup that failed last night do not keep
 # a service from answering.
-_OPTIONAL_PARTS = frozenset({Part.AUTOSCALING, Part.OBSERVABILITY, Part.SCHEDULES})
+_OPTIONAL_PARTS = frozenset({Part.AUTOSCALING, Part.OBSERVABILITY, Part.SCHEDULES, Part.BACKUP})
 # Who needs whom: the first unready part in this order is the cause of those after it.
 _CAUSES = (
     Part.NETWORK,
@@ -94,7 +95,7 @@ def status_of(situation: Situation) -> Status:
     _summarise(conditions, situation, parts)
     for part, health in parts.items():
         if health.ready:
-            conditions.mark_part_ready(part)
+            conditions.mark_part_ready(part, health.message)
         else:
             conditions.mark_part_not_ready(part, health)
     plan = situation.plan

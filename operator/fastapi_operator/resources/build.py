@@ -9,6 +9,7 @@ from fastapi_operator.resources import (
     app,
     autoscaling,
     background,
+    backup,
     cache,
     database,
     exposure,
@@ -28,6 +29,7 @@ from fastapi_operator.tuning.plan import Plan
 # In the order in which a reader follows a request's data back: stores first, entry last.
 BUILDERS: Mapping[Part, Callable[[Inputs], tuple[Desired, ...]]] = {
     Part.DATABASE: database.build,
+    Part.BACKUP: backup.build,
     Part.POOLER: pooler.build,
     Part.CACHE: cache.build,
     Part.QUEUE: queue.build,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi_operator import naming, quantity
-from fastapi_operator.api.postgres import Postgres
+from fastapi_operator.api.postgres import Postgres, RestoreFrom
 from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, pod
@@ -26,6 +26,7 @@ _DATA = "data"
 _RUN = "run"
 _RUN_BYTES = 2**20
 _SHARED_MEMORY = "shared-memory"
+_RESTORE = "restore"
 _MOUNTS = {
     _CONFIG: "/etc/postgresql",
     _DATA: "/var/lib/postgresql",
@@ -67,7 +68,17 @@ def app_credentials(*others: str) -> Generated:
     )
 
 
+def _restore_script(restore: RestoreFrom | None) -> dict[str, str]:
+    if restore is None:
+        return {}
+    script = render(
+        "postgres-restore.sh.j2", database=DATABASE, claim=restore.claim, file=restore.file
+    )
+    return {"restore.sh": script}
+
+
 def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
+    restore = inputs.spec.postgres.restore_from if inputs.spec.postgres else None
     granted = inputs.plan.database
     assert granted is not None, "a PostgreSQL of ours grants connections"
     return {
@@ -80,7 +91,8 @@ def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
             shared_buffers_bytes=plan.shared_buffers_bytes.value,
             worker_processes=plan.worker_processes.value,
         ),
-        "start.sh": render("postgres-start.sh.j2"),
+        "start.sh": render("postgres-start.sh.j2", restores=restore is not None),
+        **_restore_script(restore),
         # initdb refuses to run as a user that has no name; images do not know ours.
         **_passwd(inputs.settings.run_as_user),
     }
@@ -145,10 +157,8 @@ def _stateful_set(
             ),
             pod.scratch_volume(_RUN, _RUN_BYTES),
             pod.scratch_volume(_SHARED_MEMORY, figures.DATABASE_SHARED_MEMORY_BYTES, memory=True),
-            {
-                "name": _DATA,
-                "persistentVolumeClaim": {"claimName": inputs.child("postgres", "data")},
-            },
+            _claimed(_DATA, inputs.child("postgres", "data")),
+            *((_claimed(_RESTORE, postgres.restore_from.claim),) if postgres.restore_from else ()),
         ),
         grace_seconds=figures.DATABASE_GRACE_SECONDS,
     )
@@ -172,9 +182,15 @@ def _stateful_set(
     )
 
 
+def _claimed(volume: str, claim: str) -> dict[str, Any]:
+    return {"name": volume, "persistentVolumeClaim": {"claimName": claim}}
+
+
 def _asked(postgres: Postgres) -> str:
     """What the user says about the database itself: only a change of that restarts it unasked."""
-    said = postgres.model_dump(mode="json", exclude={"pooler", "migrations"}, exclude_none=True)
+    said = postgres.model_dump(
+        mode="json", exclude={"pooler", "migrations", "backup"}, exclude_none=True
+    )
     if not is_pooled(postgres):
         said["pooler"] = "None"
     return naming.content_hash(said)
@@ -189,7 +205,13 @@ def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[s
     # 1 is an answer too: a server that recovers from a crash must not be killed for it.
     lives = {"exec": {"command": ["sh", "-c", f"{' '.join(ask)} || [ $? -eq 1 ]"]}}
     given = amounts(postgres.resources)
-    passwd = {"name": _CONFIG, "mountPath": "/etc/passwd", "subPath": "passwd"}
+    mounts: list[dict[str, Any]] = []
+    if inputs.settings.run_as_user is not None:
+        mounts.append({"name": _CONFIG, "mountPath": "/etc/passwd", "subPath": "passwd"})
+    start_seconds = figures.DATABASE_START_SECONDS
+    if postgres.restore_from is not None:
+        mounts.append({"name": _RESTORE, "mountPath": "/dumps", "readOnly": True})
+        start_seconds = figures.RESTORE_START_SECONDS
     return pod.container(
         "postgres",
         image=inputs.settings.images.postgres.reference,
@@ -200,7 +222,7 @@ def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[s
             startup=answers,
             readiness=answers,
             liveness=lives,
-            start_attempts=figures.DATABASE_START_SECONDS // figures.START_PERIOD_SECONDS,
+            start_attempts=start_seconds // figures.START_PERIOD_SECONDS,
         ),
         resources=pod.resources(
             cpu_request=given.cpu_request or plan.cpu_millicores.value,
@@ -209,7 +231,7 @@ def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[s
             memory_limit=plan.memory_bytes.value,
         ),
         mounts=_MOUNTS,
-        extra_mounts=(passwd,) if inputs.settings.run_as_user is not None else (),
+        extra_mounts=mounts,
     )
 
 

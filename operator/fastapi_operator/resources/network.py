@@ -92,6 +92,8 @@ def _to_the_database(inputs: Inputs) -> Iterator[Flow]:
     else:
         yield from (Flow(part, Part.POOLER, POOLER_PORT) for part in serving)
         yield _to_server(Part.POOLER, way)
+    if inputs.plan.backup is not None:
+        yield Flow(Part.BACKUP, Part.DATABASE, POSTGRES_PORT)
     if migration_key(inputs.service) is not None:
         yield _to_server(Part.MIGRATION, migrators_access(inputs))
 

@@ -8,6 +8,7 @@ from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts
 from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.backup import backup_plan, backup_problems
 from fastapi_operator.tuning.cache import cache_plan, cache_pool_plan
 from fastapi_operator.tuning.compute import compute_basis, compute_plan
 from fastapi_operator.tuning.connections import budget_problems, connected, database_plans
@@ -70,6 +71,7 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
         scaling=scaling,
         database=database,
         postgres=postgres,
+        backup=backup_plan(spec.postgres),
         pool=connections.pool,
         pooler=connections.pooler,
         cache=cache,
@@ -90,6 +92,7 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
             *mutable_tag(spec.image),
             *contradictions(spec),
             *database_problems(spec.postgres),
+            *backup_problems(spec.postgres),
             *budget_problems(spec, connections.budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),
             *proxy_problems(proxy, exposed),

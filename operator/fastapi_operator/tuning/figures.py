@@ -93,6 +93,17 @@ IN_FLIGHT_FILL = 0.7
 DATABASE_CPU_MILLICORES = 1000
 DATABASE_MEMORY_BYTES = 1 * GIB
 DATABASE_STORAGE = "10Gi"
+# Nightly, off the full hour at which everybody else starts: judgement.
+BACKUP_SCHEDULE = "17 2 * * *"
+BACKUPS_KEPT = 7
+# Dumps are compressed to a fraction of the data, of which a week's must fit: judgement.
+BACKUP_TIMEOUT_SECONDS = 6 * 3600
+BACKUP_RETRIES = 2
+# pg_dump compresses with one core; it may wait for one: judgement.
+BACKUP_CPU_MILLICORES = 100
+BACKUP_MEMORY_BYTES = 256 * MIB
+# A restore reads a dump to its end before the database serves: judgement.
+RESTORE_START_SECONDS = 24 * 3600
 # Connections that execute at once: 2 x cores + 1 disk (PostgreSQL wiki), doubled for transactions
 # that wait on the app; never below 10.
 ACTIVE_PER_CORE = 2

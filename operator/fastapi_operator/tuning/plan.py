@@ -79,6 +79,14 @@ class PostgresPlan:
 
 
 @dataclass(frozen=True)
+class BackupPlan:
+    """The dumps of a database that is run here."""
+
+    kept: Decision[int]
+    storage_bytes: Decision[int]
+
+
+@dataclass(frozen=True)
 class PoolPlan:
     """The connection pool that each app process opens (SQLAlchemy's terms)."""
 
@@ -226,6 +234,7 @@ class Plan:
     scaling: ScalingPlan
     database: DatabasePlan | None
     postgres: PostgresPlan | None
+    backup: BackupPlan | None
     pool: PoolPlan | None
     pooler: PoolerPlan | None
     cache: CachePlan | None

@@ -205,15 +205,15 @@ def test_deriving_twice_gives_the_same_plan(spec: dict[str, Any]) -> None:
 
 
 def test_what_breaks_the_budget_comes_with_the_figures_that_mend_it() -> None:
-    spec = {"postgres": {}, "scaling": {"minReplicas": 2, "maxReplicas": 500}}
+    spec = {"postgres": {"backup": {}}, "scaling": {"minReplicas": 2, "maxReplicas": 500}}
     plan = derive(service(**spec), Settings(), Facts())
     (problem,) = plan.problems
     assert problem.path == "spec.scaling.maxReplicas"
     remedy = "set maxReplicas to at most 80, or set spec.postgres.pooler.instances to 8"
     assert problem.remedy == remedy
     for mended in (
-        {"postgres": {}, "scaling": {"maxReplicas": 80}},
-        {"postgres": {"pooler": {"instances": 8}}, "scaling": {"maxReplicas": 500}},
+        {"postgres": {"backup": {}}, "scaling": {"maxReplicas": 80}},
+        {"postgres": {"backup": {}, "pooler": {"instances": 8}}, "scaling": {"maxReplicas": 500}},
     ):
         assert derive(service(**mended), Settings(), Facts()).problems == ()
 
@@ -222,7 +222,7 @@ def test_background_processes_and_schedules_claim_their_share_of_the_budget() ->
     worker = {"name": "worker", "command": ["w"], "replicas": 3, "processes": 4}
     beat = {"name": "beat", "command": ["b"], "singleton": True, "connectionsPerProcess": 1}
     report = {"name": "report", "command": ["r"], "schedule": "@daily", "concurrency": "Allow"}
-    spec = {"postgres": {}, "background": [worker, beat], "schedules": [report]}
+    spec = {"postgres": {"backup": {}}, "background": [worker, beat], "schedules": [report]}
     plan = derive(service(**spec), Settings(), Facts())
     assert plan.budget is not None
     claims = [(claim.name, claim.processes, claim.per_process) for claim in plan.budget.claims]
@@ -233,9 +233,9 @@ def test_background_processes_and_schedules_claim_their_share_of_the_budget() ->
 
 def test_background_processes_leave_the_app_fewer_pods() -> None:
     traffic = {"peakRequestsPerSecond": 50_000}
-    alone = derive(service(postgres={}, traffic=traffic), Settings(), Facts())
+    alone = derive(service(postgres={"backup": {}}, traffic=traffic), Settings(), Facts())
     worker = {"name": "worker", "command": ["w"], "replicas": 20, "processes": 10}
-    spec = {"postgres": {}, "traffic": traffic, "background": [worker]}
+    spec = {"postgres": {"backup": {}}, "traffic": traffic, "background": [worker]}
     beside = derive(service(**spec), Settings(), Facts())
     assert alone.scaling.max_replicas.value == 80
     # 20 pods, doubled by a rollout, of 10 processes with 2 connections leave 200 of 1000.
@@ -246,7 +246,7 @@ def test_background_processes_leave_the_app_fewer_pods() -> None:
 
 def test_a_broken_budget_names_the_process_that_claims_most() -> None:
     worker = {"name": "worker", "command": ["w"], "replicas": 100, "processes": 16}
-    plan = derive(service(postgres={}, background=[worker]), Settings(), Facts())
+    plan = derive(service(postgres={"backup": {}}, background=[worker]), Settings(), Facts())
     (problem,) = plan.problems
     assert problem.path == "spec.background[worker]"
     assert "3200 processes of worker at 2 and 3 processes of app at 10" in problem.message

@@ -134,8 +134,9 @@ def test_a_ceiling_lowers_what_was_asked_for_and_names_both_numbers() -> None:
 def test_a_ceiling_lowers_what_would_be_derived_and_all_that_follows_from_it() -> None:
     ceilings = {"scaling.maxReplicas": 4, "postgres.resources.limits.memory": "512Mi"}
     traffic = {"peakRequestsPerSecond": 50_000}
-    free = planned({}, traffic=traffic, postgres={})
-    plan = planned({"ceilings": ceilings}, traffic=traffic, postgres={})
+    postgres: dict[str, Any] = {"backup": {}}
+    free = planned({}, traffic=traffic, postgres=postgres)
+    plan = planned({"ceilings": ceilings}, traffic=traffic, postgres=postgres)
 
     found = decision(plan, "scaling.max_replicas")
     unbounded = decision(free, "scaling.max_replicas").value

@@ -1,0 +1,94 @@
+"""Scheduled dumps of the database to a volume of their own, which outlives everything else."""
+
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.api.storage import Storage
+from fastapi_operator.parts import Part
+from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources.desired import Desired, Gate
+from fastapi_operator.resources.inputs import DATABASE, MIGRATOR_ROLE, POSTGRES_PORT, Inputs
+from fastapi_operator.resources.templates import render
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.plan import BackupPlan
+
+_DUMPS = "dumps"
+_MOUNTS = {_DUMPS: "/backup"}
+
+
+def build(inputs: Inputs) -> tuple[Desired, ...]:
+    """The volume of the dumps and the CronJob that writes them; none without a backup."""
+    plan, postgres = inputs.plan.backup, inputs.spec.postgres
+    if plan is None or postgres is None or postgres.backup is None:
+        return ()
+    claim = objects.volume_claim(
+        inputs,
+        Part.BACKUP,
+        inputs.child("postgres", "backup"),
+        size_bytes=plan.storage_bytes.value,
+        storage_class=(postgres.backup.storage or Storage()).class_name,
+        retain=postgres.deletion_policy != "Delete",
+    )
+    schedule = postgres.backup.schedule or figures.BACKUP_SCHEDULE
+    return (claim, _cron_job(inputs, plan, schedule, claim.key.name))
+
+
+def _cron_job(inputs: Inputs, plan: BackupPlan, schedule: str, claim: str) -> Desired:
+    template = pod.pod_template(
+        inputs,
+        Part.BACKUP,
+        containers=(_container(inputs, plan),),
+        volumes=({"name": _DUMPS, "persistentVolumeClaim": {"claimName": claim}},),
+        grace_seconds=figures.GRACEFUL_MIN_SECONDS,
+        restartPolicy="Never",
+    )
+    name = naming.bounded(inputs.child("postgres", "backup"), naming.CRON_JOB_MAX_LENGTH)
+    body = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": objects.metadata(inputs, Part.BACKUP, name),
+        "spec": {
+            "schedule": schedule,
+            "timeZone": "Etc/UTC",
+            # Two would dump at once, to one volume.
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": figures.SCHEDULE_DEADLINE_SECONDS,
+            "successfulJobsHistoryLimit": figures.SUCCEEDED_RUNS_KEPT,
+            "failedJobsHistoryLimit": figures.FAILED_RUNS_KEPT,
+            "jobTemplate": {
+                # Not the labels by which the operator watches: a run is the CronJob's own.
+                "metadata": {"labels": inputs.selector(Part.BACKUP)},
+                "spec": {
+                    "backoffLimit": figures.BACKUP_RETRIES,
+                    "activeDeadlineSeconds": figures.BACKUP_TIMEOUT_SECONDS,
+                    "template": template,
+                },
+            },
+        },
+    }
+    return Desired(Part.BACKUP, body, gate=Gate.DATABASE)
+
+
+def _container(inputs: Inputs, plan: BackupPlan) -> dict[str, Any]:
+    script = render("postgres-backup.sh.j2", database=DATABASE, kept=plan.kept.value)
+    password = {"secretKeyRef": {"name": inputs.child("postgres"), "key": MIGRATOR_ROLE}}
+    return pod.container(
+        "backup",
+        image=inputs.settings.images.postgres.reference,
+        pull_policy=inputs.settings.image_pull_policy,
+        command=("sh", "-c", script),
+        env=[
+            {"name": "PGHOST", "value": inputs.child("postgres")},
+            {"name": "PGPORT", "value": str(POSTGRES_PORT)},
+            {"name": "PGDATABASE", "value": DATABASE},
+            # It owns every table; statement_timeout does not hold for it.
+            {"name": "PGUSER", "value": MIGRATOR_ROLE},
+            {"name": "PGPASSWORD", "valueFrom": password},
+        ],
+        resources=pod.resources(
+            cpu_request=figures.BACKUP_CPU_MILLICORES,
+            memory_request=figures.BACKUP_MEMORY_BYTES,
+            memory_limit=figures.BACKUP_MEMORY_BYTES,
+        ),
+        mounts=_MOUNTS,
+    )
