@@ -70,6 +70,14 @@ bench-app: setup ## Measure each technique of the sample app, and what its clien
 bench-operator: setup ## Measure the operator with 1,000 services on a real API server (half an hour)
 	@$(RUN)/python -m tests.benchmarks.operator --write
 
+.PHONY: faults
+faults: setup ## Every fault at every write of the operator, twice; the outcome goes to build/faults.txt
+	@mkdir -p build
+	@set -o pipefail; for round in 1 2; do \
+	  FAULTS=full $(RUN)/python -m pytest tests/api/test_faults.py -v --durations=0 --timeout=1200 \
+	    || exit 1; \
+	done 2>&1 | tee build/faults.txt
+
 .PHONY: lint
 lint: setup ## Style, types, import directions, stale generated files
 	@$(RUN)/python -m tests.tiers lint

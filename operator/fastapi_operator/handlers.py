@@ -54,6 +54,8 @@ def registry(
     @kopf.on.event(SERVICE.group, SERVICE.version, SERVICE.plural, registry=handlers)
     async def service_event(event: Mapping[str, Any], **_: Any) -> None:
         controller.service_event(deleted=event["type"] == "DELETED", body=event["object"])
+        if event["type"] is None:
+            controller.listed_by_watches()
 
     for kind in kinds:
         _watch(handlers, controller, kind)
@@ -71,6 +73,8 @@ def _watch(handlers: kopf.OperatorRegistry, controller: Controller, kind: Kind) 
     )
     async def child_event(event: Mapping[str, Any], **_: Any) -> None:
         controller.child_event(kind, deleted=event["type"] == "DELETED", body=event["object"])
+        if event["type"] is None:
+            controller.listed_by_watches()
 
 
 def settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:

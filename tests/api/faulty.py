@@ -10,17 +10,49 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
 from kubernetes import client, config
 
 _SESSION = web.AppKey("session", ClientSession)
+_GONE = {
+    "type": "ERROR",
+    "object": {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": "Expired",
+        "message": "too old resource version",
+        "code": 410,
+    },
+}
 FAULTS = ("429", "500", "409", "delay", "cut before", "cut after")
 
 
 class FaultyProxy:
-    """Serves plain HTTP on loopback; a share of the requests meets a fault, watches included."""
+    """Serves plain HTTP on loopback; a share of the requests meets a fault, watches included.
 
-    def __init__(self, kubeconfig: Path, *, share: float, seed: int = 1) -> None:
+    Or one write is the operator's last: from then on nothing reaches the API server, as if the
+    process had been killed at that moment.
+    """
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        *,
+        share: float = 0.0,
+        seed: int = 1,
+        last_write: int = 0,
+        last_is_done: bool = True,
+    ) -> None:
+        """Prepares it.
+
+        Args:
+            kubeconfig: Leads to the real API server.
+            share: Of the requests that meet a fault.
+            seed: Of the choice among them.
+            last_write: The number of the write at which the operator dies; 0 is never.
+            last_is_done: Whether that write still reaches the API server.
+        """
         self._target = client.Configuration()
         config.load_kube_config(config_file=str(kubeconfig), client_configuration=self._target)
         self._share = share
@@ -29,6 +61,14 @@ class FaultyProxy:
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._last_write = last_write
+        self._last_is_done = last_is_done
+        self._writes = 0
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._blind = False
+        self._dying = False
+        self.dead = threading.Event()
+        self.refused: frozenset[str] = frozenset()
         self.port = 0
         self.met: Counter[str] = Counter()
 
@@ -79,7 +119,24 @@ class FaultyProxy:
             await self._stop.wait()
             await runner.cleanup()
 
+    def blind(self) -> None:
+        """From now on running watches tell nothing, although they stay open."""
+        self._blind = True
+
+    def expire(self) -> None:
+        """Ends the running watches as the API server does where their history is gone."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(lambda: [pump.cancel() for pump in self._pumps])
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self._dying:
+            return _cut(request)
+        if request.path in self.refused:
+            return _refusal(500)
+        if request.method != "GET" and self._last_write:
+            self._writes += 1
+            if self._writes == self._last_write:
+                return await self._die(request)
         fault = self._random.choice(FAULTS) if self._random.random() < self._share else ""
         watch = request.query.get("watch") == "true"
         if request.method == "GET" and fault == "409":
@@ -106,19 +163,43 @@ class FaultyProxy:
             if name.lower() not in ("host", "content-length", "authorization")
         }
         url = f"{self._target.host}{request.rel_url}"
-        data = await request.read()
+        # An empty body would get a content type, which the API server refuses on a read.
+        data = await request.read() or None
         async with session.request(request.method, url, headers=headers, data=data) as answer:
             response = web.StreamResponse(status=answer.status)
             response.content_type = answer.content_type
             await response.prepare(request)
+            pump = asyncio.create_task(self._pump(answer, response))
+            watch = request.query.get("watch") == "true"
+            if watch:
+                self._pumps.add(pump)
             try:
                 async with asyncio.timeout(cut_after):
-                    async for chunk in answer.content.iter_any():
-                        await response.write(chunk)
+                    await pump
             except TimeoutError:
                 return _cut(request)
+            except asyncio.CancelledError:
+                if not pump.cancelled() or not watch:
+                    raise
+                self._blind = False
+                await response.write(json.dumps(_GONE).encode() + b"\n")
+            finally:
+                self._pumps.discard(pump)
             await response.write_eof()
             return response
+
+    async def _pump(self, answer: ClientResponse, response: web.StreamResponse) -> None:
+        watch = asyncio.current_task() in self._pumps
+        async for chunk in answer.content.iter_any():
+            if not (watch and self._blind):
+                await response.write(chunk)
+
+    async def _die(self, request: web.Request) -> web.StreamResponse:
+        self._dying = True
+        if self._last_is_done:
+            await self._forward(request, cut_after=None)
+        self.dead.set()
+        return _cut(request)
 
 
 def _cut(request: web.Request) -> web.StreamResponse:

@@ -13,7 +13,7 @@ from fastapi_operator.reconcile.drawing import draw
 from tests.api.faulty import FaultyProxy
 from tests.api.kube import Kube
 from tests.api.running import RunningOperator
-from tests.api.test_process import Process
+from tests.api.test_process import MONITOR_CRD, Process
 from tests.api.world import World, eventually, install_crd, world_on
 from tests.cluster import instances, processes
 from tests.cluster.apiserver import ApiServer
@@ -124,6 +124,92 @@ def test_requests_that_fail_at_random_change_nothing_in_the_end(
     names = objects(world)
     assert len([name for name in names if name.startswith("jobs/")]) == 2
     assert len([name for name in names if name.startswith("controllerrevisions/")]) == 2
+
+
+EVERY = 1 if os.environ.get("FAULTS") == "full" else 7
+
+
+def test_an_operator_that_dies_at_every_write_ends_where_an_undisturbed_one_does(
+    world: World, tmp_path: Path
+) -> None:
+    """Each life ends at a write, done or not; the next has what it finds and nothing else."""
+    check, lives, ready = watching(world), 0, False
+    world.apply(**FULL)
+    while not ready:
+        lives += 1
+        assert lives < 120, "no life gets any further"
+        # A write that was not done is tried again: the second life in a row gets past it.
+        fault = {"last_write": EVERY, "last_is_done": lives % 2 == 1}
+        with FaultyProxy(world.kubeconfig, **fault) as proxy:
+            life = RunningOperator(
+                proxy.kubeconfig(tmp_path), namespaces=(world.namespace,), make=draw
+            )
+            with life:
+                ready = (
+                    eventually(lambda proxy=proxy: proxy.dead.is_set() or played(world), within=60)
+                    and not proxy.dead.is_set()
+                )
+        check()
+    names = set(objects(world))
+    assert len([name for name in names if name.startswith("jobs/")]) == 1
+    assert len([name for name in names if name.startswith("controllerrevisions/")]) == 1
+    assert lives > 30 // EVERY, f"only {lives} lives: the faults did not happen"
+    since = world.mark()
+    with RunningOperator(world.kubeconfig, namespaces=(world.namespace,), make=draw):
+        time.sleep(3.0)
+    assert world.writes(since) == []
+
+
+def played(world: World) -> bool:
+    """Plays the controllers for a moment; answers whether the service is Ready."""
+    world.finish_rollouts()
+    for job in world.kube.items(world.path("jobs")):
+        if not job.get("status", {}).get("conditions"):
+            world.finish_job(job["metadata"]["name"])
+    return world.is_ready()
+
+
+def test_what_is_deleted_while_a_watch_expires_comes_back(world: World, tmp_path: Path) -> None:
+    with FaultyProxy(world.kubeconfig) as proxy:
+        config = proxy.kubeconfig(tmp_path)
+        with RunningOperator(config, namespaces=(world.namespace,), make=draw) as operator:
+            world.apply()
+            world.until_ready()
+            time.sleep(4.0)  # The watches have shown everything, and are trusted.
+            proxy.blind()
+            world.kube.delete(world.path("services", "shop"))
+            time.sleep(1.0)
+            assert world.get("services", "shop") is None
+            proxy.expire()
+            eventually(lambda: world.get("services", "shop"), within=30)
+            assert operator.error is None
+
+
+def test_a_discovery_that_fails_is_no_absence(world: World, tmp_path: Path) -> None:
+    definition = (
+        f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{MONITOR_CRD['metadata']['name']}"
+    )
+    monitors = f"/apis/monitoring.coreos.com/v1/namespaces/{world.namespace}/servicemonitors"
+    world.kube.apply(definition, MONITOR_CRD)
+    eventually(lambda: world.kube.get(monitors) is not None)
+    settings = {"discovery_seconds": 5}
+    try:
+        with FaultyProxy(world.kubeconfig) as proxy:
+            config = proxy.kubeconfig(tmp_path)
+            with RunningOperator(
+                config, namespaces=(world.namespace,), make=draw, settings=settings
+            ):
+                world.apply()
+                world.until_ready()
+                (monitor, *_) = world.kube.items(monitors)
+                proxy.refused = frozenset({"/apis", "/version"})
+                time.sleep(7.0)
+                path = f"{monitors}/{monitor['metadata']['name']}"
+                assert world.kube.get(path)["metadata"]["uid"] == monitor["metadata"]["uid"]
+                world.kube.delete(path)
+                eventually(lambda: world.kube.get(path))
+    finally:
+        world.kube.delete(definition)
 
 
 def pid_of(server: ApiServer, name: str) -> int:

@@ -1,6 +1,7 @@
 """The loop: events fill the store and the queue, workers take services from it one at a time."""
 
 import asyncio
+import contextlib
 import socket
 import sys
 import time
@@ -35,6 +36,7 @@ HEALTH_DEBOUNCE_SECONDS = 0.2
 LIST_PAUSES_SECONDS = (0.2, 1.0, 2.0)
 # Watches show everything within a second or two; thousands of objects take longer.
 CONFIRM_AFTER_SECONDS = (2.0, 3.0, 5.0, 10.0, 30.0)
+EXPIRED_PAUSE_SECONDS = 2.0
 WATCHED = f"{naming.WATCHED_LABEL}=true"
 
 _log = structlog.get_logger(__name__)
@@ -78,6 +80,8 @@ class Controller:
         self._synced = False
         self._discovered = False
         self._unshown: set[Key | ObjectKey] = set()
+        self._confirmed = False
+        self._expired = asyncio.Event()
         telemetry.watch_queue(self.queue, lambda: self._brakes.pulled)
         telemetry.rollouts_waiting.set_function(lambda: self._rollouts.waiting)
 
@@ -181,6 +185,7 @@ class Controller:
 
     def watching(self) -> None:
         """Notes, as the watches begin, all that they must show."""
+        self._confirmed = False
         self._unshown = self.store.keys()
 
     async def confirm(self) -> None:
@@ -193,12 +198,18 @@ class Controller:
             await asyncio.sleep(pause)
             self._unshown &= self.store.keys()
             if not self._unshown:
-                return
+                break
             _log.info("not shown by the watches", objects=len(self._unshown))
             try:
                 await self.sync()
             except ApiError as error:
                 _log.warning("confirming lists failed", error=str(error))
+        self._confirmed = True
+
+    def listed_by_watches(self) -> None:
+        """Notes that a watch has listed anew: it had expired, and told of no delete meanwhile."""
+        if self._confirmed:
+            self._expired.set()
 
     async def _list_services(self, namespace: str | None) -> None:
         seen, version = set(), 0
@@ -245,9 +256,14 @@ class Controller:
                 self.queue.add(key)
 
     async def resync(self) -> None:
-        """Lists everything from time to time: a watch that expired has lost deletes."""
+        """Lists everything from time to time, and soon after a watch expired: it lost deletes."""
         while True:
-            await asyncio.sleep(self._settings.resync_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.resync_seconds):
+                    await self._expired.wait()
+                # All watches of a restarted API server expire together.
+                await asyncio.sleep(EXPIRED_PAUSE_SECONDS)
+            self._expired.clear()
             try:
                 await self.sync()
             except ApiError as error:
