@@ -144,6 +144,8 @@ async def image_changes(
         )
         await asyncio.sleep(pause)
     await asyncio.sleep(3)
+    await users.until_ready(len(users.ready), seconds=300)
+    await asyncio.sleep(2)
     asked = {
         request.name: request.ended
         for request in log.requests(since, of=_AGENT)
@@ -170,6 +172,7 @@ async def edits(
         await users.patch(target.resource, target.namespace, target.name, edit)
         await asyncio.sleep(pause)
     await asyncio.sleep(5)
+    await users.until_ready(len(users.ready), seconds=300)
     asked = {
         (request.resource, request.namespace, request.name): request.ended
         for request in log.requests(since, of=_AGENT)
@@ -180,7 +183,7 @@ async def edits(
     for key, at in asked.items():
         repairs = [r.ended for r in done if (r.resource, r.namespace, r.name) == key]
         if not repairs:
-            raise RuntimeError(f"{key} was not repaired")
+            raise RuntimeError(f"{key} was not repaired: {sorted(audit.table(done).items())}")
         seconds.append(min(repairs) - at)
     return Reactions(seconds, len(done) / len(sample))
 
