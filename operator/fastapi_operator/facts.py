@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SERVICE_MONITOR = "monitoring.coreos.com/v1/ServiceMonitor"
+PROMETHEUS_RULE = "monitoring.coreos.com/v1/PrometheusRule"
 HTTP_ROUTE = "gateway.networking.k8s.io/v1/HTTPRoute"
 CERTIFICATE = "cert-manager.io/v1/Certificate"
 

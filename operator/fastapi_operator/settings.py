@@ -65,6 +65,11 @@ class Settings(_Settings):
     storage_class: str | None = Field(
         default=None, description="StorageClass of managed volumes; null is the cluster's default."
     )
+    runbooks: str = Field(
+        default="https://github.com/fastapi-operator/fastapi-operator/blob/main/docs/runbooks",
+        pattern=r"^https?://[^\s\"{}]+$",
+        description="Where the pages of docs/runbooks are read: alerts lead there.",
+    )
     profiles: Annotated[dict[ProfileName, Profile], AfterValidator(_beside_the_shipped)] = Field(
         default_factory=lambda: dict(shipped()),
         description="Profiles by name, beside production and development, which come with the "

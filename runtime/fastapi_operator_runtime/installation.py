@@ -83,7 +83,8 @@ def install(
     if options.errors:
         errors.configure(config)
     instruments = metrics.instruments() if options.metrics else None
-    profiler = profiling.RequestProfiler() if options.profiling else None
+    profiles = options.profiling and config.profiling_enabled
+    profiler = profiling.RequestProfiler() if profiles else None
     _wrap_stack(app, worker, instruments, profiler, options, checks)
     _wrap_lifespan(app, worker, instruments, profiler, options)
     return config

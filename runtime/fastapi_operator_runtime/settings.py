@@ -64,6 +64,9 @@ class RuntimeSettings(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="private port of metrics and profiles; absent: none"
     )
+    profiling_enabled: bool = Field(
+        True, description="whether the private port answers requests for profiles"
+    )
     log_level: LogLevel = Field("info", description="least severe level that is written")
     prometheus_multiproc_dir: str | None = Field(
         None, description="directory shared by the workers of a pod for exact metrics"

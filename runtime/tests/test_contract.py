@@ -9,8 +9,8 @@ import yaml
 from fastapi_operator_runtime import settings, testing
 
 ROOT = Path(__file__).resolve().parents[2]
-# Read where somebody sets them; the operator sets them only on demand, or Kubernetes does.
-ON_DEMAND = {"QUEUE_URL", "SENTRY_DSN", "HOSTNAME"}
+# Set by Kubernetes itself.
+ON_DEMAND = {"HOSTNAME"}
 
 
 def documented() -> set[str]:

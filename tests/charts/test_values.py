@@ -42,6 +42,7 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "settings.imagePullPolicy": ("Always", {}),
     "settings.runAsUser": (20000, {}),
     "settings.storageClass": ("fast-ssd", {}),
+    "settings.runbooks": ("https://wiki.example.com/runbooks", {}),
     "settings.resyncSeconds": (900, {}),
     "settings.discoverySeconds": (90, {}),
     "settings.workers": (4, {}),

@@ -136,4 +136,8 @@ EVERYTHING = service(
     },
     background=[{"name": "worker", "command": ["work"]}],
     schedules=[{"name": "report", "schedule": "@daily", "command": ["report"]}],
+    observability={
+        "slo": {"latencyMilliseconds": 300},
+        "traces": {"endpoint": "http://collector:4318"},
+    },
 )

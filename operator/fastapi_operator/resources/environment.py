@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from fastapi_operator.api.redis import Queue, Redis
-from fastapi_operator.resources import pod
+from fastapi_operator.resources import pod, telemetry
 from fastapi_operator.resources.access import (
     CA_FILE,
     Access,
@@ -28,6 +28,7 @@ from fastapi_operator.resources.inputs import (
     REDIS_PORT,
     Inputs,
 )
+from fastapi_operator.resources.variable import SecretKey, Value
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import CachePoolPlan, PoolPlan
@@ -48,17 +49,6 @@ class Process(StrEnum):
     MIGRATION = "migration"
     BACKGROUND = "background"
     SCHEDULE = "schedule"
-
-
-@dataclass(frozen=True)
-class SecretKey:
-    """A value that stands in a Secret."""
-
-    secret: str
-    key: str
-
-
-Value = str | int | float | SecretKey | None
 
 
 @dataclass(frozen=True)
@@ -275,6 +265,10 @@ def _native_threads(inputs: Inputs) -> Value:
     return (inputs.process or inputs.plan.compute).native_threads.value
 
 
+def _traced(value: Value) -> Callable[[Inputs], Value]:
+    return lambda inputs: value if telemetry.endpoint(inputs) is not None else None
+
+
 def _several_workers(inputs: Inputs) -> bool:
     return inputs.plan.server.workers.value > 1
 
@@ -353,7 +347,7 @@ CONTRACT: tuple[Variable, ...] = (
         lambda inputs: inputs.plan.server.max_in_flight.value,
     ),
     Variable("METRICS_PORT", "private port of the metrics", lambda inputs: inputs.metrics_port),
-    Variable("LOG_LEVEL", "least severe level that is written", lambda _: "info", _ALL),
+    Variable("LOG_LEVEL", "least severe level that is written", telemetry.log_level, _ALL),
     Variable(
         "PROMETHEUS_MULTIPROC_DIR",
         "directory in which several workers add up their metrics",
@@ -373,6 +367,54 @@ CONTRACT: tuple[Variable, ...] = (
         "name of the service in telemetry",
         lambda inputs: inputs.name,
         _ALL,
+    ),
+    Variable(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "namespace, version and environment in telemetry",
+        telemetry.resource_attributes,
+        _SERVING,
+    ),
+    Variable("FASTAPI_OTEL_AUTO_CONFIGURE", "FastAPI sends its own telemetry", _traced("true")),
+    Variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "the collector of traces", telemetry.endpoint, _SERVING
+    ),
+    Variable(
+        "OTEL_EXPORTER_OTLP_PROTOCOL", "how it is spoken to", _traced("http/protobuf"), _SERVING
+    ),
+    Variable("OTEL_EXPORTER_OTLP_HEADERS", "headers for it", telemetry.headers, _SERVING),
+    Variable(
+        "OTEL_TRACES_SAMPLER",
+        "a caller's decision is followed, new traces are sampled",
+        _traced("parentbased_traceidratio"),
+        _SERVING,
+    ),
+    Variable(
+        "OTEL_TRACES_SAMPLER_ARG",
+        "share of new traces that are kept",
+        telemetry.sample_share,
+        _SERVING,
+    ),
+    Variable(
+        "OTEL_METRICS_EXPORTER",
+        "none: metrics are scraped, not pushed as well",
+        _traced("none"),
+        _SERVING,
+    ),
+    Variable(
+        "OTEL_LOGS_EXPORTER",
+        "none: logs are written to standard output",
+        _traced("none"),
+        _SERVING,
+    ),
+    Variable("SENTRY_DSN", "where errors are reported", telemetry.sentry_dsn, _ALL),
+    Variable(
+        "SENTRY_ENVIRONMENT", "what errors are filed under", telemetry.sentry_environment, _ALL
+    ),
+    Variable("SENTRY_RELEASE", "the version that failed", telemetry.sentry_release, _ALL),
+    Variable(
+        "PROFILING_ENABLED",
+        "false: the private port answers no requests for profiles",
+        telemetry.profiling,
     ),
     Variable(
         "FORWARDED_ALLOW_IPS",

@@ -16,6 +16,7 @@ from fastapi_operator.tuning.contradictions import contradictions
 from fastapi_operator.tuning.database import database_problems
 from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems
 from fastapi_operator.tuning.image import mutable_tag
+from fastapi_operator.tuning.observability import observability_plan
 from fastapi_operator.tuning.plan import Plan
 from fastapi_operator.tuning.processes import background_plans, process_claims, schedule_plans
 from fastapi_operator.tuning.profile import Profiled, profiled
@@ -85,6 +86,7 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
         exposure=exposure if spec.exposure is not None else None,
         background=background,
         schedules=schedules,
+        observability=observability_plan(spec.observability),
         budget=connections.budget,
         problems=(
             *said.problems,

@@ -278,6 +278,34 @@ DATABASE_START_SECONDS = 3600
 # A migration waits for a lock this long; every statement behind it waits as well: judgement.
 MIGRATION_LOCK_TIMEOUT_SECONDS = 5
 
+# --- observability -------------------------------------------------------------------------------
+SCRAPE_INTERVAL_SECONDS = 30
+# Prometheus's default; a shorter interval shortens it.
+SCRAPE_TIMEOUT_SECONDS = 10
+TRACE_SAMPLE_PERCENT = "5"
+SLO_AVAILABILITY_PERCENT = "99.9"
+SLO_LATENCY_PERCENT = "99"
+# Bounds of http.server.request.duration, as OpenTelemetry advises and the runtime has them.
+REQUEST_BUCKETS_MILLISECONDS = (
+    5,
+    10,
+    25,
+    50,
+    75,
+    100,
+    250,
+    500,
+    750,
+    1000,
+    2500,
+    5000,
+    7500,
+    10000,
+)
+# Below so many failures in the long window nobody is called, however few requests there were:
+# judgement.
+SLO_FAILURES_MIN = 10
+
 # --- probes --------------------------------------------------------------------------------------
 # Imports take seconds on a throttled core; five minutes end only a start that hangs: judgement.
 START_PERIOD_SECONDS = 2

@@ -220,6 +220,20 @@ class SchedulePlan(ProcessPlan):
 
 
 @dataclass(frozen=True)
+class ObservabilityPlan:
+    """What is watched; a number is None where nothing asks for it.
+
+    ``latency_milliseconds`` is the bound that can be measured, within the promised one.
+    """
+
+    scrape_interval_seconds: Decision[int]
+    trace_sample_percent: Decision[str] | None
+    availability_percent: Decision[str] | None
+    latency_milliseconds: Decision[int] | None
+    latency_percent: Decision[str] | None
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that was decided for a service; a section is None where the part is not there.
 
@@ -244,6 +258,7 @@ class Plan:
     exposure: ExposurePlan | None
     background: tuple[BackgroundPlan, ...]
     schedules: tuple[SchedulePlan, ...]
+    observability: ObservabilityPlan
     budget: ConnectionBudget | None
     problems: tuple[Problem, ...] = ()
 

@@ -89,6 +89,76 @@ def test_metrics_port_avoids_the_app() -> None:
     assert "METRICS_PORT" not in variables(observability=disabled)
 
 
+COLLECTOR = "http://collector.observability:4318"
+
+
+def test_without_a_collector_nothing_is_said_of_traces_and_without_a_dsn_nothing_of_errors() -> (
+    None
+):
+    told = variables()
+    assert [name for name in told if name.startswith(("OTEL", "SENTRY", "FASTAPI"))] == [
+        "OTEL_SERVICE_NAME"
+    ]
+    named = {"traces": {"headersSecretRef": {"name": "keys"}}, "errors": {"environment": "x"}}
+    assert variables(observability=named).keys() == told.keys()
+
+
+def test_traces_say_where_from_and_which_are_kept_and_never_share_an_instance_id() -> None:
+    traces = {
+        "endpoint": COLLECTOR,
+        "samplePercent": "0.5",
+        "headersSecretRef": {"name": "keys", "key": "otlp"},
+    }
+    several = {"workerPolicy": "Fixed", "workers": 4}
+    told = variables(observability={"traces": traces}, server=several)
+    assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == COLLECTOR
+    assert told["OTEL_EXPORTER_OTLP_HEADERS"] == {"secretKeyRef": {"name": "keys", "key": "otlp"}}
+    assert told["OTEL_TRACES_SAMPLER_ARG"] == "0.005"
+    assert told["FASTAPI_OTEL_AUTO_CONFIGURE"] == "true"
+    attributes = dict(item.split("=") for item in str(told["OTEL_RESOURCE_ATTRIBUTES"]).split(","))
+    assert attributes["service.namespace"] == attributes["deployment.environment.name"] == "default"
+    assert attributes["service.version"] == "1"
+    assert "service.instance.id" not in attributes
+
+
+def test_the_endpoint_of_a_profile_is_the_default_and_that_of_the_service_wins() -> None:
+    profile = {"defaults": {"observability": {"traces": {"endpoint": COLLECTOR}}}}
+    settings = Settings.from_mapping({"profiles": {"team": profile}})
+
+    def endpoint(**spec: object) -> object:
+        given = service(profile="team", **spec)
+        inputs = Inputs.of(given, derive(given, settings, Facts()), settings, Facts())
+        told = {entry["name"]: entry for entry in environment(inputs, Process.APP)}
+        return told["OTEL_EXPORTER_OTLP_ENDPOINT"]["value"]
+
+    assert endpoint() == COLLECTOR
+    own = "http://other:4318"
+    assert endpoint(observability={"traces": {"endpoint": own}}) == own
+
+
+@pytest.mark.parametrize(
+    ("image", "release"),
+    [
+        ("registry.example.com:5000/shop:1.4.2", "shop@1.4.2"),
+        ("registry.example.com:5000/shop", "shop@latest"),
+        (f"shop@sha256:{'0' * 64}", f"shop@sha256:{'0' * 64}"),
+        (f"shop:2@sha256:{'0' * 64}", "shop@2"),
+    ],
+)
+def test_errors_are_filed_under_environment_and_version(image: str, release: str) -> None:
+    errors = {"sentrySecretRef": {"name": "keys"}, "environment": "production"}
+    for process in (Process.APP, Process.MIGRATION):
+        told = variables(process, image=image, observability={"errors": errors})
+        assert told["SENTRY_DSN"] == {"secretKeyRef": {"name": "keys", "key": "dsn"}}
+        assert (told["SENTRY_ENVIRONMENT"], told["SENTRY_RELEASE"]) == ("production", release)
+
+
+def test_log_level_and_the_switch_of_profiles_reach_the_app() -> None:
+    told = variables(observability={"logs": {"level": "error"}, "profiling": {"enabled": False}})
+    assert (told["LOG_LEVEL"], told["PROFILING_ENABLED"]) == ("error", "false")
+    assert "PROFILING_ENABLED" not in variables(observability={"profiling": {"enabled": True}})
+
+
 @pytest.mark.parametrize("variable", CONTRACT, ids=lambda variable: variable.name)
 def test_every_variable_says_what_it_means(variable: object) -> None:
     assert re.fullmatch(r"[A-Z][A-Z0-9_]+", variable.name)  # type: ignore[attr-defined]

@@ -1,0 +1,93 @@
+"""What the app is told of logs, traces and errors: values of the environment contract.
+
+An instance id is never among the resource attributes: the OpenTelemetry SDK makes one a process,
+and one for the whole pod would let its workers overwrite each other's series.
+"""
+
+from decimal import Decimal
+
+from fastapi_operator.api.model import SecretValue
+from fastapi_operator.api.observability import Errors, Logs, Observability, Profiling, Traces
+from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.variable import SecretKey, Value
+
+_DEFAULT_LEVEL = "info"
+
+
+def log_level(inputs: Inputs) -> Value:
+    """The least severe level that is written."""
+    return (_section(inputs).logs or Logs()).level or _DEFAULT_LEVEL
+
+
+def endpoint(inputs: Inputs) -> Value:
+    """The collector; None where no traces are sent."""
+    return (_section(inputs).traces or Traces()).endpoint
+
+
+def headers(inputs: Inputs) -> Value:
+    """Where the collector's headers stand."""
+    traces = _section(inputs).traces or Traces()
+    return _key(traces.headers_secret_ref, "headers") if traces.endpoint is not None else None
+
+
+def sample_share(inputs: Inputs) -> Value:
+    """The share of new traces that are kept, between 0 and 1."""
+    percent = inputs.plan.observability.trace_sample_percent
+    return f"{Decimal(percent.value) / 100:f}" if percent is not None else None
+
+
+def resource_attributes(inputs: Inputs) -> Value:
+    """What tells this deployment from others; None where no traces are sent."""
+    if endpoint(inputs) is None:
+        return None
+    attributes = {
+        "service.namespace": inputs.namespace,
+        "service.version": version(inputs.spec.image),
+        "deployment.environment.name": environment_name(inputs),
+        "k8s.namespace.name": inputs.namespace,
+        "k8s.deployment.name": inputs.name,
+    }
+    return ",".join(f"{name}={value}" for name, value in attributes.items())
+
+
+def sentry_dsn(inputs: Inputs) -> Value:
+    """Where Sentry's DSN stands; None where errors are not tracked."""
+    return _key((_section(inputs).errors or Errors()).sentry_secret_ref, "dsn")
+
+
+def sentry_environment(inputs: Inputs) -> Value:
+    """What errors are filed under."""
+    return environment_name(inputs) if sentry_dsn(inputs) is not None else None
+
+
+def sentry_release(inputs: Inputs) -> Value:
+    """The version that errors are filed under, in Sentry's form."""
+    if sentry_dsn(inputs) is None:
+        return None
+    return f"{inputs.name}@{version(inputs.spec.image)}"
+
+
+def profiling(inputs: Inputs) -> Value:
+    """``false`` where the private port must answer no requests for profiles."""
+    wanted = (_section(inputs).profiling or Profiling()).enabled
+    return "false" if wanted is False and inputs.metrics_port is not None else None
+
+
+def environment_name(inputs: Inputs) -> str:
+    """The environment of the deployment: the one named, else its namespace."""
+    return (_section(inputs).errors or Errors()).environment or inputs.namespace
+
+
+def version(image: str) -> str:
+    """What an image's name says of its version: the tag, else the digest."""
+    name, _, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return tag or digest or "latest"
+
+
+def _section(inputs: Inputs) -> Observability:
+    return inputs.spec.observability or Observability()
+
+
+def _key(reference: SecretValue | None, key: str) -> SecretKey | None:
+    return SecretKey(reference.name, reference.key or key) if reference is not None else None

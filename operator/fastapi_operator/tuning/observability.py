@@ -1,0 +1,111 @@
+"""How often metrics are read, which traces are kept, and what the service promises."""
+
+from fastapi_operator.api.observability import Metrics, Observability, Slo, Traces
+from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
+from fastapi_operator.tuning.plan import ObservabilityPlan
+
+
+def observability_plan(said: Observability | None) -> ObservabilityPlan:
+    """The numbers of metrics, traces and the service level objective."""
+    section = said or Observability()
+    traces, slo = section.traces or Traces(), section.slo
+    return ObservabilityPlan(
+        scrape_interval_seconds=decide(
+            "observability.scrape_interval_seconds",
+            _scrape_interval,
+            unit="seconds",
+            override=overridden(
+                (section.metrics or Metrics()).interval_seconds,
+                "spec.observability.metrics.intervalSeconds",
+            ),
+            effect=effects.OBJECT_NONE,
+        ),
+        trace_sample_percent=decide(
+            "observability.trace_sample_percent",
+            _trace_sample,
+            unit="percent",
+            override=overridden(traces.sample_percent, "spec.observability.traces.samplePercent"),
+            effect=effects.APP_ROLLOUT,
+        )
+        if traces.endpoint is not None
+        else None,
+        availability_percent=_availability(slo) if slo is not None else None,
+        latency_milliseconds=_latency(slo.latency_milliseconds)
+        if slo is not None and slo.latency_milliseconds is not None
+        else None,
+        latency_percent=_latency_percent(slo)
+        if slo is not None and slo.latency_milliseconds is not None
+        else None,
+    )
+
+
+def _availability(slo: Slo) -> Decision[str]:
+    return decide(
+        "observability.availability_percent",
+        _availability_percent,
+        unit="percent",
+        override=overridden(slo.availability_percent, "spec.observability.slo.availabilityPercent"),
+        effect=effects.OBJECT_NONE,
+    )
+
+
+def _latency(promised: int) -> Decision[int]:
+    return decide(
+        "observability.latency_milliseconds",
+        _within,
+        unit="ms",
+        promised_milliseconds=promised,
+        effect=effects.OBJECT_NONE,
+    )
+
+
+def _latency_percent(slo: Slo) -> Decision[str]:
+    return decide(
+        "observability.latency_percent",
+        _slow_percent,
+        unit="percent",
+        override=overridden(slo.latency_percent, "spec.observability.slo.latencyPercent"),
+        effect=effects.OBJECT_NONE,
+    )
+
+
+def _availability_percent() -> Because[str]:
+    return Because(
+        figures.SLO_AVAILABILITY_PERCENT, "43 minutes in a month of 30 days may be all errors"
+    )
+
+
+def _slow_percent() -> Because[str]:
+    return Because(figures.SLO_LATENCY_PERCENT, "one request in a hundred may be slower")
+
+
+def _scrape_interval() -> Because[int]:
+    return Because(
+        figures.SCRAPE_INTERVAL_SECONDS, "a rate over five minutes then rests on ten samples"
+    )
+
+
+def _trace_sample() -> Because[str]:
+    return Because(
+        figures.TRACE_SAMPLE_PERCENT,
+        "enough traces to find what is slow, at a cost that a busy service does not notice",
+    )
+
+
+def _within(*, promised_milliseconds: int) -> Because[int]:
+    bounds = figures.REQUEST_BUCKETS_MILLISECONDS
+    bound = max((item for item in bounds if item <= promised_milliseconds), default=bounds[0])
+    if bound == promised_milliseconds:
+        return Because(bound, "the histogram of the app's requests has this very bound")
+    if bound > promised_milliseconds:
+        return Because(
+            bound,
+            "the shortest that the histogram of the app's requests tells apart, though "
+            "{promised_milliseconds} ms are promised",
+        )
+    return Because(
+        bound,
+        "the largest bound of the app's histogram within the promised {promised_milliseconds} ms; "
+        "what lies between counts as slow",
+    )
