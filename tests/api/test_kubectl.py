@@ -2,10 +2,14 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from fastapi_operator.api.crd import object_schema
+from tests.api.kube import Kube
+from tests.api.world import World
 from tests.cluster.apiserver import ApiServer
 from tests.unit.api.scalars import REFUSED, SCALARS
 
@@ -55,3 +59,127 @@ def test_kubectl_cannot_send_what_the_table_refuses(kubectl: Kubectl, text: str)
     document = f"{HEAD}metadata: {{name: n}}\nvalue: {text}\n"
     done = kubectl("create", "--dry-run=client", "--validate=false", "-f", "-", text=document)
     assert done.returncode != 0
+
+
+def described(node: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    """Every field below a node with its description; the items of a list stand for themselves."""
+    node = node.get("items", node)
+    for name, child in node.get("properties", {}).items():
+        yield f"{path}.{name}", child.get("description", "")
+        yield from described(child, f"{path}.{name}")
+
+
+def test_the_api_server_explains_every_field_as_the_models_do(server: ApiServer) -> None:
+    """``kubectl explain`` prints this document, so that each of its paths is covered."""
+    answer = Kube(server.kubeconfig).request("GET", "/openapi/v3/apis/fastapi-operator.io/v1alpha1")
+    (served,) = (
+        schema
+        for name, schema in answer["components"]["schemas"].items()
+        if name.endswith(".FastAPIService")
+    )
+    for part in ("spec", "status"):
+        ours = dict(described(object_schema()["properties"][part], part))
+        assert dict(described(served["properties"][part], part)) == ours
+        assert all(ours.values())
+        assert len(ours) > 20
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("", "A FastAPI application with all that it needs"),
+        (".spec", "What the user says; everything absent is derived."),
+        (".spec.postgres.pooler", "PgBouncer between app and database. Default: derived."),
+        (".spec.postgres.pooler.type", "ENUM: PgBouncer None"),
+        (".spec.background.resources.limits.memory", "Memory in bytes"),
+        (".status.tuning.reason", "Why it has this value."),
+    ],
+)
+def test_kubectl_explain_reads_well_at_every_level(kubectl: Kubectl, path: str, words: str) -> None:
+    done = kubectl("explain", f"fastapiservice{path}")
+    assert done.returncode == 0, done.stderr
+    assert words in " ".join(done.stdout.split())
+
+
+def tell(world: World, name: str, *, reason: str, url: str) -> None:
+    """Writes what an operator would say of a service."""
+    world.kube.patch(
+        f"{world.path('fastapiservices', name)}/status",
+        {
+            "status": {
+                "conditions": [
+                    {
+                        "type": "Ready",
+                        "status": "False",
+                        "reason": reason,
+                        "message": "",
+                        "observedGeneration": 1,
+                        "lastTransitionTime": "2026-11-22T00:00:00Z",
+                    }
+                ],
+                "observedGeneration": 1,
+                "replicas": 1000,
+                "tuning": [
+                    {"name": "server.workers", "value": 64, "reason": "said", "source": "spec"}
+                ],
+                "url": url,
+            }
+        },
+    )
+
+
+def test_kubectl_get_fits_a_terminal(world: World, kubectl: Kubectl) -> None:
+    world.apply("storefront-api")
+    tell(world, "storefront-api", reason="WaitingForMigration", url="https://shop.example.com")
+    lines = kubectl("get", "fas", "-n", world.namespace).stdout.splitlines()
+    assert lines[0].split() == ["NAME", "READY", "REASON", "REPLICAS", "WORKERS", "URL", "AGE"]
+    assert lines[1].split()[:6] == [
+        "storefront-api",
+        "False",
+        "WaitingForMigration",
+        "1000",
+        "64",
+        "https://shop.example.com",
+    ]
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_longest_name_leaves_all_columns_but_the_url_within_100(
+    world: World, kubectl: Kubectl
+) -> None:
+    """The URL is as long as the user's own host, so it stands where it pushes only the age."""
+    world.apply("s" * 40)
+    tell(world, "s" * 40, reason="WaitingForMigration", url="")
+    lines = kubectl("get", "fas", "-n", world.namespace).stdout.splitlines()
+    assert lines[0].index("URL") <= 100 - len("URL")
+
+
+@pytest.mark.parametrize("before", [2, 0])
+def test_kubectl_scale_sets_a_fixed_number(world: World, kubectl: Kubectl, before: int) -> None:
+    world.apply(scaling={"replicas": before})
+    done = kubectl("scale", "fas/shop", "--replicas=5", "-n", world.namespace)
+    assert done.returncode == 0, done.stderr
+    assert world.service()["spec"]["scaling"] == {"replicas": 5}
+
+
+@pytest.mark.parametrize("autoscaled", [{"minReplicas": 2}, {"targetCpuPercent": 50}])
+def test_kubectl_scale_says_why_an_autoscaled_service_is_not_scaled(
+    world: World, kubectl: Kubectl, autoscaled: dict[str, int]
+) -> None:
+    world.apply(scaling=autoscaled)
+    done = kubectl("scale", "fas/shop", "--replicas=5", "-n", world.namespace)
+    assert done.returncode != 0
+    assert "spec.scaling.replicas" in done.stderr
+    assert "leave it to the autoscaler" in done.stderr
+    assert world.service()["spec"]["scaling"] == autoscaled
+
+
+def test_kubectl_scale_fixes_what_says_nothing_of_scaling(world: World, kubectl: Kubectl) -> None:
+    """The API server cannot tell this from an edit; docs/reference/api.md says how to go back."""
+    world.apply()
+    kubectl("scale", "fas/shop", "--replicas=5", "-n", world.namespace)
+    assert world.service()["spec"]["scaling"] == {"replicas": 5}
+    undo = '[{"op": "remove", "path": "/spec/scaling/replicas"}]'
+    done = kubectl("patch", "fas", "shop", "--type=json", "-p", undo, "-n", world.namespace)
+    assert done.returncode == 0, done.stderr
+    assert world.service()["spec"]["scaling"] == {}

@@ -94,8 +94,9 @@ RULES: tuple[Rule, ...] = (
         expression="!has(self.replicas) || "
         "(!has(self.minReplicas) && !has(self.maxReplicas) && !has(self.targetCpuPercent) && "
         "!has(self.targetInFlight) && !has(self.scaleDownSeconds))",
-        message="replicas is a fixed number; remove it, or minReplicas, maxReplicas, "
-        "targetCpuPercent, targetInFlight and scaleDownSeconds",
+        message="replicas, which kubectl scale sets, fixes the number of pods; the other fields of "
+        "scaling leave it to the autoscaler; keep one of the two (minReplicas raises the number at "
+        "once)",
         field="replicas",
     ),
     Rule(
