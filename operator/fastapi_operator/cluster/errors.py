@@ -9,6 +9,11 @@ from typing import Any
 # The API server has no reason of its own for it, only these words.
 _IMMUTABLE = re.compile(r"immutable|may not change once set|updates to statefulset spec for fields")
 _MANAGER = re.compile(r'conflicts? with "([^"]+)"')
+# What apply says of a body that does not fit the kind's schema; it says so with status 500.
+_UNTYPED = re.compile(
+    r"failed to create typed patch object [^:]*: [.](?P<field>\S+): (?P<fault>.*)"
+)
+_UNKNOWN = re.compile(r'unknown field "(?P<field>[^"]+)"')
 
 
 @dataclass
@@ -36,7 +41,19 @@ class ApiError(Exception):
     @property
     def temporary(self) -> bool:
         """Whether the same request may succeed later, without anybody changing anything."""
+        if _UNTYPED.search(self.message):
+            return False
         return self.status in (0, 408, 409, 425, 429) or self.status >= 500
+
+    @property
+    def faults(self) -> tuple[tuple[str, str], ...]:
+        """The fields that were refused, each with what is wrong with it."""
+        untyped = _UNTYPED.search(self.message)
+        if untyped:
+            # What follows is the value in the API server's own notation.
+            return ((untyped["field"], untyped["fault"].partition(", got")[0]),)
+        unknown = tuple((field, "unknown field") for field in _UNKNOWN.findall(self.message))
+        return unknown or (self.causes if self.status == 422 else ())
 
     @property
     def namespace_is_going(self) -> bool:

@@ -4,8 +4,9 @@ A pass does what can be done now and returns. It waits for nothing: an event of 
 that the pass names, starts the next one.
 """
 
+import dataclasses
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import POD, SERVICE
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile import diagnose
+from fastapi_operator.reconcile import blame, diagnose
 from fastapi_operator.reconcile.blueprint import Blueprint, Drawer
 from fastapi_operator.reconcile.images import Images
 from fastapi_operator.reconcile.ownership import Owner, Sealed, unwatched
@@ -29,7 +30,7 @@ from fastapi_operator.reconcile.pending import (
     hold_restarts,
     hold_rollout,
 )
-from fastapi_operator.reconcile.perform import Outcome, Performer, ServiceGoneError
+from fastapi_operator.reconcile.perform import Outcome, Performer, Refusal, ServiceGoneError
 from fastapi_operator.reconcile.queue import Key
 from fastapi_operator.reconcile.reading import LiveService
 from fastapi_operator.reconcile.rollouts import Rollouts
@@ -200,6 +201,7 @@ class Passes:
         )
         steps, held = await self._hold(key, body, steps)
         outcome = await self._performer.perform(steps, owner)
+        outcome.refusals = [_traced(item, wanted, body["spec"]) for item in outcome.refusals]
         return _Work(blueprint, kept, steps, outcome, held)
 
     async def _hold(
@@ -342,6 +344,21 @@ class Passes:
         if outcome.braked:
             waits.append(BRAKED_AGAIN_SECONDS)
         return Next(after=min((wait for wait in waits if wait is not None), default=None))
+
+
+def _traced(refusal: Refusal, wanted: Iterable[Sealed], spec: Mapping[str, Any]) -> Refusal:
+    """A refusal in terms of the spec, where the refused fields came from it."""
+    sealed = next((item for item in wanted if item.key == refusal.key), None)
+    if sealed is None:
+        return refusal
+    told = [
+        f"{path}: {reason}"
+        for field, reason in refusal.faults
+        if (path := blame.spec_path(field, sealed.body, spec)) is not None
+    ]
+    if not told:
+        return refusal
+    return dataclasses.replace(refusal, message=f"{'; '.join(told)} (refused in {refusal.key})")
 
 
 def _condition(status: Status, kind: str) -> Condition:

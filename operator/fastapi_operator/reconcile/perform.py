@@ -48,11 +48,13 @@ class Refusal:
         key: The object.
         reason: One CamelCase word: ``NameTaken``, ``Invalid``, ``CredentialsLost`` …
         message: What was refused and what to do.
+        faults: Fields of the object that the API server refused, each with its reason.
     """
 
     key: ObjectKey
     reason: str
     message: str
+    faults: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -358,4 +360,5 @@ def _sort_error(error: ApiError, key: ObjectKey, outcome: Outcome) -> None:
         outcome.refusals.append(Refusal(key, "QuotaExceeded", f"{key}: {error.message}"))
     else:
         reason = {403: "Forbidden", 404: "KindNotServed"}.get(error.status, "Invalid")
-        outcome.refusals.append(Refusal(key, reason, f"{key}: {error.message}"))
+        told = f"{key}: {error.message}"
+        outcome.refusals.append(Refusal(key, reason, told, faults=error.faults))
