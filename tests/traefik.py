@@ -62,6 +62,11 @@ def running(kubeconfig: Path, log: Path) -> Iterator[int]:
             process.wait(20)
 
 
+def text(body: dict[str, Any]) -> str:
+    """An object as kubectl reads it."""
+    return json.dumps(body)
+
+
 def gateway(namespace: str, port: int, hosts: str) -> dict[str, Any]:
     """A Gateway ``public`` of Traefik, whose listener takes hosts like ``*.example.com``."""
     listener = {"name": "web", "protocol": "HTTP", "port": port, "hostname": hosts}
