@@ -23,6 +23,13 @@ GATEWAY_CLASS = {
     "spec": {"controllerName": "traefik.io/gateway-controller"},
 }
 
+INGRESS_CLASS = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "IngressClass",
+    "metadata": {"name": "traefik"},
+    "spec": {"controller": "traefik.io/ingress-controller"},
+}
+
 
 def definitions(module: str, folder: str) -> list[dict[str, Any]]:
     """The CustomResourceDefinitions in a folder of a Go module, at their real schemas."""
@@ -45,7 +52,6 @@ def running(kubeconfig: Path, log: Path) -> Iterator[int]:
         "providers.kubernetesgateway": "true",
         "providers.kubernetesgateway.statusaddress.ip": "127.0.0.1",
         "providers.kubernetesingress": "true",
-        "providers.kubernetesingress.ingressclass": "traefik",
         "global.checknewversion": "false",
         "global.sendanonymoususage": "false",
         "log.level": "INFO",

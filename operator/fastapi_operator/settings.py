@@ -43,6 +43,7 @@ class OperandImages(_Settings):
     redis: OperandImage = OperandImage(repository="library/redis", tag="8.0")
     valkey: OperandImage = OperandImage(repository="valkey/valkey", tag="9.1")
     nginx: OperandImage = OperandImage(repository="library/nginx", tag="1.30")
+    caddy: OperandImage = OperandImage(repository="library/caddy", tag="2.11")
 
 
 def _beside_the_shipped(given: Mapping[str, Profile]) -> dict[str, Profile]:

@@ -31,7 +31,7 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "watchNamespaces": (["team"], {}),
     **{
         f"settings.images.{image}.{key}": (value, {})
-        for image in ("postgres", "pgbouncer", "redis", "valkey", "nginx")
+        for image in ("postgres", "pgbouncer", "redis", "valkey", "nginx", "caddy")
         for key, value in {
             "registry": "mirror.example.com",
             "repository": "other",

@@ -24,7 +24,7 @@ def edge(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     log = tmp_path_factory.mktemp("traefik") / "log"
     with traefik.running(Path(config), log) as port:
         gateway = traefik.gateway(NAMESPACE, port, "*.example.com")
-        shop.kubectl.apply(traefik.GATEWAY_CLASS, gateway)
+        shop.kubectl.apply(traefik.GATEWAY_CLASS, traefik.INGRESS_CLASS, gateway)
         yield port
         shop.patch({"exposure": None})
 

@@ -199,13 +199,15 @@ class Proxy(Model):
         examples=[["/events", "/ws"]],
     )
     cache: HttpCache | None = Field(
-        default=None, description="Answers that the proxy keeps. Default: none."
+        default=None,
+        description="Answers that the proxy keeps; for type Nginx. Default: none.",
     )
     static: Annotated[tuple[StaticFiles, ...], Field(max_length=16)] | None = Field(
         default=None, description="Files that the proxy serves from the app's image. Default: none."
     )
     rate_limit: RateLimit | None = Field(
-        default=None, description="How fast one client may ask. Default: no limit."
+        default=None,
+        description="How fast one client may ask; for type Nginx. Default: no limit.",
     )
     compression: Compression | None = Field(
         default=None, description="Compression of answers. Default: text and JSON."

@@ -2,12 +2,7 @@
 
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.resources import proxy_engine
-from fastapi_operator.resources.inputs import (
-    PROXY_PORT,
-    PROXY_PRIVATE_PORT,
-    PROXY_TLS_PORT,
-    Inputs,
-)
+from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.proxy_engine import Engine
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
@@ -40,27 +35,9 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
 
 
 def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
-    proxy, exposure = inputs.spec.proxy or Proxy(), inputs.plan.exposure
-    cache = proxy.cache
+    cache = (inputs.spec.proxy or Proxy()).cache
     return render(
         "nginx.conf.j2",
-        name=inputs.name,
-        app=inputs.child("app"),
-        app_port=inputs.app_port,
-        port=PROXY_PORT,
-        tls_port=PROXY_TLS_PORT if inputs.terminates_tls else None,
-        tls_directory=proxy_engine.TLS_DIRECTORY,
-        private_port=PROXY_PRIVATE_PORT,
-        hosts=exposure.hosts if exposure else (),
-        root_path=exposure.root_path if exposure else "",
-        trusted_networks=proxy_engine.trusted_networks(proxy),
-        default_headers=proxy_engine.security_headers(proxy),
-        strict_transport_security=proxy_engine.transport_security(
-            proxy, encrypted=bool(exposure and exposure.encrypted)
-        ),
-        added_headers=proxy_engine.added_headers(proxy),
-        static_root=proxy_engine.STATIC_ROOT,
         cache_serves_stale=cache is not None and cache.stale_seconds != 0,
-        routes=plan.routes,
-        **plan.numbers(),
+        **proxy_engine.template_values(inputs, plan),
     )

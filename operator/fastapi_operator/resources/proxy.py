@@ -3,8 +3,9 @@
 from typing import Any
 
 from fastapi_operator import naming
+from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import entry, nginx, objects, pod
+from fastapi_operator.resources import caddy, entry, nginx, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.inputs import (
     PROXY_PORT,
@@ -29,7 +30,9 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     plan = inputs.plan.proxy
     if plan is None:
         return ()
-    name, engine = inputs.child("proxy"), nginx.engine(inputs, plan)
+    name = inputs.child("proxy")
+    chosen = (inputs.spec.proxy or Proxy()).type
+    engine = caddy.engine(inputs, plan) if chosen == "Caddy" else nginx.engine(inputs, plan)
     built = [
         objects.config_map(inputs, Part.PROXY, name, engine.files),
         entry.service(inputs, Part.PROXY),

@@ -3,9 +3,17 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from fastapi_operator.api.proxy import Header, Headers, Proxy
+from fastapi_operator.api.proxy import Headers, Proxy
 from fastapi_operator.resources.environment import PRIVATE_NETWORKS
+from fastapi_operator.resources.inputs import (
+    PROXY_PORT,
+    PROXY_PRIVATE_PORT,
+    PROXY_TLS_PORT,
+    Inputs,
+)
+from fastapi_operator.tuning.plan import ProxyPlan
 
 # Each static path of the URL is a directory below this one.
 STATIC_ROOT = "/srv/www"
@@ -46,30 +54,52 @@ class Engine:
     reload: str
 
 
-def security_headers(proxy: Proxy) -> Mapping[str, str]:
-    """Headers to set where neither the app nor the spec sets them."""
+def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
+    """What the configuration of every engine is printed from."""
+    proxy, exposure = inputs.spec.proxy or Proxy(), inputs.plan.exposure
     headers = proxy.headers or Headers()
+    return {
+        "name": inputs.name,
+        "app": inputs.child("app"),
+        "app_port": inputs.app_port,
+        "port": PROXY_PORT,
+        "tls_port": PROXY_TLS_PORT if inputs.terminates_tls else None,
+        "tls_directory": TLS_DIRECTORY,
+        "private_port": PROXY_PRIVATE_PORT,
+        "hosts": exposure.hosts if exposure else (),
+        "root_path": exposure.root_path if exposure else "",
+        "trusted_networks": _trusted_networks(proxy),
+        "default_headers": _security_headers(headers),
+        "strict_transport_security": _transport_security(
+            headers, encrypted=exposure is not None and exposure.encrypted
+        ),
+        "added_headers": headers.add or (),
+        "static_root": STATIC_ROOT,
+        "routes": plan.routes,
+        **plan.numbers(),
+    }
+
+
+def _security_headers(headers: Headers) -> Mapping[str, str]:
+    """Headers to set where neither the app nor the spec sets them."""
     if headers.security is False:
         return {}
-    given = {header.name.lower() for header in headers.add or ()}
+    given = _names(headers)
     return {name: value for name, value in SECURITY_HEADERS.items() if name.lower() not in given}
 
 
-def transport_security(proxy: Proxy, *, encrypted: bool) -> str:
+def _transport_security(headers: Headers, *, encrypted: bool) -> str:
     """Value of Strict-Transport-Security; empty where it must not be set."""
-    headers = proxy.headers or Headers()
-    given = {header.name.lower() for header in headers.add or ()}
-    if headers.security is False or "strict-transport-security" in given or not encrypted:
-        return ""
-    return STRICT_TRANSPORT_SECURITY
+    given = "strict-transport-security" in _names(headers)
+    wanted = encrypted and not given and headers.security is not False
+    return STRICT_TRANSPORT_SECURITY if wanted else ""
 
 
-def added_headers(proxy: Proxy) -> tuple[Header, ...]:
-    """Headers that the spec adds."""
-    return tuple((proxy.headers or Headers()).add or ())
+def _names(headers: Headers) -> set[str]:
+    return {header.name.lower() for header in headers.add or ()}
 
 
-def trusted_networks(proxy: Proxy) -> tuple[str, ...]:
+def _trusted_networks(proxy: Proxy) -> tuple[str, ...]:
     """Networks of load balancers, in their canonical form."""
     networks = proxy.trusted_networks
     given = PRIVATE_NETWORKS.split(",") if networks is None else networks

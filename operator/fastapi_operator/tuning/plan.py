@@ -152,8 +152,8 @@ class ProxyPlan:
 
     replicas: Decision[int]
     memory_bytes: Decision[int]
-    worker_processes: Decision[int]
-    worker_connections: Decision[int]
+    worker_processes: Decision[int] | None
+    worker_connections: Decision[int] | None
     upstream_keep_alive: Decision[int]
     upstream_keep_alive_seconds: Decision[int]
     client_keep_alive_seconds: Decision[int]

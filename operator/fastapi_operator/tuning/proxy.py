@@ -10,7 +10,7 @@ from fastapi_operator.api.proxy import Compression, Proxy, Timeouts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning import proxy_features as features
-from fastapi_operator.tuning.decision import Because, decide, overridden
+from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
 from fastapi_operator.tuning.plan import ProxyPlan, ScalingPlan, ServerPlan
 from fastapi_operator.tuning.routes import route_problems, routes
 
@@ -28,13 +28,9 @@ def proxy_plan(
         override=overridden(proxy.replicas, "spec.proxy.replicas"),
         max_replicas=scaling.max_replicas,
     )
-    worker_processes = decide(
-        "proxy.worker_processes",
-        _worker_processes,
-        unit="processes",
-        cpu_millicores=figures.PROXY_CPU_MILLICORES,
-        effect=effects.SERVER_RELOAD,
-    )
+    # Caddy is one process, which learns its CPU from the cgroup.
+    worker_processes = _worker_processes_decision() if proxy.type != "Caddy" else None
+    processes = worker_processes.value if worker_processes else 1
     in_flight = scaling.max_replicas.value * server.workers.value * server.max_in_flight.value
     cache_bytes = features.cache_bytes(proxy.cache) if proxy.cache else None
     cache_keys_bytes = features.cache_keys_bytes(cache_bytes) if cache_bytes else None
@@ -52,14 +48,10 @@ def proxy_plan(
             rate_clients_bytes=rate_clients_bytes.value if rate_clients_bytes else 0,
         ),
         worker_processes=worker_processes,
-        worker_connections=decide(
-            "proxy.worker_connections",
-            _worker_connections,
-            unit="connections",
-            in_flight=in_flight,
-            replicas=replicas,
-            worker_processes=worker_processes,
-            effect=effects.SERVER_RELOAD,
+        worker_connections=(
+            _worker_connections_decision(in_flight, replicas.value, processes)
+            if worker_processes
+            else None
         ),
         upstream_keep_alive=decide(
             "proxy.upstream_keep_alive",
@@ -67,7 +59,7 @@ def proxy_plan(
             unit="connections",
             in_flight=in_flight,
             replicas=replicas,
-            worker_processes=worker_processes,
+            worker_processes=processes,
             effect=effects.SERVER_RELOAD,
         ),
         upstream_keep_alive_seconds=decide(
@@ -136,6 +128,28 @@ def proxy_plan(
     )
 
 
+def _worker_processes_decision() -> Decision[int]:
+    return decide(
+        "proxy.worker_processes",
+        _worker_processes,
+        unit="processes",
+        cpu_millicores=figures.PROXY_CPU_MILLICORES,
+        effect=effects.SERVER_RELOAD,
+    )
+
+
+def _worker_connections_decision(in_flight: int, replicas: int, processes: int) -> Decision[int]:
+    return decide(
+        "proxy.worker_connections",
+        _worker_connections,
+        unit="connections",
+        in_flight=in_flight,
+        replicas=replicas,
+        worker_processes=processes,
+        effect=effects.SERVER_RELOAD,
+    )
+
+
 def proxy_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
     """What the schema cannot see: sizes out of bounds, ranges that are none, paths that clash."""
     if proxy.max_header_size is not None:
@@ -159,7 +173,24 @@ def proxy_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
                 message=f"{network} is no range of addresses",
                 remedy="write one such as 10.0.0.0/8",
             )
+    if proxy.type == "Caddy":
+        yield from _beyond_caddy(proxy)
     yield from route_problems(proxy, exposure)
+
+
+def _beyond_caddy(proxy: Proxy) -> Iterator[Problem]:
+    for field, given, what in (
+        ("cache", proxy.cache, "keeps no answers"),
+        ("rateLimit", proxy.rate_limit, "limits no rates"),
+    ):
+        if given is not None:
+            yield Problem(
+                severity=Severity.ERROR,
+                stage=Stage.PLAN,
+                path=f"spec.proxy.{field}",
+                message=f"Caddy without plugins {what}",
+                remedy=f"write type: Nginx, or remove {field}",
+            )
 
 
 def _replicas(*, max_replicas: int) -> Because[int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.resources.caddy import Caddy
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.web import App, serving
 
@@ -29,3 +30,9 @@ def app() -> Iterator[App]:
 def nginx(tmp_path: Path, app: App) -> Nginx:
     """nginx before the app, not yet running."""
     return Nginx(tmp_path, app)
+
+
+@pytest.fixture
+def caddy(tmp_path: Path, app: App) -> Caddy:
+    """Caddy before the app, not yet running."""
+    return Caddy(tmp_path, app)

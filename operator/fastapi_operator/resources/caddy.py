@@ -1,0 +1,30 @@
+"""Caddy: its configuration and its scripts."""
+
+from fastapi_operator.resources import proxy_engine
+from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.proxy_engine import TLS_DIRECTORY, Engine
+from fastapi_operator.resources.templates import render
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.plan import ProxyPlan
+
+_RUN_DIRECTORY = "/run/caddy"
+
+
+def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
+    """The proxy by Caddy, which has neither a cache nor a rate limit of its own."""
+    values = proxy_engine.template_values(inputs, plan)
+    return Engine(
+        name="caddy",
+        image=inputs.settings.images.caddy.reference,
+        files={"Caddyfile": render("Caddyfile.j2", run_directory=_RUN_DIRECTORY, **values)},
+        directory="/etc/caddy",
+        run_directory=_RUN_DIRECTORY,
+        cache_directory=None,
+        start=render("caddy-start.sh.j2"),
+        reload=render(
+            "caddy-reload.sh.j2",
+            terminates_tls=inputs.terminates_tls,
+            tls_directory=TLS_DIRECTORY,
+            interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
+        ),
+    )

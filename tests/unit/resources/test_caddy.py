@@ -1,0 +1,260 @@
+"""Caddyfile, Caddy's start script and its reload sidecar, run by a real Caddy."""
+
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from fastapi_operator.facts import Facts
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.derive import derive
+from tests.unit.resources.caddy import Caddy
+from tests.unit.resources.operands import container, eventually, files, wanted
+from tests.unit.resources.web import Answer, App, ask, told
+from tests.unit.services import service
+
+STATIC = {"static": [{"path": "/static", "directory": "/app/static"}]}
+
+
+def test_configuration_is_valid_and_formatted(caddy: Caddy) -> None:
+    caddy.written(proxy=STATIC)
+    command = "caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile"
+    valid = caddy.pod.run(*command.split())
+    assert valid.returncode == 0, valid.stderr
+    assert '"level":"warn"' not in valid.stderr, valid.stderr
+
+
+def test_app_learns_who_asked_and_by_which_name(caddy: Caddy) -> None:
+    with caddy.running():
+        seen = told(
+            caddy.get(
+                Host="shop.example.com",
+                X_Forwarded_For="6.6.6.6, 198.51.100.7, 10.0.0.9",
+                X_Forwarded_Proto="https",
+            )
+        )
+        assert seen["Host"] == seen["X-Forwarded-Host"] == "shop.example.com"
+        assert seen["X-Forwarded-For"] == seen["X-Real-Ip"] == "198.51.100.7"
+        assert seen["X-Forwarded-Proto"] == "https"
+        assert told(caddy.get(X_Request_ID="order-1234567"))["X-Request-Id"] == "order-1234567"
+        assert len(told(caddy.get(X_Request_ID='"}{"'))["X-Request-Id"]) == 36
+
+
+def test_nobody_but_trusted_networks_says_who_the_client_is(caddy: Caddy) -> None:
+    with caddy.running(proxy={"trustedNetworks": ["10.0.0.1/8"]}):
+        seen = told(caddy.get(X_Forwarded_For="198.51.100.7", X_Forwarded_Proto="https"))
+    assert (seen["X-Forwarded-For"], seen["X-Forwarded-Proto"]) == ("127.0.0.1", "http")
+
+
+def test_access_log_is_one_json_object_a_request(caddy: Caddy) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with caddy.running():
+        caddy.get(
+            "/items?secret=1",
+            X_Forwarded_For="198.51.100.7",
+            X_Request_ID="order-1234567",
+            traceparent=f"00-{trace}-00f067aa0ba902b7-01",
+        ).read()
+        eventually(lambda: bool(caddy.log()), "the request is logged")
+    (record,) = caddy.log()
+    assert (record["path"], record["status"]) == ("/items", 200)
+    assert (record["request_id"], record["trace_id"]) == ("order-1234567", trace)
+    assert record["request"]["client_ip"] == "198.51.100.7"
+    assert "secret" not in str(record)
+
+
+def test_private_port_answers_the_kubelet_and_prometheus(caddy: Caddy) -> None:
+    caddy.pod.ports[8000] = 1
+    with caddy.running():
+        assert caddy.get("/healthz", 8081).status == 200
+        assert b"caddy_http" in caddy.get("/metrics", 8081).read()
+        assert caddy.get("/").status == 502
+        assert caddy.get("/config/", 8081).status == 404
+
+
+def test_term_lets_requests_finish(caddy: Caddy, app: App) -> None:
+    app.answers["/slow"] = Answer(delay=1)
+    with caddy.running() as server:
+        statuses: list[int] = []
+        client = threading.Thread(target=lambda: statuses.append(caddy.get("/slow").status))
+        client.start()
+        eventually(lambda: app.asked == ["/slow"], "the app is asked")
+        server.send_signal(signal.SIGTERM)
+        client.join(10)
+        assert statuses == [200]
+        assert server.wait(10) == 0
+
+
+def test_sidecar_reloads_what_is_valid_and_refuses_what_is_not(caddy: Caddy) -> None:
+    pod = caddy.pod
+    sidecar = container(wanted(proxy={"type": "Caddy"}), "Deployment/shop-proxy", "reload")
+    shell, option, script = sidecar["command"]
+    start = caddy.written()
+    good = files(wanted(proxy={"type": "Caddy"}), "shop-proxy")["Caddyfile"]
+    with (
+        pod.running(shell, option, script.replace("sleep 5", "sleep 0.2")),
+        pod.running(*start),
+    ):
+        eventually(lambda: caddy_answers(caddy) == b"ok", "Caddy listens")
+        pod.write("/etc/caddy", {"Caddyfile": good.replace('"ok"', '"reloaded"')})
+        eventually(lambda: caddy_answers(caddy) == b"reloaded", "Caddy reloads")
+        pod.write("/etc/caddy", {"Caddyfile": good + "nonsense {"})
+        eventually(lambda: "since the new one is refused" in pod.output(), "the sidecar refuses")
+        assert caddy_answers(caddy) == b"reloaded"
+
+
+def caddy_answers(caddy: Caddy) -> bytes:
+    try:
+        return caddy.get("/healthz", 8081).read()
+    except OSError:
+        return b""
+
+
+def test_slow_apps_are_given_up_and_streams_are_not(caddy: Caddy, app: App) -> None:
+    app.answers["/slow"] = Answer(delay=3)
+    timeouts = {"readSeconds": 1}
+    with caddy.running(proxy={"timeouts": timeouts, "streamingPaths": ["/events"]}):
+        assert caddy.get("/slow").status == 504
+        answer = caddy.get("/events/1", Accept_Encoding="gzip")
+        assert answer.read(6) == b"first\n"
+        threading.Timer(2, app.may_go_on.set).start()
+        assert answer.read() == b"second\n"
+
+
+def test_a_client_that_does_not_end_its_request_is_given_up(caddy: Caddy) -> None:
+    with (
+        caddy.running(proxy={"timeouts": {"clientSeconds": 1}}),
+        socket.create_connection(("127.0.0.1", caddy.pod.port(8080)), timeout=5) as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\nHost")
+        before = time.monotonic()
+        client.recv(100)
+        assert time.monotonic() - before < 4
+
+
+def test_web_sockets_are_upgraded(caddy: Caddy) -> None:
+    head = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    with (
+        caddy.running(proxy={"streamingPaths": ["/ws"]}),
+        socket.create_connection(("127.0.0.1", caddy.pod.port(8080)), timeout=5) as client,
+    ):
+        client.sendall(head)
+        assert client.recv(4096).startswith(b"HTTP/1.1 101")
+        client.sendall(b"ping\n")
+        assert client.recv(4096) == b"ping\n"
+
+
+def test_too_large_headers_and_bodies_are_refused(caddy: Caddy, app: App) -> None:
+    with caddy.running(proxy={"maxHeaderSize": "2Ki", "maxBodySize": "1Ki"}):
+        port = caddy.pod.port(8080)
+        assert caddy.get(X_Long=20_000 * "a").status == 431
+        assert caddy.get("/" + 20_000 * "a").status == 431
+        assert ask(port, method="POST", body=2000 * b"a").status == 413
+        assert ask(port, method="POST", body=1000 * b"a").status == 200
+
+
+def test_static_files_are_served_without_the_app(caddy: Caddy, app: App) -> None:
+    root = caddy.pod.paths["/srv/www"]
+    (root / "static/css").mkdir(parents=True)
+    (root / "static/app.js").write_text("let a;" + 2000 * " ")
+    (root / "secret").write_text("secret")
+    with caddy.running(proxy=STATIC):
+        answer = caddy.get("/static/app.js", Accept_Encoding="gzip")
+        assert answer.headers["Content-Type"].startswith("text/javascript")
+        assert answer.headers["Cache-Control"] == "max-age=3600"
+        assert answer.headers["Content-Encoding"] == "gzip"
+        missing = caddy.get("/static/missing")
+        assert (missing.status, missing.headers["Cache-Control"]) == (404, None)
+        assert caddy.get("/static/css/").status == 404
+        assert app.asked == []
+        for path in ("/static/../secret", "/static%2f..%2fsecret", "/static../secret"):
+            assert caddy.get(path).read() != b"secret", path
+
+
+@pytest.mark.parametrize(
+    ("compression", "size", "encoding"),
+    [({}, 2000, "gzip"), ({}, 500, None), ({"enabled": False}, 2000, None)],
+)
+def test_compression_is_for_what_is_large_enough(
+    caddy: Caddy, app: App, compression: dict[str, bool], size: int, encoding: str | None
+) -> None:
+    app.answers["/"] = Answer(body=size * b"a")
+    with caddy.running(proxy={"compression": compression}):
+        assert caddy.get(Accept_Encoding="gzip").headers["Content-Encoding"] == encoding
+
+
+def test_headers_stand_in_every_answer(caddy: Caddy, app: App) -> None:
+    app.answers["/framed"] = Answer(headers={"X-Frame-Options": "DENY", "X-Powered-By": "FastAPI"})
+    app.answers["/slow"] = Answer(delay=3)
+    headers = {"add": [{"name": "X-Powered-By", "value": "tea; 'strong'"}]}
+    with caddy.running(
+        proxy=STATIC | {"headers": headers, "timeouts": {"readSeconds": 1}},
+        exposure={"hosts": ["shop.example.com"], "ingress": {}, "tls": {}},
+    ):
+        for path in ("/", "/static/missing", "/slow", "/framed"):
+            answer = caddy.get(path, X_Forwarded_Proto="https").headers
+            assert answer["X-Content-Type-Options"] == "nosniff", path
+            assert answer.get_all("X-Frame-Options") in (["SAMEORIGIN"], ["DENY"]), path
+            assert answer.get_all("X-Powered-By") == ["tea; 'strong'"], path
+            assert answer["Strict-Transport-Security"] == "max-age=31536000", path
+            assert answer["Server"] is None and answer["Via"] is None
+        assert caddy.get("/framed").headers["X-Frame-Options"] == "DENY"
+        assert caddy.get("/").headers["Strict-Transport-Security"] is None
+
+
+def test_private_paths_are_not_there_and_the_root_path_is_taken_away(
+    caddy: Caddy, app: App
+) -> None:
+    with caddy.running(
+        server={"rootPath": "/shop"},
+        exposure={"hosts": ["example.com"], "ingress": {}, "privatePaths": ["/admin"]},
+    ):
+        for path in ("/shop/items?a=1", "/shop/", "/shopping", "/items", "/administration"):
+            assert caddy.get(path).status == 200
+        assert app.asked == ["/items?a=1", "/", "/shopping", "/items", "/administration"]
+        for path in ("/shop/admin", "/admin", "/%61dmin", "//admin", "/x/../admin", "/admin%2Fx"):
+            assert caddy.get(path).status == 404, path
+
+
+def test_tls_ends_at_the_proxy_behind_a_plain_load_balancer(caddy: Caddy) -> None:
+    folder = caddy.pod.paths["/etc/proxy-tls"]
+    request = (
+        "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=shop.example.com "
+        "-addext subjectAltName=DNS:shop.example.com"
+    )
+    subprocess.run(
+        ["openssl", *request.split(), "-keyout", folder / "tls.key", "-out", folder / "tls.crt"],
+        check=True,
+        capture_output=True,
+    )
+    (folder / "tls.key").chmod(0o444)
+    tls = {"secretName": "shop-tls"}
+    exposure = {"hosts": ["shop.example.com"], "loadBalancer": {}, "tls": tls}
+    with caddy.running(exposure=exposure):
+        redirect = caddy.get("/items?a=1", Host="shop.example.com")
+        assert redirect.status == 308
+        assert redirect.headers["Location"] == "https://shop.example.com/items?a=1"
+        assert told(caddy.get(Host="shop.team-a.svc"))["X-Forwarded-Proto"] == "http"
+        context = ssl.create_default_context(cafile=folder / "tls.crt")
+        plain = socket.create_connection(("127.0.0.1", caddy.pod.port(8443)), timeout=5)
+        with context.wrap_socket(plain, server_hostname="shop.example.com") as client:
+            client.sendall(b"GET / HTTP/1.0\r\nHost: shop.example.com\r\n\r\n")
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert b'"X-Forwarded-Proto": "https"' in answer
+    assert b"Strict-Transport-Security" in answer
+
+
+@pytest.mark.parametrize(
+    ("proxy", "path"),
+    [
+        ({"cache": {"routes": [{"path": "/items", "seconds": 1}]}}, "spec.proxy.cache"),
+        ({"rateLimit": {"requestsPerSecond": 1}}, "spec.proxy.rateLimit"),
+    ],
+)
+def test_what_caddy_lacks_is_a_problem(proxy: dict[str, object], path: str) -> None:
+    plan = derive(service(proxy=proxy | {"type": "Caddy"}), Settings(), Facts())
+    assert [problem.path for problem in plan.problems] == [path]
