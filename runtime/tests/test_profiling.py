@@ -71,3 +71,11 @@ def test_a_request_that_does_not_come_is_said(server: testing.AppServer) -> None
     response = page(server, "/debug/request?route=/never&seconds=0.2")
     assert response.status_code == 400
     assert httpx2.get(f"{server.url}/fast/1").status_code == 200
+
+
+def test_the_environment_switches_profiles_off_and_leaves_the_metrics() -> None:
+    directory, off = Path(__file__).parent, {"PROFILING_ENABLED": "false"}
+    with testing.AppServer("served_app:app", app_directory=directory, environment=off) as served:
+        assert page(served, "/metrics").status_code == 200
+        assert page(served, "/debug/stacks").status_code == 404
+        assert page(served, "/debug/profile?seconds=1").status_code == 404
