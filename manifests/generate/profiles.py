@@ -88,6 +88,9 @@ once that is approved, and a volume never shrinks.
 | --- | --- |
 {ceilings}
 
+`postgres.maxConnections` is what an external database grants; the connections of one that is
+provisioned follow from its CPU and memory, which have ceilings of their own.
+
 ## Require fields
 
 `required` lists fields by their path in `spec`. A service that lacks one is refused with the path

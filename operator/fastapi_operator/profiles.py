@@ -103,7 +103,16 @@ BOUNDS: Mapping[str, Bound] = {
         {"postgres.memory_bytes": "postgres.resources.limits.memory"},
         quantity.size_bytes,
     ),
-    "postgres.storage.size": Bound(("postgres.storage.size",), {}, quantity.size_bytes),
+    "postgres.storage.size": Bound(
+        ("postgres.storage.size",),
+        {"postgres.storage_bytes": "postgres.storage.size"},
+        quantity.size_bytes,
+    ),
+    "postgres.backup.storage.size": Bound(
+        ("postgres.backup.storage.size",),
+        {"backup.storage_bytes": "postgres.backup.storage.size"},
+        quantity.size_bytes,
+    ),
     "postgres.maxConnections": Bound(("postgres.maxConnections",), {}, int),
 }
 

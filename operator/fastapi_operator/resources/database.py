@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi_operator import naming, quantity
+from fastapi_operator import naming
 from fastapi_operator.api.postgres import Postgres, RestoreFrom
 from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
@@ -52,7 +52,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         objects.generated_secret(
             inputs, Part.DATABASE, name, app_credentials(MIGRATOR_ROLE), retain=retain
         ),
-        _claim(inputs, postgres.storage or Storage(), retain=retain),
+        _claim(inputs, plan, postgres.storage or Storage(), retain=retain),
         restarts,
         objects.config_map(inputs, Part.DATABASE, name, _files_of_a_reload(inputs, plan)),
         objects.service(inputs, Part.DATABASE, name, {"postgres": (POSTGRES_PORT, "postgres")}),
@@ -129,12 +129,12 @@ def _passwd(user: int | None) -> dict[str, str]:
     return {"passwd": f"postgres:x:{user}:{user}:PostgreSQL:/var/lib/postgresql:/bin/sh\n"}
 
 
-def _claim(inputs: Inputs, storage: Storage, *, retain: bool) -> Desired:
+def _claim(inputs: Inputs, plan: PostgresPlan, storage: Storage, *, retain: bool) -> Desired:
     return objects.volume_claim(
         inputs,
         Part.DATABASE,
         inputs.child("postgres", "data"),
-        size_bytes=quantity.size_bytes(storage.size or figures.DATABASE_STORAGE),
+        size_bytes=plan.storage_bytes.value,
         storage_class=storage.class_name,
         retain=retain,
     )

@@ -70,6 +70,7 @@ class PostgresPlan:
 
     cpu_millicores: Decision[int]
     memory_bytes: Decision[int]
+    storage_bytes: Decision[int]
     shared_buffers_bytes: Decision[int]
     effective_cache_size_bytes: Decision[int]
     maintenance_work_mem_bytes: Decision[int]

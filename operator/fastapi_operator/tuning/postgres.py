@@ -3,7 +3,9 @@
 import math
 from typing import NamedTuple
 
+from fastapi_operator import quantity
 from fastapi_operator.api.postgres import Postgres
+from fastapi_operator.api.storage import Storage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.compute import amounts
 from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
@@ -15,11 +17,13 @@ class ServerSize(NamedTuple):
 
     cpu_millicores: Decision[int]
     memory_bytes: Decision[int]
+    storage_bytes: Decision[int]
 
 
 def server_size(postgres: Postgres) -> ServerSize:
-    """CPU and memory of the database's pod."""
+    """CPU and memory of the database's pod, and its volume."""
     given = amounts(postgres.resources)
+    storage = (postgres.storage or Storage()).size
     return ServerSize(
         cpu_millicores=decide(
             "postgres.cpu_millicores",
@@ -36,6 +40,16 @@ def server_size(postgres: Postgres) -> ServerSize:
             override=overridden(given.memory_limit, "spec.postgres.resources.limits.memory")
             or overridden(given.memory_request, "spec.postgres.resources.requests.memory"),
             effect=effects.OBJECT_RESTART,
+        ),
+        storage_bytes=decide(
+            "postgres.storage_bytes",
+            _storage,
+            unit="",
+            override=overridden(
+                None if storage is None else quantity.size_bytes(storage),
+                "spec.postgres.storage.size",
+            ),
+            effect=effects.OBJECT_NONE,
         ),
     )
 
@@ -59,6 +73,7 @@ def postgres_plan(size: ServerSize, database: DatabasePlan) -> PostgresPlan:
     return PostgresPlan(
         cpu_millicores=size.cpu_millicores,
         memory_bytes=size.memory_bytes,
+        storage_bytes=size.storage_bytes,
         shared_buffers_bytes=shared_buffers,
         effective_cache_size_bytes=decide(
             "postgres.effective_cache_size_bytes",
@@ -92,6 +107,13 @@ def postgres_plan(size: ServerSize, database: DatabasePlan) -> PostgresPlan:
             cpu_millicores=size.cpu_millicores,
             effect=effects.SERVER_RELOAD,
         ),
+    )
+
+
+def _storage() -> Because[int]:
+    return Because(
+        quantity.size_bytes(figures.DATABASE_STORAGE),
+        "room to begin with; spec.postgres.storage.size lets it grow, it never shrinks",
     )
 
 

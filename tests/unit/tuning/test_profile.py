@@ -163,6 +163,7 @@ def test_a_ceiling_above_what_is_wanted_changes_nothing() -> None:
             "resources.limits.cpu": services.CPU,
             "resources.limits.memory": st.sampled_from(["256Mi", "1Gi", "8Gi"]),
             "redis.memory": services.MEMORY,
+            "postgres.storage.size": services.MEMORY,
             "postgres.resources.limits.cpu": services.CPU,
             "postgres.resources.limits.memory": services.MEMORY,
             "proxy.replicas": st.integers(1, 5),
@@ -179,7 +180,7 @@ def test_no_number_exceeds_a_ceiling(spec: dict[str, Any], ceilings: dict[str, A
 
 
 def test_every_bound_names_decisions_that_exist_and_fields_that_exist() -> None:
-    plan = planned({}, redis={"persistence": {}}, queue={}, postgres={})
+    plan = planned({}, redis={"persistence": {}}, queue={}, postgres={"backup": {}})
     names = {item.name for item in plan.decisions()}
     for bound in BOUNDS.values():
         assert bound.derived.keys() <= names
