@@ -217,7 +217,7 @@ RULES: tuple[Rule, ...] = (
         path="spec",
         expression="!has(self.background) || !has(self.schedules) || self.background.all(one, "
         "!self.schedules.exists(other, other.name == one.name))",
-        message="a process and a schedule have one name; their objects would be called alike",
+        message="a process and a schedule have one name; names are unique among both",
         field="background",
     ),
     Rule(
