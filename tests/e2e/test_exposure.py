@@ -1,5 +1,7 @@
 """Clients outside the cluster reach the shop through a real Gateway and a real Ingress."""
 
+import re
+import shlex
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import traefik
+from tests.demo.targets import ROOT
 from tests.e2e.conftest import NAMESPACE, Shop
 from tests.kubectl import eventually
 
@@ -63,3 +66,12 @@ def test_clients_outside_reach_the_host_and_not_what_is_private(
     # A mounted configuration reaches the proxy's pods within a minute and a half.
     eventually(lambda: status(edge, "/docs") == 404, seconds=150, what="/docs is private")
     assert status(edge, "/openapi.json", host="other.example.com") == 404
+
+
+def test_what_the_page_about_the_proxy_tells_to_type_works(shop: Shop) -> None:
+    page = (ROOT / "docs/parts/proxy.md").read_text()
+    commands = re.findall(r"^kubectl (.+)$", page, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        arguments = shlex.split(command.replace("NAME", shop.name))
+        shop.kubectl("-n", NAMESPACE, *arguments)

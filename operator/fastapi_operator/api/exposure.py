@@ -121,8 +121,8 @@ class Exposure(Model):
     )
     private_paths: Annotated[tuple[UrlPath, ...], Field(max_length=32)] | None = Field(
         default=None,
-        description="Paths, each with all below it, that answer 404 to clients outside. "
-        "Default: none.",
+        description="Paths, each with all below it, that answer 404 to everybody who comes by the "
+        "proxy. Default: none.",
         examples=[["/admin", "/docs"]],
     )
     idle_timeout_seconds: int | None = Field(
