@@ -55,6 +55,11 @@ SERVER = st.one_of(
         keepAliveSeconds=st.integers(1, 3600),
         gracefulSeconds=st.integers(1, 3600),
     ),
+    _optional(
+        kind=st.sampled_from(["Gunicorn", "Granian"]),
+        keepAliveSeconds=st.integers(1, 60),
+        gracefulSeconds=st.integers(1, 1800),
+    ),
 )
 PROCESS = _optional(
     connectionsPerProcess=st.integers(0, 20),
@@ -125,6 +130,7 @@ SPECS = st.fixed_dictionaries(
 
 # Every part that makes decisions, and each that it makes only where it is asked to.
 EVERYTHING = service(
+    server={"kind": "Granian"},
     redis={"persistence": {}},
     queue={},
     postgres={"backup": {}},

@@ -13,7 +13,7 @@ from fastapi_operator.api.service import Spec
 from fastapi_operator.problems import Problem, Severity, Stage
 
 APP_CONTAINER = "app"
-RESERVED_VOLUMES = ("tmp", "metrics", "database-ca")
+RESERVED_VOLUMES = ("tmp", "metrics", "heartbeat", "database-ca")
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,27 @@ RULES: tuple[Rule, ...] = (
         field="workerPolicy",
     ),
     Rule(
+        path="spec.server",
+        expression="!has(self.kind) || self.kind != 'Gunicorn' || !has(self.rootPath)",
+        message="gunicorn's uvicorn worker takes no root path; write FastAPI(root_path=...) in the "
+        "app, or another kind",
+        field="rootPath",
+    ),
+    Rule(
+        path="spec.server",
+        expression="!has(self.kind) || self.kind != 'Granian' || "
+        "!has(self.keepAliveSeconds) || self.keepAliveSeconds <= 60",
+        message="granian keeps an idle connection for 60 seconds at most",
+        field="keepAliveSeconds",
+    ),
+    Rule(
+        path="spec.server",
+        expression="!has(self.kind) || self.kind != 'Granian' || "
+        "!has(self.gracefulSeconds) || self.gracefulSeconds <= 1800",
+        message="granian waits for a worker for 1800 seconds at most",
+        field="gracefulSeconds",
+    ),
+    Rule(
         path="spec.scaling",
         expression="!has(self.replicas) || "
         "(!has(self.minReplicas) && !has(self.maxReplicas) && !has(self.targetCpuPercent) && "

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from fastapi_operator.api.model import Arguments, Model, UrlPath
 
+Program = Literal["Uvicorn", "Gunicorn", "Granian"]
+
 
 class Probes(Model):
     """Paths that answer the kubelet; without one the port is probed by TCP."""
@@ -31,7 +33,7 @@ class Probes(Model):
 class Server(Model):
     """The ASGI server that runs the app."""
 
-    kind: Literal["Uvicorn", "Gunicorn", "Granian"] | None = Field(
+    kind: Program | None = Field(
         default=None,
         description="The server's program, which the image must have. Default: Uvicorn.",
         examples=["Uvicorn"],
@@ -85,3 +87,8 @@ class Server(Model):
         description="Further arguments of the server's command line. Default: none.",
         examples=[["--no-server-header"]],
     )
+
+    @property
+    def program(self) -> Program:
+        """The server's kind, the default where the spec names none."""
+        return self.kind or "Uvicorn"

@@ -11,6 +11,7 @@ _LAPTOP = {
     "DATABASE_URL": "postgresql://postgres@127.0.0.1:5432/app",
     "REDIS_URL": "redis://127.0.0.1:6379/0",
     "UVICORN_HOST": "127.0.0.1",
+    "GRANIAN_HOST": "127.0.0.1",
 }
 
 

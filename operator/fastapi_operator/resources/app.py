@@ -18,10 +18,8 @@ from fastapi_operator.resources.environment import (
 )
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.overrides import merged
+from fastapi_operator.resources.servers import HEARTBEAT_DIRECTORY, server_command, server_of
 from fastapi_operator.tuning import figures
-
-DEFAULT_APP = "main:app"
-_METRICS_VOLUME = "metrics"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
@@ -127,12 +125,13 @@ def _deployment(inputs: Inputs) -> Desired:
 
 def _pod_template(inputs: Inputs) -> dict[str, Any]:
     spec = inputs.spec
-    several_workers = inputs.plan.server.workers.value > 1
-    volumes = [dict(volume) for volume in spec.volumes or ()]
-    if several_workers:
-        size = figures.MULTIPROCESS_METRICS_BYTES
-        volumes.append(pod.scratch_volume(_METRICS_VOLUME, size, memory=True))
-    volumes += environment_files(inputs, Process.APP)[1]
+    scratch = tuple(_directories_in_memory(inputs))
+    files, file_volumes = environment_files(inputs, Process.APP)
+    volumes = [
+        *(dict(volume) for volume in spec.volumes or ()),
+        *(pod.scratch_volume(name, size, memory=True) for name, _, size in scratch),
+        *file_volumes,
+    ]
     source = pod_source(inputs)
     if spec.availability and spec.availability.affinity:
         source["affinity"] = dict(spec.availability.affinity)
@@ -141,7 +140,7 @@ def _pod_template(inputs: Inputs) -> dict[str, Any]:
         Part.APP,
         steps=[pod.admitted(container) for container in spec.init_containers or ()],
         containers=(
-            _container(inputs, mounts_metrics=several_workers),
+            _container(inputs, mounts=files | {name: path for name, path, _ in scratch}),
             *(pod.admitted(container) for container in spec.containers or ()),
         ),
         volumes=volumes,
@@ -152,11 +151,16 @@ def _pod_template(inputs: Inputs) -> dict[str, Any]:
     return merged(template, spec.pod_template or {})
 
 
-def _container(inputs: Inputs, *, mounts_metrics: bool) -> dict[str, Any]:
+def _directories_in_memory(inputs: Inputs) -> Iterator[tuple[str, str, int]]:
+    """Name, path and size in bytes of what several workers share."""
+    if inputs.plan.server.workers.value > 1:
+        yield "metrics", METRICS_DIRECTORY, figures.MULTIPROCESS_METRICS_BYTES
+    if server_of(inputs.spec).heartbeat:
+        yield "heartbeat", HEARTBEAT_DIRECTORY, figures.HEARTBEAT_BYTES
+
+
+def _container(inputs: Inputs, *, mounts: Mapping[str, str]) -> dict[str, Any]:
     compute = inputs.plan.compute
-    mounts = environment_files(inputs, Process.APP)[0]
-    if mounts_metrics:
-        mounts[_METRICS_VOLUME] = METRICS_DIRECTORY
     ports = [{"name": "http", "containerPort": inputs.app_port, "protocol": "TCP"}]
     if inputs.metrics_port is not None:
         ports.append({"name": "metrics", "containerPort": inputs.metrics_port, "protocol": "TCP"})
@@ -181,12 +185,11 @@ def _container(inputs: Inputs, *, mounts_metrics: bool) -> dict[str, Any]:
 
 
 def _command(inputs: Inputs) -> dict[str, Any]:
-    """The user's command, or uvicorn, which reads its numbers from ``UVICORN_*``."""
+    """The user's command, or the server's; the numbers stand in the environment of both."""
     spec = inputs.spec
     if spec.command is not None:
         return {"command": spec.command, **({"args": list(spec.args)} if spec.args else {})}
-    extra = (spec.server and spec.server.extra_args) or ()
-    return {"command": ("uvicorn", spec.app or DEFAULT_APP, *extra)}
+    return {"command": server_command(spec)}
 
 
 def _probes(paths: Probes) -> dict[str, Any]:

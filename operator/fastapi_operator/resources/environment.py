@@ -28,8 +28,8 @@ from fastapi_operator.resources.inputs import (
     REDIS_PORT,
     Inputs,
 )
+from fastapi_operator.resources.servers import SETTINGS
 from fastapi_operator.resources.variable import SecretKey, Value
-from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import CachePoolPlan, PoolPlan
 
@@ -273,10 +273,6 @@ def _several_workers(inputs: Inputs) -> bool:
     return inputs.plan.server.workers.value > 1
 
 
-def _root_path(inputs: Inputs) -> Value:
-    return inputs.spec.server.root_path if inputs.spec.server else None
-
-
 CONTRACT: tuple[Variable, ...] = (
     Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _app_password, _SERVING),
     Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _migrator_password, (Process.MIGRATION,)),
@@ -421,22 +417,5 @@ CONTRACT: tuple[Variable, ...] = (
         "networks whose X-Forwarded headers the server believes",
         lambda _: PRIVATE_NETWORKS,
     ),
-    Variable("UVICORN_HOST", "address of uvicorn", lambda _: "0.0.0.0"),  # noqa: S104 (a pod's own)
-    Variable("UVICORN_PORT", "port of uvicorn", lambda inputs: inputs.app_port),
-    Variable(
-        "UVICORN_TIMEOUT_KEEP_ALIVE",
-        "seconds that an idle connection stays open",
-        lambda inputs: inputs.plan.server.keep_alive_seconds.value,
-    ),
-    Variable(
-        "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN",
-        "seconds that requests under way may take at shutdown",
-        lambda inputs: inputs.plan.server.graceful_seconds.value,
-    ),
-    Variable(
-        "UVICORN_TIMEOUT_WORKER_HEALTHCHECK",
-        "seconds of silence after which uvicorn replaces a worker",
-        lambda inputs: figures.WORKER_HEALTHCHECK_SECONDS if _several_workers(inputs) else None,
-    ),
-    Variable("UVICORN_ROOT_PATH", "path under which a proxy serves the app", _root_path),
+    *(Variable(item.name, item.meaning, item.value) for item in SETTINGS),
 )

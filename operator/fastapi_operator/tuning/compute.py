@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastapi_operator import quantity
 from fastapi_operator.api.compute import ResourceAmounts, Resources
+from fastapi_operator.api.server import Server
 from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because, Override, Source, decide, overridden
@@ -98,6 +99,7 @@ def compute_plan(spec: Spec, server: ServerPlan, *, cpu_limits: bool = False) ->
         override=overridden(given.memory_limit, "spec.resources.limits.memory"),
         workers=server.workers,
         worker_memory_bytes=figures.WORKER_MEMORY_BYTES,
+        supervised=server.workers.value > 1 or (spec.server or Server()).program != "Uvicorn",
         concurrency=server.concurrency,
         request_bytes=given.memory_request,
     )
@@ -142,9 +144,15 @@ def _cpu_request(*, workers: int, limit_millicores: int) -> Because[int]:
 
 
 def _memory_limit(
-    *, workers: int, worker_memory_bytes: int, concurrency: int, request_bytes: int | None
+    *,
+    workers: int,
+    worker_memory_bytes: int,
+    supervised: bool,
+    concurrency: int,
+    request_bytes: int | None,
 ) -> Because[int]:
-    supervisor = figures.SUPERVISOR_MEMORY_BYTES if workers > 1 else 0
+    # uvicorn starts a supervisor for several workers only, gunicorn and granian always.
+    supervisor = figures.SUPERVISOR_MEMORY_BYTES if supervised else 0
     bodies = 2 * concurrency * workers * figures.REQUEST_BODY_BYTES
     grown = figures.WORKER_MEMORY_MARGIN * workers * worker_memory_bytes
     need = (supervisor + grown) / figures.MEMORY_FILL + bodies

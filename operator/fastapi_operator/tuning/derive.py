@@ -22,7 +22,7 @@ from fastapi_operator.tuning.processes import background_plans, process_claims, 
 from fastapi_operator.tuning.profile import Profiled, profiled
 from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
-from fastapi_operator.tuning.server import server_plan
+from fastapi_operator.tuning.server import server_plan, with_connections
 
 
 def derive(
@@ -64,10 +64,11 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
     proxy, exposed = spec.proxy or Proxy(), spec.exposure or Exposure()
     root_path = spec.server.root_path if spec.server else None
     exposure = exposure_plan(name, exposed, root_path)
+    proxied = proxy_plan(proxy, exposed, server, scaling) if proxy.type != "None" else None
     return Plan(
         spec=spec,
         profile=said.profile,
-        server=server,
+        server=with_connections(spec, server, proxied),
         compute=compute,
         scaling=scaling,
         database=database,
@@ -82,7 +83,7 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
             else None
         ),
         queue=queue,
-        proxy=proxy_plan(proxy, exposed, server, scaling) if proxy.type != "None" else None,
+        proxy=proxied,
         exposure=exposure if spec.exposure is not None else None,
         background=background,
         schedules=schedules,

@@ -73,8 +73,12 @@ KEEP_ALIVE_MARGIN_SECONDS = 15
 PRE_STOP_SECONDS = 10
 GRACEFUL_MIN_SECONDS, GRACEFUL_MAX_SECONDS = 20, 120
 GRACE_MARGIN_SECONDS = 10
-# uvicorn kills a worker that misses its ping; starved pods die in a loop at the default of 5 s
-# (uvicorn issue 2506).
+# granian has one bound for reading a request's head and for an idle connection, and takes no more.
+GRANIAN_KEEP_ALIVE_MAX_SECONDS = 60
+# Default of granian for one worker.
+GRANIAN_CONNECTIONS_MIN = 1024
+# uvicorn and gunicorn kill a worker whose event loop is silent for longer; starved pods die in a
+# loop at uvicorn's default of 5 s (uvicorn issue 2506), and 120 s leave a hung one for two minutes.
 WORKER_HEALTHCHECK_SECONDS = 60
 
 # --- scaling -------------------------------------------------------------------------------------
@@ -265,6 +269,8 @@ MIN_READY_SECONDS = 3
 PROGRESS_DEADLINE_SECONDS = 600
 # Two old ReplicaSets are enough to look back: judgement.
 REVISIONS_KEPT = 2
+# gunicorn's workers touch one empty file each, in memory, since a slow disk would look like a hang.
+HEARTBEAT_BYTES = 1 * MIB
 # The private scratch space of one pod, beyond which the kubelet evicts it: judgement.
 SCRATCH_BYTES = 512 * MIB
 # prometheus_client keeps one small mapped file a worker and metric type: judgement.

@@ -16,7 +16,7 @@ from fastapi_operator.tuning.routes import Route
 
 @dataclass(frozen=True)
 class ServerPlan:
-    """The ASGI server in each app pod."""
+    """The ASGI server in each app pod; only granian bounds its connections."""
 
     workers: Decision[int]
     threads: Decision[int]
@@ -26,6 +26,7 @@ class ServerPlan:
     graceful_seconds: Decision[int]
     pre_stop_seconds: Decision[int]
     grace_seconds: Decision[int]
+    max_connections: Decision[int] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """How many processes and threads serve requests in a pod, and how they start and stop."""
 
+import dataclasses
 import math
 
 from fastapi_operator.api.compute import Traffic
@@ -8,7 +9,7 @@ from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.compute import ComputeBasis
 from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
-from fastapi_operator.tuning.plan import ServerPlan
+from fastapi_operator.tuning.plan import ProxyPlan, ServerPlan
 
 
 def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
@@ -64,6 +65,7 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
             effect=effects.SERVER_ROLLOUT,
             override=overridden(server.keep_alive_seconds, "spec.server.keepAliveSeconds"),
             idle_seconds=_idle_seconds(spec),
+            server=server.program,
         ),
         graceful_seconds=graceful,
         pre_stop_seconds=pre_stop,
@@ -76,6 +78,26 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
             graceful_seconds=graceful,
         ),
     )
+
+
+def with_connections(spec: Spec, server: ServerPlan, proxy: ProxyPlan | None) -> ServerPlan:
+    """The plan with what only granian bounds: connections, of which the proxy keeps idle ones."""
+    if (spec.server or Server()).program != "Granian":
+        return server
+    idle = 0
+    if proxy is not None:
+        # Caddy is one process.
+        processes = proxy.worker_processes.value if proxy.worker_processes else 1
+        idle = proxy.replicas.value * processes * proxy.upstream_keep_alive.value
+    connections = decide(
+        "server.max_connections",
+        _max_connections,
+        unit="connections",
+        idle=idle,
+        max_in_flight=server.max_in_flight,
+        effect=effects.SERVER_ROLLOUT,
+    )
+    return dataclasses.replace(server, max_connections=connections)
 
 
 def _workers_decision(spec: Spec, basis: ComputeBasis) -> Decision[int]:
@@ -198,7 +220,14 @@ def _idle_seconds(spec: Spec) -> int:
     return edge or figures.EDGE_IDLE_TIMEOUT_SECONDS
 
 
-def _keep_alive_seconds(*, idle_seconds: int) -> Because[int]:
+def _keep_alive_seconds(*, idle_seconds: int, server: str) -> Because[int]:
+    longest = figures.GRANIAN_KEEP_ALIVE_MAX_SECONDS
+    if server == "Granian" and idle_seconds + figures.KEEP_ALIVE_MARGIN_SECONDS > longest:
+        return Because(
+            longest,
+            f"{{server}} closes an idle connection after {longest} s at the latest; the proxy "
+            f"closes its own {figures.KEEP_ALIVE_MARGIN_SECONDS} s sooner",
+        )
     return Because(
         idle_seconds + figures.KEEP_ALIVE_MARGIN_SECONDS,
         "longer than the {idle_seconds} s after which the proxy before it closes an idle "
@@ -229,4 +258,13 @@ def _grace_seconds(*, pre_stop_seconds: int, graceful_seconds: int) -> Because[i
         pre_stop_seconds + graceful_seconds + figures.GRACE_MARGIN_SECONDS,
         "{pre_stop_seconds} s before the stop, {graceful_seconds} s to finish, and "
         f"{figures.GRACE_MARGIN_SECONDS} s before the kubelet kills",
+    )
+
+
+def _max_connections(*, idle: int, max_in_flight: int) -> Because[int]:
+    return Because(
+        max(figures.GRANIAN_CONNECTIONS_MIN, idle + max_in_flight),
+        "granian stops accepting at so many connections, idle ones included: the {idle} that the "
+        "proxy may keep open and {max_in_flight} requests, at least its own default of "
+        f"{figures.GRANIAN_CONNECTIONS_MIN}",
     )

@@ -1,0 +1,182 @@
+"""The ASGI servers: how each is started, and the variables by which it takes its numbers.
+
+Numbers go by the environment, so that they reach a command of the user's own as well. A new server
+is one more entry of the table.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fastapi_operator.api import server as api
+from fastapi_operator.api.service import Spec
+from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.tuning import figures
+
+DEFAULT_APP = "main:app"
+HEARTBEAT_DIRECTORY = "/run/heartbeat"
+# Of a pod, where its own network policy says who reaches it.
+_ALL_ADDRESSES = "0.0.0.0"  # noqa: S104
+
+Read = Callable[[Inputs], str | int | None]
+
+
+class Setting(NamedTuple):
+    """One variable of a server: its name, what it tells, and its value; None leaves it out."""
+
+    name: str
+    meaning: str
+    value: Read
+
+
+@dataclass(frozen=True)
+class Server:
+    """One kind of server.
+
+    Attributes:
+        command: Its command, followed by the app and by what the user adds.
+        settings: The variables that it reads.
+        heartbeat: Its workers tell by a file that they live, for which they need a directory.
+    """
+
+    command: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    heartbeat: bool = False
+
+
+def _several_workers(inputs: Inputs) -> bool:
+    return inputs.plan.server.workers.value > 1
+
+
+def _root_path(inputs: Inputs) -> str | None:
+    return inputs.spec.server.root_path if inputs.spec.server else None
+
+
+def _gunicorn_arguments(inputs: Inputs) -> str:
+    """What gunicorn has no variables for; the number of workers and trusted proxies it has."""
+    plan = inputs.plan.server
+    return " ".join(
+        (
+            f"--bind={_ALL_ADDRESSES}:{inputs.app_port}",
+            "--worker-class=uvicorn_worker.UvicornWorker",
+            f"--timeout={figures.WORKER_HEALTHCHECK_SECONDS}",
+            f"--graceful-timeout={plan.graceful_seconds.value}",
+            f"--keep-alive={plan.keep_alive_seconds.value}",
+            f"--worker-tmp-dir={HEARTBEAT_DIRECTORY}",
+            # It would be written below the home directory, on a root file system that is read-only.
+            "--no-control-socket",
+        )
+    )
+
+
+def _keep_alive_milliseconds(inputs: Inputs) -> int:
+    return 1000 * inputs.plan.server.keep_alive_seconds.value
+
+
+def _connections(inputs: Inputs) -> int | None:
+    decision = inputs.plan.server.max_connections
+    return decision.value if decision else None
+
+
+SERVERS: Mapping[api.Program, Server] = {
+    "Uvicorn": Server(
+        command=("uvicorn",),
+        settings=(
+            Setting("UVICORN_HOST", "address of uvicorn", lambda _: _ALL_ADDRESSES),
+            Setting("UVICORN_PORT", "port of uvicorn", lambda inputs: inputs.app_port),
+            Setting(
+                "UVICORN_TIMEOUT_KEEP_ALIVE",
+                "seconds that an idle connection stays open",
+                lambda inputs: inputs.plan.server.keep_alive_seconds.value,
+            ),
+            Setting(
+                "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN",
+                "seconds that requests under way may take at shutdown",
+                lambda inputs: inputs.plan.server.graceful_seconds.value,
+            ),
+            Setting(
+                "UVICORN_TIMEOUT_WORKER_HEALTHCHECK",
+                "seconds of silence after which uvicorn replaces a worker",
+                lambda inputs: (
+                    figures.WORKER_HEALTHCHECK_SECONDS if _several_workers(inputs) else None
+                ),
+            ),
+            Setting("UVICORN_ROOT_PATH", "path under which a proxy serves the app", _root_path),
+        ),
+    ),
+    "Gunicorn": Server(
+        command=("gunicorn",),
+        settings=(
+            Setting(
+                "GUNICORN_CMD_ARGS",
+                "gunicorn's address, worker class, timeouts and directories",
+                _gunicorn_arguments,
+            ),
+        ),
+        heartbeat=True,
+    ),
+    "Granian": Server(
+        command=("granian",),
+        settings=(
+            Setting("GRANIAN_INTERFACE", "what granian speaks with the app", lambda _: "asgi"),
+            Setting("GRANIAN_HOST", "address of granian", lambda _: _ALL_ADDRESSES),
+            Setting("GRANIAN_PORT", "port of granian", lambda inputs: inputs.app_port),
+            Setting("GRANIAN_HTTP", "version of HTTP that granian takes", lambda _: "1"),
+            Setting(
+                "GRANIAN_WORKERS",
+                "worker processes of granian",
+                lambda inputs: inputs.plan.server.workers.value,
+            ),
+            Setting(
+                "GRANIAN_HTTP1_HEADER_READ_TIMEOUT",
+                "milliseconds that an idle connection stays open",
+                _keep_alive_milliseconds,
+            ),
+            Setting(
+                "GRANIAN_BACKPRESSURE",
+                "connections of a worker, idle ones included, above which granian accepts no more",
+                _connections,
+            ),
+            Setting(
+                "GRANIAN_WORKERS_KILL_TIMEOUT",
+                "seconds that requests under way may take at shutdown",
+                lambda inputs: inputs.plan.server.graceful_seconds.value,
+            ),
+            Setting(
+                "GRANIAN_RESPAWN_FAILED_WORKERS",
+                "whether granian replaces a worker that ends by itself",
+                lambda _: "true",
+            ),
+            Setting(
+                "GRANIAN_URL_PATH_PREFIX", "path under which a proxy serves the app", _root_path
+            ),
+        ),
+    ),
+}
+
+
+def server_of(spec: Spec) -> Server:
+    """The server that runs the app."""
+    return SERVERS[_program(spec)]
+
+
+def server_command(spec: Spec) -> tuple[str, ...]:
+    """Its command; the user's arguments come last, so that they win."""
+    extra = (spec.server and spec.server.extra_args) or ()
+    return (*server_of(spec).command, spec.app or DEFAULT_APP, *extra)
+
+
+def _program(spec: Spec) -> api.Program:
+    return (spec.server or api.Server()).program
+
+
+def _only_for(program: api.Program, value: Read) -> Read:
+    return lambda inputs: value(inputs) if _program(inputs.spec) == program else None
+
+
+# Rows of the environment contract, each for its own server alone.
+SETTINGS: tuple[Setting, ...] = tuple(
+    item._replace(value=_only_for(program, item.value))
+    for program, server in SERVERS.items()
+    for item in server.settings
+)
