@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+CNPG_CLUSTER = "postgresql.cnpg.io/v1/Cluster"
 SERVICE_MONITOR = "monitoring.coreos.com/v1/ServiceMonitor"
 PROMETHEUS_RULE = "monitoring.coreos.com/v1/PrometheusRule"
 HTTP_ROUTE = "gateway.networking.k8s.io/v1/HTTPRoute"

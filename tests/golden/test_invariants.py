@@ -51,6 +51,12 @@ def _answering(case: Case, service: Desired) -> Part:
     return Part.PROXY if case.plan.proxy else Part.APP
 
 
+def _runs_database(case: Case) -> bool:
+    """Whether the database is a server of the service's own."""
+    postgres = case.service.spec.postgres
+    return postgres is not None and postgres.mode in (None, "Managed")
+
+
 def _restored(case: Case) -> set[str]:
     """The claim with another service's dumps."""
     postgres = case.service.spec.postgres
@@ -287,7 +293,10 @@ def test_data_and_its_credentials_stay_together(case: Case) -> None:
     ):
         stays = runs is not None and section is not None and section.deletion_policy != "Delete"
         kept = {item.key.kind for item in case.objects if item.retain and item.part is part}
-        assert kept == ({"Secret", "PersistentVolumeClaim"} if stays else set())
+        # CloudNativePG's own objects go with its Cluster.
+        theirs = part is Part.DATABASE and not _runs_database(case)
+        data = {"Cluster"} if theirs else {"Secret", "PersistentVolumeClaim"}
+        assert kept == (data if stays else set())
         if part is Part.DATABASE:
             dumps = {item.retain for item in case.objects if item.part is Part.BACKUP} - {False}
             assert bool(dumps) is (stays and plan.backup is not None), "dumps stay with the data"
@@ -313,7 +322,7 @@ def test_direct_database_url_reaches_the_migration_alone(case: Case) -> None:
             for entry in container.get("env", ()):
                 if entry["name"] == "DATABASE_URL":
                     pooled = item.part is not Part.MIGRATION and case.plan.pooler is not None
-                    server = "-postgres:5432/" if case.plan.postgres else "$(DATABASE_HOST):"
+                    server = "-postgres:5432/" if _runs_database(case) else "$(DATABASE_HOST):"
                     assert ("-pooler:5432/" if pooled else server) in entry["value"]
 
 

@@ -30,6 +30,7 @@ SECTIONS = {
     "scaling": "how many such pods there are, and when that changes",
     "database": "what PostgreSQL grants; it decides how much all that follows may ask of it",
     "postgres": "the PostgreSQL that runs here: how it uses the CPU and memory that it has",
+    "backup": "the dumps of that database, from which a lost one is restored",
     "pool": "the database connections that each process of the app keeps",
     "pooler": "PgBouncer, which lets many processes share few database connections",
     "cache": "the server that remembers answers for a while",
@@ -38,6 +39,7 @@ SECTIONS = {
     "proxy": "the web server before the app: it takes slow clients, large bodies and files",
     "background": "a process that runs beside the app",
     "schedules": "a command that runs at set times",
+    "observability": "what is measured of the service, and when it wakes somebody",
 }
 _DISRUPTIONS = (
     ("none", "nobody notices"),

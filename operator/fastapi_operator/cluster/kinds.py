@@ -19,6 +19,7 @@ class Judge(StrEnum):
     AUTOSCALER = "autoscaler"
     SCHEDULE = "schedule"
     LOAD_BALANCER = "load balancer"
+    CONDITION = "condition"
     ROUTE = "route"
     CERTIFICATE = "certificate"
 
@@ -92,6 +93,15 @@ STATEFUL_SET = Kind(
 )
 JOB = Kind("batch", "v1", "jobs", "Job", judge=Judge.JOB, wave=Wave.WORKLOAD)
 CRON_JOB = Kind("batch", "v1", "cronjobs", "CronJob", judge=Judge.SCHEDULE, wave=Wave.WORKLOAD)
+CNPG_CLUSTER = Kind(
+    "postgresql.cnpg.io",
+    "v1",
+    "clusters",
+    "Cluster",
+    optional=True,
+    judge=Judge.CONDITION,
+    wave=Wave.WORKLOAD,
+)
 SECRET = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
 CLAIM = Kind(
@@ -117,6 +127,7 @@ OWNED: tuple[Kind, ...] = (
     STATEFUL_SET,
     JOB,
     CRON_JOB,
+    CNPG_CLUSTER,
     Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", wave=Wave.AROUND),
     Kind(
         "autoscaling",

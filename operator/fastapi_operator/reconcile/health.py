@@ -106,6 +106,15 @@ def _schedule(body: Body) -> Health:
     return Health(False, "RunFailed", f"the run of {run} failed; {before}", failed=True)
 
 
+def _by_condition(body: Body) -> Health:
+    """An object of another operator: its own condition Ready."""
+    status = body.get("status", {})
+    if _condition(status, "Ready", "True"):
+        return READY
+    phase = status.get("phase", "its operator has not seen it yet")
+    return Health(False, "NotReady", str(phase)[:MESSAGE_MAX_LENGTH])
+
+
 def _load_balancer(body: Body) -> Health:
     if body.get("spec", {}).get("type") != "LoadBalancer":
         return READY
@@ -160,6 +169,7 @@ _JUDGES: Mapping[Judge, Callable[[Body], Health]] = {
     Judge.AUTOSCALER: _autoscaler,
     Judge.SCHEDULE: _schedule,
     Judge.LOAD_BALANCER: _load_balancer,
+    Judge.CONDITION: _by_condition,
     Judge.ROUTE: _route,
     Judge.CERTIFICATE: _certificate,
 }

@@ -7,6 +7,7 @@ from enum import StrEnum
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import (
     CLAIM,
+    CNPG_CLUSTER,
     CONTROLLER_REVISION,
     DEPLOYMENT,
     JOB,
@@ -111,10 +112,11 @@ def open_gates(
 ) -> frozenset[Gate]:
     """The gates that are open: facts about live objects, never a memory of what was done."""
     opened = {Gate.NONE}
+    servers = (STATEFUL_SET.kind, CNPG_CLUSTER.kind)
     databases = [
         desired.key
         for desired in wanted
-        if desired.part is Part.DATABASE and desired.key.kind == STATEFUL_SET.kind
+        if desired.part is Part.DATABASE and desired.key.kind in servers
     ]
     if all(_is_ready(observed, key) for key in databases):
         opened.add(Gate.DATABASE)

@@ -38,12 +38,14 @@ class Access:
             one, ``port``.
         ssl_mode: What is asked of the server, in libpq's words.
         authority: The certificate of its authority; None where it is not verified.
+        session: SQL that PgBouncer runs on each connection, where no role carries the settings.
     """
 
     secret: str
     keys: Mapping[str, str]
     ssl_mode: str
     authority: SecretFile | None
+    session: str = ""
 
     @property
     def port(self) -> int | None:
@@ -54,6 +56,8 @@ class Access:
 def access(inputs: Inputs) -> Access | None:
     """The way of the app, or of its pooler; None where the database is run here."""
     postgres = inputs.spec.postgres
+    if postgres is not None and postgres.mode == "CloudNativePG":
+        return _by_cloud_native_pg(inputs)
     if postgres is None or postgres.secret_ref is None:
         return None
     return _by_secret(postgres.secret_ref, postgres.tls or DatabaseTls())
@@ -62,6 +66,8 @@ def access(inputs: Inputs) -> Access | None:
 def migrators_access(inputs: Inputs) -> Access | None:
     """The way of a migration, which is the schema's owner."""
     postgres = inputs.spec.postgres
+    if postgres is not None and postgres.mode == "CloudNativePG":
+        return _by_cloud_native_pg(inputs)
     if postgres is None or postgres.secret_ref is None:
         return None
     secret = postgres.migration_secret_ref or postgres.secret_ref
@@ -75,6 +81,23 @@ def authority_sources(way: Access) -> list[dict[str, Any]]:
     items = [{"key": way.authority.key, "path": CA_FILE}]
     # Optional: a server that cannot verify says so, a volume that cannot be mounted just waits.
     return [{"secret": {"name": way.authority.secret, "optional": True, "items": items}}]
+
+
+def _by_cloud_native_pg(inputs: Inputs) -> Access:
+    """By the Secrets that CloudNativePG makes beside its Cluster; one role is owner and app."""
+    cluster, granted = inputs.child("postgres"), inputs.plan.database
+    assert granted is not None, "there is a database"
+    statement = 1000 * granted.statement_timeout_seconds.value
+    idle = 1000 * granted.idle_in_transaction_seconds.value
+    return Access(
+        secret=f"{cluster}-app",
+        keys={name: name for name in ("host", "dbname", "username", "password")},
+        ssl_mode=_SSL_MODES["VerifyFull"],
+        authority=SecretFile(f"{cluster}-ca", CA_FILE),
+        # Of the connection, not of the role: a migration with the same role takes its time.
+        session=f"SET statement_timeout = {statement}; "
+        f"SET idle_in_transaction_session_timeout = {idle};",
+    )
 
 
 def _by_secret(secret: DatabaseSecret, tls: DatabaseTls) -> Access:

@@ -11,6 +11,7 @@ from fastapi_operator.resources import (
     background,
     backup,
     cache,
+    cloudnativepg,
     database,
     exposure,
     migration,
@@ -28,7 +29,7 @@ from fastapi_operator.tuning.plan import Plan
 
 # In the order in which a reader follows a request's data back: stores first, entry last.
 BUILDERS: Mapping[Part, Callable[[Inputs], tuple[Desired, ...]]] = {
-    Part.DATABASE: database.build,
+    Part.DATABASE: lambda inputs: (*database.build(inputs), *cloudnativepg.build(inputs)),
     Part.BACKUP: backup.build,
     Part.POOLER: pooler.build,
     Part.CACHE: cache.build,

@@ -41,7 +41,7 @@ USER_LIST = "userlist.txt"
 def build(inputs: Inputs) -> tuple[Desired, ...]:
     """The objects of a database that is run here; none for one that is not."""
     plan, postgres = inputs.plan.postgres, inputs.spec.postgres
-    if plan is None or postgres is None:
+    if plan is None or postgres is None or not inputs.runs_database:
         return ()
     name = inputs.child("postgres")
     retain = postgres.deletion_policy != "Delete"

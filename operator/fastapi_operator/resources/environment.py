@@ -130,12 +130,12 @@ def _app_password(inputs: Inputs) -> Value:
     if not _connects(inputs) or _way(inputs, Process.APP) is not None:
         return None
     # Where the database's own credentials are not ours, the pooler has a password of its own.
-    part = "postgres" if inputs.plan.postgres is not None else "pooler"
+    part = "postgres" if inputs.runs_database else "pooler"
     return SecretKey(inputs.child(part), APP_ROLE)
 
 
 def _migrator_password(inputs: Inputs) -> Value:
-    return SecretKey(inputs.child("postgres"), MIGRATOR_ROLE) if inputs.plan.postgres else None
+    return SecretKey(inputs.child("postgres"), MIGRATOR_ROLE) if inputs.runs_database else None
 
 
 def _app_url(inputs: Inputs) -> Value:

@@ -62,6 +62,13 @@ def _footprint(objects: tuple[Desired, ...], app_pods: int) -> Footprint:
         if item.key.kind == "PersistentVolumeClaim":
             size = item.body["spec"]["resources"]["requests"]["storage"]
             storage += quantity.size_bytes(size)
+        elif item.key.kind == "Cluster":
+            spec, count = item.body["spec"], item.body["spec"]["instances"]
+            requests = spec["resources"]["requests"]
+            pods += count
+            cpu += count * quantity.millicores(requests["cpu"])
+            memory += count * quantity.size_bytes(requests["memory"])
+            storage += count * quantity.size_bytes(spec["storage"]["size"])
         elif item.key.kind in _WORKLOADS:
             spec = item.body["spec"]
             count = app_pods if item.part is Part.APP else spec.get("replicas", 1)

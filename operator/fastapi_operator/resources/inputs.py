@@ -69,6 +69,12 @@ class Inputs:
         """The namespace of the service and of all its objects."""
         return self.service.metadata.namespace
 
+    @property
+    def runs_database(self) -> bool:
+        """Whether the database is a server of the service's own."""
+        postgres = self.spec.postgres
+        return postgres is not None and postgres.mode in (None, "Managed")
+
     def child(self, *suffix: str) -> str:
         """The name of a child object."""
         return naming.child_name(self.name, *suffix)

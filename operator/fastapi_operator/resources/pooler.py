@@ -60,9 +60,14 @@ def _files(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> dict[str, st
             secret=way.secret,
             keys=way.keys,
             port=way.port,
-            migration=migration_key(inputs.service),
+            connect_query=_connect_query(inputs, way),
         )
     return files
+
+
+def _connect_query(inputs: Inputs, way: Access) -> str:
+    migration = migration_key(inputs.service)
+    return " ".join(filter(None, (way.session, migration and f"/* migration {migration} */")))
 
 
 def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> str:

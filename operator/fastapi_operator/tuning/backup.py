@@ -8,12 +8,12 @@ from fastapi_operator.api.storage import Storage
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because, decide, overridden
-from fastapi_operator.tuning.plan import BackupPlan
+from fastapi_operator.tuning.plan import BackupPlan, PostgresPlan
 
 
-def backup_plan(postgres: Postgres | None) -> BackupPlan | None:
+def backup_plan(postgres: Postgres | None, server: PostgresPlan | None) -> BackupPlan | None:
     """The numbers of ``spec.postgres.backup``; None without it."""
-    if postgres is None or postgres.backup is None:
+    if postgres is None or postgres.backup is None or server is None:
         return None
     size = (postgres.backup.storage or Storage()).size
     return BackupPlan(
@@ -32,9 +32,7 @@ def backup_plan(postgres: Postgres | None) -> BackupPlan | None:
                 None if size is None else quantity.size_bytes(size),
                 "spec.postgres.backup.storage.size",
             ),
-            data_bytes=quantity.size_bytes(
-                (postgres.storage or Storage()).size or figures.DATABASE_STORAGE
-            ),
+            data_bytes=server.storage_bytes,
             effect=effects.OBJECT_NONE,
         ),
     )

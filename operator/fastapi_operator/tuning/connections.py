@@ -46,7 +46,7 @@ def database_plans(postgres: Postgres | None) -> tuple[DatabasePlan | None, Post
         return database_plan(postgres, None), None
     size = server_size(postgres)
     database = database_plan(postgres, size)
-    return database, postgres_plan(size, database)
+    return database, postgres_plan(postgres, size, database)
 
 
 def connected(

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 
 from fastapi_operator.api.postgres import Pooler, Postgres
+from fastapi_operator.facts import CNPG_CLUSTER, Facts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
@@ -51,7 +52,7 @@ def database_plan(postgres: Postgres, size: ServerSize | None) -> DatabasePlan:
     )
 
 
-def database_problems(postgres: Postgres | None) -> Iterator[Problem]:
+def database_problems(postgres: Postgres | None, facts: Facts) -> Iterator[Problem]:
     """What keeps the database from being as the plan needs it, or only the user can see to."""
     if postgres is None:
         return
@@ -63,6 +64,14 @@ def database_problems(postgres: Postgres | None) -> Iterator[Problem]:
             message="without a pooler only the app's own pools keep the connection budget: a "
             "process that ignores DATABASE_POOL_SIZE can take every connection",
             remedy="remove type: None, unless every process obeys it",
+        )
+    if postgres.mode == "CloudNativePG" and not facts.offers(CNPG_CLUSTER):
+        yield Problem(
+            severity=Severity.ERROR,
+            stage=Stage.PLAN,
+            path="spec.postgres.mode",
+            message=f"the cluster does not serve {CNPG_CLUSTER}",
+            remedy="install CloudNativePG, or remove mode for a database that is run here",
         )
     if postgres.mode == "External":
         yield Problem(

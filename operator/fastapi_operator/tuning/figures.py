@@ -96,6 +96,8 @@ IN_FLIGHT_FILL = 0.7
 # --- PostgreSQL ----------------------------------------------------------------------------------
 DATABASE_CPU_MILLICORES = 1000
 DATABASE_MEMORY_BYTES = 1 * GIB
+# A primary and two replicas: CloudNativePG's own examples.
+REPLICATED_INSTANCES = 3
 DATABASE_STORAGE = "10Gi"
 # Nightly, off the full hour at which everybody else starts: judgement.
 BACKUP_SCHEDULE = "17 2 * * *"

@@ -67,8 +67,9 @@ class DatabasePlan:
 
 @dataclass(frozen=True)
 class PostgresPlan:
-    """A PostgreSQL whose configuration is ours."""
+    """A PostgreSQL whose configuration is ours; sizes are those of one instance."""
 
+    instances: Decision[int]
     cpu_millicores: Decision[int]
     memory_bytes: Decision[int]
     storage_bytes: Decision[int]

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from fastapi_operator import quantity
-from fastapi_operator.api.postgres import Postgres
+from fastapi_operator.api.postgres import CloudNativePG, Postgres
 from fastapi_operator.api.storage import Storage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.compute import amounts
@@ -54,7 +54,7 @@ def server_size(postgres: Postgres) -> ServerSize:
     )
 
 
-def postgres_plan(size: ServerSize, database: DatabasePlan) -> PostgresPlan:
+def postgres_plan(postgres: Postgres, size: ServerSize, database: DatabasePlan) -> PostgresPlan:
     """The memory and processes of PostgreSQL (pgtune's formulas for type "web")."""
     shared_buffers = decide(
         "postgres.shared_buffers_bytes",
@@ -70,7 +70,16 @@ def postgres_plan(size: ServerSize, database: DatabasePlan) -> PostgresPlan:
         cpu_millicores=size.cpu_millicores,
         effect=effects.SERVER_RESTART,
     )
+    replicated = postgres.mode == "CloudNativePG"
+    given = (postgres.cloud_native_pg or CloudNativePG()).instances
     return PostgresPlan(
+        instances=decide(
+            "postgres.instances",
+            _replicated_instances if replicated else _instance,
+            unit="pods",
+            override=overridden(given, "spec.postgres.cloudNativePG.instances"),
+            effect=effects.OBJECT_NONE,
+        ),
         cpu_millicores=size.cpu_millicores,
         memory_bytes=size.memory_bytes,
         storage_bytes=size.storage_bytes,
@@ -114,6 +123,17 @@ def _storage() -> Because[int]:
     return Because(
         quantity.size_bytes(figures.DATABASE_STORAGE),
         "room to begin with; spec.postgres.storage.size lets it grow, it never shrinks",
+    )
+
+
+def _instance() -> Because[int]:
+    return Because(1, "one server on one volume; mode: CloudNativePG runs several")
+
+
+def _replicated_instances() -> Because[int]:
+    return Because(
+        figures.REPLICATED_INSTANCES,
+        "one may be lost while another takes over and a third still follows",
     )
 
 

@@ -97,3 +97,11 @@ def test_health(how: Judge, body: dict[str, Any], reason: str) -> None:
     health = judge(how, body)
     assert health.reason == reason
     assert health.ready is (reason == "")
+
+
+def test_object_of_another_operator_is_as_ready_as_its_own_condition_says() -> None:
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    assert judge(Judge.CONDITION, {"metadata": {}, "status": ready}).ready
+    failing = {"conditions": [{"type": "Ready", "status": "False"}], "phase": "Failing over"}
+    assert judge(Judge.CONDITION, {"metadata": {}, "status": failing}).message == "Failing over"
+    assert not judge(Judge.CONDITION, {"metadata": {}}).ready

@@ -124,3 +124,11 @@ def test_more_pooler_instances_than_connections_are_refused() -> None:
         "set instances to at most 7, "
         "or have the database grant a spec.postgres.maxConnections of 12"
     )
+
+
+def test_missing_cloudnativepg_is_named() -> None:
+    spec = service(postgres={"mode": "CloudNativePG"})
+    (problem,) = errors(derive(spec, Settings(), Facts()))
+    assert "does not serve postgresql.cnpg.io/v1/Cluster" in problem.message
+    served = Facts(apis=frozenset({"postgresql.cnpg.io/v1/Cluster"}))
+    assert not errors(derive(spec, Settings(), served))

@@ -1,0 +1,78 @@
+"""A replicated PostgreSQL that CloudNativePG runs; we size it and put PgBouncer in front.
+
+Experimental: CloudNativePG's own definition is in no package that the tests can read.
+"""
+
+from typing import Any
+
+from fastapi_operator import quantity
+from fastapi_operator.api.postgres import CloudNativePG, Postgres
+from fastapi_operator.api.storage import Storage
+from fastapi_operator.parts import Part
+from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.inputs import APP_ROLE, DATABASE, Inputs
+from fastapi_operator.resources.templates import postgres_size
+from fastapi_operator.tuning.compute import amounts
+from fastapi_operator.tuning.plan import DatabasePlan, PostgresPlan
+
+
+def build(inputs: Inputs) -> tuple[Desired, ...]:
+    """The Cluster; none in another mode."""
+    plan, postgres, granted = inputs.plan.postgres, inputs.spec.postgres, inputs.plan.database
+    if plan is None or postgres is None or granted is None or postgres.mode != "CloudNativePG":
+        return ()
+    backup = (postgres.cloud_native_pg or CloudNativePG()).backup
+    body = {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Cluster",
+        "metadata": objects.metadata(inputs, Part.DATABASE, inputs.child("postgres")),
+        "spec": {
+            "instances": plan.instances.value,
+            "bootstrap": {"initdb": {"database": DATABASE, "owner": APP_ROLE}},
+            "postgresql": {"parameters": _parameters(plan, granted)},
+            "resources": _resources(plan, postgres),
+            "storage": _storage(inputs, plan, postgres.storage or Storage()),
+            **({"backup": dict(backup)} if backup else {}),
+        },
+    }
+    # Its volumes go with it, so it stays where they are to stay.
+    return (Desired(Part.DATABASE, body, retain=postgres.deletion_policy != "Delete"),)
+
+
+def _parameters(plan: PostgresPlan, granted: DatabasePlan) -> dict[str, str]:
+    """What the templates of a database of ours say, as far as CloudNativePG leaves it to us."""
+    return {
+        "max_connections": str(granted.max_connections.value),
+        "shared_buffers": postgres_size(plan.shared_buffers_bytes.value),
+        "effective_cache_size": postgres_size(plan.effective_cache_size_bytes.value),
+        "maintenance_work_mem": postgres_size(plan.maintenance_work_mem_bytes.value),
+        "work_mem": postgres_size(plan.work_mem_bytes.value),
+        "max_worker_processes": str(plan.worker_processes.value),
+        "max_parallel_workers": str(plan.worker_processes.value),
+        "max_parallel_workers_per_gather": str(plan.parallel_workers_per_gather.value),
+        "random_page_cost": "1.1",
+        "effective_io_concurrency": "200",
+        "jit": "off",
+        "wal_compression": "lz4",
+        # Makes CloudNativePG load the library and create the extension.
+        "pg_stat_statements.track": "top",
+    }
+
+
+def _resources(plan: PostgresPlan, postgres: Postgres) -> dict[str, Any]:
+    given = amounts(postgres.resources)
+    return pod.resources(
+        cpu_request=given.cpu_request or plan.cpu_millicores.value,
+        cpu_limit=given.cpu_limit or 0,
+        memory_request=given.memory_request or plan.memory_bytes.value,
+        memory_limit=plan.memory_bytes.value,
+    )
+
+
+def _storage(inputs: Inputs, plan: PostgresPlan, storage: Storage) -> dict[str, Any]:
+    storage_class = storage.class_name or inputs.settings.storage_class
+    return {
+        "size": quantity.format_bytes(plan.storage_bytes.value),
+        **({"storageClass": storage_class} if storage_class else {}),
+    }
