@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT, JOB, STATEFUL_SET
 from fastapi_operator.reconcile.observed import Child, Health
 from fastapi_operator.resources.desired import Desired, ObjectKey
@@ -86,7 +87,12 @@ def _pod(pod: Body) -> Health | None:
         *(status.get("initContainerStatuses") or ()),
         *(status.get("containerStatuses") or ()),
     ]
-    found = [health for state in containers if (health := _container(name, state)) is not None]
+    specs = {spec["name"]: spec for spec in pod.get("spec", {}).get("containers", ())}
+    found = [
+        health
+        for state in containers
+        if (health := _container(name, state, specs.get(state.get("name"), {}))) is not None
+    ]
     if found:
         return max(found, key=lambda health: (health.failed, _WEIGHT.get(health.reason, 0)))
     if status.get("phase") == "Failed":
@@ -95,7 +101,7 @@ def _pod(pod: Body) -> Health | None:
     return None
 
 
-def _container(pod: str, status: Body) -> Health | None:
+def _container(pod: str, status: Body, spec: Body) -> Health | None:
     state, where = status.get("state", {}), f"pod {pod}, container {status.get('name')}"
     waiting, ended = state.get("waiting"), state.get("terminated")
     last, restarts = (
@@ -114,7 +120,19 @@ def _container(pod: str, status: Body) -> Health | None:
         return None
     if last and last.get("exitCode", 0) != 0:
         return _ended(where, last, "CrashLoopBackOff", restarts)
-    return Health(False, "ProbeFailing", f"{where}: runs, but its readiness probe fails")
+    return Health(False, "ProbeFailing", f"{where}: runs, but {_failing_probe(status, spec)}")
+
+
+def _failing_probe(status: Body, spec: Body) -> str:
+    """Which probe has not passed, by its path: most often one that the app does not know."""
+    kind = "startup" if status.get("started") is False else "readiness"
+    path = (spec.get(f"{kind}Probe") or {}).get("httpGet", {}).get("path")
+    if path is None:
+        return f"its {kind} probe fails"
+    told = f"its {kind} probe GET {path} fails"
+    if status.get("name") != APP_CONTAINER:
+        return told
+    return f"{told}; where the app answers 404 there, mend spec.server.probes.{kind}"
 
 
 def _ended(where: str, ended: Body, reason: str, restarts: int) -> Health:

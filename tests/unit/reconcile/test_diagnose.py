@@ -169,6 +169,21 @@ def test_a_failed_job_is_asked_at_once_and_only_until_it_answered() -> None:
     assert ward.next_in([job]) is None
 
 
+@pytest.mark.parametrize(("started", "kind"), [(False, "startup"), (True, "readiness")])
+def test_a_probe_that_fails_is_named_by_its_path(started: bool, kind: str) -> None:
+    probes = {
+        f"{name}Probe": {"httpGet": {"path": f"/{name}"}} for name in ("startup", "readiness")
+    }
+    found = {
+        **pod(**container({"running": {}}, started=started)),
+        "spec": {"containers": [{"name": "app", **probes}]},
+    }
+    health = diagnosis([found])
+    assert health is not None
+    assert f"its {kind} probe GET /{kind} fails" in health.message
+    assert f"404 there, mend spec.server.probes.{kind}" in health.message
+
+
 def test_pods_are_selected_by_the_workload() -> None:
     labels = {"b": "2", "a": "1"}
     deployment = desired("Deployment", "shop", body={"spec": {"selector": {"matchLabels": labels}}})
