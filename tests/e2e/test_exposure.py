@@ -30,6 +30,7 @@ def edge(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         shop.kubectl.apply(traefik.GATEWAY_CLASS, traefik.INGRESS_CLASS, gateway)
         yield port
         shop.patch({"exposure": None})
+        shop.wait_until_ready()
 
 
 def status(port: int, path: str, host: str = HOST) -> int:
