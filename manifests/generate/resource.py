@@ -41,6 +41,17 @@ spec:
 - An unknown field is an error, never ignored. `fastapi-operator validate service.yaml` names the
   nearest one, with file and line.
 
+**What your app gets.** Addresses, credentials and sizes come as environment variables:
+`DATABASE_URL`, `REDIS_URL`, `QUEUE_URL` and the others of [environment.md](environment.md). Every
+pod of the image (app, migration, background, schedules) has `env`, `envFrom`, the account and the
+volumes that `volumeMounts` mount; `initContainers`, `containers`, `podTemplate` and
+`availability.affinity` are the app's alone. The image must hold the server that `server.kind`
+names. It runs as a user without rights or name (10001, on OpenShift the namespace's) on a read-only
+root file system; `/tmp` may be written. The [runtime](../../runtime/README.md) is an optional
+package that makes the numbers take effect in three lines.
+
+**Secrets and other references** are objects of the service's own namespace.
+
 Editors check as you type with [fastapiservice.schema.json](fastapiservice.schema.json): put
 `# yaml-language-server: $schema=PATH_OR_URL/fastapiservice.schema.json` on the first line.
 Complete services to start from are in [manifests/samples](../../manifests/samples): `minimal`,

@@ -7,6 +7,7 @@ a certificate.
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,40 +21,8 @@ pytestmark = pytest.mark.node
 
 NAMESPACE = "orders"
 HOSTS = ["orders.example.com", "www.orders.example.com"]
-SPEC = {
-    "app": "orders.main:app",
-    "resources": {"requests": {"cpu": "50m"}},
-    "scaling": {"replicas": 1},
-    "proxy": {"replicas": 1},
-    "postgres": {
-        "mode": "External",
-        "secretRef": {"name": external_database.NAME},
-        "maxConnections": external_database.MAX_CONNECTIONS,
-        "tls": {"mode": "VerifyFull", "caRef": {"name": f"{external_database.NAME}-ca"}},
-        "pooler": {"instances": 1},
-        "migrations": {"command": ["python3", "-m", "orders.schema"]},
-    },
-    "redis": {"engine": "Valkey"},
-    "queue": {"persistence": {"size": "1Gi"}},
-    "background": [
-        {
-            "name": "worker",
-            "command": ["celery", "-A", "orders.tasks:queue", "worker", "--concurrency", "1"],
-            "connectionsPerProcess": 1,
-        },
-        {
-            "name": "beat",
-            "command": ["celery", "-A", "orders.tasks:queue", "beat"],
-            "singleton": True,
-            "connectionsPerProcess": 0,
-        },
-    ],
-    "exposure": {
-        "hosts": HOSTS,
-        "ingress": {},
-        "tls": {"secretName": "orders-tls"},
-    },
-}
+# Written by somebody who had read nothing but the reference.
+SERVICE = Path(__file__).parent / "orders/service.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +39,8 @@ def orders(cluster: Cluster) -> Iterator[Shop]:
         external_database.start(
             cluster.kubectl, namespace=NAMESPACE, image=started.image("postgres")
         )
-        cluster.kubectl.apply(
-            {
-                "apiVersion": "fastapi-operator.io/v1alpha1",
-                "kind": "FastAPIService",
-                "metadata": {"name": "orders", "namespace": NAMESPACE},
-                "spec": {"image": running.app_image, **SPEC},
-            },
-        )
+        service = SERVICE.read_text().replace("APP_IMAGE", running.app_image)
+        cluster.kubectl("apply", "-f", "-", stdin=service)
         running.wait_until_ready()
         yield running
     finally:

@@ -82,8 +82,8 @@ class Tls(Model):
 
     secret_name: ObjectName | None = Field(
         default=None,
-        description="Secret of type kubernetes.io/tls that exists. Default: one that the issuer "
-        "fills.",
+        description="Secret of type kubernetes.io/tls that exists, its certificate good for all "
+        "hosts. Default: one that the issuer fills.",
         examples=["shop-tls"],
     )
     issuer: Issuer | None = Field(
@@ -108,7 +108,8 @@ class Exposure(Model):
     )
     ingress: Ingress | None = Field(
         default=None,
-        description="Makes an Ingress; write {} for the default class. Default: none.",
+        description="Makes an Ingress; write {} for the profile's class, else the cluster's. "
+        "Default: none.",
     )
     load_balancer: LoadBalancer | None = Field(
         default=None,

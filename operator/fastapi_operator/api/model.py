@@ -157,5 +157,8 @@ class SecretValue(Model):
 
     name: ObjectName = Field(description="Name of the Secret.", examples=["shop-redis"])
     key: SecretKey | None = Field(
-        default=None, description="Key within the Secret. Default: url.", examples=["url"]
+        default=None,
+        description="Key within the Secret. Default: url; for a certificate ca.crt, for Sentry "
+        "dsn, for headers of traces headers.",
+        examples=["url"],
     )

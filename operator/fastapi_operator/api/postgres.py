@@ -135,8 +135,9 @@ class DatabaseTls(Model):
 
     mode: Literal["Disable", "Require", "VerifyCA", "VerifyFull"] | None = Field(
         default=None,
-        description="What is asked of the server's certificate. Default: VerifyFull where caRef "
-        "is given, else Require.",
+        description="What is asked of the server: Require encrypts and believes any certificate, "
+        "VerifyCA checks its authority, VerifyFull its host name too. Default: VerifyFull where "
+        "caRef is given, else Require.",
         examples=["VerifyFull"],
     )
     ca_ref: SecretValue | None = Field(
@@ -222,16 +223,22 @@ class Postgres(Model):
         ge=1,
         le=100_000,
         description="With mode External: connections that the database grants this service; "
-        "every pool is sized from it. Default: none, the field is required.",
+        "every pool is sized from it, and explain shows who gets how many. Default: none, the "
+        "field is required.",
         examples=[100],
     )
     tls: DatabaseTls | None = Field(
-        default=None, description="With mode External: TLS to the database. Default: Require."
+        default=None,
+        description="With mode External: TLS from PgBouncer and migrations to the database. "
+        "Default: Require.",
     )
     pooler: Pooler | None = Field(
-        default=None, description="PgBouncer between app and database. Default: derived."
+        default=None,
+        description="PgBouncer, in transaction mode, between the database and app, background and "
+        "schedules; migrations go past it. Default: derived.",
     )
     migrations: Migrations | None = Field(
         default=None,
-        description="Schema migrations before each new version. Default: none.",
+        description="A Job that migrates the schema before a new image serves; until it has "
+        "succeeded, and when it fails, the old version goes on. Default: none.",
     )

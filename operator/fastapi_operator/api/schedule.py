@@ -47,7 +47,8 @@ class Background(Model):
         default=None,
         ge=1,
         le=256,
-        description="Processes in each pod that open database connections. Default: 1.",
+        description="Processes in each pod that open database connections, for the connection "
+        "budget: of Celery the children (--concurrency), not their parent. Default: 1.",
         examples=[4],
     )
     connections_per_process: int | None = Field(
