@@ -133,7 +133,7 @@ EVERYTHING = service(
     server={"kind": "Granian"},
     redis={"persistence": {}},
     queue={},
-    postgres={"backup": {}},
+    postgres={"backup": {}, "migrations": {}},
     proxy={
         "cache": {"routes": [{"path": "/items", "seconds": 10}]},
         "rateLimit": {"requestsPerSecond": 50},

@@ -30,6 +30,8 @@ SECTIONS = {
     "scaling": "how many such pods there are, and when that changes",
     "database": "what PostgreSQL grants; it decides how much all that follows may ask of it",
     "postgres": "the PostgreSQL that runs here: how it uses the CPU and memory that it has",
+    "postgres_pod": "the pod that it runs in",
+    "migration": "the command that changes the database's schema before a new version serves",
     "backup": "the dumps of that database, from which a lost one is restored",
     "pool": "the database connections that each process of the app keeps",
     "pooler": "PgBouncer, which lets many processes share few database connections",

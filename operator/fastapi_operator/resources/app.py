@@ -6,7 +6,7 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.api.server import Probes, Server
-from fastapi_operator.api.workload import Availability, DisruptionBudget, Rollout, ServiceAccount
+from fastapi_operator.api.workload import Rollout, ServiceAccount
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import entry, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
@@ -36,12 +36,9 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         # Without a proxy the service's own name leads to the app.
         built.append(entry.service(inputs, Part.APP))
     if inputs.plan.scaling.min_replicas.value > 1:
-        availability = inputs.spec.availability or Availability()
-        budget = availability.disruption_budget or DisruptionBudget()
+        most = inputs.plan.scaling.max_disrupted.value
         built.append(
-            objects.disruption_budget(
-                inputs, Part.APP, inputs.child("app"), max_unavailable=budget.max_unavailable or 1
-            )
+            objects.disruption_budget(inputs, Part.APP, inputs.child("app"), max_unavailable=most)
         )
     return tuple(built)
 

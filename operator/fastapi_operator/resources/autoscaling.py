@@ -7,6 +7,7 @@ from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.tuning.decision import Decision
 
 # The gauge of the runtime, as a custom metrics API serves it for each pod.
 _IN_FLIGHT = "http_server_active_requests"
@@ -58,8 +59,28 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
             "maxReplicas": scaling.max_replicas.value,
             "metrics": metrics,
             "behavior": {
-                "scaleDown": {"stabilizationWindowSeconds": scaling.scale_down_seconds.value}
+                "scaleUp": {
+                    "policies": [
+                        _step("Percent", scaling.scale_up_percent, scaling.scale_up_period_seconds),
+                        _step("Pods", scaling.scale_up_pods, scaling.scale_up_period_seconds),
+                    ]
+                },
+                "scaleDown": {
+                    "stabilizationWindowSeconds": scaling.scale_down_seconds.value,
+                    "policies": [
+                        _step(
+                            "Percent",
+                            scaling.scale_down_percent,
+                            scaling.scale_down_period_seconds,
+                        )
+                    ],
+                },
             },
         },
     }
     return (Desired(Part.AUTOSCALING, body, gate=Gate.MIGRATED),)
+
+
+def _step(kind: str, amount: Decision[int], period_seconds: Decision[int]) -> dict[str, Any]:
+    """How many pods may come or go within a period."""
+    return {"type": kind, "value": amount.value, "periodSeconds": period_seconds.value}

@@ -51,6 +51,8 @@ def _parameters(plan: PostgresPlan, granted: DatabasePlan) -> dict[str, str]:
         "max_worker_processes": str(plan.worker_processes.value),
         "max_parallel_workers": str(plan.worker_processes.value),
         "max_parallel_workers_per_gather": str(plan.parallel_workers_per_gather.value),
+        "max_wal_size": postgres_size(plan.max_wal_size_bytes.value),
+        "min_wal_size": postgres_size(plan.min_wal_size_bytes.value),
         "random_page_cost": "1.1",
         "effective_io_concurrency": "200",
         "jit": "off",

@@ -99,8 +99,8 @@ def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
 
 
 def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
-    granted = inputs.plan.database
-    assert granted is not None, "a PostgreSQL of ours grants connections"
+    granted, own = inputs.plan.database, inputs.plan.postgres_pod
+    assert granted is not None and own is not None, "a pod of ours grants connections"
     roles = {"database": DATABASE, "app": APP_ROLE, "migrator": MIGRATOR_ROLE}
     return {
         "reloadable.conf": render(
@@ -109,6 +109,8 @@ def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
             effective_cache_size_bytes=plan.effective_cache_size_bytes.value,
             maintenance_work_mem_bytes=plan.maintenance_work_mem_bytes.value,
             work_mem_bytes=plan.work_mem_bytes.value,
+            max_wal_size_bytes=plan.max_wal_size_bytes.value,
+            min_wal_size_bytes=plan.min_wal_size_bytes.value,
             worker_processes=plan.worker_processes.value,
             parallel_workers_per_gather=plan.parallel_workers_per_gather.value,
         ),
@@ -118,7 +120,7 @@ def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
             **roles,
             statement_timeout_seconds=granted.statement_timeout_seconds.value,
             idle_in_transaction_seconds=granted.idle_in_transaction_seconds.value,
-            lock_timeout_seconds=figures.MIGRATION_LOCK_TIMEOUT_SECONDS,
+            lock_timeout_seconds=own.migration_lock_timeout_seconds.value,
         ),
     }
 
@@ -143,6 +145,8 @@ def _claim(inputs: Inputs, plan: PostgresPlan, storage: Storage, *, retain: bool
 def _stateful_set(
     inputs: Inputs, plan: PostgresPlan, postgres: Postgres, name: str, restarts: str
 ) -> Desired:
+    own = inputs.plan.postgres_pod
+    assert own is not None, "a pod of ours is planned"
     template = pod.pod_template(
         inputs,
         Part.DATABASE,
@@ -156,11 +160,11 @@ def _stateful_set(
                 items={role: f"passwords/{role}" for role in (APP_ROLE, MIGRATOR_ROLE)},
             ),
             pod.scratch_volume(_RUN, _RUN_BYTES),
-            pod.scratch_volume(_SHARED_MEMORY, figures.DATABASE_SHARED_MEMORY_BYTES, memory=True),
+            pod.scratch_volume(_SHARED_MEMORY, own.shared_memory_bytes.value, memory=True),
             _claimed(_DATA, inputs.child("postgres", "data")),
             *((_claimed(_RESTORE, postgres.restore_from.claim),) if postgres.restore_from else ()),
         ),
-        grace_seconds=figures.DATABASE_GRACE_SECONDS,
+        grace_seconds=own.grace_seconds.value,
     )
     return Desired(
         Part.DATABASE,

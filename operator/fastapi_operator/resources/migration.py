@@ -13,6 +13,7 @@ from fastapi_operator.resources.desired import Desired, Gate, Write
 from fastapi_operator.resources.environment import Process, environment_files
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.plan import MigrationPlan
 
 DEFAULT_COMMAND = ("alembic", "upgrade", "head")
 
@@ -38,26 +39,26 @@ def migration_key(service: FastAPIService) -> str | None:
 def build(inputs: Inputs) -> tuple[Desired, ...]:
     """The migration's Job; none without ``spec.postgres.migrations``."""
     migrations, key = _migrations(inputs.service), migration_key(inputs.service)
-    if migrations is None or key is None:
+    plan = inputs.plan.migration
+    if migrations is None or key is None or plan is None:
         return ()
     mounts, volumes = environment_files(inputs, Process.MIGRATION)
     template = pod.pod_template(
         inputs,
         Part.MIGRATION,
-        containers=(_container(inputs, migrations, mounts),),
+        containers=(_container(inputs, migrations, plan, mounts),),
         volumes=volumes,
         grace_seconds=figures.GRACEFUL_MIN_SECONDS,
         restartPolicy="Never",
         **pod_source(inputs),
     )
-    deadline = migrations.timeout_seconds or figures.MIGRATION_TIMEOUT_SECONDS
     body = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": objects.metadata(inputs, Part.MIGRATION, inputs.child("migrate", key)),
         "spec": {
-            "backoffLimit": figures.MIGRATION_RETRIES,
-            "activeDeadlineSeconds": deadline,
+            "backoffLimit": plan.retries.value,
+            "activeDeadlineSeconds": plan.deadline_seconds.value,
             "template": template,
         },
     }
@@ -68,8 +69,10 @@ def _migrations(service: FastAPIService) -> Migrations | None:
     return service.spec.postgres.migrations if service.spec.postgres else None
 
 
-def _container(inputs: Inputs, migrations: Migrations, mounts: Mapping[str, str]) -> dict[str, Any]:
-    memory = inputs.plan.compute.memory_limit_bytes.value
+def _container(
+    inputs: Inputs, migrations: Migrations, plan: MigrationPlan, mounts: Mapping[str, str]
+) -> dict[str, Any]:
+    memory = plan.memory_limit_bytes.value
     return pod.container(
         "migrate",
         image=inputs.spec.image,
@@ -77,7 +80,7 @@ def _container(inputs: Inputs, migrations: Migrations, mounts: Mapping[str, str]
         command=migrations.command or DEFAULT_COMMAND,
         **environment_fields(inputs, Process.MIGRATION),
         resources=pod.resources(
-            cpu_request=figures.MIGRATION_CPU_MILLICORES,
+            cpu_request=plan.cpu_request_millicores.value,
             memory_request=memory,
             memory_limit=memory,
         ),

@@ -87,7 +87,10 @@ def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> str:
         default_pool_size=plan.default_pool_size.value,
         min_pool_size=plan.min_pool_size.value,
         reserve_pool_size=plan.reserve_pool_size.value,
-        reserve_pool_timeout_seconds=figures.POOLER_RESERVE_TIMEOUT_SECONDS,
+        reserve_pool_timeout_seconds=plan.reserve_timeout_seconds.value,
+        connect_timeout_seconds=plan.connect_timeout_seconds.value,
+        server_idle_seconds=plan.server_idle_seconds.value,
+        server_lifetime_seconds=plan.server_lifetime_seconds.value,
         query_wait_timeout_seconds=plan.query_wait_timeout_seconds.value,
         max_prepared_statements=plan.max_prepared_statements.value,
     )
@@ -120,9 +123,9 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
         **pod.probes(startup=listens, readiness=listens, liveness=listens),
         **pod.sleep_before_stop(pre_stop),
         resources=pod.resources(
-            cpu_request=figures.POOLER_CPU_MILLICORES,
-            memory_request=figures.POOLER_MEMORY_BYTES,
-            memory_limit=figures.POOLER_MEMORY_BYTES,
+            cpu_request=plan.cpu_request_millicores.value,
+            memory_request=plan.memory_limit_bytes.value,
+            memory_limit=plan.memory_limit_bytes.value,
         ),
         mounts=_MOUNTS,
     )

@@ -185,7 +185,7 @@ def _pull_secrets(inputs: Inputs) -> list[dict[str, str]]:
 
 def _resources(plan: ProxyPlan) -> dict[str, Any]:
     return pod.resources(
-        cpu_request=figures.PROXY_CPU_MILLICORES,
+        cpu_request=plan.cpu_request_millicores.value,
         memory_request=plan.memory_bytes.value,
         memory_limit=plan.memory_bytes.value,
     )

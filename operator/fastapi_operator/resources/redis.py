@@ -164,7 +164,7 @@ def _container(inputs: Inputs, server: Server) -> dict[str, Any]:
             start_attempts=waits if server.claim else figures.START_ATTEMPTS,
         ),
         resources=pod.resources(
-            cpu_request=figures.REDIS_CPU_MILLICORES,
+            cpu_request=server.plan.cpu_request_millicores.value,
             memory_request=server.plan.memory_limit_bytes.value,
             memory_limit=server.plan.memory_limit_bytes.value,
         ),

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from fastapi_operator.api import server as api
 from fastapi_operator.api.service import Spec
 from fastapi_operator.resources.inputs import Inputs
-from fastapi_operator.tuning import figures
 
 DEFAULT_APP = "main:app"
 HEARTBEAT_DIRECTORY = "/run/heartbeat"
@@ -59,7 +58,7 @@ def _gunicorn_arguments(inputs: Inputs) -> str:
         (
             f"--bind={_ALL_ADDRESSES}:{inputs.app_port}",
             "--worker-class=uvicorn_worker.UvicornWorker",
-            f"--timeout={figures.WORKER_HEALTHCHECK_SECONDS}",
+            f"--timeout={plan.worker_healthcheck_seconds.value}",
             f"--graceful-timeout={plan.graceful_seconds.value}",
             f"--keep-alive={plan.keep_alive_seconds.value}",
             f"--worker-tmp-dir={HEARTBEAT_DIRECTORY}",
@@ -98,7 +97,9 @@ SERVERS: Mapping[api.Program, Server] = {
                 "UVICORN_TIMEOUT_WORKER_HEALTHCHECK",
                 "seconds of silence after which uvicorn replaces a worker",
                 lambda inputs: (
-                    figures.WORKER_HEALTHCHECK_SECONDS if _several_workers(inputs) else None
+                    inputs.plan.server.worker_healthcheck_seconds.value
+                    if _several_workers(inputs)
+                    else None
                 ),
             ),
             Setting("UVICORN_ROOT_PATH", "path under which a proxy serves the app", _root_path),

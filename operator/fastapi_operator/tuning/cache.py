@@ -32,6 +32,7 @@ def cache_plan(spec: Redis) -> CachePlan:
     )
     size = None if volume is None or volume.size is None else quantity.size_bytes(volume.size)
     return CachePlan(
+        cpu_request_millicores=redis.cpu_request("cache"),
         memory_limit_bytes=memory,
         maxmemory_bytes=maxmemory,
         policy=decide("cache.policy", _policy, unit="", effect=effects.SERVER_RESTART),

@@ -120,6 +120,28 @@ def decide(
     )
 
 
+def fixed(
+    name: str,
+    value: T,
+    reason: str,
+    *,
+    unit: str,
+    effect: Effect,
+    override: Override[T] | None = None,
+) -> Decision[T]:
+    """A decision that nothing of the service moves, unless somebody sets it.
+
+    Args:
+        name: Path of the decision in the plan.
+        value: A figure.
+        reason: Why it is this one.
+        unit: Unit of the value.
+        effect: Who holds the value and what a change costs.
+        override: A value that was set, where one was.
+    """
+    return decide(name, lambda: Because(value, reason), unit=unit, effect=effect, override=override)
+
+
 def overridden(value: T | None, path: str) -> Override[T] | None:
     """What the spec says at ``path``, or None where it is silent."""
     return None if value is None else Override(value, path)

@@ -16,8 +16,10 @@ from fastapi_operator.tuning.contradictions import contradictions
 from fastapi_operator.tuning.database import database_problems
 from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems
 from fastapi_operator.tuning.image import mutable_tag
+from fastapi_operator.tuning.migration import migration_plan
 from fastapi_operator.tuning.observability import observability_plan
 from fastapi_operator.tuning.plan import Plan
+from fastapi_operator.tuning.postgres import postgres_pod_plan
 from fastapi_operator.tuning.processes import background_plans, process_claims, schedule_plans
 from fastapi_operator.tuning.profile import Profiled, profiled
 from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
@@ -73,7 +75,17 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
         scaling=scaling,
         database=database,
         postgres=postgres,
+        postgres_pod=(
+            postgres_pod_plan()
+            if spec.postgres is not None and spec.postgres.mode in (None, "Managed")
+            else None
+        ),
         backup=backup_plan(spec.postgres, postgres),
+        migration=(
+            migration_plan(spec.postgres.migrations, compute)
+            if spec.postgres is not None and spec.postgres.migrations is not None
+            else None
+        ),
         pool=connections.pool,
         pooler=connections.pooler,
         cache=cache,

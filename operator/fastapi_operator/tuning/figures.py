@@ -90,6 +90,12 @@ TARGET_CPU_PERCENT = 65
 # Kubernetes rounds a percentage up; one pod more at a time keeps the budget small: judgement.
 SURGE_PERCENT = 25
 SCALE_DOWN_STABILIZATION_SECONDS = 300
+# Default of Kubernetes: the larger of the two, each time that the autoscaler looks.
+SCALE_UP_PERCENT, SCALE_UP_PODS, SCALE_UP_PERIOD_SECONDS = 100, 4, 15
+# A fleet that shrinks slowly is still there when a lull was none: judgement.
+SCALE_DOWN_PERCENT, SCALE_DOWN_PERIOD_SECONDS = 10, 60
+# One pod at a time leaves while nodes are drained: judgement.
+DISRUPTED_PODS = 1
 # Share of what an event loop sustains that the autoscaler aims at (Knative's target utilization).
 IN_FLIGHT_FILL = 0.7
 
@@ -98,7 +104,7 @@ DATABASE_CPU_MILLICORES = 1000
 DATABASE_MEMORY_BYTES = 1 * GIB
 # A primary and two replicas: CloudNativePG's own examples.
 REPLICATED_INSTANCES = 3
-DATABASE_STORAGE = "10Gi"
+DATABASE_STORAGE_BYTES = 10 * GIB
 # Nightly, off the full hour at which everybody else starts: judgement.
 BACKUP_SCHEDULE = "17 2 * * *"
 BACKUPS_KEPT = 7
@@ -138,6 +144,13 @@ MAINTENANCE_MAX_BYTES = 8 * GIB
 WORK_MEMORY_MIN_BYTES = 4 * MIB
 WORK_MEMORY_DIVISOR = 3
 WORKER_PROCESSES_DEFAULT = 8
+# pgtune's write-ahead log for type "web", where the volume has room for it.
+WAL_MAX_BYTES = 4 * GIB
+WAL_MIN_SHARE = 1 / 4
+# A checkpoint that comes late lets the log outgrow its bound; nine tenths stay for data: judgement.
+WAL_VOLUME_SHARE = 1 / 10
+# Two segments of 16 MiB are the least that PostgreSQL runs with; this keeps checkpoints apart.
+WAL_LEAST_BYTES = 256 * MIB
 
 # --- the pool ladder: pool < pooler queue < statement < proxy -------------------------------------
 POOL_TIMEOUT_SECONDS = 5
@@ -162,6 +175,11 @@ POOLER_CLIENTS = 1000
 POOLER_INSTANCES_MAX = 16
 POOLER_DEFAULT_SHARE = 0.75
 POOLER_RESERVE_TIMEOUT_SECONDS = 2
+# A database that does not answer by then is restarting; the next try follows: judgement.
+POOLER_CONNECT_TIMEOUT_SECONDS = 5
+# Defaults of PgBouncer: what a burst opened goes again, and no backend grows old.
+POOLER_SERVER_IDLE_SECONDS = 600
+POOLER_SERVER_LIFETIME_SECONDS = 3600
 # Default of PgBouncer since 1.24; more than the distinct hot statements of most apps.
 POOLER_PREPARED_STATEMENTS = 200
 
@@ -214,6 +232,17 @@ PROXY_BODY_BYTES = 10 * MIB
 # Cookies and tokens fit, a flood of headers does not: default of nginx.
 PROXY_HEADER_BYTES = 8 * 1024
 PROXY_HEADER_MIN_BYTES, PROXY_HEADER_MAX_BYTES = 1024, MIB
+# An answer's head, and its body in pieces; nginx has half of both by default: judgement.
+PROXY_BUFFER_BYTES = 8 * 1024
+PROXY_BUFFERS = 16
+# Most bodies of requests are JSON of a few KiB; larger ones are written to a file: judgement.
+PROXY_BODY_BUFFER_BYTES = 64 * 1024
+# What a slow client may leave in a file, of an answer that is read at once: judgement.
+PROXY_ANSWER_FILE_BYTES = 64 * MIB
+# Default of nginx; connections spread again over the app's pods.
+PROXY_UPSTREAM_REQUESTS = 1000
+# A client that takes nothing for so long is gone; half of nginx's default: judgement.
+PROXY_SEND_TIMEOUT_SECONDS = 30
 PROXY_CONNECTIONS_MIN = 1024
 # A proxied request takes two connections, and clients keep some idle: judgement.
 PROXY_CONNECTIONS_PER_REQUEST = 4

@@ -24,6 +24,7 @@ class ServerPlan:
     max_in_flight: Decision[int]
     keep_alive_seconds: Decision[int]
     graceful_seconds: Decision[int]
+    worker_healthcheck_seconds: Decision[int]
     pre_stop_seconds: Decision[int]
     grace_seconds: Decision[int]
     max_connections: Decision[int] | None = None
@@ -51,7 +52,13 @@ class ScalingPlan:
     target_in_flight: Decision[int]
     max_surge: Decision[int | str]
     max_unavailable: Decision[int | str]
+    scale_up_percent: Decision[int]
+    scale_up_pods: Decision[int]
+    scale_up_period_seconds: Decision[int]
     scale_down_seconds: Decision[int]
+    scale_down_percent: Decision[int]
+    scale_down_period_seconds: Decision[int]
+    max_disrupted: Decision[int | str]
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,27 @@ class PostgresPlan:
     work_mem_bytes: Decision[int]
     worker_processes: Decision[int]
     parallel_workers_per_gather: Decision[int]
+    max_wal_size_bytes: Decision[int]
+    min_wal_size_bytes: Decision[int]
+
+
+@dataclass(frozen=True)
+class PostgresPodPlan:
+    """What a PostgreSQL needs whose pod is ours too."""
+
+    shared_memory_bytes: Decision[int]
+    migration_lock_timeout_seconds: Decision[int]
+    grace_seconds: Decision[int]
+
+
+@dataclass(frozen=True)
+class MigrationPlan:
+    """The Job that changes the schema before a new version serves."""
+
+    deadline_seconds: Decision[int]
+    retries: Decision[int]
+    cpu_request_millicores: Decision[int]
+    memory_limit_bytes: Decision[int]
 
 
 @dataclass(frozen=True)
@@ -109,14 +137,21 @@ class PoolerPlan:
     reserve_pool_size: Decision[int]
     min_pool_size: Decision[int]
     max_client_connections: Decision[int]
+    reserve_timeout_seconds: Decision[int]
     query_wait_timeout_seconds: Decision[int]
+    connect_timeout_seconds: Decision[int]
+    server_idle_seconds: Decision[int]
+    server_lifetime_seconds: Decision[int]
     max_prepared_statements: Decision[int]
+    cpu_request_millicores: Decision[int]
+    memory_limit_bytes: Decision[int]
 
 
 @dataclass(frozen=True)
 class CachePlan:
     """The managed cache; only one that keeps its data has a volume and snapshots."""
 
+    cpu_request_millicores: Decision[int]
     memory_limit_bytes: Decision[int]
     maxmemory_bytes: Decision[int]
     policy: Decision[str]
@@ -139,6 +174,7 @@ class CachePoolPlan:
 class QueuePlan:
     """The managed broker, which logs every change to its volume."""
 
+    cpu_request_millicores: Decision[int]
     memory_limit_bytes: Decision[int]
     maxmemory_bytes: Decision[int]
     policy: Decision[str]
@@ -154,17 +190,24 @@ class ProxyPlan:
     """The proxy before the app; what a service does not use is None."""
 
     replicas: Decision[int]
+    cpu_request_millicores: Decision[int]
     memory_bytes: Decision[int]
     worker_processes: Decision[int] | None
     worker_connections: Decision[int] | None
     upstream_keep_alive: Decision[int]
     upstream_keep_alive_seconds: Decision[int]
+    upstream_requests: Decision[int] | None
     client_keep_alive_seconds: Decision[int]
     max_body_bytes: Decision[int]
     max_header_bytes: Decision[int]
+    body_buffer_bytes: Decision[int] | None
+    buffer_bytes: Decision[int] | None
+    buffers: Decision[int] | None
+    answer_file_bytes: Decision[int] | None
     connect_timeout_seconds: Decision[int]
     read_timeout_seconds: Decision[int]
     client_timeout_seconds: Decision[int]
+    send_timeout_seconds: Decision[int] | None
     stream_timeout_seconds: Decision[int] | None
     compression_min_bytes: Decision[int] | None
     cache_bytes: Decision[int] | None
@@ -251,7 +294,9 @@ class Plan:
     scaling: ScalingPlan
     database: DatabasePlan | None
     postgres: PostgresPlan | None
+    postgres_pod: PostgresPodPlan | None
     backup: BackupPlan | None
+    migration: MigrationPlan | None
     pool: PoolPlan | None
     pooler: PoolerPlan | None
     cache: CachePlan | None

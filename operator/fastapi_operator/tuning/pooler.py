@@ -4,7 +4,7 @@ from fastapi_operator.api.postgres import Pooler
 from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.decision import Because, decide, overridden
+from fastapi_operator.tuning.decision import Because, decide, fixed, overridden
 from fastapi_operator.tuning.plan import DatabasePlan, PoolerPlan
 
 
@@ -70,6 +70,50 @@ def pooler_plan(spec: Spec, database: DatabasePlan) -> PoolerPlan:
             _max_client_connections,
             unit="connections",
             effect=effects.SERVER_RELOAD,
+        ),
+        reserve_timeout_seconds=fixed(
+            "pooler.reserve_timeout_seconds",
+            figures.POOLER_RESERVE_TIMEOUT_SECONDS,
+            "a client that waits longer opens the reserve; a shorter burst passes without it",
+            unit="seconds",
+            effect=effects.SERVER_RELOAD,
+        ),
+        connect_timeout_seconds=fixed(
+            "pooler.connect_timeout_seconds",
+            figures.POOLER_CONNECT_TIMEOUT_SECONDS,
+            "a database that does not answer by then is restarting; the next try follows a second "
+            "later",
+            unit="seconds",
+            effect=effects.SERVER_RELOAD,
+        ),
+        server_idle_seconds=fixed(
+            "pooler.server_idle_seconds",
+            figures.POOLER_SERVER_IDLE_SECONDS,
+            "PgBouncer's default: what a burst opened is closed when it was idle for so long",
+            unit="seconds",
+            effect=effects.SERVER_RELOAD,
+        ),
+        server_lifetime_seconds=fixed(
+            "pooler.server_lifetime_seconds",
+            figures.POOLER_SERVER_LIFETIME_SECONDS,
+            "PgBouncer's default: a backend's caches only grow, so that it is replaced now and "
+            "then",
+            unit="seconds",
+            effect=effects.SERVER_RELOAD,
+        ),
+        cpu_request_millicores=fixed(
+            "pooler.cpu_request_millicores",
+            figures.POOLER_CPU_MILLICORES,
+            "PgBouncer passes thousands of transactions a second on a tenth of a core",
+            unit="",
+            effect=effects.OBJECT_ROLLOUT,
+        ),
+        memory_limit_bytes=fixed(
+            "pooler.memory_limit_bytes",
+            figures.POOLER_MEMORY_BYTES,
+            f"{figures.POOLER_CLIENTS} clients at a few KiB, and their prepared statements",
+            unit="",
+            effect=effects.OBJECT_ROLLOUT,
         ),
         query_wait_timeout_seconds=decide(
             "pooler.query_wait_timeout_seconds",

@@ -8,8 +8,8 @@ from fastapi_operator.api.postgres import CloudNativePG, Postgres
 from fastapi_operator.api.storage import Storage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.compute import amounts
-from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
-from fastapi_operator.tuning.plan import DatabasePlan, PostgresPlan
+from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, overridden
+from fastapi_operator.tuning.plan import DatabasePlan, PostgresPlan, PostgresPodPlan
 
 
 class ServerSize(NamedTuple):
@@ -70,6 +70,13 @@ def postgres_plan(postgres: Postgres, size: ServerSize, database: DatabasePlan) 
         cpu_millicores=size.cpu_millicores,
         effect=effects.SERVER_RESTART,
     )
+    max_wal_size = decide(
+        "postgres.max_wal_size_bytes",
+        _max_wal_size,
+        unit="",
+        storage_bytes=size.storage_bytes,
+        effect=effects.SERVER_RELOAD,
+    )
     replicated = postgres.mode == "CloudNativePG"
     given = (postgres.cloud_native_pg or CloudNativePG()).instances
     return PostgresPlan(
@@ -116,12 +123,49 @@ def postgres_plan(postgres: Postgres, size: ServerSize, database: DatabasePlan) 
             cpu_millicores=size.cpu_millicores,
             effect=effects.SERVER_RELOAD,
         ),
+        max_wal_size_bytes=max_wal_size,
+        min_wal_size_bytes=decide(
+            "postgres.min_wal_size_bytes",
+            _min_wal_size,
+            unit="",
+            max_wal_size_bytes=max_wal_size,
+            effect=effects.SERVER_RELOAD,
+        ),
+    )
+
+
+def postgres_pod_plan() -> PostgresPodPlan:
+    """What only a pod of ours needs; CloudNativePG has its own."""
+    return PostgresPodPlan(
+        shared_memory_bytes=fixed(
+            "postgres_pod.shared_memory_bytes",
+            figures.DATABASE_SHARED_MEMORY_BYTES,
+            "what processes of a parallel query share, out of the pod's memory; a container has "
+            "64Mi by itself, and such a query then fails",
+            unit="",
+            effect=effects.OBJECT_RESTART,
+        ),
+        migration_lock_timeout_seconds=fixed(
+            "postgres_pod.migration_lock_timeout_seconds",
+            figures.MIGRATION_LOCK_TIMEOUT_SECONDS,
+            "a migration that waits longer for a lock gives up and is tried again, since every "
+            "query behind it waits as well",
+            unit="seconds",
+            effect=effects.SERVER_RELOAD,
+        ),
+        grace_seconds=fixed(
+            "postgres_pod.grace_seconds",
+            figures.DATABASE_GRACE_SECONDS,
+            "a stop writes one checkpoint; killed in between, the next start replays the log",
+            unit="seconds",
+            effect=effects.OBJECT_RESTART,
+        ),
     )
 
 
 def _storage() -> Because[int]:
     return Because(
-        quantity.size_bytes(figures.DATABASE_STORAGE),
+        figures.DATABASE_STORAGE_BYTES,
         "room to begin with; spec.postgres.storage.size lets it grow, it never shrinks",
     )
 
@@ -198,6 +242,28 @@ def _parallel_workers(*, cpu_millicores: int) -> Because[int]:
             0, "with fewer than four cores a parallel query takes the cores of other requests"
         )
     return Because(min(4, math.ceil(cores / 2)), "half of {cpu_millicores}, four at most")
+
+
+def _max_wal_size(*, storage_bytes: int) -> Because[int]:
+    by_volume = _megabytes(storage_bytes * figures.WAL_VOLUME_SHARE)
+    if by_volume >= figures.WAL_MAX_BYTES:
+        return Because(
+            figures.WAL_MAX_BYTES,
+            "the more log between two checkpoints, the fewer pages are written in full; more than "
+            "this only makes a start after a crash longer",
+        )
+    return Because(
+        max(by_volume, figures.WAL_LEAST_BYTES),
+        "a tenth of the volume's {storage_bytes}, which the log shares with the data; at least "
+        "256Mi",
+    )
+
+
+def _min_wal_size(*, max_wal_size_bytes: int) -> Because[int]:
+    return Because(
+        _megabytes(max_wal_size_bytes * figures.WAL_MIN_SHARE),
+        "a quarter of {max_wal_size_bytes} is kept to be used again in place of new files",
+    )
 
 
 def _megabytes(size: float) -> int:

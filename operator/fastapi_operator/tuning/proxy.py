@@ -10,7 +10,7 @@ from fastapi_operator.api.proxy import Compression, Proxy, Timeouts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning import proxy_features as features
-from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
+from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, overridden
 from fastapi_operator.tuning.plan import ProxyPlan, ScalingPlan, ServerPlan
 from fastapi_operator.tuning.routes import route_problems, routes
 
@@ -28,8 +28,15 @@ def proxy_plan(
         override=overridden(proxy.replicas, "spec.proxy.replicas"),
         max_replicas=scaling.max_replicas,
     )
+    cpu_request = fixed(
+        "proxy.cpu_request_millicores",
+        figures.PROXY_CPU_MILLICORES,
+        "nginx passes thousands of requests a second on a tenth of a core",
+        unit="",
+        effect=effects.OBJECT_ROLLOUT,
+    )
     # Caddy is one process, which learns its CPU from the cgroup.
-    worker_processes = _worker_processes_decision() if proxy.type != "Caddy" else None
+    worker_processes = _worker_processes_decision(cpu_request) if proxy.type != "Caddy" else None
     processes = worker_processes.value if worker_processes else 1
     in_flight = scaling.max_replicas.value * server.workers.value * server.max_in_flight.value
     cache_bytes = features.cache_bytes(proxy.cache) if proxy.cache else None
@@ -39,6 +46,7 @@ def proxy_plan(
     static_max_age = features.static_max_age_seconds() if proxy.static else None
     return ProxyPlan(
         replicas=replicas,
+        cpu_request_millicores=cpu_request,
         memory_bytes=decide(
             "proxy.memory_bytes",
             _memory,
@@ -111,6 +119,7 @@ def proxy_plan(
             override=overridden(timeouts.client_seconds, "spec.proxy.timeouts.clientSeconds"),
             effect=effects.SERVER_RELOAD,
         ),
+        **_buffers(of_nginx=proxy.type != "Caddy"),
         stream_timeout_seconds=features.stream_timeout_seconds() if proxy.streaming_paths else None,
         compression_min_bytes=features.compression_min_bytes(proxy.compression or Compression()),
         cache_bytes=cache_bytes,
@@ -128,12 +137,12 @@ def proxy_plan(
     )
 
 
-def _worker_processes_decision() -> Decision[int]:
+def _worker_processes_decision(cpu_request: Decision[int]) -> Decision[int]:
     return decide(
         "proxy.worker_processes",
         _worker_processes,
         unit="processes",
-        cpu_millicores=figures.PROXY_CPU_MILLICORES,
+        cpu_millicores=cpu_request,
         effect=effects.SERVER_RELOAD,
     )
 
@@ -148,6 +157,49 @@ def _worker_connections_decision(in_flight: int, replicas: int, processes: int) 
         worker_processes=processes,
         effect=effects.SERVER_RELOAD,
     )
+
+
+def _buffers(*, of_nginx: bool) -> dict[str, Decision[int] | None]:
+    """What the proxy takes from one side before the other has; Caddy has no such settings."""
+    figure_of = {
+        "upstream_requests": (
+            figures.PROXY_UPSTREAM_REQUESTS,
+            "requests",
+            "nginx's default: a connection to the app is then made anew, perhaps to another pod",
+        ),
+        "send_timeout_seconds": (
+            figures.PROXY_SEND_TIMEOUT_SECONDS,
+            "seconds",
+            "between two pieces of an answer; a client that takes nothing for so long is gone",
+        ),
+        "body_buffer_bytes": (
+            figures.PROXY_BODY_BUFFER_BYTES,
+            "",
+            "bodies of requests up to this stay in memory; the app gets each as a whole",
+        ),
+        "buffer_bytes": (
+            figures.PROXY_BUFFER_BYTES,
+            "",
+            "an answer's headers with their cookies fit, and each piece of its body",
+        ),
+        "buffers": (
+            figures.PROXY_BUFFERS,
+            "buffers",
+            "a process of the app is free as soon as its answer lies here; a larger one goes to a "
+            "file",
+        ),
+        "answer_file_bytes": (
+            figures.PROXY_ANSWER_FILE_BYTES,
+            "",
+            "of an answer that its client takes slowly; beyond it the app waits for the client",
+        ),
+    }
+    return {
+        name: fixed(f"proxy.{name}", value, reason, unit=unit, effect=effects.SERVER_RELOAD)
+        if of_nginx
+        else None
+        for name, (value, unit, reason) in figure_of.items()
+    }
 
 
 def proxy_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:

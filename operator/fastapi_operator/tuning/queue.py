@@ -30,6 +30,7 @@ def queue_plan(spec: Queue) -> QueuePlan:
         effect=effects.SERVER_RESTART,
     )
     return QueuePlan(
+        cpu_request_millicores=redis.cpu_request("queue"),
         memory_limit_bytes=memory,
         maxmemory_bytes=maxmemory,
         policy=decide("queue.policy", _policy, unit="", effect=effects.SERVER_RESTART),

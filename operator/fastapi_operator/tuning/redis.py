@@ -2,8 +2,8 @@
 
 import math
 
-from fastapi_operator.tuning import figures
-from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning.decision import Because, Decision, fixed
 
 
 def max_clients(*, memory_bytes: int) -> Because[int]:
@@ -12,6 +12,17 @@ def max_clients(*, memory_bytes: int) -> Because[int]:
     return Because(
         max(figures.REDIS_CLIENTS_MIN, share // figures.REDIS_CLIENT_BYTES),
         "an eighth of {memory_bytes}, at 20Ki a client",
+    )
+
+
+def cpu_request(section: str) -> Decision[int]:
+    """The CPU that is kept free for a server; ``section`` is that of the plan it stands in."""
+    return fixed(
+        f"{section}.cpu_request_millicores",
+        figures.REDIS_CPU_MILLICORES,
+        "it answers from one thread in microseconds; the request keeps its place on a busy node",
+        unit="",
+        effect=effects.OBJECT_RESTART,
     )
 
 

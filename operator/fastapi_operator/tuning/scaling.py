@@ -5,10 +5,10 @@ import math
 from fastapi_operator.api.compute import Traffic
 from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
-from fastapi_operator.api.workload import Rollout
+from fastapi_operator.api.workload import Availability, DisruptionBudget, Rollout
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.budget import ConnectionRoom, most_replicas
-from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
+from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, overridden
 from fastapi_operator.tuning.plan import ScalingPlan, ServerPlan
 
 
@@ -90,12 +90,46 @@ def scaling_plan(spec: Spec, server: ServerPlan, room: ConnectionRoom | None) ->
             override=overridden(rollout.max_unavailable, "spec.rollout.maxUnavailable"),
             effect=effects.OBJECT_NONE,
         ),
+        **_steps(),
+        max_disrupted=_max_disrupted(spec),
         scale_down_seconds=decide(
             "scaling.scale_down_seconds",
             _scale_down_seconds,
             unit="seconds",
             override=overridden(scaling.scale_down_seconds, "spec.scaling.scaleDownSeconds"),
             effect=effects.OBJECT_NONE,
+        ),
+    )
+
+
+def _steps() -> dict[str, Decision[int]]:
+    """How fast the autoscaler may move between the bounds."""
+    up = "grows by the larger of 100% and 4 pods each 15 s (Kubernetes' default): a burst is short"
+    down = "shrinks by a tenth a minute, so that a lull that was none costs little"
+    figure_of = {
+        "scale_up_percent": (figures.SCALE_UP_PERCENT, "percent", up),
+        "scale_up_pods": (figures.SCALE_UP_PODS, "pods", up),
+        "scale_up_period_seconds": (figures.SCALE_UP_PERIOD_SECONDS, "seconds", up),
+        "scale_down_percent": (figures.SCALE_DOWN_PERCENT, "percent", down),
+        "scale_down_period_seconds": (figures.SCALE_DOWN_PERIOD_SECONDS, "seconds", down),
+    }
+    return {
+        name: fixed(f"scaling.{name}", value, reason, unit=unit, effect=effects.OBJECT_NONE)
+        for name, (value, unit, reason) in figure_of.items()
+    }
+
+
+def _max_disrupted(spec: Spec) -> Decision[int | str]:
+    availability = spec.availability or Availability()
+    budget = availability.disruption_budget or DisruptionBudget()
+    return fixed(
+        "scaling.max_disrupted",
+        figures.DISRUPTED_PODS,
+        "pods that may be away at once while nodes are drained",
+        unit="",
+        effect=effects.OBJECT_NONE,
+        override=overridden(
+            budget.max_unavailable, "spec.availability.disruptionBudget.maxUnavailable"
         ),
     )
 

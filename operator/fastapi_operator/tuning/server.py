@@ -8,7 +8,7 @@ from fastapi_operator.api.server import Server
 from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.compute import ComputeBasis
-from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
+from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, overridden
 from fastapi_operator.tuning.plan import ProxyPlan, ServerPlan
 
 
@@ -68,6 +68,14 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
             server=server.program,
         ),
         graceful_seconds=graceful,
+        worker_healthcheck_seconds=fixed(
+            "server.worker_healthcheck_seconds",
+            figures.WORKER_HEALTHCHECK_SECONDS,
+            "a supervisor of several workers kills one that is silent for so long; at uvicorn's "
+            "default of 5 a pod that is short of CPU kills its own workers for ever",
+            unit="seconds",
+            effect=effects.SERVER_ROLLOUT,
+        ),
         pre_stop_seconds=pre_stop,
         grace_seconds=decide(
             "server.grace_seconds",

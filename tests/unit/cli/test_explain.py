@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -141,18 +141,22 @@ def test_explain_loads_neither_templates_nor_a_terminals_toolkit() -> None:
 
 
 def test_explain_answers_within_four_times_its_bar(tmp_path: Path) -> None:
-    """The bar is 0.3 s on a quiet machine (docs/benchmarks.md), with the bytecode of an install."""
+    """The bar is 0.3 s (docs/benchmarks.md), with the bytecode that an installation has.
+
+    Counted are the seconds of CPU, all that a start waits for: neighbours take none of them away.
+    """
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     program = "from fastapi_operator.cli.main import main; main()"
     command = [sys.executable, "-c", program, "explain", "-f", str(FULL)]
     seconds = []
-    for _ in range(6):
-        began = time.perf_counter()
-        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-        seconds.append(time.perf_counter() - began)
+    for _ in range(4):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
-    assert min(seconds[1:]) < 1.2
+    assert min(seconds[1:]) < 1.2, seconds
 
 
 def test_every_section_of_the_plan_has_its_words() -> None:
