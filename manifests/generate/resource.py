@@ -37,7 +37,7 @@ spec:
   A bare `0.5` is refused, because tools write it back in other ways.
 - A **piece of a pod** is copied into the pod as it stands. Here nothing looks into it; when the
   API server refuses the pod, `Stalled` names the field of your spec.
-- A **whole number** has no quotes, a **text** of digits has (`version: "18"`).
+- A **whole number** has no quotes, a **text** of digits has (`retry: "2"`).
 - An unknown field is an error, never ignored. `fastapi-operator validate service.yaml` names the
   nearest one, with file and line.
 

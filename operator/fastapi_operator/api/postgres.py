@@ -173,14 +173,6 @@ class Postgres(Model):
         "a Cluster; External is reached by the credentials in secretRef. Default: Managed.",
         examples=["Managed"],
     )
-    version: Annotated[str | None, StringConstraints(pattern=r"^[1-9][0-9]$", max_length=2)] = (
-        Field(
-            default=None,
-            description="Major version of a database that the operator provisions, quoted; a "
-            "volume keeps the version it was made with. Default: the operator's.",
-            examples=["18"],
-        )
-    )
     storage: Storage | None = Field(
         default=None, description="The volume of the data. Default: 10Gi."
     )

@@ -139,7 +139,7 @@ RULES: tuple[Rule, ...] = (
     ),
     *_external_needs_a_secret(
         "spec.postgres",
-        managed=("version", "storage", "resources", "backup", "restoreFrom", "deletionPolicy"),
+        managed=("storage", "resources", "backup", "restoreFrom", "deletionPolicy"),
     ),
     Rule(
         path="spec.postgres",

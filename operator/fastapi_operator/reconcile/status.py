@@ -128,7 +128,8 @@ def part_health(situation: Situation) -> dict[Part, Health]:
     for desired in situation.desired:
         health = _object_health(desired, situation, waiting, refused)
         worst = parts.get(desired.part)
-        if worst is None or _badness(health) > _badness(worst):
+        told = health.ready and health.message and worst == Health(True)
+        if worst is None or told or _badness(health) > _badness(worst):
             parts[desired.part] = health
     if situation.migration_key is not None:
         parts[Part.MIGRATION] = _migration_health(situation)

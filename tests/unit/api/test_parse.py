@@ -34,7 +34,11 @@ IMAGE = {"image": "registry.example.com/shop:1"}
         ({"image": 'x"; rm'}, "spec.image", 'such as "registry.example.com/shop:1.4.2"'),
         (IMAGE | {"server": {"rootPath": "/a;b"}}, "spec.server.rootPath", "'/a;b' should match ^"),
         (IMAGE | {"server": {"kind": "uvicorn"}}, "spec.server.kind", "did you mean Uvicorn?"),
-        (IMAGE | {"postgres": {"version": 18}}, "spec.postgres.version", 'quote it: "18"'),
+        (
+            IMAGE | {"postgres": {"migrations": {"retry": 2}}},
+            "spec.postgres.migrations.retry",
+            'quote it: "2"',
+        ),
         (IMAGE | {"suspend": "true"}, "spec.suspend", "true or false without quotes"),
         (IMAGE | {"redis": True}, "spec.redis", "write {} for all defaults"),
         (IMAGE | {"command": "serve"}, "spec.command", "'serve' should be a list; such as [\"py"),

@@ -1,0 +1,63 @@
+"""Backup and restore as a real API server keeps them: what exists when, and what status says."""
+
+from typing import Any
+
+from fastapi_operator.reconcile.drawing import draw
+from tests.api.world import World, eventually
+
+BACKUP: dict[str, Any] = {"backup": {"schedule": "41 3 * * *"}}
+NAME = "shop-postgres-backup"
+
+
+def _report(world: World, **times: str) -> None:
+    """Writes the CronJob's status as its controller does."""
+    path = f"{world.path('cronjobs', NAME)}/status"
+    world.kube.patch(path, {"status": times})
+
+
+def test_dumps_begin_once_there_is_a_database(world: World) -> None:
+    world.start(make=draw)
+    world.apply(postgres=BACKUP)
+    eventually(lambda: world.get("statefulsets", "shop-postgres"))
+    eventually(lambda: world.get("persistentvolumeclaims", NAME))
+    assert world.get("cronjobs", NAME) is None
+    world.finish_rollouts()
+    cron_job = eventually(lambda: world.get("cronjobs", NAME))
+    assert cron_job["spec"]["schedule"] == "41 3 * * *"
+
+
+def test_status_tells_the_last_dump_and_a_failed_one(world: World) -> None:
+    world.start(make=draw)
+    world.apply(postgres=BACKUP)
+    world.until_ready()
+    assert "none has succeeded yet" in world.condition("BackupReady")["message"]
+    good, bad = "2026-11-22T03:41:09Z", "2026-11-23T03:41:00Z"
+    _report(world, lastScheduleTime="2026-11-22T03:41:00Z", lastSuccessfulTime=good)
+    eventually(lambda: f"last success was at {good}" in world.condition("BackupReady")["message"])
+    _report(world, lastScheduleTime=bad, lastSuccessfulTime=good)
+    eventually(lambda: world.condition("BackupReady")["status"] == "False")
+    assert f"the run of {bad} failed" in world.condition("BackupReady")["message"]
+    assert world.condition("Ready")["status"] == "True", "a failed dump takes nothing down"
+
+
+def test_dumps_stay_when_they_are_no_longer_wanted(world: World) -> None:
+    world.start(make=draw)
+    world.apply(postgres=BACKUP)
+    world.until_ready()
+    world.apply(postgres={"deletionPolicy": "Retain"})
+    eventually(lambda: world.get("cronjobs", NAME) is None)
+    assert world.get("persistentvolumeclaims", NAME)
+    problems = world.service()["status"]["problems"]
+    assert any(problem["path"] == "spec.postgres.backup" for problem in problems)
+
+
+def test_nothing_migrates_before_the_database_is_restored(world: World) -> None:
+    world.start(make=draw)
+    world.apply(postgres={"restoreFrom": {"claim": "old-backup"}, "migrations": {}})
+    eventually(lambda: world.get("statefulsets", "shop-postgres"))
+    pod = world.get("statefulsets", "shop-postgres")["spec"]["template"]["spec"]
+    assert {"claimName": "old-backup"} in [
+        volume.get("persistentVolumeClaim") for volume in pod["volumes"]
+    ]
+    eventually(lambda: (world.condition("DatabaseReady") or {}).get("status") == "False")
+    assert world.kube.items(world.path("jobs")) == []
