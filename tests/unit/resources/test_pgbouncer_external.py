@@ -200,3 +200,32 @@ def test_value_that_cannot_be_read_is_named(pod: Pod, company: Company, value: s
     assert "Secret shop-database" in result.stderr
     assert "key w" in result.stderr
     assert "second" not in result.stderr
+
+
+def test_migration_connects_by_its_environment_whatever_the_password(
+    pod: Pod, company: Company
+) -> None:
+    password = PASSWORD.replace("'", "''")
+    company.ask(f"CREATE ROLE owner LOGIN PASSWORD '{password}'")
+    secret = {"h": "localhost", "p": str(company.port), "d": "postgres", "u": "owner"}
+    secret["w"] = PASSWORD
+    pod.directory("/etc/database")
+    pod.write("/etc/database", {"ca.crt": company.authority()})
+    (job,) = [item for key, item in wanted(postgres=EXTERNAL).items() if key.startswith("Job/")]
+    (migrate,) = job.body["spec"]["template"]["spec"]["containers"]
+    known: dict[str, str] = {}
+    for entry in migrate["env"]:
+        source = entry.get("valueFrom", {}).get("secretKeyRef")
+        text = secret[source["key"]] if source else entry["value"]
+        for name, value in known.items():
+            text = text.replace(f"$({name})", value)
+        known[entry["name"]] = text
+    assert PASSWORD not in known["DATABASE_URL"]
+    known["PGSSLROOTCERT"] = pod.localize(known["PGSSLROOTCERT"])
+    libpq = [f"{name}={text}" for name, text in known.items() if name.startswith("PG")]
+    ask = ("psql", "-X", "-A", "-t", "-d", known["DATABASE_URL"], "-c", "SELECT current_user")
+    assert done(pod.run("env", *libpq, *ask)) == "owner"
+    assert (
+        "certificate verify failed"
+        in pod.run("env", *libpq, f"PGSSLROOTCERT={company.data}/other.crt", *ask).stderr
+    )
