@@ -31,10 +31,18 @@ def pooled_plan(traffic: Traffic, database: DatabasePlan) -> PoolPlan:
             effect=effects.APP_ROLLOUT,
         ),
         timeout_seconds=decide(
-            "pool.timeout_seconds", _timeout, unit="seconds", effect=effects.APP_ROLLOUT
+            "pool.timeout_seconds",
+            _timeout,
+            unit="seconds",
+            pooled=True,
+            effect=effects.APP_ROLLOUT,
         ),
         recycle_seconds=decide(
-            "pool.recycle_seconds", _recycle, unit="seconds", effect=effects.APP_ROLLOUT
+            "pool.recycle_seconds",
+            _recycle,
+            unit="seconds",
+            pooled=True,
+            effect=effects.APP_ROLLOUT,
         ),
     )
 
@@ -68,10 +76,18 @@ def direct_plan(traffic: Traffic, *, connections: int, processes: int) -> PoolPl
             effect=effects.APP_ROLLOUT,
         ),
         timeout_seconds=decide(
-            "pool.timeout_seconds", _direct_timeout, unit="seconds", effect=effects.APP_ROLLOUT
+            "pool.timeout_seconds",
+            _timeout,
+            unit="seconds",
+            pooled=False,
+            effect=effects.APP_ROLLOUT,
         ),
         recycle_seconds=decide(
-            "pool.recycle_seconds", _direct_recycle, unit="seconds", effect=effects.APP_ROLLOUT
+            "pool.recycle_seconds",
+            _recycle,
+            unit="seconds",
+            pooled=False,
+            effect=effects.APP_ROLLOUT,
         ),
     )
 
@@ -145,30 +161,23 @@ def _share(connections: int, processes: int) -> int:
     return connections // max(1, processes)
 
 
-def _timeout() -> Because[int]:
+def _timeout(*, pooled: bool) -> Because[int]:
+    next_rung = (
+        f"the pooler's queue of {figures.QUERY_WAIT_TIMEOUT_SECONDS} s"
+        if pooled
+        else f"a statement may run ({figures.STATEMENT_TIMEOUT_SECONDS} s)"
+    )
     return Because(
-        figures.POOL_TIMEOUT_SECONDS,
-        "the first rung of the ladder: shorter than the pooler's queue of "
-        f"{figures.QUERY_WAIT_TIMEOUT_SECONDS} s",
+        figures.POOL_TIMEOUT_SECONDS, f"the first rung of the ladder: shorter than {next_rung}"
     )
 
 
-def _direct_timeout() -> Because[int]:
-    return Because(
-        figures.POOL_TIMEOUT_SECONDS,
-        "the first rung of the ladder: shorter than a statement may run "
-        f"({figures.STATEMENT_TIMEOUT_SECONDS} s)",
-    )
-
-
-def _recycle() -> Because[int]:
-    return Because(
-        figures.POOL_RECYCLE_SECONDS,
-        "connections spread again over the pooler's pods within ten minutes",
-    )
-
-
-def _direct_recycle() -> Because[int]:
+def _recycle(*, pooled: bool) -> Because[int]:
+    if pooled:
+        return Because(
+            figures.POOL_RECYCLE_SECONDS,
+            "connections spread again over the pooler's pods within ten minutes",
+        )
     return Because(
         figures.DIRECT_POOL_RECYCLE_SECONDS,
         "a connection's backend keeps caches that only grow; half an hour bounds them",
