@@ -16,6 +16,8 @@ import yaml
 
 # What an anchor may multiply a text to, in values; a spec with every field has a few hundred.
 _MOST_VALUES = 200_000
+# A spec with every field nests a tenth of this.
+_DEEPEST = 200
 _PLAIN = "plain"
 _TAG = "tag:yaml.org,2002:"
 
@@ -75,6 +77,7 @@ def read_documents(text: str) -> tuple[Document, ...]:
                 return tuple(_read_json(text))
             except json.JSONDecodeError:
                 pass  # YAML in flow style begins so, too.
+        _check_depth(text)
         nodes = list(yaml.compose_all(text, Loader=_Composer))
         found = (_read_node(node) for node in nodes if node is not None)
         return tuple(document for document in found if document.body is not None)
@@ -104,13 +107,29 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-class _Composer(yaml.BaseLoader):
+# libyaml is an extension that a PyYAML built from source may lack; it is ten times as fast.
+_Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+class _Composer(_Loader):  # type: ignore[misc]
     """Composes nodes; a scalar that is neither quoted nor tagged is marked as plain."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         if kind is yaml.ScalarNode and implicit[0]:
             return _PLAIN
-        return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+        return str(super().resolve(kind, value, implicit))
+
+
+def _check_depth(text: str) -> None:
+    """Refuses what would overflow the stack: libyaml's composer recurses outside of Python."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise DocumentError("nested too deeply")
 
 
 def _read_node(root: yaml.Node) -> Document:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.observed import Health, Observed
@@ -9,6 +10,9 @@ from fastapi_operator.reconcile.perform import Refusal
 from fastapi_operator.reconcile.status import Situation, part_health, status_of
 from fastapi_operator.reconcile.steps import Waiting
 from fastapi_operator.resources.desired import Desired
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.derive import derive
+from fastapi_operator.tuning.explain import decision_record
 from tests.unit.reconcile.worlds import (
     FAILED,
     OWNER,
@@ -21,6 +25,7 @@ from tests.unit.reconcile.worlds import (
     migration,
     record,
 )
+from tests.unit.services import EVERYTHING
 
 NOW, BEFORE = "2026-11-22T12:00:00Z", "2026-11-22T11:00:00Z"
 
@@ -197,3 +202,13 @@ def test_a_long_message_is_cut_to_what_the_schema_takes() -> None:
     refusal = Refusal(wanted[0].key, "Invalid", "x" * 5000)
     found = conditions(situation(wanted, all_live(wanted), refusals=[refusal]))
     assert len(found["Stalled"][2]) == 1024
+
+
+def test_the_headline_stands_there_in_the_words_of_explain() -> None:
+    plan = derive(EVERYTHING, Settings(), Facts())
+    explained = {item["name"]: item for item in map(decision_record, plan.decisions())}
+    told = status_of(situation([], Observed({}), plan=plan)).tuning
+    assert len(told) == len(plan.headline())
+    for item in told:
+        assert item.reason == explained[item.name]["reason"]
+        assert item.source == explained[item.name]["source"]
