@@ -72,7 +72,7 @@ TIERS = {
         ),
         _SERVERS,
     ),
-    "api": Tier(8, (("pytest", "tests/api"),), {}),
+    "api": Tier(8, (("pytest", "tests/api", "--numprocesses=3", "--dist=loadfile"),), {}),
     "charts": Tier(5, (("pytest", "tests/charts"),), {}),
     "node": Tier(12, (("pytest", "tests/cluster/tests", "tests/e2e"),), {}),
 }
