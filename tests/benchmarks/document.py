@@ -18,7 +18,7 @@ def write(section: str, text: str) -> None:
     _, closed, after = rest.partition(end)
     if not (found and closed):
         raise ValueError(f"{DOCUMENT} has no section {section!r}: write its markers first")
-    DOCUMENT.write_text(f"{before}{begin}\n{text}\n\n{end}{after}")
+    DOCUMENT.write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}")
 
 
 def machine() -> str:

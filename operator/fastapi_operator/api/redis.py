@@ -11,8 +11,8 @@ Mode = Literal["Managed", "External"]
 Engine = Literal["Redis", "Valkey"]
 
 
-class Redis(Model):
-    """A cache: it evicts when full, and keeps nothing over a restart unless asked."""
+class _Store(Model):
+    """What cache and queue have in common: who runs the server, and which one."""
 
     mode: Mode | None = Field(
         default=None,
@@ -25,6 +25,16 @@ class Redis(Model):
         description="The managed server's program. Default: Redis.",
         examples=["Redis"],
     )
+
+    @property
+    def managed(self) -> bool:
+        """Whether the operator runs the server."""
+        return self.mode != "External"
+
+
+class Redis(_Store):
+    """A cache: it evicts when full, and keeps nothing over a restart unless asked."""
+
     memory: Quantity | None = Field(
         default=None,
         description="Memory limit of the cache's pod, in bytes; three quarters hold data, with "
@@ -51,26 +61,10 @@ class Redis(Model):
         examples=[1000],
     )
 
-    @property
-    def managed(self) -> bool:
-        """Whether the operator runs the server."""
-        return self.mode != "External"
 
-
-class Queue(Model):
+class Queue(_Store):
     """A broker for background work: it never evicts, and writes every change to its volume."""
 
-    mode: Mode | None = Field(
-        default=None,
-        description="Managed is run and tuned here; External is reached by the URL in secretRef. "
-        "Default: Managed.",
-        examples=["Managed"],
-    )
-    engine: Engine | None = Field(
-        default=None,
-        description="The managed server's program. Default: Redis.",
-        examples=["Redis"],
-    )
     memory: Quantity | None = Field(
         default=None,
         description="Memory limit of the queue's pod, in bytes; half holds messages, since "
@@ -93,8 +87,3 @@ class Queue(Model):
         description="With mode External: where the URL (redis://, rediss:// or amqp://) stands. "
         "Default: none.",
     )
-
-    @property
-    def managed(self) -> bool:
-        """Whether the operator runs the server."""
-        return self.mode != "External"

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from tests.api.kube import Kube
 from tests.api.world import install_crd
-from tests.benchmarks.operator import audit, document, work
+from tests.benchmarks import document
+from tests.benchmarks.operator import audit, work
 from tests.benchmarks.operator.controllers import Controllers
 from tests.benchmarks.operator.process import Operator
 from tests.cluster.apiserver import ApiServer
