@@ -1,6 +1,7 @@
 """The operator's own settings: what a platform team decides once for all services."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Self
 
@@ -31,6 +32,12 @@ class OperandImage(_Settings):
         """The image as a pod names it."""
         pinned = f"@{self.digest}" if self.digest else ""
         return f"{self.registry}/{self.repository}:{self.tag}{pinned}"
+
+    @property
+    def major(self) -> str | None:
+        """The major version that the tag begins with; None where it tells none."""
+        found = re.match(r"[0-9]{1,3}(?![0-9A-Za-z])", self.tag)
+        return found.group() if found else None
 
 
 class OperandImages(_Settings):

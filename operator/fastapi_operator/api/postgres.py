@@ -173,6 +173,15 @@ class Postgres(Model):
         "a Cluster; External is reached by the credentials in secretRef. Default: Managed.",
         examples=["Managed"],
     )
+    version: Annotated[str | None, StringConstraints(pattern=r"^[1-9][0-9]$", max_length=2)] = (
+        Field(
+            default=None,
+            description="With mode Managed: the major version that the data was made with, quoted. "
+            "An operator that runs another one then leaves the database as it is and says so. "
+            "Default: the operator's.",
+            examples=["18"],
+        )
+    )
     storage: Storage | None = Field(
         default=None, description="The volume of the data. Default: 10Gi."
     )

@@ -139,7 +139,13 @@ RULES: tuple[Rule, ...] = (
     ),
     *_external_needs_a_secret(
         "spec.postgres",
-        managed=("storage", "resources", "backup", "restoreFrom", "deletionPolicy"),
+        managed=("version", "storage", "resources", "backup", "restoreFrom", "deletionPolicy"),
+    ),
+    Rule(
+        path="spec.postgres",
+        expression="!has(self.version) || !has(self.mode) || self.mode != 'CloudNativePG'",
+        message="version is for mode: Managed; CloudNativePG chooses and keeps its own",
+        field="version",
     ),
     Rule(
         path="spec.postgres",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from fastapi_operator.api.postgres import Pooler, Postgres
 from fastapi_operator.facts import CNPG_CLUSTER, Facts
 from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.settings import OperandImage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
 from fastapi_operator.tuning.plan import DatabasePlan
@@ -52,10 +53,30 @@ def database_plan(postgres: Postgres, size: ServerSize | None) -> DatabasePlan:
     )
 
 
-def database_problems(postgres: Postgres | None, facts: Facts) -> Iterator[Problem]:
-    """What keeps the database from being as the plan needs it, or only the user can see to."""
+def database_problems(
+    postgres: Postgres | None, image: OperandImage, facts: Facts
+) -> Iterator[Problem]:
+    """What keeps the database from being as the plan needs it, or only the user can see to.
+
+    Args:
+        postgres: The section of the spec.
+        image: The PostgreSQL that the operator runs.
+        facts: What the cluster offers.
+    """
     if postgres is None:
         return
+    if postgres.version is not None and postgres.version != image.major:
+        known = image.major is not None
+        yield Problem(
+            severity=Severity.ERROR if known else Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.postgres.version",
+            message=f"is {postgres.version}, and the operator runs {image.major}"
+            if known
+            else f"is {postgres.version}, and {image.reference} does not tell its version",
+            remedy="a volume keeps its version: use an operator whose settings.images.postgres has "
+            "this one, or move the data by backup and restoreFrom",
+        )
     if not is_pooled(postgres):
         yield Problem(
             severity=Severity.WARNING,

@@ -44,15 +44,15 @@ def derive(
     """
     said = profiled(service, settings, facts)
     name = service.metadata.name
-    plan = _plan(name, said, facts)
+    plan = _plan(name, said, settings, facts)
     while (lowered := said.lowered(plan.decisions())) is not None:
         said = lowered
-        plan = _plan(name, said, facts)
+        plan = _plan(name, said, settings, facts)
     sections = {item.name: getattr(plan, item.name) for item in dataclasses.fields(plan)}
     return Plan(**{part: said.attributed(section) for part, section in sections.items()})
 
 
-def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
+def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
     spec = said.spec
     server = server_plan(spec, compute_basis(spec))
     # Sizes flow outwards from the database: its connections bound the pooler, the pooler the app.
@@ -106,7 +106,7 @@ def _plan(name: str, said: Profiled, facts: Facts) -> Plan:
             *broken_guards(spec),
             *mutable_tag(spec.image),
             *contradictions(spec),
-            *database_problems(spec.postgres, facts),
+            *database_problems(spec.postgres, settings.images.postgres, facts),
             *backup_problems(spec.postgres),
             *budget_problems(spec, connections.budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),
