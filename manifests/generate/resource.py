@@ -83,6 +83,10 @@ as long as work goes on; `Stalled` says that nothing moves before somebody chang
 The API server does not tell who asks, so the last cannot be refused without refusing the same
 change in your file. Write `scaling: {minReplicas: 2}`, the default, where nobody should do it by
 accident.
+
+**Server-side apply cannot empty a section that it filled**, such as `postgres: {backup: {}}` to
+`postgres: {}`: Kubernetes would store null, which counts as absent, so the API server refuses it
+and the service stays as it is. Keep one field, such as `postgres: {deletionPolicy: Retain}`.
 """
 
 

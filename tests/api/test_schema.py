@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.kube import service_body, to_yaml
+from tests.api.kube import RefusedError, service_body, to_yaml
 from tests.api.world import World
 from tests.cluster.apiserver import ApiServer
 
@@ -40,3 +40,13 @@ def test_kubectl_apply_names_the_field(
     for word in told:
         assert word in done.stderr
     assert world.get("fastapiservices", "shop") is None
+
+
+def test_server_side_apply_cannot_lose_a_section_by_emptying_it(world: World) -> None:
+    """The API server makes the emptied section null, which would mean that it is not wanted."""
+    world.apply(postgres={"backup": {}})
+    with pytest.raises(RefusedError, match="null"):
+        world.apply(postgres={})
+    assert world.service()["spec"]["postgres"] == {"backup": {}}
+    world.apply(postgres={"deletionPolicy": "Retain"})
+    assert world.service()["spec"]["postgres"] == {"deletionPolicy": "Retain"}
