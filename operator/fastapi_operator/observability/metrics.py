@@ -253,6 +253,13 @@ METRICS: tuple[Metric, ...] = (
         text="How long the longest waiting service has been due.",
     ),
     Metric(
+        name="fastapi_operator_rollouts_waiting",
+        kind=Kind.GAUGE,
+        source=Source.OPERATOR,
+        unit=Unit.NONE,
+        text="Services that wait for their turn to get what a new operator version changes.",
+    ),
+    Metric(
         name="fastapi_operator_delete_brake",
         kind=Kind.GAUGE,
         source=Source.OPERATOR,
