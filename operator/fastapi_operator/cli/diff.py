@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 import yaml
@@ -45,13 +45,8 @@ Live = Mapping[ObjectKey, Mapping[str, Any]]
 
 
 def diff(  # noqa: PLR0917 (typer reads them as options)
-    name: Annotated[
-        str | None, typer.Argument(help="A FastAPIService of the cluster.", metavar="[NAME]")
-    ] = None,
-    file: Annotated[
-        str | None,
-        typer.Option("-f", "--file", help="A service's YAML; - reads standard input."),
-    ] = None,
+    name: inputs.LiveNameArgument = None,
+    file: inputs.LiveFileOption = None,
     settings: inputs.SettingsOption = None,
     profiles: inputs.ProfilesOption = None,
     namespace: inputs.NamespaceOption = None,
@@ -63,8 +58,7 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
     The API server answers a dry run of each write, so that its defaults are no differences.
     Values of Secrets are never shown.
     """
-    if (name is None) == (file is None):
-        inputs.stop("give either the NAME of a service or -f FILE")
+    inputs.need_one_source(name, file)
     ours = inputs.read_settings(settings, profiles)
 
     async def work(cluster: Cluster) -> list[str]:

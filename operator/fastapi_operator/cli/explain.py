@@ -29,13 +29,8 @@ class Output(StrEnum):
 
 
 def explain(  # noqa: PLR0917 (typer reads them as options)
-    name: Annotated[
-        str | None, typer.Argument(help="A FastAPIService of the cluster.", metavar="[NAME]")
-    ] = None,
-    file: Annotated[
-        str | None,
-        typer.Option("-f", "--file", help="A service's YAML; - reads standard input."),
-    ] = None,
+    name: inputs.LiveNameArgument = None,
+    file: inputs.LiveFileOption = None,
     output: Annotated[
         Output, typer.Option("-o", "--output", help="A table for people, or data for machines.")
     ] = Output.TABLE,
@@ -57,8 +52,7 @@ def explain(  # noqa: PLR0917 (typer reads them as options)
     kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
     """Show every derived number with its reason, the connection budget and the footprint."""
-    if (name is None) == (file is None):
-        inputs.stop("give either the NAME of a service or -f FILE")
+    inputs.need_one_source(name, file)
     ours, known = inputs.read_settings(settings, profiles), inputs.read_facts(facts)
     costs = inputs.read_prices(prices) if prices else None
     if file is not None:

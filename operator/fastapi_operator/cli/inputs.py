@@ -23,6 +23,14 @@ FileOption = Annotated[
         "-f", "--file", help="The service's YAML; - reads standard input.", metavar="FILE"
     ),
 ]
+# Of a command that takes a service of the cluster or one of a file.
+LiveNameArgument = Annotated[
+    str | None, typer.Argument(help="A FastAPIService of the cluster.", metavar="[NAME]")
+]
+LiveFileOption = Annotated[
+    str | None,
+    typer.Option("-f", "--file", help="A service's YAML; - reads standard input."),
+]
 FactsOption = Annotated[
     Path | None,
     typer.Option(
@@ -106,6 +114,12 @@ def read_services(file: str) -> tuple[FastAPIService, ...]:
     if failed:
         raise typer.Exit(1)
     return tuple(services)
+
+
+def need_one_source(name: str | None, file: str | None) -> None:
+    """Ends the command unless exactly one of a live service and a file was given."""
+    if (name is None) == (file is None):
+        stop("give either the NAME of a service or -f FILE")
 
 
 def read_facts(path: Path | None) -> Facts:

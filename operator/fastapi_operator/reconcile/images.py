@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from fastapi_operator import naming
+from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import POD
@@ -20,7 +21,6 @@ from fastapi_operator.reconcile.queue import Key
 
 # Also how long the digest of a new image may be missing from the status.
 LOOK_SECONDS = 15.0
-APP_CONTAINER = "app"
 
 _SELECTOR = f"{naming.SERVICE_LABEL},app.kubernetes.io/component={Part.APP.value}"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
