@@ -6,6 +6,7 @@ from typing import Any
 
 CNPG_CLUSTER = "postgresql.cnpg.io/v1/Cluster"
 SERVICE_MONITOR = "monitoring.coreos.com/v1/ServiceMonitor"
+POD_MONITOR = "monitoring.coreos.com/v1/PodMonitor"
 PROMETHEUS_RULE = "monitoring.coreos.com/v1/PrometheusRule"
 HTTP_ROUTE = "gateway.networking.k8s.io/v1/HTTPRoute"
 CERTIFICATE = "cert-manager.io/v1/Certificate"

@@ -51,6 +51,18 @@ class OperandImages(_Settings):
     valkey: OperandImage = OperandImage(repository="valkey/valkey", tag="9.1")
     nginx: OperandImage = OperandImage(repository="library/nginx", tag="1.30")
     caddy: OperandImage = OperandImage(repository="library/caddy", tag="2.11")
+    postgres_exporter: OperandImage = OperandImage(
+        registry="quay.io", repository="prometheuscommunity/postgres-exporter", tag="v0.19.1"
+    )
+    pgbouncer_exporter: OperandImage = OperandImage(
+        registry="quay.io", repository="prometheuscommunity/pgbouncer-exporter", tag="v0.12.0"
+    )
+    redis_exporter: OperandImage = OperandImage(
+        repository="oliver006/redis_exporter", tag="v1.86.0"
+    )
+    mtail: OperandImage = OperandImage(
+        registry="ghcr.io", repository="fastapi-operator/mtail", tag="3.2"
+    )
 
 
 def _beside_the_shipped(given: Mapping[str, Profile]) -> dict[str, Profile]:

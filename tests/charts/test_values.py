@@ -31,7 +31,10 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "watchNamespaces": (["team"], {}),
     **{
         f"settings.images.{image}.{key}": (value, {})
-        for image in ("postgres", "pgbouncer", "redis", "valkey", "nginx", "caddy")
+        for image in (
+            *("postgres", "pgbouncer", "redis", "valkey", "nginx", "caddy"),
+            *("postgresExporter", "pgbouncerExporter", "redisExporter", "mtail"),
+        )
         for key, value in {
             "registry": "mirror.example.com",
             "repository": "other",

@@ -233,6 +233,12 @@ def test_services_and_monitors_lead_to_ports_that_exist(case: Case) -> None:
             for port in service.body["spec"]["ports"]
         }
         assert {endpoint["port"] for endpoint in monitor.body["spec"]["endpoints"]} <= offered
+    for monitor in case.of_kind("PodMonitor"):
+        spec = monitor.body["spec"]
+        (chosen,) = spec["selector"]["matchExpressions"]
+        asked = {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]}
+        for part in chosen["values"]:
+            assert len(ports[Part(part)] & asked) == 1, part
 
 
 def test_service_of_the_bare_name_serves_clients_on_port_80(case: Case) -> None:

@@ -143,6 +143,7 @@ EVERYTHING = service(
     background=[{"name": "worker", "command": ["work"]}],
     schedules=[{"name": "report", "schedule": "@daily", "command": ["report"]}],
     observability={
+        "metrics": {"exporters": True},
         "slo": {"latencyMilliseconds": 300},
         "traces": {"endpoint": "http://collector:4318"},
     },

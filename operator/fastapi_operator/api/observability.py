@@ -33,6 +33,12 @@ class Metrics(Model):
         description="Seconds between two scrapes. Default: 30.",
         examples=[30],
     )
+    exporters: bool | None = Field(
+        default=None,
+        description="Whether PostgreSQL, PgBouncer, Redis and nginx have an exporter beside them. "
+        "Default: where the cluster has PodMonitors, so that somebody reads them.",
+        examples=[True],
+    )
     additional_labels: Labels | None = Field(
         default=None,
         description="Labels added to monitoring objects, as many Prometheus installations "

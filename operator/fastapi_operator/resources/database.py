@@ -6,12 +6,13 @@ from fastapi_operator import naming
 from fastapi_operator.api.postgres import Postgres, RestoreFrom
 from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources import exporters, objects, pod
 from fastapi_operator.resources.desired import Desired, Generated
 from fastapi_operator.resources.inputs import (
     APP_ROLE,
     DATABASE,
     MIGRATOR_ROLE,
+    MONITOR_ROLE,
     POSTGRES_PORT,
     Inputs,
 )
@@ -33,6 +34,8 @@ _MOUNTS = {
     _RUN: "/run/postgresql",
     _SHARED_MEMORY: "/dev/shm",  # noqa: S108 (where PostgreSQL expects it)
 }
+
+_ROLES = (APP_ROLE, MIGRATOR_ROLE, MONITOR_ROLE)
 
 # PgBouncer's own list of the roles that may connect through it.
 USER_LIST = "userlist.txt"
@@ -61,10 +64,11 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
 
 
 def app_credentials(*others: str) -> Generated:
-    """The password of the app's role, and PgBouncer's list that knows it; of other roles too."""
+    """Passwords of the app, of the exporters and of other roles, and PgBouncer's list of users."""
+    users = (APP_ROLE, MONITOR_ROLE)
     return Generated(
-        passwords=(APP_ROLE, *others),
-        templates={USER_LIST: f'"{APP_ROLE}" "{{{APP_ROLE}}}"\n'},
+        passwords=(*users, *others),
+        templates={USER_LIST: "".join(f'"{user}" "{{{user}}}"\n' for user in users)},
     )
 
 
@@ -101,7 +105,12 @@ def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
 def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
     granted, own = inputs.plan.database, inputs.plan.postgres_pod
     assert granted is not None and own is not None, "a pod of ours grants connections"
-    roles = {"database": DATABASE, "app": APP_ROLE, "migrator": MIGRATOR_ROLE}
+    roles = {
+        "database": DATABASE,
+        "app": APP_ROLE,
+        "migrator": MIGRATOR_ROLE,
+        "monitor": MONITOR_ROLE,
+    }
     return {
         "reloadable.conf": render(
             "postgresql-reloadable.conf.j2",
@@ -119,6 +128,7 @@ def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
             "postgres-bootstrap.sql.j2",
             **roles,
             statement_timeout_seconds=granted.statement_timeout_seconds.value,
+            monitor_timeout_seconds=figures.SCRAPE_TIMEOUT_SECONDS,
             idle_in_transaction_seconds=granted.idle_in_transaction_seconds.value,
             lock_timeout_seconds=own.migration_lock_timeout_seconds.value,
         ),
@@ -150,14 +160,14 @@ def _stateful_set(
     template = pod.pod_template(
         inputs,
         Part.DATABASE,
-        sidecars=(_reloader(inputs),),
+        sidecars=(_reloader(inputs), *exporters.postgres(inputs, name)),
         containers=(_container(inputs, plan, postgres),),
         volumes=(
             pod.files_volume(
                 _CONFIG,
                 config_maps=(restarts, name),
                 secret=name,
-                items={role: f"passwords/{role}" for role in (APP_ROLE, MIGRATOR_ROLE)},
+                items={role: f"passwords/{role}" for role in _ROLES},
             ),
             pod.scratch_volume(_RUN, _RUN_BYTES),
             pod.scratch_volume(_SHARED_MEMORY, own.shared_memory_bytes.value, memory=True),

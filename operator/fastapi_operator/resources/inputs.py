@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from fastapi_operator import naming
+from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
@@ -19,11 +20,20 @@ PROXY_TLS_PORT = 8443
 REDIS_PORT = 6379
 POSTGRES_PORT = 5432
 POOLER_PORT = 5432
+# Where nginx tells its exporter of each request, on the pod's loopback.
+PROXY_LOG_PORT = 5140
+# Where exporters answer: the default of each.
+PROXY_EXPORTER_PORT = 3903
+REDIS_EXPORTER_PORT = 9121
+POOLER_EXPORTER_PORT = 9127
+POSTGRES_EXPORTER_PORT = 9187
 
 # The database, and the role that serves requests; names in our own PostgreSQL, nobody else's.
 DATABASE = "app"
 APP_ROLE = "app"
 MIGRATOR_ROLE = "migrator"
+# Reads statistics and no row: of PostgreSQL, PgBouncer and Redis alike.
+MONITOR_ROLE = "monitor"
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,11 @@ class Inputs:
         """Whether the proxy itself speaks TLS with clients."""
         exposure = self.plan.exposure
         return exposure is not None and exposure.terminates
+
+    @property
+    def proxied_by_caddy(self) -> bool:
+        """Whether the proxy is Caddy, which has metrics of its own."""
+        return self.plan.proxy is not None and (self.spec.proxy or Proxy()).type == "Caddy"
 
     @property
     def metrics_port(self) -> int | None:

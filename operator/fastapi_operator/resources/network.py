@@ -17,10 +17,15 @@ from fastapi_operator.resources import objects
 from fastapi_operator.resources.access import Access, access, migrators_access
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import (
+    POOLER_EXPORTER_PORT,
     POOLER_PORT,
+    POSTGRES_EXPORTER_PORT,
     POSTGRES_PORT,
+    PROXY_EXPORTER_PORT,
     PROXY_PORT,
+    PROXY_PRIVATE_PORT,
     PROXY_TLS_PORT,
+    REDIS_EXPORTER_PORT,
     REDIS_PORT,
     Inputs,
 )
@@ -73,14 +78,32 @@ def flows(inputs: Inputs) -> tuple[Flow, ...]:
             table += [Flow(None, Part.PROXY, PROXY_TLS_PORT, entry=True)]
     else:
         table += [Flow(None, Part.APP, inputs.app_port, entry=True)]
-    if inputs.metrics_port is not None:
-        # Prometheus runs in a namespace that the operator does not know.
-        table += [Flow(None, Part.APP, inputs.metrics_port)]
+    # Prometheus runs in a namespace that the operator does not know.
+    table += [Flow(None, part, port) for part, port in metrics_ports(inputs).items()]
     if plan.cache is not None:
         table += [Flow(part, Part.CACHE, REDIS_PORT) for part in _serving(plan)]
     if plan.queue is not None:
         table += [Flow(part, Part.QUEUE, REDIS_PORT) for part in _serving(plan)]
     return (*table, *_to_the_database(inputs))
+
+
+def metrics_ports(inputs: Inputs) -> dict[Part, int]:
+    """The port of each part that has metrics."""
+    plan, ports = inputs.plan, {}
+    if inputs.metrics_port is not None:
+        ports[Part.APP] = inputs.metrics_port
+        if inputs.proxied_by_caddy:
+            ports[Part.PROXY] = PROXY_PRIVATE_PORT
+    if not plan.observability.exporters.value:
+        return ports
+    exported = {
+        Part.PROXY: (plan.proxy and not inputs.proxied_by_caddy, PROXY_EXPORTER_PORT),
+        Part.CACHE: (plan.cache, REDIS_EXPORTER_PORT),
+        Part.QUEUE: (plan.queue, REDIS_EXPORTER_PORT),
+        Part.POOLER: (plan.pooler, POOLER_EXPORTER_PORT),
+        Part.DATABASE: (inputs.runs_database, POSTGRES_EXPORTER_PORT),
+    }
+    return ports | {part: port for part, (runs, port) in exported.items() if runs}
 
 
 def _to_the_database(inputs: Inputs) -> Iterator[Flow]:

@@ -1,18 +1,26 @@
 """nginx: its configuration and its scripts."""
 
 from fastapi_operator.api.proxy import Proxy
-from fastapi_operator.resources import proxy_engine
-from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources import exporters, proxy_engine
+from fastapi_operator.resources.inputs import PROXY_LOG_PORT, Inputs
 from fastapi_operator.resources.proxy_engine import Engine
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import ProxyPlan
 from fastapi_operator.tuning.routes import Handling
 
+_DIRECTORY = "/etc/nginx"
+_REQUESTS = "requests.mtail"
+
 
 def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
     """The proxy by nginx."""
     files = {"nginx.conf": _nginx_conf(inputs, plan)}
+    if inputs.plan.observability.exporters.value:
+        files[_REQUESTS] = render(
+            "nginx-requests.mtail.j2",
+            bounds=[f"{bound / 1000:g}" for bound in figures.REQUEST_BUCKETS_MILLISECONDS],
+        )
     if any(route.handling is Handling.STATIC for route in plan.routes):
         # The mounted directory hides the image's own.
         files["mime.types"] = render("mime.types.j2")
@@ -20,7 +28,7 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
         name="nginx",
         image=inputs.settings.images.nginx.reference,
         files=files,
-        directory="/etc/nginx",
+        directory=_DIRECTORY,
         run_directory="/run/nginx",
         cache_directory="/var/cache/nginx",
         start=render("nginx-start.sh.j2"),
@@ -31,6 +39,9 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
             tls_directory=proxy_engine.TLS_DIRECTORY,
             interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
         ),
+        exporters=exporters.nginx(
+            inputs, f"{_DIRECTORY}/{_REQUESTS}", mounts={proxy_engine.CONFIG: _DIRECTORY}
+        ),
     )
 
 
@@ -38,6 +49,7 @@ def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
     cache = (inputs.spec.proxy or Proxy()).cache
     return render(
         "nginx.conf.j2",
+        log_port=PROXY_LOG_PORT if inputs.plan.observability.exporters.value else None,
         cache_serves_stale=cache is not None and cache.stale_seconds != 0,
         **proxy_engine.template_values(inputs, plan),
     )

@@ -1,28 +1,36 @@
-"""ServiceMonitor and PrometheusRule, where the cluster runs the Prometheus Operator."""
+"""Monitors and PrometheusRule, where the cluster runs the Prometheus Operator."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.api.observability import Metrics, Observability
-from fastapi_operator.facts import PROMETHEUS_RULE, SERVICE_MONITOR
+from fastapi_operator.facts import POD_MONITOR, PROMETHEUS_RULE, SERVICE_MONITOR
 from fastapi_operator.observability import slo
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import objects
+from fastapi_operator.resources import exporters, objects
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.network import metrics_ports
 from fastapi_operator.tuning import figures
+
+# The dashboards choose a service and a part by these labels of its pods.
+_POD_LABELS = [naming.SERVICE_LABEL, "app.kubernetes.io/component"]
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The monitor of the app's metrics port and the rules of its promise.
+    """The monitors of all that has metrics, and the rules of the service's promise.
 
-    Neither is made where the cluster lacks its API or the app has no metrics port.
+    None is made where the cluster lacks its API or metrics are switched off.
     """
     if inputs.metrics_port is None:
         return ()
     built = []
     if inputs.facts.offers(SERVICE_MONITOR):
-        built.append(_monitor(inputs))
+        built.append(_service_monitor(inputs))
+    operands = [part for part in metrics_ports(inputs) if part is not Part.APP]
+    if operands and inputs.facts.offers(POD_MONITOR):
+        built.append(_pod_monitor(inputs, operands))
     groups = slo.groups(
         inputs.namespace,
         inputs.name,
@@ -34,21 +42,41 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     return tuple(built)
 
 
-def _monitor(inputs: Inputs) -> Desired:
+def _service_monitor(inputs: Inputs) -> Desired:
+    spec = {
+        "selector": {"matchLabels": naming.selector(inputs.name, Part.APP)},
+        "podTargetLabels": _POD_LABELS,
+        "endpoints": [_endpoint(inputs, exporters.METRICS)],
+    }
+    return _object(inputs, "ServiceMonitor", spec)
+
+
+def _pod_monitor(inputs: Inputs, operands: Sequence[Part]) -> Desired:
+    """One monitor for all operands: their Services serve clients and show no port of metrics."""
+    ports = {"private"} if inputs.proxied_by_caddy else set()
+    if inputs.plan.observability.exporters.value:
+        ports.add(exporters.METRICS)
+    parts = sorted(part.value for part in operands)
+    chosen = {"key": "app.kubernetes.io/component", "operator": "In", "values": parts}
+    spec = {
+        "selector": {
+            "matchLabels": {naming.SERVICE_LABEL: inputs.name},
+            "matchExpressions": [chosen],
+        },
+        "podTargetLabels": _POD_LABELS,
+        "podMetricsEndpoints": [_endpoint(inputs, name) for name in sorted(ports)],
+    }
+    return _object(inputs, "PodMonitor", spec)
+
+
+def _endpoint(inputs: Inputs, port: str) -> dict[str, Any]:
     interval = inputs.plan.observability.scrape_interval_seconds.value
-    endpoint = {
-        "port": "metrics",
+    return {
+        "port": port,
         "interval": f"{interval}s",
         # Prometheus refuses a timeout beyond the interval.
         "scrapeTimeout": f"{min(interval, figures.SCRAPE_TIMEOUT_SECONDS)}s",
     }
-    spec = {
-        "selector": {"matchLabels": naming.selector(inputs.name, Part.APP)},
-        # The dashboards choose a service and a part by these labels of its pods.
-        "podTargetLabels": [naming.SERVICE_LABEL, "app.kubernetes.io/component"],
-        "endpoints": [endpoint],
-    }
-    return _object(inputs, "ServiceMonitor", spec)
 
 
 def _object(inputs: Inputs, kind: str, spec: dict[str, Any]) -> Desired:

@@ -9,11 +9,17 @@ from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources import exporters, objects, pod
 from fastapi_operator.resources.access import CA_FILE, Access, access, authority_sources
 from fastapi_operator.resources.database import USER_LIST, app_credentials
 from fastapi_operator.resources.desired import Desired, Gate
-from fastapi_operator.resources.inputs import DATABASE, POOLER_PORT, POSTGRES_PORT, Inputs
+from fastapi_operator.resources.inputs import (
+    DATABASE,
+    MONITOR_ROLE,
+    POOLER_PORT,
+    POSTGRES_PORT,
+    Inputs,
+)
 from fastapi_operator.resources.migration import migration_key
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
@@ -81,6 +87,7 @@ def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> str:
         host=inputs.child("postgres"),
         host_port=POSTGRES_PORT,
         port=POOLER_PORT,
+        monitor=MONITOR_ROLE,
         migration=migration_key(inputs.service),
         max_client_connections=plan.max_client_connections.value,
         max_db_connections=plan.max_db_connections.value,
@@ -140,6 +147,7 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
         Part.POOLER,
         sidecars=(
             pod.reloader(image=image, pull_policy=pull_policy, script=script, mounts=_MOUNTS),
+            *exporters.pgbouncer(inputs, name if way else inputs.child("postgres")),
         ),
         containers=(pgbouncer,),
         volumes=(

@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi_operator import naming
-from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import caddy, entry, nginx, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
@@ -13,12 +12,11 @@ from fastapi_operator.resources.inputs import (
     PROXY_TLS_PORT,
     Inputs,
 )
-from fastapi_operator.resources.proxy_engine import STATIC_ROOT, TLS_DIRECTORY, Engine
+from fastapi_operator.resources.proxy_engine import CONFIG, STATIC_ROOT, TLS_DIRECTORY, Engine
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import ProxyPlan
 from fastapi_operator.tuning.routes import Route
 
-_CONFIG = "config"
 _RUN = "run"
 _RUN_BYTES = 2**20
 _CACHE = "cache"
@@ -31,8 +29,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     if plan is None:
         return ()
     name = inputs.child("proxy")
-    chosen = (inputs.spec.proxy or Proxy()).type
-    engine = caddy.engine(inputs, plan) if chosen == "Caddy" else nginx.engine(inputs, plan)
+    engine = caddy.engine(inputs, plan) if inputs.proxied_by_caddy else nginx.engine(inputs, plan)
     built = [
         objects.config_map(inputs, Part.PROXY, name, engine.files),
         entry.service(inputs, Part.PROXY),
@@ -95,6 +92,7 @@ def _pod_template(inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str) ->
             pod.reloader(
                 image=engine.image, pull_policy=pull_policy, script=engine.reload, mounts=mounts
             ),
+            *engine.exporters,
         ),
         containers=(server,),
         volumes=volumes,
@@ -117,7 +115,7 @@ def _ports(inputs: Inputs) -> list[dict[str, Any]]:
 
 def _mounts(inputs: Inputs, plan: ProxyPlan, engine: Engine) -> dict[str, str]:
     """What the server and its reloader read and write: a test of the configuration needs it all."""
-    mounts = {_CONFIG: engine.directory, _RUN: engine.run_directory}
+    mounts = {CONFIG: engine.directory, _RUN: engine.run_directory}
     if plan.cache_volume_bytes is not None and engine.cache_directory is not None:
         mounts[_CACHE] = engine.cache_directory
     if inputs.terminates_tls:
@@ -129,7 +127,7 @@ def _volumes(
     inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str
 ) -> tuple[dict[str, Any], ...]:
     volumes = [
-        pod.files_volume(_CONFIG, config_maps=(name,)),
+        pod.files_volume(CONFIG, config_maps=(name,)),
         pod.scratch_volume(_RUN, _RUN_BYTES),
     ]
     if plan.cache_volume_bytes is not None and engine.cache_directory is not None:

@@ -15,6 +15,8 @@ from fastapi_operator.resources.inputs import (
 )
 from fastapi_operator.tuning.plan import ProxyPlan
 
+# The volume of the configuration.
+CONFIG = "config"
 # Each static path of the URL is a directory below this one.
 STATIC_ROOT = "/srv/www"
 TLS_DIRECTORY = "/etc/proxy-tls"
@@ -42,6 +44,7 @@ class Engine:
         cache_directory: Where it keeps answers; None where it has no cache.
         start: Script that runs it in the foreground and lets it finish requests at the end.
         reload: Script of the sidecar that tests a changed configuration and makes it take it.
+        exporters: Sidecars that make metrics of what it says.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Engine:
     cache_directory: str | None
     start: str
     reload: str
+    exporters: tuple[Mapping[str, Any], ...] = ()
 
 
 def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.api.redis import Engine
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources import exporters, objects, pod
 from fastapi_operator.resources.desired import Desired, Generated
-from fastapi_operator.resources.inputs import REDIS_PORT, Inputs
+from fastapi_operator.resources.inputs import MONITOR_ROLE, REDIS_PORT, Inputs
 from fastapi_operator.resources.templates import render
 from fastapi_operator.settings import OperandImages
 from fastapi_operator.tuning import figures
@@ -18,6 +18,8 @@ from fastapi_operator.tuning.plan import CachePlan, QueuePlan
 _CONFIG = "config"
 _DATA = "data"
 _USERS = "users.acl"
+# What the exporter asks for; it may name no key.
+_STATISTICS = "-@all +ping +info +config|get +client|setname +slowlog|len +slowlog|get +latency"
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,12 @@ def build(inputs: Inputs, server: Server) -> tuple[Desired, ...]:
         inputs, server.part, server.name, {f"{server.program}.conf": conf}
     )
     users = Generated(
-        passwords=("password",),
-        templates={_USERS: f"user default off\nuser app on >{{password}} {server.rules}\n"},
+        passwords=("password", MONITOR_ROLE),
+        templates={
+            _USERS: "user default off\n"
+            f"user app on >{{password}} {server.rules}\n"
+            f"user {MONITOR_ROLE} on >{{{MONITOR_ROLE}}} {_STATISTICS}\n"
+        },
     )
     workload = _stateful_set if server.claim else _deployment
     return (
@@ -132,6 +138,7 @@ def _template(inputs: Inputs, server: Server, config: str) -> dict[str, Any]:
     return pod.pod_template(
         inputs,
         server.part,
+        sidecars=exporters.redis(inputs, server.name),
         containers=(_container(inputs, server),),
         volumes=(
             pod.files_volume(

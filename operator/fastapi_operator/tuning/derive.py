@@ -99,7 +99,7 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
         exposure=exposure if spec.exposure is not None else None,
         background=background,
         schedules=schedules,
-        observability=observability_plan(spec.observability),
+        observability=observability_plan(spec.observability, facts),
         budget=connections.budget,
         problems=(
             *said.problems,

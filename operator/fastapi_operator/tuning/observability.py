@@ -1,16 +1,37 @@
 """How often metrics are read, which traces are kept, and what the service promises."""
 
 from fastapi_operator.api.observability import Metrics, Observability, Slo, Traces
+from fastapi_operator.facts import POD_MONITOR, Facts
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
+from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, overridden
 from fastapi_operator.tuning.plan import ObservabilityPlan
 
 
-def observability_plan(said: Observability | None) -> ObservabilityPlan:
+def observability_plan(said: Observability | None, facts: Facts) -> ObservabilityPlan:
     """The numbers of metrics, traces and the service level objective."""
     section = said or Observability()
     traces, slo = section.traces or Traces(), section.slo
+    exporters = _exporters(section.metrics or Metrics(), facts)
     return ObservabilityPlan(
+        exporters=exporters,
+        exporter_cpu_millicores=fixed(
+            "observability.exporter_cpu_millicores",
+            figures.EXPORTER_CPU_MILLICORES,
+            "a scrape each half minute takes some milliseconds",
+            unit="",
+            effect=effects.OBJECT_ROLLOUT,
+        )
+        if exporters.value
+        else None,
+        exporter_memory_bytes=fixed(
+            "observability.exporter_memory_bytes",
+            figures.EXPORTER_MEMORY_BYTES,
+            "what an exporter was measured to take, twice",
+            unit="",
+            effect=effects.OBJECT_ROLLOUT,
+        )
+        if exporters.value
+        else None,
         scrape_interval_seconds=decide(
             "observability.scrape_interval_seconds",
             _scrape_interval,
@@ -38,6 +59,26 @@ def observability_plan(said: Observability | None) -> ObservabilityPlan:
         if slo is not None and slo.latency_milliseconds is not None
         else None,
     )
+
+
+def _exporters(metrics: Metrics, facts: Facts) -> Decision[bool]:
+    override = overridden(metrics.exporters, "spec.observability.metrics.exporters")
+    if metrics.enabled is False:
+        override = overridden(False, "spec.observability.metrics.enabled")
+    return decide(
+        "observability.exporters",
+        _somebody_reads,
+        unit="",
+        override=override,
+        pod_monitors=facts.offers(POD_MONITOR),
+        effect=effects.OBJECT_ROLLOUT,
+    )
+
+
+def _somebody_reads(*, pod_monitors: bool) -> Because[bool]:
+    if pod_monitors:
+        return Because(True, "the cluster has PodMonitors, by which Prometheus finds them")
+    return Because(False, "the cluster has no PodMonitors, so that nobody would read them")
 
 
 def _availability(slo: Slo) -> Decision[str]:

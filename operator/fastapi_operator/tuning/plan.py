@@ -269,10 +269,14 @@ class SchedulePlan(ProcessPlan):
 class ObservabilityPlan:
     """What is watched; a number is None where nothing asks for it.
 
-    ``latency_milliseconds`` is the bound that can be measured, within the promised one.
+    ``latency_milliseconds`` is the bound that can be measured, within the promised one; CPU and
+    memory are those of one exporter.
     """
 
     scrape_interval_seconds: Decision[int]
+    exporters: Decision[bool]
+    exporter_cpu_millicores: Decision[int] | None
+    exporter_memory_bytes: Decision[int] | None
     trace_sample_percent: Decision[str] | None
     availability_percent: Decision[str] | None
     latency_milliseconds: Decision[int] | None

@@ -19,6 +19,7 @@ from tests.unit.resources.operands import (
 
 ENGINES = ("Redis", "Valkey")
 PASSWORD = "not-a-real-one"
+MONITOR = "to-look-only"
 
 
 class Store:
@@ -51,7 +52,7 @@ class Store:
         self.pod.port(6379)
         generate = objects[f"Secret/shop-{name}"].generate
         assert generate is not None
-        users = generate.templates["users.acl"].format(password=PASSWORD)
+        users = generate.templates["users.acl"].format(password=PASSWORD, monitor=MONITOR)
         found = {**files(objects, f"shop-{name}-"), "users.acl": users}
         self.pod.write(f"/etc/{self.engine}", found)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.resources.stores import ENGINES, Store
+from tests.unit.resources.stores import ENGINES, MONITOR, Store
 
 
 @pytest.fixture(params=ENGINES)
@@ -29,6 +29,14 @@ def test_app_may_cache_publish_and_look(cache: Store) -> None:
 @pytest.mark.parametrize("command", ["CONFIG GET *", "KEYS *", "SHUTDOWN", "ACL LIST"])
 def test_app_may_not_administer(cache: Store, command: str) -> None:
     assert "NOPERM" in cache.ask(*command.split())
+
+
+def test_monitor_reads_statistics_and_no_key(cache: Store) -> None:
+    assert cache.ask("SET", "key", "value") == "OK"
+    for read in ("INFO ALL", "CONFIG GET maxmemory", "SLOWLOG LEN", "LATENCY LATEST"):
+        assert "NOPERM" not in cache.ask(*read.split(), user="monitor", password=MONITOR), read
+    for other in ("GET key", "SET key other", "DBSIZE", "CONFIG SET maxmemory 1", "FLUSHALL"):
+        assert "NOPERM" in cache.ask(*other.split(), user="monitor", password=MONITOR), other
 
 
 def test_nobody_else_may_do_anything(cache: Store) -> None:

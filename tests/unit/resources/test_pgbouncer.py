@@ -31,7 +31,7 @@ def configure(pod: Pod, ini: str) -> None:
         ini = ini.replace("max_prepared_statements", ";max_prepared_statements")
     generate = wanted()["Secret/shop-postgres"].generate
     assert generate is not None
-    users = generate.templates["userlist.txt"].format(app="first", migrator="owner")
+    users = generate.templates["userlist.txt"].format(app="first", monitor="look")
     pod.write("/etc/pgbouncer", {"pgbouncer.ini": ini, "userlist.txt": users})
 
 
@@ -65,6 +65,17 @@ def test_file_and_log_are_free_of_mistakes(pod: Pod) -> None:
         pass
     assert "ERROR" not in pod.output()
     assert "WARNING" not in pod.output()
+
+
+def test_monitor_reads_statistics_and_changes_nothing(pod: Pod) -> None:
+    url = f"postgresql://monitor:look@127.0.0.1:{pod.port(5432)}/pgbouncer"
+    with serving(pod):
+        for read in ("POOLS", "STATS", "LISTS", "CONFIG", "DATABASES"):
+            shown = pod.run("psql", "-X", "-d", url, "-c", f"SHOW {read}")
+            assert shown.returncode == 0, shown.stderr
+        for change in ("PAUSE", "RELOAD", "SHUTDOWN", "SET max_client_conn = 1"):
+            refused = pod.run("psql", "-X", "-d", url, "-c", change)
+            assert "admin access needed" in refused.stderr, change
 
 
 def test_strangers_are_refused(pod: Pod) -> None:

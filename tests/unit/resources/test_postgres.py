@@ -33,8 +33,11 @@ def pod(tmp_path: Path) -> Pod:
     return pod
 
 
-def configure(pod: Pod, *, app: str = "first", migrator: str = "owner") -> None:
-    passwords = {"passwords/app": app, "passwords/migrator": migrator}
+def configure(
+    pod: Pod, *, app: str = "first", migrator: str = "owner", monitor: str = "look"
+) -> None:
+    given = {"app": app, "migrator": migrator, "monitor": monitor}
+    passwords = {f"passwords/{role}": password for role, password in given.items()}
     pod.write("/etc/postgresql", {**files(wanted(), "shop-postgres"), **passwords})
 
 
@@ -58,6 +61,10 @@ def psql(pod: Pod, statement: str, *, role: str = "app", password: str = "first"
 
 def owner(pod: Pod, statement: str) -> str:
     return psql(pod, statement, role="migrator", password="owner")
+
+
+def monitor(pod: Pod, statement: str, password: str = "look") -> str:
+    return psql(pod, statement, role="monitor", password=password)
 
 
 def test_migrator_owns_the_schema_and_app_reads_and_writes_rows(pod: Pod) -> None:
@@ -88,6 +95,25 @@ def test_only_known_roles_with_their_password_connect(pod: Pod) -> None:
         assert "no pg_hba.conf entry" in psql(pod, "SELECT 1", role="postgres", password="")
 
 
+def test_monitor_sees_what_others_ran_and_none_of_their_rows(pod: Pod) -> None:
+    with serving(pod):
+        owner(pod, "CREATE TABLE items (name text); INSERT INTO items VALUES ('hat')")
+        assert psql(pod, "SELECT name FROM items WHERE name = 'hat'") == "hat"
+        ran = "SELECT query FROM pg_stat_statements WHERE query LIKE 'SELECT name FROM items%'"
+        assert monitor(pod, ran) == "SELECT name FROM items WHERE name = $1"
+        assert "permission denied" in monitor(pod, "SELECT * FROM items")
+        assert "permission denied" in monitor(pod, "CREATE TABLE other (id int)")
+        assert monitor(pod, "SHOW statement_timeout") == "10s"
+
+
+def test_no_password_is_among_the_statements(pod: Pod) -> None:
+    configure(pod, app="s3cret-of-the-app", monitor="s3cret-of-the-exporter")
+    with serving(pod):
+        kept = monitor(pod, "SELECT query FROM pg_stat_statements", "s3cret-of-the-exporter")
+    assert "SELECT" in kept
+    assert "s3cret" not in kept
+
+
 def test_restart_keeps_the_data_and_takes_new_passwords(pod: Pod) -> None:
     with serving(pod):
         owner(pod, "CREATE TABLE items (name text); INSERT INTO items VALUES ('hat')")
@@ -98,7 +124,9 @@ def test_restart_keeps_the_data_and_takes_new_passwords(pod: Pod) -> None:
 
 
 def test_no_password_reaches_the_log(pod: Pod) -> None:
-    configure(pod, app="s3cret-of-the-app", migrator="s3cret-of-the-owner")
+    configure(
+        pod, app="s3cret-of-the-app", migrator="s3cret-of-the-owner", monitor="s3cret-to-look"
+    )
     with serving(pod):
         pass
     assert "s3cret" not in pod.output()
