@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from manifests.generate import charts, install, references
+from manifests.generate import charts, images, install, references
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "python -m manifests.generate"
@@ -24,12 +24,14 @@ COMMAND = "python -m manifests.generate"
 SOURCES: tuple[Callable[[Path], Mapping[str, str]], ...] = (
     references.files,
     charts.files,
+    images.files,
     install.files,
 )
 
 # What stands in these folders without being generated is left over.
 GENERATED_FOLDERS = (
     "manifests/crds",
+    "manifests/monitoring",
     "manifests/operator",
     "manifests/rbac",
     "charts/fastapi-operator/files",

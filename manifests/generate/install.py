@@ -26,6 +26,9 @@ _FOLDERS = {
     "Role": "rbac",
     "RoleBinding": "rbac",
 }
+# What needs APIs or a Grafana that a cluster may not have is apart, in monitoring/.
+_INSTALLED = "dashboards.enabled=false"
+_WITH_MONITORING = "serviceMonitor.enabled=true,serviceMonitor.renderMode=alwaysRender"
 
 
 class NoHelmError(RuntimeError):
@@ -39,7 +42,8 @@ def files(root: Path) -> Mapping[str, str]:
         NoHelmError: No helm is on PATH, named by $HELM, or among the local node's tools.
         subprocess.CalledProcessError: The chart does not render; helm says why.
     """
-    objects = [_plain(document) for document in _rendered(root)]
+    objects = [_plain(document) for document in _rendered(root, _INSTALLED)]
+    installed = {_key(document) for document in objects}
     objects.sort(key=lambda document: document["kind"] != "Namespace")
     made: dict[str, str] = {
         "manifests/install.yaml": documents.heading(_SOURCE)
@@ -47,11 +51,18 @@ def files(root: Path) -> Mapping[str, str]:
         "manifests/operator/namespace.yaml": documents.heading(_SOURCE)
         + documents.dump([_namespace()]),
     }
-    for document in objects:
+    monitoring = [
+        _plain(document)
+        for document in _rendered(root, _WITH_MONITORING)
+        if _key(document) not in installed
+    ]
+    for document in (*objects, *monitoring):
         folder = _FOLDERS.get(document["kind"], "operator")
+        if document in monitoring:
+            folder = "monitoring"
         path = f"manifests/{folder}/{document['kind'].lower()}-{document['metadata']['name']}.yaml"
         made[path] = documents.heading(_SOURCE) + documents.dump([document])
-    for folder in ("rbac", "operator", "crds"):
+    for folder in ("rbac", "operator", "monitoring", "crds"):
         names = (
             ["fastapiservices.yaml"]
             if folder == "crds"
@@ -85,13 +96,17 @@ def find_helm() -> str:
     )
 
 
-def _rendered(root: Path) -> list[dict[str, Any]]:
+def _rendered(root: Path, values: str) -> list[dict[str, Any]]:
     command = [find_helm(), "template", "fastapi-operator", str(root / _CHART)]
-    command += ["--namespace", NAMESPACE, "--set", "crds.enabled=false,dashboards.enabled=false"]
+    command += ["--namespace", NAMESPACE, "--set", f"crds.enabled=false,{values}"]
     done = subprocess.run(  # noqa: S603
         command, check=True, stdout=subprocess.PIPE, text=True
     )
     return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def _key(document: dict[str, Any]) -> tuple[str, str]:
+    return document["kind"], document["metadata"]["name"]
 
 
 def _definition(root: Path) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ class Settings(_Settings):
     run_as_user: int | None = Field(
         default=10001,
         ge=1,
-        description="Numeric user of operand pods; null lets OpenShift choose one.",
+        description="Numeric user of operand pods; null names none, so that OpenShift chooses.",
     )
     storage_class: str | None = Field(
         default=None, description="StorageClass of managed volumes; null is the cluster's default."

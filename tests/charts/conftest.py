@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.cluster import binaries
+from tests.judges import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = ROOT / "charts/fastapi-operator"
@@ -76,10 +77,18 @@ class Helm:
         return [document for document in yaml.safe_load_all(text) if document]
 
 
+def chosen_helm() -> Path:
+    """Helm 3 as the local node has it; with HELM=4 a Helm 4, else the program that HELM names."""
+    named = os.environ.get("HELM")
+    if named == "4":
+        return programs.program("helm", of="helm")
+    return Path(named or binaries.ensure() / "helm")
+
+
 @pytest.fixture(scope="session")
 def helm() -> Helm:
-    """Helm 3 as the local node has it, or the one that HELM names, such as a Helm 4."""
-    return Helm(Path(os.environ.get("HELM") or binaries.ensure() / "helm"))
+    """The helm that is tested with."""
+    return Helm(chosen_helm())
 
 
 def of_kind(objects: Iterable[Object], kind: str) -> list[Object]:

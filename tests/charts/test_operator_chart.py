@@ -10,9 +10,9 @@ from fastapi_operator.settings import Settings
 from manifests.generate import rbac
 from tests.charts.conftest import OPERATOR, ROOT, Helm, HelmError, Object, of_kind, only
 
+OPENSHIFT = ("--api-versions", "security.openshift.io/v1")
 MONITORING = ("--api-versions", "monitoring.coreos.com/v1/ServiceMonitor")
 EVERYTHING = {
-    "networkPolicy": {"enabled": True},
     "serviceMonitor": {"enabled": True, "renderMode": "alwaysRender"},
 }
 
@@ -122,6 +122,8 @@ def test_pods_meet_the_restricted_standard_and_have_no_cpu_limit(helm: Helm) -> 
     pod, container = only(objects, "Deployment")["spec"]["template"]["spec"], container_of(objects)
     assert pod["securityContext"] == {
         "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert container["securityContext"] == {
@@ -130,8 +132,8 @@ def test_pods_meet_the_restricted_standard_and_have_no_cpu_limit(helm: Helm) -> 
         "capabilities": {"drop": ["ALL"]},
     }
     assert container["resources"] == {
-        "requests": {"cpu": "50m", "memory": "96Mi"},
-        "limits": {"memory": "256Mi"},
+        "requests": {"cpu": "50m", "memory": "96Mi", "ephemeral-storage": "64Mi"},
+        "limits": {"memory": "256Mi", "ephemeral-storage": "256Mi"},
     }
     writable = [mount for mount in container["volumeMounts"] if not mount.get("readOnly")]
     assert [mount["mountPath"] for mount in writable] == ["/tmp"]
@@ -160,6 +162,25 @@ def test_a_null_user_reaches_the_operator_as_null(helm: Helm) -> None:
     settings = settings_of(helm.render(OPERATOR, {"settings": {"runAsUser": None}}))
     assert settings["runAsUser"] is None
     assert Settings.from_mapping(settings).run_as_user is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "apis", "named"),
+    [
+        ("auto", (), True),
+        ("auto", OPENSHIFT, False),
+        ("always", (), False),
+        ("never", OPENSHIFT, True),
+    ],
+)
+def test_on_openshift_no_user_and_no_group_is_named(
+    helm: Helm, mode: str, apis: tuple[str, ...], named: bool
+) -> None:
+    objects = helm.render(OPERATOR, {"openshift": mode}, *apis)
+    context = only(objects, "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert {"runAsUser", "runAsGroup"} <= context.keys() if named else len(context) == 2
+    assert (Settings.from_mapping(settings_of(objects)).run_as_user is not None) is named
 
 
 def test_images_are_pinned_by_digest(helm: Helm) -> None:

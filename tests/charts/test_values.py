@@ -12,7 +12,6 @@ from tests.charts.conftest import OPERATOR, SERVICE, Helm, Object
 
 _DIGEST = f"sha256:{'0' * 64}"
 _MONITOR = {"serviceMonitor": {"enabled": True, "renderMode": "alwaysRender"}}
-_POLICY = {"networkPolicy": {"enabled": True}}
 _PEER = {"namespaceSelector": {}}
 
 # value -> (another setting of it, what else must be set for it to show)
@@ -61,13 +60,18 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "serviceAccount.annotations": ({"a": "b"}, {}),
     "resources.requests.cpu": ("75m", {}),
     "resources.requests.memory": ("128Mi", {}),
+    "resources.requests.ephemeral-storage": ("32Mi", {}),
     "resources.limits.memory": ("512Mi", {}),
+    "resources.limits.ephemeral-storage": ("512Mi", {}),
     "healthPort": (9090, {}),
     "extraArgs": (["--dry-run"], {}),
     "extraEnv": ([{"name": "A", "value": "b"}], {}),
     "extraVolumes": ([{"name": "more", "emptyDir": {}}], {}),
     "extraVolumeMounts": ([{"name": "more", "mountPath": "/more"}], {}),
+    "openshift": ("always", {}),
     "podSecurityContext.runAsNonRoot": (False, {}),
+    "podSecurityContext.runAsUser": (20000, {}),
+    "podSecurityContext.runAsGroup": (20000, {}),
     "podSecurityContext.seccompProfile.type": ("Unconfined", {}),
     "securityContext.allowPrivilegeEscalation": (True, {}),
     "securityContext.readOnlyRootFilesystem": (False, {}),
@@ -84,9 +88,9 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "terminationGracePeriodSeconds": (60, {}),
     "podDisruptionBudget.enabled": (False, {}),
-    "networkPolicy.enabled": (True, {}),
-    "networkPolicy.from": ([_PEER], _POLICY),
-    "networkPolicy.apiServerPorts": ([8443], _POLICY),
+    "networkPolicy.enabled": (False, {}),
+    "networkPolicy.from": ([_PEER], {}),
+    "networkPolicy.apiServerPorts": ([8443], {}),
     "serviceMonitor.enabled": (True, {"serviceMonitor": {"renderMode": "alwaysRender"}}),
     "serviceMonitor.renderMode": ("alwaysRender", {"serviceMonitor": {"enabled": True}}),
     "serviceMonitor.additionalLabels": ({"release": "prometheus"}, _MONITOR),

@@ -54,6 +54,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{/* Whether OpenShift chooses users and groups. */}}
+{{- define "fastapi-operator.openshift" -}}
+{{- $served := .Capabilities.APIVersions.Has "security.openshift.io/v1" -}}
+{{- if or (eq .Values.openshift "always") (and (eq .Values.openshift "auto") $served) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "fastapi-operator.podSecurityContext" -}}
+{{- $context := .Values.podSecurityContext -}}
+{{- if include "fastapi-operator.openshift" . -}}
+{{- $context = omit $context "runAsUser" "runAsGroup" "fsGroup" -}}
+{{- end -}}
+{{- toYaml $context -}}
+{{- end -}}
+
 {{/*
 The settings file. Helm drops a key that is overridden with null, which would bring back the
 operator's default: where null means something it is written, elsewhere it is left out, since
@@ -69,7 +85,7 @@ Helm 3 and 4 differ in the nulls of values.yaml itself.
 {{- if not $settings.storageClass -}}
 {{- $_ := unset $settings "storageClass" -}}
 {{- end -}}
-{{- if not (hasKey $settings "runAsUser") -}}
+{{- if or (not (hasKey $settings "runAsUser")) (include "fastapi-operator.openshift" .) -}}
 {{- $_ := set $settings "runAsUser" nil -}}
 {{- end -}}
 {{- $_ := set $settings "watchNamespaces" .Values.watchNamespaces -}}

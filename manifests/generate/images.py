@@ -1,0 +1,46 @@
+"""manifests/images.txt: every image that the operator runs, with the value that pins its digest."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fastapi_operator.settings import OperandImage, Settings
+from manifests.generate import documents
+
+_CHART = "charts/fastapi-operator"
+_HEAD = """\
+#
+# Each line: an image, and the value of the operator's chart that pins its content. Into a mirror
+# go all of them with all their architectures, by:
+#
+#   grep -v '^#' manifests/images.txt | while read -r image digest; do
+#     skopeo copy --all "docker://$image" "docker://$MIRROR/${image#*/}"
+#   done
+#
+# and out of it they come by the value next to each digest: --set image.registry=$MIRROR, …
+"""
+
+
+def files(root: Path) -> Mapping[str, str]:
+    """The list, by path."""
+    lines = [f"{image} {value}.digest\n" for value, image in _images(root)]
+    source = documents.heading(f"{_CHART} and the operator's settings")
+    return {"manifests/images.txt": source + _HEAD + "".join(lines)}
+
+
+def _images(root: Path) -> Iterator[tuple[str, str]]:
+    """Each image by the value that names it."""
+    chart: dict[str, Any] = yaml.safe_load((root / _CHART / "Chart.yaml").read_text())
+    own: dict[str, Any] = yaml.safe_load((root / _CHART / "values.yaml").read_text())["image"]
+    operator = OperandImage(
+        registry=own["registry"],
+        repository=own["repository"],
+        tag=own["tag"] or chart["appVersion"],
+        digest=own["digest"] or None,
+    )
+    yield "image", operator.reference
+    images = Settings().images
+    for name, field in type(images).model_fields.items():
+        yield f"settings.images.{field.alias or name}", getattr(images, name).reference

@@ -1,0 +1,1 @@
+"""Others' programs that judge what is shipped, built from pinned Go modules."""

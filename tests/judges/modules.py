@@ -1,0 +1,48 @@
+"""Definitions at their real schemas, as the Go modules of their projects carry them."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster import execution
+
+KUBERNETES = "k8s.io/kubernetes@v1.35.4"
+FLUX = "github.com/fluxcd/kustomize-controller@v1.9.3"
+FLUX_SOURCES = "github.com/fluxcd/source-controller@v1.9.2"
+# module -> its folder of CustomResourceDefinitions
+DEFINITIONS = {
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd",
+    "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/standard",
+    "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds",
+    FLUX: "config/crd/bases",
+    FLUX_SOURCES: "config/crd/bases",
+}
+
+
+class _Loader(yaml.CSafeLoader):
+    """Takes the text "=" for a text; to YAML 1.1 it is a type of its own."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", yaml.CSafeLoader.construct_yaml_str)
+
+
+@functools.cache
+def folder(module: str) -> Path:
+    """Where a module's files are; they are downloaded the first time."""
+    # Outside of any module, so that this one's version is not resolved against others.
+    command = ["go", "-C", "/", "mod", "download", "-json", module]
+    return Path(json.loads(execution.output_of(command))["Dir"])
+
+
+@functools.cache
+def definitions(module: str) -> list[dict[str, Any]]:
+    """The CustomResourceDefinitions of a module."""
+    bodies: list[dict[str, Any]] = [
+        body
+        for path in sorted((folder(module) / DEFINITIONS[module]).glob("*.yaml"))
+        for body in yaml.load_all(path.read_text(), Loader=_Loader)
+    ]
+    return [body for body in bodies if body and body["kind"] == "CustomResourceDefinition"]

@@ -1,0 +1,58 @@
+"""Others' programs, each set built once from a pinned Go module, as the node's programs are."""
+
+import functools
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from tests.cluster import execution, failures, locks, places, progress
+
+_SOURCES = Path(__file__).parent / "tools"
+# folder of go.mod -> what is built of it; those of `make test-full` take minutes
+_PACKAGES = {
+    "judges": (
+        "github.com/yannh/kubeconform/cmd/kubeconform",
+        "github.com/zegl/kube-score/cmd/kube-score",
+        "./lua",
+    ),
+    "flux": ("github.com/fluxcd/kustomize-controller",),
+    "helm": ("helm.sh/helm/v4/cmd/helm",),
+}
+
+
+@functools.cache
+def program(name: str, *, of: str = "judges") -> Path:
+    """A program, built if this is the first time.
+
+    Raises:
+        ClusterError: Go is missing or the build failed.
+    """
+    digest = hashlib.sha256()
+    for path in sorted((_SOURCES / of).rglob("*")):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    built = places.cache() / of / digest.hexdigest()[:16]
+    with locks.held(places.cache() / f"{of}.lock", f"the Go build of {of}"):
+        if not built.exists():
+            _build(of, built)
+    return built / name
+
+
+def _build(of: str, into: Path) -> None:
+    if shutil.which("go") is None:
+        raise failures.ClusterError(f"missing: go (1.26 or later) to build {of}")
+    into.parent.mkdir(parents=True, exist_ok=True)
+    environment = {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
+    command = ["go", "-C", _SOURCES / of, "build", "-trimpath", "-buildvcs=false"]
+    command += ["-mod=readonly", "-gcflags", "all=-dwarf=false", "-ldflags", "-s -w", "-o"]
+    with (
+        progress.step(f"Go build of {of} (once)"),
+        tempfile.TemporaryDirectory(dir=into.parent) as temporary,
+    ):
+        target = Path(temporary) / "bin"
+        execution.output_of(
+            [*command, f"{target}{os.sep}", *_PACKAGES[of]], environment=environment
+        )
+        target.rename(into)
