@@ -1,5 +1,9 @@
-"""manifests/images.txt: every image that the operator runs, with the value that pins its digest."""
+"""manifests/images.txt: every image that the operator runs, with the value that pins its digest.
 
+Artifact Hub is told the same, in an annotation of the chart.
+"""
+
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,10 +28,18 @@ _HEAD = """\
 
 
 def files(root: Path) -> Mapping[str, str]:
-    """The list, by path."""
-    lines = [f"{image} {value}.digest\n" for value, image in _images(root)]
+    """The list, and the chart's own file with the annotation in it, by path."""
+    found = list(_images(root))
     source = documents.heading(f"{_CHART} and the operator's settings")
-    return {"manifests/images.txt": source + _HEAD + "".join(lines)}
+    lines = "".join(f"{image} {value}.digest\n" for value, image in found)
+    told = "".join(f"    - image: {image}\n" for _, image in found)
+    chart = (root / _CHART / "Chart.yaml").read_text()
+    return {
+        "manifests/images.txt": source + _HEAD + lines,
+        f"{_CHART}/Chart.yaml": re.sub(
+            r"(?<=  artifacthub\.io/images: \|\n)(    .*\n)+", told, chart
+        ),
+    }
 
 
 def _images(root: Path) -> Iterator[tuple[str, str]]:

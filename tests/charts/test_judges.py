@@ -182,9 +182,3 @@ def test_the_command_in_the_list_copies_every_image_to_the_mirror(tmp_path: Path
         f"copy --all docker://{image} docker://mirror.test/hub/{image.partition('/')[2]}"
         for image in listed()
     ]
-
-
-def test_artifact_hub_is_told_the_same_images() -> None:
-    chart = yaml.safe_load((OPERATOR / "Chart.yaml").read_text())
-    told = yaml.safe_load(chart["annotations"]["artifacthub.io/images"])
-    assert [entry["image"] for entry in told] == list(listed())

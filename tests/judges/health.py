@@ -42,7 +42,7 @@ def flux(body: Mapping[str, Any]) -> str:
 
 @functools.cache
 def _compiled(name: str) -> Any:
-    kustomization = yaml.safe_load((_GITOPS / "flux/services.yaml").read_text())
+    _, kustomization = yaml.safe_load_all((_GITOPS / "flux/services.yaml").read_text())
     (check,) = kustomization["spec"]["healthCheckExprs"]
     variables = {"metadata": cel.Type.DYN, "status": cel.Type.DYN}
     return cel.NewEnv(variables=variables).compile(check[name])
