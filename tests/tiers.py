@@ -73,7 +73,7 @@ TIERS = {
         _SERVERS,
     ),
     "api": Tier(8, (("pytest", "tests/api", "--numprocesses=3", "--dist=loadfile"),), {}),
-    "charts": Tier(5, (("pytest", "tests/charts"),), {}),
+    "charts": Tier(5, (("pytest", "tests/charts", "tests/docs"),), {}),
     "node": Tier(12, (("pytest", "tests/cluster/tests", "tests/e2e"),), {}),
 }
 

@@ -24,6 +24,7 @@ spec:
 
 For all services of a namespace that name none themselves:
 
+<!-- shell: not run, since it needs a namespace of yours -->
 ```console
 kubectl label namespace team-a fastapi-operator.io/profile=production
 ```
@@ -59,6 +60,7 @@ profiles:
 
 Try it on a service before the cluster sees it; the file holds what stands below `profiles:`.
 
+<!-- shell: not run, since both files are yours -->
 ```console
 fastapi-operator explain -f service.yaml --profiles profiles.yaml
 fastapi-operator render -f service.yaml --profiles profiles.yaml

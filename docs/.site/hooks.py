@@ -1,0 +1,54 @@
+"""What MkDocs does not do by itself: folders in the navigation, and links out of docs/.
+
+Pages are written for whoever reads them in the repository; there a link to a chart or to the
+sample app leads to its folder. On the site the same link leads to the repository on its host.
+"""
+
+import posixpath
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+_LINK = re.compile(r"(?<=\]\()(?!\w+:|[/#])([^)#\s]+)")
+
+_LISTED = re.compile(r"^ {3}```.*?^ {3}```$", re.MULTILINE | re.DOTALL)
+
+
+def on_config(config: Any) -> Any:
+    """Puts every page of a folder where the navigation names the folder: ``parts/``."""
+    docs = Path(config.docs_dir)
+
+    def pages(folder: str) -> list[str]:
+        found = sorted(path.relative_to(docs).as_posix() for path in docs.glob(f"{folder}*.md"))
+        return sorted(found, key=lambda path: not path.endswith("/index.md"))
+
+    def expanded(entries: list[Any]) -> list[Any]:
+        found: list[Any] = []
+        for entry in entries:
+            if isinstance(entry, dict):
+                ((title, inner),) = entry.items()
+                found.append({title: expanded(inner) if isinstance(inner, list) else inner})
+            else:
+                found += pages(entry) if entry.endswith("/") else [entry]
+        return found
+
+    config.nav = expanded(config.nav)
+    return config
+
+
+def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
+    """Leads links out of docs/ to the repository; one to nothing stays as it is, and is told.
+
+    A fence in a list may be indented by three in the repository; Python's Markdown wants four.
+    """
+    markdown = _LISTED.sub(lambda match: textwrap.indent(match[0], " "), markdown)
+    repository = Path(config.docs_dir).parent
+    folder = posixpath.dirname(f"docs/{page.file.src_uri}")
+
+    def lead(match: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(folder, match[1]))
+        outside = not path.startswith(("docs/", "../")) and (repository / path).exists()
+        return f"{config.repo_url}/blob/main/{path}" if outside else match[0]
+
+    return _LINK.sub(lead, markdown)

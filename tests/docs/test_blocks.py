@@ -1,0 +1,61 @@
+"""Every shell block of the documentation runs, or says why it cannot."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import binaries
+from tests.cluster.apiserver import ApiServer
+from tests.docs import blocks
+
+# What a page names that is not published from here: the checkout's own stands for it.
+WORDS = {
+    "https://github.com/fastapi-operator/fastapi-operator//manifests?ref=v0.1.0": "../manifests"
+}
+
+
+def name(page: Path) -> str:
+    return page.relative_to(blocks.ROOT).as_posix()
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[str, str]:
+    """The environment in which helm, kubectl and the command line are found."""
+    return {"PATH": f"{binaries.ensure()}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("page", blocks.PAGES, ids=name)
+def test_every_block_runs_somewhere_or_says_why_not(page: Path) -> None:
+    for block in blocks.blocks(page):
+        known = block.where in blocks.PLACES or block.where.startswith(blocks.NOT_RUN)
+        assert known, f"{block.page}:{block.line}: say above the block where it runs"
+
+
+@pytest.mark.parametrize("page", blocks.pages("none"), ids=name)
+def test_without_a_cluster(page: Path, programs: dict[str, str], tmp_path: Path) -> None:
+    environment = {**programs, "KUBECONFIG": os.devnull}
+    blocks.run(page, "none", tmp_path, environment=environment, words={})
+
+
+@pytest.mark.api
+@pytest.mark.parametrize("page", blocks.pages("api"), ids=name)
+def test_with_an_api_server(page: Path, programs: dict[str, str], tmp_path: Path) -> None:
+    with ApiServer(f"docs-{os.getpid()}", controllers=True) as server:
+        environment = {**programs, "KUBECONFIG": str(server.kubeconfig)}
+        blocks.run(page, "api", tmp_path, environment=environment, words=WORDS)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quick-start.md"])
+def test_each_way_to_a_running_service_has_at_most_five_commands(page: str) -> None:
+    ways: dict[str, int] = {}
+    lines = (blocks.ROOT / page).read_text().splitlines()
+    for block in blocks.blocks(blocks.ROOT / page):
+        above = lines[: block.line]
+        way = next(line for line in reversed(above) if line.startswith("#"))
+        ways[way] = ways.get(way, 0) + len(block.script.strip().splitlines())
+    for kind in ("Helm", "kubectl", "GitOps"):
+        (count,) = [
+            count for way, count in ways.items() if f"With {kind}" in way or f"a {kind} tree" in way
+        ]
+        assert 2 <= count <= 5, f"{page}: {kind}: {count} commands"

@@ -1,0 +1,66 @@
+"""What a release does: the workflow as it is read by those who must trust it."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.docs.blocks import ROOT
+
+TEXT = (ROOT / ".github/workflows/release.yaml").read_text()
+WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
+
+
+def test_each_action_is_pinned_to_a_commit() -> None:
+    used = re.findall(r"uses: (\S+)", TEXT)
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), action
+
+
+def test_a_job_has_the_rights_that_it_names_and_no_other() -> None:
+    assert WORKFLOW["permissions"] == {}
+    for name, job in WORKFLOW["jobs"].items():
+        assert "permissions" in job, name
+    assert WORKFLOW["jobs"]["version"]["permissions"] == {"contents": "read"}
+
+
+def test_no_script_is_pasted_together_from_the_event() -> None:
+    for job in WORKFLOW["jobs"].values():
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", ""), step
+
+
+def test_every_image_of_ours_is_built_for_both_architectures() -> None:
+    built = {
+        row["dockerfile"] for row in WORKFLOW["jobs"]["images"]["strategy"]["matrix"]["include"]
+    }
+    ours = {"operator/Dockerfile", "sample-app/Dockerfile"}
+    ours |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("images/*/Dockerfile")}
+    assert built == ours
+    assert "linux/amd64,linux/arm64" in TEXT
+
+
+def test_every_chart_is_pushed() -> None:
+    charts = sorted(path.parent.name for path in ROOT.glob("charts/*/Chart.yaml"))
+    assert f"for chart in {' '.join(charts)}; do" in TEXT
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob(".github/ISSUE_TEMPLATE/*.yaml")), ids=lambda p: p.stem
+)
+def test_an_issue_form_has_what_the_host_wants(path: Any) -> None:
+    form = yaml.safe_load(path.read_text())
+    assert {"name", "description", "body"} <= form.keys()
+    ids = [field["id"] for field in form["body"]]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    "dockerfile", ["operator/Dockerfile", "sample-app/Dockerfile", "images/pgbouncer/Dockerfile"]
+)
+def test_an_image_says_what_it_is(dockerfile: str) -> None:
+    text = (ROOT / dockerfile).read_text()
+    for label in ("title", "description", "licenses", "version", "revision"):
+        assert f"org.opencontainers.image.{label}=" in text

@@ -1,0 +1,56 @@
+"""The documentation as a site: built without a warning, and rendered as it was meant."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import ROOT
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site; a warning of MkDocs fails it."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        # Material's own news are not about these pages.
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stderr
+    return folder
+
+
+def test_every_page_of_docs_is_on_the_site(site: Path) -> None:
+    pages = {path.relative_to(ROOT / "docs").with_suffix("") for path in ROOT.glob("docs/**/*.md")}
+    built = {path.relative_to(site).parent for path in site.glob("**/index.html")}
+    assert {page.parent if page.name == "index" else page for page in pages} <= built
+
+
+def test_no_fence_is_left_as_text(site: Path) -> None:
+    for page in site.glob("**/index.html"):
+        article = page.read_text().partition("<article")[2].partition("</article>")[0]
+        prose = re.sub(r"<(pre|code)\b.*?</\1>", "", article, flags=re.DOTALL)
+        assert "```" not in prose, f"{page.parent.relative_to(site)}: indent lists by four"
+
+
+def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+    for page in site.glob("**/index.html"):
+        loaded = re.findall(
+            r'<(?:script|img|link rel="stylesheet")[^>]*(?:src|href)="(\w+:[^"]+)', page.read_text()
+        )
+        assert not loaded, page
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "manifests/README.md"):
+        page = ROOT / name
+        for target in re.findall(r"\]\((?!\w+:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{name}: {target}"

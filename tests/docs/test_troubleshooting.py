@@ -1,0 +1,69 @@
+"""Every reason that a condition can have stands in the page about troubleshooting."""
+
+import ast
+import re
+
+import pytest
+
+from fastapi_operator.parts import Part
+from fastapi_operator.reconcile import diagnose
+from tests.docs.blocks import ROOT
+
+PAGE = (ROOT / "docs/troubleshooting.md").read_text()
+# What makes a condition or a refusal; its reason is one of the arguments.
+_MAKERS = {
+    "Health", "Refusal", "_waiting", "Waiting", "_mark", "mark_stalled", "mark_reconciling",
+}  # fmt: skip
+_REASON = re.compile(r"[A-Z][A-Za-z]+")
+_NO_REASON = {"True", "False", "Unknown", "NotStalled", "Done", *diagnose._ON_THE_WAY}
+
+
+def reasons() -> set[str]:
+    """Reasons that the code names: where it makes a condition, or calls a text ``reason``."""
+    found = set(diagnose._WEIGHT)
+    for path in (ROOT / "operator/fastapi_operator/reconcile").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and _name(node.func) in _MAKERS:
+                found |= _texts(*node.args)
+            elif isinstance(node, ast.Assign) and _name(node.targets[0]) == "reason":
+                found |= _texts(node.value)
+    types = {part.condition for part in Part} | {"Ready", "Reconciling", "Stalled"}
+    return found - types - _NO_REASON
+
+
+def _name(node: ast.expr) -> str:
+    return str(getattr(node, "id", getattr(node, "attr", "")))
+
+
+def _texts(*nodes: ast.expr) -> set[str]:
+    """The single words among texts that are given as they are, behind ``or`` or in a table."""
+    plain = (ast.Constant, ast.BoolOp, ast.Call)
+    return {
+        text.value
+        for node in nodes
+        if isinstance(node, plain)
+        for text in ast.walk(node)
+        if isinstance(text, ast.Constant)
+        and isinstance(text.value, str)
+        and _REASON.fullmatch(text.value)
+    }
+
+
+@pytest.mark.parametrize("reason", sorted(reasons()))
+def test_a_reason_has_its_entry(reason: str) -> None:
+    assert re.search(rf"^\| [^|]*`{reason}`", PAGE, re.MULTILINE), f"describe {reason}"
+
+
+@pytest.mark.parametrize("part", Part)
+def test_a_part_has_its_page_or_symptom(part: Part) -> None:
+    assert f"`{part.condition}`" in PAGE
+
+
+def test_the_page_names_no_reason_that_nothing_has() -> None:
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", PAGE, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    theirs = set(re.findall(r"`(\w+)`", PAGE.partition("## Reasons of others")[2]))
+    sources = "".join(
+        path.read_text() for path in (ROOT / "operator/fastapi_operator").glob("**/*.py")
+    )
+    assert {name for name in named - theirs if f'"{name}"' not in sources} == set()
