@@ -34,7 +34,7 @@ PAGES = (
 _CHECKOUT = ("charts", "manifests", "sample-app", "docs")
 # Where nothing on the page says it.
 _BY_FOLDER = {
-    "docs/parts": NOT_RUN + "it looks into a running part; tests/e2e asks the same of the shop",
+    "docs/parts": NOT_RUN + "it looks into a part that runs, in the state that the page is about",
     "docs/runbooks": NOT_RUN + "it needs the fault that the page is about",
 }
 _SHELLS = ("sh", "console", "bash", "shell")

@@ -10,6 +10,11 @@ from tests.docs.blocks import ROOT
 
 TEXT = (ROOT / ".github/workflows/release.yaml").read_text()
 WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
+DOCKERFILES = [
+    "operator/Dockerfile",
+    "sample-app/Dockerfile",
+    *(path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("images/*/Dockerfile"))),
+]
 
 
 def test_each_action_is_pinned_to_a_commit() -> None:
@@ -36,9 +41,7 @@ def test_every_image_of_ours_is_built_for_both_architectures() -> None:
     built = {
         row["dockerfile"] for row in WORKFLOW["jobs"]["images"]["strategy"]["matrix"]["include"]
     }
-    ours = {"operator/Dockerfile", "sample-app/Dockerfile"}
-    ours |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("images/*/Dockerfile")}
-    assert built == ours
+    assert built == set(DOCKERFILES)
     assert "linux/amd64,linux/arm64" in TEXT
 
 
@@ -57,9 +60,7 @@ def test_an_issue_form_has_what_the_host_wants(path: Any) -> None:
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize(
-    "dockerfile", ["operator/Dockerfile", "sample-app/Dockerfile", "images/pgbouncer/Dockerfile"]
-)
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
 def test_an_image_says_what_it_is(dockerfile: str) -> None:
     text = (ROOT / dockerfile).read_text()
     for label in ("title", "description", "licenses", "version", "revision"):
