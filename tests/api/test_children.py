@@ -136,6 +136,28 @@ def test_a_foreign_object_with_our_labels_is_not_removed(world: World) -> None:
     assert world.get("configmaps", "mine") is not None
 
 
+def test_more_than_ten_deletes_a_minute_are_stopped(world: World) -> None:
+    world.start()
+    world.apply()
+    world.until_ready()
+    mine = world.get("configmaps", "shop-app")["metadata"]
+    for number in range(13):
+        old = {"name": f"old-{number}", "labels": mine["labels"]}
+        old["ownerReferences"] = mine["ownerReferences"]
+        world.kube.request("POST", world.path("configmaps"), {"metadata": old})
+
+    def left() -> list[str]:
+        names = [body["metadata"]["name"] for body in world.kube.items(world.path("configmaps"))]
+        return [name for name in names if name.startswith("old-")]
+
+    eventually(lambda: len(left()) == 3)
+    time.sleep(1.5)
+    assert len(left()) == 3
+    # The brake is for deletes alone.
+    world.kube.delete(world.path("services", "shop"))
+    eventually(lambda: world.get("services", "shop"))
+
+
 def test_at_rest_nothing_is_asked(world: World) -> None:
     world.start()
     world.apply(postgres={"migrations": {}})

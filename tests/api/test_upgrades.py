@@ -98,6 +98,28 @@ def test_a_version_under_which_nothing_becomes_ready_stops_after_the_first_few(
     time.sleep(3.0)
     assert len(new_ones(world)) == 1
     assert len([text for text in world.writes(since) if text.startswith("patch deploy")]) == 1
+    (first,) = new_ones(world)
+    assert "rolls out here" in pending(world, first)["rollout"]
+
+
+def test_an_operator_that_is_restarted_hands_out_no_more_turns(world: World) -> None:
+    operator = world.start()
+    for name in NAMES:
+        world.apply(name)
+    for name in NAMES:
+        world.until_ready(name)
+    operator.stop()
+    for _ in range(3):
+        operator = world.start(make=newer, settings={"rollouts_at_once": 2})
+        eventually(lambda: len(new_ones(world)) == 2)
+        time.sleep(1.5)
+        operator.stop()
+        assert len(new_ones(world)) == 2
+    world.start(make=newer, settings={"rollouts_at_once": 2})
+    for name in new_ones(world):
+        finish(world, name)
+    eventually(lambda: len(new_ones(world)) == 4)
+    assert not any("rollout" in pending(world, name) for name in NAMES if world.is_ready(name))
 
 
 def test_a_database_is_not_restarted_before_somebody_agrees(world: World) -> None:

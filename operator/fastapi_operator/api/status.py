@@ -16,6 +16,7 @@ MAX_BYTES = 8 * 1024
 # How long messages may be where all of them would not fit: a thought, a sentence, its beginning.
 _SHORTER = (300, 120, 60, 16)
 # What people miss least comes first: explain shows every decision, validate every problem.
+MOST_PENDING = 16
 _DISPENSABLE = ("tuning", "pending", "problems")
 
 ScalarValue = Annotated[
@@ -139,8 +140,8 @@ class Status(Answer):
     problems: Annotated[tuple[StatusProblem, ...], Field(max_length=16)] = Field(
         default=(), description="What is wrong with the spec, errors first."
     )
-    pending: Annotated[tuple[Pending, ...], Field(max_length=16)] = Field(
-        default=(), description="Changes that wait for their moment."
+    pending: Annotated[tuple[Pending, ...], Field(max_length=MOST_PENDING)] = Field(
+        default=(), description="Changes that wait for their moment, and one that has it."
     )
     url: str | None = Field(default=None, description="Where the service answers.", max_length=300)
     replicas: int | None = Field(default=None, description="App pods at present.")

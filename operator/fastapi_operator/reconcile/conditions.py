@@ -66,6 +66,11 @@ class Conditions:
         self._mark("Reconciling", "False", "Suspended", message)
         self._mark("Stalled", "False", "NotStalled", "")
 
+    @property
+    def ready(self) -> bool:
+        """Whether the service was marked ready."""
+        return self._marked["Ready"].status == "True"
+
     def all(self) -> tuple[Condition, ...]:
         """The conditions in a steady order: the summary first, then part by part."""
         return tuple(self._marked.values())

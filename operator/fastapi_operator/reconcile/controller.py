@@ -17,6 +17,7 @@ from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import SERVICE, Kind
 from fastapi_operator.facts import Facts
+from fastapi_operator.reconcile import pending
 from fastapi_operator.reconcile.blueprint import Draw, Drawer
 from fastapi_operator.reconcile.brakes import Brakes
 from fastapi_operator.reconcile.diagnose import Ward
@@ -173,6 +174,11 @@ class Controller:
             self.store.missing_from(kind, None, set(), sys.maxsize)
         self._brakes.sweep()
         if not self._synced:
+            for key in self.store.services:
+                live = self.store.service(key)
+                if live is not None and pending.has_turn(live.body["status"]):
+                    self._rollouts.resume(key)
+            self.store.doubt_all()
             self._synced = True
             self.enqueue_all()
             _log.info("synced", services=len(tuple(self.store.services)))

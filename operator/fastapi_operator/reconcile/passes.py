@@ -27,8 +27,10 @@ from fastapi_operator.reconcile.ownership import Owner, Sealed, unwatched
 from fastapi_operator.reconcile.pending import (
     Held,
     changes_workloads,
+    has_turn,
     hold_restarts,
     hold_rollout,
+    with_turn,
 )
 from fastapi_operator.reconcile.perform import Outcome, Performer, Refusal, ServiceGoneError
 from fastapi_operator.reconcile.queue import Key
@@ -89,8 +91,9 @@ class Next:
 
 @dataclass(frozen=True)
 class _Work:
-    """What a pass found and did."""
+    """What a pass found and did, and the status that was stored when it ended."""
 
+    before: Mapping[str, Any]
     blueprint: Blueprint
     kept: tuple[Sealed, ...]
     steps: Steps
@@ -100,6 +103,10 @@ class _Work:
     @property
     def desired(self) -> tuple[Desired, ...]:
         return tuple(sealed.desired for sealed in self.kept)
+
+
+class _DeletedError(Exception):
+    """The service went, and its watch has not told so yet."""
 
 
 class Passes:
@@ -149,12 +156,17 @@ class Passes:
         body, owner = live.body, Owner(key.namespace, key.name, live.uid)
         try:
             work = await self._work(body, owner, facts)
+        except _DeletedError:
+            _log.info("service is gone", service=key.name, namespace=key.namespace)
+            self._store.drop_service(body)
+            self.forget(key)
+            return Next()
         except ServiceGoneError as error:
             _log.info("namespace is going", namespace=key.namespace, error=str(error))
             self._going[key.namespace] = self._clock() + GOING_SECONDS
             return Next(after=GOING_SECONDS)
         await self._diagnose(key, work)
-        told_later = await self._answer(live, body, owner, work)
+        told_later = await self._answer(live, owner, work)
         return self._next(work, told_later)
 
     def forget(self, key: Key) -> None:
@@ -189,7 +201,7 @@ class Passes:
         # Without a release there is nothing to keep: the app is judged as it is wanted.
         kept = in_force(wanted, released, gates) if observed.release is not None else wanted
         if blueprint.suspended or not wanted:
-            return _Work(blueprint, kept, Steps(), Outcome())
+            return _Work(body["status"], blueprint, kept, Steps(), Outcome())
         steps = next_steps(
             owner=owner,
             wanted=wanted,
@@ -199,12 +211,29 @@ class Passes:
             spec=spec,
             migration_key=migration_key,
         )
-        steps, held = await self._hold(key, body, steps)
+        missing = any(step.why == "missing" for step in (*steps.before, *steps.after))
+        if missing and self._store.doubts(key):
+            await self._look(owner)
+        steps, held = self._hold(key, body, steps)
+        before = body["status"]
+        if self._rollouts.has_turn(key) and not has_turn(before):
+            before = await self._announce(owner, before, steps)
         outcome = await self._performer.perform(steps, owner)
         outcome.refusals = [_traced(item, wanted, body["spec"]) for item in outcome.refusals]
-        return _Work(blueprint, kept, steps, outcome, held)
+        return _Work(before, blueprint, kept, steps, outcome, held)
 
-    async def _hold(
+    async def _look(self, owner: Owner) -> None:
+        """Makes sure that the service is there before objects are made again.
+
+        Raises:
+            _DeletedError: It is not.
+        """
+        body = await self._client.get(SERVICE, owner.namespace, owner.name)
+        if body is None or body["metadata"]["uid"] != owner.uid:
+            raise _DeletedError
+        self._store.trust(Key(owner.namespace, owner.name))
+
+    def _hold(
         self, key: Key, body: Mapping[str, Any], steps: Steps
     ) -> tuple[Steps, tuple[Held, ...]]:
         """Takes out what waits for an approval, or for the service's turn among all."""
@@ -221,18 +250,25 @@ class Passes:
         if not self._rollouts.may_begin(key, generation=generation, ready=ready):
             steps, waiting = hold_rollout(steps)
             return steps, (*held, *waiting)
-        if answered:
-            await self._announce(key, metadata["uid"], steps)
         return steps, held
 
-    async def _announce(self, key: Key, uid: str, steps: Steps) -> None:
+    async def _announce(
+        self, owner: Owner, before: Mapping[str, Any], steps: Steps
+    ) -> Mapping[str, Any]:
+        """Writes down that the service has its turn, and answers the status that says so.
+
+        It is written before anything else, for the process may end at any write.
+        """
+        key, status = Key(owner.namespace, owner.name), with_turn(before)
+        await self._write_status(key, owner.uid, status)
         changed = sorted(
             f"{step.key.kind} {step.key.name}"
             for step in (*steps.before, *steps.after)
             if step.why == "changed"
         )
         message = f"the operator's new version or settings change {', '.join(changed)}"
-        await self._post(key, uid, "Normal", "OperatorRollout", message)
+        await self._post(key, owner.uid, "Normal", "OperatorRollout", message)
+        return status
 
     async def _diagnose(self, key: Key, work: _Work) -> None:
         children = self._store.observed(key).children
@@ -251,17 +287,15 @@ class Passes:
                 _log.warning("pods not listed", error=str(error), service=key.name)
             self._ward.looked(desired.key, found)
 
-    async def _answer(
-        self, live: LiveService, body: dict[str, Any], owner: Owner, work: _Work
-    ) -> float | None:
+    async def _answer(self, live: LiveService, owner: Owner, work: _Work) -> float | None:
         """Writes the status where it changed; answers when to come back to do it."""
-        key, blueprint = live.key, work.blueprint
+        key, blueprint, before = live.key, work.blueprint, work.before
         failure = work.outcome.failure
         status = status_of(
             Situation(
                 owner=owner,
                 generation=live.generation,
-                before=body["status"],
+                before=before,
                 now=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 problems=(*blueprint.problems, *unwatched(work.kept, self._store.values.known)),
                 plan=blueprint.plan,
@@ -274,6 +308,7 @@ class Passes:
                 suspended=blueprint.suspended,
                 failure=str(failure) if failure else "",
                 held=work.held,
+                turn=self._rollouts.has_turn(key),
                 image_digest=self._images.digest(key),
             )
         )
@@ -284,36 +319,38 @@ class Passes:
             self._rollouts.settled(key)
         self._telemetry.service(key, ready.status, ready.reason)
         new = status.to_body()
-        if new == body["status"]:
+        if new == before:
             return None
-        if not _matters(body["status"], new):
+        if not _matters(before, new):
             wait = self._told.get(key, float("-inf")) + PROGRESS_SECONDS - self._clock()
             if wait > 0:
                 return wait
-        await self._tell(live, body["status"], status, new)
+        await self._tell(live, before, status, new)
         return None
 
     async def _tell(
         self, live: LiveService, before: Mapping[str, Any], status: Status, new: dict[str, Any]
     ) -> None:
         key = live.key
-        answer = await self._client.apply_status(
-            SERVICE,
-            {
-                "apiVersion": naming.API_VERSION,
-                "kind": naming.KIND,
-                # The uid makes sure that a service recreated meanwhile is not told old news.
-                "metadata": {"namespace": key.namespace, "name": key.name, "uid": live.uid},
-                "status": new,
-            },
-        )
+        await self._write_status(key, live.uid, new)
         self._told[key] = self._clock()
         if self._client.dry_run:
             return
-        self._store.put_service(answer)
         for kind, condition in _transitions(before, status):
             message = condition.message or condition.type
             await self._post(key, live.uid, kind, condition.reason, message)
+
+    async def _write_status(self, key: Key, uid: str, status: Mapping[str, Any]) -> None:
+        body = {
+            "apiVersion": naming.API_VERSION,
+            "kind": naming.KIND,
+            # The uid makes sure that a service recreated meanwhile is not told old news.
+            "metadata": {"namespace": key.namespace, "name": key.name, "uid": uid},
+            "status": status,
+        }
+        answer = await self._client.apply_status(SERVICE, body)
+        if not self._client.dry_run:
+            self._store.put_service(answer)
 
     async def _post(
         self, key: Key, uid: str, kind: Literal["Normal", "Warning"], reason: str, message: str

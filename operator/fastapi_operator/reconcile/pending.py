@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi_operator import naming
-from fastapi_operator.api.status import Pending, TunedValue
+from fastapi_operator.api.status import MOST_PENDING, Pending, TunedValue
 from fastapi_operator.cluster.kinds import CONFIG_MAP, SECRET
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.reading import WORKLOADS
@@ -14,6 +14,11 @@ from fastapi_operator.reconcile.steps import Step, Steps
 # Sizes flow outwards from the database: while it waits, so does the pooler.
 _DATABASE = ("database.", "pooler.")
 _DATABASE_PARTS = (Part.DATABASE, Part.POOLER)
+# The first entry of a service that rolls out what the operator alone changes.
+_TURN = Pending(
+    name="rollout",
+    reason="the operator's new version rolls out here; others wait until this service is Ready",
+)
 _WORKLOADS = frozenset(kind.kind for kind in WORKLOADS)
 
 
@@ -81,6 +86,17 @@ def _without(
     return kept, found
 
 
+def with_turn(status: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored status that also says that the service has its turn."""
+    others = [item for item in status.get("pending") or () if item["name"] != _TURN.name]
+    return {**status, "pending": [_TURN.model_dump(), *others][:MOST_PENDING]}
+
+
+def has_turn(status: Mapping[str, Any]) -> bool:
+    """Whether a stored status says so."""
+    return any(item["name"] == _TURN.name for item in status.get("pending") or ())
+
+
 def in_force(
     held: Sequence[Held], tuned: Sequence[TunedValue], before: Mapping[str, Any]
 ) -> tuple[TunedValue, ...]:
@@ -92,9 +108,17 @@ def in_force(
 
 
 def pending(
-    held: Sequence[Held], tuned: Iterable[TunedValue], before: Mapping[str, Any], service: str
+    held: Sequence[Held],
+    tuned: Iterable[TunedValue],
+    before: Mapping[str, Any],
+    service: str,
+    *,
+    turn: bool = False,
 ) -> tuple[Pending, ...]:
-    """One entry an object that waits, and one a headline value that would change with it."""
+    """One entry an object that waits, and one a headline value that would change with it.
+
+    Where the service has its turn, that comes first.
+    """
     old = _old(before)
     objects = [
         Pending(name=f"{item.step.key.kind} {item.step.key.name}", reason=_why(item, service))
@@ -105,7 +129,7 @@ def pending(
         for value in tuned
         if _waits(value, held) and value.name in old and old[value.name].value != value.value
     ]
-    return (*objects, *values)
+    return (*((_TURN,) if turn else ()), *objects, *values)[:MOST_PENDING]
 
 
 def approval(step: Step) -> str:

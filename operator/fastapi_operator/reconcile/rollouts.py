@@ -4,7 +4,9 @@ The change of a spec is its owner's wish and is done at once. A change without o
 operator: an upgrade, or other settings. It is found in the first pass over a service in this
 process, when the status already answers the newest generation. Such services take turns: the next
 begins when one is ready again, so that a version under which services do not become ready stops
-after the first few. A service that was not ready before cannot get worse and takes no turn.
+after the first few. A service that was not ready before cannot get worse and takes no turn. Who has
+a turn stands in its status before anything of it is written, so that an operator that is restarted,
+or dies again and again, does not hand out more.
 """
 
 from collections.abc import Callable
@@ -45,11 +47,19 @@ class Rollouts:
         if key not in self._waiting:
             return True
         if self._waiting[key] == generation and ready:
-            if len(self._rolling) >= self.at_once:
+            if key not in self._rolling and len(self._rolling) >= self.at_once:
                 return False
             self._rolling.add(key)
         del self._waiting[key]
         return True
+
+    def resume(self, key: Key) -> None:
+        """Gives a service the turn back that it had in an earlier process."""
+        self._rolling.add(key)
+
+    def has_turn(self, key: Key) -> bool:
+        """Whether others wait for this service to become ready."""
+        return key in self._rolling
 
     def settled(self, key: Key) -> None:
         """Ends the turn of a service that is ready, or that nobody waits for any more."""

@@ -65,6 +65,7 @@ class Situation:
         suspended: Nothing is written on request.
         failure: The error of the operator or the API server that ended this pass.
         held: Writes that wait for an approval or a turn.
+        turn: Others wait until this service is ready under the operator's new version.
         image_digest: The digest that the app's pods were last seen to run.
     """
 
@@ -83,6 +84,7 @@ class Situation:
     suspended: bool = False
     failure: str = ""
     held: Sequence[Held] = ()
+    turn: bool = False
     image_digest: str | None = None
 
 
@@ -109,7 +111,11 @@ def status_of(situation: Situation) -> Status:
         connection_budget=_budget(plan),
         problems=_problems(situation.problems),
         pending=pending.pending(
-            situation.held, tuned, situation.before, service=situation.owner.name
+            situation.held,
+            tuned,
+            situation.before,
+            service=situation.owner.name,
+            turn=situation.turn and not conditions.ready,
         ),
         url=_url(situation),
         replicas=replicas,

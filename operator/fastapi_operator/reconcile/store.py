@@ -20,6 +20,9 @@ from fastapi_operator.resources.desired import ObjectKey
 
 Body = Mapping[str, Any]
 
+# Uids of services that went, for answers and lists that are older than their end.
+GONE_REMEMBERED = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -43,6 +46,8 @@ class Store:
         self._owners: dict[ObjectKey, Key] = {}
         self._records: dict[Key, tuple[int, str]] = {}
         self._editors: dict[ObjectKey, str] = {}
+        self._gone: dict[str, None] = {}
+        self._doubted: set[Key] = set()
         self.values = ValueIndex()
 
     # Services ---------------------------------------------------------------------------------
@@ -64,7 +69,7 @@ class Store:
         """Takes in a service; answers whether a pass is needed."""
         seen = reading.live_service(body)
         known = self._services.get(seen.key)
-        if known is not None and known.uid == seen.uid and seen.version <= known.version:
+        if seen.uid in self._gone or (known is not None and seen.version <= known.version):
             return False
         self._services[seen.key] = seen
         return known is None or (known.uid, known.text, known.deleting) != (
@@ -77,10 +82,30 @@ class Store:
         """Forgets a deleted service; its children stay known until they are gone as well."""
         seen = reading.live_service(body)
         known = self._services.get(seen.key)
+        self._gone[seen.uid] = None
+        if len(self._gone) > GONE_REMEMBERED:
+            del self._gone[next(iter(self._gone))]
+        self._doubted.discard(seen.key)
         if known is not None and known.uid == seen.uid:
             del self._services[seen.key]
             self.values.note_reader(seen.key, frozenset())
         return seen.key
+
+    def doubt_all(self) -> None:
+        """Notes that each service may have gone since it was listed."""
+        self._doubted.update(self._services)
+
+    def doubts(self, key: Key) -> bool:
+        """Whether a child went that we did not delete: perhaps its service did, too.
+
+        Each kind has a watch of its own, so that the end of a child may be told before that of
+        its service. Whoever makes the child again must ask for the service first.
+        """
+        return key in self._doubted
+
+    def trust(self, key: Key) -> None:
+        """Notes that the service was just seen."""
+        self._doubted.discard(key)
 
     # Children ---------------------------------------------------------------------------------
 
@@ -142,6 +167,8 @@ class Store:
         child = self._children[owner][key]
         if uid is not None and child.uid != uid:
             return None
+        if not child.deleting:
+            self._doubted.add(owner)
         del self._owners[key]
         del self._children[owner][key]
         self._editors.pop(key, None)

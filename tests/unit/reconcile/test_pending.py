@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fastapi_operator.api.status import TunedValue
+from fastapi_operator.api.status import MOST_PENDING, TunedValue
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile import pending
 from fastapi_operator.reconcile.ownership import seal
@@ -70,3 +70,16 @@ def test_held_values_are_shown_as_they_are_and_as_they_will_be() -> None:
     assert "fastapi-operator.io/approve=" in entry.reason
     assert (value.name, value.reason) == ("database.max_connections", "100 becomes 200")
     assert pending.in_force((), new, before) == new
+
+
+def test_the_turn_is_told_first_and_no_more_than_a_status_holds() -> None:
+    waiting = (desired("ConfigMap", f"shop-{number}") for number in range(20))
+    held = tuple(pending.Held(change(item)) for item in waiting)
+    told = pending.pending(held, (), {}, "shop", turn=True)
+    assert [item.name for item in told[:2]] == ["rollout", "ConfigMap shop-0"]
+    assert len(told) == MOST_PENDING
+    without = {"pending": [item.model_dump() for item in told[1:]]}
+    assert not pending.has_turn(without)
+    status = pending.with_turn(without)
+    assert pending.has_turn(status)
+    assert pending.with_turn(status) == status

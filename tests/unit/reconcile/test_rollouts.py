@@ -57,3 +57,13 @@ def test_a_deleted_service_gives_its_turn_away() -> None:
     made.forget(B)
     made.forget(C)
     assert made.waiting == 0
+
+
+def test_a_turn_of_an_earlier_process_counts() -> None:
+    woken: list[Key] = []
+    made = rollouts(woken)
+    made.resume(A)
+    assert begins(made, A, ready=False), "what it had begun goes on"
+    assert not begins(made, B)
+    made.settled(A)
+    assert woken == [B]

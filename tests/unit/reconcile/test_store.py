@@ -165,6 +165,36 @@ def test_a_recreated_service_is_not_dropped_by_the_end_of_the_old_one() -> None:
     assert store.service(SHOP) is None
 
 
+def test_an_answer_or_a_list_from_before_its_end_brings_no_service_back() -> None:
+    store = Store()
+    store.put_service(service(5))
+    store.drop_service(service(7))
+    assert not store.put_service(service(6))
+    assert store.service(SHOP) is None
+    again = service(8)
+    again["metadata"]["uid"] = "newer"
+    assert store.put_service(again)
+    assert not store.put_service(service(6)), "nor does it take the place of the new one"
+    live = store.service(SHOP)
+    assert live is not None
+    assert live.uid == "newer"
+
+
+def test_a_child_that_went_unasked_casts_doubt_on_its_service() -> None:
+    store = Store()
+    store.put_service(service(1))
+    store.put_child(CONFIG, config(5))
+    (child,) = store.observed(SHOP).children.values()
+    store.note_deleting(child)
+    store.drop_child(child.key)
+    assert not store.doubts(SHOP), "we deleted it ourselves"
+    store.put_child(CONFIG, config(6))
+    store.drop_child(child.key)
+    assert store.doubts(SHOP)
+    store.trust(SHOP)
+    assert not store.doubts(SHOP)
+
+
 def test_the_newest_release_record_counts() -> None:
     store = Store()
     for revision, version in ((2, 11), (1, 12)):
