@@ -1,18 +1,22 @@
 """A proxy between the operator and the real API server that answers some requests badly."""
 
 import asyncio
+import itertools
 import json
+import logging
 import random
 import ssl
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
 from kubernetes import client, config
 
+_SILENT = logging.Logger("faulty", logging.CRITICAL + 1)
 _SESSION = web.AppKey("session", ClientSession)
 _GONE = {
     "type": "ERROR",
@@ -25,6 +29,26 @@ _GONE = {
         "code": 410,
     },
 }
+
+
+class Write(NamedTuple):
+    """A request that changes something."""
+
+    method: str
+    path: str
+    body: bytes
+
+
+# Whether a write at which the operator dies is still carried out; None where it lives on.
+Fate = Callable[[Write], bool | None]
+
+
+def at_write(number: int, *, done: bool) -> Fate:
+    """The operator dies at its n-th write."""
+    writes = itertools.count(1)
+    return lambda _write: done if next(writes) == number else None
+
+
 FAULTS = ("429", "500", "409", "delay", "cut before", "cut after")
 
 
@@ -32,7 +56,7 @@ class FaultyProxy:
     """Serves plain HTTP on loopback; a share of the requests meets a fault, watches included.
 
     Or one write is the operator's last: from then on nothing reaches the API server, as if the
-    process had been killed at that moment.
+    process had been killed at that moment, until it is ``revived``.
     """
 
     def __init__(
@@ -41,8 +65,7 @@ class FaultyProxy:
         *,
         share: float = 0.0,
         seed: int = 1,
-        last_write: int = 0,
-        last_is_done: bool = True,
+        fate: Fate = lambda _write: None,
     ) -> None:
         """Prepares it.
 
@@ -50,8 +73,7 @@ class FaultyProxy:
             kubeconfig: Leads to the real API server.
             share: Of the requests that meet a fault.
             seed: Of the choice among them.
-            last_write: The number of the write at which the operator dies; 0 is never.
-            last_is_done: Whether that write still reaches the API server.
+            fate: Says of each write whether the operator dies at it.
         """
         self._target = client.Configuration()
         config.load_kube_config(config_file=str(kubeconfig), client_configuration=self._target)
@@ -61,9 +83,7 @@ class FaultyProxy:
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._last_write = last_write
-        self._last_is_done = last_is_done
-        self._writes = 0
+        self._fate = fate
         self._pumps: set[asyncio.Task[None]] = set()
         self._blind = False
         self._dying = False
@@ -110,7 +130,8 @@ class FaultyProxy:
             app = web.Application(client_max_size=2**24)
             app[_SESSION] = session
             app.router.add_route("*", "/{tail:.*}", self._handle)
-            runner = web.AppRunner(app, shutdown_timeout=0.5)
+            # A cut connection is a fault of the server in aiohttp's eyes.
+            runner = web.AppRunner(app, shutdown_timeout=0.5, logger=_SILENT)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
@@ -123,6 +144,11 @@ class FaultyProxy:
         """From now on running watches tell nothing, although they stay open."""
         self._blind = True
 
+    def revive(self) -> None:
+        """Lets the next operator through."""
+        self.dead.clear()
+        self._dying = False
+
     def expire(self) -> None:
         """Ends the running watches as the API server does where their history is gone."""
         assert self._loop is not None
@@ -133,10 +159,10 @@ class FaultyProxy:
             return _cut(request)
         if request.path in self.refused:
             return _refusal(500)
-        if request.method != "GET" and self._last_write:
-            self._writes += 1
-            if self._writes == self._last_write:
-                return await self._die(request)
+        if request.method != "GET":
+            done = self._fate(Write(request.method, request.path, await request.read()))
+            if done is not None:
+                return await self._die(request, done=done)
         fault = self._random.choice(FAULTS) if self._random.random() < self._share else ""
         watch = request.query.get("watch") == "true"
         if request.method == "GET" and fault == "409":
@@ -194,9 +220,9 @@ class FaultyProxy:
             if not (watch and self._blind):
                 await response.write(chunk)
 
-    async def _die(self, request: web.Request) -> web.StreamResponse:
+    async def _die(self, request: web.Request, *, done: bool) -> web.StreamResponse:
         self._dying = True
-        if self._last_is_done:
+        if done:
             await self._forward(request, cut_after=None)
         self.dead.set()
         return _cut(request)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from fastapi_operator.reconcile.drawing import draw
-from tests.api.faulty import FaultyProxy
+from tests.api.faulty import FaultyProxy, at_write
 from tests.api.kube import Kube
 from tests.api.running import RunningOperator
-from tests.api.test_process import MONITOR_CRD, Process
+from tests.api.test_process import MONITOR_CRD, process_of
 from tests.api.world import World, eventually, install_crd, world_on
-from tests.cluster import instances, processes
 from tests.cluster.apiserver import ApiServer
+from tests.faults.field import pid_of
 
 FULL: dict[str, Any] = {"redis": {}, "postgres": {"migrations": {}}}
 KINDS = (
@@ -60,7 +60,7 @@ def test_an_operator_killed_again_and_again_ends_where_an_undisturbed_one_does(
     check = watching(world)
     world.apply(**FULL)
     for round_ in range(5):
-        process = Process(world, tmp_path / f"log-{round_}", "--no-lease")
+        process = process_of(world, tmp_path / f"log-{round_}", "--no-lease")
         try:
             eventually(lambda process=process: '"synced"' in process.log.read_text())
             time.sleep(0.05 + 0.15 * round_)
@@ -139,8 +139,8 @@ def test_an_operator_that_dies_at_every_write_ends_where_an_undisturbed_one_does
         lives += 1
         assert lives < 120, "no life gets any further"
         # A write that was not done is tried again: the second life in a row gets past it.
-        fault = {"last_write": EVERY, "last_is_done": lives % 2 == 1}
-        with FaultyProxy(world.kubeconfig, **fault) as proxy:
+        fate = at_write(EVERY, done=lives % 2 == 1)
+        with FaultyProxy(world.kubeconfig, fate=fate) as proxy:
             life = RunningOperator(
                 proxy.kubeconfig(tmp_path), namespaces=(world.namespace,), make=draw
             )
@@ -210,14 +210,6 @@ def test_a_discovery_that_fails_is_no_absence(world: World, tmp_path: Path) -> N
                 eventually(lambda: world.kube.get(path))
     finally:
         world.kube.delete(definition)
-
-
-def pid_of(server: ApiServer, name: str) -> int:
-    """The process of a part of the control plane."""
-    instance = instances.find(server.name)
-    assert instance is not None
-    running = processes.Processes(instance.state)
-    return next(process.pid for process in running.all() if process.name == name)
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,51 +14,14 @@ import pytest
 
 from fastapi_operator.reconcile.drawing import draw
 from tests.api.kube import RefusedError
+from tests.api.process import MAIN, Process, fetch, free_port
 from tests.api.world import World, eventually
 from tests.cluster.apiserver import ApiServer
 
-MAIN = "from fastapi_operator.cli.main import main; main()"
 
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def fetch(port: int, path: str) -> tuple[int, str]:
-    """Status and text of a page of the operator; 0 while nobody listens."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
-
-
-class Process:
-    """``fastapi-operator run`` as a child process."""
-
-    def __init__(self, world: World, log: Path, *options: str) -> None:
-        self.port = free_port()
-        self.log = log
-        command = [sys.executable, "-c", MAIN, "run"]
-        command += ["--kubeconfig", str(world.kubeconfig), "--namespace", world.namespace]
-        command += ["--health-port", str(self.port), *options]
-        with log.open("wb") as output:
-            self.child = subprocess.Popen(command, stdout=output, stderr=output)
-
-    def is_working(self) -> bool:
-        """Whether it says that it is ready."""
-        assert self.child.poll() is None, self.log.read_text()
-        return fetch(self.port, "/readyz")[0] == 200
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Ends it; answers its exit code."""
-        self.child.send_signal(number)
-        return self.child.wait(20)
+def process_of(world: World, log: Path, *options: str) -> Process:
+    """An operator for the namespace of a test."""
+    return Process(world.kubeconfig, log, "--namespace", world.namespace, *options)
 
 
 @pytest.fixture
@@ -76,7 +37,7 @@ def processes(world: World, tmp_path: Path) -> Iterator[list[Process]]:
 def test_the_command_runs_answers_probes_and_ends_by_a_signal(
     world: World, tmp_path: Path, processes: list[Process]
 ) -> None:
-    process = Process(world, tmp_path / "log", "--no-lease")
+    process = process_of(world, tmp_path / "log", "--no-lease")
     processes.append(process)
     eventually(process.is_working)
     world.apply(redis={})
@@ -128,10 +89,10 @@ def test_one_of_two_works_and_the_other_takes_over(
     world: World, tmp_path: Path, processes: list[Process]
 ) -> None:
     options = ("--lease-namespace", world.namespace)
-    first = Process(world, tmp_path / "first", *options)
+    first = process_of(world, tmp_path / "first", *options)
     processes.append(first)
     eventually(lambda: '"event": "synced"' in first.log.read_text())
-    second = Process(world, tmp_path / "second", *options)
+    second = process_of(world, tmp_path / "second", *options)
     processes.append(second)
     eventually(second.is_working)  # a standby is ready for its turn
     assert '"event": "synced"' not in second.log.read_text()
@@ -151,7 +112,7 @@ def test_two_leases_beside_each_other_do_not_compete(
 ) -> None:
     for name in ("one", "two"):
         options = ("--lease-namespace", world.namespace, "--lease-name", name)
-        processes.append(Process(world, tmp_path / name, *options))
+        processes.append(process_of(world, tmp_path / name, *options))
     for process in processes:
         eventually(lambda process=process: '"event": "synced"' in process.log.read_text())
 
@@ -159,7 +120,7 @@ def test_two_leases_beside_each_other_do_not_compete(
 def test_an_operator_that_lost_its_lease_exits(
     world: World, tmp_path: Path, processes: list[Process]
 ) -> None:
-    process = Process(world, tmp_path / "log", "--lease-namespace", world.namespace)
+    process = process_of(world, tmp_path / "log", "--lease-namespace", world.namespace)
     processes.append(process)
     eventually(lambda: '"event": "synced"' in process.log.read_text())
     path = world.path("leases", "fastapi-operator")

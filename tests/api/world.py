@@ -109,34 +109,13 @@ class World:
 
     def finish_rollout(self, kind: str, body: dict[str, Any]) -> None:
         """Marks one workload ready."""
-        count, name = body["spec"]["replicas"], body["metadata"]["name"]
-        status = {
-            "observedGeneration": body["metadata"]["generation"],
-            "replicas": count,
-            "updatedReplicas": count,
-            "readyReplicas": count,
-            "availableReplicas": count,
-        }
+        status, name = rolled_out(body), body["metadata"]["name"]
         if body.get("status") != status:
             self.kube.patch(f"{self.path(kind, name)}/status", {"status": status})
 
     def finish_job(self, name: str, *, failed: str = "") -> None:
         """Marks a Job complete, or failed with a message."""
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        kinds = ("FailureTarget", "Failed") if failed else ("SuccessCriteriaMet", "Complete")
-        conditions = [
-            {
-                "type": kind,
-                "status": "True",
-                "reason": "BackoffLimitExceeded" if failed else "Done",
-                "message": failed,
-                "lastTransitionTime": now,
-                "lastProbeTime": now,
-            }
-            for kind in kinds
-        ]
-        status = {"startTime": now, "conditions": conditions}
-        status |= {"failed": 1} if failed else {"succeeded": 1, "completionTime": now}
+        status = completed(failed=failed)
         self.kube.patch(f"{self.path('jobs', name)}/status", {"status": status})
 
     def until_ready(self, name: str = "shop", *, within: float = EVENTUALLY_SECONDS) -> None:
@@ -200,6 +179,37 @@ _ROOTS = {
     "events": "/apis/events.k8s.io/v1",
     "leases": "/apis/coordination.k8s.io/v1",
 }
+
+
+def rolled_out(body: dict[str, Any]) -> dict[str, Any]:
+    """The status of a workload that is ready at its newest generation."""
+    count = body["spec"]["replicas"]
+    return {
+        "observedGeneration": body["metadata"]["generation"],
+        "replicas": count,
+        "updatedReplicas": count,
+        "readyReplicas": count,
+        "availableReplicas": count,
+    }
+
+
+def completed(*, failed: str = "") -> dict[str, Any]:
+    """The status of a Job that is complete, or failed with a message."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    kinds = ("FailureTarget", "Failed") if failed else ("SuccessCriteriaMet", "Complete")
+    conditions = [
+        {
+            "type": kind,
+            "status": "True",
+            "reason": "BackoffLimitExceeded" if failed else "Done",
+            "message": failed,
+            "lastTransitionTime": now,
+            "lastProbeTime": now,
+        }
+        for kind in kinds
+    ]
+    status = {"startTime": now, "conditions": conditions}
+    return status | ({"failed": 1} if failed else {"succeeded": 1, "completionTime": now})
 
 
 _numbers = itertools.count(1)

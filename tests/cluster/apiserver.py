@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster import (
@@ -23,15 +24,16 @@ _PORTS = 3
 class ApiServer(handle.Handle):
     """One API server, found again by its name."""
 
-    def __init__(self, name: str = "api", *, controllers: bool = False) -> None:
+    def __init__(self, name: str = "api", *, controllers: bool | Sequence[str] = False) -> None:
         """Describe it; nothing starts yet.
 
         Args:
             name: What to find it by; two names never disturb each other.
-            controllers: Also run kube-controller-manager (Deployments, Jobs, garbage collection).
+            controllers: Also run kube-controller-manager (Deployments, Jobs, garbage collection),
+                or only those of its controllers that are named.
         """
         super().__init__(name)
-        self._controllers = controllers
+        self._controllers = ("*",) if controllers is True else tuple(controllers or ())
 
     def start(self) -> Path:
         """Start it unless it runs, wait until it is ready, return its kubeconfig's path."""
@@ -46,7 +48,7 @@ class ApiServer(handle.Handle):
                 plane.start_etcd()
                 plane.start_api_server()
                 if self._controllers:
-                    plane.start_controller_manager()
+                    plane.start_controller_manager(self._controllers)
             return instance.kubeconfig
 
     def stop(self) -> None:

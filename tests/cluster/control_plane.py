@@ -9,7 +9,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.cluster import certificates, instances, kubeconfig, processes
@@ -164,13 +164,18 @@ class ControlPlane:
         self._start("kube-apiserver", flags)
         self._processes.wait_until("kube-apiserver", self.is_ready, seconds=60)
 
-    def start_controller_manager(self) -> None:
-        """Start the built-in controllers: Deployments, Jobs, garbage collection and so on."""
+    def start_controller_manager(self, chosen: Sequence[str] = ("*",)) -> None:
+        """Start the built-in controllers: Deployments, Jobs, garbage collection and so on.
+
+        Args:
+            chosen: Their names; all that are on by default unless given.
+        """
         user = "system:kube-controller-manager"
         self._start(
             "kube-controller-manager",
             {
                 "kubeconfig": self.kubeconfig(user),
+                "controllers": ",".join(chosen),
                 "leader-elect": "false",
                 "secure-port": 0,  # nobody asks it anything
                 "service-account-private-key-file": self.authority.signing_key("service-account"),

@@ -9,9 +9,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests.api.test_process import free_port
-
-_MAIN = "from fastapi_operator.cli.main import main; main()"
+from tests.api.process import MAIN, free_port
 
 
 class Operator:
@@ -20,10 +18,10 @@ class Operator:
     def __init__(self, kubeconfig: Path, log: Path, *, profile: Path | None = None) -> None:
         self.port = free_port()
         self.log = log
-        program = ["-c", _MAIN]
+        program = ["-c", MAIN]
         if profile is not None:
             script = log.with_suffix(".py")
-            script.write_text(_MAIN)
+            script.write_text(MAIN)
             program = ["-m", "cProfile", "-o", str(profile), str(script)]
         command = [sys.executable, *program, "run", "--kubeconfig", str(kubeconfig)]
         command += ["--health-port", str(self.port), "--lease-namespace", "default"]

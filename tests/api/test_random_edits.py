@@ -1,0 +1,391 @@
+"""Whatever owners and others edit, in whatever order: in the end the rendered state is there.
+
+A seeded walk and no state machine of Hypothesis: what a choice points at is what is live at that
+moment, so that a run can be neither replayed nor made smaller, and Hypothesis begins with its
+simplest one, the same step again and again.
+"""
+
+import copy
+import json
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from fastapi_operator import naming
+from fastapi_operator.cluster.kinds import (
+    CLAIM,
+    DEPLOYMENT,
+    JOB,
+    OWNED,
+    SECRET,
+    Kind,
+    owned_kind,
+)
+from fastapi_operator.facts import Facts
+from fastapi_operator.reconcile import brakes
+from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.resources.desired import Desired
+from fastapi_operator.settings import Settings
+from tests.api.kube import Kube, RefusedError
+from tests.api.test_process import MONITOR_CRD
+from tests.api.world import World, eventually, install_crd, world_on
+from tests.cluster.apiserver import ApiServer
+from tests.faults import judge
+
+FULL = os.environ.get("FAULTS") == "full"
+# After so many edits everything must be as it is rendered.
+ROUND, ROUNDS = 50, 100 if FULL else 2
+SEED = int(os.environ.get("SEED", "1"))
+NAMES = ("left", "right")
+SCRATCH = "rendered"
+SPECS: tuple[dict[str, Any], ...] = (
+    {},
+    {"image": "registry.test/shop:2"},
+    {"redis": {}},
+    {"postgres": {"migrations": {}}, "redis": {}},
+    {"scaling": {"replicas": 3}},
+    {"scaling": {"maxReplicas": 7}, "proxy": {"type": "None"}},
+    {"env": [{"name": "GREETING", "value": "hello"}]},
+    {"background": [{"name": "mail", "command": ["celery"]}], "queue": {}},
+    {"server": {"kind": "Gunicorn"}},
+)
+# Lost credentials and volumes are told, and never made anew; records prove what was released.
+_UNTOUCHED = frozenset({SECRET.kind, CLAIM.kind, "ControllerRevision"})
+EDITED = tuple(
+    kind
+    for kind in OWNED
+    if kind.kind not in (*_UNTOUCHED, "CronJob", "Ingress")
+    and (not kind.optional or kind.kind == "ServiceMonitor")
+)
+# Elements of lists are told apart by these: under another value an element is somebody else's.
+_KEYS = frozenset(
+    {"name", "containerPort", "port", "protocol", "mountPath", "topologyKey", "whenUnsatisfiable"}
+)
+_DEFINITION = (
+    f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{MONITOR_CRD['metadata']['name']}"
+)
+
+
+@pytest.fixture
+def collected_world() -> Iterator[World]:
+    """A namespace where what is gone is collected, and nothing else moves by itself."""
+    name = f"edits-{os.getpid()}"
+    with ApiServer(name) as server:
+        kube = Kube(server.kubeconfig)
+        install_crd(kube)
+        kube.apply(_DEFINITION, MONITOR_CRD)
+        kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": SCRATCH}})
+        # After the CRDs: the collector looks for new kinds each half minute alone.
+        ApiServer(name, controllers=("garbage-collector-controller",)).start()
+        with world_on(server) as world:
+            yield world
+
+
+def test_random_edits_end_in_the_rendered_state(
+    collected_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The brakes are for edits without an end, and have their own tests.
+    monkeypatch.setattr(brakes, "DELETES_A_MINUTE", 10**6)
+    monkeypatch.setattr(brakes, "LOOP_WRITES", 10**6)
+    collected_world.start(make=draw)
+    walk = Walk(collected_world, random.Random(SEED))
+    for number in range(1, ROUNDS + 1):
+        until = walk.done.total() + ROUND
+        while walk.done.total() < until:
+            walk.step()
+        walk.settle()
+        print(f"seed {SEED}, round {number}: {walk.done.total()} edits, {dict(walk.done)}")
+    assert len(walk.done) >= (len(Walk.EDITS) if FULL else 6), walk.done
+
+
+class Walk:
+    """Two services, their owners, others who edit by hand, and the operator."""
+
+    def __init__(self, world: World, chosen: random.Random) -> None:
+        self.world = world
+        self.chosen = chosen
+        self.done: Counter[str] = Counter()
+        self.specs: dict[str, dict[str, Any]] = {}
+        self.foreign: set[str] = set()
+        for name in NAMES:
+            self._apply(name, {})
+
+    def step(self) -> None:
+        """One edit; one that finds nothing, or that the API server refuses, does not count."""
+        (edit,) = self.chosen.choices(list(self.EDITS), list(self.EDITS.values()))
+        if edit(self):
+            self.done[edit.__name__] += 1
+        if self.chosen.random() < 0.2:
+            self._play()
+
+    # Owners ------------------------------------------------------------------------------------
+
+    def _apply(self, name: str, spec: dict[str, Any]) -> None:
+        self.specs[name] = spec
+        eventually(lambda: _accepted(lambda: self.world.apply(name, **spec)))
+
+    def edit_the_spec(self) -> bool:
+        self._apply(self.chosen.choice(NAMES), self.chosen.choice(SPECS))
+        return True
+
+    def suspend(self) -> bool:
+        name = self.chosen.choice(NAMES)
+        self._apply(name, {**self.specs.get(name, {}), "suspend": True})
+        return True
+
+    def delete_the_service(self) -> bool:
+        name = self.chosen.choice(NAMES)
+        self.world.kube.delete(self.world.path("fastapiservices", name))
+        return self.specs.pop(name, None) is not None
+
+    # Others ------------------------------------------------------------------------------------
+
+    def delete_a_child(self) -> bool:
+        kind, body = self._child()
+        if body is not None:
+            self.world.kube.delete(self._path(kind, body), propagationPolicy="Background")
+        return body is not None
+
+    def edit_a_field(self) -> bool:
+        kind, body = self._child()
+        if body is None or kind is JOB:
+            return False
+        leaves = list(_leaves(_owned(body), ""))
+        if not leaves:
+            return False
+        path, value = self.chosen.choice(leaves)
+        change: dict[str, Any] = {"op": "remove", "path": path}
+        if self.chosen.random() < 0.7:
+            change = {"op": "replace", "path": path, "value": _other(value)}
+        return self._patch(kind, body, change)
+
+    def take_the_owner_away(self) -> bool:
+        kind, body = self._child()
+        change = {"op": "remove", "path": "/metadata/ownerReferences"}
+        return body is not None and self._patch(kind, body, change)
+
+    def annotate(self) -> bool:
+        kind, body = self._child()
+        if body is None:
+            return False
+        note = {"metadata": {"annotations": {"example.com/team": f"{self.done.total()}"}}}
+        return _accepted(lambda: self.world.kube.patch(self._path(kind, body), note))
+
+    def make_an_object_with_its_labels(self) -> bool:
+        name = self.chosen.choice(NAMES)
+        own = f"{name}-mine-{self.done.total()}"
+        labels = {naming.SERVICE_LABEL: name, naming.WATCHED_LABEL: "true"}
+        body = {"metadata": {"name": own, "labels": labels}, "data": {"whose": "mine"}}
+        if own not in self.foreign:
+            self.world.kube.request("POST", self.world.path("configmaps"), body)
+            self.foreign.add(own)
+        return True
+
+    def restart_the_operator(self) -> bool:
+        self.world.operators.pop().stop()
+        self.world.start(make=draw)
+        return True
+
+    # How often each comes.
+    EDITS: ClassVar[dict[Callable[["Walk"], bool], int]] = {
+        edit_the_spec: 15,
+        suspend: 3,
+        delete_the_service: 2,
+        delete_a_child: 25,
+        edit_a_field: 40,
+        take_the_owner_away: 5,
+        annotate: 5,
+        make_an_object_with_its_labels: 3,
+        restart_the_operator: 2,
+    }
+
+    # The end -----------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Lets everything come to its end, and compares it with what is rendered."""
+        for name in NAMES:
+            spec = {k: v for k, v in self.specs.get(name, {}).items() if k != "suspend"}
+            self._apply(name, spec)
+        left: list[str] = []
+
+        def settled() -> bool:
+            self._play()
+            left[:] = [] if all(map(self.world.is_ready, NAMES)) else ["not Ready"]
+            left[:] = left or self._differences()
+            return not left
+
+        try:
+            eventually(settled, within=90)
+        except AssertionError as error:
+            told = [self.world.condition("Ready", name).get("message") for name in NAMES]
+            raise AssertionError(f"{left[:10]}; {told}") from error
+        for own in self.foreign:
+            assert self.world.get("configmaps", own), f"{own} was not the operator's to delete"
+            self.world.kube.delete(self.world.path("configmaps", own))
+        self.foreign.clear()
+
+    def _differences(self) -> list[str]:
+        live = {
+            (kind.kind, body["metadata"]["name"]): body
+            for kind, body in judge.live(self.world.kube, [self.world.namespace])
+            if kind is not JOB
+            and kind.kind != "ControllerRevision"
+            and body["metadata"]["name"].startswith(NAMES)
+        }
+        for own in self.foreign:
+            live.pop(("ConfigMap", own), None)
+        found = []
+        for name in NAMES:
+            for desired in self._rendered(name):
+                body = live.pop((desired.key.kind, desired.key.name), None)
+                if body is None:
+                    found.append(f"missing: {desired.key}")
+                else:
+                    found += self._unequal(desired, body)
+        kept = (SECRET.kind, CLAIM.kind)
+        return found + [f"too much: {key}" for key in live if key[0] not in kept]
+
+    def _rendered(self, name: str) -> list[Desired]:
+        body = self.world.service(name)
+        body["metadata"].setdefault("annotations", {})
+        facts = Facts(
+            kubernetes=_version(self.world.kube),
+            apis=frozenset({"monitoring.coreos.com/v1/ServiceMonitor"}),
+        )
+        settings = Settings(watch_namespaces=(self.world.namespace,))
+        return [item for item in draw(body, settings, facts).desired if item.key.kind != JOB.kind]
+
+    def _unequal(self, desired: Desired, live: dict[str, Any]) -> list[str]:
+        """Compares with what the API server would make of the rendered object alone."""
+        kind = owned_kind(desired.key.group, desired.key.kind)
+        body = copy.deepcopy(dict(desired.body))
+        body["metadata"] = {**body["metadata"], "namespace": SCRATCH}
+        wanted = self.world.kube.request("POST", kind.path(SCRATCH), body, dryRun="All")
+        if desired.generate is not None:
+            keys = (*desired.generate.passwords, *desired.generate.templates)
+            wanted["data"] = dict.fromkeys(keys, "")
+        pair = [_comparable(kind, item, desired) for item in (live, wanted)]
+        told = judge.differences({str(desired.key): pair[0]}, {str(desired.key): pair[1]})
+        owners = [owner["uid"] for owner in live["metadata"].get("ownerReferences", ())]
+        service = self.world.service(desired.body["metadata"]["labels"][naming.SERVICE_LABEL])
+        if owners != ([] if desired.retain else [service["metadata"]["uid"]]):
+            told.append(f"{desired.key} belongs to {owners}")
+        return told
+
+    # Around ------------------------------------------------------------------------------------
+
+    def _play(self) -> None:
+        _accepted(self.world.finish_rollouts)
+        for job in self.world.kube.items(self.world.path("jobs")):
+            if not job.get("status", {}).get("conditions"):
+                _accepted(lambda job=job: self.world.finish_job(job["metadata"]["name"]))
+
+    def _path(self, kind: Kind, body: dict[str, Any]) -> str:
+        return kind.path(self.world.namespace, body["metadata"]["name"])
+
+    def _child(self) -> tuple[Kind, dict[str, Any] | None]:
+        kind = self.chosen.choice(EDITED)
+        items = self.world.kube.items(kind.path(self.world.namespace))
+        owned = [body for body in items if body["metadata"].get("ownerReferences")]
+        return kind, self.chosen.choice(owned) if owned else None
+
+    def _patch(self, kind: Kind, body: dict[str, Any], change: dict[str, Any]) -> bool:
+        def patch() -> None:
+            self.world.kube.request(
+                "PATCH",
+                self._path(kind, body),
+                [change],
+                content_type="application/json-patch+json",
+                fieldManager="somebody",
+            )
+
+        return _accepted(patch)
+
+
+def _accepted(work: Any) -> bool:
+    try:
+        work()
+    except RefusedError as error:
+        assert error.status in (400, 404, 409, 422), error
+        return False
+    return True
+
+
+def _owned(body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a live object that the operator wrote, as far as they may be edited."""
+    labels = {"labels": body["metadata"].get("labels", {})}
+    ours = {key: body[key] for key in ("spec", "data") if body.get(key)}
+    entries = body["metadata"]["managedFields"]
+    applied = (entry for entry in entries if entry["operation"] == "Apply")
+    fields = next((e["fieldsV1"] for e in applied if e["manager"] == naming.FIELD_MANAGER), None)
+    if fields is None:
+        return {}
+    return {
+        "metadata": _written(labels, fields.get("f:metadata", {})),
+        **{key: _written(value, fields.get(f"f:{key}", {})) for key, value in ours.items()},
+    }
+
+
+def _written(value: Any, fields: dict[str, Any]) -> Any:
+    """The part of a value that is in a managedFields entry; other elements of lists are None."""
+    if not fields:
+        return value
+    if isinstance(value, dict):
+        return {
+            key: _written(below, fields[f"f:{key}"])
+            for key, below in value.items()
+            if f"f:{key}" in fields
+        }
+    return [_element(element, fields) for element in value] if isinstance(value, list) else value
+
+
+def _element(element: Any, fields: dict[str, Any]) -> Any:
+    for key, below in fields.items():
+        if key.startswith("k:") and json.loads(key[2:]).items() <= element.items():
+            return _written(element, below)
+    return None
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every single value with its JSON pointer, but for those that tell elements apart."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            if key not in _KEYS:
+                yield from _leaves(below, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list):
+        for number, below in enumerate(value):
+            yield from _leaves(below, f"{path}/{number}")
+    elif value is not None:
+        yield path, value
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int) else f"{value}x"
+
+
+def _comparable(kind: Kind, body: dict[str, Any], desired: Desired) -> dict[str, Any]:
+    """What an object means, without what others may add to it."""
+    found = judge.meaning(kind, body)
+    wanted = desired.body["metadata"]
+    found["metadata"] = {
+        part: {key: found["metadata"].get(part, {}).get(key) for key in wanted.get(part, {})}
+        for part in ("labels", "annotations")
+    }
+    if kind is DEPLOYMENT and desired.hands_over_replicas:
+        found["spec"].pop("replicas", None)
+    template = (found.get("spec") or {}).get("template")
+    if isinstance(template, dict):
+        mine = {k: v for k, v in template["metadata"]["annotations"].items() if v != "…"}
+        template["metadata"]["annotations"] = mine
+    return found
+
+
+def _version(kube: Kube) -> str:
+    answer = kube.request("GET", "/version")
+    return f"{answer['major']}.{str(answer['minor']).rstrip('+')}"

@@ -1,0 +1,100 @@
+"""python -m tests.faults [--services N] [--seed N ...] [--only WORD] [--write]
+
+Every fault hits a fleet of services in random stages, once for each seed; each round has an API
+server of its own. Afterwards everything must be as after an undisturbed run of the same seed.
+Rounds are recorded in build/faults.json as they end, so that they may be run one by one.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tests.benchmarks import document
+from tests.faults.faults import FAULTS
+from tests.faults.rounds import Outcome, disturbed, undisturbed
+
+RECORD = Path(__file__).resolve().parents[2] / "build" / "faults.json"
+HEADINGS = (
+    "fault",
+    "seed",
+    "promises",
+    "services, objects",
+    "requests, undisturbed 1",
+    "in order after",
+    "whole round",
+    "what happened",
+)
+
+
+def main() -> int:
+    """Runs the rounds; the exit code tells whether every promise held."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--services", type=int, default=50, help="in each round")
+    parser.add_argument("--seed", type=int, nargs="+", default=[1, 2], help="a round each")
+    parser.add_argument("--only", default="", help="faults whose name has this in it")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    options = parser.parse_args()
+    chosen = [fault for fault in FAULTS if options.only in fault.name]
+    if not chosen:
+        parser.error(f"no fault has {options.only!r} in its name")
+    broken = False
+    for seed in options.seed:
+        calm = undisturbed(seed, options.services)
+        print(told(calm), flush=True)
+        if calm.broken:
+            return 1
+        for fault in chosen:
+            outcome = disturbed((fault,), calm, options.services)
+            print(told(outcome), flush=True)
+            record(outcome, options.services)
+            broken = broken or bool(outcome.broken)
+    if options.write:
+        document.write("operator-faults", table())
+    return 1 if broken else 0
+
+
+def told(outcome: Outcome) -> str:
+    """A round in a line, and what did not hold in lines of its own."""
+    lines = [
+        f"seed {outcome.seed}: {outcome.fault.name}: {len(outcome.objects)} objects, "
+        f"{outcome.requests} requests, {outcome.seconds:.0f} s, "
+        f"settled in {outcome.settled_seconds:.0f} s; {outcome.met or 'done'}",
+        *(f"  BROKEN {promise}" for promise in outcome.broken),
+    ]
+    return "\n".join(lines)
+
+
+def record(outcome: Outcome, services: int) -> None:
+    """Notes a round, in the place of an earlier one of the same fault and seed."""
+    rows = recorded()
+    rows[f"{outcome.fault.name}/{outcome.seed}"] = [
+        outcome.fault.name,
+        f"{outcome.seed}",
+        "**broken**" if outcome.broken else "all held",
+        f"{services}, {len(outcome.objects)}",
+        f"{outcome.requests / max(1, outcome.against):.2f} (at most {outcome.fault.budget})",
+        f"{outcome.settled_seconds:.0f} s",
+        f"{outcome.seconds:.0f} s",
+        outcome.met,
+    ]
+    RECORD.parent.mkdir(exist_ok=True)
+    RECORD.write_text(json.dumps(rows, indent=1))
+
+
+def recorded() -> dict[str, list[str]]:
+    """The rows of the table by fault and seed."""
+    found: dict[str, list[str]] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    return found
+
+
+def table() -> str:
+    """All recorded rounds as Markdown, fault by fault."""
+    order = [fault.name for fault in FAULTS]
+    rows = sorted(recorded().values(), key=lambda row: (order.index(row[0]), row[1]))
+    lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The services of a round: where each stands when the fault comes, and what it becomes. Seeded."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+NAMESPACES = ("fleet-a", "fleet-b")
+# Its services are there for the fault that deletes it.
+DOOMED = "fleet-doomed"
+
+Spec = dict[str, Any]
+
+
+class Stage(StrEnum):
+    """Where a service stands when the fault comes."""
+
+    COMING = "is created while the fault lasts"
+    DATABASE = "waits for its database"
+    MIGRATING = "runs its first migration"
+    ROLLING = "rolls out for the first time"
+    READY = "is ready, and stays as it is"
+    CHANGING = "is ready, and is edited while the fault lasts"
+    UPGRADING = "migrates to its second image"
+    FAILED = "failed to migrate; it is mended while the fault lasts"
+    SUSPENDED = "is suspended, and resumed while the fault lasts"
+    LEAVING = "is deleted while the fault lasts"
+    RETURNING = "is deleted and made again while the fault lasts"
+
+
+MINIMAL: Spec = {}
+CACHED: Spec = {"redis": {}}
+FIXED: Spec = {"scaling": {"replicas": 3}}
+FULL: Spec = {"redis": {}, "postgres": {"migrations": {}}}
+_MIGRATES = frozenset({Stage.DATABASE, Stage.MIGRATING, Stage.UPGRADING, Stage.FAILED})
+
+
+@dataclass(frozen=True)
+class Member:
+    """One service.
+
+    Attributes:
+        name: Its name.
+        namespace: Its namespace.
+        stage: Where it stands when the fault comes.
+        parts: Its spec but for the image.
+    """
+
+    name: str
+    namespace: str
+    stage: Stage
+    parts: Spec
+
+    def spec(self, image: int, **changes: Any) -> Spec:
+        """Its spec with one of its images."""
+        return {"image": f"registry.test/shop:{image}", **self.parts, **changes}
+
+    @property
+    def last_image(self) -> int:
+        """The image that it has in the end."""
+        changed = (Stage.CHANGING, Stage.UPGRADING, Stage.SUSPENDED)
+        return 3 if self.stage is Stage.FAILED else 2 if self.stage in changed else 1
+
+
+def fleet(seed: int, count: int, *, prefix: str = "s", doomed: bool = False) -> list[Member]:
+    """Services in random stages; each stage comes up before any comes again.
+
+    Args:
+        seed: Of the choice.
+        count: How many.
+        prefix: Of their names.
+        doomed: They live in the namespace that goes.
+    """
+    chosen = random.Random(seed)
+    stages: list[Stage] = []
+    while len(stages) < count:
+        stages += chosen.sample(list(Stage), len(Stage))
+    return [
+        Member(
+            name=f"{prefix}{number:02}",
+            namespace=DOOMED if doomed else NAMESPACES[number % len(NAMESPACES)],
+            stage=stage,
+            parts=FULL if stage in _MIGRATES else chosen.choice((MINIMAL, CACHED, FIXED, FULL)),
+        )
+        for number, stage in enumerate(stages[:count])
+    ]

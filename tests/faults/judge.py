@@ -1,0 +1,157 @@
+"""What must hold after a fault: the same objects, nothing made twice, no orphan, few requests."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.cluster.kinds import CLAIM, OWNED, SECRET, Kind
+from tests.api.kube import Kube, RefusedError
+from tests.benchmarks.operator import audit
+from tests.faults.people import SERVICES
+
+Objects = dict[str, dict[str, Any]]
+
+# Of each life of an object; what is compared is what was asked for.
+_BOOKKEEPING = (
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "managedFields",
+    "selfLink",
+)
+_KEPT = frozenset({SECRET.kind, CLAIM.kind})
+# Differs with uids and generated passwords: digests of what was applied and of what pods read.
+_OURS = f"{naming.GROUP}/"
+_SAID = (naming.RESTART_ANNOTATION, naming.APPROVE_ANNOTATION)
+# What the API server fills in anew for each object.
+_FILLED = {
+    "Service": ("clusterIP", "clusterIPs"),
+    "PersistentVolumeClaim": ("volumeName",),
+    "Job": ("selector",),
+}
+_CONTROLLER_UID = re.compile(r"(^|[./])controller-uid$")
+
+
+def live(kube: Kube, namespaces: Iterable[str]) -> Iterable[tuple[Kind, dict[str, Any]]]:
+    """Every object of a kind that the operator owns, whoever made it."""
+    for namespace in namespaces:
+        for kind in OWNED:
+            try:
+                found = kube.items(kind.path(namespace))
+            except RefusedError as error:
+                if error.status == 404:
+                    continue  # An optional kind that is not there.
+                raise
+            yield from ((kind, body) for body in found)
+
+
+def snapshot(kube: Kube, namespaces: Iterable[str]) -> Objects:
+    """The objects as they were asked for, comparable between runs."""
+    return {
+        f"{kind.plural}/{body['metadata']['namespace']}/{body['metadata']['name']}": meaning(
+            kind, body
+        )
+        for kind, body in live(kube, namespaces)
+    }
+
+
+def meaning(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for by an object: without status, uids, and generated values."""
+    metadata = {k: v for k, v in body["metadata"].items() if k not in _BOOKKEEPING}
+    metadata["annotations"] = _annotations(metadata.get("annotations"))
+    metadata["ownerReferences"] = [
+        {name: value for name, value in owner.items() if name != "uid"}
+        for owner in metadata.get("ownerReferences") or ()
+    ]
+    rest = {k: v for k, v in body.items() if k not in ("metadata", "status", "kind", "apiVersion")}
+    if kind.kind == SECRET.kind:
+        rest["data"] = sorted(rest.get("data") or ())
+    if isinstance(rest.get("spec"), dict):
+        filled = _FILLED.get(kind.kind, ())
+        rest["spec"] = {k: v for k, v in rest["spec"].items() if k not in filled}
+        template = rest["spec"].get("template")
+        if isinstance(template, dict):
+            rest["spec"]["template"] = {**template, "metadata": _template(template["metadata"])}
+    return {"metadata": metadata, **rest}
+
+
+def _template(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    labels = metadata.get("labels") or {}
+    return {
+        **{k: v for k, v in metadata.items() if k not in ("annotations", "creationTimestamp")},
+        "labels": {k: v for k, v in labels.items() if not _CONTROLLER_UID.search(k)},
+        "annotations": _annotations(metadata.get("annotations")),
+    }
+
+
+def _annotations(found: Mapping[str, str] | None) -> dict[str, str]:
+    """Those whose values follow from the service alone; of the others, that they are there."""
+    return {
+        name: value if name in _SAID or not name.startswith(_OURS) else "…"
+        for name, value in (found or {}).items()
+    }
+
+
+def differences(now: Objects, wanted: Objects) -> list[str]:
+    """What is missing, too much, or otherwise."""
+    found = [f"missing: {name}" for name in sorted(wanted.keys() - now.keys())]
+    found += [f"too much: {name}" for name in sorted(now.keys() - wanted.keys())]
+    for name in sorted(now.keys() & wanted.keys()):
+        found += [f"{name}: {line}" for line in _unequal("", now[name], wanted[name])]
+    return found
+
+
+def _unequal(path: str, now: Any, wanted: Any) -> list[str]:
+    if isinstance(now, dict) and isinstance(wanted, dict):
+        return [
+            line
+            for key in sorted(now.keys() | wanted.keys())
+            for line in _unequal(f"{path}.{key}", now.get(key), wanted.get(key))
+        ]
+    return [] if now == wanted else [f"{path} is {now!r} instead of {wanted!r}"]
+
+
+def orphans(kube: Kube, namespaces: tuple[str, ...]) -> list[str]:
+    """Objects whose service is gone, and that are no data or credentials to be kept."""
+    services = {
+        body["metadata"]["uid"]
+        for namespace in namespaces
+        for body in kube.items(SERVICES.format(namespace=namespace))
+    }
+    found = []
+    for kind, body in live(kube, namespaces):
+        owners = {owner["uid"] for owner in body["metadata"].get("ownerReferences") or ()}
+        if not owners & services and not (kind.kind in _KEPT and not owners):
+            found.append(f"orphan: {kind.plural}/{body['metadata']['name']}")
+    return found
+
+
+def secrets(kube: Kube, namespaces: tuple[str, ...]) -> dict[str, Any]:
+    """The values of Secrets by uid: none may ever change."""
+    return {
+        body["metadata"]["uid"]: (body["metadata"]["name"], body.get("data"))
+        for kind, body in live(kube, namespaces)
+        if kind.kind == SECRET.kind
+    }
+
+
+def made_twice(requests: Iterable[audit.Request], allowed: Mapping[str, int]) -> list[str]:
+    """Objects that were created more often than anybody deleted them.
+
+    Args:
+        requests: The operator's.
+        allowed: How often the objects of a service, by its name, may be made again.
+    """
+    made = Counter(
+        (request.resource, request.namespace, request.name)
+        for request in requests
+        if request.code == 201 and request.resource != "events"
+    )
+    return [
+        f"made {count} times: {resource}/{name}"
+        for (resource, _, name), count in sorted(made.items())
+        if count > 1 + max((n for who, n in allowed.items() if name.startswith(who)), default=0)
+    ]

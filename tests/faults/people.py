@@ -1,0 +1,194 @@
+"""Everybody but the operator: owners who edit services, and the controllers that finish work.
+
+They go on while the API server is away: what could not be done is tried again.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import urllib3
+
+from fastapi_operator import naming
+from fastapi_operator.parts import Part
+from tests.api.kube import Kube, RefusedError, service_body
+from tests.api.world import completed, rolled_out
+from tests.faults.fleet import Member, Stage
+
+TICK_SECONDS = 0.5
+SERVICES = "/apis/fastapi-operator.io/v1alpha1/namespaces/{namespace}/fastapiservices"
+_APPS = "/apis/apps/v1/namespaces/{namespace}"
+_JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
+# What those parts of a held service wait for.
+_HELD = {
+    Stage.DATABASE: frozenset({Part.DATABASE, Part.MIGRATION, Part.APP}),
+    Stage.MIGRATING: frozenset({Part.MIGRATION, Part.APP}),
+    Stage.UPGRADING: frozenset({Part.MIGRATION, Part.APP}),
+    Stage.ROLLING: frozenset({Part.APP}),
+}
+
+
+def patiently(work: Callable[[], Any], *, seconds: float = 90.0) -> Any:
+    """Does something as soon as the API server lets it.
+
+    Raises:
+        RefusedError: It was refused for a reason that does not pass.
+        urllib3.exceptions.HTTPError: The API server did not come back in time.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return work()
+        except (RefusedError, urllib3.exceptions.HTTPError) as error:
+            passes = not isinstance(error, RefusedError) or error.status in (409, 429, 500, 503)
+            if not passes or time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+class People:
+    """Plays the controllers in a thread, and does the owners' edits when it is told to."""
+
+    def __init__(self, kube: Kube, members: list[Member], namespaces: tuple[str, ...]) -> None:
+        self.kube = kube
+        self.members = {member.name: member for member in members}
+        self._namespaces = namespaces
+        self._held = {member.name: _HELD.get(member.stage, frozenset()) for member in members}
+        # The second image is what is held: the first rolls out undisturbed.
+        self._released = {m.name for m in members if m.stage is Stage.UPGRADING}
+        self._over = threading.Event()
+
+    # The controllers ---------------------------------------------------------------------------
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Finishes rollouts and Jobs for the length of a block."""
+        thread = threading.Thread(target=self._work, name="controllers", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join(30)
+
+    def release(self) -> None:
+        """Lets everything come to its end."""
+        self._released = set(self.members)
+
+    def _work(self) -> None:
+        with ThreadPoolExecutor(6) as pool:
+            while not self._over.wait(TICK_SECONDS):
+                try:
+                    list(pool.map(lambda work: work(), list(self._open())))
+                except (RefusedError, urllib3.exceptions.HTTPError):
+                    continue  # The API server is away, or the object went: the next look tells.
+
+    def _open(self) -> Iterator[Callable[[], Any]]:
+        for namespace in self._namespaces:
+            for plural in ("deployments", "statefulsets"):
+                path = f"{_APPS.format(namespace=namespace)}/{plural}"
+                for body in self.kube.items(path):
+                    wanted = rolled_out(body)
+                    if body.get("status") != wanted and not self._is_held(body):
+                        yield self._finish(f"{path}/{body['metadata']['name']}", wanted)
+            path = _JOBS.format(namespace=namespace)
+            for body in self.kube.items(path):
+                if not body.get("status", {}).get("conditions") and not self._is_held(body):
+                    done = completed(failed=self._fails(body))
+                    yield self._finish(f"{path}/{body['metadata']['name']}", done)
+
+    def _finish(self, path: str, status: dict[str, Any]) -> Callable[[], Any]:
+        return lambda: self.kube.patch(f"{path}/status", {"status": status})
+
+    def _is_held(self, body: dict[str, Any]) -> bool:
+        labels = body["metadata"]["labels"]
+        service = labels.get(naming.SERVICE_LABEL, "")
+        if service in self._released:
+            return False
+        held = self._held.get(service, frozenset())
+        return Part(labels["app.kubernetes.io/component"]) in held
+
+    def _fails(self, body: dict[str, Any]) -> str:
+        member = self.members.get(body["metadata"]["labels"].get(naming.SERVICE_LABEL, ""))
+        image = body["spec"]["template"]["spec"]["containers"][0]["image"]
+        broken = member is not None and member.stage is Stage.FAILED and image.endswith(":2")
+        return "column shop.price does not exist" if broken else ""
+
+    # The owners --------------------------------------------------------------------------------
+
+    def apply(self, member: Member, image: int, **changes: Any) -> None:
+        """Applies a service, as `kubectl apply --server-side` does."""
+        body = service_body(member.name, member.namespace, **member.spec(image, **changes))
+        patiently(lambda: self.kube.apply(self._path(member), body, force="true"))
+
+    def delete(self, member: Member) -> None:
+        """Deletes a service."""
+        patiently(lambda: self.kube.delete(self._path(member)))
+
+    def begin(self, until: Callable[[Callable[[], bool]], None]) -> None:
+        """Brings every service to its stage; the operator must be at work.
+
+        Args:
+            until: Waits for a check to hold.
+        """
+        early = [m for m in self.members.values() if m.stage is not Stage.COMING]
+        for member in early:
+            self.apply(member, 1)
+        free = [m for m in early if m.stage not in _HELD or m.stage is Stage.UPGRADING]
+        until(lambda: all(state == "True" for state, _ in self.states(free)))
+        for member in free:
+            if member.stage is Stage.UPGRADING:
+                self._released.discard(member.name)
+            if member.stage in (Stage.UPGRADING, Stage.FAILED):
+                self.apply(member, 2)
+            if member.stage is Stage.SUSPENDED:
+                self.apply(member, 1, suspend=True)
+        failed = [m for m in free if m.stage is Stage.FAILED]
+        until(lambda: all(reason == "MigrationFailed" for _, reason in self.states(failed)))
+
+    def edits(self) -> list[Callable[[], None]]:
+        """What the owners do while the fault lasts."""
+        found: list[Callable[[], None]] = []
+        for member in self.members.values():
+            found += self._edit(member)
+        return found
+
+    def _edit(self, member: Member) -> list[Callable[[], None]]:
+        def apply() -> None:
+            self.apply(member, member.last_image)
+
+        def delete() -> None:
+            self.delete(member)
+
+        if member.stage in (Stage.COMING, Stage.CHANGING, Stage.FAILED):
+            return [apply]
+        if member.stage is Stage.SUSPENDED:
+            return [lambda: self.apply(member, 2, suspend=False)]
+        if member.stage is Stage.LEAVING:
+            return [delete]
+        return [delete, apply] if member.stage is Stage.RETURNING else []
+
+    def states(self, members: list[Member]) -> list[tuple[str, str]]:
+        """Status and reason of each service's Ready at its newest generation."""
+        bodies = {
+            (namespace, body["metadata"]["name"]): body
+            for namespace in {member.namespace for member in members}
+            for body in self.kube.items(SERVICES.format(namespace=namespace))
+        }
+        return [_ready(bodies.get((member.namespace, member.name))) for member in members]
+
+    def _path(self, member: Member) -> str:
+        return f"{SERVICES.format(namespace=member.namespace)}/{member.name}"
+
+
+def _ready(body: dict[str, Any] | None) -> tuple[str, str]:
+    if body is None:
+        return "", "Absent"
+    conditions = body.get("status", {}).get("conditions") or []
+    ready = next((item for item in conditions if item["type"] == "Ready"), {})
+    if ready.get("observedGeneration") != body["metadata"]["generation"]:
+        return "", "Unanswered"
+    return ready["status"], ready["reason"]
