@@ -28,6 +28,7 @@ PAGES = (
     *sorted(ROOT.glob("docs/**/*.md")),
     *sorted(ROOT.glob("charts/*/README.md")),
     ROOT / "manifests/README.md",
+    ROOT / "manifests/gitops/README.md",
     ROOT / "CONTRIBUTING.md",
 )
 # What a block may read of the repository.
