@@ -58,4 +58,4 @@ class Process:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Ends it; answers its exit code."""
         self.child.send_signal(number)
-        return self.child.wait(20)
+        return self.child.wait(30)  # as long as the kubelet gives it
