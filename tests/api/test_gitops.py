@@ -54,3 +54,53 @@ def test_each_state_is_seen_for_what_it_is(world: World) -> None:
     world.kube.delete(path)
     judge(world, "deleting")
     world.kube.patch(path, {"metadata": {"finalizers": None}})
+
+
+def test_a_rollout_past_its_deadline_is_a_failure_until_it_succeeds(world: World) -> None:
+    world.start(make=draw)
+    world.apply(image="registry.test/shop:of-nobody")
+    eventually(lambda: world.get("deployments", "shop"))
+    path = world.path("deployments", "shop")
+    given_up = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "message": 'ReplicaSet "shop-1" has timed out progressing.',
+    }
+    generation = world.kube.request("GET", path)["metadata"]["generation"]
+    status = {"observedGeneration": generation, "conditions": [given_up]}
+    world.kube.patch(f"{path}/status", {"status": status})
+    eventually(lambda: world.condition("Stalled").get("status") == "True")
+    assert "timed out progressing" in world.condition("Stalled")["message"]
+    judge(world, "past-deadline")
+
+    world.kube.patch(f"{path}/status", {"status": {"conditions": None}})
+    world.apply()
+    world.until_ready()
+    assert world.condition("Stalled")["status"] == "False"
+
+
+def test_no_child_carries_what_tools_mark_their_own_objects_with(world: World) -> None:
+    marks = {
+        "app.kubernetes.io/instance": "platform",
+        "argocd.argoproj.io/instance": "platform",
+        "kustomize.toolkit.fluxcd.io/name": "services",
+        "helm.sh/chart": "fastapi-service-0.1.0",
+    }
+    notes = {"argocd.argoproj.io/tracking-id": "x", "meta.helm.sh/release-name": "shop"}
+    world.start(make=draw)
+    world.apply(postgres={}, redis={})
+    path = world.path("fastapiservices", "shop")
+    world.kube.patch(path, {"metadata": {"labels": marks, "annotations": notes}})
+    world.apply(image="registry.test/shop:2", postgres={}, redis={})
+    world.until_ready()
+    kinds = ("deployments", "statefulsets", "services", "configmaps", "secrets")
+    children = [body for kind in kinds for body in world.kube.items(world.path(kind))]
+    assert len(children) >= 8
+    for body in children:
+        templates = body.get("spec", {}).get("template", {}) if "spec" in body else {}
+        for metadata in (body["metadata"], templates.get("metadata", {})):
+            labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
+            assert labels.get("app.kubernetes.io/instance") in (None, "shop")
+            assert not (marks.keys() - {"app.kubernetes.io/instance"}) & labels.keys()
+            assert not notes.keys() & annotations.keys()

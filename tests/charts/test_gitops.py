@@ -25,6 +25,7 @@ STATES = {
     "healthy": ("Healthy", "Current"),
     "changed": ("Progressing", "InProgress"),
     "stalled": ("Degraded", "Failed"),
+    "past-deadline": ("Degraded", "Failed"),
     "suspended": ("Suspended", "Current"),
     "deleting": ("Progressing", "InProgress"),
 }

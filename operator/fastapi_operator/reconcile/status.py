@@ -212,9 +212,20 @@ def _summarise(conditions: Conditions, situation: Situation, parts: Mapping[Part
     elif unready:
         part, health = unready[0]
         told = f"{part.value}: {health.message or health.reason}"
-        conditions.mark_reconciling(health.reason or "Progressing", told)
+        mark = conditions.mark_stalled if _past_deadline(situation) else conditions.mark_reconciling
+        mark(health.reason or "Progressing", told)
     else:
         conditions.mark_ready()
+
+
+def _past_deadline(situation: Situation) -> bool:
+    """Whether pods did not become ready within a rollout's deadline, whatever they say of it."""
+    found = (
+        situation.observed.children.get(desired.key)
+        for desired in situation.desired
+        if desired.part not in _OPTIONAL_PARTS
+    )
+    return any(child and child.health.reason == "ProgressDeadlineExceeded" for child in found)
 
 
 def _badness(health: Health) -> int:

@@ -168,6 +168,16 @@ def test_pods_words_replace_the_workloads_numbers() -> None:
     assert found["Ready"][:2] == ("False", "ImagePullBackOff")
 
 
+def test_pods_that_are_not_ready_past_the_deadline_stall_in_their_own_words() -> None:
+    wanted = app()
+    late = Health(False, "ProgressDeadlineExceeded", "has timed out progressing", failed=True)
+    live = {**all_live(wanted).children, **children(child(wanted[2], health=late))}
+    said = Health(False, "ImagePullBackOff", "pod x: not found", failed=True)
+    found = conditions(situation(wanted, Observed(live), diagnoses={wanted[2].key: said}))
+    assert found["Stalled"] == ("True", "ImagePullBackOff", "app: pod x: not found")
+    assert found["Reconciling"][0] == found["Ready"][0] == "False"
+
+
 def test_a_transition_time_stays_while_the_status_does() -> None:
     wanted = app()
     before = {
