@@ -57,7 +57,7 @@ test-fast: setup ## Lint and the pure core; needs no cluster
 	@$(RUN)/python -m tests.tiers lint unit
 
 .PHONY: test-full
-test-full: setup ## All tiers, and the property tests with 10,000 new examples each
+test-full: setup ## All tiers, Helm 4, a real Flux, and 10,000 new examples a property test
 	@$(RUN)/python -m tests.tiers --thorough
 
 .PHONY: bench-app

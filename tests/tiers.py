@@ -76,6 +76,18 @@ TIERS = {
     "charts": Tier(5, (("pytest", "tests/charts", "tests/docs"),), {}),
     "node": Tier(12, (("pytest", "tests/cluster/tests", "tests/e2e"),), {}),
 }
+# What takes more tools, and minutes to build them.
+THOROUGH_TIERS = {
+    "full": Tier(
+        30,
+        (
+            ("pytest", "tests/full"),
+            ("env", "HELM=4", "pytest", "tests/charts"),
+        ),
+        {},
+    ),
+}
+_ALL = TIERS | THOROUGH_TIERS
 
 
 @dataclass
@@ -91,20 +103,22 @@ class Outcome:
 def main() -> int:
     """Runs the chosen tiers; all of them go on after a failure, the exit code remembers it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"of {', '.join(TIERS)}")
-    parser.add_argument("--thorough", action="store_true", help="10,000 examples a property test")
+    parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"of {', '.join(_ALL)}")
+    parser.add_argument(
+        "--thorough", action="store_true", help="10,000 examples a property test; all tiers"
+    )
     options = parser.parse_args()
-    unknown = [name for name in options.tiers if name not in TIERS]
+    unknown = [name for name in options.tiers if name not in _ALL]
     if unknown:
-        parser.error(f"unknown tier {unknown[0]!r}; known are {', '.join(TIERS)}")
-    chosen = options.tiers or list(TIERS)
+        parser.error(f"unknown tier {unknown[0]!r}; known are {', '.join(_ALL)}")
+    chosen = options.tiers or list(_ALL if options.thorough else TIERS)
     outcomes = {name: _run(name, thorough=options.thorough) for name in chosen}
     _summarise(outcomes)
     return 1 if any(outcome.failed for outcome in outcomes.values()) else 0
 
 
 def _run(name: str, *, thorough: bool) -> Outcome:
-    tier, outcome, began = TIERS[name], Outcome(), time.monotonic()
+    tier, outcome, began = _ALL[name], Outcome(), time.monotonic()
     try:
         packages.ensure(tier.packages)
     except failures.ClusterError as error:
@@ -154,10 +168,10 @@ def _summarise(outcomes: dict[str, Outcome]) -> None:
         "\n=== tiers\n" + f"{'tier':10}{'passed':>8}{'failed':>8}{'skipped':>8}{'time':>10}  budget"
     )
     for name, outcome in outcomes.items():
-        late = "  over budget" if outcome.seconds > 60 * TIERS[name].minutes else ""
+        late = "  over budget" if outcome.seconds > 60 * _ALL[name].minutes else ""
         print(
             f"{name:10}{outcome.passed:8}{outcome.failed:8}{outcome.skipped:8}"
-            f"{outcome.seconds:8.0f} s  {TIERS[name].minutes} min{late}"
+            f"{outcome.seconds:8.0f} s  {_ALL[name].minutes} min{late}"
         )
     passed, failed, skipped = (
         sum(getattr(outcome, field) for outcome in outcomes.values())
