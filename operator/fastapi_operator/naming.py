@@ -18,6 +18,8 @@ PLURAL = "fastapiservices"
 FIELD_MANAGER = "fastapi-operator"
 
 SERVICE_LABEL = f"{GROUP}/service"
+# The same label as Prometheus spells it: it joins the series of all parts of a service.
+SERVICE_SERIES_LABEL = "fastapi_operator_io_service"
 WATCHED_LABEL = f"{GROUP}/watched"
 PROFILE_LABEL = f"{GROUP}/profile"
 # Which of several background processes or schedules an object belongs to.

@@ -7,6 +7,8 @@ so that one dashboard serves apps that are scraped and apps that push.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from fastapi_operator.naming import SERVICE_SERIES_LABEL
+
 
 class Kind(StrEnum):
     """What a sample means, and so what a query may do with it."""
@@ -21,6 +23,12 @@ class Source(StrEnum):
 
     APP = "app"
     OPERATOR = "operator"
+    PROXY = "proxy"
+    POSTGRES = "postgres_exporter"
+    PGBOUNCER = "pgbouncer_exporter"
+    REDIS = "redis_exporter"
+    KUBELET = "kubelet"
+    KUBE_STATE = "kube-state-metrics"
 
 
 class Unit(StrEnum):
@@ -39,12 +47,13 @@ class Metric:
     """A metric.
 
     Attributes:
-        name: Its name without ``_total`` and ``_bucket``.
+        name: Its name without ``_total`` and ``_bucket``; of others' counters the whole name.
         kind: Counter, gauge or histogram.
         source: Who exposes it.
         unit: The unit of its values.
         labels: Its own labels, beside those of the scrape.
         text: What it counts or measures.
+        is_bare: A counter whose name is stored as it is: not every exporter writes ``_total``.
     """
 
     name: str
@@ -53,10 +62,13 @@ class Metric:
     unit: Unit
     text: str
     labels: tuple[str, ...] = ()
+    is_bare: bool = False
 
     @property
     def series(self) -> str:
         """The name in a query: counters end in ``_total``, histograms in ``_bucket``."""
+        if self.is_bare:
+            return self.name
         suffix = {Kind.COUNTER: "_total", Kind.HISTOGRAM: "_bucket", Kind.GAUGE: ""}
         return self.name + suffix[self.kind]
 
@@ -197,6 +209,23 @@ METRICS: tuple[Metric, ...] = (
         unit=Unit.NONE,
         labels=("ready", "reason"),
         text="Services by status of the Ready condition and its reason.",
+    ),
+    Metric(
+        name="fastapi_operator_planned",
+        kind=Kind.GAUGE,
+        source=Source.OPERATOR,
+        unit=Unit.NONE,
+        labels=("namespace", SERVICE_SERIES_LABEL, "decision"),
+        text="Planned values of a service, by the name of the decision as explain shows it.",
+    ),
+    Metric(
+        name="fastapi_operator_condition",
+        kind=Kind.GAUGE,
+        source=Source.OPERATOR,
+        unit=Unit.NONE,
+        labels=("namespace", SERVICE_SERIES_LABEL, "condition", "reason"),
+        text="1 for each condition of a service that tells of trouble: a part that is not ready, "
+        "or Stalled.",
     ),
     Metric(
         name="fastapi_operator_pass_duration_seconds",

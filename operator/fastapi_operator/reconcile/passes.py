@@ -317,7 +317,7 @@ class Passes:
         self._images.note(key, ready=app is not None and app.status == "True")
         if ready.status == "True" or blueprint.suspended:
             self._rollouts.settled(key)
-        self._telemetry.service(key, ready.status, ready.reason)
+        self._telemetry.service(key, status.conditions, blueprint.plan)
         new = status.to_body()
         if new == before:
             return None

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from prometheus_client import (
@@ -14,7 +14,11 @@ from prometheus_client import (
     generate_latest,
 )
 
+from fastapi_operator.api.status import Condition
+from fastapi_operator.naming import SERVICE_SERIES_LABEL
+from fastapi_operator.observability.planned import planned
 from fastapi_operator.reconcile.queue import Key, Queue
+from fastapi_operator.tuning.plan import Plan
 
 _PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -82,7 +86,21 @@ class Telemetry:
             "1 while pruning is stopped by too many deletes in a minute.",
             registry=self.registry,
         )
-        self._conditions: dict[Key, tuple[str, str]] = {}
+        self._ready: dict[Key, tuple[str, str]] = {}
+        self._planned = _OfServices(
+            "fastapi_operator_planned",
+            "Planned values of a service, by the name of the decision as explain shows it.",
+            "decision",
+            registry=self.registry,
+        )
+        self._conditions = _OfServices(
+            "fastapi_operator_condition",
+            "1 for each condition of a service that tells of trouble: a part that is not ready, or "
+            "Stalled.",
+            "condition",
+            "reason",
+            registry=self.registry,
+        )
 
     def request(self, verb: str, resource: str, status: int, seconds: float) -> None:
         """Counts a request of the operator's own client."""
@@ -93,21 +111,35 @@ class Telemetry:
         """Counts a write."""
         self.writes.labels(kind, why).inc()
 
-    def service(self, key: Key, ready: str, reason: str) -> None:
-        """Notes the Ready condition of a service."""
-        before = self._conditions.get(key)
-        if before == (ready, reason):
-            return
-        if before is not None:
-            self._services.labels(*before).dec()
-        self._conditions[key] = (ready, reason)
-        self._services.labels(ready, reason).inc()
+    def service(self, key: Key, conditions: Iterable[Condition], plan: Plan | None) -> None:
+        """Notes what a pass answered; without a plan the last one stays in force."""
+        by_type = {condition.type: condition for condition in conditions}
+        ready = by_type.pop("Ready")
+        self._count(key, (ready.status, ready.reason))
+        # Work that goes on is no trouble.
+        by_type.pop("Reconciling", None)
+        troubled: dict[tuple[str, ...], float] = {
+            (condition.type, condition.reason): 1.0
+            for condition in by_type.values()
+            if condition.status == ("True" if condition.type == "Stalled" else "False")
+        }
+        self._conditions.set(key, troubled)
+        if plan is not None:
+            self._planned.set(key, {(name,): value for name, value in planned(plan).items()})
 
     def forget(self, key: Key) -> None:
         """Drops a deleted service."""
-        before = self._conditions.pop(key, None)
+        self._count(key, None)
+        self._conditions.set(key, {})
+        self._planned.set(key, {})
+
+    def _count(self, key: Key, now: tuple[str, str] | None) -> None:
+        before = self._ready.pop(key, None)
         if before is not None:
             self._services.labels(*before).dec()
+        if now is not None:
+            self._ready[key] = now
+            self._services.labels(*now).inc()
 
     def watch_queue(self, queue: Queue, braked: Callable[[], bool]) -> None:
         """Reads the queue and the brake whenever metrics are scraped."""
@@ -118,6 +150,26 @@ class Telemetry:
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _OfServices:
+    """A gauge whose series come and go with a service and what is said of it."""
+
+    def __init__(self, name: str, text: str, *labels: str, registry: CollectorRegistry) -> None:
+        own = ["namespace", SERVICE_SERIES_LABEL, *labels]
+        self._gauge = Gauge(name, text, own, registry=registry)
+        self._told: dict[Key, Mapping[tuple[str, ...], float]] = {}
+
+    def set(self, key: Key, values: Mapping[tuple[str, ...], float]) -> None:
+        """Replaces all series of a service."""
+        before = self._told.pop(key, {})
+        for labels in before.keys() - values.keys():
+            self._gauge.remove(key.namespace, key.name, *labels)
+        for labels, value in values.items():
+            if before.get(labels) != value:
+                self._gauge.labels(key.namespace, key.name, *labels).set(value)
+        if values:
+            self._told[key] = values
 
 
 def configure_logging(*, level: str = "INFO") -> None:
