@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from fastapi_operator.observability.dashboards import SERVICE_LABEL
+from fastapi_operator.naming import SERVICE_SERIES_LABEL
 from fastapi_operator.observability.metrics import metric
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import ObservabilityPlan
 
+# The page of docs/runbooks.
+PAGE = "slo-burn"
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 _REQUESTS = metric("http_server_request_duration_seconds").name
 _TOTAL = "fastapi_service:requests:rate5m"
@@ -97,7 +99,7 @@ def groups(
     for promise in promises:
         records += _records(promise, labels)
     alerts = [
-        _alert(promise, burn, labels, f"{runbooks}/slo-burn.md")
+        _alert(promise, burn, labels, f"{runbooks}/{PAGE}.md")
         for promise in promises
         for burn in BURNS
         # A budget so large that the whole traffic cannot burn it so fast needs no such alert.
@@ -175,7 +177,7 @@ def _alert(promise: Promise, burn: Burn, labels: dict[str, str], runbook: str) -
 
 
 def _selected(namespace: str, service: str) -> str:
-    return f'namespace="{namespace}", {SERVICE_LABEL}="{service}"'
+    return f'namespace="{namespace}", {SERVICE_SERIES_LABEL}="{service}"'
 
 
 def _matching(namespace: str, service: str) -> str:

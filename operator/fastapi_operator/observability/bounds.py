@@ -1,0 +1,62 @@
+"""From where on a signal means trouble; alerts, thresholds on dashboards and diagnoses share them.
+
+Judgement where no source is named: set so that a healthy service stays below by half.
+"""
+
+# --- the app -------------------------------------------------------------------------------------
+# The loop wakes tasks so much later than asked that a client feels it, p99.
+LOOP_LAG_BLOCKED_SECONDS = 0.1
+LOOP_LAG_BUSY_SECONDS = 0.05
+# Of one core, by one worker: below, it waits and does not compute; above, it does nothing else.
+WORKER_CPU_IDLE = 0.5
+WORKER_CPU_BUSY = 0.85
+# While threads are the bottleneck the cores are not.
+THREADS_CPU_MAX = 0.6
+THREADS_USED = 0.95
+# Throttled periods among all: kubernetes-mixin alerts from a quarter on, and lag is explained by a
+# twentieth already.
+THROTTLED = 0.25
+THROTTLED_SOME = 0.05
+POOL_WAIT_SECONDS = 0.02
+MEMORY_USED = 0.9
+# Growth of resident memory in an hour, for a day, as a share of itself.
+LEAK_PER_HOUR = 0.01
+SHED = 0.01
+SERVER_ERRORS = 0.05
+# Fewer failures a second are one client's bad luck.
+SERVER_ERRORS_PER_SECOND = 0.1
+PROXY_ERRORS = 0.005
+PROXY_ERRORS_PER_SECOND = 0.05
+
+# --- pooler and database -------------------------------------------------------------------------
+POOLER_WAIT_SECONDS = 0.5
+POOLER_CLIENTS_USED = 0.8
+# PgBouncer has one thread.
+POOLER_CPU_CORES = 0.8
+# Running statements a core: beyond, they share cores and each takes longer.
+DATABASE_ACTIVE_PER_CORE = 4
+DATABASE_CPU_USED = 0.85
+DATABASE_CONNECTIONS_USED = 0.85
+SCANNED_ROWS = 10_000
+SCANS_PER_SECOND = 0.1
+VOLUME_FREE = 0.15
+VOLUME_FREE_LAST = 0.05
+# Times the interval of the schedule: one run may fail.
+BACKUP_AGE_INTERVALS = 2.5
+
+# --- cache and queue -----------------------------------------------------------------------------
+CACHE_HITS = 0.7
+# Fewer lookups a second say nothing of the ratio.
+CACHE_LOOKUPS_PER_SECOND = 1
+# Mean time of a command inside the server; most take some tens of microseconds.
+CACHE_COMMAND_SECONDS = 0.005
+QUEUE_MEMORY_USED = 0.8
+QUEUE_MEMORY_USED_LAST = 0.95
+
+# --- autoscaling and the operator ----------------------------------------------------------------
+# Changes of the wanted replicas in an hour, and how many of them were downwards.
+SCALINGS_PER_HOUR = 4
+SCALINGS_DOWN_PER_HOUR = 2
+OPERATOR_QUEUE_WAIT_SECONDS = 60
+FAILED_PASSES = 5
+DRIFT_WRITES = 10

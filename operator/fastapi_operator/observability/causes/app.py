@@ -1,0 +1,159 @@
+"""What slows or fails the app's own processes."""
+
+from fastapi_operator.observability import bounds
+from fastapi_operator.observability.alert import NUMBER, PERCENT, SECONDS, Alert
+from fastapi_operator.observability.causes.load import POOLER_WAITS, UNSATURATED
+from fastapi_operator.observability.planned import planned_series
+from fastapi_operator.observability.promql import (
+    COMPONENT,
+    OF_SERVICES,
+    SERVICE,
+    by_service,
+    joined,
+    of_component,
+)
+
+_REQUESTS = "http_server_request_duration_seconds_count"
+_LOOP_LAG = (
+    "histogram_quantile(0.99, "
+    + by_service("rate(fastapi_worker_event_loop_lag_seconds_bucket[5m])", "le")
+    + ")"
+)
+_CPU_PER_WORKER = (
+    by_service("rate(fastapi_worker_cpu_seconds_total[5m])")
+    + " / "
+    + by_service("fastapi_worker_processes")
+)
+
+
+def _throttled_periods(kind: str) -> str:
+    series = f'rate(container_cpu_cfs_{kind}_total{{container="app"}}[5m])'
+    return by_service(joined(series, of_component("app")))
+
+
+_THROTTLED = f"{_throttled_periods('throttled_periods')} / {_throttled_periods('periods')}"
+_UNTHROTTLED = f"unless on ({SERVICE}) {_THROTTLED} > {bounds.THROTTLED_SOME}"
+_POOL_WAIT = (
+    "histogram_quantile(0.95, "
+    + by_service("rate(db_client_connection_wait_time_seconds_bucket[5m])", "le")
+    + ")"
+)
+_SHED = by_service("rate(fastapi_worker_shed_requests_total[5m])")
+_ALL = by_service(f"rate({_REQUESTS}{{{OF_SERVICES}}}[5m])")
+_FAILED = by_service(f'rate({_REQUESTS}{{{OF_SERVICES}, http_response_status_code=~"5.."}}[5m])')
+
+APP = (
+    Alert(
+        name="FastAPIEventLoopBlocked",
+        group="app",
+        expression=f"{_LOOP_LAG} > {bounds.LOOP_LAG_BLOCKED_SECONDS}\n"
+        f"and on ({SERVICE}) ({_CPU_PER_WORKER}) < {bounds.WORKER_CPU_IDLE}\n{_UNTHROTTLED}",
+        held="10m",
+        summary=f"the event loop is late by {SECONDS} (p99) while its core idles: blocking code "
+        "runs in an async endpoint",
+        page="event-loop-blocked",
+    ),
+    Alert(
+        name="FastAPIEventLoopBusy",
+        group="app",
+        expression=f"{_LOOP_LAG} > {bounds.LOOP_LAG_BUSY_SECONDS}\n"
+        f"and on ({SERVICE}) ({_CPU_PER_WORKER}) > {bounds.WORKER_CPU_BUSY}\n{_UNTHROTTLED}",
+        held="10m",
+        summary=f"the event loop is late by {SECONDS} (p99) because it computes all the time: "
+        "more pods, or less work a request",
+        page="event-loop-busy",
+    ),
+    Alert(
+        name="FastAPICPUThrottled",
+        group="app",
+        expression=f"{_THROTTLED} > {bounds.THROTTLED}",
+        held="10m",
+        summary=f"{PERCENT} of the app's CPU periods are throttled by its limit",
+        page="cpu-throttled",
+    ),
+    Alert(
+        name="FastAPIThreadPoolExhausted",
+        group="app",
+        expression=by_service("avg_over_time(fastapi_worker_threads_waiting[5m])")
+        + f" >= 1\nand on ({SERVICE}) "
+        + by_service("avg_over_time(fastapi_worker_threads_used[5m])")
+        + f" / on ({SERVICE}) "
+        + by_service("fastapi_worker_threads_max")
+        + f" >= {bounds.THREADS_USED}\n"
+        f"and on ({SERVICE}) ({_CPU_PER_WORKER}) < {bounds.THREADS_CPU_MAX}\n"
+        f"unless on ({SERVICE}) {_POOL_WAIT} > {bounds.POOL_WAIT_SECONDS}",
+        held="10m",
+        summary=f"{NUMBER} calls of def endpoints wait for a thread, and all threads are taken",
+        page="thread-pool-exhausted",
+    ),
+    Alert(
+        name="FastAPIPoolWait",
+        group="app",
+        expression=f"{_POOL_WAIT} > {bounds.POOL_WAIT_SECONDS}\n"
+        f"unless on ({SERVICE}) {POOLER_WAITS}\n{UNSATURATED}",
+        held="10m",
+        summary=f"requests wait {SECONDS} (p95) for a database connection, though pooler and "
+        "database have room",
+        page="pool-wait",
+    ),
+    Alert(
+        name="FastAPIMemoryNearLimit",
+        group="app",
+        expression=f"max by ({SERVICE}) ("
+        + joined('container_memory_working_set_bytes{container="app"}', of_component("app"))
+        + f") / on ({SERVICE}) {planned_series('compute.memory_limit_bytes')}"
+        f" > {bounds.MEMORY_USED}",
+        held="15m",
+        summary=f"a pod uses {PERCENT} of its memory limit",
+        page="memory-near-limit",
+    ),
+    Alert(
+        name="FastAPIOutOfMemory",
+        group="app",
+        expression=by_service(
+            joined(
+                "increase(kube_pod_container_status_restarts_total[15m]) "
+                "* on (namespace, pod, container) group_left () "
+                "(kube_pod_container_status_last_terminated_reason"
+                '{reason="OOMKilled"} == 1)'
+            ),
+            COMPONENT,
+        )
+        + " >= 1",
+        held="0m",
+        summary=f"{NUMBER} containers of part {{{{ $labels.{COMPONENT} }}}} were killed in 15 "
+        "minutes: their memory limit is too small",
+        page="out-of-memory",
+    ),
+    Alert(
+        name="FastAPIMemoryLeak",
+        group="app",
+        expression=f"max by ({SERVICE}) (deriv(fastapi_worker_resident_memory_bytes[24h]) * 3600 "
+        "/ avg_over_time(fastapi_worker_resident_memory_bytes[24h])\n"
+        "and fastapi_worker_resident_memory_bytes offset 23h)"
+        f" > {bounds.LEAK_PER_HOUR}",
+        held="1h",
+        summary=f"the memory of a pod has grown by {PERCENT} an hour for a day",
+        page="memory-leak",
+    ),
+    Alert(
+        name="FastAPISheddingRequests",
+        group="app",
+        expression=f"{_SHED} / on ({SERVICE}) ({_ALL} > 0) > {bounds.SHED}",
+        held="5m",
+        summary=f"{PERCENT} of the requests get 503 because every worker has MAX_IN_FLIGHT of them",
+        page="shedding-requests",
+    ),
+    Alert(
+        name="FastAPIServerErrors",
+        group="app",
+        expression=f"{_FAILED} / on ({SERVICE}) {_ALL} > {bounds.SERVER_ERRORS}\n"
+        f"and on ({SERVICE}) {_FAILED} > {bounds.SERVER_ERRORS_PER_SECOND}\n"
+        # A promise brings alerts of its own, which weigh what was lost.
+        f"unless on ({SERVICE}) {planned_series('observability.availability_percent')}",
+        held="5m",
+        summary=f"{PERCENT} of the requests fail with 5xx",
+        page="server-errors",
+        severity="critical",
+    ),
+)

@@ -1,0 +1,30 @@
+"""What clients see at the proxy and the app does not."""
+
+from fastapi_operator.observability import bounds
+from fastapi_operator.observability.alert import PERCENT, Alert
+from fastapi_operator.observability.promql import OF_SERVICES, SERVICE, by_service
+
+
+def _answers(status: str) -> str:
+    """Answers a second; Caddy counts each handler that a request passes, so one is chosen."""
+    nginx = f'{OF_SERVICES}, http_response_status_code=~"{status}"'
+    caddy = f'{OF_SERVICES}, handler="reverse_proxy", code=~"{status}"'
+    of_nginx = by_service(f"rate(fastapi_proxy_request_duration_seconds_count{{{nginx}}}[5m])")
+    of_caddy = by_service(f"rate(caddy_http_request_duration_seconds_count{{{caddy}}}[5m])")
+    return f"({of_nginx} or {of_caddy})"
+
+
+_UNANSWERED = _answers("502|504")
+
+PROXY = (
+    Alert(
+        name="FastAPIProxyErrors",
+        group="proxy",
+        expression=f"{_UNANSWERED} / on ({SERVICE}) {_answers('.+')} > {bounds.PROXY_ERRORS}\n"
+        f"and on ({SERVICE}) {_UNANSWERED} > {bounds.PROXY_ERRORS_PER_SECOND}",
+        held="5m",
+        summary=f"{PERCENT} of the requests end with 502 or 504 at the proxy: the app does not "
+        "answer them",
+        page="proxy-errors",
+    ),
+)

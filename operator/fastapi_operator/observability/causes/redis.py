@@ -1,0 +1,84 @@
+"""What slows or stops the cache and the queue."""
+
+from fastapi_operator.observability import bounds
+from fastapi_operator.observability.alert import PERCENT, SECONDS, Alert
+from fastapi_operator.observability.promql import SERVICE, by_service, of_component
+
+
+def _redis_lookups(kind: str) -> str:
+    return by_service(f"rate(redis_keyspace_{kind}_total{{{of_component('cache')}}}[10m])")
+
+
+_LOOKUPS = f"({_redis_lookups('hits')} + {_redis_lookups('misses')})"
+
+
+def _queue_memory(bound: float) -> str:
+    queue = of_component("queue")
+    return (
+        f"max by ({SERVICE}) (redis_memory_used_bytes{{{queue}}} "
+        f"/ (redis_memory_max_bytes{{{queue}}} > 0)) > {bound}"
+    )
+
+
+CACHE = (
+    Alert(
+        name="FastAPICacheTooSmall",
+        group="cache",
+        expression=f"{_redis_lookups('hits')} / on ({SERVICE}) "
+        f"({_LOOKUPS} > {bounds.CACHE_LOOKUPS_PER_SECOND}) < {bounds.CACHE_HITS}\n"
+        f"and on ({SERVICE}) "
+        + by_service(f"rate(redis_evicted_keys_total{{{of_component('cache')}}}[10m])")
+        + " > 0",
+        held="15m",
+        summary=f"{PERCENT} of the lookups find their key, and keys are evicted for want of memory",
+        page="cache-too-small",
+    ),
+    Alert(
+        name="FastAPICacheSlow",
+        group="cache",
+        expression=by_service(
+            f"rate(redis_commands_duration_seconds_total{{{of_component('cache')}}}[5m])"
+        )
+        + f" / on ({SERVICE}) ("
+        + by_service(f"rate(redis_commands_total{{{of_component('cache')}}}[5m])")
+        + f" > {bounds.CACHE_LOOKUPS_PER_SECOND}) > {bounds.CACHE_COMMAND_SECONDS}",
+        held="10m",
+        summary=f"a command of the cache takes {SECONDS} on average",
+        page="cache-slow",
+    ),
+    Alert(
+        name="FastAPICacheDown",
+        group="cache",
+        expression=f"max by ({SERVICE}) (redis_up{{{of_component('cache')}}}) == 0",
+        held="2m",
+        summary="the cache does not answer (redis_up is {{ $value }}): all reads reach the "
+        "database",
+        page="cache-down",
+    ),
+    Alert(
+        name="FastAPIQueueDown",
+        group="queue",
+        expression=f"max by ({SERVICE}) (redis_up{{{of_component('queue')}}}) == 0",
+        held="2m",
+        summary="the queue does not answer (redis_up is {{ $value }}): no work is taken or given",
+        page="queue-down",
+        severity="critical",
+    ),
+    Alert(
+        name="FastAPIQueueFilling",
+        group="queue",
+        expression=_queue_memory(bounds.QUEUE_MEMORY_USED),
+        held="10m",
+        summary=f"{PERCENT} of the queue's memory are full; it never evicts",
+        page="queue-filling",
+    ),
+    Alert(
+        name="FastAPIQueueFull",
+        group="queue",
+        expression=_queue_memory(bounds.QUEUE_MEMORY_USED_LAST),
+        held="5m",
+        summary=f"{PERCENT} of the queue's memory are full: it is about to refuse messages",
+        page="queue-filling",
+        severity="critical",
+    ),
+)

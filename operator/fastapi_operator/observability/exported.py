@@ -1,0 +1,243 @@
+"""Metrics that alerts and dashboards read and others make: exporters, kubelet, Kubernetes.
+
+Names and labels are those of the programs themselves; what else they expose is theirs.
+"""
+
+from fastapi_operator.observability.metrics import Kind, Metric, Source, Unit
+
+_STATEMENT = ("user", "datname", "queryid")
+_TABLE = ("datname", "schemaname", "relname")
+_POOL = ("database", "user")
+_CONTAINER = ("namespace", "pod", "container")
+_CLAIM = ("namespace", "persistentvolumeclaim")
+_AUTOSCALER = ("namespace", "horizontalpodautoscaler")
+_CRON_JOB = ("namespace", "cronjob")
+
+
+def _gauge(
+    source: Source, name: str, text: str, unit: Unit = Unit.NONE, labels: tuple[str, ...] = ()
+) -> Metric:
+    return Metric(name, Kind.GAUGE, source, unit, text, labels)
+
+
+def _counter(
+    source: Source, name: str, text: str, unit: Unit = Unit.NONE, labels: tuple[str, ...] = ()
+) -> Metric:
+    return Metric(name, Kind.COUNTER, source, unit, text, labels, is_bare=True)
+
+
+def _histogram(source: Source, name: str, text: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(name, Kind.HISTOGRAM, source, Unit.SECONDS, text, labels)
+
+
+_PROXY = (
+    _histogram(
+        Source.PROXY,
+        "fastapi_proxy_request_duration_seconds",
+        "Duration of requests as clients of nginx see it.",
+        ("http_request_method", "http_response_status_code"),
+    ),
+    _histogram(
+        Source.PROXY,
+        "fastapi_proxy_upstream_duration_seconds",
+        "Time that nginx waited for the app.",
+    ),
+    _counter(
+        Source.PROXY,
+        "fastapi_proxy_cache_answers_total",
+        "Answers by what nginx's cache had to do with them.",
+        labels=("cache_status",),
+    ),
+    _histogram(
+        Source.PROXY,
+        "caddy_http_request_duration_seconds",
+        "Duration of requests in each handler of Caddy.",
+        ("server", "handler", "method", "code"),
+    ),
+)
+_POSTGRES = (
+    _gauge(Source.POSTGRES, "pg_up", "1 while PostgreSQL answers its exporter."),
+    _gauge(
+        Source.POSTGRES,
+        "pg_stat_activity_count",
+        "Connections by state.",
+        labels=(
+            "datname",
+            "state",
+            "usename",
+            "application_name",
+            "backend_type",
+            "wait_event_type",
+            "wait_event",
+        ),
+    ),
+    _gauge(
+        Source.POSTGRES,
+        "pg_settings_max_connections",
+        "The setting max_connections.",
+        labels=("server",),
+    ),
+    _counter(
+        Source.POSTGRES,
+        "pg_stat_statements_seconds_total",
+        "Time spent in a statement.",
+        Unit.SECONDS,
+        _STATEMENT,
+    ),
+    _counter(
+        Source.POSTGRES,
+        "pg_stat_statements_calls_total",
+        "Calls of a statement.",
+        labels=_STATEMENT,
+    ),
+    # Its exporter calls it a counter, yet it is 1 for each statement.
+    _gauge(
+        Source.POSTGRES,
+        "pg_stat_statements_query_id",
+        "1 for each statement, with its text.",
+        labels=("queryid", "query"),
+    ),
+    _counter(
+        Source.POSTGRES,
+        "pg_stat_user_tables_seq_scan",
+        "Scans of a table from end to end.",
+        labels=_TABLE,
+    ),
+    _counter(
+        Source.POSTGRES,
+        "pg_stat_user_tables_seq_tup_read",
+        "Rows that such scans read.",
+        labels=_TABLE,
+    ),
+    *(
+        _counter(
+            Source.POSTGRES,
+            f"pg_statio_user_indexes_idx_blks_{kind}_total",
+            f"Blocks of an index that were {where}.",
+            labels=(*_TABLE, "indexrelname"),
+        )
+        for kind, where in (("hit", "found in memory"), ("read", "read from disk"))
+    ),
+)
+_PGBOUNCER = (
+    *(
+        _gauge(Source.PGBOUNCER, f"pgbouncer_pools_{name}_connections", text, labels=_POOL)
+        for name, text in (
+            ("client_active", "Clients that have a server connection."),
+            ("client_waiting", "Clients that wait for one."),
+            ("server_active", "Server connections that work for a client."),
+            ("server_idle", "Server connections that are free."),
+        )
+    ),
+    _gauge(
+        Source.PGBOUNCER,
+        "pgbouncer_pools_client_maxwait_seconds",
+        "How long the first waiting client has waited.",
+        Unit.SECONDS,
+        _POOL,
+    ),
+)
+_REDIS = (
+    _gauge(Source.REDIS, "redis_up", "1 while the server answers its exporter."),
+    _gauge(Source.REDIS, "redis_memory_used_bytes", "Memory in use.", Unit.BYTES),
+    _gauge(Source.REDIS, "redis_memory_max_bytes", "The setting maxmemory.", Unit.BYTES),
+    *(
+        _counter(Source.REDIS, f"redis_{name}_total", text)
+        for name, text in (
+            ("keyspace_hits", "Lookups that found their key."),
+            ("keyspace_misses", "Lookups that did not."),
+            ("evicted_keys", "Keys evicted for want of memory."),
+            ("expired_keys", "Keys whose time to live had passed."),
+        )
+    ),
+    _counter(Source.REDIS, "redis_commands_total", "Calls by command.", labels=("cmd",)),
+    _counter(
+        Source.REDIS,
+        "redis_commands_duration_seconds_total",
+        "Time spent in a command.",
+        Unit.SECONDS,
+        ("cmd",),
+    ),
+)
+_KUBELET = (
+    _counter(
+        Source.KUBELET,
+        "container_cpu_usage_seconds_total",
+        "CPU time of a container.",
+        Unit.SECONDS,
+        _CONTAINER,
+    ),
+    _counter(
+        Source.KUBELET,
+        "container_cpu_cfs_periods_total",
+        "Periods in which a container with a CPU limit ran.",
+        labels=_CONTAINER,
+    ),
+    _counter(
+        Source.KUBELET,
+        "container_cpu_cfs_throttled_periods_total",
+        "Those in which the limit stopped it.",
+        labels=_CONTAINER,
+    ),
+    _gauge(
+        Source.KUBELET,
+        "container_memory_working_set_bytes",
+        "Memory that the OOM killer counts.",
+        Unit.BYTES,
+        _CONTAINER,
+    ),
+    _gauge(
+        Source.KUBELET,
+        "kubelet_volume_stats_available_bytes",
+        "What is free on a volume.",
+        Unit.BYTES,
+        _CLAIM,
+    ),
+    _gauge(
+        Source.KUBELET,
+        "kubelet_volume_stats_capacity_bytes",
+        "Size of a volume.",
+        Unit.BYTES,
+        _CLAIM,
+    ),
+)
+_KUBE_STATE = (
+    _counter(
+        Source.KUBE_STATE,
+        "kube_pod_container_status_restarts_total",
+        "Restarts of a container.",
+        labels=_CONTAINER,
+    ),
+    _gauge(
+        Source.KUBE_STATE,
+        "kube_pod_container_status_last_terminated_reason",
+        "1 for why a container last ended.",
+        labels=(*_CONTAINER, "reason"),
+    ),
+    *(
+        _gauge(Source.KUBE_STATE, f"kube_horizontalpodautoscaler_{name}", text, labels=_AUTOSCALER)
+        for name, text in (
+            ("status_current_replicas", "Pods that an autoscaler sees."),
+            ("status_desired_replicas", "Pods that it wants."),
+            ("spec_min_replicas", "The fewest that it may want."),
+            ("spec_max_replicas", "The most."),
+        )
+    ),
+    *(
+        _gauge(Source.KUBE_STATE, f"kube_cronjob_{name}_time", text, Unit.SECONDS, _CRON_JOB)
+        for name, text in (
+            ("status_last_successful", "When a run last succeeded, as Unix time."),
+            ("status_last_schedule", "When a run last began."),
+            ("next_schedule", "When the next one begins."),
+        )
+    ),
+)
+
+EXPORTED: tuple[Metric, ...] = (
+    *_PROXY,
+    *_POSTGRES,
+    *_PGBOUNCER,
+    *_REDIS,
+    *_KUBELET,
+    *_KUBE_STATE,
+)

@@ -1,0 +1,52 @@
+"""The pages that alerts lead to name fields, pages and commands that exist."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastapi_operator.api.crd import structural_schema
+from fastapi_operator.api.service import Spec
+from fastapi_operator.observability import slo
+from fastapi_operator.observability.alerts import ALERTS
+
+PAGES = sorted(Path("docs/runbooks").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_names_fields_of_the_spec_that_exist(page: Path) -> None:
+    schema = structural_schema(Spec)
+    for path in re.findall(r"`spec\.([A-Za-z.]+)", page.read_text()):
+        node: Mapping[str, Any] = schema
+        for name in path.rstrip(".").split("."):
+            node = node.get("items", node)
+            assert name in node.get("properties", {}), f"{page}: spec.{path} has no field {name}"
+            node = node["properties"][name]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_leads_to_pages_that_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_every_page_belongs_to_an_alert() -> None:
+    assert {page.stem for page in PAGES} == {alert.page for alert in ALERTS} | {slo.PAGE}
+
+
+def test_the_guide_names_every_alert_with_its_page_and_severity() -> None:
+    text = Path("docs/observability.md").read_text()
+    for alert in ALERTS:
+        critical = " (critical)" if alert.severity == "critical" else ""
+        name = alert.name.removeprefix("FastAPI")
+        assert re.search(
+            rf"\[{name}\]\(runbooks/{alert.page}\.md\){re.escape(critical)}(,| \|)", text
+        ), alert.name
+
+
+def test_the_guide_leads_to_pages_that_exist() -> None:
+    text = Path("docs/observability.md").read_text()
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        assert (Path("docs") / target).exists(), target
