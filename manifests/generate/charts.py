@@ -8,6 +8,7 @@ from typing import Any
 from fastapi_operator.api import reference
 from fastapi_operator.api.crd import crd, structural_schema
 from fastapi_operator.api.service import Spec
+from fastapi_operator.observability import alerts
 from fastapi_operator.observability.dashboards import DASHBOARDS
 from fastapi_operator.settings import Settings
 from manifests.generate import documents, rbac, values
@@ -32,6 +33,9 @@ def files(root: Path) -> Mapping[str, str]:
         f"{_OPERATOR}/files/fastapiservices.yaml": definition,
         f"{_OPERATOR}/files/rbac.yaml": documents.heading("manifests/generate/rbac.py")
         + documents.dump([rbac.rules()]),
+        # Templates put the value settings.runbooks in the place of RUNBOOKS.
+        f"{_OPERATOR}/files/alerts.yaml": documents.heading("observability/alerts.py")
+        + documents.dump([{"groups": alerts.groups("RUNBOOKS")}]),
         f"{_OPERATOR}/values.schema.json": _json(
             values.schema(
                 operator_values,
@@ -48,7 +52,9 @@ def files(root: Path) -> Mapping[str, str]:
         + f"## fastapi-operator\n\n{values.table(operator_values)}\n"
         + f"## fastapi-service\n\n{values.table(service_values)}{_spec_table()}",
         **{
-            f"{_OPERATOR}/files/dashboards/{dashboard.name}.json": _json(dashboard.model())
+            f"{_OPERATOR}/files/dashboards/{dashboard.name}.json": _json(
+                dashboard.model(runbooks="RUNBOOKS")
+            )
             for dashboard in DASHBOARDS
         },
     }

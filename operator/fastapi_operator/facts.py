@@ -8,6 +8,7 @@ CNPG_CLUSTER = "postgresql.cnpg.io/v1/Cluster"
 SERVICE_MONITOR = "monitoring.coreos.com/v1/ServiceMonitor"
 POD_MONITOR = "monitoring.coreos.com/v1/PodMonitor"
 PROMETHEUS_RULE = "monitoring.coreos.com/v1/PrometheusRule"
+GRAFANA_DASHBOARD = "grafana.integreatly.org/v1beta1/GrafanaDashboard"
 HTTP_ROUTE = "gateway.networking.k8s.io/v1/HTTPRoute"
 CERTIFICATE = "cert-manager.io/v1/Certificate"
 

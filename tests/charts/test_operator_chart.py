@@ -13,7 +13,9 @@ from tests.charts.conftest import OPERATOR, ROOT, Helm, HelmError, Object, of_ki
 OPENSHIFT = ("--api-versions", "security.openshift.io/v1")
 MONITORING = ("--api-versions", "monitoring.coreos.com/v1/ServiceMonitor")
 EVERYTHING = {
-    "serviceMonitor": {"enabled": True, "renderMode": "alwaysRender"},
+    "serviceMonitor": {"renderMode": "alwaysRender"},
+    "rules": {"renderMode": "alwaysRender"},
+    "grafanaDashboards": {"renderMode": "alwaysRender"},
 }
 
 
@@ -284,13 +286,13 @@ def test_the_dashboard_carries_the_label_of_grafanas_sidecar(helm: Helm) -> None
     (config,) = [
         body
         for body in of_kind(helm.render(OPERATOR, values), "ConfigMap")
-        if "services.json" in body["data"]
+        if "service.json" in body["data"]
     ]
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert config["metadata"]["annotations"] == {"grafana_folder": "FastAPI"}
     assert config["metadata"]["namespace"] == "grafana"
     # kubectl apply copies the object into an annotation, which holds 256 KiB.
-    assert len(config["data"]["services.json"]) < 200 * 1024
+    assert len(config["data"]["service.json"]) < 200 * 1024
 
 
 # Values ----------------------------------------------------------------------------------------

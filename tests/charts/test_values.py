@@ -11,7 +11,9 @@ from manifests.generate import values
 from tests.charts.conftest import OPERATOR, SERVICE, Helm, Object
 
 _DIGEST = f"sha256:{'0' * 64}"
-_MONITOR = {"serviceMonitor": {"enabled": True, "renderMode": "alwaysRender"}}
+_MONITOR = {"serviceMonitor": {"renderMode": "alwaysRender"}}
+_RULES = {"rules": {"renderMode": "alwaysRender"}}
+_GRAFANA = {"grafanaDashboards": {"renderMode": "alwaysRender"}}
 _PEER = {"namespaceSelector": {}}
 
 # value -> (another setting of it, what else must be set for it to show)
@@ -91,16 +93,22 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "networkPolicy.enabled": (False, {}),
     "networkPolicy.from": ([_PEER], {}),
     "networkPolicy.apiServerPorts": ([8443], {}),
-    "serviceMonitor.enabled": (True, {"serviceMonitor": {"renderMode": "alwaysRender"}}),
-    "serviceMonitor.renderMode": ("alwaysRender", {"serviceMonitor": {"enabled": True}}),
+    "serviceMonitor.enabled": (False, {"serviceMonitor": {"renderMode": "alwaysRender"}}),
+    "serviceMonitor.renderMode": ("alwaysRender", {}),
     "serviceMonitor.additionalLabels": ({"release": "prometheus"}, _MONITOR),
     "serviceMonitor.interval": ("10s", _MONITOR),
+    "rules.enabled": (False, _RULES),
+    "rules.renderMode": ("alwaysRender", {}),
+    "rules.additionalLabels": ({"release": "prometheus"}, _RULES),
     "dashboards.enabled": (False, {}),
     "dashboards.namespace": ("grafana", {}),
     "dashboards.label": ("dashboard", {}),
     "dashboards.labelValue": ("yes", {}),
     "dashboards.additionalLabels": ({"a": "b"}, {}),
     "dashboards.annotations": ({"grafana_folder": "FastAPI"}, {}),
+    "grafanaDashboards.enabled": (False, _GRAFANA),
+    "grafanaDashboards.renderMode": ("alwaysRender", {}),
+    "grafanaDashboards.instanceLabels.dashboards": ("other", _GRAFANA),
     "extraObjects": (["apiVersion: v1\nkind: Namespace\nmetadata: {name: more}"], {}),
 }
 

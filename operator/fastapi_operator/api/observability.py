@@ -39,6 +39,13 @@ class Metrics(Model):
         "Default: where the cluster has PodMonitors, so that somebody reads them.",
         examples=[True],
     )
+    dashboard: Literal["Shared", "PerService"] | None = Field(
+        default=None,
+        description="Shared: the dashboard of all services, which the operator's chart brings, "
+        "shows this one too. PerService adds one of its own, as a ConfigMap for Grafana's sidecar "
+        "and a GrafanaDashboard where the cluster has that API. Default: Shared.",
+        examples=["PerService"],
+    )
     additional_labels: Labels | None = Field(
         default=None,
         description="Labels added to monitoring objects, as many Prometheus installations "

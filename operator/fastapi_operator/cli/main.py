@@ -18,6 +18,7 @@ _COMMANDS = {
     "render": "Print every object the operator would apply.",
     "env": "Print the tuned environment as dotenv, for a laptop.",
     "crd": "Print the CustomResourceDefinition.",
+    "monitoring": "Print the shared alerts, dashboards and monitor.",
     "diff": "Show what the operator would change.",
     "status": "Show the parts of a service as they are now.",
     "restart": "Replace the app's pods one after another.",

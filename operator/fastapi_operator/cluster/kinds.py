@@ -159,6 +159,14 @@ OWNED: tuple[Kind, ...] = (
     Kind(_MONITORING, "v1", "servicemonitors", "ServiceMonitor", optional=True, wave=Wave.AROUND),
     Kind(_MONITORING, "v1", "podmonitors", "PodMonitor", optional=True, wave=Wave.AROUND),
     Kind(_MONITORING, "v1", "prometheusrules", "PrometheusRule", optional=True, wave=Wave.AROUND),
+    Kind(
+        "grafana.integreatly.org",
+        "v1beta1",
+        "grafanadashboards",
+        "GrafanaDashboard",
+        optional=True,
+        wave=Wave.AROUND,
+    ),
 )
 
 _BY_NAME: Mapping[tuple[str, str], Kind] = {(kind.group, kind.kind): kind for kind in OWNED}

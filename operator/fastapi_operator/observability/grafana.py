@@ -4,24 +4,40 @@ Grafana's JSON is written from these alone, so that no dashboard can lack what e
 templated data source, a stable uid, a unit and a description on each panel.
 """
 
+import string
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from fastapi_operator import naming
 from fastapi_operator.observability.metrics import Unit
 
 # What Grafana 12 writes; older releases read it and ignore what they do not know.
 _SCHEMA_VERSION = 41
 _WIDTH = 24
 _PANEL_HEIGHT = 8
+_UID_LENGTH = 40
+# By this label the sidecar of Grafana's chart finds ConfigMaps with dashboards.
+SIDECAR_LABEL = {"grafana_dashboard": "1"}
+# And by this one the Grafana operator finds the Grafana that shows them, in its own examples.
+INSTANCE_LABELS = {"dashboards": "grafana"}
+_TAG = "fastapi-operator"
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 
 @dataclass(frozen=True)
 class Query:
-    """A PromQL expression and how its series are called in the legend."""
+    """A PromQL expression and how its series are called in the legend.
+
+    Attributes:
+        expression: The query.
+        legend: The name of each of its series; labels stand in double braces.
+        line: A planned value or a bound: drawn dashed, beside what is used.
+    """
 
     expression: str
     legend: str
+    line: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,19 +46,25 @@ class Panel:
 
     Attributes:
         title: What it shows.
-        text: What to read from it; shown beside the title.
+        text: What to do about what it shows; it stands beside the title.
         unit: Unit of its values.
         queries: What it draws.
         kind: Grafana's name of the visualisation.
         width: Columns of the grid's 24.
+        bounds: From which values on it is coloured: first yellow, then red.
+        low: Whether small values are the bad ones.
+        most: The largest value that can be, where there is one.
     """
 
     title: str
     text: str
     unit: Unit
     queries: tuple[Query, ...]
-    kind: str = "timeseries"
+    kind: Literal["timeseries", "stat", "table"] = "timeseries"
     width: int = 8
+    bounds: tuple[float, ...] = ()
+    low: bool = False
+    most: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +86,16 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Annotation:
+    """A mark over all panels for as long as a query has series."""
+
+    title: str
+    expression: str
+    text: str
+    colour: str
+
+
+@dataclass(frozen=True)
 class Dashboard:
     """A dashboard.
 
@@ -73,6 +105,7 @@ class Dashboard:
         text: What it is for.
         variables: Choices above it, each narrowed by those before.
         rows: Its rows, from top to bottom.
+        annotations: Marks over all panels.
     """
 
     name: str
@@ -80,23 +113,41 @@ class Dashboard:
     text: str
     variables: tuple[Variable, ...]
     rows: tuple[Row, ...]
+    annotations: tuple[Annotation, ...] = ()
 
-    def model(self) -> dict[str, Any]:
-        """The JSON model that Grafana imports."""
+    def model(
+        self, fixed: Mapping[str, str] | None = None, *, runbooks: str = ""
+    ) -> dict[str, Any]:
+        """The JSON model that Grafana imports.
+
+        Args:
+            fixed: Variables that have one value each; it makes a dashboard of its own.
+            runbooks: Where the pages of docs/runbooks are read; empty leaves the link out.
+        """
+        fixed = fixed or {}
+        uid, title = f"{_TAG}-{self.name}", self.title
+        if fixed:
+            name = "/".join(fixed.values())
+            uid, title = f"{uid}-{naming.content_hash(name)}", f"{title}: {name}"
         return {
-            "uid": f"fastapi-operator-{self.name}",
-            "title": self.title,
+            "uid": uid[:_UID_LENGTH],
+            "title": title,
             "description": self.text,
-            "tags": ["fastapi", "fastapi-operator"],
+            "tags": ["fastapi", _TAG],
             "schemaVersion": _SCHEMA_VERSION,
             "editable": False,
             "graphTooltip": 1,
             "refresh": "30s",
             "time": {"from": "now-1h", "to": "now"},
             "timezone": "browser",
-            "templating": {"list": [_data_source(), *map(_variable, self.variables)]},
-            "annotations": {"list": []},
-            "links": [],
+            "templating": {
+                "list": [
+                    _data_source(),
+                    *(_variable(item, fixed.get(item.name)) for item in self.variables),
+                ]
+            },
+            "annotations": {"list": [_annotation(item) for item in self.annotations]},
+            "links": _links(runbooks),
             "panels": self._panels(),
         }
 
@@ -116,6 +167,20 @@ class Dashboard:
         return panels
 
 
+def reference(name: str, *, config_map: str, key: str) -> dict[str, Any]:
+    """A GrafanaDashboard of the Grafana operator, whose text is in a ConfigMap beside it."""
+    return {
+        "apiVersion": "grafana.integreatly.org/v1beta1",
+        "kind": "GrafanaDashboard",
+        "metadata": {"name": name},
+        "spec": {
+            "instanceSelector": {"matchLabels": dict(INSTANCE_LABELS)},
+            "allowCrossNamespaceImport": True,
+            "configMapRef": {"name": config_map, "key": key},
+        },
+    }
+
+
 def _data_source() -> dict[str, Any]:
     return {
         "name": "datasource",
@@ -126,10 +191,13 @@ def _data_source() -> dict[str, Any]:
     }
 
 
-def _variable(variable: Variable) -> dict[str, Any]:
+def _variable(variable: Variable, value: str | None) -> dict[str, Any]:
+    named = {"name": variable.name, "label": variable.title}
+    if value is not None:
+        # Hidden: there is nothing to choose.
+        return {**named, "type": "constant", "query": value, "hide": 2}
     return {
-        "name": variable.name,
-        "label": variable.title,
+        **named,
         "type": "query",
         "datasource": _SOURCE,
         "query": {"query": variable.query, "refId": variable.name},
@@ -140,6 +208,34 @@ def _variable(variable: Variable) -> dict[str, Any]:
         # "All" has to match series without the label as well.
         **({"allValue": ".*"} if variable.several else {}),
     }
+
+
+def _annotation(annotation: Annotation) -> dict[str, Any]:
+    return {
+        "name": annotation.title,
+        "datasource": _SOURCE,
+        "enable": True,
+        "iconColor": annotation.colour,
+        "expr": annotation.expression,
+        "step": "60s",
+        "titleFormat": annotation.title,
+        "textFormat": annotation.text,
+    }
+
+
+def _links(runbooks: str) -> list[dict[str, Any]]:
+    links: list[dict[str, Any]] = [
+        {
+            "type": "dashboards",
+            "title": "FastAPI",
+            "tags": [_TAG],
+            "includeVars": True,
+            "keepTime": True,
+        }
+    ]
+    if runbooks:
+        links.append({"type": "link", "title": "Runbooks", "url": runbooks, "targetBlank": True})
+    return links
 
 
 def _row(number: int, row: Row, top: int) -> dict[str, Any]:
@@ -154,6 +250,7 @@ def _row(number: int, row: Row, top: int) -> dict[str, Any]:
 
 
 def _panel(number: int, panel: Panel, left: int, top: int) -> dict[str, Any]:
+    limits = {"min": 0} | ({"max": panel.most} if panel.most is not None else {})
     return {
         "id": number,
         "type": panel.kind,
@@ -162,22 +259,64 @@ def _panel(number: int, panel: Panel, left: int, top: int) -> dict[str, Any]:
         "datasource": _SOURCE,
         "gridPos": {"x": left, "y": top, "w": panel.width, "h": _PANEL_HEIGHT},
         "fieldConfig": {
-            "defaults": {"unit": panel.unit.value, "min": 0},
-            "overrides": [],
+            "defaults": {"unit": panel.unit.value, **limits, **_thresholds(panel)},
+            "overrides": [
+                _dashed(letter)
+                for letter, query in zip(string.ascii_uppercase, panel.queries, strict=False)
+                if query.line
+            ],
         },
-        "options": {
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-            "tooltip": {"mode": "multi", "sort": "desc"},
-        }
-        if panel.kind == "timeseries"
-        else {},
+        "options": _OPTIONS[panel.kind],
         "targets": [
-            {
-                "refId": chr(ord("A") + position),
-                "datasource": _SOURCE,
-                "expr": query.expression,
-                "legendFormat": query.legend,
-            }
-            for position, query in enumerate(panel.queries)
+            _target(letter, query, panel.kind)
+            for letter, query in zip(string.ascii_uppercase, panel.queries, strict=False)
         ],
+    }
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "timeseries": {
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    },
+    "stat": {"colorMode": "value", "reduceOptions": {"calcs": ["lastNotNull"]}},
+    "table": {"showHeader": True},
+}
+
+
+def _thresholds(panel: Panel) -> dict[str, Any]:
+    if not panel.bounds:
+        return {}
+    colours = ["green", "yellow", "red"][: len(panel.bounds) + 1]
+    if panel.low:
+        colours.reverse()
+    steps = [
+        {"color": colour, "value": value}
+        for colour, value in zip(colours, (None, *sorted(panel.bounds)), strict=True)
+    ]
+    # A line where each colour begins; a plain number or cell is coloured by itself.
+    drawn = {"custom": {"thresholdsStyle": {"mode": "line"}}} if panel.kind == "timeseries" else {}
+    return {"thresholds": {"mode": "absolute", "steps": steps}, **drawn}
+
+
+def _dashed(letter: str) -> dict[str, Any]:
+    return {
+        "matcher": {"id": "byFrameRefID", "options": letter},
+        "properties": [
+            {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [10, 10]}},
+            {"id": "custom.fillOpacity", "value": 0},
+            {"id": "color", "value": {"mode": "fixed", "fixedColor": "text"}},
+        ],
+    }
+
+
+def _target(letter: str, query: Query, kind: str) -> dict[str, Any]:
+    return {
+        "refId": letter,
+        "datasource": _SOURCE,
+        "expr": query.expression,
+        "legendFormat": query.legend,
+        # A table or a number shows what holds now, not each point of the range.
+        **({"instant": True, "range": False} if kind != "timeseries" else {}),
+        **({"format": "table"} if kind == "table" else {}),
     }

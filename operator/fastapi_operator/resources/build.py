@@ -12,6 +12,7 @@ from fastapi_operator.resources import (
     backup,
     cache,
     cloudnativepg,
+    dashboard,
     database,
     exposure,
     migration,
@@ -42,7 +43,7 @@ BUILDERS: Mapping[Part, Callable[[Inputs], tuple[Desired, ...]]] = {
     Part.EXPOSURE: exposure.build,
     Part.AUTOSCALING: autoscaling.build,
     Part.NETWORK: network.build,
-    Part.OBSERVABILITY: observability.build,
+    Part.OBSERVABILITY: lambda inputs: (*observability.build(inputs), *dashboard.build(inputs)),
 }
 
 

@@ -1,0 +1,192 @@
+"""PgBouncer, PostgreSQL and their volume."""
+
+from fastapi_operator.observability import bounds
+from fastapi_operator.observability.grafana import Panel, Query, Row
+from fastapi_operator.observability.metrics import Unit
+from fastapi_operator.observability.planned import planned_series
+from fastapi_operator.observability.promql import CHOSEN, COMPONENT, chosen, joined, rate, total
+
+_POOLS = "pgbouncer_pools"
+_CLAIMS = (
+    'namespace="$namespace", persistentvolumeclaim=~"$service-(postgres|redis|queue)-(data|backup)"'
+)
+_INDEX_BLOCKS = " + ".join(
+    f"increase(pg_statio_user_indexes_idx_blks_{kind}_total{{{CHOSEN}}}[1d])"
+    for kind in ("hit", "read")
+)
+_VOLUME_FREE = " / ".join(
+    f"sum by (persistentvolumeclaim) (kubelet_volume_stats_{what}_bytes{{{_CLAIMS}}})"
+    for what in ("available", "capacity")
+)
+
+POOLER = Row(
+    title="PgBouncer",
+    panels=(
+        Panel(
+            title="Clients",
+            text="Waiting clients: with an idle database its pools are too small, with a busy one "
+            "the database is. The dashed line is what each instance admits.",
+            unit=Unit.NONE,
+            queries=(
+                Query(total(f"{_POOLS}_client_active_connections"), "active"),
+                Query(total(f"{_POOLS}_client_waiting_connections"), "waiting"),
+                Query(
+                    planned_series("pooler.max_client_connections", CHOSEN),
+                    "admitted by an instance",
+                    line=True,
+                ),
+            ),
+        ),
+        Panel(
+            title="Server connections",
+            text="Active at the dashed line, while clients wait, is the end of the pool: a larger "
+            "database moves the line.",
+            unit=Unit.NONE,
+            queries=(
+                Query(total(f"{_POOLS}_server_active_connections", "pod"), "active {{pod}}"),
+                Query(total(f"{_POOLS}_server_idle_connections", "pod"), "idle {{pod}}"),
+                Query(
+                    planned_series("pooler.max_db_connections", CHOSEN),
+                    "planned for an instance",
+                    line=True,
+                ),
+            ),
+        ),
+        Panel(
+            title="Longest wait of a client",
+            text="How long the first in line has waited. Above the line, see the runbook "
+            "pooler-clients-waiting.",
+            unit=Unit.SECONDS,
+            bounds=(bounds.POOLER_WAIT_SECONDS,),
+            queries=(
+                Query(
+                    f"max by (pod) ({_POOLS}_client_maxwait_seconds{{{CHOSEN}}})",
+                    "{{pod}}",
+                ),
+            ),
+        ),
+    ),
+)
+
+DATABASE = Row(
+    title="PostgreSQL",
+    panels=(
+        Panel(
+            title="Connections against the budget",
+            text="All connections by state. Idle in transaction: the app holds transactions open. "
+            "Near the upper line, somebody else connects.",
+            unit=Unit.NONE,
+            queries=(
+                Query(total("pg_stat_activity_count", "state"), "{{state}}"),
+                Query(
+                    planned_series("database.max_connections", CHOSEN),
+                    "planned max_connections",
+                    line=True,
+                ),
+                Query(
+                    planned_series("database.service_connections", CHOSEN),
+                    "planned for the service",
+                    line=True,
+                ),
+            ),
+        ),
+        Panel(
+            title="CPU against its cores",
+            text="At the dashed line the database is saturated: slow statements first, then "
+            "spec.postgres.resources.",
+            unit=Unit.NONE,
+            queries=(
+                Query(
+                    "sum by (pod) ("
+                    + joined(
+                        "rate(container_cpu_usage_seconds_total"
+                        '{namespace="$namespace", container="postgres"}[$__rate_interval])',
+                        chosen(f'{COMPONENT}="database"'),
+                    )
+                    + ")",
+                    "{{pod}}",
+                ),
+                Query(
+                    f"{planned_series('postgres.cpu_millicores', CHOSEN)} / 1000",
+                    "planned cores",
+                    line=True,
+                ),
+            ),
+        ),
+        Panel(
+            title="Mean time of a statement",
+            text="Rises with load: the database is saturated. Rises alone: a plan changed or an "
+            "index is missing.",
+            unit=Unit.SECONDS,
+            queries=(
+                Query(
+                    f"{rate('pg_stat_statements_seconds_total')} / "
+                    f"{rate('pg_stat_statements_calls_total')}",
+                    "mean",
+                ),
+            ),
+        ),
+        Panel(
+            title="Time by statement",
+            text="Seconds of work each second, of the five that take most. The table on the right "
+            "has their texts.",
+            unit=Unit.NONE,
+            queries=(
+                Query(
+                    f"topk(5, {rate('pg_stat_statements_seconds_total', 'queryid')})",
+                    "{{queryid}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Slowest statements",
+            text="Mean time of a call within the last hour. EXPLAIN the first of them with usual "
+            "values.",
+            unit=Unit.SECONDS,
+            kind="table",
+            width=16,
+            queries=(
+                Query(
+                    "topk(10, (sum by (queryid) "
+                    f"(increase(pg_stat_statements_seconds_total{{{CHOSEN}}}[1h])) / "
+                    "sum by (queryid) "
+                    f"(increase(pg_stat_statements_calls_total{{{CHOSEN}}}[1h]) > 0)) "
+                    "* on (queryid) group_left (query) "
+                    f"max by (queryid, query) (pg_stat_statements_query_id{{{CHOSEN}}}))",
+                    "{{query}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Rows read by sequential scans",
+            text="By table, per second. Many rows again and again: an index is missing, see the "
+            "runbook sequential-scans.",
+            unit=Unit.PER_SECOND,
+            queries=(
+                Query(
+                    f"topk(5, {rate('pg_stat_user_tables_seq_tup_read', 'relname')})",
+                    "{{relname}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Indexes that nobody read for a day",
+            text="Each write keeps them up for nothing. Drop one only if it enforces no uniqueness "
+            "and no monthly report needs it.",
+            unit=Unit.NONE,
+            kind="table",
+            queries=(
+                Query(f"sum by (relname, indexrelname) ({_INDEX_BLOCKS}) == 0", "{{indexrelname}}"),
+            ),
+        ),
+        Panel(
+            title="Volumes, free",
+            text="Below the lines raise the size of that part's storage; it grows in place.",
+            unit=Unit.RATIO,
+            bounds=(bounds.VOLUME_FREE_LAST, bounds.VOLUME_FREE),
+            low=True,
+            most=1,
+            queries=(Query(_VOLUME_FREE, "{{persistentvolumeclaim}}"),),
+        ),
+    ),
+)

@@ -1,0 +1,162 @@
+"""All services at a glance: which of them needs somebody."""
+
+from fastapi_operator.naming import SERVICE_SERIES_LABEL
+from fastapi_operator.observability import bounds
+from fastapi_operator.observability.grafana import Panel, Query, Row
+from fastapi_operator.observability.metrics import Unit
+from fastapi_operator.observability.planned import planned_series
+from fastapi_operator.observability.promql import COMPONENT, SERVICE, quantile, rate
+
+_ALL = f'namespace=~"$namespace", {SERVICE_SERIES_LABEL}!=""'
+_LABELS = ("namespace", SERVICE_SERIES_LABEL)
+_LEGEND = f"{{{{namespace}}}}/{{{{{SERVICE_SERIES_LABEL}}}}}"
+_SECONDS = "http_server_request_duration_seconds"
+_TOP = 10
+
+
+def _worst(expression: str) -> tuple[Query, ...]:
+    return (Query(f"topk({_TOP}, {expression})", _LEGEND),)
+
+
+STATE = Row(
+    title="Who needs somebody",
+    panels=(
+        Panel(
+            title="Services by readiness",
+            text="All of the operator's. What is not Ready stands in the table on the right.",
+            unit=Unit.NONE,
+            queries=(
+                Query(
+                    "sum by (ready, reason) (fastapi_operator_services) > 0", "{{ready}} {{reason}}"
+                ),
+            ),
+        ),
+        Panel(
+            title="Conditions in trouble",
+            text="Open the service's dashboard, or ask kubectl fastapi status.",
+            unit=Unit.NONE,
+            kind="table",
+            queries=(
+                Query(
+                    f"max by ({SERVICE}, condition, reason) (fastapi_operator_condition{{{_ALL}}})",
+                    _LEGEND,
+                ),
+            ),
+        ),
+        Panel(
+            title="Alerts that fire",
+            text="Critical ones first; each leads to its runbook.",
+            unit=Unit.NONE,
+            kind="table",
+            queries=(
+                Query(
+                    "sum by (alertname, severity, namespace, service) "
+                    '(ALERTS{alertname=~"FastAPI.+", alertstate="firing"})',
+                    "{{alertname}}",
+                ),
+            ),
+        ),
+    ),
+)
+
+TRAFFIC = Row(
+    title="Requests of the busiest and the worst",
+    panels=(
+        Panel(
+            title="Requests",
+            text="The ten busiest. A sudden end is an outage before them.",
+            unit=Unit.REQUESTS_PER_SECOND,
+            queries=_worst(rate(f"{_SECONDS}_count", *_LABELS, where=_ALL)),
+        ),
+        Panel(
+            title="Share of errors",
+            text="The ten with the largest share of 5xx. Several at once: look at what they share.",
+            unit=Unit.RATIO,
+            bounds=(bounds.SHED, bounds.SERVER_ERRORS),
+            queries=_worst(
+                rate(
+                    f"{_SECONDS}_count", *_LABELS, where=f'{_ALL}, http_response_status_code=~"5.."'
+                )
+                + " / "
+                + rate(f"{_SECONDS}_count", *_LABELS, where=_ALL)
+            ),
+        ),
+        Panel(
+            title="Duration, p95",
+            text="The ten slowest. Open the one that changed.",
+            unit=Unit.SECONDS,
+            queries=_worst(quantile(0.95, _SECONDS, *_LABELS, where=_ALL)),
+        ),
+    ),
+)
+
+SATURATION = Row(
+    title="Saturation",
+    panels=(
+        Panel(
+            title="Event loop lag, p99",
+            text="The ten worst. Above the red line, see the runbook event-loop-blocked.",
+            unit=Unit.SECONDS,
+            bounds=(bounds.LOOP_LAG_BUSY_SECONDS, bounds.LOOP_LAG_BLOCKED_SECONDS),
+            queries=_worst(
+                quantile(0.99, "fastapi_worker_event_loop_lag_seconds", *_LABELS, where=_ALL)
+            ),
+        ),
+        Panel(
+            title="Memory against the limit",
+            text="The fullest pod of each. Near 1 comes the OOM kill.",
+            unit=Unit.RATIO,
+            bounds=(bounds.MEMORY_USED,),
+            queries=_worst(
+                f"max by ({SERVICE}) (fastapi_worker_resident_memory_bytes{{{_ALL}}}) "
+                f"/ on ({SERVICE}) {planned_series('compute.memory_limit_bytes', _ALL)}"
+            ),
+        ),
+        Panel(
+            title="Pods against the ceiling",
+            text="At 1 for long, the autoscaler cannot help any more.",
+            unit=Unit.RATIO,
+            queries=_worst(
+                f'sum by ({SERVICE}) (up{{{_ALL}, {COMPONENT}="app"}} == 1) '
+                f"/ on ({SERVICE}) {planned_series('scaling.max_replicas', _ALL)}"
+            ),
+        ),
+        Panel(
+            title="Connections against max_connections",
+            text="The fullest databases. Near 1 connections fail: see the runbook "
+            "database-near-max-connections.",
+            unit=Unit.RATIO,
+            bounds=(bounds.DATABASE_CONNECTIONS_USED,),
+            queries=_worst(
+                f"sum by ({SERVICE}) (pg_stat_activity_count{{{_ALL}}}) "
+                f"/ on ({SERVICE}) {planned_series('database.max_connections', _ALL)}"
+            ),
+        ),
+        Panel(
+            title="Wait for a database connection, p95",
+            text="The ten worst. Look at pooler and database of the first.",
+            unit=Unit.SECONDS,
+            bounds=(bounds.POOL_WAIT_SECONDS,),
+            queries=_worst(
+                quantile(0.95, "db_client_connection_wait_time_seconds", *_LABELS, where=_ALL)
+            ),
+        ),
+        Panel(
+            title="Volumes, free",
+            text="The ten fullest. Raise their size before they are full: it grows in place.",
+            unit=Unit.RATIO,
+            bounds=(bounds.VOLUME_FREE_LAST, bounds.VOLUME_FREE),
+            low=True,
+            most=1,
+            queries=(
+                Query(
+                    f"bottomk({_TOP}, kubelet_volume_stats_available_bytes"
+                    '{namespace=~"$namespace", '
+                    'persistentvolumeclaim=~".+-(postgres|redis|queue)-(data|backup)"}'
+                    " / kubelet_volume_stats_capacity_bytes)",
+                    "{{namespace}}/{{persistentvolumeclaim}}",
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,55 @@
+"""How a service grows and changes: autoscaling, and marks of rollouts and migrations."""
+
+from fastapi_operator.observability.grafana import Annotation, Panel, Query, Row
+from fastapi_operator.observability.metrics import Unit
+from fastapi_operator.observability.planned import planned_series
+from fastapi_operator.observability.promql import CHOSEN, COMPONENT, chosen
+
+_APP = chosen(f'{COMPONENT}="app"')
+_AUTOSCALER = 'namespace="$namespace", horizontalpodautoscaler="$service"'
+
+
+def _while(condition: str) -> str:
+    where = chosen(f'condition="{condition}"')
+    return f"max by (reason) (fastapi_operator_condition{{{where}}})"
+
+
+SCALING = Row(
+    title="Autoscaling and state",
+    panels=(
+        Panel(
+            title="Pods",
+            text="Wanted at the upper line for long: raise maxReplicas, if the connection budget "
+            "allows. Up and down by the minute: raise scaleDownSeconds.",
+            unit=Unit.NONE,
+            width=12,
+            queries=(
+                Query(
+                    f"max (kube_horizontalpodautoscaler_status_desired_replicas{{{_AUTOSCALER}}})",
+                    "wanted",
+                ),
+                Query(f"count (up{{{_APP}}} == 1)", "up"),
+                Query(planned_series("scaling.min_replicas", CHOSEN), "planned least", line=True),
+                Query(planned_series("scaling.max_replicas", CHOSEN), "planned most", line=True),
+            ),
+        ),
+        Panel(
+            title="What is not as it should be",
+            text="Conditions of the service; kubectl fastapi status has their messages.",
+            unit=Unit.NONE,
+            kind="table",
+            width=12,
+            queries=(
+                Query(
+                    f"max by (condition, reason) (fastapi_operator_condition{{{CHOSEN}}})",
+                    "{{condition}} {{reason}}",
+                ),
+            ),
+        ),
+    ),
+)
+
+MARKS = (
+    Annotation("Rollout", _while("ApplicationReady"), "{{reason}}", "blue"),
+    Annotation("Migration", _while("MigrationsReady"), "{{reason}}", "purple"),
+)

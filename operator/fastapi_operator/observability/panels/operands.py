@@ -1,0 +1,126 @@
+"""Cache, queue and proxy."""
+
+from fastapi_operator.observability import bounds
+from fastapi_operator.observability.grafana import Panel, Query, Row
+from fastapi_operator.observability.metrics import Unit
+from fastapi_operator.observability.planned import planned_series
+from fastapi_operator.observability.promql import (
+    CHOSEN,
+    COMPONENT,
+    chosen,
+    quantile,
+    rate,
+    total,
+)
+
+_CACHE = chosen(f'{COMPONENT}="cache"')
+_QUEUE = chosen(f'{COMPONENT}="queue"')
+_PROXY_SECONDS = "fastapi_proxy_request_duration_seconds"
+_HITS, _MISSES = (rate(f"redis_keyspace_{kind}_total", where=_CACHE) for kind in ("hits", "misses"))
+
+STORES = Row(
+    title="Cache and queue",
+    panels=(
+        Panel(
+            title="Hit ratio of the cache",
+            text="Low with evictions: more memory. Low without: keys or their time to live are "
+            "wrong.",
+            unit=Unit.RATIO,
+            width=6,
+            bounds=(bounds.CACHE_HITS,),
+            low=True,
+            most=1,
+            queries=(Query(f"{_HITS} / ({_HITS} + {_MISSES})", "hits"),),
+        ),
+        Panel(
+            title="Evicted and expired keys",
+            text="Evictions mean that memory is short: give keys a time to live, or raise "
+            "spec.redis.memory.",
+            unit=Unit.PER_SECOND,
+            width=6,
+            queries=(
+                Query(rate("redis_evicted_keys_total", where=_CACHE), "evicted"),
+                Query(rate("redis_expired_keys_total", where=_CACHE), "expired"),
+            ),
+        ),
+        Panel(
+            title="Mean time of a command",
+            text="Inside the cache. One slow command makes all others wait: look for large keys.",
+            unit=Unit.SECONDS,
+            width=6,
+            bounds=(bounds.CACHE_COMMAND_SECONDS,),
+            queries=(
+                Query(
+                    "topk(5, "
+                    f"{rate('redis_commands_duration_seconds_total', 'cmd', where=_CACHE)} / "
+                    f"{rate('redis_commands_total', 'cmd', where=_CACHE)})",
+                    "{{cmd}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Memory",
+            text="A full cache evicts, which is its work; a full queue refuses messages: mend the "
+            "workers or raise spec.queue.memory.",
+            unit=Unit.BYTES,
+            width=6,
+            queries=(
+                Query(total("redis_memory_used_bytes", where=_CACHE), "cache"),
+                Query(total("redis_memory_used_bytes", where=_QUEUE), "queue"),
+                Query(
+                    planned_series("cache.maxmemory_bytes", CHOSEN), "planned for cache", line=True
+                ),
+                Query(
+                    planned_series("queue.maxmemory_bytes", CHOSEN), "planned for queue", line=True
+                ),
+            ),
+        ),
+    ),
+)
+
+PROXY = Row(
+    title="Proxy",
+    panels=(
+        Panel(
+            title="Requests at the proxy by status",
+            text="502 and 504 that the app does not count: it closed the connection, or was too "
+            "slow. See the runbook proxy-errors.",
+            unit=Unit.REQUESTS_PER_SECOND,
+            queries=(
+                Query(
+                    rate(f"{_PROXY_SECONDS}_count", "http_response_status_code"),
+                    "{{http_response_status_code}}",
+                ),
+                # Caddy counts each handler that a request passes.
+                Query(
+                    rate(
+                        "caddy_http_request_duration_seconds_count",
+                        "code",
+                        where=chosen('handler="reverse_proxy"'),
+                    ),
+                    "{{code}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Duration at the proxy and behind it, p95",
+            text="What lies between the two is the client's own slowness, or the wait for the app "
+            "to take the request.",
+            unit=Unit.SECONDS,
+            queries=(
+                Query(quantile(0.95, _PROXY_SECONDS), "client"),
+                Query(quantile(0.95, "fastapi_proxy_upstream_duration_seconds"), "app"),
+            ),
+        ),
+        Panel(
+            title="Answers from the proxy's cache",
+            text="Few HITs where many were hoped for: cookies or headers forbid it, X-Cache tells.",
+            unit=Unit.REQUESTS_PER_SECOND,
+            queries=(
+                Query(
+                    rate("fastapi_proxy_cache_answers_total", "cache_status"), "{{cache_status}}"
+                ),
+            ),
+        ),
+    ),
+)
