@@ -402,6 +402,22 @@ def test_an_alert_fires_on_its_cause_alone(tmp_path: Path, name: str) -> None:
     )
 
 
+def test_answers_of_caddy_count_as_those_of_nginx(tmp_path: Path) -> None:
+    def answered(code: str, per_second: float) -> Series:
+        labels = scraped("proxy", 'handler="reverse_proxy"', f'code="{code}"')
+        return counter("caddy_http_request_duration_seconds_count", per_second, labels)
+
+    run(
+        tmp_path,
+        [
+            firing(
+                RUNNING | answered("200", 10) | answered("502", 0.5), {"FastAPIProxyErrors"}, "1h"
+            ),
+            firing(RUNNING | answered("200", 10) | answered("404", 5), set(), "1h"),
+        ],
+    )
+
+
 def test_growth_for_a_day_is_a_leak_and_a_warm_heap_is_none(tmp_path: Path) -> None:
     def memory(values: str) -> Series:
         name = "fastapi_worker_resident_memory_bytes"
