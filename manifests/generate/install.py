@@ -28,7 +28,7 @@ _FOLDERS = {
 }
 # What needs APIs or a Grafana that a cluster may not have is apart, in monitoring/.
 _INSTALLED = "dashboards.enabled=false"
-_WITH_MONITORING = "serviceMonitor.enabled=true,serviceMonitor.renderMode=alwaysRender"
+_WITH_MONITORING = "serviceMonitor.renderMode=alwaysRender,rules.renderMode=alwaysRender"
 
 
 class NoHelmError(RuntimeError):

@@ -18,10 +18,17 @@ from tests.charts.conftest import OPERATOR, ROOT, SERVICE, Helm, Object, of_kind
 from tests.charts.test_manifests import FACTS, SAMPLES
 from tests.judges import programs, schemas
 
-EVERYTHING = {"serviceMonitor": {"enabled": True, "renderMode": "alwaysRender"}}
+EVERYTHING = {
+    "serviceMonitor": {"renderMode": "alwaysRender"},
+    "rules": {"renderMode": "alwaysRender"},
+}
 IMAGE = {"image": "registry.example.com/shop:1.4.2"}
 # No Go module carries their schemas at a bearable size.
-UNKNOWN = ("postgresql.cnpg.io/v1/Cluster", "argoproj.io/v1alpha1/Application")
+UNKNOWN = (
+    "postgresql.cnpg.io/v1/Cluster",
+    "argoproj.io/v1alpha1/Application",
+    "grafana.integreatly.org/v1beta1/GrafanaDashboard",
+)
 # The two checks that are off, and why: a CPU limit delays each request while processor time is
 # idle; an image of a fixed tag or digest needs no registry at each start of a pod.
 OFF = ("CPU limit is not set", "ImagePullPolicy is not set to Always")

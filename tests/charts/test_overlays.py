@@ -35,7 +35,10 @@ OVERLAYS: dict[str, dict[str, Any]] = {
         "topologySpreadConstraints": [SPREAD],
         "dashboards": {"enabled": False},
     },
-    "with-monitoring": {"serviceMonitor": {"enabled": True, "renderMode": "alwaysRender"}},
+    "with-monitoring": {
+        "serviceMonitor": {"renderMode": "alwaysRender"},
+        "rules": {"renderMode": "alwaysRender"},
+    },
 }
 
 
