@@ -3,6 +3,7 @@
 Source: the grammar in k8s.io/apimachinery/pkg/api/resource/quantity.go.
 """
 
+import functools
 import re
 from decimal import ROUND_CEILING, Decimal
 
@@ -34,6 +35,8 @@ LARGEST_INTEGER = 10**15
 _QUANTITY = re.compile(PATTERN)
 
 
+# A service writes few different ones, and each pass reads them again.
+@functools.lru_cache(maxsize=1024)
 def parse_quantity(text: str | int) -> Decimal:
     """The number that a quantity stands for, exactly.
 

@@ -1,22 +1,31 @@
 """Evaluates the rules of ``rules.py`` on a spec, as the API server does at admission."""
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cel_expr_python import cel
 
+from fastapi_operator.api.fields import Path, split
 from fastapi_operator.api.rules import RULES, Rule
 from fastapi_operator.problems import Problem, Severity, Stage
 
 
-def broken_rules(spec: Mapping[str, Any]) -> Iterator[Problem]:
+_READ = re.compile(r"\bself\.(\w+)")
+
+
+def broken_rules(
+    spec: Mapping[str, Any], *, changed: frozenset[Path] | None = None
+) -> Iterator[Problem]:
     """The rules that a spec breaks; an evaluation error counts as refusal, as in the API server.
 
     Args:
         spec: The spec as the user wrote it (camelCase), already valid by schema.
+        changed: Fields in which it differs from a spec that broke none: only what reads them can
+            break now. None where all rules are to be asked.
     """
-    for rule in RULES:
+    for rule in RULES if changed is None else _rules_that_read(changed):
         for path, section in _sections(spec, rule.path):
             if not _holds(rule, section):
                 yield Problem(
@@ -25,6 +34,26 @@ def broken_rules(spec: Mapping[str, Any]) -> Iterator[Problem]:
                     path=f"{path}.{rule.field}",
                     message=rule.message,
                 )
+
+
+@functools.lru_cache(maxsize=256)
+def _rules_that_read(changed: frozenset[Path]) -> tuple[Rule, ...]:
+    return tuple(
+        rule
+        for rule in RULES
+        if any(_overlap(read, path) for read in _reads(rule) for path in changed)
+    )
+
+
+def _reads(rule: Rule) -> set[Path]:
+    """The fields that a rule asks for by name; its whole section where it names none."""
+    section = () if rule.path == "spec" else split(rule.path.replace("[]", ""))
+    return {(*section, name) for name in _READ.findall(rule.expression)} or {section}
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
 
 
 def _sections(spec: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:

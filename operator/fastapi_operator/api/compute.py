@@ -71,6 +71,6 @@ class Traffic(Model):
         ge=1,
         le=600_000,
         description="Time that one request holds a database connection, in milliseconds. "
-        "Default: unknown, and the pool is five connections.",
+        "Default: 5.",
         examples=[8],
     )

@@ -51,6 +51,8 @@ SUCCEEDED_RUNS_KEPT, FAILED_RUNS_KEPT = 3, 1
 # Used until spec.traffic says better: judgement.
 CPU_MILLISECONDS_PER_REQUEST = 2
 P95_MILLISECONDS = 50
+# A few queries by index: judgement.
+DATABASE_MILLISECONDS_PER_REQUEST = 5
 # Requests that one event loop holds at once while nothing is known: judgement.
 CONCURRENCY_UNKNOWN = 64
 CONCURRENCY_MIN, CONCURRENCY_MAX = 16, 1000
@@ -163,9 +165,6 @@ POOL_RECYCLE_SECONDS = 600
 DIRECT_POOL_RECYCLE_SECONDS = 1800
 # Below three connections a process waits for itself; a pooler serves better: judgement.
 DIRECT_POOL_MIN = 3
-# SQLAlchemy's default pool size.
-POOL_SIZE_UNKNOWN = 5
-POOL_SIZE_MIN = 2
 POOL_MARGIN = 1.5
 
 # --- PgBouncer -----------------------------------------------------------------------------------

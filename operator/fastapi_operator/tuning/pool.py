@@ -5,31 +5,22 @@ from typing import Any
 
 from fastapi_operator.api.compute import Traffic
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.decision import Because, decide
+from fastapi_operator.tuning.decision import Because, Decision, decide, fixed
 from fastapi_operator.tuning.plan import DatabasePlan, PoolPlan
 
 
 def pooled_plan(traffic: Traffic, database: DatabasePlan) -> PoolPlan:
     """The pool that each process opens to PgBouncer; how many processes there are is no matter."""
-    service_connections = database.service_connections
-    size = decide(
-        "pool.size",
-        _size,
-        unit="connections",
-        **_held(traffic),
-        service_connections=service_connections,
-        effect=effects.APP_ROLLOUT,
-    )
     return PoolPlan(
-        size=size,
-        max_overflow=decide(
-            "pool.max_overflow",
-            _max_overflow,
+        size=decide(
+            "pool.size",
+            _size,
             unit="connections",
-            size=size,
-            service_connections=service_connections,
+            **_held(traffic),
+            service_connections=database.service_connections,
             effect=effects.APP_ROLLOUT,
         ),
+        max_overflow=_no_overflow(),
         timeout_seconds=decide(
             "pool.timeout_seconds",
             _timeout,
@@ -55,26 +46,17 @@ def direct_plan(traffic: Traffic, *, connections: int, processes: int) -> PoolPl
         connections: What the database has left for the app.
         processes: The app's processes at peak, which share them.
     """
-    size = decide(
-        "pool.size",
-        _direct_size,
-        unit="connections",
-        **_held(traffic),
-        connections=connections,
-        processes=processes,
-        effect=effects.APP_ROLLOUT,
-    )
     return PoolPlan(
-        size=size,
-        max_overflow=decide(
-            "pool.max_overflow",
-            _direct_overflow,
+        size=decide(
+            "pool.size",
+            _direct_size,
             unit="connections",
-            size=size,
+            **_held(traffic),
             connections=connections,
             processes=processes,
             effect=effects.APP_ROLLOUT,
         ),
+        max_overflow=_no_overflow(),
         timeout_seconds=decide(
             "pool.timeout_seconds",
             _timeout,
@@ -95,29 +77,29 @@ def direct_plan(traffic: Traffic, *, connections: int, processes: int) -> PoolPl
 def _held(traffic: Traffic) -> dict[str, Any]:
     """What decides how many connections a process holds at once."""
     return {
-        "database_milliseconds": traffic.database_milliseconds_per_request,
+        "database_milliseconds": traffic.database_milliseconds_per_request
+        or figures.DATABASE_MILLISECONDS_PER_REQUEST,
         "cpu_milliseconds": traffic.cpu_milliseconds_per_request
         or figures.CPU_MILLISECONDS_PER_REQUEST,
     }
 
 
-def _needed(database_milliseconds: int | None, cpu_milliseconds: int) -> Because[int]:
-    if database_milliseconds is None:
-        return Because(
-            figures.POOL_SIZE_UNKNOWN,
-            "spec.traffic.databaseMillisecondsPerRequest is not set, so SQLAlchemy's default",
-        )
-    rate = figures.FLEET_BUSY * 1000 / cpu_milliseconds
-    wanted = math.ceil(figures.POOL_MARGIN * rate * database_milliseconds / 1000)
+def _needed(database_milliseconds: int, cpu_milliseconds: int) -> Because[int]:
+    # A request keeps its connection while it waits for its turn on the event loop: of a queue
+    # with random arrivals (M/M/1), busy/(1 - busy) are there at once.
+    busy = figures.LOOP_BUSY
+    waiting, rate = busy / (1 - busy), busy * 1000 / cpu_milliseconds
+    held = waiting + rate * database_milliseconds / 1000
     return Because(
-        max(wanted, figures.POOL_SIZE_MIN),
-        f"Little's law: {rate:.0f} requests a second on a process, each holding a connection for "
-        "{database_milliseconds} ms, and half as many again",
+        math.ceil(figures.POOL_MARGIN * held),
+        f"on an event loop {busy:.0%} busy {waiting:.1f} requests wait for their turn with a "
+        f"connection in hand, and {rate:.0f} a second have the database work for "
+        "{database_milliseconds} ms; and half as many again",
     )
 
 
 def _size(
-    *, database_milliseconds: int | None, cpu_milliseconds: int, service_connections: int
+    *, database_milliseconds: int, cpu_milliseconds: int, service_connections: int
 ) -> Because[int]:
     needed = _needed(database_milliseconds, cpu_milliseconds)
     return Because(
@@ -128,7 +110,7 @@ def _size(
 
 def _direct_size(
     *,
-    database_milliseconds: int | None,
+    database_milliseconds: int,
     cpu_milliseconds: int,
     connections: int,
     processes: int,
@@ -141,19 +123,14 @@ def _direct_size(
     )
 
 
-def _max_overflow(*, size: int, service_connections: int) -> Because[int]:
-    return Because(
-        min(size, service_connections - size),
-        "a burst may double the pool of {size}, up to the {service_connections} that the database "
-        "executes",
-    )
-
-
-def _direct_overflow(*, size: int, connections: int, processes: int) -> Because[int]:
-    return Because(
-        max(0, min(size, _share(connections, processes) - size)),
-        "a burst may double the pool of {size}, within the share of {processes} processes in "
-        "{connections} connections",
+def _no_overflow() -> Decision[int]:
+    return fixed(
+        "pool.max_overflow",
+        0,
+        "a connection above the pool is opened for one burst and closed after it, which costs more "
+        "than its queries; the pool has the margin instead",
+        unit="connections",
+        effect=effects.APP_ROLLOUT,
     )
 
 

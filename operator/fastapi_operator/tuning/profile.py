@@ -7,7 +7,7 @@ builder of a part has to know of profiles.
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -32,6 +32,14 @@ class Leaf(NamedTuple):
 
     path: Path
     value: Any
+
+
+class _Filled(NamedTuple):
+    """A spec as written and parsed, and the fields of it that a profile filled in."""
+
+    raw: Raw
+    spec: Spec
+    paths: frozenset[Path] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,8 @@ class Profiled:
 
         The ceiling then stands in the spec, so that every number that follows from it agrees.
         """
+        if not self.profile.ceilings:
+            return None
         numbers = {decision.name: decision for decision in decisions}
         for name, ceiling in self.profile.ceilings.items():
             bound = BOUNDS[name]
@@ -95,8 +105,9 @@ class Profiled:
             item.name: self._attributed(decision)
             for item in dataclasses.fields(section)
             if isinstance(decision := getattr(section, item.name), Decision)
+            and (decision.path in self.clamps or decision.path in self.defaults)
         }
-        return dataclasses.replace(section, **told)
+        return dataclasses.replace(section, **told) if told else section
 
     def _attributed(self, decision: Decision[Any]) -> Decision[Any]:
         clamp = self.clamps.get(decision.path)
@@ -106,10 +117,8 @@ class Profiled:
             reason = f"profile {self.name} allows at most {clamp.ceiling}; " + (
                 asked if clamp.asked else derived
             )
-        elif decision.path in self.defaults:
-            reason = f"default of profile {self.name} for {decision.path}"
         else:
-            return decision
+            reason = f"default of profile {self.name} for {decision.path}"
         return dataclasses.replace(decision, source=Source.PROFILE, reason=reason)
 
 
@@ -136,11 +145,13 @@ def profiled(service: FastAPIService, settings: Settings, facts: Facts) -> Profi
         remedy = f"known are {', '.join(sorted(settings.profiles))}"
         return Profiled(service.spec, problems=(_problem("spec.profile", origin, remedy),))
     given = _raw(service.spec)
-    merged, taken = _with_defaults(given, profile)
+    leaves = [leaf for leaf in _leaves(_raw(profile.defaults)) if _has_room(given, leaf.path)]
+    merged, spec, paths = _filled(_Filled(given, service.spec), leaves)
+    taken = frozenset(f"spec.{'.'.join(path)}" for path in paths)
     clamps = dict(_clamps(merged, profile, taken))
     ceilings = {path.removeprefix("spec."): clamp.ceiling for path, clamp in clamps.items()}
     return Profiled(
-        spec=_with_values(merged, ceilings),
+        spec=_with_values(spec, ceilings) if ceilings else spec,
         name=name,
         profile=profile,
         defaults=taken - clamps.keys(),
@@ -149,23 +160,30 @@ def profiled(service: FastAPIService, settings: Settings, facts: Facts) -> Profi
     )
 
 
-def _with_defaults(given: Raw, profile: Profile) -> tuple[Raw, frozenset[str]]:
-    """The spec with all defaults that it has room for, and where they went.
+def _filled(base: _Filled, leaves: Sequence[Leaf]) -> _Filled:
+    """The spec with as many of a profile's defaults as do not contradict it.
 
-    What contradicts the service gives way: first whole sections are tried, then field by field.
+    First all of them are tried, then section by section, then field by field.
     """
-    leaves = [leaf for leaf in _leaves(_raw(profile.defaults)) if _has_room(given, leaf.path)]
-    merged, taken = _filled(given, leaves), leaves
-    if _contradicts(merged):
-        merged, taken = given, []
-        for _, section in itertools.groupby(leaves, key=lambda leaf: leaf.path[0]):
-            together = list(section)
-            fits = not _contradicts(_filled(merged, together))
-            for group in [together] if fits else [[leaf] for leaf in together]:
-                candidate = _filled(merged, group)
-                if fits or not _contradicts(candidate):
-                    merged, taken = candidate, taken + group
-    return merged, frozenset(f"spec.{'.'.join(leaf.path)}" for leaf in taken)
+    if not leaves:
+        return base
+    raw = base.raw
+    for path, value in leaves:
+        raw = fields.with_value(raw, path, value)
+    spec, changed = _parsed(raw), frozenset(leaf.path for leaf in leaves)
+    broken = itertools.chain(cel.broken_rules(raw, changed=changed), contradictions(spec))
+    if next(broken, None) is None:
+        return _Filled(raw, spec, base.paths | changed)
+    for piece in _pieces(leaves):
+        base = _filled(base, piece)
+    return base
+
+
+def _pieces(leaves: Sequence[Leaf]) -> Sequence[Sequence[Leaf]]:
+    sections = [list(found) for _, found in itertools.groupby(leaves, key=lambda leaf: leaf.path[0])]
+    if len(sections) > 1:
+        return sections
+    return [[leaf] for leaf in leaves] if len(leaves) > 1 else []
 
 
 def _leaves(defaults: Mapping[str, Any], above: Path = ()) -> Iterator[Leaf]:
@@ -189,17 +207,6 @@ def _is_asked_for(given: Raw, path: Path, *, self_too: bool) -> bool:
         for end in ends
         if ".".join(path[:end]) in ASKED_FOR
     )
-
-
-def _filled(given: Raw, leaves: Iterable[Leaf]) -> Raw:
-    for path, value in leaves:
-        given = fields.with_value(given, path, value)
-    return given
-
-
-def _contradicts(raw: Raw) -> bool:
-    found = itertools.chain(cel.broken_rules(raw), contradictions(_parsed(raw)))
-    return next(found, None) is not None
 
 
 def _clamps(merged: Raw, profile: Profile, defaults: frozenset[str]) -> Iterator[tuple[str, Clamp]]:
@@ -231,7 +238,8 @@ def _missing(merged: Raw, profile: Profile, name: str) -> Iterator[Problem]:
         if not _is_asked_for(merged, path, self_too=False):
             continue
         sample = fields.sample_at(Spec, required)
-        if next(cel.broken_rules(fields.with_value(merged, path, sample)), None) is not None:
+        written = fields.with_value(merged, path, sample)
+        if next(cel.broken_rules(written, changed=frozenset({path})), None) is not None:
             # What a rule forbids, such as a backup of an external database, nobody can require.
             continue
         shown = json.dumps(sample) if not isinstance(sample, str) else sample

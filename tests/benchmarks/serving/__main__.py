@@ -43,8 +43,8 @@ class Plan:
 
     limits: tuple[str, ...] = ("500m", "1")
     workloads: tuple[Workload, ...] = WORKLOADS
-    seconds: float = 4
-    rounds: int = 8
+    seconds: float = 3
+    rounds: int = 12
     grid: bool = True
     cores: tuple[int, ...] = (2, 16)
 

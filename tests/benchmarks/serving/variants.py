@@ -48,7 +48,7 @@ WORKLOADS = (
             "cpuMillisecondsPerRequest": 2,
             "databaseMillisecondsPerRequest": 3,
         },
-        {"DATABASE_POOL_SIZE": (2, 5, 10)},
+        {"DATABASE_POOL_SIZE": (5, 10, 20)},
         (1, 2, 3),
     ),
     Workload(

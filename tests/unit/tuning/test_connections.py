@@ -42,7 +42,7 @@ def test_granted_connections_decide_every_pool() -> None:
     assert found["database.reserved_connections"] == 8
     assert found["database.service_connections"] == 73
     assert found["pooler.max_db_connections"] == 36
-    assert found["pool.size"] == 5
+    assert found["pool.size"] == 12
     assert not [name for name in found if name.startswith("postgres.")]
 
 
@@ -59,7 +59,7 @@ def test_without_a_pooler_each_process_has_its_share() -> None:
     assert plan.budget is not None
     # 13 pods while ten roll out, of 90 % of 92 connections.
     assert found["database.service_connections"] == 82
-    assert (found["pool.size"], found["pool.max_overflow"]) == (5, 1)
+    assert (found["pool.size"], found["pool.max_overflow"]) == (6, 0)
     (step,) = plan.budget.steps()
     assert (step.demand, step.capacity, step.enforced_by) == (13 * 6, 92, "the app's own pools")
 
