@@ -66,6 +66,10 @@ bench-app: setup ## Measure each technique of the sample app, and what its clien
 	@cd sample-app && ../$(APP_VENV)/bin/python -m benchmarks.faults --write
 	@cd sample-app && ../$(APP_VENV)/bin/python -m benchmarks.startup --write
 
+.PHONY: bench-serving
+bench-serving: setup ## Measure tuned pods beside a grid and the usual advice, on the local node (an hour)
+	@$(RUN)/python -m tests.benchmarks.serving --write
+
 .PHONY: bench-operator
 bench-operator: setup ## Measure the operator with 1,000 services on a real API server (half an hour)
 	@$(RUN)/python -m tests.benchmarks.operator --write

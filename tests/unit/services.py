@@ -101,6 +101,7 @@ SPECS = st.fixed_dictionaries(
             st.just({"mode": "External", "secretRef": {"name": "broker"}}),
         ),
         "postgres": _optional(
+            driver=st.sampled_from(["Async", "Blocking"]),
             resources=RESOURCES,
             deletionPolicy=st.sampled_from(["Retain", "Delete"]),
             pooler=POOLER,

@@ -11,7 +11,6 @@ from fastapi_operator.api.fields import Path, split
 from fastapi_operator.api.rules import RULES, Rule
 from fastapi_operator.problems import Problem, Severity, Stage
 
-
 _READ = re.compile(r"\bself\.(\w+)")
 
 

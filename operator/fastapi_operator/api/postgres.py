@@ -182,6 +182,13 @@ class Postgres(Model):
             examples=["18"],
         )
     )
+    driver: Literal["Async", "Blocking"] | None = Field(
+        default=None,
+        description="How the app's code reaches the database: Async awaits on the event loop "
+        "(asyncpg); Blocking holds a thread for each query (psycopg2, def endpoints), and there "
+        "are then no more threads than connections. Default: Async.",
+        examples=["Async"],
+    )
     storage: Storage | None = Field(
         default=None, description="The volume of the data. Default: 10Gi."
     )

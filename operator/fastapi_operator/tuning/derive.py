@@ -16,6 +16,7 @@ from fastapi_operator.tuning.contradictions import contradictions
 from fastapi_operator.tuning.database import database_problems
 from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems
 from fastapi_operator.tuning.image import mutable_tag
+from fastapi_operator.tuning.load import load_problems
 from fastapi_operator.tuning.migration import migration_plan
 from fastapi_operator.tuning.observability import observability_plan
 from fastapi_operator.tuning.plan import Plan
@@ -24,7 +25,7 @@ from fastapi_operator.tuning.processes import background_plans, process_claims, 
 from fastapi_operator.tuning.profile import Profiled, profiled
 from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
-from fastapi_operator.tuning.server import server_plan, with_connections
+from fastapi_operator.tuning.server import server_plan, thread_problems, with_connections, with_pool
 
 
 def derive(
@@ -60,6 +61,7 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
     background, schedules = background_plans(spec, database), schedule_plans(spec, database)
     others = tuple(process_claims(background, schedules))
     scaling, connections = connected(spec, server, database, others)
+    server = with_pool(spec, server, connections.pool)
     compute = compute_plan(spec, server, cpu_limits=said.profile.cpu_limits)
     cache = cache_plan(spec.redis) if spec.redis is not None and spec.redis.managed else None
     queue = queue_plan(spec.queue) if spec.queue is not None and spec.queue.managed else None
@@ -108,6 +110,8 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
             *contradictions(spec),
             *database_problems(spec.postgres, settings.images.postgres, facts),
             *backup_problems(spec.postgres),
+            *thread_problems(spec, server, connections.pool),
+            *load_problems(spec, server, scaling),
             *budget_problems(spec, connections.budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),
             *proxy_problems(proxy, exposed),

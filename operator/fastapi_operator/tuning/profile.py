@@ -180,7 +180,9 @@ def _filled(base: _Filled, leaves: Sequence[Leaf]) -> _Filled:
 
 
 def _pieces(leaves: Sequence[Leaf]) -> Sequence[Sequence[Leaf]]:
-    sections = [list(found) for _, found in itertools.groupby(leaves, key=lambda leaf: leaf.path[0])]
+    sections = [
+        list(found) for _, found in itertools.groupby(leaves, key=lambda leaf: leaf.path[0])
+    ]
     if len(sections) > 1:
         return sections
     return [[leaf] for leaf in leaves] if len(leaves) > 1 else []

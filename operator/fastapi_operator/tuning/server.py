@@ -2,14 +2,16 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 from fastapi_operator.api.compute import Traffic
 from fastapi_operator.api.server import Server
 from fastapi_operator.api.service import Spec
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.compute import ComputeBasis
 from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, overridden
-from fastapi_operator.tuning.plan import ProxyPlan, ServerPlan
+from fastapi_operator.tuning.plan import PoolPlan, ProxyPlan, ServerPlan
 
 
 def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
@@ -41,15 +43,7 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
     )
     return ServerPlan(
         workers=_workers_decision(spec, basis),
-        threads=decide(
-            "server.threads",
-            _threads,
-            unit="threads",
-            effect=effects.APP_ROLLOUT,
-            override=overridden(server.threads, "spec.server.threads"),
-            blocking_milliseconds=traffic.blocking_milliseconds_per_request,
-            cpu_milliseconds=cpu_milliseconds or figures.CPU_MILLISECONDS_PER_REQUEST,
-        ),
+        threads=_threads_decision(spec),
         concurrency=concurrency,
         max_in_flight=decide(
             "server.max_in_flight",
@@ -88,6 +82,29 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
     )
 
 
+def with_pool(spec: Spec, server: ServerPlan, pool: PoolPlan | None) -> ServerPlan:
+    """The plan with no more threads than connections, where each busy thread holds one."""
+    if pool is None or spec.postgres is None or spec.postgres.driver != "Blocking":
+        return server
+    threads = _threads_decision(spec, connections=pool.size)
+    return dataclasses.replace(server, threads=threads)
+
+
+def thread_problems(spec: Spec, server: ServerPlan, pool: PoolPlan | None) -> Iterator[Problem]:
+    """Threads that would wait for each other's connections."""
+    if pool is None or spec.postgres is None or spec.postgres.driver != "Blocking":
+        return
+    if server.threads.value > pool.size.value:
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.server.threads",
+            message=f"{server.threads.value} threads share {pool.size.value} connections: those "
+            "that wait for one are lost to every other request",
+            remedy=f"set at most {pool.size.value}, or remove it",
+        )
+
+
 def with_connections(spec: Spec, server: ServerPlan, proxy: ProxyPlan | None) -> ServerPlan:
     """The plan with what only granian bounds: connections, of which the proxy keeps idle ones."""
     if (spec.server or Server()).program != "Granian":
@@ -106,6 +123,21 @@ def with_connections(spec: Spec, server: ServerPlan, proxy: ProxyPlan | None) ->
         effect=effects.SERVER_ROLLOUT,
     )
     return dataclasses.replace(server, max_connections=connections)
+
+
+def _threads_decision(spec: Spec, **bounds: Decision[int]) -> Decision[int]:
+    traffic = spec.traffic or Traffic()
+    return decide(
+        "server.threads",
+        _threads,
+        unit="threads",
+        effect=effects.APP_ROLLOUT,
+        override=overridden(spec.server and spec.server.threads, "spec.server.threads"),
+        blocking_milliseconds=traffic.blocking_milliseconds_per_request,
+        cpu_milliseconds=traffic.cpu_milliseconds_per_request
+        or figures.CPU_MILLISECONDS_PER_REQUEST,
+        **bounds,
+    )
 
 
 def _workers_decision(spec: Spec, basis: ComputeBasis) -> Decision[int]:
@@ -204,7 +236,20 @@ def _max_in_flight(*, concurrency: int) -> Because[int]:
     )
 
 
-def _threads(*, blocking_milliseconds: int | None, cpu_milliseconds: int) -> Because[int]:
+def _threads(
+    *, blocking_milliseconds: int | None, cpu_milliseconds: int, connections: int | None = None
+) -> Because[int]:
+    wanted = _threads_wanted(blocking_milliseconds, cpu_milliseconds)
+    if connections is None or wanted.value <= connections:
+        return wanted
+    return Because(
+        connections,
+        "spec.postgres.driver is Blocking: each busy thread holds one of the {connections} of the "
+        f"pool, more would only wait for them ({wanted.value} otherwise)",
+    )
+
+
+def _threads_wanted(blocking_milliseconds: int | None, cpu_milliseconds: int) -> Because[int]:
     if blocking_milliseconds is None:
         return Because(
             figures.THREADS_DEFAULT,

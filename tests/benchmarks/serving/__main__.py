@@ -206,13 +206,8 @@ def _say(cell: Cell, name: str) -> None:
     )
 
 
-def main() -> None:
-    """Measures, prints the tables, and with --write puts them into docs/benchmarks.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="one workload, to see that it works")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
-    options = parser.parse_args()
-    plan = SHORT if options.short else Plan()
+def measured(plan: Plan) -> str:
+    """Measures, and tells it as tables."""
     packages.ensure({load.PROGRAM: "wrk"})
     facts, began = document.machine(), time.monotonic()
     cells: list[Cell] = []
@@ -222,9 +217,17 @@ def main() -> None:
             compare(bench, plan, screened)
             cells += screened
     minutes = (time.monotonic() - began) / 60
-    text = tables.text(
-        cells, article=variants.article(plan.cores[-1]).name, facts=facts, minutes=minutes
-    )
+    article = variants.article(plan.cores[-1]).name
+    return tables.text(cells, article=article, facts=facts, minutes=minutes)
+
+
+def main() -> None:
+    """Measures, prints the tables, and with --write puts them into docs/benchmarks.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="one workload, to see that it works")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    options = parser.parse_args()
+    text = measured(SHORT if options.short else Plan())
     print(f"\n{text}\n\nload at the end {os.getloadavg()[0]:.1f}")
     if options.write:
         document.write("serving", text)

@@ -1,0 +1,47 @@
+"""Whether the pods at their most hold the requests that the owner expects to be under way."""
+
+import math
+from collections.abc import Iterator
+
+from fastapi_operator.api.compute import Traffic
+from fastapi_operator.api.service import Spec
+from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.plan import ScalingPlan, ServerPlan
+
+
+def load_problems(spec: Spec, server: ServerPlan, scaling: ScalingPlan) -> Iterator[Problem]:
+    """Requests under way at the peak, against what a pod accepts and the autoscaler aims at.
+
+    Args:
+        spec: What the user said.
+        server: The server in each pod.
+        scaling: The bounds of the autoscaler.
+    """
+    traffic = spec.traffic or Traffic()
+    accepted = server.workers.value * server.max_in_flight.value
+    target = scaling.target_in_flight.value
+    if target > accepted:
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.scaling.targetInFlight",
+            message=f"is {target}, and a pod sheds load above {accepted}: the autoscaler would "
+            "never see it",
+            remedy=f"set at most {accepted}",
+        )
+    if traffic.peak_requests_per_second is None:
+        return
+    milliseconds = traffic.p95_milliseconds or figures.P95_MILLISECONDS
+    under_way = math.ceil(traffic.peak_requests_per_second * milliseconds / 1000)
+    pod = min(target, accepted) if target else accepted
+    if scaling.max_replicas.value * pod < under_way:
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path=scaling.max_replicas.path or "spec.scaling.maxReplicas",
+            message=f"{traffic.peak_requests_per_second} requests a second of {milliseconds} ms "
+            f"are {under_way} at once; {scaling.max_replicas.display()} hold "
+            f"{scaling.max_replicas.value * pod}",
+            remedy=f"allow {math.ceil(under_way / pod)} pods, or lower what a request costs",
+        )

@@ -1,0 +1,79 @@
+"""Threads against connections, and the declared peak against what the pods accept."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from fastapi_operator.facts import Facts
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.derive import derive
+from fastapi_operator.tuning.plan import Plan
+from tests.unit.services import SPECS, service
+
+PEAK = {"peakRequestsPerSecond": 1000, "cpuMillisecondsPerRequest": 2, "p95Milliseconds": 50}
+
+
+def plan(**spec: Any) -> Plan:
+    return derive(service(**spec), Settings(), Facts())
+
+
+def paths(found: Plan) -> list[str]:
+    return [problem.path for problem in found.problems]
+
+
+def test_a_blocking_driver_has_no_more_threads_than_connections() -> None:
+    found = plan(postgres={"backup": {}, "driver": "Blocking"})
+    assert found.pool is not None
+    assert found.server.threads.value == found.pool.size.value == 10
+    assert "each busy thread holds one of the 10" in found.server.threads.reason
+    assert plan(postgres={"backup": {}}).server.threads.value == 40
+    assert not found.problems
+
+
+def test_fewer_threads_than_connections_stay_as_they_are() -> None:
+    traffic = {"blockingMillisecondsPerRequest": 2, "cpuMillisecondsPerRequest": 2}
+    found = plan(postgres={"driver": "Blocking", "backup": {}}, traffic=traffic)
+    assert found.server.threads.value == 8
+
+
+def test_threads_that_were_set_above_the_pool_are_named() -> None:
+    found = plan(postgres={"backup": {}, "driver": "Blocking"}, server={"threads": 40})
+    (problem,) = found.problems
+    assert problem.path == "spec.server.threads"
+    assert "40 threads share 10 connections" in problem.message
+    assert problem.remedy == "set at most 10, or remove it"
+
+
+@given(SPECS)
+def test_threads_never_wait_for_connections_behind_a_blocking_driver(spec: dict[str, Any]) -> None:
+    blocking = spec.get("postgres", {}) | {"driver": "Blocking"}
+    found = plan(**{**spec, "postgres": blocking})
+    assert found.pool is not None
+    fits = found.server.threads.value <= found.pool.size.value
+    assert fits or "spec.server.threads" in paths(found)
+
+
+@pytest.mark.parametrize(("target", "told"), [(40, False), (128, False), (129, True)])
+def test_the_autoscaler_aims_below_what_a_pod_sheds(target: int, told: bool) -> None:
+    found = plan(scaling={"targetInFlight": target, "minReplicas": 2})
+    assert ("spec.scaling.targetInFlight" in paths(found)) is told
+
+
+def test_what_is_derived_holds_the_declared_peak() -> None:
+    found = plan(traffic=PEAK)
+    assert not found.problems
+    pods, per_pod = found.scaling.max_replicas.value, found.server.max_in_flight.value
+    assert pods * per_pod >= 1000 * 0.050
+
+
+def test_too_few_pods_for_the_declared_peak_are_named_with_their_number() -> None:
+    slow = PEAK | {"p95Milliseconds": 2000}
+    found = plan(traffic=slow, scaling={"maxReplicas": 1})
+    (problem,) = found.problems
+    assert problem.path == "spec.scaling.maxReplicas"
+    assert "are 2000 at once; 1 pod hold" in problem.message
+    mended = math.ceil(2000 / found.server.max_in_flight.value)
+    assert f"allow {mended} pods" in problem.remedy
+    assert not plan(traffic=slow, scaling={"maxReplicas": mended}).problems
