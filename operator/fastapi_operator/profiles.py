@@ -7,15 +7,15 @@ namespace. Its defaults and paths are those of ``spec``, so that nobody learns a
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
-import yaml
 from pydantic import AfterValidator, Field, StringConstraints
 
 from fastapi_operator import quantity
 from fastapi_operator.api import fields
 from fastapi_operator.api.compute import Resources, Traffic
+from fastapi_operator.api.documents import read_documents
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.model import Labels, LocalReference, Model, ObjectName, Quantity
 from fastapi_operator.api.observability import Observability
@@ -229,10 +229,13 @@ NO_PROFILE = Profile()
 @functools.cache
 def shipped() -> Mapping[str, Profile]:
     """The profiles that come with the operator, from ``profiles.yaml`` beside this module."""
-    data: dict[str, Any] = yaml.safe_load(shipped_text())
-    return {name: Profile.model_validate(profile, strict=False) for name, profile in data.items()}
+    (document,) = read_documents(shipped_text())
+    return {
+        name: Profile.model_validate(profile, strict=False)
+        for name, profile in document.body.items()
+    }
 
 
 def shipped_text() -> str:
     """The file with the profiles that come with the operator, for people."""
-    return (resources.files("fastapi_operator") / "profiles.yaml").read_text()
+    return Path(__file__).with_name("profiles.yaml").read_text()

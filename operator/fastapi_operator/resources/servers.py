@@ -43,10 +43,6 @@ class Server:
     heartbeat: bool = False
 
 
-def _several_workers(inputs: Inputs) -> bool:
-    return inputs.plan.server.workers.value > 1
-
-
 def _root_path(inputs: Inputs) -> str | None:
     return inputs.spec.server.root_path if inputs.spec.server else None
 
@@ -58,7 +54,7 @@ def _gunicorn_arguments(inputs: Inputs) -> str:
         (
             f"--bind={_ALL_ADDRESSES}:{inputs.app_port}",
             "--worker-class=uvicorn_worker.UvicornWorker",
-            f"--timeout={plan.worker_healthcheck_seconds.value}",
+            f"--timeout={_healthcheck_seconds(inputs)}",
             f"--graceful-timeout={plan.graceful_seconds.value}",
             f"--keep-alive={plan.keep_alive_seconds.value}",
             f"--worker-tmp-dir={HEARTBEAT_DIRECTORY}",
@@ -70,6 +66,11 @@ def _gunicorn_arguments(inputs: Inputs) -> str:
 
 def _keep_alive_milliseconds(inputs: Inputs) -> int:
     return 1000 * inputs.plan.server.keep_alive_seconds.value
+
+
+def _healthcheck_seconds(inputs: Inputs) -> int | None:
+    decision = inputs.plan.server.worker_healthcheck_seconds
+    return decision.value if decision else None
 
 
 def _connections(inputs: Inputs) -> int | None:
@@ -96,11 +97,7 @@ SERVERS: Mapping[api.Program, Server] = {
             Setting(
                 "UVICORN_TIMEOUT_WORKER_HEALTHCHECK",
                 "seconds of silence after which uvicorn replaces a worker",
-                lambda inputs: (
-                    inputs.plan.server.worker_healthcheck_seconds.value
-                    if _several_workers(inputs)
-                    else None
-                ),
+                _healthcheck_seconds,
             ),
             Setting("UVICORN_ROOT_PATH", "path under which a proxy serves the app", _root_path),
         ),

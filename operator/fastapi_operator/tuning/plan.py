@@ -16,7 +16,10 @@ from fastapi_operator.tuning.routes import Route
 
 @dataclass(frozen=True)
 class ServerPlan:
-    """The ASGI server in each app pod; only granian bounds its connections."""
+    """The ASGI server in each app pod.
+
+    Only granian bounds its connections; only a supervisor of workers asks whether they live.
+    """
 
     workers: Decision[int]
     threads: Decision[int]
@@ -24,7 +27,7 @@ class ServerPlan:
     max_in_flight: Decision[int]
     keep_alive_seconds: Decision[int]
     graceful_seconds: Decision[int]
-    worker_healthcheck_seconds: Decision[int]
+    worker_healthcheck_seconds: Decision[int] | None
     pre_stop_seconds: Decision[int]
     grace_seconds: Decision[int]
     max_connections: Decision[int] | None = None

@@ -19,6 +19,7 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
     server = spec.server or Server()
     traffic = spec.traffic or Traffic()
     cpu_milliseconds = traffic.cpu_milliseconds_per_request
+    workers = _workers_decision(spec, basis)
     concurrency = decide(
         "server.concurrency",
         _concurrency,
@@ -42,7 +43,7 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
         p95_milliseconds=traffic.p95_milliseconds or figures.P95_MILLISECONDS,
     )
     return ServerPlan(
-        workers=_workers_decision(spec, basis),
+        workers=workers,
         threads=_threads_decision(spec),
         concurrency=concurrency,
         max_in_flight=decide(
@@ -62,14 +63,7 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
             server=server.program,
         ),
         graceful_seconds=graceful,
-        worker_healthcheck_seconds=fixed(
-            "server.worker_healthcheck_seconds",
-            figures.WORKER_HEALTHCHECK_SECONDS,
-            "a supervisor of several workers kills one that is silent for so long; at uvicorn's "
-            "default of 5 a pod that is short of CPU kills its own workers for ever",
-            unit="seconds",
-            effect=effects.SERVER_ROLLOUT,
-        ),
+        worker_healthcheck_seconds=_healthcheck_decision(server, workers),
         pre_stop_seconds=pre_stop,
         grace_seconds=decide(
             "server.grace_seconds",
@@ -125,6 +119,21 @@ def with_connections(spec: Spec, server: ServerPlan, proxy: ProxyPlan | None) ->
     return dataclasses.replace(server, max_connections=connections)
 
 
+def _healthcheck_decision(server: Server, workers: Decision[int]) -> Decision[int] | None:
+    """How long a worker may be silent; granian does not ask, a single uvicorn has nobody to."""
+    supervised = server.program == "Gunicorn" or (server.program == "Uvicorn" and workers.value > 1)
+    if not supervised:
+        return None
+    return fixed(
+        "server.worker_healthcheck_seconds",
+        figures.WORKER_HEALTHCHECK_SECONDS,
+        "the supervisor kills a worker that is silent for so long; at uvicorn's default of 5 a pod "
+        "that is short of CPU kills its own workers for ever",
+        unit="seconds",
+        effect=effects.SERVER_ROLLOUT,
+    )
+
+
 def _threads_decision(spec: Spec, **bounds: Decision[int]) -> Decision[int]:
     traffic = spec.traffic or Traffic()
     return decide(
@@ -132,7 +141,7 @@ def _threads_decision(spec: Spec, **bounds: Decision[int]) -> Decision[int]:
         _threads,
         unit="threads",
         effect=effects.APP_ROLLOUT,
-        override=overridden(spec.server and spec.server.threads, "spec.server.threads"),
+        override=overridden((spec.server or Server()).threads, "spec.server.threads"),
         blocking_milliseconds=traffic.blocking_milliseconds_per_request,
         cpu_milliseconds=traffic.cpu_milliseconds_per_request
         or figures.CPU_MILLISECONDS_PER_REQUEST,

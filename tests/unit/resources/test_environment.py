@@ -27,7 +27,7 @@ def test_service_without_stores_is_told_of_none() -> None:
 
 def test_pool_and_cache_are_told_as_planned() -> None:
     told = variables(redis={}, postgres={})
-    assert told["DATABASE_POOL_SIZE"] == "5"
+    assert told["DATABASE_POOL_SIZE"] == "10"
     assert told["REDIS_TIMEOUT_SECONDS"] == "0.25"
     assert told["DATABASE_URL"] == "postgresql://app:$(DATABASE_PASSWORD)@shop-pooler:5432/app"
 
