@@ -241,7 +241,8 @@ def test_background_processes_leave_the_app_fewer_pods() -> None:
     # 20 pods, doubled by a rollout, of 10 processes with 2 connections leave 200 of 1000.
     assert beside.scaling.max_replicas.value == 16
     assert "800 from background processes" in beside.scaling.max_replicas.reason
-    assert not beside.problems
+    (problem,) = beside.problems
+    assert "2500 at once; 16 pods hold 2048" in problem.message
 
 
 def test_a_broken_budget_names_the_process_that_claims_most() -> None:

@@ -144,7 +144,8 @@ def test_a_ceiling_lowers_what_would_be_derived_and_all_that_follows_from_it() -
     assert found.reason == f"profile team allows at most 4; {unbounded} pods would be derived"
     buffers = decision(plan, "postgres.shared_buffers_bytes").value
     assert buffers * 2 == decision(free, "postgres.shared_buffers_bytes").value
-    assert not plan.problems
+    (problem,) = plan.problems
+    assert "2500 at once; 4 pods hold 512" in problem.message
 
 
 def test_a_ceiling_above_what_is_wanted_changes_nothing() -> None:
