@@ -80,11 +80,11 @@ class LocalNode:
             helm=str(programs / "helm"),
             app_image=started.image("sample-app"),
             values=(
-                *_image_values("image", started.image("operator")),
+                *image_values("image", started.image("operator")),
                 *(
                     value
                     for name in names
-                    for value in _image_values(f"settings.images.{name}", started.image(name))
+                    for value in image_values(f"settings.images.{name}", started.image(name))
                 ),
             ),
         )
@@ -118,8 +118,8 @@ class OwnCluster:
             helm=_program("helm"),
             app_image=self._reference("sample-app"),
             values=(
-                *_image_values("image", self._reference("operator")),
-                *_image_values("settings.images.pgbouncer", self._reference("pgbouncer")),
+                *image_values("image", self._reference("operator")),
+                *image_values("settings.images.pgbouncer", self._reference("pgbouncer")),
             ),
         )
 
@@ -170,7 +170,7 @@ def _run(*command: str) -> None:
         raise failures.ClusterError(f"{' '.join(command)} failed:\n{end}")
 
 
-def _image_values(prefix: str, reference: str) -> tuple[str, ...]:
+def image_values(prefix: str, reference: str) -> tuple[str, ...]:
     """``registry/repository:tag`` as values of the operator's chart."""
     path, _, tag = reference.rpartition(":")
     registry, _, repository = path.partition("/")

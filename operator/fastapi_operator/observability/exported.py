@@ -114,7 +114,7 @@ _POSTGRES = (
             Source.POSTGRES,
             f"pg_statio_user_indexes_idx_blks_{kind}_total",
             f"Blocks of an index that were {where}.",
-            labels=(*_TABLE, "indexrelname"),
+            labels=("schemaname", "relname", "indexrelname"),
         )
         for kind, where in (("hit", "found in memory"), ("read", "read from disk"))
     ),

@@ -17,7 +17,7 @@ def observability_plan(said: Observability | None, facts: Facts) -> Observabilit
         exporter_cpu_millicores=fixed(
             "observability.exporter_cpu_millicores",
             figures.EXPORTER_CPU_MILLICORES,
-            "a scrape each half minute takes some milliseconds",
+            "a scrape each half minute is all that most of them do",
             unit="",
             effect=effects.OBJECT_ROLLOUT,
         )
