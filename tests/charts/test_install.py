@@ -5,12 +5,14 @@ left over. That pods start is the node tier's to show.
 """
 
 import os
+import textwrap
 import uuid
 from collections.abc import Iterable, Iterator
 
 import pytest
 import yaml
 
+from fastapi_operator.api.parse import load_services, parse_service
 from manifests.generate import rbac
 from tests.charts.conftest import OPERATOR, ROOT, SERVICE, Helm, HelmError, only
 from tests.cluster.apiserver import ApiServer
@@ -234,3 +236,21 @@ def test_install_yaml_is_applied_and_deleted_as_one(kubectl: Kubectl) -> None:
         kubectl("apply", "-k", str(ROOT / "manifests"), "--validate=strict")
     finally:
         kubectl("delete", "-f", path, "--timeout=60s")
+
+
+@pytest.mark.parametrize("namespaces", [[], ["team"]], ids=["everywhere", "narrowed"])
+def test_the_notes_have_a_service_that_works_and_the_order_of_removal(
+    live: Helm, namespaces: list[str]
+) -> None:
+    arguments = ("--dry-run=client", "--namespace", "system")
+    values = {"watchNamespaces": namespaces}
+    notes = live.run("install", "platform", OPERATOR, *arguments, values=values)
+    notes = notes[notes.index("NOTES:") :]
+    service = textwrap.dedent(notes[notes.index("<<EOF\n") + 6 : notes.index("EOF\n\n")])
+    (body,) = load_services(service)
+    parsed, problems = parse_service(body)
+    assert parsed is not None, problems
+    assert body["metadata"]["namespace"] == (namespaces or ["default"])[0]
+    steps = ["delete fastapiservices --all", "helm -n system uninstall platform", "delete crd"]
+    places = [notes.index(step) for step in steps]
+    assert places == sorted(places)
