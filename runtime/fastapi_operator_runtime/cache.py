@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from redis import asyncio as redis_asyncio
 from redis.asyncio import retry
 from redis.backoff import NoBackoff
 
-from fastapi_operator_runtime import settings
+from fastapi_operator_runtime import metrics, settings
+
+SYSTEM = "redis"
 
 POOL_WAIT_SECONDS = 0.1
 """Longest wait for a free connection: longer than that, reading the database is the faster way."""
@@ -17,11 +20,14 @@ RETRIES_ON_BROKEN_CONNECTION = 0
 """A failed read is a cache miss. The library's default of three retries multiplies the wait."""
 
 
-def create_redis(config: settings.RuntimeSettings, **overrides: Any) -> redis_asyncio.Redis:
+def create_redis(
+    config: settings.RuntimeSettings, *, observe: bool = True, **overrides: Any
+) -> redis_asyncio.Redis:
     """A client of REDIS_URL with the bounds of the contract.
 
     Args:
         config: The environment contract.
+        observe: Whether to export how long its commands take.
         **overrides: Arguments of `redis.asyncio.BlockingConnectionPool` that win.
 
     Raises:
@@ -33,7 +39,24 @@ def create_redis(config: settings.RuntimeSettings, **overrides: Any) -> redis_as
     pool = redis_asyncio.BlockingConnectionPool.from_url(
         config.redis_url.get_secret_value(), **options
     )
-    return redis_asyncio.Redis.from_pool(pool)
+    client = ObservedRedis if observe else redis_asyncio.Redis
+    return client.from_pool(pool)
+
+
+class ObservedRedis(redis_asyncio.Redis):
+    """The usual client, which also measures its commands; those of a pipeline are not seen."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command, and measure how long its answer took or what failed."""
+        started_at, failed = time.perf_counter(), ""
+        try:
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            failed = type(error).__name__
+            raise
+        finally:
+            seconds = time.perf_counter() - started_at
+            metrics.instruments().cache_seconds.labels(SYSTEM, failed).observe(seconds)
 
 
 def redis_options(config: settings.RuntimeSettings) -> dict[str, Any]:

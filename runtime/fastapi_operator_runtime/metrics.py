@@ -81,6 +81,11 @@ class Instruments:
             "CPU time used by the workers.",
             registry=registry,
         )
+        self.cpu_wait_seconds = prometheus_client.Counter(
+            "fastapi_worker_cpu_wait_seconds",
+            "Time in which the workers could run and waited for a CPU.",
+            registry=registry,
+        )
         self.pool_connections = prometheus_client.Gauge(
             "db_client_connection_count",
             "Connections of the pool by state.",
@@ -119,6 +124,13 @@ class Instruments:
             "db_client_connection_use_time_seconds",
             "Time between checkout and return.",
             [POOL_LABEL],
+            buckets=POOL_SECONDS_BUCKETS,
+            registry=registry,
+        )
+        self.cache_seconds = prometheus_client.Histogram(
+            "db_client_operation_duration_seconds",
+            "Duration of commands to the cache; error_type is empty where they succeeded.",
+            ["db_system_name", "error_type"],
             buckets=POOL_SECONDS_BUCKETS,
             registry=registry,
         )
@@ -235,6 +247,7 @@ class ProcessUsage:
     def __init__(self, metrics: Instruments) -> None:
         self._metrics = metrics
         self._cpu_seconds = 0.0
+        self._cpu_wait_seconds = 0.0
         metrics.workers.set(1)
 
     def update(self) -> None:
@@ -245,3 +258,8 @@ class ProcessUsage:
         with contextlib.suppress(FileNotFoundError):  # no procfs
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             self._metrics.resident_bytes.set(pages * os.sysconf("SC_PAGE_SIZE"))
+        with contextlib.suppress(OSError):  # a kernel without scheduler statistics
+            # Of the main thread, which runs the event loop: time on a CPU, time waiting for one.
+            waited = int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+            self._metrics.cpu_wait_seconds.inc(max(0.0, waited - self._cpu_wait_seconds))
+            self._cpu_wait_seconds = waited

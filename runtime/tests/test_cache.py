@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import prometheus_client
 import pytest
 from redis.exceptions import RedisError
 
@@ -50,3 +51,25 @@ async def test_more_calls_than_connections_wait_for_one(
 def test_a_client_without_a_url_says_what_to_set() -> None:
     with pytest.raises(SettingsError, match="REDIS_URL is not set"):
         cache.create_redis(RuntimeSettings.load({}))
+
+
+async def test_commands_are_measured_and_failures_named(redis_server: testing.RedisServer) -> None:
+    def seen(error: str) -> float:
+        labels = {"db_system_name": "redis", "error_type": error}
+        name = "db_client_operation_duration_seconds_count"
+        return prometheus_client.REGISTRY.get_sample_value(name, labels) or 0.0
+
+    client = cache.create_redis(config(redis_server, REDIS_TIMEOUT_SECONDS="0.2"))
+    before, failed = seen(""), seen("TimeoutError")
+    await client.set("key", b"value")
+    await client.get("key")
+    assert seen("") == before + 2
+    with redis_server.paused(), pytest.raises(RedisError):
+        await client.get("key")
+    assert seen("TimeoutError") == failed + 1
+    await client.aclose()
+
+    unobserved = cache.create_redis(config(redis_server), observe=False)
+    await unobserved.get("key")
+    assert seen("") == before + 2
+    await unobserved.aclose()

@@ -155,6 +155,21 @@ METRICS: tuple[Metric, ...] = (
         text="CPU time used by the workers.",
     ),
     Metric(
+        name="fastapi_worker_cpu_wait_seconds",
+        kind=Kind.COUNTER,
+        source=Source.APP,
+        unit=Unit.SECONDS,
+        text="Time in which the workers could run and waited for a CPU.",
+    ),
+    Metric(
+        name="db_client_operation_duration_seconds",
+        kind=Kind.HISTOGRAM,
+        source=Source.APP,
+        unit=Unit.SECONDS,
+        labels=("db_system_name", "error_type"),
+        text="Duration of commands to the cache; error_type is empty where they succeeded.",
+    ),
+    Metric(
         name="db_client_connection_count",
         kind=Kind.GAUGE,
         source=Source.APP,

@@ -1,0 +1,112 @@
+"""The pods of a service as a person may look at them: states, logs, pages of their private ports.
+
+Pages go through the API server's proxy to pods (``get`` on ``pods/proxy``): nothing is opened on
+the way, and who may look is decided where all rights are.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi_operator import naming
+from fastapi_operator.cluster.client import REQUEST_TIMEOUT_SECONDS, Client
+from fastapi_operator.cluster.kinds import POD
+from fastapi_operator.parts import Part
+
+METRICS_PORT = "metrics"
+# Of a busy proxy some hundred thousand lines are enough.
+_LOG_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class LivePod:
+    """A pod of a service.
+
+    Attributes:
+        name: Its name.
+        part: What it is a part of.
+        running: Whether its containers run.
+        ports: The private ports that have metrics.
+        restarts: Restarts of its containers.
+        memory_killed: Whether one of them was ended for want of memory, and what ended it last.
+    """
+
+    name: str
+    part: Part
+    running: bool
+    ports: tuple[int, ...]
+    restarts: int
+    memory_killed: bool
+
+
+async def pods_of(client: Client, namespace: str, service: str) -> tuple[LivePod, ...]:
+    """The pods of all parts of a service, by name.
+
+    Raises:
+        ApiError: The API server refused.
+    """
+    found = [_pod(body) async for body in _bodies(client, namespace, service)]
+    return tuple(sorted((pod for pod in found if pod is not None), key=lambda pod: pod.name))
+
+
+async def page(
+    client: Client,
+    namespace: str,
+    pod: str,
+    port: int,
+    address: str,
+    *,
+    seconds: float = REQUEST_TIMEOUT_SECONDS,
+) -> str:
+    """A page of a pod's port, such as ``/metrics``.
+
+    Raises:
+        ApiError: The API server refused, or the pod did.
+    """
+    path = f"{POD.path(namespace, f'{pod}:{port}', 'proxy')}{address}"
+    return await client.text(path, seconds=seconds)
+
+
+async def log(client: Client, namespace: str, pod: str, *, seconds: int) -> str:
+    """What the container of a pod has written in the last seconds, up to a bound.
+
+    Raises:
+        ApiError: The API server refused.
+    """
+    query = urlencode({"sinceSeconds": seconds, "limitBytes": _LOG_BYTES})
+    return await client.text(f"{POD.path(namespace, pod, 'log')}?{query}")
+
+
+async def _bodies(client: Client, namespace: str, service: str) -> AsyncIterator[dict[str, Any]]:
+    selector = f"{naming.SERVICE_LABEL}={service}"
+    async for items, _ in client.pages(POD, namespace, label_selector=selector):
+        for body in items:
+            yield body
+
+
+def _pod(body: Mapping[str, Any]) -> LivePod | None:
+    try:
+        part = Part(body["metadata"]["labels"].get("app.kubernetes.io/component", ""))
+    except ValueError:  # of a later version
+        return None
+    spec, status = body["spec"], body.get("status") or {}
+    states = status.get("containerStatuses") or ()
+    return LivePod(
+        name=body["metadata"]["name"],
+        part=part,
+        running=status.get("phase") == "Running" and "deletionTimestamp" not in body["metadata"],
+        ports=tuple(
+            port["containerPort"]
+            for container in (*(spec.get("initContainers") or ()), *spec["containers"])
+            for port in container.get("ports") or ()
+            if port.get("name") == METRICS_PORT
+        ),
+        restarts=sum(state.get("restartCount", 0) for state in states),
+        memory_killed=any(_killed(state) for state in states),
+    )
+
+
+def _killed(state: Mapping[str, Any]) -> bool:
+    ends = (state.get(moment, {}).get("terminated") for moment in ("state", "lastState"))
+    return any(end and end.get("reason") == "OOMKilled" for end in ends)

@@ -1,0 +1,77 @@
+"""Why a service is slow: the rules that fit its signals, in order of their effect.
+
+A rule is a row of the table in docs/observability.md. Where one explains what another would see
+as well, the other is left out: more connections do not help an event loop that is blocked.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi_operator.observability import outliers
+from fastapi_operator.observability.rules import cache, database, processes, proxy
+from fastapi_operator.observability.signals import Signals
+from fastapi_operator.observability.verdict import Diagnosis
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of the table.
+
+    Attributes:
+        name: What it is called.
+        row: Its number in the table of the documentation.
+        find: Looks for it in the signals.
+        explains: Rules whose signals follow from this one.
+    """
+
+    name: str
+    row: int
+    find: Callable[[Signals], Diagnosis | None]
+    explains: frozenset[str] = frozenset()
+
+
+# What the app measures of others is only as true as its own event loop is on time.
+_SEEN_LATE = frozenset({"pool-too-small", "connection-held", "cache-slow"})
+_NOT_ON_CPU = _SEEN_LATE | {"blocking-call", "cpu-starved"}
+_BEHIND_THE_POOL = frozenset({"pool-too-small", "connection-held"})
+_LOADED = _BEHIND_THE_POOL | {"pooler-too-small", "database-saturated", "cache-misses"}
+
+RULES = (
+    Rule("blocking-call", 1, processes.blocking_call, _SEEN_LATE),
+    Rule("event-loop-busy", 2, processes.event_loop_busy, _SEEN_LATE),
+    Rule("too-many-workers", 3, processes.too_many_workers, _NOT_ON_CPU),
+    Rule("cpu-limit-too-low", 4, processes.cpu_limit_too_low, _NOT_ON_CPU),
+    Rule("threads-exhausted", 5, processes.threads_exhausted),
+    Rule("threads-contend", 7, processes.threads_contend, _SEEN_LATE | {"event-loop-busy"}),
+    Rule("pool-too-small", 8, database.pool_too_small),
+    Rule("connection-held", 9, database.connection_held),
+    Rule("pooler-too-small", 10, database.pooler_too_small, _BEHIND_THE_POOL),
+    Rule("database-saturated", 11, database.database_saturated, _BEHIND_THE_POOL),
+    Rule(
+        "memory-limit-too-low", 18, processes.memory_limit_too_low, frozenset({"keep-alive-race"})
+    ),
+    Rule("keep-alive-race", 24, proxy.keep_alive_race),
+    Rule("cache-too-small", 26, cache.cache_too_small),
+    Rule("cache-misses", 27, cache.cache_misses),
+    Rule("cache-refuses-writes", 28, cache.cache_refuses_writes, frozenset({"cache-misses"})),
+    Rule("cache-stampede", 29, cache.cache_stampede, _LOADED),
+    # Without its cache a service asks the database for everything.
+    Rule("cache-slow", 30, cache.cache_slow, _LOADED | {"cache-stampede"}),
+    Rule("pods-uneven", 32, processes.pods_uneven),
+    Rule("cpu-starved", 33, processes.cpu_starved, _SEEN_LATE),
+)
+
+
+def diagnose(signals: Signals) -> tuple[Diagnosis, ...]:
+    """The diagnoses of a service, the one with the largest effect first.
+
+    Empty where nothing is wrong. Where something is and no rule fits, there is exactly one, named
+    ``unknown``, whose signals are what stands out.
+    """
+    found = {rule: diagnosis for rule in RULES if (diagnosis := rule.find(signals)) is not None}
+    explained = {name for rule in found for name in rule.explains}
+    kept = [diagnosis for rule, diagnosis in found.items() if rule.name not in explained]
+    if kept:
+        return tuple(sorted(kept, key=lambda item: (-item.effect, item.rule)))
+    unknown = outliers.find(signals)
+    return (unknown,) if unknown is not None else ()

@@ -1,0 +1,99 @@
+"""What stands out where no rule says why."""
+
+import statistics
+from collections.abc import Iterator
+
+from fastapi_operator.observability.samples import NOTHING
+from fastapi_operator.observability.signals import AppPod, Signals
+from fastapi_operator.observability.verdict import Diagnosis, milliseconds, percent
+from fastapi_operator.tuning import figures
+
+UNKNOWN = "unknown"
+# So many routes are named; the rest is as clear from a dashboard.
+_ROUTES = 5
+
+
+def find(signals: Signals) -> Diagnosis | None:
+    """The diagnosis ``unknown`` with all outliers; None where nothing stands out."""
+    found = dict(
+        item
+        for look in (_failing_routes, _slow_routes, _slow_pods, _late_loops, _full)
+        for item in look(signals)
+    )
+    if not found:
+        return None
+    return Diagnosis(
+        rule=UNKNOWN,
+        diagnosis="something is off, and no rule knows why",
+        change="begin with what stands out; traces and `kubectl fastapi profile` look inside",
+        signals=found,
+        effect=_slower(signals) + _failed(signals),
+    )
+
+
+def _failing_routes(signals: Signals) -> Iterator[tuple[str, str]]:
+    failed, requests = sum(route.failed for route in signals.routes), signals.requests
+    if failed < figures.SLO_FAILURES_MIN or failed <= signals.planned.failures_allowed * requests:
+        return
+    worst = sorted(signals.routes, key=lambda route: -route.failed)
+    for route in worst[:_ROUTES]:
+        if route.failed:
+            yield (
+                f"5xx of {route.name}",
+                f"{route.failed:.0f} of {route.requests.count:.0f} requests "
+                f"({percent(route.failed / route.requests.count)})",
+            )
+
+
+def _slow_routes(signals: Signals) -> Iterator[tuple[str, str]]:
+    bound = signals.planned.slow_seconds
+    slow = [
+        (route.requests.quantile(0.95), route)
+        for route in signals.routes
+        if route.requests.count >= figures.REQUESTS_MIN and route.requests.quantile(0.95) > bound
+    ]
+    for quantile, route in sorted(slow, key=lambda found: -found[0])[:_ROUTES]:
+        yield f"p95 of {route.name}", f"{milliseconds(quantile)}, above {milliseconds(bound)}"
+
+
+def _slow_pods(signals: Signals) -> Iterator[tuple[str, str]]:
+    p95 = {pod.pod: _p95(pod) for pod in signals.app if pod.requests.count >= figures.REQUESTS_MIN}
+    for pod, seconds in p95.items():
+        others = [value for name, value in p95.items() if name != pod]
+        if not others:
+            return
+        usual = statistics.median(others)
+        if seconds > max(figures.POD_SECONDS, figures.POD_FACTOR * usual):
+            yield f"p95 of pod {pod}", f"{milliseconds(seconds)}, others {milliseconds(usual)}"
+
+
+def _late_loops(signals: Signals) -> Iterator[tuple[str, str]]:
+    for pod in signals.app:
+        if pod.lag_p99 > figures.LAG_BLOCKED_SECONDS:
+            yield f"event loop lag of pod {pod.pod}, p99", milliseconds(pod.lag_p99)
+
+
+def _full(signals: Signals) -> Iterator[tuple[str, str]]:
+    for pod in signals.app:
+        if pod.shed:
+            yield f"requests shed by pod {pod.pod}", f"{pod.shed:.0f}"
+        if pod.threads is not None and pod.threads.waiting > figures.THREADS_WAITING:
+            yield f"calls waiting for a thread of pod {pod.pod}", f"{pod.threads.waiting:.1f}"
+        if pod.pool is not None and pod.pool.timeouts:
+            yield f"checkouts that gave up in pod {pod.pod}", f"{pod.pool.timeouts:.0f}"
+    if signals.proxy is not None and signals.proxy.bad_gateways >= figures.BAD_GATEWAYS_MIN:
+        yield "502 of the proxy", f"{signals.proxy.bad_gateways} of {signals.proxy.requests}"
+
+
+def _p95(pod: AppPod) -> float:
+    return pod.requests.quantile(0.95)
+
+
+def _slower(signals: Signals) -> float:
+    """Requests under way: what is slow is among them."""
+    return sum((pod.requests for pod in signals.app), NOTHING).total / max(signals.seconds, 1.0)
+
+
+def _failed(signals: Signals) -> float:
+    failed = sum(route.failed for route in signals.routes)
+    return failed * figures.LOST_SECONDS / max(signals.seconds, 1.0)

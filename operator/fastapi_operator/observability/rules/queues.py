@@ -1,0 +1,20 @@
+"""What rules of several parts ask of the queues before the database."""
+
+from fastapi_operator.observability.samples import NOTHING, Histogram
+from fastapi_operator.observability.signals import Pool, Signals
+from fastapi_operator.tuning import figures
+
+
+def queues_for_pool(pool: Pool) -> bool:
+    """Whether checkouts wait too long for a connection."""
+    return pool.waits.quantile(0.95) > figures.POOL_WAIT_SECONDS
+
+
+def queued(signals: Signals) -> float:
+    """Checkouts that wait in the pools of all pods, on average."""
+    return sum(pod.pool.waiting for pod in signals.app if pod.pool)
+
+
+def held(signals: Signals) -> Histogram:
+    """How long connections were held, in all pods."""
+    return sum((pod.pool.holds for pod in signals.app if pod.pool), NOTHING)

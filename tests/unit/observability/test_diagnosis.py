@@ -1,0 +1,227 @@
+"""Which rule speaks for which signals, in which order, and when none does."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastapi_operator.api import fields
+from fastapi_operator.api.service import Spec
+from fastapi_operator.facts import Facts
+from fastapi_operator.observability.diagnosis import RULES, diagnose
+from fastapi_operator.observability.signals import (
+    MemoryKill,
+    Planned,
+    ProxyLog,
+    Route,
+    Signals,
+    Threads,
+)
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.derive import derive
+from tests.unit.observability.seen import HEALTHY, POD, lasting, part, pods, pool, signals
+from tests.unit.services import service
+
+FULL_THREADS = Threads(used=40, allowed=40, waiting=6)
+WAITING = {"waits": lasting(0.08), "waiting": 2.0, "peak": 10}
+LIMITED = dataclasses.replace(HEALTHY.planned, cpu_limit_millicores=1000)
+
+# Rule to signals for which it must be the first; the numbers are those of the research's table.
+CASES: dict[str, Signals] = {
+    "blocking-call": signals(app=pods(lag_p99=0.2, late=0.5)),
+    "event-loop-busy": signals(app=pods(lag_p99=0.08, late=0.3, cpu=0.95)),
+    "too-many-workers": signals(app=pods(throttled=0.6, workers=3), planned=LIMITED),
+    "cpu-limit-too-low": signals(app=pods(throttled=0.1, lag_p99=0.3), planned=LIMITED),
+    "threads-exhausted": signals(app=pods(threads=FULL_THREADS)),
+    "threads-contend": signals(
+        app=pods(lag_p99=0.08, late=0.3, cpu=0.95, threads=Threads(30, 40, 0))
+    ),
+    "pool-too-small": signals(app=pool(**WAITING)),
+    "connection-held": signals(app=pool(**WAITING, holds=lasting(0.2))),
+    "pooler-too-small": signals(
+        app=pool(**WAITING, holds=lasting(0.2)), pooler=part("pooler", waiting=3)
+    ),
+    "database-saturated": signals(
+        app=pool(**WAITING), database=part("database", active=9, busy=9, cpu=None)
+    ),
+    "memory-limit-too-low": signals(memory_kills=(MemoryKill("shop-a", 2),)),
+    "keep-alive-race": signals(proxy=ProxyLog(1200, 9, 9)),
+    "cache-too-small": signals(cache=part("cache", hits=500, misses=700, evicted=600)),
+    "cache-misses": signals(cache=part("cache", hits=500, misses=700)),
+    "cache-refuses-writes": signals(cache=part("cache", refused=40)),
+    "cache-stampede": signals(
+        app=pool(**WAITING),
+        bursts=part("bursts", database=0.9, misses=0.9, peak_per_second=60),
+    ),
+    "cache-slow": signals(app=pods(cache=dataclasses.replace(POD.cache, durations=lasting(0.04)))),
+    "pods-uneven": signals(
+        app=(
+            dataclasses.replace(POD, cpu=0.8, requests=lasting(0.02, 1800)),
+            dataclasses.replace(POD, pod="shop-b", cpu=0.1, requests=lasting(0.02, 100)),
+        )
+    ),
+    "cpu-starved": signals(app=pods(lag_p99=0.2, late=0.5, cpu_wait=0.4)),
+}
+
+
+def named(seen: Signals) -> list[str]:
+    return [diagnosis.rule for diagnosis in diagnose(seen)]
+
+
+def test_a_healthy_service_has_no_diagnosis() -> None:
+    assert diagnose(HEALTHY) == ()
+
+
+def test_every_rule_has_a_case() -> None:
+    assert set(CASES) == {rule.name for rule in RULES}
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_a_rule_is_found_by_its_signals_alone(rule: str) -> None:
+    assert named(CASES[rule]) == [rule]
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_a_diagnosis_can_be_acted_on(rule: str) -> None:
+    (found,) = diagnose(CASES[rule])
+    assert found.effect > 0
+    assert found.signals
+    assert found.record()["rule"] == rule
+    if found.field:
+        path = found.field.removeprefix("spec.")
+        # The field exists and takes the value that is proposed.
+        fields.field_at(Spec, path)
+        given = {"postgres": {}, "redis": {}}
+        if path == "server.workers":
+            given["server"] = {"workerPolicy": "Fixed"}
+        service(**fields.with_value(given, fields.split(path), found.value))
+
+
+@pytest.mark.parametrize(
+    "absent", ["pooler", "database", "cache", "proxy", "bursts", "app", "routes"]
+)
+@pytest.mark.parametrize("rule", CASES)
+def test_a_part_that_cannot_be_seen_never_fails_a_diagnosis(rule: str, absent: str) -> None:
+    nothing: Any = () if absent in ("app", "routes") else None
+    diagnose(dataclasses.replace(CASES[rule], **{absent: nothing}))
+
+
+@pytest.mark.parametrize("field", ["cpu_wait", "throttled", "threads", "pool", "cache"])
+@pytest.mark.parametrize("rule", CASES)
+def test_a_number_that_a_cluster_cannot_tell_is_done_without(rule: str, field: str) -> None:
+    case = CASES[rule]
+    blind = dataclasses.replace(
+        case, app=tuple(dataclasses.replace(pod, **{field: None}) for pod in case.app)
+    )
+    diagnose(blind)
+
+
+def test_blocking_is_told_from_waiting_for_a_cpu_where_it_can_be() -> None:
+    assert named(signals(app=pods(lag_p99=0.2, late=0.5, cpu_wait=None))) == ["blocking-call"]
+
+
+def test_a_pool_behind_a_blocked_loop_is_not_blamed() -> None:
+    blocked = pods(lag_p99=0.2, late=0.5, pool=pool(**WAITING)[0].pool)
+    assert named(signals(app=blocked)) == ["blocking-call"]
+
+
+def test_threads_that_wait_for_connections_are_not_too_few() -> None:
+    both = pods(threads=FULL_THREADS, pool=pool(**WAITING)[0].pool)
+    assert named(signals(app=both)) == ["pool-too-small"]
+
+
+def test_more_connections_are_never_proposed_to_a_full_database() -> None:
+    full = signals(
+        app=pool(**WAITING),
+        pooler=part("pooler", waiting=5),
+        database=part("database", active=9, busy=9),
+    )
+    assert named(full) == ["database-saturated"]
+
+
+def test_statements_that_wait_for_a_lock_do_not_fill_the_database() -> None:
+    waiting = signals(pooler=part("pooler", waiting=5), database=part("database", active=9, busy=1))
+    assert named(waiting) == ["pooler-too-small"]
+
+
+def test_an_external_database_is_asked_for_more_connections() -> None:
+    planned = dataclasses.replace(HEALTHY.planned, database_mode="External", max_connections=40)
+    (found,) = diagnose(signals(pooler=part("pooler", waiting=3), planned=planned))
+    assert (found.field, found.value) == ("spec.postgres.maxConnections", 50)
+
+
+def test_what_costs_most_comes_first() -> None:
+    small = signals(app=pods(threads=FULL_THREADS), proxy=ProxyLog(1200, 3, 3))
+    large = signals(app=pods(threads=FULL_THREADS), proxy=ProxyLog(1200, 90, 90))
+    assert named(small) == ["threads-exhausted", "keep-alive-race"]
+    assert named(large) == ["keep-alive-race", "threads-exhausted"]
+
+
+@given(st.sampled_from(sorted(CASES)), st.sampled_from(sorted(CASES)))
+def test_two_causes_are_in_order_of_their_effects(one: str, other: str) -> None:
+    merged = dataclasses.replace(
+        CASES[one],
+        **{
+            field.name: getattr(CASES[other], field.name)
+            for field in dataclasses.fields(Signals)
+            if getattr(CASES[one], field.name) == getattr(HEALTHY, field.name)
+        },
+    )
+    effects = [diagnosis.effect for diagnosis in diagnose(merged)]
+    assert effects
+    assert effects == sorted(effects, reverse=True)
+
+
+# --- unknown --------------------------------------------------------------------------------------
+
+BROKEN = Route("POST /orders", lasting(0.02, 200), 40)
+SLOW = Route("GET /report", lasting(4.0, 100), 0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "outlier"),
+    [
+        (signals(routes=(*HEALTHY.routes, BROKEN)), "5xx of POST /orders"),
+        (signals(routes=(*HEALTHY.routes, SLOW)), "p95 of GET /report"),
+        (
+            signals(app=(*HEALTHY.app, dataclasses.replace(POD, pod="c", requests=lasting(0.4)))),
+            "p95 of pod c",
+        ),
+        (signals(app=pods(lag_p99=0.2, late=0.2, cpu=0.7)), "event loop lag of pod shop-a, p99"),
+        (signals(app=pods(shed=30)), "requests shed by pod shop-a"),
+        (signals(proxy=ProxyLog(100, 60, 0)), "502 of the proxy"),
+    ],
+)
+def test_what_no_rule_covers_is_unknown_and_shown(seen: Signals, outlier: str) -> None:
+    (found,) = diagnose(seen)
+    assert found.rule == "unknown"
+    assert outlier in found.signals
+    assert not found.field
+
+
+def test_few_failures_are_within_the_promise() -> None:
+    few = Route("GET /items", lasting(0.02, 100_000), 50)
+    seen = signals(routes=(few,), app=pods(requests=lasting(0.02, 50_000)))
+    assert diagnose(seen) == ()
+
+
+def test_slow_is_what_the_owner_did_not_declare() -> None:
+    assert Planned.of(plan()).slow_seconds == figures.SLOW_SECONDS
+    assert Planned.of(plan(traffic={"p95Milliseconds": 2000})).slow_seconds == 8
+    promised = {"slo": {"latencyMilliseconds": 300}}
+    assert Planned.of(plan(observability=promised)).slow_seconds <= 0.3
+
+
+def test_rules_compare_with_the_plan() -> None:
+    planned = Planned.of(plan(redis={"memory": "512Mi"}, postgres={}, command=["python"]))
+    assert planned.cache_memory_bytes == 512 * 2**20
+    assert (planned.database_mode, planned.cache_mode) == ("Managed", "Managed")
+    assert planned.own_command
+    assert planned.keep_alive_seconds > planned.proxy_idle_seconds
+
+
+def plan(**spec: Any) -> Any:
+    return derive(service(**spec), Settings(), Facts())

@@ -1,0 +1,57 @@
+"""A sampling profile as a picture and as a table."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from fastapi_operator.observability.flamegraph import Line, Profile
+
+TEXT = """\
+main.py:run:10;shop.py:Items.list:40;json.py:dumps:7 60
+main.py:run:10;shop.py:Items.list:44;json.py:dumps:7 20
+main.py:run:10;shop.py:<lambda>:3 20
+"""
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def shapes(svg: str) -> dict[str, tuple[float, float]]:
+    """Left edge and width of each frame, by its title up to the colon."""
+    found = {}
+    for group in ElementTree.fromstring(svg).iter(f"{SVG}g"):
+        title, box = group.find(f"{SVG}title"), group.find(f"{SVG}rect")
+        assert title is not None and title.text is not None and box is not None
+        name = title.text.rpartition(": ")[0]
+        found[name] = (float(box.attrib["x"]), float(box.attrib["width"]))
+    return found
+
+
+def test_width_is_time_and_a_function_is_one_frame_whatever_its_lines() -> None:
+    found = shapes(Profile(TEXT).svg("shop & co"))
+    assert found["all"][1] == found["main.py:run"][1] > 1190
+    assert found["shop.py:Items.list"][1] == pytest.approx(960, abs=1)
+    assert found["shop.py:<lambda>"][1] == pytest.approx(240, abs=1)
+    # What was called lies within what called it.
+    assert found["json.py:dumps"] == found["shop.py:Items.list"]
+
+
+def test_the_table_counts_a_line_alone_and_with_its_calls() -> None:
+    profile = Profile(TEXT)
+    assert profile.samples == 100
+    assert profile.top(2) == (Line("json.py:dumps:7", 80, 80), Line("shop.py:<lambda>:3", 20, 20))
+
+
+def test_recursion_counts_once() -> None:
+    (line,) = Profile("a.py:f:1;a.py:f:1;a.py:f:1 5\n").top()
+    assert line == Line("a.py:f:1", 5, 5)
+
+
+def test_no_sample_is_an_empty_picture() -> None:
+    empty = Profile("\n")
+    assert (empty.samples, empty.top()) == (0, ())
+    assert shapes(empty.svg("idle")) == {}
+
+
+@pytest.mark.parametrize("text", ["<html>Not found</html>", "a.py:f:1 many"])
+def test_what_is_no_profile_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a line of a profile"):
+        Profile(text)
