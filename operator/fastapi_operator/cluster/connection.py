@@ -2,6 +2,8 @@
 
 import os
 from pathlib import Path
+from urllib import request
+from urllib.parse import urlsplit
 
 import kopf
 from kubernetes import aio
@@ -37,7 +39,7 @@ async def load(
             config.load_incluster_config(client_configuration=configuration)
         except aio.config.ConfigException as error:
             raise UnreachableError(f"service account of the pod: {error}") from error
-        return configuration
+        return _without_environment(configuration)
     path = kubeconfig or str(_default_file())
     try:
         await config.load_kube_config(
@@ -47,6 +49,19 @@ async def load(
         raise UnreachableError(
             f"kubeconfig {path}: {error}; give one with --kubeconfig or KUBECONFIG"
         ) from error
+    return _without_environment(configuration)
+
+
+def _without_environment(configuration: "client.Configuration") -> "client.Configuration":
+    """Asks the environment for a proxy once.
+
+    aiohttp would ask it, and ``~/.netrc`` for a password, in two threads before each request: a
+    tenth of the operator's CPU time.
+    """
+    server = urlsplit(configuration.host)
+    if not configuration.proxy and not request.proxy_bypass(server.hostname or ""):
+        configuration.proxy = request.getproxies().get(server.scheme)
+    configuration.client_session_kwargs = {"trust_env": False}
     return configuration
 
 
@@ -88,5 +103,4 @@ async def for_kopf(configuration: "client.Configuration") -> kopf.ConnectionInfo
         scheme=scheme.capitalize() if token else None,
         token=token or None,
         proxy_url=configuration.proxy,
-        trust_env=True,  # as kubernetes.aio does
     )
