@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -26,6 +27,7 @@ from fastapi_operator.reconcile.controller import Controller
 from fastapi_operator.reconcile.drawing import draw
 from fastapi_operator.reconcile.endpoint import Endpoint
 from fastapi_operator.reconcile.telemetry import Telemetry, configure_logging
+from fastapi_operator.resources import templates
 from fastapi_operator.settings import Settings
 
 # A service that has been due for so long means that the workers hang.
@@ -33,6 +35,9 @@ STUCK_SECONDS = 300.0
 RETRY_SECONDS = 2.0
 # Below the pod's terminationGracePeriodSeconds of 30, with room for Kopf's own end.
 SETTLE_SECONDS = 15.0
+# An event or a request makes more than the usual 700 objects, nearly all of which go by their
+# reference counts: looking for cycles each time costs more than it finds.
+GC_THRESHOLDS = (10_000, 10, 10)
 _INSTALL = "install the CRD: fastapi-operator crd | kubectl apply --server-side -f -"
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -101,6 +106,9 @@ def run(  # noqa: PLR0917 (typer reads them as options)
         lease_namespace=(lease_namespace or _own_namespace()) if lease and not dry_run else None,
         lease_name=lease_name,
     )
+    templates.load()
+    gc.freeze()  # What is loaded by now stays, and need not be walked again.
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         asyncio.run(operate(options, make=draw))
     except connection.UnreachableError as error:

@@ -20,6 +20,12 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(template).render(values) if _PRINTED.get() else ""
 
 
+def load() -> None:
+    """Reads all templates now, for a process that will print: its first service need not wait."""
+    for name in _environment().list_templates():
+        _environment().get_template(name)
+
+
 @contextlib.contextmanager
 def unprinted() -> Iterator[None]:
     """Leaves every file empty: for who asks how large the objects are, not what they say."""
@@ -39,6 +45,8 @@ def _environment() -> "jinja2.Environment":
         loader=jinja2.PackageLoader("fastapi_operator"),
         # nginx, PgBouncer, SQL and shell; every value in them is checked by the schema.
         autoescape=False,  # noqa: S701
+        # They are part of the program; jinja2 would look at each file's time whenever it prints.
+        auto_reload=False,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
