@@ -9,9 +9,9 @@ import typer
 from fastapi_operator.cli import console, inputs
 from fastapi_operator.cli.connected import Cluster, NameArgument, connected
 from fastapi_operator.cli.look import Look, PrometheusOption, SecondsOption, look
+from fastapi_operator.observability import bounds
 from fastapi_operator.observability.diagnosis import diagnose
 from fastapi_operator.observability.verdict import Diagnosis
-from fastapi_operator.tuning import figures
 
 
 class Output(StrEnum):
@@ -75,7 +75,7 @@ def _print(name: str, seen: Look, found: tuple[Diagnosis, ...]) -> None:
             console.WARNING,
             remark=True,
         )
-    elif signals.requests < figures.REQUESTS_MIN:
+    elif signals.requests < bounds.REQUESTS_MIN:
         console.say(
             "hardly a request came: look again while there is traffic", console.WARNING, remark=True
         )

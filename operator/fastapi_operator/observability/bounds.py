@@ -60,3 +60,37 @@ SCALINGS_DOWN_PER_HOUR = 2
 OPERATOR_QUEUE_WAIT_SECONDS = 60
 FAILED_PASSES = 5
 DRIFT_WRITES = 10
+
+# --- a diagnosis of half a minute ----------------------------------------------------------------
+# Share of the event loop's lateness that waiting for a CPU must explain to be its cause.
+STARVED_SHARE = 0.5
+# Calls that wait for a thread, on average; and threads at work that are many.
+THREADS_WAITING = 0.5
+THREADS_MANY = 0.5
+# How much longer a connection is held than its statements take.
+HELD_FACTOR = 3
+# Clients that wait in the pooler, on average.
+POOLER_WAITING = 0.25
+# A cache call of the app, p99, in seconds; above it the detour is not worth while.
+CACHE_SLOW_SECONDS = 0.02
+CACHE_FAILED_SHARE = 0.01
+# Share of events in the busiest quarter of the window; even traffic has a quarter.
+BURST_SHARE = 0.6
+EVEN_SHARE = 0.4
+BURST_PER_SECOND = 20
+# 502 that come now and then; above it the app is away.
+BAD_GATEWAY_SHARE = 0.2
+BAD_GATEWAYS_MIN = 3
+# CPU of the busiest pod against the mean, and cores in all below which it says nothing.
+UNEVEN_FACTOR = 1.6
+UNEVEN_CORES = 0.3
+# What a rule proposes: a quarter more.
+STEP_FACTOR = 1.25
+# A p95 that is slow where nothing is promised or declared, in seconds; and beside what is declared.
+SLOW_SECONDS = 1.0
+SLOW_FACTOR = 4
+# Fewer requests in a window tell nothing of its quantiles.
+REQUESTS_MIN = 20
+# A pod whose p95 is so much above that of the others, and at least so many seconds, stands out.
+POD_FACTOR = 3
+POD_SECONDS = 0.05

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Iterator
 
+from fastapi_operator.observability import bounds
 from fastapi_operator.observability.samples import NOTHING
 from fastapi_operator.observability.signals import AppPod, Signals
 from fastapi_operator.observability.verdict import Diagnosis, milliseconds, percent
@@ -50,26 +51,26 @@ def _slow_routes(signals: Signals) -> Iterator[tuple[str, str]]:
     slow = [
         (route.requests.quantile(0.95), route)
         for route in signals.routes
-        if route.requests.count >= figures.REQUESTS_MIN and route.requests.quantile(0.95) > bound
+        if route.requests.count >= bounds.REQUESTS_MIN and route.requests.quantile(0.95) > bound
     ]
     for quantile, route in sorted(slow, key=lambda found: -found[0])[:_ROUTES]:
         yield f"p95 of {route.name}", f"{milliseconds(quantile)}, above {milliseconds(bound)}"
 
 
 def _slow_pods(signals: Signals) -> Iterator[tuple[str, str]]:
-    p95 = {pod.pod: _p95(pod) for pod in signals.app if pod.requests.count >= figures.REQUESTS_MIN}
+    p95 = {pod.pod: _p95(pod) for pod in signals.app if pod.requests.count >= bounds.REQUESTS_MIN}
     for pod, seconds in p95.items():
         others = [value for name, value in p95.items() if name != pod]
         if not others:
             return
         usual = statistics.median(others)
-        if seconds > max(figures.POD_SECONDS, figures.POD_FACTOR * usual):
+        if seconds > max(bounds.POD_SECONDS, bounds.POD_FACTOR * usual):
             yield f"p95 of pod {pod}", f"{milliseconds(seconds)}, others {milliseconds(usual)}"
 
 
 def _late_loops(signals: Signals) -> Iterator[tuple[str, str]]:
     for pod in signals.app:
-        if pod.lag_p99 > figures.LAG_BLOCKED_SECONDS:
+        if pod.lag_p99 > bounds.LOOP_LAG_BLOCKED_SECONDS:
             yield f"event loop lag of pod {pod.pod}, p99", milliseconds(pod.lag_p99)
 
 
@@ -77,11 +78,11 @@ def _full(signals: Signals) -> Iterator[tuple[str, str]]:
     for pod in signals.app:
         if pod.shed:
             yield f"requests shed by pod {pod.pod}", f"{pod.shed:.0f}"
-        if pod.threads is not None and pod.threads.waiting > figures.THREADS_WAITING:
+        if pod.threads is not None and pod.threads.waiting > bounds.THREADS_WAITING:
             yield f"calls waiting for a thread of pod {pod.pod}", f"{pod.threads.waiting:.1f}"
         if pod.pool is not None and pod.pool.timeouts:
             yield f"checkouts that gave up in pod {pod.pod}", f"{pod.pool.timeouts:.0f}"
-    if signals.proxy is not None and signals.proxy.bad_gateways >= figures.BAD_GATEWAYS_MIN:
+    if signals.proxy is not None and signals.proxy.bad_gateways >= bounds.BAD_GATEWAYS_MIN:
         yield "502 of the proxy", f"{signals.proxy.bad_gateways} of {signals.proxy.requests}"
 
 
@@ -96,4 +97,4 @@ def _slower(signals: Signals) -> float:
 
 def _failed(signals: Signals) -> float:
     failed = sum(route.failed for route in signals.routes)
-    return failed * figures.LOST_SECONDS / max(signals.seconds, 1.0)
+    return failed * figures.PROXY_READ_TIMEOUT_SECONDS / max(signals.seconds, 1.0)

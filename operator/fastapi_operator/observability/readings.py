@@ -39,7 +39,7 @@ NAMES = (
     "fastapi_worker_",
     "db_client_",
     "pgbouncer_pools_",
-    "pgbouncer_stats_",
+    "pgbouncer_stats_totals_",
     "pg_stat_activity_count",
     "pg_stat_database_active_time",
     "redis_",
@@ -207,7 +207,7 @@ def _pooler(windows: Sequence[Window]) -> Pooler | None:
         # Waits are counted exactly where the exporter has them; else seen now and then.
         waiting=sum(
             max(
-                window.rate("pgbouncer_stats_client_wait_seconds_total"),
+                window.rate("pgbouncer_stats_totals_client_wait_seconds_total"),
                 window.mean(_WAITING),
             )
             for window in windows
@@ -217,7 +217,7 @@ def _pooler(windows: Sequence[Window]) -> Pooler | None:
         ),
         servers=sum(window.mean("pgbouncer_pools_server_active_connections") for window in windows),
         query_seconds=sum(
-            window.increase("pgbouncer_stats_queries_duration_seconds_total") for window in windows
+            window.increase("pgbouncer_stats_totals_queries_duration_seconds_total") for window in windows
         ),
     )
 

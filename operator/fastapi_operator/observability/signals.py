@@ -7,6 +7,7 @@ does without it, or says nothing.
 from dataclasses import dataclass
 from typing import Self
 
+from fastapi_operator.observability import bounds
 from fastapi_operator.observability.samples import Histogram
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import Plan
@@ -29,7 +30,7 @@ class Planned:
     max_connections: int = 0
     cache_mode: str | None = None
     cache_memory_bytes: int = 0
-    slow_seconds: float = figures.SLOW_SECONDS
+    slow_seconds: float = bounds.SLOW_SECONDS
     failures_allowed: float = 0.001
 
     @classmethod
@@ -66,7 +67,7 @@ def _slow(plan: Plan) -> float:
     if promised is not None:
         return promised.value / 1000
     declared = plan.spec.traffic.p95_milliseconds if plan.spec.traffic else None
-    return figures.SLOW_SECONDS if declared is None else figures.SLOW_FACTOR * declared / 1000
+    return bounds.SLOW_SECONDS if declared is None else bounds.SLOW_FACTOR * declared / 1000
 
 
 @dataclass(frozen=True)

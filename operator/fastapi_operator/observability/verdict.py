@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_operator import quantity
+from fastapi_operator.observability import bounds
 from fastapi_operator.tuning import figures
 
 
@@ -64,10 +65,10 @@ def cores(number: float) -> str:
 
 def more(number: float) -> int:
     """What a rule proposes in place of a number that is too small."""
-    return math.ceil(figures.STEP_FACTOR * number)
+    return math.ceil(bounds.STEP_FACTOR * number)
 
 
 def more_memory(limit: int) -> str:
     """The same of a memory limit, in the steps of the plan."""
     unit = figures.MEMORY_ROUNDING_BYTES
-    return quantity.format_bytes(math.ceil(figures.STEP_FACTOR * limit / unit) * unit)
+    return quantity.format_bytes(math.ceil(bounds.STEP_FACTOR * limit / unit) * unit)

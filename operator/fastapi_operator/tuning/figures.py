@@ -346,62 +346,6 @@ REQUEST_BUCKETS_MILLISECONDS = (
 # judgement.
 SLO_FAILURES_MIN = 10
 
-# --- diagnosis ------------------------------------------------------------------------------------
-# Above which a signal says something: judgement, all of them, where no other source is named.
-# Event-loop lag, p99, in seconds: a call that blocks; one of many that use the core.
-LAG_BLOCKED_SECONDS = 0.1
-LAG_BUSY_SECONDS = 0.05
-# Cores in use by a worker: waits for something else; the event loop is full.
-CORE_IDLE = 0.5
-CORE_FREE = 0.6
-CORE_BUSY = 0.85
-# Share of the scheduler's periods that were throttled.
-THROTTLED_SHARE = 0.05
-# Share of the event loop's lateness that waiting for a CPU must explain to be its cause.
-STARVED_SHARE = 0.5
-# Calls that wait for a thread, on average, and threads at work of those allowed.
-THREADS_WAITING = 0.5
-THREADS_FULL = 0.9
-THREADS_MANY = 0.5
-# Wait of a checkout for a connection of the app's pool, p95, in seconds.
-POOL_WAIT_SECONDS = 0.02
-# How much longer a connection is held than its statements take.
-HELD_FACTOR = 3
-# Clients that wait in the pooler, on average, and the longest wait in seconds.
-POOLER_WAITING = 0.25
-POOLER_WAIT_SECONDS = 0.5
-# Statements that execute at once on each core of the database, and its cores in use.
-ACTIVE_SATURATED = 4
-DATABASE_BUSY = 0.85
-# Share of look-ups that a cache answers, and look-ups a second below which it says nothing.
-CACHE_HITS_SHARE = 0.70
-CACHE_LOOKUPS_PER_SECOND = 5
-# A cache call, p99, in seconds; above it the detour is not worth while.
-CACHE_SLOW_SECONDS = 0.02
-CACHE_FAILED_SHARE = 0.01
-# Share of events in the busiest quarter of the window; even traffic has a quarter.
-BURST_SHARE = 0.6
-EVEN_SHARE = 0.4
-BURST_PER_SECOND = 20
-# 502 that come now and then; above it the app is away.
-BAD_GATEWAY_SHARE = 0.2
-BAD_GATEWAYS_MIN = 3
-# CPU of the busiest pod against the mean, and cores in all below which it says nothing.
-UNEVEN_FACTOR = 1.6
-UNEVEN_CORES = 0.3
-# What a rule proposes: a quarter more.
-STEP_FACTOR = 1.25
-# A request that failed counts as one that waited until the proxy gives up.
-LOST_SECONDS = PROXY_READ_TIMEOUT_SECONDS
-# A p95 that is slow where nothing is promised or declared, in seconds; and beside what is declared.
-SLOW_SECONDS = 1.0
-SLOW_FACTOR = 4
-# Fewer requests in a window tell nothing of its quantiles.
-REQUESTS_MIN = 20
-# A pod whose p95 is so much above that of the others, and at least so many seconds, stands out.
-POD_FACTOR = 3
-POD_SECONDS = 0.05
-
 # --- probes --------------------------------------------------------------------------------------
 # Imports take seconds on a throttled core; five minutes end only a start that hangs: judgement.
 START_PERIOD_SECONDS = 2

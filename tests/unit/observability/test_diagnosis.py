@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fastapi_operator.api import fields
 from fastapi_operator.api.service import Spec
 from fastapi_operator.facts import Facts
+from fastapi_operator.observability import bounds
 from fastapi_operator.observability.diagnosis import RULES, diagnose
 from fastapi_operator.observability.signals import (
     MemoryKill,
@@ -20,7 +21,6 @@ from fastapi_operator.observability.signals import (
     Threads,
 )
 from fastapi_operator.settings import Settings
-from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.derive import derive
 from tests.unit.observability.seen import HEALTHY, POD, lasting, part, pods, pool, signals
 from tests.unit.services import service
@@ -209,7 +209,7 @@ def test_few_failures_are_within_the_promise() -> None:
 
 
 def test_slow_is_what_the_owner_did_not_declare() -> None:
-    assert Planned.of(plan()).slow_seconds == figures.SLOW_SECONDS
+    assert Planned.of(plan()).slow_seconds == bounds.SLOW_SECONDS
     assert Planned.of(plan(traffic={"p95Milliseconds": 2000})).slow_seconds == 8
     promised = {"slo": {"latencyMilliseconds": 300}}
     assert Planned.of(plan(observability=promised)).slow_seconds <= 0.3

@@ -90,7 +90,7 @@ def test_statements_that_wait_are_active_and_not_busy() -> None:
 
 def test_waits_in_the_pooler_are_counted_where_its_exporter_does() -> None:
     text = "pgbouncer_pools_client_waiting_connections 0\n"
-    text += "pgbouncer_stats_client_wait_seconds_total {}\n"
+    text += "pgbouncer_stats_totals_client_wait_seconds_total {}\n"
     window = Window([page(0, text.format(0)), page(10, text.format(25))])
     found = seen(Part.POOLER, window).pooler
     assert found is not None

@@ -1,5 +1,6 @@
 """Rules on the cache."""
 
+from fastapi_operator.observability import bounds
 from fastapi_operator.observability.rules.queues import held, queued
 from fastapi_operator.observability.samples import NOTHING
 from fastapi_operator.observability.signals import Signals
@@ -65,10 +66,10 @@ def cache_stampede(signals: Signals) -> Diagnosis | None:
     if (
         bursts is None
         or signals.cache is None
-        or bursts.database < figures.BURST_SHARE
-        or bursts.requests > figures.EVEN_SHARE
-        or bursts.peak_per_second < figures.BURST_PER_SECOND
-        or (bursts.misses is not None and bursts.misses < figures.BURST_SHARE)
+        or bursts.database < bounds.BURST_SHARE
+        or bursts.requests > bounds.EVEN_SHARE
+        or bursts.peak_per_second < bounds.BURST_PER_SECOND
+        or (bursts.misses is not None and bursts.misses < bounds.BURST_SHARE)
     ):
         return None
     return Diagnosis(
@@ -93,10 +94,10 @@ def cache_slow(signals: Signals) -> Diagnosis | None:
     seen = sum((call.durations for call in calls), NOTHING)
     failed = sum(call.failed for call in calls)
     down = cache is not None and cache.up < 1
-    slow_server = cache is not None and cache.command_seconds > figures.CACHE_SLOW_SECONDS
-    slow_client = seen.count >= figures.REQUESTS_MIN and (
-        seen.quantile(0.99) > figures.CACHE_SLOW_SECONDS
-        or failed > figures.CACHE_FAILED_SHARE * seen.count
+    slow_server = cache is not None and cache.command_seconds > bounds.CACHE_SLOW_SECONDS
+    slow_client = seen.count >= bounds.REQUESTS_MIN and (
+        seen.quantile(0.99) > bounds.CACHE_SLOW_SECONDS
+        or failed > bounds.CACHE_FAILED_SHARE * seen.count
     )
     if not (down or slow_server or slow_client):
         return None
@@ -120,8 +121,8 @@ def _misses_much(signals: Signals) -> bool:
     cache = signals.cache
     return (
         cache is not None
-        and cache.lookups > figures.CACHE_LOOKUPS_PER_SECOND * signals.seconds
-        and cache.hit_ratio < figures.CACHE_HITS_SHARE
+        and cache.lookups > bounds.CACHE_LOOKUPS_PER_SECOND * signals.seconds
+        and cache.hit_ratio < bounds.CACHE_HITS
     )
 
 

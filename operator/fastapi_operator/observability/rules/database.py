@@ -3,10 +3,10 @@
 import math
 
 from fastapi_operator import quantity
+from fastapi_operator.observability import bounds
 from fastapi_operator.observability.rules.queues import held, queued, queues_for_pool
 from fastapi_operator.observability.signals import AppPod, Pool, Signals
 from fastapi_operator.observability.verdict import Diagnosis, cores, milliseconds, more
-from fastapi_operator.tuning import figures
 
 
 def pool_too_small(signals: Signals) -> Diagnosis | None:
@@ -51,8 +51,8 @@ def pooler_too_small(signals: Signals) -> Diagnosis | None:
     pooler, planned = signals.pooler, signals.planned
     if pooler is None or _database_is_full(signals):
         return None
-    waits = pooler.max_wait_seconds > figures.POOLER_WAIT_SECONDS
-    if not waits and pooler.waiting < figures.POOLER_WAITING:
+    waits = pooler.max_wait_seconds > bounds.POOLER_WAIT_SECONDS
+    if not waits and pooler.waiting < bounds.POOLER_WAITING:
         return None
     if planned.database_mode == "External":
         change: tuple[str, int | str] = (
@@ -118,16 +118,16 @@ def _statement_seconds(signals: Signals) -> float | None:
 
 def _held_too_long(signals: Signals) -> bool:
     statements = _statement_seconds(signals)
-    return statements is not None and held(signals).mean > figures.HELD_FACTOR * statements
+    return statements is not None and held(signals).mean > bounds.HELD_FACTOR * statements
 
 
 def _database_is_full(signals: Signals) -> bool:
     database, cores = signals.database, signals.planned.database_cores
     if database is None:
         return False
-    if database.cpu is not None and database.cpu > figures.DATABASE_BUSY * cores:
+    if database.cpu is not None and database.cpu > bounds.DATABASE_CPU_USED * cores:
         return True
-    return database.busy > figures.ACTIVE_SATURATED * cores
+    return database.busy > bounds.DATABASE_ACTIVE_PER_CORE * cores
 
 
 def _more_cores(present: float) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from fastapi_operator import quantity
+from fastapi_operator.observability import bounds
 from fastapi_operator.observability.rules.queues import queues_for_pool
 from fastapi_operator.observability.signals import AppPod, Signals
 from fastapi_operator.observability.verdict import (
@@ -22,8 +23,8 @@ def blocking_call(signals: Signals) -> Diagnosis | None:
     pods = [
         pod
         for pod in signals.app
-        if pod.lag_p99 > figures.LAG_BLOCKED_SECONDS
-        and pod.cpu < figures.CORE_IDLE
+        if pod.lag_p99 > bounds.LOOP_LAG_BLOCKED_SECONDS
+        and pod.cpu < bounds.WORKER_CPU_IDLE
         and not _is_throttled(pod)
         and not _is_starved(pod)
     ]
@@ -68,7 +69,7 @@ def threads_contend(signals: Signals) -> Diagnosis | None:
         for pod in signals.app
         if _loop_is_full(pod)
         and pod.threads is not None
-        and pod.threads.used >= figures.THREADS_MANY * pod.threads.allowed
+        and pod.threads.used >= bounds.THREADS_MANY * pod.threads.allowed
     ]
     if not pods:
         return None
@@ -126,7 +127,9 @@ def cpu_starved(signals: Signals) -> Diagnosis | None:
     pods = [
         pod
         for pod in signals.app
-        if pod.lag_p99 > figures.LAG_BUSY_SECONDS and _is_starved(pod) and not _is_throttled(pod)
+        if pod.lag_p99 > bounds.LOOP_LAG_BUSY_SECONDS
+        and _is_starved(pod)
+        and not _is_throttled(pod)
     ]
     if not pods:
         return None
@@ -150,9 +153,9 @@ def threads_exhausted(signals: Signals) -> Diagnosis | None:
         pod
         for pod in signals.app
         if pod.threads is not None
-        and pod.threads.waiting > figures.THREADS_WAITING
-        and pod.threads.used >= figures.THREADS_FULL * pod.threads.allowed
-        and pod.cpu < figures.CORE_FREE
+        and pod.threads.waiting > bounds.THREADS_WAITING
+        and pod.threads.used >= bounds.THREADS_USED * pod.threads.allowed
+        and pod.cpu < bounds.THREADS_CPU_MAX
         # Threads that wait for a connection are the pool's matter: more of them wait longer.
         and not (pod.pool and queues_for_pool(pod.pool))
     ]
@@ -187,7 +190,9 @@ def memory_limit_too_low(signals: Signals) -> Diagnosis | None:
             "restarts": str(worst.restarts),
             "memory limit": quantity.format_bytes(planned.memory_limit_bytes),
         },
-        effect=len(signals.memory_kills) * figures.LOST_SECONDS / max(signals.seconds, 1.0),
+        effect=len(signals.memory_kills)
+        * figures.PROXY_READ_TIMEOUT_SECONDS
+        / max(signals.seconds, 1.0),
         pod=worst.pod,
         field="spec.resources.limits.memory",
         value=more_memory(planned.memory_limit_bytes),
@@ -198,13 +203,13 @@ def pods_uneven(signals: Signals) -> Diagnosis | None:
     """Row 32: few pods do the work of all."""
     used = {pod.pod: pod.cpu * pod.workers for pod in signals.app}
     total = sum(used.values())
-    if len(used) < 2 or total < figures.UNEVEN_CORES:
+    if len(used) < 2 or total < bounds.UNEVEN_CORES:
         return None
     busiest = max(used, key=lambda pod: used[pod])
     mean = total / len(used)
     asked = {pod.pod: pod.requests.count for pod in signals.app}
-    uneven = asked[busiest] > figures.UNEVEN_FACTOR * sum(asked.values()) / len(asked)
-    if used[busiest] <= figures.UNEVEN_FACTOR * mean or not uneven:
+    uneven = asked[busiest] > bounds.UNEVEN_FACTOR * sum(asked.values()) / len(asked)
+    if used[busiest] <= bounds.UNEVEN_FACTOR * mean or not uneven:
         return None
     return Diagnosis(
         rule="pods-uneven",
@@ -230,15 +235,15 @@ def _stopped(pods: Sequence[AppPod]) -> float:
 
 
 def _is_throttled(pod: AppPod) -> bool:
-    return (pod.throttled or 0.0) > figures.THROTTLED_SHARE
+    return (pod.throttled or 0.0) > bounds.THROTTLED_SOME
 
 
 def _is_starved(pod: AppPod) -> bool:
-    return pod.cpu_wait is not None and pod.cpu_wait > figures.STARVED_SHARE * pod.late
+    return pod.cpu_wait is not None and pod.cpu_wait > bounds.STARVED_SHARE * pod.late
 
 
 def _loop_is_full(pod: AppPod) -> bool:
-    return pod.lag_p99 > figures.LAG_BUSY_SECONDS and pod.cpu > figures.CORE_BUSY
+    return pod.lag_p99 > bounds.LOOP_LAG_BUSY_SECONDS and pod.cpu > bounds.WORKER_CPU_BUSY
 
 
 def _behind_the_loop(pod: AppPod) -> float:

@@ -1,5 +1,6 @@
 """Rules on the proxy."""
 
+from fastapi_operator.observability import bounds
 from fastapi_operator.observability.signals import Signals
 from fastapi_operator.observability.verdict import Diagnosis
 from fastapi_operator.tuning import figures
@@ -10,8 +11,8 @@ def keep_alive_race(signals: Signals) -> Diagnosis | None:
     proxy, planned = signals.proxy, signals.planned
     if (
         proxy is None
-        or min(proxy.closed_early, proxy.bad_gateways) < figures.BAD_GATEWAYS_MIN
-        or proxy.bad_gateways > figures.BAD_GATEWAY_SHARE * proxy.requests
+        or min(proxy.closed_early, proxy.bad_gateways) < bounds.BAD_GATEWAYS_MIN
+        or proxy.bad_gateways > bounds.BAD_GATEWAY_SHARE * proxy.requests
     ):
         return None
     wanted = planned.proxy_idle_seconds + figures.KEEP_ALIVE_MARGIN_SECONDS
@@ -27,7 +28,7 @@ def keep_alive_race(signals: Signals) -> Diagnosis | None:
             "connections closed by the app": str(proxy.closed_early),
             "idle at the proxy": f"{planned.proxy_idle_seconds} s",
         },
-        effect=proxy.bad_gateways * figures.LOST_SECONDS / max(signals.seconds, 1.0),
+        effect=proxy.bad_gateways * figures.PROXY_READ_TIMEOUT_SECONDS / max(signals.seconds, 1.0),
         field="spec.server.keepAliveSeconds",
         value=wanted,
     )

@@ -1,13 +1,13 @@
 """What rules of several parts ask of the queues before the database."""
 
+from fastapi_operator.observability import bounds
 from fastapi_operator.observability.samples import NOTHING, Histogram
 from fastapi_operator.observability.signals import Pool, Signals
-from fastapi_operator.tuning import figures
 
 
 def queues_for_pool(pool: Pool) -> bool:
     """Whether checkouts wait too long for a connection."""
-    return pool.waits.quantile(0.95) > figures.POOL_WAIT_SECONDS
+    return pool.waits.quantile(0.95) > bounds.POOL_WAIT_SECONDS
 
 
 def queued(signals: Signals) -> float:
