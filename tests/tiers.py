@@ -56,7 +56,11 @@ TIERS = {
         ),
         {},
     ),
-    "unit": Tier(5, (("pytest", "tests/unit", "tests/golden"),), _SERVERS),
+    "unit": Tier(
+        5,
+        (("pytest", "tests/unit", "tests/golden", "--numprocesses=2", "--dist=loadfile"),),
+        _SERVERS,
+    ),
     "app": Tier(
         5,
         (

@@ -217,7 +217,8 @@ def _pooler(windows: Sequence[Window]) -> Pooler | None:
         ),
         servers=sum(window.mean("pgbouncer_pools_server_active_connections") for window in windows),
         query_seconds=sum(
-            window.increase("pgbouncer_stats_totals_queries_duration_seconds_total") for window in windows
+            window.increase("pgbouncer_stats_totals_queries_duration_seconds_total")
+            for window in windows
         ),
     )
 
