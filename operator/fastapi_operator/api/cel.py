@@ -75,4 +75,9 @@ def _holds(rule: Rule, section: Mapping[str, Any]) -> bool:
 
 @functools.cache
 def _compiled(expression: str) -> Any:
-    return cel.NewEnv(variables={"self": cel.Type.DYN}).compile(expression)
+    return _environment().compile(expression)
+
+
+@functools.cache
+def _environment() -> Any:
+    return cel.NewEnv(variables={"self": cel.Type.DYN})

@@ -106,12 +106,14 @@ def decide(
     else:
         because = formula(**seen)
         source = Source.DERIVED
-    shown = {key: display(key, item) for key, item in seen.items()}
+    reason = because.reason
+    if "{" in reason:
+        reason = reason.format(**{key: display(key, item) for key, item in seen.items()})
     return Decision(
         name=name,
         value=because.value,
         unit=unit,
-        reason=because.reason.format(**shown),
+        reason=reason,
         inputs=seen,
         source=source,
         disruption=effect.disruption,

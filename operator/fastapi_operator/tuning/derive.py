@@ -46,7 +46,7 @@ def derive(
     said = profiled(service, settings, facts)
     name = service.metadata.name
     plan = _plan(name, said, settings, facts)
-    while (lowered := said.lowered(plan.decisions())) is not None:
+    while (lowered := said.lowered(plan)) is not None:
         said = lowered
         plan = _plan(name, said, settings, facts)
     sections = {item.name: getattr(plan, item.name) for item in dataclasses.fields(plan)}

@@ -7,7 +7,7 @@ builder of a part has to know of profiles.
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +22,7 @@ from fastapi_operator.profiles import ASKED_FOR, BOUNDS, NO_PROFILE, Profile
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.contradictions import contradictions
 from fastapi_operator.tuning.decision import Decision, Source
+from fastapi_operator.tuning.plan import Plan
 
 SectionT = TypeVar("SectionT")
 Raw = dict[str, Any]
@@ -77,18 +78,17 @@ class Profiled:
     clamps: Mapping[str, Clamp] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
-    def lowered(self, decisions: Iterable[Decision[Any]]) -> "Profiled | None":
+    def lowered(self, plan: Plan) -> "Profiled | None":
         """The service once more where a derived number exceeds a ceiling; None where none does.
 
         The ceiling then stands in the spec, so that every number that follows from it agrees.
         """
-        if not self.profile.ceilings:
-            return None
-        numbers = {decision.name: decision for decision in decisions}
         for name, ceiling in self.profile.ceilings.items():
             bound = BOUNDS[name]
             for number, path in bound.derived.items():
-                decision = numbers.get(number)
+                section, _, field_name = number.partition(".")
+                decision: Decision[Any] | None
+                decision = getattr(getattr(plan, section), field_name, None)
                 exceeds = decision is not None and decision.value > bound.amount(ceiling)
                 if decision is not None and exceeds and f"spec.{path}" not in self.clamps:
                     clamp = Clamp(ceiling, decision.display(), asked=False)
