@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from fastapi_operator.api.compute import Traffic
 from fastapi_operator.api.server import Server
@@ -78,7 +79,7 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
 
 def with_pool(spec: Spec, server: ServerPlan, pool: PoolPlan | None) -> ServerPlan:
     """The plan with no more threads than connections, where each busy thread holds one."""
-    if pool is None or spec.postgres is None or spec.postgres.driver != "Blocking":
+    if not _is_held_by_threads(pool, spec):
         return server
     threads = _threads_decision(spec, connections=pool.size)
     return dataclasses.replace(server, threads=threads)
@@ -86,9 +87,7 @@ def with_pool(spec: Spec, server: ServerPlan, pool: PoolPlan | None) -> ServerPl
 
 def thread_problems(spec: Spec, server: ServerPlan, pool: PoolPlan | None) -> Iterator[Problem]:
     """Threads that would wait for each other's connections."""
-    if pool is None or spec.postgres is None or spec.postgres.driver != "Blocking":
-        return
-    if server.threads.value > pool.size.value:
+    if _is_held_by_threads(pool, spec) and server.threads.value > pool.size.value:
         yield Problem(
             severity=Severity.WARNING,
             stage=Stage.PLAN,
@@ -97,6 +96,10 @@ def thread_problems(spec: Spec, server: ServerPlan, pool: PoolPlan | None) -> It
             "that wait for one are lost to every other request",
             remedy=f"set at most {pool.size.value}, or remove it",
         )
+
+
+def _is_held_by_threads(pool: PoolPlan | None, spec: Spec) -> TypeGuard[PoolPlan]:
+    return pool is not None and spec.postgres is not None and spec.postgres.driver == "Blocking"
 
 
 def with_connections(spec: Spec, server: ServerPlan, proxy: ProxyPlan | None) -> ServerPlan:
