@@ -33,8 +33,8 @@ def find(signals: Signals) -> Diagnosis | None:
 
 
 def _failing_routes(signals: Signals) -> Iterator[tuple[str, str]]:
-    failed, requests = sum(route.failed for route in signals.routes), signals.requests
-    if failed < figures.SLO_FAILURES_MIN or failed <= signals.planned.failures_allowed * requests:
+    allowed = signals.planned.failures_allowed * signals.requests
+    if signals.failed < figures.SLO_FAILURES_MIN or signals.failed <= allowed:
         return
     worst = sorted(signals.routes, key=lambda route: -route.failed)
     for route in worst[:_ROUTES]:
@@ -49,9 +49,10 @@ def _failing_routes(signals: Signals) -> Iterator[tuple[str, str]]:
 def _slow_routes(signals: Signals) -> Iterator[tuple[str, str]]:
     bound = signals.planned.slow_seconds
     slow = [
-        (route.requests.quantile(0.95), route)
+        (quantile, route)
         for route in signals.routes
-        if route.requests.count >= bounds.REQUESTS_MIN and route.requests.quantile(0.95) > bound
+        if route.requests.count >= bounds.REQUESTS_MIN
+        and (quantile := route.requests.quantile(0.95)) > bound
     ]
     for quantile, route in sorted(slow, key=lambda found: -found[0])[:_ROUTES]:
         yield f"p95 of {route.name}", f"{milliseconds(quantile)}, above {milliseconds(bound)}"
@@ -96,5 +97,4 @@ def _slower(signals: Signals) -> float:
 
 
 def _failed(signals: Signals) -> float:
-    failed = sum(route.failed for route in signals.routes)
-    return failed * figures.PROXY_READ_TIMEOUT_SECONDS / max(signals.seconds, 1.0)
+    return signals.failed * figures.PROXY_READ_TIMEOUT_SECONDS / max(signals.seconds, 1.0)

@@ -276,3 +276,8 @@ class Signals:
     def requests(self) -> float:
         """Requests that the app answered."""
         return sum(pod.requests.count for pod in self.app)
+
+    @property
+    def failed(self) -> float:
+        """Answers with 5xx among them."""
+        return sum(route.failed for route in self.routes)
