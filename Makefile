@@ -57,8 +57,12 @@ test-fast: setup ## Lint and the pure core; needs no cluster
 	@$(RUN)/python -m tests.tiers lint unit
 
 .PHONY: test-full
-test-full: setup ## All tiers, Helm 4, a real Flux, and 10,000 new examples a property test
+test-full: setup ## All tiers, Helm 4, a real Flux, the pages on a node, and 10,000 new examples a property test
 	@$(RUN)/python -m tests.tiers --thorough
+
+.PHONY: helm4
+helm4: setup ## The charts, and a release's whole life on the local node, with Helm 4
+	@$(RUN)/python -m tests.tiers helm4
 
 .PHONY: bench-app
 bench-app: setup ## Measure each technique of the sample app, and what its clients see of faults
@@ -73,6 +77,11 @@ bench-serving: setup ## Measure tuned pods beside a grid and the usual advice, o
 .PHONY: bench-operator
 bench-operator: setup ## Measure the operator with 1,000 services on a real API server (half an hour)
 	@$(RUN)/python -m tests.benchmarks.operator --write
+
+.PHONY: bench-delivery
+bench-delivery: setup ## Count lost requests through upgrade, take-over and canary on the local node
+	@RECORD=1 $(RUN)/python -m pytest tests/full/test_lifecycle.py tests/full/test_take_over.py \
+	  tests/full/test_canary.py
 
 .PHONY: faults
 faults: setup ## Every fault on 50 services, twice, and 5,000 random edits

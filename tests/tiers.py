@@ -82,13 +82,9 @@ TIERS = {
 }
 # What takes more tools, and minutes to build them.
 THOROUGH_TIERS = {
-    "full": Tier(
-        30,
-        (
-            ("pytest", "tests/full"),
-            ("env", "HELM=4", "pytest", "tests/charts"),
-        ),
-        {},
+    "full": Tier(30, (("pytest", "tests/full"),), {}),
+    "helm4": Tier(
+        15, (("env", "HELM=4", "pytest", "tests/charts", "tests/full/test_lifecycle.py"),), {}
     ),
 }
 _ALL = TIERS | THOROUGH_TIERS

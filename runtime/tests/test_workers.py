@@ -66,6 +66,13 @@ def test_metrics_of_two_workers_are_exact_on_every_scrape(two_workers: testing.A
     assert two_workers.sample("http_server_active_requests") == 0
 
 
+def test_metrics_of_three_workers_add_up_to_all_requests(app_directory: Path) -> None:
+    with testing.AppServer("served_app:app", workers=3, app_directory=app_directory) as server:
+        assert set(get_all(server, 1000)) == {200}
+        until(lambda: counted(server) == 1000)
+        assert [counted(server) for _ in range(6)] == [1000] * 6
+
+
 def test_when_a_worker_is_killed_no_counter_falls_and_its_gauges_go(
     two_workers: testing.AppServer,
 ) -> None:

@@ -146,6 +146,34 @@ def test_kube_score_finds_nothing_critical_in_either_chart(helm: Helm) -> None:
     assert {reason for reason in OFF for line in found if line.endswith(reason)} == set(OFF)
 
 
+# What kube-score would have otherwise in the pods that the operator makes, and why it is so.
+DECIDED = {
+    OFF[0]: "as above",
+    OFF[1]: "as above",
+    # Files are bounded already: the root is read-only, each scratch volume has its own limit. Logs
+    # are the kubelet's, which keeps as much as its node says: a limit below that, which nobody here
+    # knows, evicts a healthy pod for talking.
+    "Ephemeral Storage limit is not set": "files are bounded by volume, logs by the kubelet",
+    "Ephemeral Storage request is not set": "files are bounded by volume, logs by the kubelet",
+    "Container has the same readiness and liveness probe": "the same question, asked for longer",
+    "StatefulSet does not have a valid serviceName": "one pod, reached by a Service",
+    "The deployment is targeted by a HPA, but a static replica count is configured in the "
+    "DeploymentSpec": "where the pods begin; once the autoscaler has them, it is left out",
+}
+
+
+def test_kube_score_finds_in_a_service_only_what_was_decided() -> None:
+    samples = [ROOT / "manifests/samples" / name for name in ("minimal.yaml", "shop.yaml")]
+    found = [
+        line
+        for sample, objects in rendered_services()
+        if sample in samples
+        for line in findings(documents(objects))
+    ]
+    seen = {re.sub(r"^\(\S+\) ", "", line.split(": ", 1)[1]) for line in found}
+    assert seen == set(DECIDED)
+
+
 # images.txt ------------------------------------------------------------------------------------
 
 

@@ -96,6 +96,10 @@ class Node(handle.Handle):
         """Full name of a loaded image, given its short one (``operator``)."""
         return images.loaded(name, self._instance().state / "images")
 
+    def name_image(self, name: str, reference: str) -> None:
+        """Give a loaded image a further name, such as the public one that manifests use."""
+        containerd.Containerd(self._instance()).tag(self.image(name), reference)
+
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl against the node and return what it printed."""
         return _kubectl(self._instance(), self.programs, *arguments, stdin=stdin)

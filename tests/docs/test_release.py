@@ -1,12 +1,14 @@
 """What a release does: the workflow as it is read by those who must trust it."""
 
 import re
+import subprocess
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.docs.blocks import ROOT
+from tests.judges import programs
 
 TEXT = (ROOT / ".github/workflows/release.yaml").read_text()
 WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
@@ -15,6 +17,26 @@ DOCKERFILES = [
     "sample-app/Dockerfile",
     *(path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("images/*/Dockerfile"))),
 ]
+
+
+def lint(text: str) -> str:
+    """What actionlint finds: syntax, expressions, contexts, jobs, runners, cron, events."""
+    # Whether shellcheck is there is the machine's; what is judged is the same everywhere.
+    command = [programs.program("actionlint", of="actionlint"), "-shellcheck=", "-pyflakes=", "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True).stdout
+
+
+def test_actionlint_finds_nothing() -> None:
+    assert lint(TEXT) == ""
+    assert "needs" in lint(TEXT.replace("needs: images", "needs: image"))
+
+
+def test_every_script_is_shell() -> None:
+    scripts = [step["run"] for job in WORKFLOW["jobs"].values() for step in job["steps"] if "run" in step]
+    assert scripts
+    for script in scripts:
+        done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+        assert done.returncode == 0, f"{done.stderr}\n{script}"
 
 
 def test_each_action_is_pinned_to_a_commit() -> None:

@@ -10,11 +10,12 @@ import yaml
 from tests.cluster import execution
 
 KUBERNETES = "k8s.io/kubernetes@v1.35.4"
+PROMETHEUS = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 FLUX = "github.com/fluxcd/kustomize-controller@v1.9.3"
 FLUX_SOURCES = "github.com/fluxcd/source-controller@v1.9.2"
 # module -> its folder of CustomResourceDefinitions
 DEFINITIONS = {
-    "github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd",
+    PROMETHEUS: "example/prometheus-operator-crd",
     "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/standard",
     "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds",
     FLUX: "config/crd/bases",

@@ -17,6 +17,7 @@ _PACKAGES = {
         "github.com/zegl/kube-score/cmd/kube-score",
         "./lua",
     ),
+    "actionlint": ("github.com/rhysd/actionlint/cmd/actionlint",),
     "flux": ("github.com/fluxcd/kustomize-controller",),
     "helm": ("helm.sh/helm/v4/cmd/helm",),
 }

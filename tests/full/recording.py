@@ -1,0 +1,15 @@
+"""Figures of docs/benchmarks.md: shown always, written with ``RECORD=1``."""
+
+import os
+from collections.abc import Sequence
+
+from tests.benchmarks import document
+
+
+def record(section: str, heading: str, rows: Sequence[str]) -> None:
+    """Prints a table, and writes it into its section where that was asked for."""
+    rule = "|" + " --- |" * (heading.count("|") - 1)
+    table = "\n".join([heading, rule, *rows])
+    print(table)
+    if os.environ.get("RECORD"):
+        document.write(section, f"{document.machine()}.\n\n{table}")
