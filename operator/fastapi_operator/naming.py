@@ -31,6 +31,10 @@ APPROVE_ANNOTATION = f"{GROUP}/approve"
 # On a service: a new value replaces the app's pods. On pod templates: the value they were made for.
 RESTART_ANNOTATION = f"{GROUP}/restarted-at"
 
+# On a service: a new value asks for other credentials. On a generated Secret: how far that is.
+ROTATE_ANNOTATION = f"{GROUP}/rotate"
+ROTATION_ANNOTATION = f"{GROUP}/rotation"
+
 NAME_MAX_LENGTH = 40
 # Its runs add eleven characters, and 63 are all.
 CRON_JOB_MAX_LENGTH = 52

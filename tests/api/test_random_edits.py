@@ -266,7 +266,7 @@ class Walk:
         body["metadata"] = {**body["metadata"], "namespace": SCRATCH}
         wanted = self.world.kube.request("POST", kind.path(SCRATCH), body, dryRun="All")
         if desired.generate is not None:
-            keys = (*desired.generate.passwords, *desired.generate.templates)
+            keys = desired.generate.keys
             wanted["data"] = dict.fromkeys(keys, "")
         pair = [_comparable(kind, item, desired) for item in (live, wanted)]
         told = judge.differences({str(desired.key): pair[0]}, {str(desired.key): pair[1]})

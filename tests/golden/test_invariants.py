@@ -181,9 +181,7 @@ def test_mounts_name_volumes_and_volumes_name_objects(case: Case) -> None:
 
 def test_references_to_generated_secrets_name_keys_that_are_generated(case: Case) -> None:
     keys = {
-        item.key.name: {*item.generate.passwords, *item.generate.templates}
-        for item in case.objects
-        if item.generate is not None
+        item.key.name: {*item.generate.keys} for item in case.objects if item.generate is not None
     }
     for item, template in templates(case):
         wanted = [

@@ -26,6 +26,7 @@ _COMMANDS = {
     "profile": "Write a flame graph of the pod that is worst off.",
     "measure": "Print a traffic block for the spec from what runs.",
     "restart": "Replace the app's pods one after another.",
+    "rotate": "Change the service's credentials under traffic.",
     "suspend": "Stop reconciling a service, or resume.",
     "run": "Run the operator.",
 }

@@ -39,8 +39,9 @@ def document(desired: Desired) -> str:
     """One object as a YAML document; the same bytes each time."""
     remarks = []
     if desired.generate is not None:
-        keys = (*desired.generate.passwords, *desired.generate.templates)
-        remarks.append(f"# generated when first written, never again: {', '.join(keys)}")
+        after = "changed by rotations alone" if desired.generate.alternating else "never again"
+        keys = ", ".join(desired.generate.keys)
+        remarks.append(f"# generated when first written, {after}: {keys}")
     if desired.retain:
         remarks.append("# stays when the service is deleted")
     body = yaml.dump(

@@ -68,8 +68,11 @@ class Drawer:
             self._known.move_to_end(source)
             return self._known[source]
         made = self._drawn(body, facts)
-        restart = body["metadata"]["annotations"].get(naming.RESTART_ANNOTATION, "")
-        answer = (made, tuple(seal(item, owner, restart=restart) for item in made.desired))
+        asked = body["metadata"]["annotations"]
+        restart = asked.get(naming.RESTART_ANNOTATION, "")
+        rotate = asked.get(naming.ROTATE_ANNOTATION, "")
+        sealed = (seal(item, owner, restart=restart, rotate=rotate) for item in made.desired)
+        answer = (made, tuple(sealed))
         self._known[source] = answer
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

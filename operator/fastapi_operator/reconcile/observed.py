@@ -1,9 +1,12 @@
 """What is known of a service's live objects: digests and health, never a body."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from enum import StrEnum
+from typing import Any, NamedTuple, Self
 
+from fastapi_operator import naming
 from fastapi_operator.reconcile.references import Stamp, Values
 from fastapi_operator.resources.desired import ObjectKey
 
@@ -31,6 +34,47 @@ class Replicas(NamedTuple):
     live: int
 
 
+class Phase(StrEnum):
+    """How far a rotation is.
+
+    SWITCHED: the other user is in use. REPLACED: all pods know it. CLOSED: the former user has
+    another password, which nobody uses.
+    """
+
+    SWITCHED = "Switched"
+    REPLACED = "Replaced"
+    CLOSED = "Closed"
+
+
+class Rotation(NamedTuple):
+    """The last rotation of a Secret's credentials, as an annotation of it says.
+
+    Attributes:
+        wish: What the service's annotation said.
+        phase: How far it is.
+        since: When that was written, in seconds since 1970.
+    """
+
+    wish: str
+    phase: Phase
+    since: int
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self | None:
+        """The rotation of a live Secret; None where there was none, or somebody wrote there."""
+        text = (body["metadata"].get("annotations") or {}).get(naming.ROTATION_ANNOTATION)
+        try:
+            wish, phase, since = json.loads(text or "[]")
+            return cls(str(wish), Phase(phase), int(since))
+        except (TypeError, ValueError):
+            return None
+
+    @property
+    def text(self) -> str:
+        """The annotation."""
+        return json.dumps(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A live object of a service.
@@ -54,6 +98,7 @@ class Child:
             has compared them with the wanted body.
         stamp: What its pods read when they started; None where it is no workload.
         asked: The hash of what its user said about it when it was written; None for most.
+        rotation: The last rotation of its credentials; None for most.
     """
 
     key: ObjectKey
@@ -71,6 +116,7 @@ class Child:
     owned: frozenset[int] | None = None
     stamp: Stamp | None = None
     asked: str | None = None
+    rotation: Rotation | None = None
 
 
 @dataclass(frozen=True)

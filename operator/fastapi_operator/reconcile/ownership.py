@@ -13,7 +13,7 @@ from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import DEPLOYMENT
 from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
-from fastapi_operator.reconcile.observed import Child
+from fastapi_operator.reconcile.observed import Child, Phase, Rotation
 from fastapi_operator.reconcile.projection import APPLIED_ANNOTATION, ASKED_ANNOTATION, digest
 from fastapi_operator.reconcile.references import (
     References,
@@ -72,13 +72,14 @@ class Sealed:
     references: References = field(default_factory=dict)
 
 
-def seal(desired: Desired, owner: Owner, *, restart: str = "") -> Sealed:
+def seal(desired: Desired, owner: Owner, *, restart: str = "", rotate: str = "") -> Sealed:
     """Adds to a wanted object what every object of a service carries.
 
     Args:
         desired: What is wanted.
         owner: Its service.
         restart: The service's newest wish to have the app's pods replaced, where there is one.
+        rotate: The newest wish to have its credentials rotated.
     """
     metadata = dict(desired.body["metadata"])
     if not desired.retain:
@@ -86,6 +87,10 @@ def seal(desired: Desired, owner: Owner, *, restart: str = "") -> Sealed:
     if desired.asked:
         told = {ASKED_ANNOTATION: desired.asked}
         metadata["annotations"] = {**metadata.get("annotations", {}), **told}
+    if rotate and desired.generate and desired.generate.alternating:
+        # Credentials that are made now are newer than any wish.
+        done = {naming.ROTATION_ANNOTATION: Rotation(rotate, Phase.CLOSED, 0).text}
+        metadata["annotations"] = {**metadata.get("annotations", {}), **done}
     body: dict[str, Any] = {**desired.body, "metadata": metadata}
     if restart and desired.part is Part.APP and desired.key.kind == DEPLOYMENT.kind:
         body["spec"] = {

@@ -6,8 +6,9 @@ that the pass names, starts the next one.
 
 import dataclasses
 import datetime
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import structlog
@@ -36,6 +37,7 @@ from fastapi_operator.reconcile.perform import Outcome, Performer, Refusal, Serv
 from fastapi_operator.reconcile.queue import Key
 from fastapi_operator.reconcile.reading import LiveService
 from fastapi_operator.reconcile.rollouts import Rollouts
+from fastapi_operator.reconcile.rotation import Rotations, next_rotations
 from fastapi_operator.reconcile.status import Situation, status_of
 from fastapi_operator.reconcile.steps import Steps, in_force, next_steps, open_gates
 from fastapi_operator.reconcile.store import Store
@@ -99,6 +101,7 @@ class _Work:
     steps: Steps
     outcome: Outcome
     held: tuple[Held, ...] = ()
+    rotations: Rotations = field(default_factory=Rotations)
 
     @property
     def desired(self) -> tuple[Desired, ...]:
@@ -215,12 +218,19 @@ class Passes:
         if missing and self._store.doubts(key):
             await self._look(owner)
         steps, held = self._hold(key, body, steps)
+        rotations = next_rotations(
+            kept,
+            observed,
+            wish=body["metadata"]["annotations"].get(naming.ROTATE_ANNOTATION, ""),
+            now=int(time.time()),
+        )
+        steps = dataclasses.replace(steps, before=(*rotations.steps, *steps.before))
         before = body["status"]
         if self._rollouts.has_turn(key) and not has_turn(before):
             before = await self._announce(owner, before, steps)
         outcome = await self._performer.perform(steps, owner)
         outcome.refusals = [_traced(item, wanted, body["spec"]) for item in outcome.refusals]
-        return _Work(before, blueprint, kept, steps, outcome, held)
+        return _Work(before, blueprint, kept, steps, outcome, held, rotations)
 
     async def _look(self, owner: Owner) -> None:
         """Makes sure that the service is there before objects are made again.
@@ -308,6 +318,7 @@ class Passes:
                 suspended=blueprint.suspended,
                 failure=str(failure) if failure else "",
                 held=work.held,
+                rotating=work.rotations.pending,
                 turn=self._rollouts.has_turn(key),
                 image_digest=self._images.digest(key),
             )
@@ -371,7 +382,7 @@ class Passes:
         if outcome.failure is not None:
             wait = outcome.failure.retry_after_seconds
             return Next(failed=True, moved=bool(outcome.done), at_least=wait)
-        waits = [told_later, self._ward.next_in(work.desired)]
+        waits = [told_later, self._ward.next_in(work.desired), work.rotations.again]
         waits += [
             REFUSED_AGAIN_SECONDS.get(refusal.reason, REFUSED_AGAIN_OTHERWISE_SECONDS)
             for refusal in outcome.refusals

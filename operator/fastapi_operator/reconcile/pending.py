@@ -114,10 +114,11 @@ def pending(
     service: str,
     *,
     turn: bool = False,
+    others: Sequence[Pending] = (),
 ) -> tuple[Pending, ...]:
     """One entry an object that waits, and one a headline value that would change with it.
 
-    Where the service has its turn, that comes first.
+    Where the service has its turn, that comes first; other entries follow.
     """
     old = _old(before)
     objects = [
@@ -129,7 +130,7 @@ def pending(
         for value in tuned
         if _waits(value, held) and value.name in old and old[value.name].value != value.value
     ]
-    return (*((_TURN,) if turn else ()), *objects, *values)[:MOST_PENDING]
+    return (*((_TURN,) if turn else ()), *others, *objects, *values)[:MOST_PENDING]
 
 
 def approval(step: Step) -> str:

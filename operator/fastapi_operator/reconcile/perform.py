@@ -20,8 +20,8 @@ from fastapi_operator.cluster.kinds import (
 )
 from fastapi_operator.reconcile import claim, release, volumes
 from fastapi_operator.reconcile.brakes import Brakes
-from fastapi_operator.reconcile.credentials import filled
-from fastapi_operator.reconcile.observed import Child
+from fastapi_operator.reconcile.credentials import filled, renewed, switched
+from fastapi_operator.reconcile.observed import Child, Phase, Rotation
 from fastapi_operator.reconcile.ownership import Owner, completed
 from fastapi_operator.reconcile.queue import Key
 from fastapi_operator.reconcile.steps import Action, Step, Steps
@@ -102,6 +102,7 @@ class Performer:
             Action.OWN: self._own,
             Action.DISOWN: self._own,
             Action.RESIZE: self._resize,
+            Action.ROTATE: self._rotate,
             Action.INSPECT: self._inspected,
         }
 
@@ -133,7 +134,7 @@ class Performer:
                 raise ServiceGoneError(str(outcome.gone))
 
     async def _attempt(self, step: Step, owner: Owner, outcome: Outcome) -> None:
-        if self._brakes.is_loop(step.key, step.sealed.digest):
+        if self._brakes.is_loop(step.key, step.content):
             other = self._store.editor(step.key)
             outcome.refusals.append(
                 Refusal(
@@ -154,7 +155,7 @@ class Performer:
         except ApiError as error:
             _sort_error(error, step.key, outcome)
         else:
-            self._brakes.wrote(step.key, step.sealed.digest)
+            self._brakes.wrote(step.key, step.content)
             self._count(step.key.kind, step.why)
             outcome.done.append(f"{step.action.value} {step.key.kind}/{step.key.name}: {step.why}")
 
@@ -257,6 +258,30 @@ class Performer:
                 raise
             told = volumes.refused_growth(key, error.message)
             raise _RefusedError(Refusal(key, "VolumeNotExpandable", told)) from error
+
+    async def _rotate(self, step: Step, owner: Owner) -> None:
+        """Takes a Secret's credentials one phase further, where they are still in the last."""
+        kind, key, after = _kind(step.key), step.key, step.rotation
+        generated = step.sealed.desired.generate
+        assert step.child is not None and generated is not None and after is not None
+        live = await self._client.get(kind, key.namespace, key.name)
+        if live is None or Rotation.of(live) != step.child.rotation:
+            raise _HeldError
+        change = {Phase.SWITCHED: switched, Phase.CLOSED: renewed}.get(after.phase)
+        try:
+            data = change(live.get("data") or {}, generated) if change else {}
+        except KeyError as error:
+            told = f"{key} has no key {error}, so that its credentials cannot rotate; restore it"
+            raise _RefusedError(Refusal(key, "CredentialsLost", told)) from error
+        metadata = {
+            # Nobody may have changed it since it was read.
+            **{name: live["metadata"][name] for name in ("uid", "resourceVersion")},
+            "annotations": {naming.ROTATION_ANNOTATION: after.text},
+        }
+        patch = {"metadata": metadata, **({"data": data} if data else {})}
+        self._wrote(key, await self._client.merge(kind, key.namespace, key.name, patch))
+        if not self._client.dry_run:
+            self._wake(Key(owner.namespace, owner.name))
 
     async def _inspected(self, step: Step, owner: Owner) -> None:
         """The name is in use: goes on where the object is ours, refuses where it is not."""

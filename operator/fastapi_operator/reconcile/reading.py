@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_operator import naming
-from fastapi_operator.cluster.kinds import DEPLOYMENT, STATEFUL_SET, Kind
+from fastapi_operator.cluster.kinds import DEPLOYMENT, SECRET, STATEFUL_SET, Kind
 from fastapi_operator.reconcile import health, projection, references
-from fastapi_operator.reconcile.observed import Child, Health, Replicas
+from fastapi_operator.reconcile.observed import Child, Health, Replicas, Rotation
 from fastapi_operator.reconcile.queue import Key
 from fastapi_operator.resources.desired import ObjectKey
 
@@ -145,6 +145,7 @@ def child_of(
         owned=projection.owned_paths(body) if wanted is None else None,
         stamp=references.stamp_of(body) if kind in WORKLOADS else None,
         asked=(metadata.get("annotations") or {}).get(projection.ASKED_ANNOTATION),
+        rotation=Rotation.of(body) if kind is SECRET else None,
     )
 
 

@@ -8,6 +8,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.status import (
     BudgetStatus,
     MigrationStatus,
+    Pending,
     Status,
     StatusProblem,
     TunedValue,
@@ -65,6 +66,7 @@ class Situation:
         suspended: Nothing is written on request.
         failure: The error of the operator or the API server that ended this pass.
         held: Writes that wait for an approval or a turn.
+        rotating: What rotations of credentials wait for.
         turn: Others wait until this service is ready under the operator's new version.
         image_digest: The digest that the app's pods were last seen to run.
     """
@@ -84,6 +86,7 @@ class Situation:
     suspended: bool = False
     failure: str = ""
     held: Sequence[Held] = ()
+    rotating: Sequence[Pending] = ()
     turn: bool = False
     image_digest: str | None = None
 
@@ -116,6 +119,7 @@ def status_of(situation: Situation) -> Status:
             situation.before,
             service=situation.owner.name,
             turn=situation.turn and not conditions.ready,
+            others=situation.rotating,
         ),
         url=_url(situation),
         replicas=replicas,

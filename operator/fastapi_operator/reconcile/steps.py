@@ -16,7 +16,7 @@ from fastapi_operator.cluster.kinds import (
 )
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile import release
-from fastapi_operator.reconcile.observed import Child, Observed, ReleaseRecord
+from fastapi_operator.reconcile.observed import Child, Observed, ReleaseRecord, Rotation
 from fastapi_operator.reconcile.ownership import (
     Owner,
     Sealed,
@@ -34,8 +34,8 @@ class Action(StrEnum):
 
     FIRST is an apply that fails where the object exists. APPLY is an apply of what is ours.
     CREATE is one POST. OWN and DISOWN change only the owner reference of what is written once.
-    RESIZE brings a volume claim to its wanted size. INSPECT reads the object first, since its name
-    may be taken.
+    RESIZE brings a volume claim to its wanted size. ROTATE changes credentials. INSPECT reads the
+    object first, since its name may be taken.
     """
 
     FIRST = "first"
@@ -44,6 +44,7 @@ class Action(StrEnum):
     OWN = "own"
     DISOWN = "disown"
     RESIZE = "resize"
+    ROTATE = "rotate"
     INSPECT = "inspect"
 
 
@@ -55,9 +56,11 @@ class Step:
         action: How it is written.
         sealed: The body to send.
         child: The live object, where one is known.
-        why: ``missing``, ``changed``, ``drift``, ``reference`` or ``owner``, for logs and metrics.
+        why: ``missing``, ``changed``, ``drift``, ``reference``, ``owner`` or ``rotation``, for
+            logs and metrics.
         volume: The data volume whose credentials this Secret would invent; the Secret must
             then be found, and is never made.
+        rotation: How far the rotation of the Secret's credentials is after this write.
     """
 
     action: Action
@@ -65,6 +68,12 @@ class Step:
     child: Child | None
     why: str
     volume: ObjectKey | None = None
+    rotation: Rotation | None = None
+
+    @property
+    def content(self) -> str:
+        """What tells this write from others of the same object."""
+        return self.rotation.text if self.rotation else self.sealed.digest
 
     @property
     def key(self) -> ObjectKey:

@@ -253,10 +253,11 @@ def _is_news(child: Child, known: Child) -> bool:
 
 def _is_progress(child: Child, known: Child | None) -> bool:
     """Whether an object does its work otherwise than before."""
-    return known is None or (child.health, child.replicas, child.deleting) != (
+    return known is None or (child.health, child.replicas, child.deleting, child.rotation) != (
         known.health,
         known.replicas,
         known.deleting,
+        known.rotation,
     )
 
 

@@ -9,7 +9,9 @@ from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, objects, pod
 from fastapi_operator.resources.desired import Desired, Generated
 from fastapi_operator.resources.inputs import (
+    ALTERNATE_ROLE,
     APP_ROLE,
+    APP_ROLES,
     DATABASE,
     MIGRATOR_ROLE,
     MONITOR_ROLE,
@@ -35,7 +37,7 @@ _MOUNTS = {
     _SHARED_MEMORY: "/dev/shm",  # noqa: S108 (where PostgreSQL expects it)
 }
 
-_ROLES = (APP_ROLE, MIGRATOR_ROLE, MONITOR_ROLE)
+_ROLES = (*APP_ROLES, MIGRATOR_ROLE, MONITOR_ROLE)
 
 # PgBouncer's own list of the roles that may connect through it.
 USER_LIST = "userlist.txt"
@@ -65,10 +67,11 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
 
 def app_credentials(*others: str) -> Generated:
     """Passwords of the app, of the exporters and of other roles, and PgBouncer's list of users."""
-    users = (APP_ROLE, MONITOR_ROLE)
+    users = (*APP_ROLES, MONITOR_ROLE)
     return Generated(
         passwords=(*users, *others),
         templates={USER_LIST: "".join(f'"{user}" "{{{user}}}"\n' for user in users)},
+        alternating=APP_ROLES,
     )
 
 
@@ -108,6 +111,7 @@ def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
     roles = {
         "database": DATABASE,
         "app": APP_ROLE,
+        "alternate": ALTERNATE_ROLE,
         "migrator": MIGRATOR_ROLE,
         "monitor": MONITOR_ROLE,
     }

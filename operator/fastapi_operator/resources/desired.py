@@ -28,6 +28,10 @@ class Gate(StrEnum):
     MIGRATED = "Migrated"
 
 
+# The keys of a generated Secret for the user in use, where two alternate.
+USERNAME, PASSWORD = "username", "password"
+
+
 class ObjectKey(NamedTuple):
     """The identity of a namespaced object; group is empty for the core API."""
 
@@ -47,10 +51,19 @@ class Generated:
     Attributes:
         passwords: Keys that each get a fresh random password (URL-safe characters only).
         templates: Further keys; ``{key}`` in the text stands for the password of that key.
+        alternating: Two of the passwords' keys, each the name of a user. The keys ``username``
+            and ``password`` are of the one in use; a rotation changes them over.
     """
 
     passwords: tuple[str, ...]
     templates: Mapping[str, str] = field(default_factory=dict)
+    alternating: tuple[str, str] | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys of the Secret."""
+        in_use = (USERNAME, PASSWORD) if self.alternating else ()
+        return (*self.passwords, *in_use, *self.templates)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from fastapi_operator.resources.access import (
     authority_sources,
     migrators_access,
 )
+from fastapi_operator.resources.desired import PASSWORD, USERNAME
 from fastapi_operator.resources.inputs import (
-    APP_ROLE,
     DATABASE,
     MIGRATOR_ROLE,
     POOLER_PORT,
@@ -125,17 +125,25 @@ def _connects(inputs: Inputs) -> bool:
     return inputs.process is None or inputs.process.connections.value > 0
 
 
-def _app_password(inputs: Inputs) -> Value:
-    """The password by which the app opens the pooler, or a database of ours."""
+def _app_credential(inputs: Inputs, key: str) -> Value:
+    """The user or password by which the app opens the pooler, or a database of ours."""
     if not _connects(inputs) or _way(inputs, Process.APP) is not None:
         return None
     # Where the database's own credentials are not ours, the pooler has a password of its own.
     part = "postgres" if inputs.runs_database else "pooler"
-    return SecretKey(inputs.child(part), APP_ROLE)
+    return SecretKey(inputs.child(part), key)
 
 
 def _migrator_password(inputs: Inputs) -> Value:
     return SecretKey(inputs.child("postgres"), MIGRATOR_ROLE) if inputs.runs_database else None
+
+
+def _app_username(inputs: Inputs) -> Value:
+    return _app_credential(inputs, USERNAME)
+
+
+def _app_password(inputs: Inputs) -> Value:
+    return _app_credential(inputs, PASSWORD)
 
 
 def _app_url(inputs: Inputs) -> Value:
@@ -144,8 +152,8 @@ def _app_url(inputs: Inputs) -> Value:
     if _way(inputs, Process.APP) is not None:
         return _URL_OF_PARTS
     if inputs.plan.pooler is not None:
-        return _database_url(APP_ROLE, inputs.child("pooler"), POOLER_PORT)
-    return _database_url(APP_ROLE, inputs.child("postgres"), POSTGRES_PORT)
+        return _database_url(_USERNAME, inputs.child("pooler"), POOLER_PORT)
+    return _database_url(_USERNAME, inputs.child("postgres"), POSTGRES_PORT)
 
 
 def _migrators_url(inputs: Inputs) -> Value:
@@ -154,6 +162,10 @@ def _migrators_url(inputs: Inputs) -> Value:
     if _way(inputs, Process.MIGRATION) is not None:
         return _URL_OF_PARTS
     return _database_url(MIGRATOR_ROLE, inputs.child("postgres"), POSTGRES_PORT)
+
+
+# Whichever of the app's two users is in use.
+_USERNAME = "$(DATABASE_USERNAME)"
 
 
 def _database_url(role: str, host: str, port: int) -> str:
@@ -209,24 +221,24 @@ def _by_secret(*processes: Process) -> Iterable[Variable]:
     )
 
 
-def _cache_password(inputs: Inputs) -> Value:
-    return SecretKey(inputs.child("redis"), "password") if inputs.plan.cache else None
+def _cache_credential(key: str) -> Callable[[Inputs], Value]:
+    return lambda inputs: SecretKey(inputs.child("redis"), key) if inputs.plan.cache else None
 
 
 def _cache_url(inputs: Inputs) -> Value:
     if inputs.plan.cache is None:
         return _external_url(inputs.spec.redis)
-    return f"redis://app:$(REDIS_PASSWORD)@{inputs.child('redis')}:{REDIS_PORT}/0"
+    return f"redis://$(REDIS_USERNAME):$(REDIS_PASSWORD)@{inputs.child('redis')}:{REDIS_PORT}/0"
 
 
-def _queue_password(inputs: Inputs) -> Value:
-    return SecretKey(inputs.child("queue"), "password") if inputs.plan.queue else None
+def _queue_credential(key: str) -> Callable[[Inputs], Value]:
+    return lambda inputs: SecretKey(inputs.child("queue"), key) if inputs.plan.queue else None
 
 
 def _queue_url(inputs: Inputs) -> Value:
     if inputs.plan.queue is None:
         return _external_url(inputs.spec.queue)
-    return f"redis://app:$(QUEUE_PASSWORD)@{inputs.child('queue')}:{REDIS_PORT}/0"
+    return f"redis://$(QUEUE_USERNAME):$(QUEUE_PASSWORD)@{inputs.child('queue')}:{REDIS_PORT}/0"
 
 
 def _external_url(section: Redis | Queue | None) -> Value:
@@ -274,6 +286,7 @@ def _several_workers(inputs: Inputs) -> bool:
 
 
 CONTRACT: tuple[Variable, ...] = (
+    Variable("DATABASE_USERNAME", "part of DATABASE_URL", _app_username, _SERVING),
     Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _app_password, _SERVING),
     Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _migrator_password, (Process.MIGRATION,)),
     *_by_secret(*_SERVING),
@@ -311,7 +324,8 @@ CONTRACT: tuple[Variable, ...] = (
         _of_pool(lambda pool: pool.recycle_seconds),
         _SERVING,
     ),
-    Variable("REDIS_PASSWORD", "part of REDIS_URL", _cache_password, _SERVING),
+    Variable("REDIS_USERNAME", "part of REDIS_URL", _cache_credential(USERNAME), _SERVING),
+    Variable("REDIS_PASSWORD", "part of REDIS_URL", _cache_credential(PASSWORD), _SERVING),
     Variable("REDIS_URL", "the cache", _cache_url, _SERVING),
     Variable(
         "REDIS_MAX_CONNECTIONS",
@@ -325,7 +339,8 @@ CONTRACT: tuple[Variable, ...] = (
         _of_cache_pool(lambda pool: pool.timeout_seconds),
         _SERVING,
     ),
-    Variable("QUEUE_PASSWORD", "part of QUEUE_URL", _queue_password, _SERVING),
+    Variable("QUEUE_USERNAME", "part of QUEUE_URL", _queue_credential(USERNAME), _SERVING),
+    Variable("QUEUE_PASSWORD", "part of QUEUE_URL", _queue_credential(PASSWORD), _SERVING),
     Variable("QUEUE_URL", "the broker of background work", _queue_url, _SERVING),
     Variable(
         "WEB_CONCURRENCY",

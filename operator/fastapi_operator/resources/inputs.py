@@ -28,9 +28,12 @@ REDIS_EXPORTER_PORT = 9121
 POOLER_EXPORTER_PORT = 9127
 POSTGRES_EXPORTER_PORT = 9187
 
-# The database, and the role that serves requests; names in our own PostgreSQL, nobody else's.
+# The database, and the roles that serve requests; names in our own PostgreSQL, nobody else's. One
+# of the two is in use, so that the other can get a new password: a rotation changes them over.
 DATABASE = "app"
 APP_ROLE = "app"
+ALTERNATE_ROLE = "app_alternate"
+APP_ROLES = (APP_ROLE, ALTERNATE_ROLE)
 MIGRATOR_ROLE = "migrator"
 # Reads statistics and no row: of PostgreSQL, PgBouncer and Redis alike.
 MONITOR_ROLE = "monitor"

@@ -147,7 +147,7 @@ def resources(
 
 
 def reloader(
-    *, image: str, pull_policy: str, script: str, mounts: Mapping[str, str]
+    *, image: str, pull_policy: str, script: str, mounts: Mapping[str, str], **fields: Any
 ) -> dict[str, Any]:
     """The sidecar that tests a changed configuration and makes its server read it."""
     return container(
@@ -161,6 +161,7 @@ def reloader(
             memory_limit=figures.RELOADER_MEMORY_BYTES,
         ),
         mounts=mounts,
+        **fields,
     )
 
 

@@ -8,8 +8,8 @@ from fastapi_operator import naming
 from fastapi_operator.api.redis import Engine
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, objects, pod
-from fastapi_operator.resources.desired import Desired, Generated
-from fastapi_operator.resources.inputs import MONITOR_ROLE, REDIS_PORT, Inputs
+from fastapi_operator.resources.desired import PASSWORD, USERNAME, Desired, Generated
+from fastapi_operator.resources.inputs import APP_ROLES, MONITOR_ROLE, REDIS_PORT, Inputs
 from fastapi_operator.resources.templates import render
 from fastapi_operator.settings import OperandImages
 from fastapi_operator.tuning import figures
@@ -18,8 +18,9 @@ from fastapi_operator.tuning.plan import CachePlan, QueuePlan
 _CONFIG = "config"
 _DATA = "data"
 _USERS = "users.acl"
-# What the exporter asks for; it may name no key.
+# What the exporter asks for; it may name no key. The sidecar makes the server read its users again.
 _STATISTICS = "-@all +ping +info +config|get +client|setname +slowlog|len +slowlog|get +latency"
+_RELOAD = "+acl|load"
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,13 @@ def build(inputs: Inputs, server: Server) -> tuple[Desired, ...]:
     config = objects.hashed_config_map(
         inputs, server.part, server.name, {f"{server.program}.conf": conf}
     )
+    rules = dict.fromkeys(APP_ROLES, server.rules)
+    rules |= {MONITOR_ROLE: f"{_STATISTICS} {_RELOAD}"}
+    lines = [f"user {user} on >{{{user}}} {rule}\n" for user, rule in rules.items()]
     users = Generated(
-        passwords=("password", MONITOR_ROLE),
-        templates={
-            _USERS: "user default off\n"
-            f"user app on >{{password}} {server.rules}\n"
-            f"user {MONITOR_ROLE} on >{{{MONITOR_ROLE}}} {_STATISTICS}\n"
-        },
+        passwords=tuple(rules),
+        templates={_USERS: "".join(["user default off\n", *lines])},
+        alternating=APP_ROLES,
     )
     workload = _stateful_set if server.claim else _deployment
     return (
@@ -138,11 +139,15 @@ def _template(inputs: Inputs, server: Server, config: str) -> dict[str, Any]:
     return pod.pod_template(
         inputs,
         server.part,
-        sidecars=exporters.redis(inputs, server.name),
+        sidecars=(_reloader(inputs, server), *exporters.redis(inputs, server.name)),
         containers=(_container(inputs, server),),
         volumes=(
             pod.files_volume(
-                _CONFIG, config_maps=(config,), secret=server.name, items={_USERS: _USERS}
+                _CONFIG,
+                config_maps=(config,),
+                secret=server.name,
+                # Who is in use now, for people who look inside.
+                items={key: key for key in (_USERS, USERNAME, PASSWORD)},
             ),
             *((data,) if server.claim else ()),
         ),
@@ -151,18 +156,16 @@ def _template(inputs: Inputs, server: Server, config: str) -> dict[str, Any]:
 
 
 def _container(inputs: Inputs, server: Server) -> dict[str, Any]:
-    # The client reads the password from its environment, so that no command line shows it; both
-    # engines' clients know the variable. -e makes a refusal, such as LOADING, a failure.
-    ping = {"exec": {"command": [f"{server.program}-cli", "-e", "--user", "app", "ping"]}}
+    # -e makes a refusal, such as LOADING, a failure.
+    ping = {"exec": {"command": [f"{server.program}-cli", "-e", "--user", MONITOR_ROLE, "ping"]}}
     alive = {"tcpSocket": {"port": "redis"}}
-    password = {"secretKeyRef": {"name": server.name, "key": "password"}}
     waits = figures.REDIS_START_SECONDS // figures.START_PERIOD_SECONDS
     return pod.container(
         "redis",
         image=_image(inputs.settings.images, server.engine),
         pull_policy=inputs.settings.image_pull_policy,
         command=(f"{server.program}-server", f"{server.mounts[_CONFIG]}/{server.program}.conf"),
-        env=[{"name": "REDISCLI_AUTH", "valueFrom": password}],
+        env=_password(server),
         ports=[{"name": "redis", "containerPort": REDIS_PORT, "protocol": "TCP"}],
         **pod.probes(
             startup=ping,
@@ -177,6 +180,32 @@ def _container(inputs: Inputs, server: Server) -> dict[str, Any]:
         ),
         mounts=server.mounts,
     )
+
+
+def _reloader(inputs: Inputs, server: Server) -> dict[str, Any]:
+    script = render(
+        "redis-reload.sh.j2",
+        users=f"{server.mounts[_CONFIG]}/{_USERS}",
+        program=server.program,
+        user=MONITOR_ROLE,
+        interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
+    )
+    return pod.reloader(
+        image=_image(inputs.settings.images, server.engine),
+        pull_policy=inputs.settings.image_pull_policy,
+        script=script,
+        mounts={_CONFIG: server.mounts[_CONFIG]},
+        env=_password(server),
+    )
+
+
+def _password(server: Server) -> list[dict[str, Any]]:
+    """Where the client reads the password, so that no command line shows it; both engines' do.
+
+    It is that of a user whom no rotation changes, since another value would be another pod.
+    """
+    reference = {"secretKeyRef": {"name": server.name, "key": MONITOR_ROLE}}
+    return [{"name": "REDISCLI_AUTH", "valueFrom": reference}]
 
 
 def _image(images: OperandImages, engine: Engine) -> str:

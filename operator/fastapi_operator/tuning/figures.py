@@ -287,6 +287,8 @@ RELOADER_CPU_MILLICORES = 5
 RELOADER_MEMORY_BYTES = 32 * MIB
 # The kubelet swaps a mounted ConfigMap within 90 s; a look costs one checksum: judgement.
 RELOADER_INTERVAL_SECONDS = 5
+# A new password has reached every server: twice what the kubelet and the sidecar need at most.
+CREDENTIALS_SETTLE_SECONDS = 2 * (90 + RELOADER_INTERVAL_SECONDS)
 # A migration waits for the database, it does not compute: judgement.
 MIGRATION_CPU_MILLICORES = 100
 MIGRATION_TIMEOUT_SECONDS = 1800

@@ -87,7 +87,7 @@ def test_render_prints_the_same_bytes_each_time_and_no_credential() -> None:
     secrets = [item for item in documents if item["kind"] == "Secret"]
     assert secrets
     assert all("data" not in item and "stringData" not in item for item in secrets)
-    assert "# generated when first written, never again" in first.stdout
+    assert "# generated when first written, changed by rotations alone: app, " in first.stdout
 
 
 def test_validate_names_field_and_value_and_exits_with_1() -> None:

@@ -19,6 +19,7 @@ from tests.unit.resources.operands import (
 
 ENGINES = ("Redis", "Valkey")
 PASSWORD = "not-a-real-one"
+ALTERNATE = "not-used-yet"
 MONITOR = "to-look-only"
 
 
@@ -47,12 +48,15 @@ class Store:
         objects = wanted(**spec)
         kind = "StatefulSet" if f"StatefulSet/shop-{name}" in objects else "Deployment"
         self.container = container(objects, f"{kind}/shop-{name}", "redis")
+        template = objects[f"{kind}/shop-{name}"].body["spec"]["template"]
+        self.sidecars = template["spec"]["initContainers"]
         for mount in self.container["volumeMounts"]:
             self.pod.directory(mount["mountPath"])
         self.pod.port(6379)
         generate = objects[f"Secret/shop-{name}"].generate
         assert generate is not None
-        users = generate.templates["users.acl"].format(password=PASSWORD, monitor=MONITOR)
+        self.users = generate.templates["users.acl"]
+        users = self.users.format(app=PASSWORD, app_alternate=ALTERNATE, monitor=MONITOR)
         found = {**files(objects, f"shop-{name}-"), "users.acl": users}
         self.pod.write(f"/etc/{self.engine}", found)
 
@@ -70,6 +74,23 @@ class Store:
         client = f"{self.engine}-cli"
         return self.pod.run(client, "--no-auth-warning", "-u", url, *command).stdout.strip()
 
+    def sidecar(self, name: str) -> list[str]:
+        """The command of a sidecar, with the address and the variables that the pod gives it."""
+        (found,) = [item for item in self.sidecars if item["name"] == name]
+        shell, option, script = found["command"]
+        where = f"export REDISCLI_AUTH={MONITOR}\n"
+        client = f"{self.engine}-cli"
+        return [shell, option, where + script.replace(client, f"{client} -p 6379")]
+
+    @contextmanager
+    def subscribed(self) -> Iterator[subprocess.Popen[str]]:
+        """A client of the app that stays connected for the length of a block."""
+        url = f"redis://app:{PASSWORD}@127.0.0.1:{self.pod.port(6379)}/0"
+        client = f"{self.engine}-cli"
+        with self.pod.running(client, "--no-auth-warning", "-u", url, "SUBSCRIBE", "news") as one:
+            eventually(lambda: self.ask("PUBLISH", "news", "hello") == "1", "a client subscribes")
+            yield one
+
     def pipe(self, commands: list[str]) -> str:
         """Sends many commands, one after the other, and answers what came back."""
         url = f"redis://app:{PASSWORD}@127.0.0.1:{self.pod.port(6379)}/0"
@@ -82,5 +103,5 @@ class Store:
         command = self.container[name]["exec"]["command"]
         where = ("-p", str(self.pod.port(6379)))
         return self.pod.run(
-            "env", f"REDISCLI_AUTH={PASSWORD}", command[0], *where, *command[1:]
+            "env", f"REDISCLI_AUTH={MONITOR}", command[0], *where, *command[1:]
         ).returncode

@@ -1,11 +1,13 @@
 """The cache's configuration and users, run by a real Redis and a real Valkey."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.resources.stores import ENGINES, MONITOR, Store
+from tests.unit.resources.operands import eventually
+from tests.unit.resources.stores import ALTERNATE, ENGINES, MONITOR, PASSWORD, Store
 
 
 @pytest.fixture(params=ENGINES)
@@ -51,6 +53,27 @@ def test_the_probe_asks_with_the_password(cache: Store) -> None:
     assert cache.probe("readinessProbe") == 0
     users = cache.pod.paths[f"/etc/{cache.engine}"] / "users.acl"
     assert "user app on" in users.read_text()
+
+
+def test_sidecar_takes_other_users_without_a_restart(cache: Store) -> None:
+    sidecar = cache.sidecar("reload")
+    hurried = sidecar[2].replace("sleep 5", "sleep 0.2")
+    users = f"/etc/{cache.engine}"
+    assert cache.ask("SET", "key", "value") == "OK"
+    with cache.subscribed() as listener, cache.pod.running(*sidecar[:2], hurried):
+        time.sleep(0.5)
+        text = cache.users.format(app=PASSWORD, app_alternate="renewed", monitor=MONITOR)
+        cache.pod.write(users, {"users.acl": text})
+        eventually(
+            lambda: cache.ask("GET", "key", user="app_alternate", password="renewed") == "value",
+            "the alternate user has its new password",
+        )
+        assert cache.ask("GET", "key", user="app_alternate", password=ALTERNATE) != "value"
+        assert cache.ask("GET", "key") == "value"
+        # Connections of before go on, but for Redis before 7.4: Debian 12 has 7.0.
+        if "v=7.0" not in cache.pod.run(f"{cache.engine}-server", "--version").stdout:
+            assert cache.ask("PUBLISH", "news", "still here") == "1"
+            assert listener.poll() is None
 
 
 def test_memory_is_bounded_at_three_quarters_and_nothing_is_kept(cache: Store) -> None:

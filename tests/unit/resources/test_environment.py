@@ -29,7 +29,10 @@ def test_pool_and_cache_are_told_as_planned() -> None:
     told = variables(redis={}, postgres={})
     assert told["DATABASE_POOL_SIZE"] == "10"
     assert told["REDIS_TIMEOUT_SECONDS"] == "0.25"
-    assert told["DATABASE_URL"] == "postgresql://app:$(DATABASE_PASSWORD)@shop-pooler:5432/app"
+    assert (
+        told["DATABASE_URL"]
+        == "postgresql://$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@shop-pooler:5432/app"
+    )
 
 
 def test_migration_connects_past_the_pooler_and_learns_no_pool() -> None:
@@ -55,7 +58,10 @@ def process(**entry: object) -> dict[str, object]:
 
 def test_background_process_has_a_pool_of_its_own_size_and_nothing_of_the_server() -> None:
     told = process(connectionsPerProcess=3)
-    assert told["DATABASE_URL"] == "postgresql://app:$(DATABASE_PASSWORD)@shop-pooler:5432/app"
+    assert (
+        told["DATABASE_URL"]
+        == "postgresql://$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@shop-pooler:5432/app"
+    )
     assert (told["DATABASE_POOL_SIZE"], told["DATABASE_MAX_OVERFLOW"]) == ("3", "0")
     assert "REDIS_URL" in told
     served = {"WEB_CONCURRENCY", "METRICS_PORT", "MAX_IN_FLIGHT", "FORWARDED_ALLOW_IPS"}

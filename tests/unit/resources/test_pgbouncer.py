@@ -31,7 +31,9 @@ def configure(pod: Pod, ini: str) -> None:
         ini = ini.replace("max_prepared_statements", ";max_prepared_statements")
     generate = wanted()["Secret/shop-postgres"].generate
     assert generate is not None
-    users = generate.templates["userlist.txt"].format(app="first", monitor="look")
+    users = generate.templates["userlist.txt"].format(
+        app="first", app_alternate="idle", monitor="look"
+    )
     pod.write("/etc/pgbouncer", {"pgbouncer.ini": ini, "userlist.txt": users})
 
 

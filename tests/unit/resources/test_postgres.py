@@ -36,7 +36,7 @@ def pod(tmp_path: Path) -> Pod:
 def configure(
     pod: Pod, *, app: str = "first", migrator: str = "owner", monitor: str = "look"
 ) -> None:
-    given = {"app": app, "migrator": migrator, "monitor": monitor}
+    given = {"app": app, "app_alternate": "idle", "migrator": migrator, "monitor": monitor}
     passwords = {f"passwords/{role}": password for role, password in given.items()}
     pod.write("/etc/postgresql", {**files(wanted(), "shop-postgres"), **passwords})
 
@@ -87,6 +87,21 @@ def test_settings_belong_to_the_roles(pod: Pod) -> None:
         assert psql(pod, "SHOW max_connections") == "21"
         assert psql(pod, "SHOW data_checksums") == "on"
         assert psql(pod, "SELECT count(*) FROM pg_extension WHERE extname LIKE 'pg_stat%'") == "1"
+
+
+def test_the_apps_alternate_user_is_the_same_role_to_all_else(pod: Pod) -> None:
+    def alternate(statement: str) -> str:
+        return psql(pod, statement, role="app_alternate", password="idle")
+
+    with serving(pod):
+        owner(pod, "CREATE TABLE items (name text)")
+        assert alternate("INSERT INTO items VALUES ('hat') RETURNING name").startswith("hat")
+        assert psql(pod, "SELECT name FROM items") == "hat"
+        assert alternate("SELECT current_user") == psql(pod, "SELECT current_user") == "app"
+        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            assert alternate(f"SHOW {setting}") == psql(pod, f"SHOW {setting}")
+        assert "must be owner" in alternate("DROP TABLE items")
+        assert "authentication failed" in psql(pod, "SELECT 1", role="app_alternate")
 
 
 def test_only_known_roles_with_their_password_connect(pod: Pod) -> None:

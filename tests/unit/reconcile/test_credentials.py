@@ -1,0 +1,49 @@
+"""Generated values: what a rotation changes, and what it never touches."""
+
+import base64
+import itertools
+
+from fastapi_operator.reconcile.credentials import filled, renewed, switched
+from fastapi_operator.resources.desired import Generated
+
+GENERATED = Generated(
+    passwords=("app", "app_alternate", "monitor"),
+    templates={"users": "app={app} other={app_alternate} monitor={monitor}"},
+    alternating=("app", "app_alternate"),
+)
+
+
+def made() -> dict[str, str]:
+    """The data of a new Secret with passwords p1, p2, p3."""
+    numbers = itertools.count(1)
+    body = filled({}, GENERATED, password=lambda: f"p{next(numbers)}")
+    return dict(body["data"])
+
+
+def plain(data: dict[str, str]) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def test_the_first_user_is_in_use_at_first() -> None:
+    assert plain(made()) == {
+        "app": "p1",
+        "app_alternate": "p2",
+        "monitor": "p3",
+        "username": "app",
+        "password": "p1",
+        "users": "app=p1 other=p2 monitor=p3",
+    }
+
+
+def test_a_switch_changes_nothing_that_a_server_reads() -> None:
+    change = switched(made(), GENERATED)
+    assert plain(change) == {"username": "app_alternate", "password": "p2"}
+    back = switched(made() | change, GENERATED)
+    assert plain(back) == {"username": "app", "password": "p1"}
+
+
+def test_only_the_user_that_is_not_in_use_gets_another_password() -> None:
+    now = made() | switched(made(), GENERATED)
+    change = renewed(now, GENERATED, password=lambda: "fresh")
+    assert plain(change) == {"app": "fresh", "users": "app=fresh other=p2 monitor=p3"}
+    assert plain(now | change)["password"] == "p2"

@@ -1,0 +1,134 @@
+"""What a rotation writes next, for each state that an operator may find."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.observed import Health, Observed, Phase, Rotation
+from fastapi_operator.reconcile.ownership import Sealed, stamp
+from fastapi_operator.reconcile.references import Values
+from fastapi_operator.reconcile.rotation import Rotations, next_rotations
+from fastapi_operator.resources.desired import Desired, Generated, Write
+from fastapi_operator.tuning import figures
+from tests.unit.reconcile import worlds
+
+NOW = 1_800_000_000
+WISH = "2027-01-15T08:00:00Z"
+GRACE, DEADLINE = 45, 600
+
+
+def secret() -> Desired:
+    return worlds.desired(
+        "Secret",
+        "shop-db",
+        Part.DATABASE,
+        write=Write.CREATE_ONCE,
+        generate=Generated(("app", "app_alternate"), alternating=("app", "app_alternate")),
+    )
+
+
+def app() -> Desired:
+    password = {"secretKeyRef": {"name": "shop-db", "key": "password"}}
+    pod = {
+        "terminationGracePeriodSeconds": GRACE,
+        "containers": [{"name": "app", "env": [{"name": "P", "valueFrom": password}]}],
+    }
+    return worlds.desired("Deployment", "shop", body={"spec": {"template": {"spec": pod}}})
+
+
+def schedule() -> Desired:
+    job = {"activeDeadlineSeconds": DEADLINE, "template": {"spec": {}}}
+    body = {"spec": {"jobTemplate": {"spec": job}}}
+    return worlds.desired("CronJob", "shop-nightly", Part.SCHEDULES, body=body)
+
+
+def rotations(
+    rotation: Rotation | None,
+    *,
+    wish: str = WISH,
+    replaced: bool = True,
+    ready: bool = True,
+    **kept: Any,
+) -> Rotations:
+    """What is next where the Secret and the app's Deployment are as said."""
+    sealed: tuple[Sealed, ...] = worlds.sealed([secret(), app(), *kept.get("others", ())])
+    values = {sealed[0].key: Values("uid", 1, {"password": "hash"})}
+    known = stamp(sealed[1].references, values, None) if replaced else {}
+    live = worlds.children(
+        worlds.child(secret(), rotation=rotation),
+        worlds.child(app(), stamp=known, health=Health(ready)),
+    )
+    return next_rotations(sealed, Observed(live, values=values), wish=wish, now=NOW)
+
+
+def phase(found: Rotations) -> Phase | None:
+    """The phase after the write that is next; None where nothing is written."""
+    rotation = next((step.rotation for step in found.steps), None)
+    return rotation.phase if rotation else None
+
+
+def test_nothing_rotates_unasked_or_twice_for_one_wish() -> None:
+    assert rotations(None, wish="") == Rotations()
+    assert rotations(Rotation(WISH, Phase.CLOSED, NOW - 9999)) == Rotations()
+
+
+def test_a_wish_switches_to_the_other_user() -> None:
+    (step,) = rotations(None).steps
+    assert step.rotation == Rotation(WISH, Phase.SWITCHED, NOW)
+
+
+def test_a_second_wish_waits_until_servers_know_the_last_password() -> None:
+    before = Rotation("earlier", Phase.CLOSED, NOW - 60)
+    found = rotations(before)
+    assert found.steps == ()
+    assert found.again == figures.CREDENTIALS_SETTLE_SECONDS - 60
+    assert "2027-" in found.pending[0].reason
+    known = before._replace(since=NOW - figures.CREDENTIALS_SETTLE_SECONDS)
+    assert phase(rotations(known)) is Phase.SWITCHED
+
+
+@pytest.mark.parametrize("pods", [{"replaced": False}, {"ready": False}])
+def test_the_former_user_stays_while_old_pods_may_be_there(pods: dict[str, bool]) -> None:
+    found = rotations(Rotation(WISH, Phase.SWITCHED, NOW - 9999), **pods)
+    assert found.steps == ()
+    assert "Deployment shop" in found.pending[0].reason
+
+
+def test_replaced_pods_get_their_grace_before_the_former_user_goes() -> None:
+    assert phase(rotations(Rotation(WISH, Phase.SWITCHED, NOW))) is Phase.REPLACED
+    replaced = Rotation(WISH, Phase.REPLACED, NOW - 5)
+    found = rotations(replaced)
+    assert (found.steps, found.again) == ((), GRACE - 5)
+    assert phase(rotations(replaced._replace(since=NOW - GRACE))) is Phase.CLOSED
+
+
+def test_a_run_of_a_schedule_may_go_on_to_its_deadline() -> None:
+    replaced = Rotation(WISH, Phase.REPLACED, NOW - GRACE)
+    found = rotations(replaced, others=[schedule()])
+    assert found.steps == ()
+    assert found.again is not None and found.again > DEADLINE - GRACE
+
+
+def test_a_new_wish_or_none_does_not_cut_a_rotation_short() -> None:
+    for wish in ("later", ""):
+        (step,) = rotations(Rotation(WISH, Phase.REPLACED, NOW - GRACE), wish=wish).steps
+        assert step.rotation == Rotation(WISH, Phase.CLOSED, NOW)
+
+
+def test_a_secret_that_is_not_there_or_is_going_is_left_alone() -> None:
+    sealed = worlds.sealed([secret()])
+    assert next_rotations(sealed, Observed(), wish=WISH, now=NOW) == Rotations()
+    going = dataclasses.replace(worlds.child(secret()), deleting=True)
+    found = next_rotations(sealed, Observed(worlds.children(going)), wish=WISH, now=NOW)
+    assert found == Rotations()
+
+
+def test_what_somebody_wrote_into_the_annotation_is_no_rotation() -> None:
+    for text in ("", "no", "[1]", '["a", "Else", 3]', "{}"):
+        metadata = {"annotations": {"fastapi-operator.io/rotation": text}}
+        assert Rotation.of({"metadata": metadata}) is None
+    kept = Rotation(WISH, Phase.REPLACED, NOW)
+    metadata = {"annotations": {"fastapi-operator.io/rotation": kept.text}}
+    assert Rotation.of({"metadata": metadata}) == kept
