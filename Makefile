@@ -89,6 +89,10 @@ faults: setup ## Every fault on 50 services, twice, and 5,000 random edits
 	@FAULTS=full $(RUN)/python -m pytest -v --timeout=1800 tests/api/test_random_edits.py \
 	  tests/api/test_faults.py
 
+.PHONY: resilience
+resilience: setup ## Every change under 200 requests/s, and 2,000 clients, on the local node (half an hour)
+	@$(RUN)/python -m tests.resilience --write
+
 .PHONY: lint
 lint: setup ## Style, types, import directions, stale generated files
 	@$(RUN)/python -m tests.tiers lint

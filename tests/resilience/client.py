@@ -1,0 +1,99 @@
+"""One HTTP/1.1 connection that tells exactly how a request ended, and never sends one twice."""
+
+import asyncio
+from dataclasses import dataclass
+
+REFUSED, BROKEN, TIMEOUT = "refused", "broken", "timeout"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request.
+
+    Attributes:
+        kind: What it is for, as scenarios speak of it.
+        method: The method.
+        path: Path and query.
+        body: JSON to send.
+    """
+
+    kind: str
+    method: str
+    path: str
+    body: bytes = b""
+
+    def encoded(self, host: str, *, last: bool) -> bytes:
+        """Its bytes; ``last`` asks the server to close the connection afterwards."""
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}"]
+        if self.body:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
+        if last:
+            lines.append("Connection: close")
+        return "\r\n".join((*lines, "", "")).encode() + self.body
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a request ended.
+
+    Attributes:
+        outcome: The status, or ``refused``, ``broken`` or ``timeout``.
+        detail: What was answered, or what went wrong.
+        reusable: Whether the connection takes another request.
+    """
+
+    outcome: str
+    detail: str = ""
+    reusable: bool = False
+
+
+class Connection:
+    """One connection, kept alive while both sides want it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def opened(cls, host: str, port: int) -> "Connection":
+        """A new connection."""
+        return cls(*await asyncio.open_connection(host, port))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has not closed it, as far as is known here."""
+        return not (self._reader.at_eof() or self._writer.is_closing())
+
+    def close(self) -> None:
+        """Ends it."""
+        self._writer.close()
+
+    async def exchange(self, encoded: bytes) -> Ending:
+        """Sends a request and reads its answer to the end.
+
+        Raises:
+            OSError: The connection broke.
+            asyncio.IncompleteReadError: It ended before the answer did.
+        """
+        self._writer.write(encoded)
+        status, headers = await self._head()
+        body = await self._body(status, headers)
+        reusable = headers.get("connection", "").lower() != "close"
+        return Ending(status, body[:300].decode(errors="replace"), reusable)
+
+    async def _head(self) -> tuple[str, dict[str, str]]:
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = head.rstrip("\r\n").split("\r\n")
+        pairs = (line.partition(":") for line in lines)
+        return first.split()[1], {name.lower(): value.strip() for name, _, value in pairs}
+
+    async def _body(self, status: str, headers: dict[str, str]) -> bytes:
+        if status in ("204", "304"):
+            return b""
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            body = b""
+            while size := int((await self._reader.readline()).split(b";")[0], 16):
+                body += (await self._reader.readexactly(size + 2))[:-2]
+            await self._reader.readexactly(2)
+            return body
+        return await self._reader.readexactly(int(headers["content-length"]))

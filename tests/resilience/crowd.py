@@ -1,0 +1,150 @@
+"""2,000 clients at once, and how many connections reach the database for them."""
+
+import asyncio
+import collections
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.resilience import sampling
+from tests.resilience.client import BROKEN, REFUSED, Connection, Ending, Request
+from tests.resilience.scenarios import ENVIRONMENT, Bench, pods
+
+CLIENTS = 2000
+DATABASE_CONNECTIONS = 40
+_WAVES = 5
+_SECONDS_BETWEEN = 3
+_READ = Request("list", "GET", "/items?limit=1")
+# An app that opens a connection for every request, whatever it was told.
+_IGNORING = (
+    {"name": "DATABASE_POOL_SIZE", "value": "500"},
+    {"name": "MAX_IN_FLIGHT", "value": "2000"},
+)
+# Of ``SHOW POOLS``: every state of a connection to the database.
+_SERVERS = ("sv_active", "sv_idle", "sv_used", "sv_tested", "sv_login", "sv_active_cancel")
+
+
+# What the app is told beside the contract, by the name of the case.
+CASES: Mapping[str, Sequence[Mapping[str, str]]] = {
+    f"{CLIENTS} clients": (),
+    f"{CLIENTS} clients, and an app that ignores its pool size": _IGNORING,
+}
+HEADINGS = (
+    "clients",
+    "connections open",
+    "database connections, `SHOW POOLS`",
+    "`pg_stat_activity`",
+    "waiting in the poolers",
+    "answers",
+)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """What the clients and the database saw.
+
+    Attributes:
+        name: What the app does.
+        open: Client connections open at the same time, at the last wave's end.
+        outcomes: How the requests ended.
+        pooled: Server connections of all poolers at most, by ``SHOW POOLS``.
+        backends: The app's connections at most, by ``pg_stat_activity``.
+        waiting: Clients that waited in a pooler at most.
+    """
+
+    name: str
+    open: int
+    outcomes: collections.Counter[str]
+    pooled: int
+    backends: int
+    waiting: int
+
+    @property
+    def broken(self) -> list[str]:
+        """The promises that did not hold."""
+        found = []
+        if self.open < CLIENTS:
+            found.append(f"{self.open} of {CLIENTS} client connections stayed open")
+        if max(self.pooled, self.backends) > DATABASE_CONNECTIONS:
+            found.append(f"{max(self.pooled, self.backends)} connections to the database")
+        if not self.backends or not self.pooled or not self.outcomes["200"]:
+            found.append("nothing reached the database")
+        return found
+
+    def row(self) -> list[str]:
+        """Its row of the table."""
+        told = ", ".join(f"{outcome}: {count}" for outcome, count in sorted(self.outcomes.items()))
+        numbers = (self.open, self.pooled, self.backends, self.waiting)
+        return [self.name, *map(str, numbers), told]
+
+    def told(self) -> str:
+        """The row, and what did not hold."""
+        return "\n".join((" | ".join(self.row()), *(f"  BROKEN {what}" for what in self.broken)))
+
+
+def gather(bench: Bench, name: str) -> Crowd:
+    """All clients connect and ask together, again and again, on connections they keep."""
+    bench.patch({"env": [*ENVIRONMENT, *CASES[name]]})
+    bench.wait_until_ready()
+    service = bench.kubectl.json("get", "service", bench.name, "-n", bench.namespace)
+    with contextlib.ExitStack() as stack:
+        backends = stack.enter_context(sampling.database_connections(bench))
+        pools = [stack.enter_context(sampling.pools(bench, pod)) for pod in pods(bench, "pooler")]
+        still_open, outcomes = asyncio.run(_waves(service["spec"]["clusterIP"]))
+    return Crowd(
+        name=name,
+        open=still_open,
+        outcomes=outcomes,
+        pooled=sum(_most(pool, _SERVERS) for pool in pools),
+        backends=max(backends, default=0),
+        waiting=sum(_most(pool, ("cl_waiting",)) for pool in pools),
+    )
+
+
+def _most(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> int:
+    return max((sum(int(row[column]) for column in columns) for row in rows), default=0)
+
+
+async def _waves(host: str) -> tuple[int, collections.Counter[str]]:
+    clients = [_Client(host) for _ in range(CLIENTS)]
+    outcomes: collections.Counter[str] = collections.Counter()
+    for _ in range(_WAVES):
+        endings = await asyncio.gather(*(client.ask() for client in clients))
+        outcomes.update(ending.outcome for ending in endings)
+        await asyncio.sleep(_SECONDS_BETWEEN)
+    still_open = sum(client.is_connected for client in clients)
+    for client in clients:
+        client.leave()
+    return still_open, outcomes
+
+
+class _Client:
+    """One client, which keeps its connection."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._connection: Connection | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None and self._connection.is_open
+
+    async def ask(self) -> Ending:
+        try:
+            if not self.is_connected:
+                self._connection = await Connection.opened(self._host, 80)
+        except OSError as error:
+            return Ending(REFUSED, str(error))
+        assert self._connection is not None
+        try:
+            ending = await self._connection.exchange(_READ.encoded(self._host, last=False))
+        except (OSError, asyncio.IncompleteReadError) as error:
+            ending = Ending(BROKEN, repr(error))
+        if not ending.reusable:
+            self.leave()
+        return ending
+
+    def leave(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

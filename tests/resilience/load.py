@@ -1,0 +1,122 @@
+"""An open loop: requests leave at their times, whatever became of those before them."""
+
+import asyncio
+import collections
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+from tests.resilience.client import BROKEN, REFUSED, TIMEOUT, Connection, Ending, Request
+
+TIMEOUT_SECONDS = 30
+# Every so many requests comes from a client that has no connection yet, and keeps none.
+NEW_CONNECTION_EACH = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One request and how it ended.
+
+    Attributes:
+        request: The request.
+        at: When it was due, on the monotonic clock.
+        seconds: From then to the end of its answer.
+        new: Whether it came on a connection of its own.
+        ending: How it ended.
+    """
+
+    request: Request
+    at: float
+    seconds: float
+    new: bool
+    ending: Ending
+
+    @property
+    def answered(self) -> bool:
+        """Whether the service did what it was asked."""
+        return self.ending.outcome[0] in "23"
+
+
+class Load:
+    """A constant rate of requests from a thread of its own, between enter and exit."""
+
+    def __init__(
+        self, host: str, requests: Iterator[Request], *, rate: float, port: int = 80
+    ) -> None:
+        self.answers: list[Answer] = []
+        self._host = host
+        self._port = port
+        self._requests = requests
+        self._rate = rate
+        self._idle: collections.deque[Connection] = collections.deque()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def wait_for(self, requests: int) -> None:
+        """Waits until so many requests have ended."""
+        while len(self.answers) < requests and self._thread.is_alive():
+            time.sleep(0.5)
+
+    async def _run(self) -> None:
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for number in itertools.count():
+                if self._stop.is_set():
+                    break
+                due = began + number / self._rate
+                await asyncio.sleep(max(0, due - time.monotonic()))
+                new = number % NEW_CONNECTION_EACH == 0
+                tasks.create_task(self._ask(next(self._requests), due, new=new))
+        for connection in self._idle:
+            connection.close()
+
+    async def _ask(self, request: Request, due: float, *, new: bool) -> None:
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                ending = await self._ended(request, new=new)
+        except TimeoutError:
+            ending = Ending(TIMEOUT)
+        self.answers.append(Answer(request, due, time.monotonic() - due, new, ending))
+
+    async def _ended(self, request: Request, *, new: bool) -> Ending:
+        kept = None if new else self._kept()
+        try:
+            connection = kept or await Connection.opened(self._host, self._port)
+        except OSError as error:
+            return Ending(REFUSED, str(error))
+        ending = Ending(BROKEN)
+        try:
+            ending = await connection.exchange(request.encoded(self._host, last=new))
+        except (OSError, asyncio.IncompleteReadError) as error:
+            ending = Ending(BROKEN, f"{'kept' if kept else 'new'} connection: {error!r}")
+        finally:
+            if ending.reusable and not new:
+                self._idle.append(connection)
+            else:
+                connection.close()
+        return ending
+
+    def _kept(self) -> Connection | None:
+        """The connection that rested longest, among those that the server has not closed."""
+        while self._idle:
+            connection = self._idle.popleft()
+            if connection.is_open:
+                return connection
+            connection.close()
+        return None

@@ -1,0 +1,127 @@
+"""What one change cost its clients."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.resilience.client import BROKEN, REFUSED, TIMEOUT
+from tests.resilience.load import Answer
+from tests.resilience.traffic import CACHED
+
+# After the database is back, so long may it take until everything is answered again.
+RECOVERY_SECONDS = 10
+_SHOWN = 12
+
+
+HEADINGS = (
+    "change",
+    "requests",
+    "refused",
+    "broken",
+    "5xx",
+    "of these 503 without a database",
+    "lost",
+    "p99 ms during the change",
+    "change took s",
+    "database connections at most",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One scenario, from its clients' side.
+
+    Attributes:
+        name: The scenario's name.
+        answers: All requests, in the order of their times.
+        began: When the change began, on the monotonic clock.
+        ended: When it was over.
+        database_gone: Whether the database was away meanwhile.
+        rows: Rows that the writes made.
+        twice: How many of them the database has twice.
+        backends: Connections of the app at the database at most.
+    """
+
+    name: str
+    answers: Sequence[Answer]
+    began: float
+    ended: float
+    database_gone: bool
+    rows: int
+    twice: int
+    backends: int
+
+    @property
+    def lost(self) -> list[Answer]:
+        """Requests that got no answer although they should have."""
+        return [answer for answer in self.answers if not (answer.answered or self._excused(answer))]
+
+    @property
+    def excused(self) -> list[Answer]:
+        """Requests that nobody could have answered, and were told so."""
+        return [answer for answer in self.answers if self._excused(answer)]
+
+    @property
+    def broken(self) -> list[str]:
+        """The promises that did not hold."""
+        written = self.counted(lambda answer: answer.request.method == "POST" and answer.answered)
+        unsure = self.counted(lambda answer: answer.request.method == "POST") - written
+        found = []
+        if self.lost:
+            found.append(f"{len(self.lost)} requests lost")
+        if self.twice:
+            found.append(f"{self.twice} writes done twice")
+        if not written <= self.rows <= written + unsure:
+            found.append(f"{written} writes answered, {self.rows} done")
+        return found
+
+    def counted(self, chosen: Callable[[Answer], bool]) -> int:
+        """How many requests are of a kind."""
+        return sum(map(chosen, self.answers))
+
+    def of(self, *outcomes: str) -> int:
+        """How many requests ended so; ``5`` stands for every status that begins with it."""
+        return self.counted(lambda answer: answer.ending.outcome.startswith(outcomes))
+
+    def p99_milliseconds(self) -> float:
+        """Of the requests while the change was made, from the time they were due."""
+        times = sorted(
+            answer.seconds for answer in self.answers if self.began <= answer.at <= self.ended
+        )
+        return 1000 * times[math.ceil(0.99 * len(times)) - 1] if times else math.nan
+
+    def row(self) -> list[str]:
+        """Its row of the table."""
+        return [
+            self.name,
+            f"{len(self.answers)}",
+            f"{self.of(REFUSED)}",
+            f"{self.of(BROKEN, TIMEOUT)}",
+            f"{self.of('5')}",
+            f"{len(self.excused)}",
+            f"{len(self.lost)}",
+            f"{self.p99_milliseconds():.0f}",
+            f"{self.ended - self.began:.0f}",
+            f"{self.backends}",
+        ]
+
+    def told(self) -> str:
+        """The row, and the first requests that were lost, each with its time and its answer."""
+        lines = [" | ".join(self.row())]
+        lines += [f"  BROKEN {promise}" for promise in self.broken]
+        for answer in self.lost[:_SHOWN]:
+            lines.append(
+                f"  {answer.at - self.began:+.2f} s, after {answer.seconds:.2f} s: "
+                f"{answer.request.method} {answer.request.path} "
+                f"{'(new connection)' if answer.new else ''} "
+                f"{answer.ending.outcome} {answer.ending.detail}"
+            )
+        return "\n".join(lines)
+
+    def _excused(self, answer: Answer) -> bool:
+        return (
+            self.database_gone
+            and answer.request.kind != CACHED
+            and answer.ending.outcome == "503"
+            and self.began <= answer.at <= self.ended + RECOVERY_SECONDS
+        )

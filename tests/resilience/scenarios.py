@@ -1,0 +1,159 @@
+"""What is done to the running service, one function a change; each returns when it is over."""
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.e2e.conftest import Shop
+from tests.kubectl import eventually
+
+# The service's own variables. What is called cached stays so until a scenario ends.
+ENVIRONMENT = ({"name": "CACHE_TTL_SECONDS", "value": "3600"},)
+_SECONDS = 240
+_PAUSE = 2
+
+
+@dataclass(frozen=True)
+class Bench(Shop):
+    """The shop that is changed.
+
+    Attributes:
+        images: Two images of its app.
+    """
+
+    images: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One change under load.
+
+    Attributes:
+        name: What the table calls it.
+        change: Makes it and waits until it is over.
+        database_gone: Whether what needs the database may be answered 503 meanwhile.
+    """
+
+    name: str
+    change: Callable[[Bench], None]
+    database_gone: bool = False
+
+
+def image_rollout(shop: Bench) -> None:
+    """Another image: its migration, then its pods."""
+    (other,) = {*shop.images} - {shop.get()["spec"]["image"]}
+    shop.patch({"image": other})
+    _settle(shop)
+
+
+def configuration_change(shop: Bench) -> None:
+    """Another value of an environment variable."""
+    shop.patch({"env": [*ENVIRONMENT, {"name": "MARKER", "value": f"{time.time_ns()}"}]})
+    _settle(shop)
+
+
+def scaling(shop: Bench) -> None:
+    """A third pod, and back to two."""
+    for replicas in (3, 2):
+        shop.patch({"scaling": {"replicas": replicas}})
+        _settle(shop)
+
+
+def proxy_reload(shop: Bench) -> None:
+    """Three times another header in nginx.conf, each reloaded by the sidecars."""
+    for _ in range(3):
+        marker = f"{time.time_ns()}"
+        shop.patch({"proxy": {"headers": {"add": [{"name": "X-Marker", "value": marker}]}}})
+        eventually(
+            functools.partial(_every_proxy_says, shop, marker),
+            seconds=_SECONDS,
+            what=f"every proxy answers with X-Marker: {marker}",
+            pause=_PAUSE,
+        )
+
+
+def proxy_rollout(shop: Bench) -> None:
+    """New pods of the proxy."""
+    _restart(shop, "deployment", "proxy")
+
+
+def pooler_rollout(shop: Bench) -> None:
+    """New pods of PgBouncer."""
+    _restart(shop, "deployment", "pooler")
+
+
+def pods_deleted(shop: Bench) -> None:
+    """Each pod of the app is deleted, one after the other, as drains of their nodes would do."""
+    for pod in pods(shop, "app"):
+        shop.kubectl("delete", "pod", pod, "-n", shop.namespace, "--wait=false")
+        _settle(shop)
+
+
+def app_terminated(shop: Bench) -> None:
+    """Six times SIGTERM to the app's process, which nothing has announced."""
+    for pod in pods(shop, "app") * 3:
+        terminate(shop, pod)
+
+
+def terminate(shop: Bench, pod: str) -> None:
+    """SIGTERM to the app in a pod, whose container then starts anew."""
+    kill = "import os, signal; os.kill(1, signal.SIGTERM)"
+    shop.kubectl("exec", "-n", shop.namespace, pod, "-c", "app", "--", "python3", "-c", kill)
+    time.sleep(_PAUSE)
+    _settle(shop)
+
+
+def redis_restart(shop: Bench) -> None:
+    """The cache's pod goes and comes back empty."""
+    _restart(shop, "statefulset", "cache")
+
+
+def database_restart(shop: Bench) -> None:
+    """The database's pod goes and comes back with its volume."""
+    _restart(shop, "statefulset", "postgres")
+
+
+SCENARIOS = (
+    Scenario("image rollout", image_rollout),
+    Scenario("configuration change", configuration_change),
+    Scenario("scale 2 to 3 to 2", scaling),
+    Scenario("three reloads of the proxy", proxy_reload),
+    Scenario("rollout of the proxy", proxy_rollout),
+    Scenario("rollout of PgBouncer", pooler_rollout),
+    Scenario("both pods of the app deleted", pods_deleted),
+    Scenario("six times SIGTERM to the app", app_terminated),
+    Scenario("restart of Redis", redis_restart),
+    Scenario("restart of PostgreSQL", database_restart, database_gone=True),
+)
+
+
+def pods(shop: Bench, component: str) -> list[str]:
+    selector = f"fastapi-operator.io/service={shop.name},app.kubernetes.io/component={component}"
+    found = shop.kubectl.json("get", "pods", "-n", shop.namespace, "-l", selector)["items"]
+    return sorted(pod["metadata"]["name"] for pod in found)
+
+
+def _restart(shop: Bench, kind: str, part: str) -> None:
+    name = f"{kind}/{shop.name}-{part}"
+    shop.kubectl("rollout", "restart", name, "-n", shop.namespace)
+    shop.kubectl("rollout", "status", name, "-n", shop.namespace, f"--timeout={_SECONDS}s")
+
+
+def _settle(shop: Bench) -> None:
+    """Waits until the service is Ready and no pod of the app is on its way out."""
+    eventually(shop.is_ready, seconds=_SECONDS, what="Ready", pause=_PAUSE)
+    found = shop.kubectl.json("get", "deployment", shop.name, "-n", shop.namespace)
+    wanted = found["spec"]["replicas"]
+    eventually(
+        lambda: len(pods(shop, "app")) == wanted,
+        seconds=_SECONDS,
+        what=f"{wanted} pods of the app",
+        pause=_PAUSE,
+    )
+
+
+def _every_proxy_says(shop: Bench, marker: str) -> bool:
+    """Whether ten new connections, of which each proxy gets some, see the header."""
+    answers = (shop.request("GET", "/items?limit=1") for _ in range(10))
+    return all(answer.headers["X-Marker"] == marker for answer in answers)
