@@ -243,6 +243,9 @@ PROXY_UPSTREAM_REQUESTS = 1000
 # A client that takes nothing for so long is gone; half of nginx's default: judgement.
 PROXY_SEND_TIMEOUT_SECONDS = 30
 PROXY_CONNECTIONS_MIN = 1024
+# Of two pods one has ended, and kube-proxy, which picks at random, has not heard of it: so many
+# connections in a row are refused once in 64 times: judgement.
+PROXY_UPSTREAM_TRIES = 6
 # A proxied request takes two connections, and clients keep some idle: judgement.
 PROXY_CONNECTIONS_PER_REQUEST = 4
 PROXY_UPSTREAM_KEEP_ALIVE_MIN = 32

@@ -199,6 +199,7 @@ class ProxyPlan:
     worker_connections: Decision[int] | None
     upstream_keep_alive: Decision[int]
     upstream_keep_alive_seconds: Decision[int]
+    upstream_tries: Decision[int]
     upstream_requests: Decision[int] | None
     client_keep_alive_seconds: Decision[int]
     max_body_bytes: Decision[int]

@@ -77,6 +77,14 @@ def proxy_plan(
             app_seconds=server.keep_alive_seconds,
             effect=effects.SERVER_RELOAD,
         ),
+        upstream_tries=fixed(
+            "proxy.upstream_tries",
+            figures.PROXY_UPSTREAM_TRIES,
+            "a pod that has just ended refuses connections until Kubernetes knows of it; each try "
+            "may land on another one",
+            unit="connections",
+            effect=effects.SERVER_RELOAD,
+        ),
         client_keep_alive_seconds=decide(
             "proxy.client_keep_alive_seconds",
             _client_keep_alive_seconds,
