@@ -101,8 +101,8 @@ def gather(bench: Bench, name: str) -> Crowd:
     )
 
 
-def _most(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> int:
-    return max((sum(int(row[column]) for column in columns) for row in rows), default=0)
+def _most(samples: Sequence[Mapping[str, int]], states: Sequence[str]) -> int:
+    return max((sum(sample[state] for state in states) for sample in samples), default=0)
 
 
 async def _waves(host: str) -> tuple[int, collections.Counter[str]]:

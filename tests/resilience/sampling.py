@@ -1,5 +1,6 @@
 """Numbers of the running database and poolers, once a second, over one connection each."""
 
+import collections
 import contextlib
 import csv
 import subprocess
@@ -15,12 +16,12 @@ _POOLER = (
     *("pgbouncer", "psql", "-X", "--csv", "-h", "/run/pgbouncer", "-p", "5432"),
     *("-U", "pgbouncer", "-d", "pgbouncer"),
 )
-_APP_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"
+_APP_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'app%'"
 
 
 @contextlib.contextmanager
 def database_connections(shop: Shop) -> Iterator[list[int]]:
-    """How many connections the app's role has open, as ``pg_stat_activity`` shows them."""
+    """How many connections the app's users have open, as ``pg_stat_activity`` shows them."""
     with _watched(shop, f"statefulset/{shop.name}-postgres", _DATABASE, _APP_CONNECTIONS) as lines:
         numbers: list[int] = []
         yield numbers
@@ -28,17 +29,19 @@ def database_connections(shop: Shop) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def pools(shop: Shop, pod: str) -> Iterator[list[dict[str, str]]]:
-    """The app's row of a pooler's ``SHOW POOLS``."""
+def pools(shop: Shop, pod: str) -> Iterator[list[collections.Counter[str]]]:
+    """A pooler's ``SHOW POOLS``: connections by state, over both users of the app."""
     with _watched(shop, pod, _POOLER, "SHOW POOLS") as lines:
-        rows: list[dict[str, str]] = []
-        yield rows
+        samples: list[collections.Counter[str]] = []
+        yield samples
         header: list[str] = []
         for cells in csv.reader(lines):
             if cells[:2] == ["database", "user"]:
                 header = cells
-            elif cells[:2] == ["app", "app"]:
-                rows.append(dict(zip(header, cells, strict=True)))
+                samples.append(collections.Counter())
+            elif cells[:1] == ["app"]:
+                counts = zip(header, cells, strict=True)
+                samples[-1].update({name: int(n) for name, n in counts if n.isdigit()})
 
 
 @contextlib.contextmanager

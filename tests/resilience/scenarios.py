@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastapi_operator import naming
 from tests.e2e.conftest import Shop
 from tests.kubectl import eventually
 
@@ -104,6 +105,17 @@ def terminate(shop: Bench, pod: str) -> None:
     _settle(shop)
 
 
+def credential_rotation(shop: Bench) -> None:
+    """Other users with other passwords for database and cache."""
+    wish = f"{naming.ROTATE_ANNOTATION}={time.time_ns()}"
+    shop.kubectl("annotate", "fas", shop.name, "-n", shop.namespace, "--overwrite", wish)
+    eventually(lambda: _rotates(shop), seconds=_SECONDS, what="the rotation begins")
+    eventually(
+        lambda: not _rotates(shop), seconds=_SECONDS, what="the rotation's end", pause=_PAUSE
+    )
+    _settle(shop)
+
+
 def redis_restart(shop: Bench) -> None:
     """The cache's pod goes and comes back empty."""
     _restart(shop, "statefulset", "cache")
@@ -123,6 +135,7 @@ SCENARIOS = (
     Scenario("rollout of PgBouncer", pooler_rollout),
     Scenario("both pods of the app deleted", pods_deleted),
     Scenario("six times SIGTERM to the app", app_terminated),
+    Scenario("rotation of credentials", credential_rotation),
     Scenario("restart of Redis", redis_restart),
     Scenario("restart of PostgreSQL", database_restart, database_gone=True),
 )
@@ -151,6 +164,11 @@ def _settle(shop: Bench) -> None:
         what=f"{wanted} pods of the app",
         pause=_PAUSE,
     )
+
+
+def _rotates(shop: Bench) -> bool:
+    pending = shop.get()["status"].get("pending", ())
+    return any(item["name"].startswith("rotation of Secret") for item in pending)
 
 
 def _every_proxy_says(shop: Bench, marker: str) -> bool:
