@@ -73,6 +73,8 @@ PROXY_UPSTREAM_KEEP_ALIVE_SECONDS = 60
 KEEP_ALIVE_MARGIN_SECONDS = 15
 # Time for endpoints to leave proxies and kube-proxy before the server closes: judgement.
 PRE_STOP_SECONDS = 10
+# From a pod's deletion until no proxy opens connections to it: judgement.
+ENDPOINT_SECONDS = 2
 GRACEFUL_MIN_SECONDS, GRACEFUL_MAX_SECONDS = 20, 120
 GRACE_MARGIN_SECONDS = 10
 # granian has one bound for reading a request's head and for an idle connection, and takes no more.
@@ -242,11 +244,12 @@ PROXY_ANSWER_FILE_BYTES = 64 * MIB
 PROXY_UPSTREAM_REQUESTS = 1000
 # A client that takes nothing for so long is gone; half of nginx's default: judgement.
 PROXY_SEND_TIMEOUT_SECONDS = 30
-PROXY_CONNECTIONS_MIN = 1024
+PROXY_CONNECTIONS_MIN = 4096
 # Of two pods one has ended, and kube-proxy, which picks at random, has not heard of it: so many
 # connections in a row are refused once in 64 times: judgement.
 PROXY_UPSTREAM_TRIES = 6
-# A proxied request takes two connections, and clients keep some idle: judgement.
+# A proxied request takes two connections, and clients keep some idle. An idle one takes half a KiB,
+# so that thousands of clients have room, of which most rest: judgement.
 PROXY_CONNECTIONS_PER_REQUEST = 4
 PROXY_UPSTREAM_KEEP_ALIVE_MIN = 32
 # A pod that does not answer a SYN within two seconds is gone; another one is tried: judgement.

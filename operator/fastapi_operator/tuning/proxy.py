@@ -75,6 +75,7 @@ def proxy_plan(
             _upstream_keep_alive_seconds,
             unit="seconds",
             app_seconds=server.keep_alive_seconds,
+            pre_stop_seconds=server.pre_stop_seconds,
             effect=effects.SERVER_RELOAD,
         ),
         upstream_tries=fixed(
@@ -285,14 +286,14 @@ def _upstream_keep_alive(*, in_flight: int, replicas: int, worker_processes: int
     )
 
 
-def _upstream_keep_alive_seconds(*, app_seconds: int) -> Because[int]:
+def _upstream_keep_alive_seconds(*, app_seconds: int, pre_stop_seconds: int) -> Because[int]:
+    # It serves for so long and may then rest for so long, before its last request.
+    while_leaving = (pre_stop_seconds - figures.ENDPOINT_SECONDS) // 2
     return Because(
-        min(
-            figures.PROXY_UPSTREAM_KEEP_ALIVE_SECONDS,
-            max(1, app_seconds - figures.KEEP_ALIVE_MARGIN_SECONDS),
-        ),
-        "shorter than the {app_seconds} s of the app, so that the proxy never writes into a "
-        "closing socket",
+        max(1, min(while_leaving, app_seconds - figures.KEEP_ALIVE_MARGIN_SECONDS)),
+        "in use and at rest together shorter than the {pre_stop_seconds} s for which a pod that "
+        "ends still serves, and than the {app_seconds} s of the app, so that the proxy never "
+        "writes into a closing socket",
     )
 
 

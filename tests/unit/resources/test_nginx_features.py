@@ -52,6 +52,17 @@ def test_a_pod_that_accepts_nothing_is_given_up_within_the_time_to_connect(nginx
             filler.close()
 
 
+def test_no_connection_to_the_app_outlives_the_pods_time_to_leave(nginx: Nginx, app: App) -> None:
+    # Idle ones are closed as well, in half of the time that is left.
+    with nginx.running():
+        began = time.monotonic()
+        while time.monotonic() - began < figures.PRE_STOP_SECONDS / 2 + 1:
+            assert nginx.get().status == 200
+            time.sleep(0.3)
+    assert len(app.connections) == 2
+    assert len(app.asked) > 10
+
+
 def test_too_long_lines_headers_and_bodies_are_refused(nginx: Nginx, app: App) -> None:
     with nginx.running(proxy={"maxHeaderSize": "2Ki", "maxBodySize": "1Ki"}):
         port = nginx.pod.port(8080)

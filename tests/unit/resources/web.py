@@ -26,6 +26,7 @@ class App(http.server.ThreadingHTTPServer):
 
     Attributes:
         asked: Each request's path, in order.
+        connections: The clients' ports, one a connection.
         answers: What to say, by path without its query.
         may_go_on: A streamed answer sends its second piece when this is set.
     """
@@ -35,6 +36,7 @@ class App(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[str] = []
+        self.connections: set[int] = set()
         self.answers: dict[str, Answer] = {}
         self.may_go_on = threading.Event()
 
@@ -50,6 +52,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        self.server.connections.add(int(self.client_address[1]))
         if self.headers.get("Upgrade") == "websocket":
             self._echo()
         elif self.path.startswith("/events"):
