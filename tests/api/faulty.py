@@ -17,6 +17,8 @@ from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector, 
 from kubernetes import client, config
 
 _SILENT = logging.Logger("faulty", logging.CRITICAL + 1)
+# Longer than any client waits.
+_SILENT_SECONDS = 60.0
 _SESSION = web.AppKey("session", ClientSession)
 _GONE = {
     "type": "ERROR",
@@ -55,6 +57,8 @@ FAULTS = ("429", "500", "409", "delay", "cut before", "cut after")
 class FaultyProxy:
     """Serves plain HTTP on loopback; a share of the requests meets a fault, watches included.
 
+    While it is ``silent`` it answers no new request; watches go on.
+
     Or one write is the operator's last: from then on nothing reaches the API server, as if the
     process had been killed at that moment, until it is ``revived``.
     """
@@ -85,10 +89,12 @@ class FaultyProxy:
         self._stop: asyncio.Event | None = None
         self._fate = fate
         self._pumps: set[asyncio.Task[None]] = set()
-        self._blind = False
+        self._blind: str | None = None
         self._dying = False
         self.dead = threading.Event()
         self.refused: frozenset[str] = frozenset()
+        self.silent = False
+        self.unanswered: set[str] = set()
         self.port = 0
         self.met: Counter[str] = Counter()
 
@@ -140,9 +146,9 @@ class FaultyProxy:
             await self._stop.wait()
             await runner.cleanup()
 
-    def blind(self) -> None:
-        """From now on running watches tell nothing, although they stay open."""
-        self._blind = True
+    def blind(self, plural: str = "") -> None:
+        """From now on running watches, or those of a kind, tell nothing, but stay open."""
+        self._blind = plural
 
     def revive(self) -> None:
         """Lets the next operator through."""
@@ -157,6 +163,9 @@ class FaultyProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if self._dying:
             return _cut(request)
+        if self.silent:
+            self.unanswered.add(request.path)
+            await asyncio.sleep(_SILENT_SECONDS)
         if request.path in self.refused:
             return _refusal(500)
         if request.method != "GET":
@@ -195,7 +204,7 @@ class FaultyProxy:
             response = web.StreamResponse(status=answer.status)
             response.content_type = answer.content_type
             await response.prepare(request)
-            pump = asyncio.create_task(self._pump(answer, response))
+            pump = asyncio.create_task(self._pump(request.path, answer, response))
             watch = request.query.get("watch") == "true"
             if watch:
                 self._pumps.add(pump)
@@ -207,24 +216,28 @@ class FaultyProxy:
             except asyncio.CancelledError:
                 if not pump.cancelled() or not watch:
                     raise
-                self._blind = False
+                self._blind = None
                 await response.write(json.dumps(_GONE).encode() + b"\n")
             finally:
                 self._pumps.discard(pump)
             await response.write_eof()
             return response
 
-    async def _pump(self, answer: ClientResponse, response: web.StreamResponse) -> None:
+    async def _pump(self, path: str, answer: ClientResponse, response: web.StreamResponse) -> None:
         watch = asyncio.current_task() in self._pumps
         async for chunk in answer.content.iter_any():
-            if not (watch and self._blind):
+            hidden = watch and self._blind is not None and path.endswith(self._blind)
+            if not hidden:
                 await response.write(chunk)
 
     async def _die(self, request: web.Request, *, done: bool) -> web.StreamResponse:
         self._dying = True
-        if done:
-            await self._forward(request, cut_after=None)
-        self.dead.set()
+        try:
+            if done:
+                # Whoever was killed takes no answer, and its end of the connection may be gone.
+                await self._forward(request, cut_after=None)
+        finally:
+            self.dead.set()
         return _cut(request)
 
 

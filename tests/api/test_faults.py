@@ -185,6 +185,27 @@ def test_what_is_deleted_while_a_watch_expires_comes_back(world: World, tmp_path
             assert operator.error is None
 
 
+@pytest.mark.parametrize("kind", ["deployments", "configmaps", "controllerrevisions"])
+def test_nothing_is_made_again_for_a_service_of_whose_end_nobody_told(
+    world: World, tmp_path: Path, kind: str
+) -> None:
+    """Each kind has a watch of its own: those of children may be faster than that of services."""
+    with FaultyProxy(world.kubeconfig) as proxy:
+        config = proxy.kubeconfig(tmp_path)
+        with RunningOperator(config, namespaces=(world.namespace,), make=draw):
+            world.apply()
+            world.until_ready()
+            time.sleep(4.0)  # The watches have shown everything, and are trusted.
+            proxy.blind("fastapiservices")
+            world.kube.delete(world.path("fastapiservices", "shop"))
+            since = world.mark()
+            for body in world.kube.items(world.path(kind)):
+                world.kube.delete(world.path(kind, body["metadata"]["name"]))
+            time.sleep(2.0)
+            assert world.kube.items(world.path(kind)) == []
+            assert world.writes(since) == []
+
+
 def test_a_discovery_that_fails_is_no_absence(world: World, tmp_path: Path) -> None:
     definition = (
         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{MONITOR_CRD['metadata']['name']}"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fastapi_operator.reconcile.drawing import draw
+from tests.api.faulty import FaultyProxy
 from tests.api.kube import RefusedError
 from tests.api.process import MAIN, Process, fetch, free_port
 from tests.api.world import World, eventually
@@ -60,6 +61,30 @@ def test_the_command_runs_answers_probes_and_ends_by_a_signal(
     secret = world.get("secrets", "shop-redis")
     for value in secret["data"].values():
         assert value not in log
+
+
+def test_a_signal_ends_it_soon_although_the_api_server_does_not_answer(
+    world: World, tmp_path: Path, processes: list[Process]
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("discoverySeconds: 5")
+    options = ("--namespace", world.namespace, "--settings", str(settings))
+    with FaultyProxy(world.kubeconfig) as proxy:
+        config = proxy.kubeconfig(tmp_path)
+        process = Process(config, tmp_path / "log", *options, "--lease-namespace", world.namespace)
+        processes.append(process)
+        eventually(process.is_working)
+        eventually(lambda: '"synced"' in process.log.read_text())
+        time.sleep(2.0)  # The watches have begun.
+        proxy.silent = True
+        world.apply()
+        # A pass and a discovery wait for their answers.
+        eventually(lambda: any(world.namespace in path for path in proxy.unanswered))
+        eventually(lambda: "/version" in proxy.unanswered)
+        began = time.monotonic()
+        assert process.end() == 0
+        # The pass is given 5 s, the Lease 2 s.
+        assert time.monotonic() - began < 12
 
 
 def test_without_the_crd_the_log_says_what_to_install(tmp_path: Path) -> None:

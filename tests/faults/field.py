@@ -29,7 +29,12 @@ SETTLE_SECONDS = 180.0
 QUIET_SECONDS = 3.0
 # The shortest that the settings allow: what discovery says must be met within a round.
 _SETTINGS = "discoverySeconds: 5\n"
-_CONTROLLERS = ("garbage-collector-controller", "namespace-controller")
+# The last lets claims go, which the namespace cannot end before.
+_CONTROLLERS = (
+    "garbage-collector-controller",
+    "namespace-controller",
+    "persistentvolumeclaim-protection-controller",
+)
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import kopf
 import structlog
@@ -33,8 +33,9 @@ from fastapi_operator.settings import Settings
 # A service that has been due for so long means that the workers hang.
 STUCK_SECONDS = 300.0
 RETRY_SECONDS = 2.0
-# Below the pod's terminationGracePeriodSeconds of 30, with room for Kopf's own end.
-SETTLE_SECONDS = 15.0
+# A pass takes a moment; one that waits for the API server for longer may as well be cut short.
+# Kopf's own end and the Lease take up to 7 s more of the pod's terminationGracePeriodSeconds of 30.
+SETTLE_SECONDS = 5.0
 # An event or a request makes more than the usual 700 objects, nearly all of which go by their
 # reference counts: looking for cycles each time costs more than it finds.
 GC_THRESHOLDS = (10_000, 10, 10)
@@ -42,6 +43,8 @@ _INSTALL = "install the CRD: fastapi-operator crd | kubectl apply --server-side 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ async def _watch(
     while not stop.is_set():
         offered = kinds.on_offer(controller.facts)
         namespaces = options.settings.watch_namespaces
-        restart = asyncio.Event()
+        restart, started = asyncio.Event(), asyncio.Event()
         controller.watching()
         # Older than Kopf's task: on its way out Kopf cancels every younger one.
         confirming = asyncio.create_task(controller.confirm(), name="confirm")
@@ -217,21 +220,27 @@ async def _watch(
                 identity="fastapi-operator",  # type: ignore[arg-type]
                 clusterwide=not namespaces,
                 namespaces=namespaces,
+                ready_flag=started,
                 stop_flag=restart,
             ),
             name="kopf",
         )
+        listening = asyncio.create_task(_listen_again(started, stop), name="signals")
         try:
             await _until_changed(controller, options, stop, watching, tasks)
             await _settle(controller)
+            if stop.is_set():
+                # What has not ended by now is done by the next process, as after any other end.
+                await _end(tasks)
         except BaseException:
             # Nothing may be written any more: the lease is lost, or we no longer know what we do.
             await _end(tasks)
             raise
         finally:
             restart.set()
-            confirming.cancel()
-            await asyncio.gather(watching, confirming, return_exceptions=True)
+            for task in (confirming, listening):
+                task.cancel()
+            await asyncio.gather(watching, confirming, listening, return_exceptions=True)
             _listen(stop)
         if not stop.is_set():
             await _unless(stop, _first_lists(controller))
@@ -277,20 +286,20 @@ async def _until_changed(
                 _log.error("watching broke", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(RETRY_SECONDS)
             return
-        if not stop.is_set() and await controller.discover():
+        if await _unless(stop, controller.discover()):
             return
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
     """Does some work, or gives it up when the operator is stopped."""
     working, stopping = asyncio.ensure_future(work), asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if working in done:
-        working.result()
-    else:
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        return working.result()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return None
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
@@ -330,11 +339,16 @@ class _State:
         return "the first lists are not complete"
 
 
+async def _listen_again(started: asyncio.Event, stop: asyncio.Event) -> None:
+    """Takes the signals back from Kopf: passes end before it, and not by its hand."""
+    await started.wait()
+    _listen(stop)
+
+
 def _listen(stop: asyncio.Event) -> None:
     """SIGTERM and SIGINT stop the operator.
 
-    Kopf puts its own handlers in the place of ours while it runs, and ends by them; those that it
-    leaves behind lead nowhere.
+    Kopf puts its own handlers in the place of ours, and those that it leaves behind lead nowhere.
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -111,7 +111,7 @@ class Controller:
         self._unshown.discard(key)
         if deleted:
             self._ward.forget(key)
-            self._wake(self.store.drop_child(key, uid=body["metadata"]["uid"]))
+            self._wake(self.store.end_child(key, body))
         else:
             self._take_in(kind, body)
 

@@ -1,7 +1,8 @@
 """Why the pods of an unready workload do not answer, in their own words.
 
 Pods are not watched. A workload that is unready for three seconds has its pods listed once, and
-again with growing pauses while it stays unready.
+again with growing pauses while it stays unready. Somebody may be waiting for one that is new or
+was changed: what its pods say is told within 15 s.
 """
 
 import math
@@ -16,6 +17,8 @@ from fastapi_operator.reconcile.observed import Child, Health
 from fastapi_operator.resources.desired import Desired, ObjectKey
 
 FIRST_LOOK_SECONDS = 3.0
+YOUNG_SECONDS = 600.0
+YOUNG_LOOK_CEILING_SECONDS = 10.0
 LOOK_CEILING_SECONDS = 300.0
 PODS_LISTED = 20
 MESSAGE_MAX_LENGTH = 600
@@ -146,6 +149,7 @@ def _ended(where: str, ended: Body, reason: str, restarts: int) -> Health:
 
 @dataclass
 class _Look:
+    digest: str
     since: float
     next_at: float
     pause: float
@@ -171,7 +175,10 @@ class Ward:
                 continue
             # A finished Job that failed says why at once.
             wait = 0.0 if child.health.failed and key.kind == JOB.kind else FIRST_LOOK_SECONDS
-            look = self._looks.setdefault(key, _Look(now, now + wait, FIRST_LOOK_SECONDS))
+            look = self._looks.get(key)
+            if look is None or look.digest != child.live_digest:
+                look = _Look(child.live_digest, now, now + wait, FIRST_LOOK_SECONDS)
+                self._looks[key] = look
             if wait == 0.0:
                 look.next_at = min(look.next_at, now) if look.found is None else math.inf
             if look.next_at <= now:
@@ -183,8 +190,11 @@ class Ward:
         look = self._looks[key]
         # One silent look does not unsay what was found: between two crashes a pod just runs.
         look.found = found if found is not None else look.found
-        look.pause = min(look.pause * 1.6, LOOK_CEILING_SECONDS)
-        look.next_at = self._clock() + look.pause
+        now = self._clock()
+        young = now - look.since < YOUNG_SECONDS
+        ceiling = YOUNG_LOOK_CEILING_SECONDS if young else LOOK_CEILING_SECONDS
+        look.pause = min(look.pause * 1.6, ceiling)
+        look.next_at = now + look.pause
 
     def findings(self, desired: Iterable[Desired]) -> dict[ObjectKey, Health]:
         """What is known of the unready workloads."""

@@ -214,8 +214,9 @@ class Passes:
             spec=spec,
             migration_key=migration_key,
         )
+        unrecorded = steps.release is not None and observed.release is None
         missing = any(step.why == "missing" for step in (*steps.before, *steps.after))
-        if missing and self._store.doubts(key):
+        if (missing or unrecorded) and self._store.doubts(key):
             await self._look(owner)
         steps, held = self._hold(key, body, steps)
         rotations = next_rotations(

@@ -20,7 +20,7 @@ from fastapi_operator.resources.desired import ObjectKey
 
 Body = Mapping[str, Any]
 
-# Uids of services that went, for answers and lists that are older than their end.
+# Of what went, for answers, events and lists that are older than its end.
 GONE_REMEMBERED = 4096
 
 
@@ -46,7 +46,7 @@ class Store:
         self._owners: dict[ObjectKey, Key] = {}
         self._records: dict[Key, tuple[int, str]] = {}
         self._editors: dict[ObjectKey, str] = {}
-        self._gone: dict[str, None] = {}
+        self._gone: dict[str, int] = {}
         self._doubted: set[Key] = set()
         self.values = ValueIndex()
 
@@ -82,9 +82,7 @@ class Store:
         """Forgets a deleted service; its children stay known until they are gone as well."""
         seen = reading.live_service(body)
         known = self._services.get(seen.key)
-        self._gone[seen.uid] = None
-        if len(self._gone) > GONE_REMEMBERED:
-            del self._gone[next(iter(self._gone))]
+        self._bury(seen.uid, seen.version)
         self._doubted.discard(seen.key)
         if known is not None and known.uid == seen.uid:
             del self._services[seen.key]
@@ -140,12 +138,12 @@ class Store:
             # It was given to another service: the one that lost it has to look.
             return self.drop_child(key)
         known = self._children.get(owner, {}).get(key)
-        version = int(body["metadata"].get("resourceVersion") or 0)
-        if known is not None and known.uid == body["metadata"]["uid"]:
-            if version < known.version and written:
-                return self._answered_late(owner, known, body)
-            if version <= known.version and not written:
-                return None
+        uid, version = body["metadata"]["uid"], int(body["metadata"].get("resourceVersion") or 0)
+        newest = known.version if known is not None and known.uid == uid else -1
+        if known is not None and written and version < newest:
+            return self._answered_late(owner, known, body)
+        if version <= max(self._gone.get(uid, -1), -1 if written else newest):
+            return None
         child = reading.child_of(kind, key, body, known=known, version=version, written=written)
         self._children.setdefault(owner, {})[key] = child
         self._owners[key] = owner
@@ -158,6 +156,21 @@ class Store:
             self._editors.pop(key, None)
             return None
         return Change(owner, urgent=urgent) if urgent or _is_progress(child, known) else None
+
+    def end_child(self, key: ObjectKey, body: Body) -> Change | None:
+        """Forgets an object of whose end a watch tells: it, or its label, is gone.
+
+        The answer to our own write may come later than the watch's word of a delete after it.
+        """
+        metadata = body["metadata"]
+        self._bury(metadata["uid"], int(metadata.get("resourceVersion") or 0))
+        return self.drop_child(key, uid=metadata["uid"])
+
+    def _bury(self, uid: str, version: int) -> None:
+        # An object that only lost its label has a later version when it comes back.
+        self._gone[uid] = max(version, self._gone.pop(uid, 0))
+        if len(self._gone) > GONE_REMEMBERED:
+            del self._gone[next(iter(self._gone))]
 
     def drop_child(self, key: ObjectKey, *, uid: str | None = None) -> Change | None:
         """Forgets an object that is gone, or that lost the label by which it is watched."""
@@ -206,6 +219,8 @@ class Store:
             and key not in seen
             and self._children[self._owners[key]][key].version <= version
         ]
+        for key in gone:
+            self._bury(self._children[self._owners[key]][key].uid, version)
         return [change for key in gone if (change := self.drop_child(key)) is not None]
 
     def put_values(self, kind: Kind, body: Body) -> list[Key]:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fastapi_operator.reconcile.diagnose import Ward, diagnosis, masked, selector
-from fastapi_operator.reconcile.observed import Health
+from fastapi_operator.reconcile.observed import Child, Health
+from fastapi_operator.resources.desired import Desired, ObjectKey
 from tests.unit.reconcile.test_queue import Clock
 from tests.unit.reconcile.worlds import FAILED, UNREADY, app, child, children, desired, migration
 
@@ -125,21 +126,44 @@ def test_other_text_is_kept_and_the_end_of_a_long_one() -> None:
 
 def test_a_workload_is_asked_after_three_seconds_and_then_less_and_less_often() -> None:
     clock = Clock()
+    clock.now = 100.0
     ward, deployment = Ward(clock=clock), app()[2]
     unready = children(child(deployment, health=UNREADY))
     assert ward.due([deployment], unready) == []
     assert ward.next_in([deployment]) == 3
+    times = _looks(ward, clock, deployment, unready, until=3700)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+    young = [pause for pause, time in zip(pauses, times, strict=False) if time < 690]
+    assert max(young) < 11, "whatever a pod says in the first ten minutes is told within 15 s"
+    assert pauses[-1] == 300, "a lasting fault costs one list in five minutes"
+
+
+def test_a_workload_that_was_changed_is_asked_as_a_new_one() -> None:
+    clock = Clock()
+    ward, deployment = Ward(clock=clock), app()[2]
+    old = children(child(deployment, health=UNREADY))
+    ward.due([deployment], old)
+    _looks(ward, clock, deployment, old, until=clock.now + 3600)
+    ward.looked(deployment.key, Health(False, "CrashLoopBackOff", "boom", failed=True))
+    changed = children(child(deployment, health=UNREADY, live_digest="other"))
+    assert ward.due([deployment], changed) == []
+    assert ward.next_in([deployment]) == 3
+    assert ward.findings([deployment]) == {}, "the old pods' words are not those of the new ones"
+
+
+def _looks(
+    ward: Ward, clock: Clock, item: Desired, found: dict[ObjectKey, Child], *, until: float
+) -> list[float]:
+    """When a workload was asked."""
     times = []
-    for _ in range(6):
-        wait = ward.next_in([deployment])
+    while clock.now < until:
+        wait = ward.next_in([item])
         assert wait is not None
         clock.now += wait
-        assert ward.due([deployment], unready) == [deployment]
-        ward.looked(deployment.key, None)
-        times.append(clock.now - 100)
-    # Something is found within 15 s, and a lasting fault costs one list in five minutes.
-    assert len([time for time in times if time <= 15]) >= 2
-    assert all(later - earlier <= 300 for earlier, later in itertools.pairwise(times))
+        assert ward.due([item], found) == [item]
+        ward.looked(item.key, None)
+        times.append(clock.now)
+    return times
 
 
 def test_a_finding_lasts_until_the_workload_is_ready() -> None:

@@ -115,6 +115,35 @@ def test_a_deleted_object_is_gone_but_not_by_the_event_of_its_predecessor() -> N
     assert store.drop_child(key, uid="u2") is None
 
 
+def test_a_late_answer_does_not_bring_a_deleted_object_back() -> None:
+    store = Store()
+    written(store, config(5))
+    key = object_key(CONFIG, config(5))
+    assert store.end_child(key, config(7)) == Change(SHOP, urgent=True)
+    written(store, config(6))
+    assert store.observed(SHOP).children == {}, "somebody deleted it after our write"
+    written(store, config(8, uid="u2"))
+    written(store, config(6))
+    assert store.observed(SHOP).children[key].uid == "u2"
+
+
+def test_a_late_answer_does_not_bring_back_what_a_list_no_longer_held() -> None:
+    store = Store()
+    written(store, config(5))
+    store.missing_from(CONFIG, None, set(), 7)
+    written(store, config(6))
+    assert store.observed(SHOP).children == {}
+
+
+def test_an_object_that_got_its_label_back_is_known_again() -> None:
+    store = Store()
+    written(store, config(5))
+    key = object_key(CONFIG, config(5))
+    store.end_child(key, config(7))
+    written(store, config(8))
+    assert store.observed(SHOP).children[key].version == 8
+
+
 def test_an_object_belongs_to_its_owner_whatever_its_label_says() -> None:
     store = Store()
     written(store, config(5))
