@@ -18,6 +18,7 @@ from fastapi_operator.observability.planned import PLANNED
 from fastapi_operator.reconcile.telemetry import Telemetry
 from fastapi_operator.settings import Settings
 from tests.charts.conftest import ROOT
+from tests.judges import grafana
 
 RUNBOOKS = ROOT / "docs/runbooks"
 # Labels of every scrape, and those that rules give their own series.
@@ -235,6 +236,32 @@ def test_panels_do_not_overlap(dashboard: Dashboard) -> None:
         assert not cells & taken
         assert max(x for x, _ in cells) < 24
         taken |= cells
+
+
+# The data source's own fields of a mark, which Grafana hands to it as they are.
+_OF_THE_SOURCE = {"step", "titleFormat", "textFormat"}
+
+
+def _not_understood(model: Any, read: Any, where: str = "") -> Iterator[str]:
+    if isinstance(model, dict):
+        for name, value in model.items():
+            if name not in read:
+                if value is not None and name not in _OF_THE_SOURCE:
+                    yield f"{where}.{name}"
+            else:
+                yield from _not_understood(value, read[name], f"{where}.{name}")
+    elif isinstance(model, list):
+        for number, (ours, theirs) in enumerate(zip(model, read, strict=True)):
+            yield from _not_understood(ours, theirs, f"{where}[{number}]")
+    elif model != read:
+        yield f"{where}: {model!r} is read as {read!r}"
+
+
+@pytest.mark.parametrize("release", grafana.RELEASES)
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.name)
+def test_each_release_understands_every_field(dashboard: Dashboard, release: str) -> None:
+    model = dashboard.model(runbooks=Settings().runbooks)
+    assert list(_not_understood(model, grafana.read(model, release))) == []
 
 
 def test_dashboards_lead_to_each_other_and_to_the_runbooks() -> None:
