@@ -93,6 +93,10 @@ faults: setup ## Every fault on 50 services, twice, and 5,000 random edits
 resilience: setup ## Every change under 200 requests/s, and 2,000 clients, on the local node (half an hour)
 	@$(RUN)/python -m tests.resilience --write
 
+.PHONY: diagnose-faults
+diagnose-faults: setup ## Put each fault into real processes, and see that doctor and its alert name it
+	@PYTHONPATH=runtime $(RUN)/python -m tests.diagnosis --write
+
 .PHONY: lint
 lint: setup ## Style, types, import directions, stale generated files
 	@$(RUN)/python -m tests.tiers lint

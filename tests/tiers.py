@@ -73,6 +73,7 @@ TIERS = {
             ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks", "--rounds", "2"),
             ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks.faults", "--seconds", "1"),
             ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks.startup", "--rounds", "2"),
+            ("pytest", "tests/diagnosis"),
         ),
         _SERVERS,
     ),

@@ -11,20 +11,26 @@ the extras `sqlalchemy` and `redis`.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
-
-from fastapi_operator_runtime.settings import RuntimeSettings, SettingsError
 
 if TYPE_CHECKING:
     from fastapi_operator_runtime.installation import Options, install
+    from fastapi_operator_runtime.settings import RuntimeSettings, SettingsError
 
 __all__ = ["Options", "RuntimeSettings", "SettingsError", "install"]
 
+_MODULES = {
+    "Options": "installation",
+    "install": "installation",
+    "RuntimeSettings": "settings",
+    "SettingsError": "settings",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Import `install` when it is asked for: migrations and scripts need no FastAPI."""
-    if name in ("Options", "install"):
-        from fastapi_operator_runtime import installation
-
-        return getattr(installation, name)
+    """Import a name when it is asked for: migrations need no FastAPI, test servers no pydantic."""
+    if name in _MODULES:
+        module = importlib.import_module(f"fastapi_operator_runtime.{_MODULES[name]}")
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -133,13 +133,6 @@ def test_an_alert_names_series_of_the_table(alert: Any) -> None:
     _check_expression(alert.expression)
 
 
-def test_the_table_of_others_holds_what_is_read_and_no_more() -> None:
-    expressions = [query.values[1].expression for query in _queries()]
-    expressions += [alert.expression for alert in ALERTS]
-    read = set().union(*map(used_in, expressions))
-    assert {metric.name for metric in EXPORTED if not read & set(series_of(metric))} == set()
-
-
 def test_every_planned_value_is_drawn_or_alerts() -> None:
     text = "\n".join(query.values[1].expression for query in _queries())
     text += "\n".join(alert.expression for alert in ALERTS)

@@ -7,12 +7,17 @@ Judgement where no source is named: set so that a healthy service stays below by
 # The loop wakes tasks so much later than asked that a client feels it, p99.
 LOOP_LAG_BLOCKED_SECONDS = 0.1
 LOOP_LAG_BUSY_SECONDS = 0.05
+# Share of the event loop's lateness that waiting for a CPU must explain to be its cause.
+STARVED_SHARE = 0.5
 # Of one core, by one worker: below, it waits and does not compute; above, it does nothing else.
 WORKER_CPU_IDLE = 0.5
 WORKER_CPU_BUSY = 0.85
 # While threads are the bottleneck the cores are not.
 THREADS_CPU_MAX = 0.6
 THREADS_USED = 0.95
+# CPU of the busiest pod against the mean, and cores in all below which it says nothing.
+UNEVEN_FACTOR = 1.6
+UNEVEN_CORES = 0.3
 # Throttled periods among all: kubernetes-mixin alerts from a quarter on, and lag is explained by a
 # twentieth already.
 THROTTLED = 0.25
@@ -35,6 +40,8 @@ POOLER_CLIENTS_USED = 0.8
 POOLER_CPU_CORES = 0.8
 # Running statements a core: beyond, they share cores and each takes longer.
 DATABASE_ACTIVE_PER_CORE = 4
+# A statement that waits for one of these uses no core.
+DATABASE_IDLE_WAITS = frozenset({"Activity", "Client", "Extension", "IPC", "Lock", "Timeout"})
 DATABASE_CPU_USED = 0.85
 DATABASE_CONNECTIONS_USED = 0.85
 SCANNED_ROWS = 10_000
@@ -50,6 +57,10 @@ CACHE_HITS = 0.7
 CACHE_LOOKUPS_PER_SECOND = 1
 # Mean time of a command inside the server; most take some tens of microseconds.
 CACHE_COMMAND_SECONDS = 0.005
+# A cache call of the app, p99, in seconds; above it the detour is not worth while.
+CACHE_SLOW_SECONDS = 0.02
+# Loads from the database for each key that went: more than one or two ask for it together.
+STAMPEDE_LOADS = 5
 QUEUE_MEMORY_USED = 0.8
 QUEUE_MEMORY_USED_LAST = 0.95
 
@@ -62,8 +73,8 @@ FAILED_PASSES = 5
 DRIFT_WRITES = 10
 
 # --- a diagnosis of half a minute ----------------------------------------------------------------
-# Share of the event loop's lateness that waiting for a CPU must explain to be its cause.
-STARVED_SHARE = 0.5
+# A late event loop lets other waits look so much longer at most.
+BLUR_FACTOR = 3
 # Calls that wait for a thread, on average; and threads at work that are many.
 THREADS_WAITING = 0.5
 THREADS_MANY = 0.5
@@ -71,8 +82,10 @@ THREADS_MANY = 0.5
 HELD_FACTOR = 3
 # Clients that wait in the pooler, on average.
 POOLER_WAITING = 0.25
-# A cache call of the app, p99, in seconds; above it the detour is not worth while.
-CACHE_SLOW_SECONDS = 0.02
+# Requests that load what the cache did not have, on average; fewer are a cache that fills.
+CACHE_LOADS = 0.02
+# Of fewer calls in a window the slowest one is their p99.
+CACHE_CALLS_MIN = 100
 CACHE_FAILED_SHARE = 0.01
 # Share of events in the busiest quarter of the window; even traffic has a quarter.
 BURST_SHARE = 0.6
@@ -81,9 +94,6 @@ BURST_PER_SECOND = 20
 # 502 that come now and then; above it the app is away.
 BAD_GATEWAY_SHARE = 0.2
 BAD_GATEWAYS_MIN = 3
-# CPU of the busiest pod against the mean, and cores in all below which it says nothing.
-UNEVEN_FACTOR = 1.6
-UNEVEN_CORES = 0.3
 # What a rule proposes: a quarter more.
 STEP_FACTOR = 1.25
 # A p95 that is slow where nothing is promised or declared, in seconds; and beside what is declared.

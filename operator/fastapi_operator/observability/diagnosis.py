@@ -7,7 +7,7 @@ as well, the other is left out: more connections do not help an event loop that 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastapi_operator.observability import outliers
+from fastapi_operator.observability import bounds, outliers
 from fastapi_operator.observability.rules import cache, database, processes, proxy
 from fastapi_operator.observability.signals import Signals
 from fastapi_operator.observability.verdict import Diagnosis
@@ -22,27 +22,35 @@ class Rule:
         row: Its number in the table of the documentation.
         find: Looks for it in the signals.
         explains: Rules whose signals follow from this one.
+        blurs: Rules whose signals this one makes look worse than they are.
     """
 
     name: str
     row: int
     find: Callable[[Signals], Diagnosis | None]
     explains: frozenset[str] = frozenset()
+    blurs: frozenset[str] = frozenset()
 
 
 # What the app measures of others is only as true as its own event loop is on time.
 _SEEN_LATE = frozenset({"pool-too-small", "connection-held", "cache-slow"})
-_NOT_ON_CPU = _SEEN_LATE | {"blocking-call", "cpu-starved"}
+_NOT_ON_CPU = frozenset({"blocking-call", "cpu-starved"})
 _BEHIND_THE_POOL = frozenset({"pool-too-small", "connection-held"})
 _LOADED = _BEHIND_THE_POOL | {"pooler-too-small", "database-saturated", "cache-misses"}
 
 RULES = (
-    Rule("blocking-call", 1, processes.blocking_call, _SEEN_LATE),
-    Rule("event-loop-busy", 2, processes.event_loop_busy, _SEEN_LATE),
-    Rule("too-many-workers", 3, processes.too_many_workers, _NOT_ON_CPU),
-    Rule("cpu-limit-too-low", 4, processes.cpu_limit_too_low, _NOT_ON_CPU),
+    Rule("blocking-call", 1, processes.blocking_call, blurs=_SEEN_LATE),
+    Rule("event-loop-busy", 2, processes.event_loop_busy, blurs=_SEEN_LATE),
+    Rule("too-many-workers", 3, processes.too_many_workers, _NOT_ON_CPU, _SEEN_LATE),
+    Rule("cpu-limit-too-low", 4, processes.cpu_limit_too_low, _NOT_ON_CPU, _SEEN_LATE),
     Rule("threads-exhausted", 5, processes.threads_exhausted),
-    Rule("threads-contend", 7, processes.threads_contend, _SEEN_LATE | {"event-loop-busy"}),
+    Rule(
+        "threads-contend",
+        7,
+        processes.threads_contend,
+        frozenset({"event-loop-busy"}),
+        _SEEN_LATE,
+    ),
     Rule("pool-too-small", 8, database.pool_too_small),
     Rule("connection-held", 9, database.connection_held),
     Rule("pooler-too-small", 10, database.pooler_too_small, _BEHIND_THE_POOL),
@@ -58,7 +66,7 @@ RULES = (
     # Without its cache a service asks the database for everything.
     Rule("cache-slow", 30, cache.cache_slow, _LOADED | {"cache-stampede"}),
     Rule("pods-uneven", 32, processes.pods_uneven),
-    Rule("cpu-starved", 33, processes.cpu_starved, _SEEN_LATE),
+    Rule("cpu-starved", 33, processes.cpu_starved, blurs=_SEEN_LATE),
 )
 
 
@@ -69,9 +77,19 @@ def diagnose(signals: Signals) -> tuple[Diagnosis, ...]:
     ``unknown``, whose signals are what stands out.
     """
     found = {rule: diagnosis for rule in RULES if (diagnosis := rule.find(signals)) is not None}
-    explained = {name for rule in found for name in rule.explains}
-    kept = [diagnosis for rule, diagnosis in found.items() if rule.name not in explained]
+    kept = [
+        diagnosis
+        for rule, diagnosis in found.items()
+        if not any(_accounts(other, found[other], rule, diagnosis) for other in found)
+    ]
     if kept:
         return tuple(sorted(kept, key=lambda item: (-item.effect, item.rule)))
     unknown = outliers.find(signals)
     return (unknown,) if unknown is not None else ()
+
+
+def _accounts(cause: Rule, seen: Diagnosis, other: Rule, also: Diagnosis) -> bool:
+    """Whether what the other rule sees is there because of a cause, or only looks so."""
+    if other.name in cause.explains:
+        return True
+    return other.name in cause.blurs and also.effect <= bounds.BLUR_FACTOR * seen.effect

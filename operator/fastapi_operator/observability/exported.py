@@ -48,6 +48,7 @@ _PROXY = (
         "Answers by what nginx's cache had to do with them.",
         labels=("cache_status",),
     ),
+    _gauge(Source.PROXY, "fastapi_proxy_connections", "Connections of clients to nginx."),
     _histogram(
         Source.PROXY,
         "caddy_http_request_duration_seconds",
@@ -76,6 +77,13 @@ _POSTGRES = (
         "pg_settings_max_connections",
         "The setting max_connections.",
         labels=("server",),
+    ),
+    _counter(
+        Source.POSTGRES,
+        "pg_stat_database_active_time_seconds_total",
+        "Time spent in statements; from PostgreSQL 14 on.",
+        Unit.SECONDS,
+        ("datid", "datname"),
     ),
     _counter(
         Source.POSTGRES,
@@ -136,6 +144,19 @@ _PGBOUNCER = (
         Unit.SECONDS,
         _POOL,
     ),
+    *(
+        _counter(
+            Source.PGBOUNCER,
+            f"pgbouncer_stats_totals_{name}_seconds_total",
+            text,
+            Unit.SECONDS,
+            ("database",),
+        )
+        for name, text in (
+            ("client_wait", "Time that clients waited for a server connection."),
+            ("queries_duration", "Time that statements took, as PgBouncer sees it."),
+        )
+    ),
 )
 _REDIS = (
     _gauge(Source.REDIS, "redis_up", "1 while the server answers its exporter."),
@@ -149,6 +170,12 @@ _REDIS = (
             ("evicted_keys", "Keys evicted for want of memory."),
             ("expired_keys", "Keys whose time to live had passed."),
         )
+    ),
+    _counter(
+        Source.REDIS,
+        "redis_errors_total",
+        "Errors that were answered, by first word; OOM is a write without memory.",
+        labels=("err",),
     ),
     _counter(Source.REDIS, "redis_commands_total", "Calls by command.", labels=("cmd",)),
     _counter(

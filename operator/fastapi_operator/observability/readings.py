@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi_operator.observability import bounds
 from fastapi_operator.observability.metrics import metric
 from fastapi_operator.observability.samples import NOTHING, Window
 from fastapi_operator.observability.signals import (
@@ -46,9 +47,6 @@ NAMES = (
 )
 # What Prometheus may have of the containers, and a pod's own page has not.
 CONTAINER_NAMES = (_THROTTLED, _PERIODS, _CONTAINER_CPU)
-
-# A statement that waits for one of these uses no core of the database.
-_IDLE_WAITS = frozenset({"Lock", "Client", "Timeout", "Extension", "Activity", "IPC"})
 
 # The app closed the connection before it answered, in the words of nginx and of Caddy.
 _CLOSED = re.compile(
@@ -244,7 +242,8 @@ def _database(windows: Sequence[Window]) -> Database | None:
 def _busy(window: Window) -> float:
     waits = window.values_of(_ACTIVITY, "wait_event_type")
     idle = sum(
-        window.mean(_ACTIVITY, state="active", wait_event_type=kind) for kind in waits & _IDLE_WAITS
+        window.mean(_ACTIVITY, state="active", wait_event_type=kind)
+        for kind in waits & bounds.DATABASE_IDLE_WAITS
     )
     return window.mean(_ACTIVITY, state="active") - idle
 

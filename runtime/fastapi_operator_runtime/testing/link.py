@@ -1,4 +1,4 @@
-"""A slow network: what a server answers arrives late."""
+"""A slow network: what a server answers arrives late, and so does its end."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ class SlowLink:
                 if late:
                     time.sleep(self.delay_seconds)
                 sink.sendall(chunk)
+            if late:
+                time.sleep(self.delay_seconds)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 

@@ -78,6 +78,34 @@ def cores(used: float, workers: int = 1) -> Series:
     )
 
 
+def without_cpu(share: float, late: float) -> Series:
+    """For how long of each second workers wait for a CPU, and the event loop is late."""
+    app = scraped("app")
+    return counter("fastapi_worker_cpu_wait_seconds_total", share, app) | counter(
+        "fastapi_worker_event_loop_lag_seconds_sum", late, app
+    )
+
+
+def work(*of_pods: float) -> Series:
+    """Cores that each pod uses, and requests that it answers for them."""
+    found: Series = {}
+    for number, used in enumerate(of_pods):
+        pod = scraped("app").replace("app-1", f"app-{number}")
+        found |= counter("fastapi_worker_cpu_seconds_total", used, pod)
+        found |= counter("http_server_request_duration_seconds_count", 100 * used, pod)
+    return found
+
+
+def admitted(in_flight: int, wanted: int) -> Series:
+    """Requests in flight of the 100 that one idle worker admits, and pods that are wanted."""
+    return (
+        gauge("http_server_active_requests", in_flight, scraped("app"))
+        | planned("server.max_in_flight", 100)
+        | cores(0.1)
+        | autoscaler(2, f"{wanted}x90")
+    )
+
+
 def threads(used: int, waiting: int) -> Series:
     app = scraped("app")
     return (
@@ -138,11 +166,12 @@ def pooler(waiting: int, maxwait: float, active: int = 10) -> Series:
     )
 
 
-def database(active: int, connections: int = 20) -> Series:
+def database(active: int, connections: int = 20, waits_for: str = "") -> Series:
     labels = scraped("database")
+    running = f'{labels}, state="active", wait_event_type="{waits_for}"'
     return (
         planned("postgres.cpu_millicores", 2000)
-        | gauge("pg_stat_activity_count", active, f'{labels}, state="active"')
+        | gauge("pg_stat_activity_count", active, running)
         | gauge("pg_stat_activity_count", connections - active, f'{labels}, state="idle"')
         | gauge("pg_settings_max_connections", 100, labels)
     )
@@ -188,6 +217,22 @@ def commands(seconds_each: float) -> Series:
     return counter("redis_commands_total", 100, labels) | counter(
         "redis_commands_duration_seconds_total", 100 * seconds_each, labels
     )
+
+
+def stored(each_second: float, expired: float) -> Series:
+    labels = scraped("cache")
+    return counter("redis_commands_total", each_second, f'{labels}, cmd="set"') | counter(
+        "redis_expired_keys_total", expired, labels
+    )
+
+
+def seen_in_app(within: str) -> Series:
+    """All calls of the cache at or below one bound, as the app sees them."""
+    labels = scraped("app", 'db_system_name="redis"', 'error_type=""')
+    bounds = ("0.005", "0.02", "0.1", "+Inf")
+    reached = bounds[bounds.index(within) :]
+    name = "db_client_operation_duration_seconds_bucket"
+    return {f'{name}{{{labels}, le="{le}"}}': rising(10 if le in reached else 0) for le in bounds}
 
 
 def queue(used: int) -> Series:
@@ -238,7 +283,14 @@ _UP_AND_DOWN = "4x10 5x10 4x10 5x10 4x10 5x10 4x90"
 _UP_ONLY = "4x10 5x10 6x10 7x10 8x10 9x10 9x90"
 
 CASES = {
-    "FastAPIEventLoopBlocked": Case(lag("0.5") | cores(0.2), lag("0.05") | cores(0.2)),
+    "FastAPIEventLoopBlocked": Case(
+        lag("0.5") | cores(0.2) | without_cpu(0.1, 0.5), lag("0.05") | cores(0.2)
+    ),
+    "FastAPICPUStarved": Case(
+        lag("0.5") | cores(0.2) | without_cpu(0.4, 0.5),
+        lag("0.5") | cores(0.2) | without_cpu(0.4, 0.5) | throttled(0.2),
+    ),
+    "FastAPIPodsUneven": Case(work(0.6, 0.1, 0.1), work(0.3, 0.25, 0.25)),
     "FastAPIEventLoopBusy": Case(
         lag("0.1") | cores(0.95),
         lag("0.1") | cores(0.95) | throttled(0.2),
@@ -298,7 +350,10 @@ CASES = {
     ),
     "FastAPIBackupTooOld": Case(backup(10, flat(0)), backup(60, flat(0))),
     "FastAPICacheTooSmall": Case(lookups(5, 5, 1), lookups(5, 5, 0)),
-    "FastAPICacheSlow": Case(commands(0.02), commands(0.001)),
+    "FastAPICacheStampede": Case(
+        lookups(90, 10, 0) | stored(10, 0.5), lookups(90, 10, 0) | stored(0.6, 0.5)
+    ),
+    "FastAPICacheSlow": Case(commands(0.02), commands(0.001) | seen_in_app("0.02")),
     "FastAPICacheDown": Case(
         gauge("redis_up", 0, scraped("cache")), gauge("redis_up", 1, scraped("cache"))
     ),
@@ -310,6 +365,7 @@ CASES = {
         queue(97), queue(90), also=("FastAPIQueueFilling",), instead=("FastAPIQueueFilling",)
     ),
     "FastAPIAutoscalerAtMax": Case(autoscaler(4), autoscaler(4, least=4)),
+    "FastAPIAutoscalerBlind": Case(admitted(60, wanted=2), admitted(60, wanted=4)),
     "FastAPIAutoscalerFlapping": Case(autoscaler(3, _UP_AND_DOWN), autoscaler(3, _UP_ONLY)),
     "FastAPIMigrationFailed": Case(
         condition("MigrationsReady", "MigrationFailed") | condition("Stalled", "MigrationFailed"),
@@ -400,6 +456,34 @@ def test_an_alert_fires_on_its_cause_alone(tmp_path: Path, name: str) -> None:
             firing(RUNNING | case.silent, set(case.instead), "1h"),
         ],
     )
+
+
+def test_a_cache_is_slow_as_its_app_sees_it_too(tmp_path: Path) -> None:
+    late = commands(0.001) | seen_in_app("0.1")
+    run(
+        tmp_path,
+        [
+            firing(RUNNING | late, {"FastAPICacheSlow"}, "1h"),
+            # A late event loop sees everything late.
+            firing(RUNNING | late | lag("0.5") | cores(0.2), {"FastAPIEventLoopBlocked"}, "1h"),
+        ],
+    )
+
+
+def test_statements_that_wait_for_a_lock_leave_the_database_free(tmp_path: Path) -> None:
+    blocked = RUNNING | database(12, waits_for="Lock")
+    run(
+        tmp_path,
+        [
+            firing(blocked, set(), "1h"),
+            firing(blocked | pooler(3, 0.1), {"FastAPIPoolerClientsWaiting"}, "1h"),
+        ],
+    )
+
+
+def test_a_pool_behind_a_pooler_that_queues_is_not_blamed(tmp_path: Path) -> None:
+    queues = RUNNING | database(2) | pool_wait("0.1") | pooler(3, 0.1)
+    run(tmp_path, [firing(queues, {"FastAPIPoolerClientsWaiting"}, "1h")])
 
 
 def test_answers_of_caddy_count_as_those_of_nginx(tmp_path: Path) -> None:

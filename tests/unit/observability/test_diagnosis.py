@@ -128,6 +128,17 @@ def test_a_pool_behind_a_blocked_loop_is_not_blamed() -> None:
     assert named(signals(app=blocked)) == ["blocking-call"]
 
 
+def test_a_pool_that_costs_far_more_than_a_late_loop_is_named_beside_it() -> None:
+    full = dataclasses.replace(pool(**WAITING)[0].pool, waiting=12.0)
+    starved = pods(lag_p99=0.13, late=0.02, cpu_wait=0.1, pool=full)
+    assert named(signals(app=starved)) == ["pool-too-small", "cpu-starved"]
+
+
+def test_a_cache_that_has_hardly_been_asked_yet_is_not_judged() -> None:
+    fills = part("cache", hits=10, misses=40)
+    assert named(signals(cache=fills)) == []
+
+
 def test_threads_that_wait_for_connections_are_not_too_few() -> None:
     both = pods(threads=FULL_THREADS, pool=pool(**WAITING)[0].pool)
     assert named(signals(app=both)) == ["pool-too-small"]

@@ -2,7 +2,13 @@
 
 from fastapi_operator.observability import bounds
 from fastapi_operator.observability.alert import NUMBER, PERCENT, SECONDS, Alert
-from fastapi_operator.observability.causes.load import POOLER_WAITS, UNSATURATED
+from fastapi_operator.observability.causes.load import (
+    CPU,
+    CPU_PER_WORKER,
+    LOOP_LAG,
+    POOLER_WAITS,
+    UNSATURATED,
+)
 from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import (
     COMPONENT,
@@ -14,16 +20,12 @@ from fastapi_operator.observability.promql import (
 )
 
 _REQUESTS = "http_server_request_duration_seconds_count"
-_LOOP_LAG = (
-    "histogram_quantile(0.99, "
-    + by_service("rate(fastapi_worker_event_loop_lag_seconds_bucket[5m])", "le")
-    + ")"
-)
-_CPU_PER_WORKER = (
-    by_service("rate(fastapi_worker_cpu_seconds_total[5m])")
-    + " / "
-    + by_service("fastapi_worker_processes")
-)
+
+
+def _most_by_mean(counter: str) -> str:
+    """The pod that does most of something, beside what all do on average."""
+    of_pods = f"sum by ({SERVICE}, pod) (rate({counter}{{{OF_SERVICES}}}[10m]))"
+    return f"max by ({SERVICE}) ({of_pods}) / on ({SERVICE}) avg by ({SERVICE}) ({of_pods})"
 
 
 def _throttled_periods(kind: str) -> str:
@@ -33,6 +35,10 @@ def _throttled_periods(kind: str) -> str:
 
 _THROTTLED = f"{_throttled_periods('throttled_periods')} / {_throttled_periods('periods')}"
 _UNTHROTTLED = f"unless on ({SERVICE}) {_THROTTLED} > {bounds.THROTTLED_SOME}"
+_WITHOUT_CPU = by_service("rate(fastapi_worker_cpu_wait_seconds_total[5m])")
+_STARVED = f"{_WITHOUT_CPU} > {bounds.STARVED_SHARE} * " + by_service(
+    "rate(fastapi_worker_event_loop_lag_seconds_sum[5m])"
+)
 _POOL_WAIT = (
     "histogram_quantile(0.95, "
     + by_service("rate(db_client_connection_wait_time_seconds_bucket[5m])", "le")
@@ -46,8 +52,9 @@ APP = (
     Alert(
         name="FastAPIEventLoopBlocked",
         group="app",
-        expression=f"{_LOOP_LAG} > {bounds.LOOP_LAG_BLOCKED_SECONDS}\n"
-        f"and on ({SERVICE}) ({_CPU_PER_WORKER}) < {bounds.WORKER_CPU_IDLE}\n{_UNTHROTTLED}",
+        expression=f"{LOOP_LAG} > {bounds.LOOP_LAG_BLOCKED_SECONDS}\n"
+        f"and on ({SERVICE}) ({CPU_PER_WORKER}) < {bounds.WORKER_CPU_IDLE}\n{_UNTHROTTLED}\n"
+        f"unless on ({SERVICE}) {_STARVED}",
         held="10m",
         summary=f"the event loop is late by {SECONDS} (p99) while its core idles: blocking code "
         "runs in an async endpoint",
@@ -56,8 +63,8 @@ APP = (
     Alert(
         name="FastAPIEventLoopBusy",
         group="app",
-        expression=f"{_LOOP_LAG} > {bounds.LOOP_LAG_BUSY_SECONDS}\n"
-        f"and on ({SERVICE}) ({_CPU_PER_WORKER}) > {bounds.WORKER_CPU_BUSY}\n{_UNTHROTTLED}",
+        expression=f"{LOOP_LAG} > {bounds.LOOP_LAG_BUSY_SECONDS}\n"
+        f"and on ({SERVICE}) ({CPU_PER_WORKER}) > {bounds.WORKER_CPU_BUSY}\n{_UNTHROTTLED}",
         held="10m",
         summary=f"the event loop is late by {SECONDS} (p99) because it computes all the time: "
         "more pods, or less work a request",
@@ -72,6 +79,26 @@ APP = (
         page="cpu-throttled",
     ),
     Alert(
+        name="FastAPICPUStarved",
+        group="app",
+        expression=f"{LOOP_LAG} > {bounds.LOOP_LAG_BUSY_SECONDS}\n"
+        f"and on ({SERVICE}) {_STARVED}\n{_UNTHROTTLED}",
+        held="10m",
+        summary=f"the event loop is late by {SECONDS} (p99) because its workers wait for a CPU "
+        "that others on the node have",
+        page="cpu-starved",
+    ),
+    Alert(
+        name="FastAPIPodsUneven",
+        group="app",
+        expression=f"{_most_by_mean('fastapi_worker_cpu_seconds_total')} > {bounds.UNEVEN_FACTOR}\n"
+        f"and on ({SERVICE}) {_most_by_mean(_REQUESTS)} > {bounds.UNEVEN_FACTOR}\n"
+        f"and on ({SERVICE}) {CPU} > {bounds.UNEVEN_CORES}",
+        held="15m",
+        summary=f"the busiest pod does {NUMBER} times the work of the mean: clients stick to it",
+        page="pods-uneven",
+    ),
+    Alert(
         name="FastAPIThreadPoolExhausted",
         group="app",
         expression=by_service("avg_over_time(fastapi_worker_threads_waiting[5m])")
@@ -80,7 +107,7 @@ APP = (
         + f" / on ({SERVICE}) "
         + by_service("fastapi_worker_threads_max")
         + f" >= {bounds.THREADS_USED}\n"
-        f"and on ({SERVICE}) ({_CPU_PER_WORKER}) < {bounds.THREADS_CPU_MAX}\n"
+        f"and on ({SERVICE}) ({CPU_PER_WORKER}) < {bounds.THREADS_CPU_MAX}\n"
         f"unless on ({SERVICE}) {_POOL_WAIT} > {bounds.POOL_WAIT_SECONDS}",
         held="10m",
         summary=f"{NUMBER} calls of def endpoints wait for a thread, and all threads are taken",

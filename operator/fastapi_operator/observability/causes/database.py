@@ -2,7 +2,7 @@
 
 from fastapi_operator.observability import bounds
 from fastapi_operator.observability.alert import NUMBER, PERCENT, SECONDS, Alert
-from fastapi_operator.observability.causes.load import SATURATED, UNSATURATED
+from fastapi_operator.observability.causes.load import POOLER_QUEUES, SATURATED, UNSATURATED
 from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import (
     OF_SERVICES,
@@ -17,10 +17,7 @@ POOLER = (
     Alert(
         name="FastAPIPoolerClientsWaiting",
         group="pooler",
-        expression=by_service(
-            f"avg_over_time(pgbouncer_pools_client_waiting_connections{{{OF_SERVICES}}}[5m])"
-        )
-        + f" >= 1\n{UNSATURATED}",
+        expression=f"{POOLER_QUEUES}\n{UNSATURATED}",
         held="5m",
         summary=f"{NUMBER} clients of PgBouncer wait for a server connection, though the database "
         "has room",

@@ -1,8 +1,11 @@
 """What keeps a service from growing, from a new version, or from being looked after."""
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.alert import NUMBER, SECONDS, Alert
-from fastapi_operator.observability.promql import SERVICE, service_from
+from fastapi_operator.observability.alert import NUMBER, PERCENT, SECONDS, Alert
+from fastapi_operator.observability.causes.load import CPU_PER_WORKER
+from fastapi_operator.observability.planned import planned_series
+from fastapi_operator.observability.promql import SERVICE, by_service, service_from
+from fastapi_operator.tuning import figures
 
 
 def _autoscaler(expression: str) -> str:
@@ -11,6 +14,12 @@ def _autoscaler(expression: str) -> str:
 
 
 _WANTED = "kube_horizontalpodautoscaler_status_desired_replicas"
+_ADMITTED = (
+    by_service("avg_over_time(http_server_active_requests[5m])")
+    + f" / on ({SERVICE}) ("
+    + by_service("fastapi_worker_processes")
+    + f" * on ({SERVICE}) {planned_series('server.max_in_flight')})"
+)
 ROLLOUT = (
     Alert(
         name="FastAPIAutoscalerAtMax",
@@ -23,6 +32,19 @@ ROLLOUT = (
         held="15m",
         summary=f"the autoscaler has been at its ceiling of {NUMBER} pods",
         page="autoscaler-at-max",
+    ),
+    Alert(
+        name="FastAPIAutoscalerBlind",
+        group="rollout",
+        expression=f"{_ADMITTED} > {figures.IN_FLIGHT_FILL / figures.SHED_FACTOR}\n"
+        f"and on ({SERVICE}) ({CPU_PER_WORKER}) < {bounds.THREADS_CPU_MAX}\n"
+        f"and on ({SERVICE}) ("
+        + _autoscaler(f"{_WANTED} < kube_horizontalpodautoscaler_spec_max_replicas")
+        + ")",
+        held="10m",
+        summary=f"{PERCENT} of the requests that the pods admit are in flight and hardly use CPU, "
+        "which is all that the autoscaler sees",
+        page="autoscaler-blind",
     ),
     Alert(
         name="FastAPIAutoscalerFlapping",

@@ -1,4 +1,4 @@
-"""How loaded database and pooler are, which alerts of other parts look at too."""
+"""How loaded event loop, pooler and database are, which alerts of other parts look at too."""
 
 from fastapi_operator.observability import bounds
 from fastapi_operator.observability.planned import planned_series
@@ -10,9 +10,20 @@ from fastapi_operator.observability.promql import (
     of_component,
 )
 
+LOOP_LAG = (
+    "histogram_quantile(0.99, "
+    + by_service("rate(fastapi_worker_event_loop_lag_seconds_bucket[5m])", "le")
+    + ")"
+)
+# What the app measures of others is only as true as its own event loop is on time.
+LOOP_ON_TIME = f"unless on ({SERVICE}) {LOOP_LAG} > {bounds.LOOP_LAG_BUSY_SECONDS}"
+CPU = by_service("rate(fastapi_worker_cpu_seconds_total[5m])")
+CPU_PER_WORKER = f"{CPU} / {by_service('fastapi_worker_processes')}"
+
 _CORES = f"({planned_series('postgres.cpu_millicores')} / 1000)"
+_BUSY = f'state="active", wait_event_type!~"{"|".join(sorted(bounds.DATABASE_IDLE_WAITS))}"'
 _ACTIVE_PER_CORE = (
-    by_service(f'avg_over_time(pg_stat_activity_count{{{OF_SERVICES}, state="active"}}[5m])')
+    by_service(f"avg_over_time(pg_stat_activity_count{{{OF_SERVICES}, {_BUSY}}}[5m])")
     + f" / on ({SERVICE}) {_CORES}"
 )
 _DATABASE_CPU = (
@@ -29,7 +40,10 @@ SATURATED = (
     f"or {_DATABASE_CPU} > {bounds.DATABASE_CPU_USED})"
 )
 UNSATURATED = f"unless on ({SERVICE}) {SATURATED}"
+_POOLER_CLIENTS = f"pgbouncer_pools_client_waiting_connections{{{OF_SERVICES}}}"
+# A client waits all the time, though it need not always be the same one.
+POOLER_QUEUES = by_service(f"avg_over_time({_POOLER_CLIENTS}[5m])") + " >= 1"
 POOLER_WAITS = (
     f"(max by ({SERVICE}) (pgbouncer_pools_client_maxwait_seconds{{{OF_SERVICES}}})"
-    f" > {bounds.POOLER_WAIT_SECONDS})"
+    f" > {bounds.POOLER_WAIT_SECONDS} or {POOLER_QUEUES})"
 )

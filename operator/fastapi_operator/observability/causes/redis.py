@@ -1,7 +1,8 @@
 """What slows or stops the cache and the queue."""
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.alert import PERCENT, SECONDS, Alert
+from fastapi_operator.observability.alert import NUMBER, PERCENT, SECONDS, Alert
+from fastapi_operator.observability.causes.load import LOOP_ON_TIME
 from fastapi_operator.observability.promql import SERVICE, by_service, of_component
 
 
@@ -20,6 +21,23 @@ def _queue_memory(bound: float) -> str:
     )
 
 
+def _cached(counter: str, *matchers: str) -> str:
+    chosen = ", ".join((of_component("cache"), *matchers))
+    return by_service(f"rate({counter}{{{chosen}}}[10m])")
+
+
+# Whoever misses loads and stores: that is once a key that went, where one request does it for all.
+_STORED = _cached("redis_commands_total", 'cmd=~"set|setex|psetex|hset|json.set"')
+_GONE = f"({_cached('redis_expired_keys_total')} + {_cached('redis_evicted_keys_total')} > 0)"
+_CALLS = "db_client_operation_duration_seconds"
+_OF_REDIS = '{db_system_name="redis"}[5m]'
+_IN_APP = (
+    f"histogram_quantile(0.99, {by_service(f'rate({_CALLS}_bucket{_OF_REDIS})', 'le')})"
+    f" > {bounds.CACHE_SLOW_SECONDS}\n"
+    f"and on ({SERVICE}) {by_service(f'rate({_CALLS}_count{_OF_REDIS})')}"
+    f" > {bounds.CACHE_LOOKUPS_PER_SECOND}"
+)
+
 CACHE = (
     Alert(
         name="FastAPICacheTooSmall",
@@ -34,6 +52,16 @@ CACHE = (
         page="cache-too-small",
     ),
     Alert(
+        name="FastAPICacheStampede",
+        group="cache",
+        expression=f"{_redis_lookups('misses')} / on ({SERVICE}) {_GONE}"
+        f" > {bounds.STAMPEDE_LOADS}\n"
+        f"and on ({SERVICE}) {_STORED} / on ({SERVICE}) {_GONE} > {bounds.STAMPEDE_LOADS}",
+        held="15m",
+        summary=f"{NUMBER} requests load each key that goes from the cache, at the same time",
+        page="cache-stampede",
+    ),
+    Alert(
         name="FastAPICacheSlow",
         group="cache",
         expression=by_service(
@@ -41,9 +69,11 @@ CACHE = (
         )
         + f" / on ({SERVICE}) ("
         + by_service(f"rate(redis_commands_total{{{of_component('cache')}}}[5m])")
-        + f" > {bounds.CACHE_LOOKUPS_PER_SECOND}) > {bounds.CACHE_COMMAND_SECONDS}",
+        + f" > {bounds.CACHE_LOOKUPS_PER_SECOND}) > {bounds.CACHE_COMMAND_SECONDS}\n"
+        f"or ({_IN_APP}\n{LOOP_ON_TIME})",
         held="10m",
-        summary=f"a command of the cache takes {SECONDS} on average",
+        summary=f"the cache takes {SECONDS} for a command: on average in the server, or at p99 "
+        "as the app sees it",
         page="cache-slow",
     ),
     Alert(

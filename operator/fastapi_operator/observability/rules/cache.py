@@ -95,7 +95,7 @@ def cache_slow(signals: Signals) -> Diagnosis | None:
     failed = sum(call.failed for call in calls)
     down = cache is not None and cache.up < 1
     slow_server = cache is not None and cache.command_seconds > bounds.CACHE_SLOW_SECONDS
-    slow_client = seen.count >= bounds.REQUESTS_MIN and (
+    slow_client = seen.count >= bounds.CACHE_CALLS_MIN and (
         seen.quantile(0.99) > bounds.CACHE_SLOW_SECONDS
         or failed > bounds.CACHE_FAILED_SHARE * seen.count
     )
@@ -110,8 +110,8 @@ def cache_slow(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         rule="cache-slow",
         diagnosis="the cache does not answer" if down else "the cache answers late",
-        change="look for large keys and slow commands (SLOWLOG GET); keep its timeouts short, so "
-        "that a slow cache costs no more than a miss",
+        change="look for large keys and slow commands (redis-cli info commandstats); keep its "
+        "timeouts short, so that a slow cache costs no more than a miss",
         signals=shown,
         effect=seen.total / signals.seconds + failed * figures.CACHE_TIMEOUT_SECONDS + down,
     )
@@ -123,6 +123,8 @@ def _misses_much(signals: Signals) -> bool:
         cache is not None
         and cache.lookups > bounds.CACHE_LOOKUPS_PER_SECOND * signals.seconds
         and cache.hit_ratio < bounds.CACHE_HITS
+        # What else than a database is loaded from cannot be told.
+        and (not held(signals).count or _loads(signals) > bounds.CACHE_LOADS)
     )
 
 

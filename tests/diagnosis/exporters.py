@@ -1,0 +1,92 @@
+"""The exporters that stand beside the servers in the cluster, from the images' Debian."""
+
+import hashlib
+import shlex
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fastapi_operator_runtime.testing import server
+
+from tests.cluster import execution, images, locks, packages, places, progress
+
+NAMES = ("pgbouncer", "postgres", "redis")
+_UNPACK = [
+    "mmdebstrap",
+    "--variant=extract",
+    f"--include={','.join(f'prometheus-{name}-exporter' for name in NAMES)}",
+    *images.APT_OPTIONS,
+    images.SUITE,
+]
+
+
+def root() -> Path:
+    """The folder in which Debian's packages are unpacked; the first call takes a minute."""
+    key = hashlib.sha256(shlex.join(_UNPACK).encode()).hexdigest()[:16]
+    directory = places.cache() / "exporters" / key
+    if directory.exists():
+        return directory
+    packages.ensure(packages.FOR_IMAGES)
+    with locks.held(places.cache() / "exporters.lock", "the exporters"):
+        if not directory.exists():
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            with progress.step("exporters"), tempfile.TemporaryDirectory(dir=directory.parent) as t:
+                made = Path(t) / "made"
+                made.mkdir()
+                execution.output_of([*_UNPACK, str(made)])
+                shutil.rmtree(made / "usr/share")
+                made.rename(directory)
+    return directory
+
+
+class Exporter(server.Server):
+    """A running exporter; its page is at ``url``."""
+
+    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+        super().__init__()
+        self.name = f"prometheus-{name}-exporter"
+        self._environment = environment
+
+    @property
+    def url(self) -> str:
+        """Where the metrics are."""
+        return f"http://127.0.0.1:{self.port}/metrics"
+
+    def command(self) -> Sequence[str]:
+        """With the libraries it came with: the machine's own may be older."""
+        (loader, *_) = sorted(root().glob("usr/lib/*-linux-gnu*/ld-linux-*.so.*"))
+        return [
+            *(str(loader), "--library-path", str(loader.parent)),
+            str(root() / "usr/bin" / self.name),
+            f"--web.listen-address=127.0.0.1:{self.port}",
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """Where the server is that it reads."""
+        return dict(self._environment)
+
+    def account(self) -> server.Account:
+        """The tests' own user, who may read the cache folder."""
+        return {}
+
+
+def of_postgres(url: str) -> Exporter:
+    """Beside PostgreSQL."""
+    return Exporter("postgres", {"DATA_SOURCE_NAME": f"{url}?sslmode=disable"})
+
+
+def of_pgbouncer(console: str) -> Exporter:
+    """Beside PgBouncer, on its console."""
+    variable = "PGBOUNCER_EXPORTER_CONNECTION_STRING"
+    return Exporter("pgbouncer", {variable: f"{console}?sslmode=disable"})
+
+
+def of_redis(port: int, password: str) -> Exporter:
+    """Beside Redis."""
+    environment = {
+        "REDIS_ADDR": f"redis://127.0.0.1:{port}",
+        "REDIS_USER": "app",
+        "REDIS_PASSWORD": password,
+    }
+    return Exporter("redis", environment)

@@ -1,0 +1,254 @@
+"""The faults: what is wrong, by how much, and which rule must say so.
+
+What is wrong is drawn at random within bounds, so that thresholds are not fitted to one number.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.diagnosis.load import Load
+
+HEALTHY = "nothing"
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong.
+
+    Attributes:
+        name: What it is called.
+        expected: The rule that must come first; ``unknown``, or ``nothing``.
+        load: What clients do.
+        alert: The alert that must fire; empty where none knows it.
+        drawn: The random numbers, for the report.
+        environment: Variables of the app.
+        spec: What the service says.
+        other_pod: Variables of the second pod that differ.
+        arguments: Further arguments of uvicorn.
+        server_connections: Those of PgBouncer to the database.
+        cache_delay_seconds: How late the cache's answers arrive.
+        proxy_delay_seconds: How late those of the app arrive at nginx.
+        memory_bytes: What a pod may grow by until the kernel ends it; 0 bounds nothing.
+        wave_seconds: Where clients come through nginx, all at once: how often.
+        warm_seconds: How long clients ask before anything is read.
+        seconds: The shortest window that can show it.
+    """
+
+    name: str
+    expected: str
+    load: Load
+    alert: str = ""
+    drawn: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    other_pod: Mapping[str, Any] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    server_connections: int = 30
+    cache_delay_seconds: float = 0.0
+    proxy_delay_seconds: float = 0.0
+    memory_bytes: int = 0
+    wave_seconds: float = 0.0
+    warm_seconds: float = 3.0
+    seconds: float = 6.0
+
+
+def _blocking_call(chance: random.Random) -> Fault:
+    seconds = chance.uniform(0.12, 0.35)
+    return Fault(
+        name="time.sleep in async def",
+        expected="blocking-call",
+        alert="FastAPIEventLoopBlocked",
+        load=Load("/blocking", clients=3, pause_seconds=0.1, share=0.3),
+        drawn={"seconds": seconds},
+        environment={"FAULT_SECONDS": seconds},
+    )
+
+
+def _threads_exhausted(chance: random.Random) -> Fault:
+    threads, seconds = chance.randint(4, 10), chance.uniform(0.08, 0.25)
+    return Fault(
+        name="too few threads",
+        expected="threads-exhausted",
+        alert="FastAPIThreadPoolExhausted",
+        load=Load("/threads", clients=threads + chance.randint(4, 8), pause_seconds=0.02),
+        drawn={"threads": threads, "seconds": seconds},
+        environment={"FAULT_SECONDS": seconds},
+        spec={"server": {"threads": threads}},
+    )
+
+
+def _pool_too_small(chance: random.Random) -> Fault:
+    seconds = chance.uniform(0.04, 0.1)
+    return Fault(
+        name="a pool for shorter statements",
+        expected="pool-too-small",
+        alert="FastAPIPoolWait",
+        load=Load("/query", clients=chance.randint(18, 26), pause_seconds=0.03),
+        drawn={"seconds": seconds},
+        environment={"FAULT_SECONDS": seconds},
+        # The owner has declared far too little.
+        spec={"traffic": {"databaseMillisecondsPerRequest": 1}},
+    )
+
+
+def _pooler_too_small(chance: random.Random) -> Fault:
+    servers, seconds = chance.randint(1, 3), chance.uniform(0.03, 0.08)
+    return Fault(
+        name="few server connections in PgBouncer",
+        expected="pooler-too-small",
+        alert="FastAPIPoolerClientsWaiting",
+        load=Load("/query", clients=9, pause_seconds=0.02),
+        drawn={"server connections": servers, "seconds": seconds},
+        environment={"FAULT_SECONDS": seconds},
+        server_connections=servers,
+    )
+
+
+def _database_saturated(chance: random.Random) -> Fault:
+    rows = chance.randint(300_000, 900_000)
+    return Fault(
+        name="expensive statements",
+        expected="database-saturated",
+        alert="FastAPIDatabaseSaturated",
+        load=Load("/compute", clients=8, pause_seconds=0.02),
+        drawn={"rows": rows},
+        environment={"FAULT_ROWS": rows},
+    )
+
+
+def _memory_limit(chance: random.Random) -> Fault:
+    limit, piece = chance.randint(30, 90) * 2**20, chance.randint(1, 4) * 2**20
+    return Fault(
+        name="a memory limit that the app outgrows",
+        expected="memory-limit-too-low",
+        alert="FastAPIOutOfMemory",
+        load=Load("/memory", clients=3, pause_seconds=0.05, share=0.3),
+        drawn={"room in MiB": limit / 2**20},
+        environment={"FAULT_PIECE_BYTES": piece},
+        memory_bytes=limit,
+    )
+
+
+def _keep_alive_race(chance: random.Random) -> Fault:
+    idle, latency = chance.randint(1, 2), chance.uniform(0.003, 0.008)
+    return Fault(
+        name="connections closed before nginx closes them",
+        expected="keep-alive-race",
+        alert="FastAPIProxyErrors",
+        load=Load("/orders", clients=chance.randint(30, 50), method="POST"),
+        drawn={"idle seconds": idle, "network delay": latency},
+        arguments=("--timeout-keep-alive", str(idle)),
+        # It starts its server itself, and leaves out the keep-alive.
+        spec={"command": ["uvicorn"]},
+        wave_seconds=float(idle),
+        proxy_delay_seconds=latency,
+        seconds=20,
+    )
+
+
+def _cache_too_small(chance: random.Random) -> Fault:
+    keys, size = chance.randint(2000, 4000), chance.randint(30_000, 60_000)
+    return Fault(
+        name="more data than the cache holds",
+        expected="cache-too-small",
+        alert="FastAPICacheTooSmall",
+        load=Load("/items", clients=5, pause_seconds=0.03),
+        drawn={"keys": keys, "bytes": size},
+        environment={"FAULT_KEYS": keys, "FAULT_BYTES": size, "FAULT_SECONDS": 0.002},
+        warm_seconds=10,
+    )
+
+
+def _cache_stampede(chance: random.Random) -> Fault:
+    ttl, seconds = chance.uniform(4, 6), chance.uniform(0.2, 0.4)
+    return Fault(
+        name="one key that everybody loads",
+        expected="cache-stampede",
+        alert="FastAPICacheStampede",
+        load=Load("/items", clients=15, pause_seconds=0.25),
+        drawn={"lifetime": ttl, "seconds": seconds},
+        environment={"FAULT_KEYS": 1, "FAULT_TTL_SECONDS": ttl, "FAULT_SECONDS": seconds},
+        seconds=20,
+    )
+
+
+def _cache_slow(chance: random.Random) -> Fault:
+    delay = chance.uniform(0.04, 0.12)
+    return Fault(
+        name="a cache behind a slow network",
+        expected="cache-slow",
+        alert="FastAPICacheSlow",
+        load=Load("/items", clients=4),
+        drawn={"delay": delay},
+        environment={"FAULT_SECONDS": 0.005},
+        cache_delay_seconds=delay,
+    )
+
+
+def _failing(chance: random.Random) -> Fault:
+    share = chance.uniform(0.1, 0.4)
+    return Fault(
+        name="an exception now and then",
+        expected=UNKNOWN,
+        alert="FastAPIServerErrors",
+        load=Load("/failing", clients=3, share=0.6),
+        drawn={"share": share},
+        environment={"FAULT_SHARE": share},
+        seconds=8,
+    )
+
+
+def _waiting(chance: random.Random) -> Fault:
+    seconds = chance.uniform(1.5, 3)
+    return Fault(
+        name="another service that answers late",
+        expected=UNKNOWN,
+        load=Load("/waiting", clients=12, share=0.6),
+        drawn={"seconds": seconds},
+        environment={"FAULT_SECONDS": seconds},
+        warm_seconds=6,
+        seconds=12,
+    )
+
+
+def _slow_pod(chance: random.Random) -> Fault:
+    seconds = chance.uniform(0.3, 0.7)
+    return Fault(
+        name="one pod of two that waits",
+        expected=UNKNOWN,
+        load=Load("/waiting", clients=5),
+        drawn={"seconds": seconds},
+        environment={"FAULT_SECONDS": 0.01},
+        other_pod={"FAULT_SECONDS": seconds},
+    )
+
+
+def _healthy(_chance: random.Random) -> Fault:
+    return Fault(
+        name="nothing",
+        expected=HEALTHY,
+        load=Load("/items", clients=3, pause_seconds=0.08),
+        environment={"FAULT_SECONDS": 0.005},
+    )
+
+
+# By row of the rules' table, then those that no rule covers.
+FAULTS: Mapping[str, Callable[[random.Random], Fault]] = {
+    "1": _blocking_call,
+    "5": _threads_exhausted,
+    "8": _pool_too_small,
+    "10": _pooler_too_small,
+    "11": _database_saturated,
+    "18": _memory_limit,
+    "24": _keep_alive_race,
+    "26": _cache_too_small,
+    "29": _cache_stampede,
+    "30": _cache_slow,
+    "unknown, errors": _failing,
+    "unknown, a route": _waiting,
+    "unknown, a pod": _slow_pod,
+    "healthy": _healthy,
+}

@@ -1,0 +1,141 @@
+"""What was seen for seconds, as if it had gone on for long enough that alerts ring.
+
+The recorded window is repeated and given to Prometheus's own checker with the shared rules as they
+are installed. Labels are those that a service's monitors add.
+"""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import yaml
+
+from fastapi_operator.naming import SERVICE_SERIES_LABEL
+from fastapi_operator.observability import alerts
+from fastapi_operator.observability.exported import EXPORTED
+from fastapi_operator.observability.metrics import METRICS, Kind
+from fastapi_operator.observability.planned import planned
+from fastapi_operator.observability.promql import COMPONENT
+from fastapi_operator.observability.readings import Pod
+from fastapi_operator.observability.samples import Scrape, Series
+from fastapi_operator.tuning.plan import Plan
+from tests.promtool import promtool
+
+INTERVAL_SECONDS = 15
+# The slowest of the alerts on causes looks at ten minutes, and waits for fifteen.
+MINUTES = 40
+KILLED_AFTER_MINUTES = 30
+_GAUGES = {metric.name for metric in (*METRICS, *EXPORTED) if metric.kind is Kind.GAUGE}
+# What is read of a page: the beginnings of names.
+NAMES = tuple(metric.name for metric in (*METRICS, *EXPORTED))
+_SERVICE = {"namespace": "team", SERVICE_SERIES_LABEL: "shop"}
+
+Recorded = Mapping[str, Sequence[Scrape]]
+
+
+def firing(recorded: Recorded, pods: Sequence[Pod], plan: Plan) -> dict[str, str]:
+    """The alerts that fire at the end, with their severity.
+
+    Args:
+        recorded: What each pod showed, by its name.
+        pods: The pods.
+        plan: The numbers of the service, which the operator tells as metrics.
+    """
+    (found,) = answers(['ALERTS{alertstate="firing"}'], series(recorded, pods, plan))
+    return dict(sorted(re.findall(r'alertname="(\w+)"[^}]*severity="(\w+)"', found)))
+
+
+def series(recorded: Recorded, pods: Sequence[Pod], plan: Plan) -> dict[str, str]:
+    """The values of all series over the whole time, as promtool reads them."""
+    moments = range(0, MINUTES * 60 + 1, INTERVAL_SECONDS)
+    found = {}
+    for pod in pods:
+        scrape = {"pod": pod.name, COMPONENT: pod.part.value, **_SERVICE}
+        found[_written("up", scrape)] = f"1x{len(moments)}"
+        scrapes = recorded.get(pod.name, ())
+        for name, labels in {key for scrape in scrapes for key in scrape.values}:
+            values = _values((name, labels), scrapes, moments)
+            found[_written(name, {**dict(labels), **scrape})] = " ".join(f"{v:g}" for v in values)
+        if pod.memory_killed:
+            found |= _kube_state(pod, len(moments))
+    found["fastapi_operator_queue_depth"] = f"0x{len(moments)}"
+    for decision, value in planned(plan).items():
+        found[_written("fastapi_operator_planned", {**_SERVICE, "decision": decision})] = (
+            f"{value:g}x{len(moments)}"
+        )
+    return found
+
+
+def answers(queries: Sequence[str], given: Mapping[str, str]) -> list[str]:
+    """What each query answers at the end of the time; ``nil`` is nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        rules, test = Path(folder) / "rules.yaml", Path(folder) / "test.yaml"
+        rules.write_text(yaml.safe_dump({"groups": alerts.groups("https://runbooks.example.com")}))
+        test.write_text(yaml.safe_dump(_test(queries, given)))
+        done = subprocess.run(
+            [promtool(), "test", "rules", test], capture_output=True, text=True, check=False
+        )
+    # No query answers what the test expects, and so promtool shows the answer.
+    told = re.findall(r"^\s*got: (.*)$", done.stderr, re.MULTILINE)
+    if len(told) != len(queries):
+        raise AssertionError(done.stdout + done.stderr)
+    return told
+
+
+def _test(queries: Sequence[str], given: Mapping[str, str]) -> dict[str, object]:
+    unlikely = [{"labels": "nothing", "value": -1}]
+    return {
+        "rule_files": ["rules.yaml"],
+        "evaluation_interval": "30s",
+        "tests": [
+            {
+                "interval": f"{INTERVAL_SECONDS}s",
+                "input_series": [{"series": name, "values": v} for name, v in given.items()],
+                "promql_expr_test": [
+                    {"expr": query, "eval_time": f"{MINUTES}m", "exp_samples": unlikely}
+                    for query in queries
+                ],
+            }
+        ],
+    }
+
+
+def _values(key: Series, scrapes: Sequence[Scrape], moments: range) -> Iterator[float]:
+    """A series at each moment: its window again and again, and a counter goes on from there."""
+    seen = [scrape.values.get(key) for scrape in scrapes]
+    levels = [0.0 if value is None else value for value in seen]
+    length = scrapes[-1].at - scrapes[0].at
+    steps = len(levels) - 1
+    is_gauge = key[0] in _GAUGES
+    counted = [0.0]
+    for before, now in pairwise(levels):
+        # A counter that falls was begun anew.
+        counted.append(counted[-1] + (now - before if now >= before else now))
+    for moment in moments:
+        rounds, rest = divmod(moment, length)
+        at = min(steps, round(rest / length * steps))
+        yield levels[at] if is_gauge else rounds * counted[-1] + counted[at]
+
+
+def _kube_state(pod: Pod, moments: int) -> dict[str, str]:
+    """What kube-state-metrics tells of a container that was killed."""
+    labels = {"namespace": "team", "pod": pod.name, "container": "app"}
+    alive = KILLED_AFTER_MINUTES * 60 // INTERVAL_SECONDS
+    values = f"0x{alive} 1x{moments - alive}"
+    reason = labels | {"reason": "OOMKilled"}
+    return {
+        _written("kube_pod_container_status_restarts_total", labels): values,
+        _written("kube_pod_container_status_last_terminated_reason", reason): values,
+    }
+
+
+def _written(name: str, labels: Mapping[str, str]) -> str:
+    inside = ", ".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
+    return f"{name}{{{inside}}}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
