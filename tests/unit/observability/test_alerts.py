@@ -231,8 +231,10 @@ def seen_in_app(within: str) -> Series:
     labels = scraped("app", 'db_system_name="redis"', 'error_type=""')
     bounds = ("0.005", "0.02", "0.1", "+Inf")
     reached = bounds[bounds.index(within) :]
-    name = "db_client_operation_duration_seconds_bucket"
-    return {f'{name}{{{labels}, le="{le}"}}': rising(10 if le in reached else 0) for le in bounds}
+    name = "db_client_operation_duration_seconds"
+    return counter(f"{name}_count", 10, labels) | {
+        f'{name}_bucket{{{labels}, le="{le}"}}': rising(10 if le in reached else 0) for le in bounds
+    }
 
 
 def queue(used: int) -> Series:
