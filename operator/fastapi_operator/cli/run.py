@@ -15,6 +15,7 @@ from typing import Annotated, TypeVar
 import kopf
 import structlog
 import typer
+import uvloop
 import yaml
 
 from fastapi_operator import handlers
@@ -113,7 +114,8 @@ def run(  # noqa: PLR0917 (typer reads them as options)
     gc.freeze()  # What is loaded by now stays, and need not be walked again.
     gc.set_threshold(*GC_THRESHOLDS)
     try:
-        asyncio.run(operate(options, make=draw))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(operate(options, make=draw))
     except connection.UnreachableError as error:
         _log.error("cannot reach the cluster", error=str(error))
         raise typer.Exit(1) from error

@@ -34,6 +34,10 @@ from fastapi_operator.settings import Settings
 
 # Status changes of several children come together; one pass answers them.
 HEALTH_DEBOUNCE_SECONDS = 0.2
+# Among services that are due, those on their way come first: their objects are still drawn, and
+# somebody waits for them. Then come changed ones, then those that are only looked after.
+CHANGED_PATIENCE_SECONDS = 5.0
+ROUTINE_PATIENCE_SECONDS = 30.0
 LIST_PAUSES_SECONDS = (0.2, 1.0, 2.0)
 # Watches show everything within a second or two; thousands of objects take longer.
 CONFIRM_AFTER_SECONDS = (2.0, 3.0, 5.0, 10.0, 30.0)
@@ -102,7 +106,8 @@ class Controller:
             self.queue.forget(key)
             self._passes.forget(key)
         elif self.store.put_service(body) and self._synced:
-            self.queue.add(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
+            key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
+            self.queue.add(key, patience=CHANGED_PATIENCE_SECONDS)
 
     def child_event(self, kind: Kind, *, deleted: bool, body: Mapping[str, Any]) -> None:
         """Takes in a watch event of an owned object."""
@@ -187,7 +192,7 @@ class Controller:
         """Wants a pass for every service, or for those of some namespaces."""
         for key in self.store.services if self._synced else ():
             if namespaces is None or key.namespace in namespaces:
-                self.queue.add(key)
+                self.queue.add(key, patience=ROUTINE_PATIENCE_SECONDS)
 
     def watching(self) -> None:
         """Notes, as the watches begin, all that they must show."""
@@ -225,7 +230,7 @@ class Controller:
                 key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
                 seen.add(key)
                 if self.store.put_service(body) and self._synced:
-                    self.queue.add(key)
+                    self.queue.add(key, patience=CHANGED_PATIENCE_SECONDS)
         for key in self.store.services:
             live = self.store.service(key)
             elsewhere = namespace not in (None, key.namespace)
@@ -259,7 +264,7 @@ class Controller:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             for key in await self._images.look():
-                self.queue.add(key)
+                self.queue.add(key, patience=ROUTINE_PATIENCE_SECONDS)
 
     async def resync(self) -> None:
         """Lists everything from time to time, and soon after a watch expired: it lost deletes."""

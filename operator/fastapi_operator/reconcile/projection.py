@@ -17,6 +17,8 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from fastapi_operator import naming
 
 # The digest of the body that was sent last; it tells a restarted operator that nothing is to do.
@@ -43,8 +45,8 @@ _KEY_DEFAULTS = {"protocol": "TCP"}
 
 def digest(value: object) -> str:
     """A digest that is equal for equal JSON values."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def own_fields(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

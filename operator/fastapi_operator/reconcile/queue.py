@@ -21,11 +21,19 @@ class Key(NamedTuple):
     name: str
 
 
+class _Wish(NamedTuple):
+    """When a pass is wanted, and its rank among those that are due: the least comes first."""
+
+    due: float
+    rank: float
+
+
 class Queue:
     """Keys that are due now or later.
 
     A key that is added while its pass runs is handed out again after ``done``. A key that waits
-    for a later time comes forward when it is added for an earlier one.
+    for a later time comes forward when it is added for an earlier one. Among keys that are due
+    the patient ones let others go first, each for as long as its patience lasts.
     """
 
     def __init__(
@@ -36,22 +44,38 @@ class Queue:
     ) -> None:
         self._clock = clock
         self._jitter = jitter
-        self._due: dict[Key, float] = {}
+        self._wishes: dict[Key, _Wish] = {}
         self._active: set[Key] = set()
         self._failures: dict[Key, int] = {}
-        self._heap: list[tuple[float, int, Key]] = []
+        # By time and by rank; an entry that is no longer its key's wish is skipped.
+        self._later: list[tuple[float, int, Key]] = []
+        self._ready: list[tuple[float, int, Key]] = []
         self._count = itertools.count()
         self._changed = asyncio.Event()
         self._turn = asyncio.Lock()
         self._paused = False
 
-    def add(self, key: Key, *, after: float = 0.0) -> None:
-        """Wants a pass for ``key`` in ``after`` seconds, or at an earlier time already asked."""
+    def add(self, key: Key, *, after: float = 0.0, patience: float = 0.0) -> None:
+        """Wants a pass for ``key`` in ``after`` seconds, or at an earlier time already asked.
+
+        Args:
+            key: The service.
+            after: Seconds until it is due.
+            patience: Seconds for which keys that become due later may go before it.
+        """
         due = self._clock() + after
-        if due < self._due.get(key, float("inf")):
-            self._due[key] = due
-            heapq.heappush(self._heap, (due, next(self._count), key))
-            self._changed.set()
+        wish, known = _Wish(due, due + patience), self._wishes.get(key)
+        if known is not None:
+            wish = _Wish(min(wish.due, known.due), min(wish.rank, known.rank))
+        if wish == known:
+            return
+        self._wishes[key] = wish
+        if key not in self._active:
+            self._line_up(key)
+
+    def _line_up(self, key: Key) -> None:
+        heapq.heappush(self._later, (self._wishes[key].due, next(self._count), key))
+        self._changed.set()
 
     def retry(self, key: Key, *, at_least: float = 0.0) -> float:
         """Wants another pass after a failure; answers in how many seconds.
@@ -72,32 +96,33 @@ class Queue:
 
     def forget(self, key: Key) -> None:
         """Drops a key whose service is gone."""
-        self._due.pop(key, None)
+        self._wishes.pop(key, None)
         self._failures.pop(key, None)
 
     def take(self) -> Key | None:
         """A key that is due and not in work, or None. Whoever takes it must call ``done``."""
-        now, blocked = self._clock(), []
-        taken = None
-        while self._heap and self._heap[0][0] <= now and not self._paused:
-            entry = heapq.heappop(self._heap)
-            due, _, key = entry
-            if self._due.get(key) != due:
-                continue  # It came forward, or was forgotten.
-            if key in self._active:
-                blocked.append(entry)
-                continue
-            del self._due[key]
-            self._active.add(key)
-            taken = key
-            break
-        for entry in blocked:
-            heapq.heappush(self._heap, entry)
-        return taken
+        if self._paused:
+            return None
+        now = self._clock()
+        while self._later and self._later[0][0] <= now:
+            due, number, key = heapq.heappop(self._later)
+            wish = self._wishes.get(key)
+            if wish is not None and wish.due == due:
+                heapq.heappush(self._ready, (wish.rank, number, key))
+        while self._ready:
+            rank, _, key = heapq.heappop(self._ready)
+            wish = self._wishes.get(key)
+            if wish is not None and wish.rank == rank and key not in self._active:
+                del self._wishes[key]
+                self._active.add(key)
+                return key
+        return None
 
     def done(self, key: Key) -> None:
         """Ends a pass."""
         self._active.discard(key)
+        if key in self._wishes:
+            self._line_up(key)
         self._changed.set()
 
     async def get(self) -> Key:
@@ -114,13 +139,9 @@ class Queue:
 
     def next_in(self) -> float | None:
         """Seconds until some key is due that is not in work; None where there is none."""
-        if self._paused or not self._heap:
+        if self._paused or not (self._ready or self._later):
             return None
-        due, _, first = self._heap[0]
-        if first not in self._active:
-            return max(0.0, due - self._clock())
-        waits = [due for due, _, key in self._heap if key not in self._active]
-        return max(0.0, min(waits) - self._clock()) if waits else None
+        return 0.0 if self._ready else max(0.0, self._later[0][0] - self._clock())
 
     def pause(self) -> None:
         """Hands out nothing more; passes in work go on."""
@@ -146,10 +167,10 @@ class Queue:
     def depth(self) -> int:
         """Keys that are due and wait for a worker."""
         now = self._clock()
-        return sum(1 for due in self._due.values() if due <= now)
+        return sum(1 for due, _ in self._wishes.values() if due <= now)
 
     @property
     def oldest_wait_seconds(self) -> float:
         """How long the longest waiting key has been due."""
         now = self._clock()
-        return max((now - due for due in self._due.values() if due <= now), default=0.0)
+        return max((now - due for due, _ in self._wishes.values() if due <= now), default=0.0)

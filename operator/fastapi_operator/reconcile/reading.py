@@ -1,10 +1,11 @@
 """From a live object to what is kept of it: digests, health and names, never the body."""
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import DEPLOYMENT, SECRET, STATEFUL_SET, Kind
@@ -32,7 +33,7 @@ class LiveService:
         generation: Generation of its spec.
         version: Its resourceVersion.
         deleting: It has a deletionTimestamp.
-        text: ``metadata`` as far as it is read, ``spec`` and ``status`` as JSON text, which
+        text: ``metadata`` as far as it is read, ``spec`` and ``status`` as JSON, which
             takes a third of the memory of the dictionaries.
     """
 
@@ -41,12 +42,12 @@ class LiveService:
     generation: int
     version: int
     deleting: bool
-    text: str
+    text: bytes
 
     @property
     def body(self) -> dict[str, Any]:
         """The service as a dictionary of its own."""
-        body: dict[str, Any] = json.loads(self.text)
+        body: dict[str, Any] = orjson.loads(self.text)
         return body
 
 
@@ -96,7 +97,7 @@ def live_service(body: Body) -> LiveService:
         generation=int(metadata.get("generation", 0)),
         version=int(metadata.get("resourceVersion") or 0),
         deleting=bool(metadata.get("deletionTimestamp")),
-        text=json.dumps(kept, sort_keys=True, separators=(",", ":")),
+        text=orjson.dumps(kept, option=orjson.OPT_SORT_KEYS),
     )
 
 

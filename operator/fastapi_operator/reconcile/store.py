@@ -5,11 +5,12 @@ own writes, and compared with new lists from time to time. Versions decide which
 an event that left the API server before our write cannot undo what its answer said.
 """
 
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+import orjson
 
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind
 from fastapi_operator.reconcile import projection, reading, release
@@ -44,7 +45,7 @@ class Store:
         self._services: dict[Key, reading.LiveService] = {}
         self._children: dict[Key, dict[ObjectKey, Child]] = {}
         self._owners: dict[ObjectKey, Key] = {}
-        self._records: dict[Key, tuple[int, str]] = {}
+        self._records: dict[Key, tuple[int, bytes]] = {}
         self._editors: dict[ObjectKey, str] = {}
         self._gone: dict[str, int] = {}
         self._doubted: set[Key] = set()
@@ -247,7 +248,7 @@ class Store:
         record = release.from_body(body)
         newest = self._records.get(owner)
         if newest is None or record.revision >= newest[0]:
-            text = json.dumps({"spec": record.spec, "migrated": record.migrated})
+            text = orjson.dumps({"spec": record.spec, "migrated": record.migrated})
             self._records[owner] = (record.revision, text)
 
     def _forget_record(self, owner: Key, key: ObjectKey) -> None:
@@ -276,6 +277,6 @@ def _is_progress(child: Child, known: Child | None) -> bool:
     )
 
 
-def _record(revision: int, text: str) -> ReleaseRecord:
-    data = json.loads(text)
+def _record(revision: int, text: bytes) -> ReleaseRecord:
+    data = orjson.loads(text)
     return ReleaseRecord(data["spec"], tuple(data["migrated"]), revision)

@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.api.kube import Kube
 from tests.api.world import install_crd
 from tests.benchmarks import document
-from tests.benchmarks.operator import audit, work
+from tests.benchmarks.operator import account, audit, work
 from tests.benchmarks.operator.controllers import Controllers
 from tests.benchmarks.operator.process import Operator
 from tests.cluster.apiserver import ApiServer
@@ -77,9 +77,10 @@ async def bench(folder: Path, *, profile: Path | None = None) -> AsyncIterator[B
         install_crd(kube)
         for namespace in work.NAMESPACES:
             kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+        own = account.kubeconfig(kube, server.kubeconfig, folder / "kubeconfig")
 
         def start() -> Operator:
-            operator = Operator(server.kubeconfig, folder / "operator.log", profile=profile)
+            operator = Operator(own, folder / "operator.log", profile=profile)
             started.append(operator)
             return operator
 

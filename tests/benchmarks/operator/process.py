@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.api.process import MAIN, free_port
+from tests.benchmarks.operator import account
 
 
 class Operator:
@@ -24,7 +25,7 @@ class Operator:
             script.write_text(MAIN)
             program = ["-m", "cProfile", "-o", str(profile), str(script)]
         command = [sys.executable, *program, "run", "--kubeconfig", str(kubeconfig)]
-        command += ["--health-port", str(self.port), "--lease-namespace", "default"]
+        command += ["--health-port", str(self.port), "--lease-namespace", account.NAMESPACE]
         self.started = time.monotonic()
         with log.open("ab") as output:
             self._child = subprocess.Popen(command, stdout=output, stderr=output)
