@@ -110,8 +110,10 @@ def test_an_image_change_rolls_out_with_three_writes(world: World) -> None:
 
     eventually(rolled)
     world.until_ready()
-    # ConfigMap, Deployment and the release record; status at first and when ready.
-    assert len(world.requests(since)) == 3 + 2, world.requests(since)
+    # ConfigMap, Deployment and the release record; status when ready, and before that only where
+    # it takes more than a second.
+    asked = world.requests(since)
+    assert len(asked) in (3 + 1, 3 + 2), asked
 
 
 def test_what_is_no_longer_wanted_is_removed(world: World) -> None:

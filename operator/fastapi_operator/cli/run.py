@@ -216,6 +216,7 @@ async def _watch(
             kopf.operator(
                 registry=handlers.registry(controller, configuration, offered),
                 settings=handlers.settings(offered),
+                memories=handlers.NoMemories(),
                 standalone=True,
                 # Kopf would ask for the user's name, which a numeric user in a pod has not; the
                 # argument's type is private.

@@ -46,6 +46,8 @@ from fastapi_operator.resources.desired import Desired, Gate
 
 # Progress is told at most this often; what matters is told at once.
 PROGRESS_SECONDS = 15.0
+# A changed service that is Ready again within this time is not told that it is on its way.
+BEGINNING_SECONDS = 1.0
 # Why a service on its way is not Ready yet. Anything else is news for its owner.
 ON_THE_WAY = frozenset(
     {
@@ -140,6 +142,7 @@ class Passes:
         self._clock = clock
         self._instance = instance
         self._told: dict[Key, float] = {}
+        self._begun: dict[Key, float] = {}
         self._going: dict[str, float] = {}
 
     async def run(self, key: Key, facts: Facts) -> Next:
@@ -175,6 +178,7 @@ class Passes:
     def forget(self, key: Key) -> None:
         """Drops what is remembered of a service that is gone."""
         self._told.pop(key, None)
+        self._begun.pop(key, None)
         self._rollouts.forget(key)
         self._images.forget(key)
         self._telemetry.forget(key)
@@ -333,12 +337,22 @@ class Passes:
         new = status.to_body()
         if new == before:
             return None
-        if not _matters(before, new):
-            wait = self._told.get(key, float("-inf")) + PROGRESS_SECONDS - self._clock()
-            if wait > 0:
-                return wait
+        wait = self._can_wait(live, before, new)
+        if wait > 0:
+            return wait
         await self._tell(live, before, status, new)
         return None
+
+    def _can_wait(
+        self, live: LiveService, before: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> float:
+        """For how many seconds a status may wait, since a later one will say more."""
+        if _begins(before, new):
+            begun = self._begun.setdefault(live.key, self._clock())
+            return begun + BEGINNING_SECONDS - self._clock()
+        if _matters(before, new):
+            return 0.0
+        return self._told.get(live.key, float("-inf")) + PROGRESS_SECONDS - self._clock()
 
     async def _tell(
         self, live: LiveService, before: Mapping[str, Any], status: Status, new: dict[str, Any]
@@ -346,6 +360,7 @@ class Passes:
         key = live.key
         await self._write_status(key, live.uid, new)
         self._told[key] = self._clock()
+        self._begun.pop(key, None)
         if self._client.dry_run:
             return
         for kind, condition in _transitions(before, status):
@@ -420,6 +435,22 @@ def _statuses(conditions: Any) -> dict[str, tuple[str, str]]:
         for item in conditions
         if item["type"] in ("Ready", "Stalled")
     }
+
+
+def _begins(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the news is only that a service which was Ready goes to a newer generation.
+
+    Until it is told, observedGeneration says to everybody that the status answers an older spec.
+    """
+    if before.get("observedGeneration") in (None, new.get("observedGeneration")):
+        return False
+    old, now = (_statuses(item.get("conditions") or ()) for item in (before, new))
+    return (
+        old.get("Ready", ("",))[0] == "True"
+        and now.get("Ready", ("", ""))[1] in ON_THE_WAY
+        and now.get("Stalled") == old.get("Stalled")
+        and new.get("problems") == before.get("problems")
+    )
 
 
 def _matters(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -133,14 +133,15 @@ def child_of(
     return Child(
         key=known.key if known is not None else key,
         uid=metadata["uid"],
-        owner_uid=owner["uid"] if owner else None,
-        service=service_of(body),
+        # Alike in all children of a service, and kept once.
+        owner_uid=sys.intern(owner["uid"]) if owner else None,
+        service=sys.intern(service_of(body)),
         live_digest=live,
         wanted_digest=wanted,
         desired_digest=(metadata.get("annotations") or {}).get(projection.APPLIED_ANNOTATION),
         health=health.READY if judged == health.READY else Health(*judged),
         version=version,
-        created=metadata.get("creationTimestamp", ""),
+        created=sys.intern(metadata.get("creationTimestamp", "")),
         deleting=bool(metadata.get("deletionTimestamp")),
         replicas=_replicas(kind, body),
         owned=projection.owned_paths(body) if wanted is None else None,

@@ -118,6 +118,34 @@ def test_depth_and_oldest_wait_count_what_is_due(queue: Queue, clock: Clock) -> 
     assert (queue.depth, queue.oldest_wait_seconds) == (2, 7)
 
 
+def test_the_patient_let_others_go_first(queue: Queue, clock: Clock) -> None:
+    queue.add(A, patience=5)
+    clock.now += 4
+    queue.add(B)
+    assert [queue.take(), queue.take()] == [B, A]
+
+
+def test_patience_ends(queue: Queue, clock: Clock) -> None:
+    queue.add(A, patience=5)
+    clock.now += 6
+    queue.add(B)
+    assert [queue.take(), queue.take()] == [A, B]
+
+
+def test_a_key_loses_its_patience_when_it_is_added_without(queue: Queue, clock: Clock) -> None:
+    queue.add(A, patience=30)
+    queue.add(B, patience=5)
+    queue.add(A)
+    assert [queue.take(), queue.take(), queue.take()] == [A, B, None]
+
+
+def test_a_patient_key_does_not_come_before_it_is_due(queue: Queue, clock: Clock) -> None:
+    queue.add(A, after=10)
+    queue.add(B, patience=30)
+    assert [queue.take(), queue.take()] == [B, None]
+    assert queue.next_in() == 10
+
+
 async def test_waiting_workers_share_the_work() -> None:
     queue = Queue(clock=asyncio.get_running_loop().time)
     seen: list[Key] = []
