@@ -1,7 +1,10 @@
 """The commands that need a cluster, as a person runs them."""
 
+import contextlib
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 import time
@@ -26,6 +29,23 @@ def run(world: World, *arguments: str, text: str = "") -> subprocess.CompletedPr
         check=False,
         env={**os.environ, "KUBECONFIG": str(world.kubeconfig)},
     )
+
+
+def on_a_terminal(world: World, *arguments: str) -> str:
+    """What a command prints there."""
+    ours, its = pty.openpty()
+    command = [sys.executable, "-c", MAIN, *arguments, "-n", world.namespace]
+    plain = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    environment = {**plain, "KUBECONFIG": str(world.kubeconfig)}
+    with subprocess.Popen(command, stdout=its, env=environment):
+        os.close(its)
+        # A terminal whose last program has ended answers with an error.
+        told = b""
+        with contextlib.suppress(OSError):
+            while piece := os.read(ours, 4096):
+                told += piece
+    os.close(ours)
+    return told.decode().replace("\r\n", "\n")
 
 
 def document(world: World, **spec: object) -> str:
@@ -89,7 +109,7 @@ def test_status_is_a_tree_of_the_parts(shop: World) -> None:
     assert done.returncode == 0, done.stderr
     assert "✓ shop  registry.test/shop:1" in done.stdout
     assert "✓ cache" in done.stdout
-    assert "✓ Deployment shop-redis" in done.stdout
+    assert re.search(r"✓ Deployment shop-redis  \d+s\n", done.stdout), "its age beside it"
     assert "server.workers" in done.stdout
 
 
@@ -137,9 +157,16 @@ def test_suspend_leaves_alone_and_resume_takes_up_again(shop: World) -> None:
     assert "suspend" not in shop.service()["spec"]
 
 
-def test_a_pipe_gets_no_colours(shop: World) -> None:
-    done = run(shop, "diff", "-f", "-", text=document(shop, image="registry.test/shop:2"))
+def test_a_terminal_gets_colours_and_a_pipe_none(shop: World, tmp_path: Path) -> None:
+    changed = document(shop, image="registry.test/shop:2", redis={})
+    done = run(shop, "diff", "-f", "-", text=changed)
     assert "\x1b[" not in done.stdout
+    assert done.returncode == 1
+    file = tmp_path / "shop.yaml"
+    file.write_text(changed)
+    told = on_a_terminal(shop, "diff", "-f", str(file))
+    assert re.search(r"\x1b\[32m\+ +image: registry.test/shop:2", told), told
+    assert re.search(r"\x1b\[31m- +image: registry.test/shop:1", told), told
 
 
 def test_a_cluster_that_is_not_there_is_named(world: World, tmp_path: Path) -> None:
