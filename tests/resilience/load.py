@@ -15,6 +15,8 @@ TIMEOUT_SECONDS = 30
 # Every so many requests comes from a client that has no connection yet, and keeps none.
 NEW_CONNECTION_EACH = 5
 
+_SOON_SECONDS = 1
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -72,6 +74,13 @@ class Load:
         """Waits until so many requests have ended."""
         while len(self.answers) < requests and self._thread.is_alive():
             time.sleep(0.5)
+
+    def carried(self, seconds: float) -> bool:
+        """Whether everything that was due in the last seconds was answered, and soon."""
+        since = time.monotonic() - seconds
+        recent = [answer for answer in self.answers if answer.at >= since]
+        soon = sum(answer.answered and answer.seconds < _SOON_SECONDS for answer in recent)
+        return soon == len(recent) >= (seconds - _SOON_SECONDS) * self._rate
 
     async def _run(self) -> None:
         began = time.monotonic()

@@ -3,10 +3,11 @@
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.e2e.conftest import Shop
 from tests.resilience.client import Request
+from tests.resilience.load import Answer
 
 CACHED, LIST, WRITE = "cached read", "list", "write"
 _HOT_ITEMS = 50
@@ -38,14 +39,22 @@ class Traffic:
         for item in self._hot:
             self._shop.request("GET", f"/items/{item}")
 
-    def written(self) -> tuple[int, int]:
-        """Rows that the writes made, and how many of them the database has twice."""
+    def unaccounted(self, answers: Sequence[Answer]) -> tuple[int, int]:
+        """Compares the writes with the database.
+
+        Returns:
+            Writes that the database has twice, and those that were answered without being done or
+            are there without having been sent.
+        """
+        writes = [answer for answer in answers if answer.request.kind == WRITE]
+        done = sum(answer.answered for answer in writes)
         told = self._shop.database(
             "COPY (SELECT count(*), count(*) - count(DISTINCT name) FROM items "
             f"WHERE name LIKE '{self._prefix}-%') TO STDOUT"
         )
         rows, twice = map(int, told.split())
-        return rows - _HOT_ITEMS, twice
+        rows -= _HOT_ITEMS
+        return twice, max(0, done - rows) + max(0, rows - len(writes))
 
     def _stored(self, number: int) -> int:
         answer = self._shop.request(
