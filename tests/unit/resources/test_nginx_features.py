@@ -1,6 +1,7 @@
 """What a service may ask of its proxy, each feature seen at a real nginx."""
 
 import socket
+import socketserver
 import ssl
 import subprocess
 import threading
@@ -50,6 +51,39 @@ def test_a_pod_that_accepts_nothing_is_given_up_within_the_time_to_connect(nginx
             assert tries - 0.5 < time.monotonic() - before < tries + 3
         for filler in fillers:
             filler.close()
+
+
+class LosingPods(socketserver.ThreadingTCPServer):
+    """Reads each request and hangs up, until the last try that a request has."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _HangsUp)
+        self.asked: list[str] = []
+
+
+class _HangsUp(socketserver.StreamRequestHandler):
+    server: LosingPods
+
+    def handle(self) -> None:
+        self.server.asked.append(self.rfile.readline().split()[0].decode())
+        while self.rfile.readline().strip():
+            pass
+        if len(self.server.asked) == figures.PROXY_UPSTREAM_TRIES:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_reads_are_tried_on_other_pods_and_writes_are_never_sent_twice(nginx: Nginx) -> None:
+    with LosingPods() as pods:
+        threading.Thread(target=pods.serve_forever, daemon=True).start()
+        nginx.pod.ports[8000] = pods.server_address[1]
+        with nginx.running():
+            assert nginx.get().status == 200
+            assert pods.asked == ["GET"] * figures.PROXY_UPSTREAM_TRIES
+            assert ask(nginx.pod.port(8080), method="POST", body=b"{}").status == 502
+            assert pods.asked[figures.PROXY_UPSTREAM_TRIES :] == ["POST"]
+        pods.shutdown()
 
 
 def test_no_connection_to_the_app_outlives_the_pods_time_to_leave(nginx: Nginx, app: App) -> None:
