@@ -6,98 +6,22 @@ run one by one; the table in docs/benchmarks.md is made of the record.
 """
 
 import argparse
-import contextlib
 import functools
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import yaml
-
 from tests.benchmarks import document
-from tests.cluster import node, progress
-from tests.demo import story, targets
-from tests.kubectl import eventually
-from tests.resilience import crowd, outcome, sampling
+from tests.cluster import progress
+from tests.resilience import crowd, outcome
 from tests.resilience.crowd import Crowd
-from tests.resilience.load import Load
+from tests.resilience.measure import prepared, run
 from tests.resilience.outcome import Outcome
-from tests.resilience.scenarios import ENVIRONMENT, SCENARIOS, Bench, Scenario
-from tests.resilience.traffic import Traffic
+from tests.resilience.scenarios import SCENARIOS, Bench
 
-NODE = NAMESPACE = "resilience"
 RECORD = Path(__file__).resolve().parents[2] / "build" / "resilience.json"
-MANIFEST = Path(__file__).resolve().parents[1] / "demo" / "shop.yaml"
-# Before the change: connections are open and caches filled.
-_WARM_SECONDS = 5
-_PATIENCE_SECONDS = 60
-
-
-@contextlib.contextmanager
-def prepared() -> Iterator[Bench]:
-    """A node with the operator and the shop, Ready."""
-    target = targets.LocalNode(NODE)
-    try:
-        cluster = target.prepare()
-        started = node.Node(NODE)
-        started.build_images(["hello"])
-        story.install_operator(cluster)
-        images = (cluster.app_image, started.image("hello"))
-        bench = Bench(cluster.kubectl, cluster.app_image, NAMESPACE, images=images)
-        apply(bench)
-        yield bench
-    finally:
-        target.remove()
-
-
-def apply(bench: Bench) -> None:
-    """The shop of the demo with two pods, so that nothing but the scenarios scales it."""
-    manifest = yaml.safe_load(MANIFEST.read_text().replace("APP_IMAGE", bench.app_image))
-    manifest["metadata"]["namespace"] = bench.namespace
-    manifest["spec"] |= {
-        "scaling": {"replicas": 2},
-        "env": list(ENVIRONMENT),
-    }
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    metadata = {"name": bench.namespace, "labels": labels}
-    bench.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, manifest)
-    bench.wait_until_ready()
-
-
-def run(bench: Bench, scenario: Scenario, *, requests: int, rate: float) -> Outcome:
-    """One scenario: at least so many requests, and until the change is over."""
-    traffic = Traffic(bench)
-    traffic.warm()
-    service = bench.kubectl.json("get", "service", bench.name, "-n", bench.namespace)
-    with (
-        sampling.database_connections(bench) as backends,
-        Load(service["spec"]["clusterIP"], traffic.requests(), rate=rate) as load,
-    ):
-        # What is lost before the change is the machine's doing, and would hide what it does.
-        eventually(
-            lambda: load.carried(_WARM_SECONDS),
-            seconds=_PATIENCE_SECONDS,
-            what=f"the machine carries {rate:g} requests/s",
-        )
-        before, began = len(load.answers), time.monotonic()
-        scenario.change(bench)
-        ended = time.monotonic()
-        load.wait_for(before + requests)
-    twice, unaccounted = traffic.unaccounted(load.answers)
-    measured = [answer for answer in load.answers if answer.at >= began - _WARM_SECONDS]
-    return Outcome(
-        name=scenario.name,
-        answers=sorted(measured, key=lambda answer: answer.at),
-        began=began,
-        ended=ended,
-        database_gone=scenario.database_gone,
-        twice=twice,
-        unaccounted=unaccounted,
-        backends=max(backends, default=0),
-    )
 
 
 def record(name: str, row: Sequence[str]) -> None:
@@ -151,7 +75,12 @@ def main() -> int:
     with prepared() as bench:
         for name, case in chosen.items():
             progress.say(f"{name} ...")
-            found = case(bench)
+            try:
+                found = case(bench)
+            except AssertionError as error:
+                print(f"{name}: {error}", flush=True)
+                broken = True
+                continue
             print(found.told(), flush=True)
             record(name, found.row())
             broken = broken or bool(found.broken)

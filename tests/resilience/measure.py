@@ -1,0 +1,87 @@
+"""The running shop, and one change of it under load."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from tests.cluster import node
+from tests.demo import story, targets
+from tests.kubectl import eventually
+from tests.resilience import sampling
+from tests.resilience.load import Load
+from tests.resilience.outcome import Outcome
+from tests.resilience.scenarios import ENVIRONMENT, Bench, Scenario
+from tests.resilience.traffic import Traffic
+
+NODE = NAMESPACE = "resilience"
+MANIFEST = Path(__file__).resolve().parents[1] / "demo" / "shop.yaml"
+# Before the change: connections are open and caches filled.
+_WARM_SECONDS = 5
+_PATIENCE_SECONDS = 60
+
+
+@contextlib.contextmanager
+def prepared() -> Iterator[Bench]:
+    """A node with the operator and the shop, Ready."""
+    target = targets.LocalNode(NODE)
+    try:
+        cluster = target.prepare()
+        started = node.Node(NODE)
+        started.build_images(["hello"])
+        story.install_operator(cluster)
+        images = (cluster.app_image, started.image("hello"))
+        bench = Bench(cluster.kubectl, cluster.app_image, NAMESPACE, images=images)
+        apply(bench)
+        yield bench
+    finally:
+        target.remove()
+
+
+def apply(bench: Bench) -> None:
+    """The shop of the demo with two pods, so that nothing but the scenarios scales it."""
+    manifest = yaml.safe_load(MANIFEST.read_text().replace("APP_IMAGE", bench.app_image))
+    manifest["metadata"]["namespace"] = bench.namespace
+    manifest["spec"] |= {
+        "scaling": {"replicas": 2},
+        "env": list(ENVIRONMENT),
+    }
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": bench.namespace, "labels": labels}
+    bench.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, manifest)
+    bench.wait_until_ready()
+
+
+def run(bench: Bench, scenario: Scenario, *, requests: int, rate: float) -> Outcome:
+    """One scenario: at least so many requests, and until the change is over."""
+    traffic = Traffic(bench)
+    traffic.warm()
+    service = bench.kubectl.json("get", "service", bench.name, "-n", bench.namespace)
+    with (
+        sampling.database_connections(bench) as backends,
+        Load(service["spec"]["clusterIP"], traffic.requests(), rate=rate) as load,
+    ):
+        # What is lost before the change is the machine's doing, and would hide what it does.
+        eventually(
+            lambda: load.carried(_WARM_SECONDS),
+            seconds=_PATIENCE_SECONDS,
+            what=f"the machine carries {rate:g} requests/s",
+        )
+        before, began = len(load.answers), time.monotonic()
+        scenario.change(bench)
+        ended = time.monotonic()
+        load.wait_for(before + requests)
+    twice, unaccounted = traffic.unaccounted(load.answers)
+    measured = [answer for answer in load.answers if answer.at >= began - _WARM_SECONDS]
+    return Outcome(
+        name=scenario.name,
+        answers=sorted(measured, key=lambda answer: answer.at),
+        began=began,
+        ended=ended,
+        database_gone=scenario.database_gone,
+        twice=twice,
+        unaccounted=unaccounted,
+        backends=max(backends, default=0),
+    )
