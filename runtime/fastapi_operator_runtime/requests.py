@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
 from opentelemetry import trace
@@ -102,8 +103,11 @@ class Observation:
                 headers = MutableHeaders(scope=message)
                 if self._request_id is not None:
                     headers[REQUEST_ID_HEADER] = self._request_id
-                if draining():
-                    headers["connection"] = "close"  # the client's next request goes elsewhere
+                # While draining, the client's next request goes elsewhere. After an exception that
+                # nobody caught, servers end the connection all the same: unannounced, a proxy would
+                # lose the request that it sends on it at that moment.
+                if draining() or self._status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                    headers["connection"] = "close"
             elif message["type"] == "http.response.body":
                 self._body_bytes += len(message.get("body", b""))
             await send(message)

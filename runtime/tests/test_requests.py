@@ -181,6 +181,9 @@ async def test_a_bug_is_an_error_line_and_a_500_that_can_be_found(
     assert line["error.type"] == "RuntimeError"
     assert line["level"] == "error"
     assert response.headers["x-request-id"] == line["request_id"]
+    # The server closes the connection after it, which no proxy may learn too late.
+    assert response.headers["connection"] == "close"
+    assert "connection" not in (await call(make(), "/nowhere")).headers
 
 
 async def test_a_draining_process_asks_clients_to_go_elsewhere() -> None:
