@@ -112,9 +112,6 @@ class MigrationStatus(Answer):
     state: Literal["Waiting", "Running", "Succeeded", "Failed"] = Field(
         description="How far it is."
     )
-    revision: str | None = Field(
-        default=None, description="Revision that the migration reported.", max_length=128
-    )
 
 
 class Status(Answer):

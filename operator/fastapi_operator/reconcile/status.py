@@ -22,6 +22,7 @@ from fastapi_operator.reconcile.observed import Health, Observed
 from fastapi_operator.reconcile.ownership import Owner
 from fastapi_operator.reconcile.pending import Held
 from fastapi_operator.reconcile.perform import Refusal
+from fastapi_operator.reconcile.remedies import remedy
 from fastapi_operator.reconcile.steps import Waiting, migrated, migration_job
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from fastapi_operator.tuning.decision import Decision
@@ -187,7 +188,9 @@ def _migration_health(situation: Situation) -> Health:
     if job.health.failed:
         told = situation.diagnoses.get(job_key)
         message = told.message if told is not None and told.message else job.health.message
-        return Health(False, "MigrationFailed", f"Job {job_key.name}: {message}", failed=True)
+        advice = remedy(message)
+        message = f"Job {job_key.name}: {message}" + (f"; {advice}" if advice else "")
+        return Health(False, "MigrationFailed", message, failed=True)
     told = situation.diagnoses.get(job_key)
     if told is not None:
         return told

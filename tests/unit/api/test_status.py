@@ -55,7 +55,7 @@ def status(text: str, *, decisions: int = 24, problems: int = 16, pending: int =
         replicas=1000,
         selector=name,
         image_digest=name,
-        migration=MigrationStatus(key=name, state="Failed", revision=text),
+        migration=MigrationStatus(key=name, state="Failed"),
     )
 
 

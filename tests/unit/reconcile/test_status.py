@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
@@ -145,6 +147,25 @@ def test_a_failed_migration_stalls_with_the_words_of_its_pod() -> None:
     migrated = status_of(found).migration
     assert migrated is not None
     assert (migrated.key, migrated.state) == ("k2", "Failed")
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("FAILED: Can't locate revision identified by 'f00'", "put the image that made it"),
+        ("Multiple head revisions are present for given argument 'head'", "alembic merge heads"),
+        ("LockNotAvailable: canceling statement due to lock timeout", "migrations.retry"),
+    ],
+)
+def test_a_known_failure_of_a_migration_comes_with_its_remedy(said: str, remedy: str) -> None:
+    wanted = [*database(), migration("k2"), *app()]
+    job = child(migration("k2"), health=FAILED)
+    live = {**all_live([*database(), *app()]).children, **children(job)}
+    told = {job.key: Health(False, "Failed", said, failed=True)}
+    found = situation(wanted, Observed(live), migration_key="k2", diagnoses=told)
+    message = conditions(found)["MigrationsReady"][2]
+    assert said in message
+    assert remedy in message
 
 
 def test_a_part_behind_a_gate_says_what_it_waits_for() -> None:
