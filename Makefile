@@ -97,6 +97,10 @@ resilience: setup ## Every change under 200 requests/s, and 2,000 clients, on th
 diagnose-faults: setup ## Put each fault into real processes, and see that doctor and its alert name it
 	@PYTHONPATH=runtime $(RUN)/python -m tests.diagnosis --write
 
+.PHONY: mutate
+mutate: setup ## Take away each builder and template line: a test must fail (minutes, resumable)
+	@$(RUN)/python -m tests.mutate --write
+
 .PHONY: lint
 lint: setup ## Style, types, import directions, stale generated files
 	@$(RUN)/python -m tests.tiers lint

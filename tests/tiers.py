@@ -58,7 +58,7 @@ TIERS = {
     ),
     "unit": Tier(
         5,
-        (("pytest", "tests/unit", "tests/golden", "--numprocesses=2", "--dist=loadfile"),),
+        (("pytest", "tests/unit", "tests/golden", "tests/mutate", "-n2", "--dist=loadfile"),),
         _SERVERS,
     ),
     "app": Tier(
