@@ -7,6 +7,12 @@ from pathlib import Path
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
 
+def read(section: str) -> str:
+    """What stands between the section's markers."""
+    _, _, rest = DOCUMENT.read_text().partition(f"<!-- begin: {section} -->\n")
+    return rest.partition(f"<!-- end: {section} -->")[0]
+
+
 def write(section: str, text: str) -> None:
     """Replaces what stands between the section's markers.
 

@@ -23,6 +23,8 @@ class Fault:
         expected: The rule that must come first; ``unknown``, or ``nothing``.
         load: What clients do.
         alert: The alert that must fire; empty where none knows it.
+        page: The alert's page of the runbooks.
+        culprit: What its commands and queries must print, as a pattern.
         drawn: The random numbers, for the report.
         environment: Variables of the app.
         spec: What the service says.
@@ -41,6 +43,8 @@ class Fault:
     expected: str
     load: Load
     alert: str = ""
+    page: str = ""
+    culprit: str = ""
     drawn: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
@@ -61,6 +65,8 @@ def _blocking_call(chance: random.Random) -> Fault:
         name="time.sleep in async def",
         expected="blocking-call",
         alert="FastAPIEventLoopBlocked",
+        page="event-loop-blocked",
+        culprit=r"app\.py:blocking",
         load=Load("/blocking", clients=3, pause_seconds=0.1, share=0.3),
         drawn={"seconds": seconds},
         environment={"FAULT_SECONDS": seconds},
@@ -73,6 +79,8 @@ def _threads_exhausted(chance: random.Random) -> Fault:
         name="too few threads",
         expected="threads-exhausted",
         alert="FastAPIThreadPoolExhausted",
+        page="thread-pool-exhausted",
+        culprit=r"app\.py:threads",
         load=Load("/threads", clients=threads + chance.randint(4, 8), pause_seconds=0.02),
         drawn={"threads": threads, "seconds": seconds},
         environment={"FAULT_SECONDS": seconds},
@@ -86,6 +94,8 @@ def _pool_too_small(chance: random.Random) -> Fault:
         name="a pool for shorter statements",
         expected="pool-too-small",
         alert="FastAPIPoolWait",
+        page="pool-wait",
+        culprit=r"^\{\} \d\d?(\.\d+)?E\+0",
         load=Load("/query", clients=chance.randint(18, 26), pause_seconds=0.03),
         drawn={"seconds": seconds},
         environment={"FAULT_SECONDS": seconds},
@@ -100,6 +110,8 @@ def _pooler_too_small(chance: random.Random) -> Fault:
         name="few server connections in PgBouncer",
         expected="pooler-too-small",
         alert="FastAPIPoolerClientsWaiting",
+        page="pooler-clients-waiting",
+        culprit=r"postgres +\| app +\| +\d+ \| +[1-9]",
         load=Load("/query", clients=9, pause_seconds=0.02),
         drawn={"server connections": servers, "seconds": seconds},
         environment={"FAULT_SECONDS": seconds},
@@ -113,6 +125,8 @@ def _database_saturated(chance: random.Random) -> Fault:
         name="expensive statements",
         expected="database-saturated",
         alert="FastAPIDatabaseSaturated",
+        page="database-saturated",
+        culprit=r"generate_series",
         load=Load("/compute", clients=8, pause_seconds=0.02),
         drawn={"rows": rows},
         environment={"FAULT_ROWS": rows},
@@ -138,6 +152,8 @@ def _keep_alive_race(chance: random.Random) -> Fault:
         name="connections closed before nginx closes them",
         expected="keep-alive-race",
         alert="FastAPIProxyErrors",
+        page="proxy-errors",
+        culprit=r"upstream prematurely closed|reset by peer",
         load=Load("/orders", clients=chance.randint(30, 50), method="POST"),
         drawn={"idle seconds": idle, "network delay": latency},
         arguments=("--timeout-keep-alive", str(idle)),
@@ -155,6 +171,8 @@ def _cache_too_small(chance: random.Random) -> Fault:
         name="more data than the cache holds",
         expected="cache-too-small",
         alert="FastAPICacheTooSmall",
+        page="cache-too-small",
+        culprit=r"used_memory_human:(29|3\d)\.",
         load=Load("/items", clients=5, pause_seconds=0.03),
         drawn={"keys": keys, "bytes": size},
         environment={"FAULT_KEYS": keys, "FAULT_BYTES": size, "FAULT_SECONDS": 0.002},
@@ -168,6 +186,8 @@ def _cache_stampede(chance: random.Random) -> Fault:
         name="one key that everybody loads",
         expected="cache-stampede",
         alert="FastAPICacheStampede",
+        page="cache-stampede",
+        culprit=r"^\{\} ([5-9](\.\d+)?E\+00|\d(\.\d+)?E\+0[1-9])",
         load=Load("/items", clients=15, pause_seconds=0.25),
         drawn={"lifetime": ttl, "seconds": seconds},
         environment={"FAULT_KEYS": 1, "FAULT_TTL_SECONDS": ttl, "FAULT_SECONDS": seconds},
@@ -181,6 +201,8 @@ def _cache_slow(chance: random.Random) -> Fault:
         name="a cache behind a slow network",
         expected="cache-slow",
         alert="FastAPICacheSlow",
+        page="cache-slow",
+        culprit=r"^\{\} ([3-9](\.\d+)?E-02|\d(\.\d+)?E-01)",
         load=Load("/items", clients=4),
         drawn={"delay": delay},
         environment={"FAULT_SECONDS": 0.005},

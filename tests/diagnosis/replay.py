@@ -36,20 +36,20 @@ _SERVICE = {"namespace": "team", SERVICE_SERIES_LABEL: "shop"}
 Recorded = Mapping[str, Sequence[Scrape]]
 
 
-def firing(recorded: Recorded, pods: Sequence[Pod], plan: Plan) -> dict[str, str]:
-    """The alerts that fire at the end, with their severity.
+def firing(given: Mapping[str, str]) -> dict[str, str]:
+    """The alerts that fire at the end of these series, with their severity."""
+    (found,) = answers(['ALERTS{alertstate="firing"}'], given)
+    return dict(sorted(re.findall(r'alertname="(\w+)"[^}]*severity="(\w+)"', found)))
+
+
+def series(recorded: Recorded, pods: Sequence[Pod], plan: Plan) -> dict[str, str]:
+    """The values of all series over the whole time, as promtool reads them.
 
     Args:
         recorded: What each pod showed, by its name.
         pods: The pods.
         plan: The numbers of the service, which the operator tells as metrics.
     """
-    (found,) = answers(['ALERTS{alertstate="firing"}'], series(recorded, pods, plan))
-    return dict(sorted(re.findall(r'alertname="(\w+)"[^}]*severity="(\w+)"', found)))
-
-
-def series(recorded: Recorded, pods: Sequence[Pod], plan: Plan) -> dict[str, str]:
-    """The values of all series over the whole time, as promtool reads them."""
     moments = range(0, MINUTES * 60 + 1, INTERVAL_SECONDS)
     found = {}
     for pod in pods:

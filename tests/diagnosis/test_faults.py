@@ -8,8 +8,9 @@ from fastapi_operator_runtime import testing
 
 from tests.diagnosis import stage
 from tests.diagnosis.faults import FAULTS
+from tests.diagnosis.judge import judge
 
-SHORT = ("1", "10", "healthy")
+SHORT = ("10", "healthy")
 SECONDS = 6
 
 
@@ -24,6 +25,7 @@ def test_a_fault_is_named_first_and_its_alert_fires(
     row: str, database: testing.PostgresServer
 ) -> None:
     fault = FAULTS[row](random.Random(row))
-    verdict = stage.judge(fault, database, seconds=SECONDS)
+    verdict = judge(fault, database, seconds=SECONDS)
     assert verdict.right, (fault.drawn, verdict.found, verdict.signals)
     assert verdict.rings, verdict.alerts
+    assert verdict.shows, verdict.told

@@ -42,7 +42,7 @@ _CHECKOUT = ("charts", "manifests", "sample-app", "docs")
 _BY_FOLDER = {"docs/parts": "node", "docs/runbooks": "node"}
 _SHELLS = ("sh", "console", "bash", "shell")
 _FENCE = re.compile(
-    r"(?:<!-- (?P<key>shell|file): (?P<value>.*?) -->\s*\n)?"
+    r"(?:<!-- (?P<key>shell|file): (?P<value>(?:(?!-->).)*?) -->\s*\n)?"
     r"(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)\n(?P=indent)```"
     r"|<!-- shell: (?P<default>.*?) -->"
     r"|^#+ (?P<heading>[^\n]+)",

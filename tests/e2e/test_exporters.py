@@ -120,7 +120,7 @@ def test_an_exporter_exposes_what_the_table_names(
 ) -> None:
     assert observed.request("GET", "/items").status == 200
     for pod in ("deploy/shop-redis", "shop-queue-0"):  # errors are told once there was one
-        wrong = ("redis-cli", "--user", "app", "no-such-command")
+        wrong = ("redis-cli", "--user", "monitor", "no-such-command")
         observed.kubectl("exec", "-n", NAMESPACE, pod, "-c", "redis", "--", *wrong)
     from_here = (metric for metric in EXPORTED if not metric.name.startswith("caddy_"))
     wanted = [metric for metric in from_here if metric.source is source]

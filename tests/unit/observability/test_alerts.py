@@ -483,9 +483,16 @@ def test_statements_that_wait_for_a_lock_leave_the_database_free(tmp_path: Path)
     )
 
 
-def test_a_pool_behind_a_pooler_that_queues_is_not_blamed(tmp_path: Path) -> None:
+def test_a_pool_behind_a_late_loop_or_before_a_full_pooler_is_not_blamed(tmp_path: Path) -> None:
     queues = RUNNING | database(2) | pool_wait("0.1") | pooler(3, 0.1)
-    run(tmp_path, [firing(queues, {"FastAPIPoolerClientsWaiting"}, "1h")])
+    late = RUNNING | database(2) | pool_wait("0.1") | pooler(0, 0) | lag("0.5") | cores(0.2)
+    run(
+        tmp_path,
+        [
+            firing(queues, {"FastAPIPoolerClientsWaiting"}, "1h"),
+            firing(late, {"FastAPIEventLoopBlocked"}, "1h"),
+        ],
+    )
 
 
 def test_answers_of_caddy_count_as_those_of_nginx(tmp_path: Path) -> None:

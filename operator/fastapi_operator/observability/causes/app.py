@@ -6,6 +6,7 @@ from fastapi_operator.observability.causes.load import (
     CPU,
     CPU_PER_WORKER,
     LOOP_LAG,
+    LOOP_ON_TIME,
     POOLER_WAITS,
     UNSATURATED,
 )
@@ -117,7 +118,7 @@ APP = (
         name="FastAPIPoolWait",
         group="app",
         expression=f"{_POOL_WAIT} > {bounds.POOL_WAIT_SECONDS}\n"
-        f"unless on ({SERVICE}) {POOLER_WAITS}\n{UNSATURATED}",
+        f"unless on ({SERVICE}) {POOLER_WAITS}\n{UNSATURATED}\n{LOOP_ON_TIME}",
         held="10m",
         summary=f"requests wait {SECONDS} (p95) for a database connection, though pooler and "
         "database have room",

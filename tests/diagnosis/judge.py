@@ -1,0 +1,160 @@
+"""What a fault is called, which alerts it raises, and what their page shows of it."""
+
+import contextlib
+import json
+import re
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from fastapi_operator_runtime import testing
+
+from fastapi_operator.facts import Facts
+from fastapi_operator.observability import readings
+from fastapi_operator.observability.diagnosis import diagnose
+from fastapi_operator.observability.readings import Pod
+from fastapi_operator.observability.samples import Scrape, Series, Window, read_page
+from fastapi_operator.observability.signals import Planned, ProxyLog, Signals
+from fastapi_operator.observability.verdict import Diagnosis
+from fastapi_operator.parts import Part
+from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.derive import derive
+from fastapi_operator.tuning.plan import Plan
+from tests.diagnosis import load, replay, runbooks
+from tests.diagnosis.faults import HEALTHY, Fault
+from tests.diagnosis.limits import MemoryLimit
+from tests.diagnosis.stage import PROXY, Stage, running
+from tests.unit.services import service
+
+STEP_SECONDS = 1.0
+# Whatever else runs on this machine may take the CPU of the app: true, and not what is looked for.
+STARVED = "cpu-starved"
+LOOKS = 3
+NAMES = (*readings.NAMES, *replay.NAMES)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a fault was called.
+
+    Attributes:
+        fault: The fault.
+        found: The diagnoses, the first one first.
+        signals: What they were made of.
+        alerts: The alerts that would fire if it went on, with their severity.
+        told: What the commands and queries of its page print.
+    """
+
+    fault: Fault
+    found: tuple[Diagnosis, ...]
+    signals: Signals
+    alerts: Mapping[str, str]
+    told: str
+
+    @property
+    def first(self) -> str:
+        """The rule that came first."""
+        return self.found[0].rule if self.found else HEALTHY
+
+    @property
+    def right(self) -> bool:
+        """Whether that is the fault."""
+        return self.first == self.fault.expected
+
+    @property
+    def rings(self) -> bool:
+        """Whether the fault's own alert fires, and nobody is woken for another."""
+        own = {self.fault.alert} - {""}
+        woken = {name for name, severity in self.alerts.items() if severity == "critical"}
+        return own <= set(self.alerts) and woken <= own
+
+    @property
+    def shows(self) -> bool:
+        """Whether its page shows the culprit, where it can be run without a cluster."""
+        return re.search(self.fault.culprit, self.told, re.MULTILINE) is not None
+
+
+def judge(fault: Fault, database: testing.PostgresServer, *, seconds: float) -> Verdict:
+    """Puts a fault into effect, and asks for its diagnosis, its alerts and what its page shows."""
+    plan = _plan(fault)
+    with running(fault, database, plan) as stage, _clients(fault, stage):
+        pods = stage.pods
+        if fault.memory_bytes:
+            pods = _killed(fault, stage)
+        time.sleep(fault.warm_seconds)
+        for _ in range(LOOKS):
+            before = readings.read_proxy_log(_log(stage))
+            recorded = _record(stage, max(seconds, fault.seconds))
+            windows = {pod: Window(scrapes) for pod, scrapes in recorded.items()}
+            proxy = _since(before, readings.read_proxy_log(_log(stage)))
+            signals = readings.read(windows, pods, planned=Planned.of(plan), proxy=proxy)
+            found = diagnose(signals)
+            if STARVED not in {item.rule for item in found}:
+                break
+        told = list(runbooks.commands(fault.page, stage)) if fault.page else []
+    given = replay.series(recorded, pods, plan)
+    told += runbooks.queries(fault.page, given) if fault.page else []
+    return Verdict(fault, found, signals, replay.firing(given), "\n".join(told))
+
+
+def _plan(fault: Fault) -> Plan:
+    given = {"redis": {}, "postgres": {}, "scaling": {"replicas": 2}, **fault.spec}
+    return derive(service(**given), Settings(), Facts())
+
+
+def _clients(fault: Fault, stage: Stage) -> contextlib.AbstractContextManager[None]:
+    if stage.nginx is not None:
+        return load.in_waves(fault.load, stage.nginx.pod.port(8080), fault.wave_seconds)
+    return load.running(fault.load, [app.port for app in stage.apps])
+
+
+def _killed(fault: Fault, stage: Stage) -> tuple[Pod, ...]:
+    """Lets the kernel end the first pod at a limit, and starts it again as the kubelet would."""
+    app = stage.apps[0]
+    with MemoryLimit(app.pid, more_bytes=fault.memory_bytes) as limit:
+        app.wait_for_kill()
+        assert limit.kills() == 1
+    app.start()
+    return (Pod("shop-a", Part.APP, restarts=1, memory_killed=True), *stage.pods[1:])
+
+
+def _record(stage: Stage, seconds: float) -> dict[str, list[Scrape]]:
+    """What each pod shows, once a second."""
+    scrapes: dict[str, list[Scrape]] = {pod.name: [] for pod in stage.pods}
+    began = time.monotonic()
+    for moment in range(round(seconds / STEP_SECONDS) + 1):
+        time.sleep(max(0.0, began + moment * STEP_SECONDS - time.monotonic()))
+        for name, url in stage.pages.items():
+            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=10) as answer:
+                text = answer.read().decode()
+                scrapes[name].append(read_page(text, time.monotonic(), NAMES))
+        if stage.nginx is not None:
+            scrapes[PROXY].append(Scrape(time.monotonic(), _counted(_log(stage))))
+    return {name: found for name, found in scrapes.items() if len(found) > 1}
+
+
+def _counted(lines: Iterable[str]) -> dict[Series, float]:
+    """What the exporter beside nginx would have counted, from the access log."""
+    found: Counter[Series] = Counter()
+    for line in lines:
+        if line.startswith("{"):
+            labels = {"http_response_status_code": str(json.loads(line)["status"])}
+            found["fastapi_proxy_request_duration_seconds_count", frozenset(labels.items())] += 1
+    return dict(found)
+
+
+def _log(stage: Stage) -> list[str]:
+    """Access and error lines, as a container's log mixes them."""
+    if stage.nginx is None:
+        return []
+    return [line for path in stage.logs if path.exists() for line in path.read_text().splitlines()]
+
+
+def _since(before: ProxyLog, now: ProxyLog) -> ProxyLog:
+    return ProxyLog(
+        now.requests - before.requests,
+        now.bad_gateways - before.bad_gateways,
+        now.closed_early - before.closed_early,
+    )
