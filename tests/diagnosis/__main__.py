@@ -35,10 +35,10 @@ def main() -> int:
         for row in options.rows or FAULTS:
             fault = FAULTS[row](random.Random(f"{options.seed} {row}"))
             verdicts[row] = judge(fault, server, seconds=options.seconds)
-            print(_line(row, verdicts[row], options.seed), flush=True)
-    lines = {row: _line(row, verdict, options.seed) for row, verdict in verdicts.items()}
-    if options.write:
-        document.write(SECTION, _table(document.read(SECTION), lines, machine))
+            line = _line(row, verdicts[row], options.seed)
+            print(line, flush=True)
+            if options.write:
+                document.write(SECTION, _table(document.read(SECTION), line, machine))
     named = [verdict.right for row, verdict in verdicts.items() if row.isdigit()]
     others = [verdict.right for row, verdict in verdicts.items() if not row.isdigit()]
     rest = [verdict.rings and verdict.shows for verdict in verdicts.values()]
@@ -48,13 +48,13 @@ def main() -> int:
     return 0 if all((*others, *rest)) and named.count(False) <= MISTAKES_MAX else 1
 
 
-def _table(written: str, lines: dict[str, str], machine: str) -> str:
-    """The table with new lines in the place of those on the same faults."""
-    found = {_fault(line): line for line in written.splitlines() if line.startswith("| ")}
-    found |= {_fault(line): line for line in lines.values()}
+def _table(written: str, line: str, machine: str) -> str:
+    """The table with a new line in the place of that on the same fault."""
+    found = {_fault(known): known for known in written.splitlines() if known.startswith("| ")}
+    found[_fault(line)] = line
     names = (FAULTS[row](random.Random(0)).name for row in FAULTS)
     rows = [found[name] for name in names if name in found]
-    right = sum("**" not in line for line in rows)
+    right = sum("**" not in row for row in rows)
     told = f"{right} of {len(rows)} rows are as they must be; what is not is bold."
     return f"{machine}.\n\n{COLUMNS}\n" + "\n".join(rows) + f"\n\n{told}"
 

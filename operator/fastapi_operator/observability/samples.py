@@ -59,6 +59,11 @@ class Histogram:
             below, bound = observed, upper
         return 0.0 if not self.count or math.isinf(bound) else bound
 
+    def above(self, bound: float) -> float:
+        """How many observations were above a bound, as far as the buckets tell."""
+        within = (observed for upper, observed in self.buckets if upper <= bound)
+        return self.count - max(within, default=0.0)
+
     def __add__(self, other: "Histogram") -> "Histogram":
         """Both together."""
         merged: dict[float, float] = defaultdict(float)

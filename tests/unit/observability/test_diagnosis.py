@@ -139,6 +139,15 @@ def test_a_cache_that_has_hardly_been_asked_yet_is_not_judged() -> None:
     assert named(signals(cache=fills)) == []
 
 
+def test_a_few_late_calls_of_a_cache_weigh_less_than_all_that_it_misses() -> None:
+    calls = lasting(0.004, 1180) + lasting(0.04, 20)
+    seen = signals(
+        app=pods(cache=dataclasses.replace(POD.cache, durations=calls)),
+        cache=part("cache", hits=500, misses=700, evicted=600),
+    )
+    assert named(seen) == ["cache-too-small", "cache-slow"]
+
+
 def test_threads_that_wait_for_connections_are_not_too_few() -> None:
     both = pods(threads=FULL_THREADS, pool=pool(**WAITING)[0].pool)
     assert named(signals(app=both)) == ["pool-too-small"]

@@ -101,3 +101,8 @@ def test_prometheus_and_pages_tell_the_same() -> None:
     found = read_matrix([series | {"values": [[10, "1"], [20, "4"]]}])
     assert Window(found["p"]).increase("c_total", route="/") == 3
     assert Window(found["p"]).seconds == 10
+
+
+def test_observations_above_a_bound_are_counted_by_buckets() -> None:
+    seen = Histogram(((0.01, 3.0), (0.02, 8.0), (math.inf, 10.0)), 0.2, 10.0)
+    assert (seen.above(0.02), seen.above(0.015), seen.above(0.001)) == (2, 7, 10)

@@ -101,6 +101,7 @@ def cache_slow(signals: Signals) -> Diagnosis | None:
     )
     if not (down or slow_server or slow_client):
         return None
+    late = seen.above(bounds.CACHE_SLOW_SECONDS) * seen.quantile(0.99)
     shown = {"cache call, p99": milliseconds(seen.quantile(0.99)), "calls failed": f"{failed:.0f}"}
     if cache is not None:
         shown |= {
@@ -113,7 +114,7 @@ def cache_slow(signals: Signals) -> Diagnosis | None:
         change="look for large keys and slow commands (redis-cli info commandstats); keep its "
         "timeouts short, so that a slow cache costs no more than a miss",
         signals=shown,
-        effect=seen.total / signals.seconds + failed * figures.CACHE_TIMEOUT_SECONDS + down,
+        effect=(late + failed * figures.CACHE_TIMEOUT_SECONDS) / signals.seconds + down,
     )
 
 
