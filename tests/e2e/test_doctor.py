@@ -20,6 +20,7 @@ pytestmark = pytest.mark.node
 
 # As short as tells: the node's tests are long enough.
 SECONDS = "6"
+BLOCKING = "/labs/blocking?seconds=0.3"
 MAIN = "from fastapi_operator.cli.main import main; main()"
 
 
@@ -63,18 +64,13 @@ def labs(cluster: Cluster, shop: Shop) -> Iterator[Shop]:
         shop.patch({"env": None})
 
 
-def test_a_blocking_call_is_diagnosed_and_its_profile_shows_it(labs: Shop, tmp_path: Path) -> None:
-    picture = tmp_path / "flame.svg"
-    with asking(labs, "/labs/blocking?seconds=0.3"):
+def test_a_blocking_call_is_diagnosed_from_the_pods_own_metrics(labs: Shop) -> None:
+    with asking(labs, BLOCKING):
         doctor = run(labs, "doctor", "shop", "-o", "json", "--seconds", SECONDS)
-        profile = run(labs, "profile", "shop", "--seconds", "3", "-o", str(picture))
     assert doctor.returncode == 1, doctor.stderr
     record = json.loads(doctor.stdout)
     assert record["requests"] > 5, record
     assert record["diagnoses"][0]["rule"] == "blocking-call", record
-    assert profile.returncode == 0, profile.stderr
-    assert "router.py:wait_in_the_loop" in profile.stdout.splitlines()[1]
-    assert "wait_in_the_loop" in picture.read_text()
 
 
 def test_measured_traffic_fits_into_the_spec(labs: Shop, tmp_path: Path) -> None:
@@ -91,32 +87,25 @@ def test_measured_traffic_fits_into_the_spec(labs: Shop, tmp_path: Path) -> None
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.parametrize(
-    ("page", "path", "culprit"),
-    [
-        ("event-loop-blocked", "/labs/blocking?seconds=0.3", "router.py:wait_in_the_loop"),
-        ("thread-pool-exhausted", "/labs/sync?seconds=0.3", "router.py:wait_in_a_thread"),
-    ],
-)
-def test_the_commands_of_a_runbook_show_the_culprit(
-    labs: Shop, tmp_path: Path, page: str, path: str, culprit: str
-) -> None:
+def test_the_commands_of_a_runbook_show_the_culprit(labs: Shop, tmp_path: Path) -> None:
     plugin = tmp_path / "kubectl-fastapi"
     plugin.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{MAIN}' \"$@\"\n")
     plugin.chmod(0o755)
     environment = labs.kubectl.environment
     environment |= {"PATH": f"{tmp_path}{os.pathsep}{environment['PATH']}"}
     shown = ""
-    with asking(labs, path):
-        for block in blocks(ROOT / f"docs/runbooks/{page}.md"):
+    with asking(labs, BLOCKING):
+        for block in blocks(ROOT / "docs/runbooks/event-loop-blocked.md"):
             script = block.script.replace("NAMESPACE", labs.namespace).replace("SERVICE", "shop")
             done = subprocess.run(
                 ["bash", "-o", "pipefail", "-c", script.replace("--seconds 20", "--seconds 3")],
                 env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60,
             )  # fmt: skip
-            assert done.returncode == 0, (script, done.stderr)
+            # To find no such line in a log is an answer.
+            assert done.returncode == 0 or "| grep" in script, (script, done.stderr)
             shown += done.stdout
-    assert culprit in shown, shown
+    assert "router.py:wait_in_the_loop" in shown, shown
+    assert "wait_in_the_loop" in (tmp_path / "flame.svg").read_text()
 
 
 def test_who_may_not_look_is_told_which_right_is_missing(labs: Shop) -> None:
