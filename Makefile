@@ -83,6 +83,10 @@ bench-delivery: setup ## Count lost requests through upgrade, take-over and cana
 	@RECORD=1 $(RUN)/python -m pytest tests/full/test_lifecycle.py tests/full/test_take_over.py \
 	  tests/full/test_canary.py
 
+.PHONY: prometheus
+prometheus: setup ## Ask a real Prometheus each query of panels and rules, under load, on the local node
+	@RECORD=1 $(RUN)/python -m pytest tests/full/test_prometheus.py
+
 .PHONY: faults
 faults: setup ## Every fault on 50 services, twice, and 5,000 random edits
 	@$(RUN)/python -m tests.faults --write

@@ -86,6 +86,13 @@ _IMAGES = {
             names=("postgres-exporter", "pgbouncer-exporter", "redis-exporter"),
             by_default=False,
         ),
+        Image(
+            "monitoring",
+            "tests/cluster/dockerfiles/monitoring.Dockerfile",
+            "debian",
+            names=("prometheus",),
+            by_default=False,
+        ),
         Image("operator", "operator/Dockerfile", "python", "PYTHON_IMAGE"),
         Image("sample-app", "sample-app/Dockerfile", "python", "PYTHON_IMAGE"),
         Image("orders", "tests/e2e/orders/Dockerfile", "python", "PYTHON_IMAGE", by_default=False),

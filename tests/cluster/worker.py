@@ -87,6 +87,8 @@ class Worker:
             "cert-dir": state / "kubelet-certificates",
             "hostname-override": name,
             "node-ip": address,
+            # Where the kubelet's metrics of containers learn whose they are.
+            "containerd": self._runtime_socket,
         }
         self._start("kubelet", flags)
 

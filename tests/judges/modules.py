@@ -11,6 +11,8 @@ from tests.cluster import execution
 
 KUBERNETES = "k8s.io/kubernetes@v1.35.4"
 PROMETHEUS = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+# The newest whose client libraries are older than those of the Prometheus operator.
+KUBE_STATE = "k8s.io/kube-state-metrics/v2@v2.15.0"
 FLUX = "github.com/fluxcd/kustomize-controller@v1.9.3"
 FLUX_SOURCES = "github.com/fluxcd/source-controller@v1.9.2"
 # module -> its folder of CustomResourceDefinitions

@@ -20,6 +20,11 @@ _PACKAGES = {
     "actionlint": ("github.com/rhysd/actionlint/cmd/actionlint",),
     "flux": ("github.com/fluxcd/kustomize-controller",),
     "helm": ("helm.sh/helm/v4/cmd/helm",),
+    "monitoring": (
+        "github.com/prometheus-operator/prometheus-operator/cmd/operator",
+        "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader",
+        "k8s.io/kube-state-metrics/v2",
+    ),
 }
 
 

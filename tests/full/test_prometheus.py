@@ -1,0 +1,297 @@
+"""A real Prometheus watches a service under load: every query answers, and its totals are true.
+
+The Prometheus operator makes it from the monitors and rules that the product makes; the kubelet and
+kube-state-metrics are there as on any cluster.
+"""
+
+import contextlib
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from fastapi_operator.observability.dashboards import DASHBOARDS
+from tests.charts.conftest import OPERATOR
+from tests.e2e.conftest import Shop
+from tests.full import monitoring
+from tests.full.conftest import Platform, public
+from tests.full.load import Request, generate
+from tests.full.monitoring import Prometheus
+from tests.full.recording import record
+from tests.kubectl import KubectlError, eventually
+
+# The first run builds the Prometheus operator.
+pytestmark = [pytest.mark.node, pytest.mark.timeout(2400)]
+
+NAMESPACE = "watched"
+_TOLERANCE = 0.005
+RATE, SECONDS = 150, 70
+_OPERANDS = ("postgres-exporter", "pgbouncer-exporter", "redis-exporter", "mtail")
+SPEC: dict[str, Any] = {
+    "app": "shop.main:app",
+    "server": {
+        "probes": {"startup": "/startupz", "readiness": "/readyz", "liveness": "/livez"},
+        "workerPolicy": "Fixed",
+        "workers": 2,
+    },
+    "env": [{"name": "LABS", "value": "true"}],
+    "resources": {"requests": {"cpu": "200m"}, "limits": {"cpu": "2"}},
+    "scaling": {"minReplicas": 2, "maxReplicas": 3},
+    "redis": {"memory": "64Mi"},
+    "queue": {"memory": "64Mi"},
+    "postgres": {
+        "storage": {"size": "1Gi"},
+        "resources": {"requests": {"cpu": "200m", "memory": "256Mi"}},
+        "migrations": {},
+        "backup": {"schedule": "* * * * *"},
+    },
+    "proxy": {"replicas": 1, "cache": {"routes": [{"path": "/labs/label", "seconds": 1}]}},
+    "observability": {
+        "metrics": {"intervalSeconds": 5},
+        "slo": {"availabilityPercent": "99", "latencyMilliseconds": 250},
+    },
+}
+# In turn: answers of all kinds, quick and slow, with and without database, cache and threads.
+_ITEM = "/items/{item_id}"
+REQUESTS = (
+    *(Request("/items", "/items"),) * 5,
+    *(Request("/items/1", _ITEM),) * 5,
+    Request("/items", "/items", "POST", b'{"name": "engine", "price_cents": 100}'),
+    Request("/items/999999", _ITEM),
+    Request("/items?limit=0", "/items"),
+    Request("/labs/async?seconds=0.4", "/labs/async"),
+    Request("/labs/sync?seconds=0.05", "/labs/sync"),
+    Request("/labs/error", "/labs/error"),
+    Request("/nowhere", ""),
+)
+CACHED = Request("/labs/label?price_cents=100", "/labs/label")
+
+
+@dataclass
+class Watched:
+    """The service, its Prometheus, and what happened so far."""
+
+    shop: Shop
+    prometheus: Prometheus
+    began: float
+
+    @property
+    def address(self) -> str:
+        service = self.shop.kubectl.json("get", "service", "shop", "-n", NAMESPACE)
+        return f"http://{service['spec']['clusterIP']}"
+
+
+@pytest.fixture(scope="module")
+def watched(cluster: Platform) -> Iterator[Watched]:
+    """The service behind nginx, Ready, on a cluster that was watched before it came."""
+    cluster.clean()
+    cluster.node.build_images(["monitoring", "exporters", "mtail"])
+    for name in _OPERANDS:
+        setting = re.sub(r"-e", "E", name)
+        cluster.node.name_image(name, public(f"settings.images.{setting}.digest"))
+    prometheus = monitoring.install(cluster.node, cluster.kubectl)
+    began = time.time()
+    cluster.install(OPERATOR, "--set", "serviceMonitor.interval=5s")
+    cluster.namespace(NAMESPACE)
+    image = cluster.node.image("sample-app")
+    cluster.kubectl.apply(
+        {
+            "apiVersion": "fastapi-operator.io/v1alpha1",
+            "kind": "FastAPIService",
+            "metadata": {"name": "shop", "namespace": NAMESPACE},
+            "spec": {"image": image, **SPEC},
+        }
+    )
+    shop = Shop(cluster.kubectl, image, namespace=NAMESPACE)
+    try:
+        shop.wait_until_ready()
+        yield Watched(shop, prometheus, began)
+    finally:
+        monitoring.remove(cluster.kubectl)
+        cluster.clean()
+
+
+def _down(prometheus: Prometheus) -> list[str]:
+    return [
+        f"{target['scrapePool']} {target['scrapeUrl']}: {target['lastError']}"
+        for target in prometheus.get("targets", state="active")["activeTargets"]
+        if target["health"] != "up"
+    ]
+
+
+def test_every_target_of_every_monitor_is_up(watched: Watched) -> None:
+    def wanted() -> set[str]:
+        monitors = watched.shop.kubectl.json(
+            "get", "servicemonitor,podmonitor", "--all-namespaces"
+        )["items"]
+        return {
+            f"{body['kind'][0].lower()}{body['kind'][1:]}/{body['metadata']['namespace']}/"
+            f"{body['metadata']['name']}/{number}"
+            for body in monitors
+            for number, _ in enumerate(
+                body["spec"].get("endpoints") or body["spec"]["podMetricsEndpoints"]
+            )
+        }
+
+    def missing() -> list[str]:
+        found = watched.prometheus.get("targets", state="active")["activeTargets"]
+        return [*wanted() - {target["scrapePool"] for target in found}, *_down(watched.prometheus)]
+
+    try:
+        eventually(lambda: not missing(), seconds=90, what="all targets up", pause=3)
+    finally:
+        print("\n".join(missing()))
+    parts = watched.prometheus.now(
+        f'count by (app_kubernetes_io_component) (up{{namespace="{NAMESPACE}"}})'
+    )
+    assert {series["metric"].get("app_kubernetes_io_component") for series in parts} >= {
+        *("app", "proxy", "pooler", "database", "cache", "queue")
+    }
+
+
+_APP = "sum by (http_response_status_code) (http_server_request_duration_seconds_count{%s})"
+_PROXY = "sum by (http_response_status_code) (fastapi_proxy_request_duration_seconds_count{%s})"
+
+
+def _counted(prometheus: Prometheus, query: str) -> Counter[str]:
+    where = f'namespace="{NAMESPACE}", fastapi_operator_io_service="shop"'
+    return Counter(
+        {
+            series["metric"]["http_response_status_code"]: int(float(series["value"][1]))
+            for series in prometheus.now(query % where)
+        }
+    )
+
+
+def test_totals_are_those_of_the_load_generator(watched: Watched) -> None:
+    # Once each before, so that every series is there from its nought on.
+    before = {query: _counted(watched.prometheus, query) for query in (_APP, _PROXY)}
+    load = generate(watched.address, REQUESTS, rate=RATE, seconds=SECONDS)
+    sent: Counter[str] = Counter()
+    for (_, status), count in load.answers.items():
+        sent[status] += count
+    rows: list[tuple[str, str, int, int, float]] = []
+
+    def equal() -> bool:
+        rows.clear()
+        for name, query in (("app", _APP), ("proxy", _PROXY)):
+            counted = _counted(watched.prometheus, query)
+            counted.subtract(before[query])
+            for status in sorted(sent):
+                # What the proxy itself answered, the app never saw.
+                meant = 0 if name == "app" and status in ("502", "504") else sent[status]
+                share = abs(counted[status] - meant) / sent[status]
+                rows.append((name, status, sent[status], counted[status], share))
+        return all(share <= _TOLERANCE for *_, share in rows)
+
+    try:
+        eventually(equal, seconds=40, what="the totals of the load generator", pause=3)
+    finally:
+        record(
+            "prometheus-totals",
+            "| counted by | status | sent | counted | difference |",
+            [
+                f"| {name} | {status} | {sent} | {counted} | {share:.2%} |"
+                for name, status, sent, counted, share in rows
+            ],
+        )
+    assert load.rate >= 100
+    assert {"200", "201", "404", "422", "500"} <= sent.keys()
+
+
+# --- each query -----------------------------------------------------------------------------------
+_GRAFANA = {
+    "$__rate_interval": "1m",
+    '"$namespace"': f'"{NAMESPACE}"',
+    '"$service"': '"shop"',
+    "$service-": "shop-",
+    '"$route"': '".*"',
+}
+# What has no series here, and why.
+_ONLY = {
+    "service: In flight: C": "needs an autoscaler that reads Prometheus",
+    "service: Requests at the proxy by status: B": "a service behind Caddy; this one has nginx",
+    "alerting: FastAPIProxyErrors": "a service behind Caddy; this one has nginx",
+    "alerting: FastAPIRolloutStuck": "a rollout and its migration in trouble at the same moment",
+    "alerting: FastAPIOperatorPassesFail": "a fault of the operator, or of its API server",
+}
+
+
+def _weighed(expression: str) -> str:
+    """An alert that always answers: whether it is so, instead of nothing.
+
+    Comparisons answer 0 or 1, what excludes must be there too, and a day is not waited for.
+    """
+    text = re.sub(r"(?<=\s)(>=|<=|==|!=|>|<)(?=\s)", r"\1 bool", expression)
+    return re.sub(r"\bunless\b", "and", text).replace(" offset 23h", "")
+
+
+def _filled(expression: str) -> str:
+    for variable, value in _GRAFANA.items():
+        expression = expression.replace(variable, value)
+    return expression
+
+
+def _queries(prometheus: Prometheus) -> Iterator[tuple[str, str]]:
+    """Every query of panels, marks, choices and rules, by where it stands."""
+    for dashboard in DASHBOARDS:
+        model = dashboard.model()
+        for panel in model["panels"]:
+            for target in panel.get("targets", ()):
+                yield f"{dashboard.name}: {panel['title']}: {target['refId']}", target["expr"]
+        for mark in model["annotations"]["list"]:
+            yield f"{dashboard.name}: mark {mark['name']}", mark["expr"]
+        for variable in dashboard.variables:
+            series, label = re.findall(r"^label_values\((.+), (\w+)\)$", variable.query)[0]
+            yield f"{dashboard.name}: choice {variable.name}", f"group by ({label}) ({series})"
+    for group in prometheus.get("rules")["groups"]:
+        for rule in group["rules"]:
+            assert rule["health"] == "ok", rule
+            yield f"{rule['type']}: {rule['name']}", _weighed(rule["query"])
+
+
+def _trouble(watched: Watched) -> None:
+    """What brings the series that a healthy service does not have."""
+    shop, where = watched.shop, ("-n", NAMESPACE)
+    # Somebody else's hand, which the operator repairs.
+    shop.kubectl("scale", "deployment", "shop-pooler", *where, "--replicas=3")
+    # A process of the app that takes all memory there is, and the container's end after it.
+    in_app = ("exec", *where, "deployment/shop", "-c", "app", "--")
+    for program in ("b'x' * (64 << 30)", "import os; os.kill(1, 15)"):
+        with contextlib.suppress(KubectlError):
+            shop.kubectl(*in_app, "python3", "-c", program)
+    shop.patch({"postgres": {"migrations": {"command": ["false"]}}})
+    eventually(
+        lambda: shop.condition("MigrationsReady").get("reason") == "MigrationFailed",
+        seconds=60,
+        what="a migration that failed",
+    )
+    time.sleep(15)
+
+
+def test_every_query_of_every_panel_and_rule_answers(watched: Watched) -> None:
+    prometheus = watched.prometheus
+    generate(watched.address, [CACHED], rate=50, seconds=10)
+    _trouble(watched)
+    until, empty = time.time(), dict[str, str]()
+    queries = [(name, _filled(query)) for name, query in _queries(prometheus)]
+    for name, query in queries:
+        # Each of its selectors too: what is added to nothing, or is one of two, would hide it.
+        for part in (query, *prometheus.selectors(query)):
+            if not prometheus.samples(part, watched.began, until):
+                empty[name] = part
+    without = {name: _ONLY.get(name, query) for name, query in empty.items()}
+    record(
+        "prometheus-queries",
+        "| queries of panels, marks, choices and rules | with data | without, and why |",
+        [
+            f"| {len(queries)} | {len(queries) - len(without)} | "
+            + "; ".join(f"{name} ({why})" for name, why in sorted(without.items()))
+            + " |"
+        ],
+    )
+    assert {name: query for name, query in empty.items() if name not in _ONLY} == {}
