@@ -66,11 +66,16 @@ class Shop:
             pods = self.kubectl("get", "pods", "-n", self.namespace, "-o", "wide")
             raise AssertionError(f"{error}\n{json.dumps(status, indent=1)}\n{pods}") from error
 
-    def request(self, method: str, path: str, body: Any = None) -> Answer:
-        """One request through the proxy's Service; the host routes to Service addresses."""
+    @property
+    def address(self) -> str:
+        """That of the proxy's Service; the host routes to it."""
         service = self.kubectl.json("get", "service", self.name, "-n", self.namespace)
+        return str(service["spec"]["clusterIP"])
+
+    def request(self, method: str, path: str, body: Any = None) -> Answer:
+        """One request through the proxy's Service."""
         request = urllib.request.Request(
-            f"http://{service['spec']['clusterIP']}{path}",
+            f"http://{self.address}{path}",
             data=None if body is None else json.dumps(body).encode(),
             method=method,
             headers={"Content-Type": "application/json"},

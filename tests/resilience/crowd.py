@@ -86,11 +86,10 @@ def gather(bench: Bench, name: str) -> Crowd:
     """All clients connect and ask together, again and again, on connections they keep."""
     bench.patch({"env": [*ENVIRONMENT, *CASES[name]]})
     bench.wait_until_ready()
-    service = bench.kubectl.json("get", "service", bench.name, "-n", bench.namespace)
     with contextlib.ExitStack() as stack:
         backends = stack.enter_context(sampling.database_connections(bench))
         pools = [stack.enter_context(sampling.pools(bench, pod)) for pod in pods(bench, "pooler")]
-        still_open, outcomes = asyncio.run(_waves(service["spec"]["clusterIP"]))
+        still_open, outcomes = asyncio.run(_waves(bench.address))
     return Crowd(
         name=name,
         open=still_open,

@@ -58,10 +58,9 @@ def run(bench: Bench, scenario: Scenario, *, requests: int, rate: float) -> Outc
     """One scenario: at least so many requests, and until the change is over."""
     traffic = Traffic(bench)
     traffic.warm()
-    service = bench.kubectl.json("get", "service", bench.name, "-n", bench.namespace)
     with (
         sampling.database_connections(bench) as backends,
-        Load(service["spec"]["clusterIP"], traffic.requests(), rate=rate) as load,
+        Load(bench.address, traffic.requests(), rate=rate) as load,
     ):
         # What is lost before the change is the machine's doing, and would hide what it does.
         eventually(

@@ -25,6 +25,11 @@ class Bench(Shop):
 
     images: tuple[str, str] = ("", "")
 
+    @functools.cached_property
+    def address(self) -> str:
+        """Asked for once: no scenario makes the Service anew."""
+        return super().address
+
 
 @dataclass(frozen=True)
 class Scenario:
