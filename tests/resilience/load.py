@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import concurrent.futures
 import itertools
 import threading
 import time
@@ -55,10 +56,10 @@ class Load:
         self._rate = rate
         self._idle: collections.deque[Connection] = collections.deque()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "load")
 
     def __enter__(self) -> "Load":
-        self._thread.start()
+        self._running = self._thread.submit(lambda: asyncio.run(self._run()))
         return self
 
     def __exit__(
@@ -68,11 +69,13 @@ class Load:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.shutdown()
+        # A load that failed has counted nothing since.
+        self._running.result()
 
     def wait_for(self, requests: int) -> None:
         """Waits until so many requests have ended."""
-        while len(self.answers) < requests and self._thread.is_alive():
+        while len(self.answers) < requests and not self._running.done():
             time.sleep(0.5)
 
     def carried(self, seconds: float) -> bool:

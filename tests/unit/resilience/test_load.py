@@ -122,3 +122,12 @@ async def test_a_refused_connection_is_told() -> None:
     await server.wait_closed()
     answers = await asyncio.to_thread(_load, port, 10)
     assert {answer.ending.outcome for answer in answers} == {REFUSED}
+
+
+async def test_a_load_that_fails_says_so() -> None:
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"SSH-2.0\r\n\r\n")
+
+    with pytest.raises(ExceptionGroup):
+        await _loaded(nonsense, 20)
