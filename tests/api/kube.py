@@ -36,7 +36,7 @@ class Kube:
             key_file=configuration.key_file,
         )
         self._headers = {"User-Agent": "tests"}
-        token = configuration.get_api_key_with_prefix("authorization")
+        token = configuration.get_api_key_with_prefix("BearerToken")
         if token:
             self._headers["Authorization"] = token
 
