@@ -14,6 +14,8 @@ Rule = dict[str, Any]
 
 # Written by server-side apply (patch, and create where absent), watched, pruned.
 _OWNED = ("get", "list", "watch", "create", "patch", "delete")
+# A release is recorded once, and never looked up by its name.
+_RECORDED = ("list", "watch", "create", "delete")
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "update", "patch", "delete", "deletecollection")
 
@@ -21,8 +23,9 @@ _WRITE = ("create", "update", "patch", "delete", "deletecollection")
 def rules() -> dict[str, list[Rule]]:
     """The rules by whom they are for.
 
-    ``services`` are the operator's where services live: the cluster or the watched namespaces.
-    ``own`` are the operator's in its own namespace. ``view`` and ``edit`` are for people.
+    ``services`` are the operator's where services live: the cluster or the watched namespaces;
+    ``cluster`` and ``named`` what it needs beside them in the one case and in the other. ``own``
+    are the operator's in its own namespace. ``view`` and ``edit`` are for people.
     """
     group = naming.GROUP
     return {
@@ -32,11 +35,12 @@ def rules() -> dict[str, list[Rule]]:
             *_owned(),
             # Why a workload is not ready: listed then, never watched.
             _rule(kinds.POD.group, [kinds.POD.plural], ("list",)),
-            # Which profile a namespace has, by its label: listed each minute, never watched. With
-            # named namespaces a Role holds it, and "get" reaches its own namespace alone.
-            _rule(kinds.NAMESPACE.group, [kinds.NAMESPACE.plural], ("get", "list")),
             _rule(kinds.EVENT.group, [kinds.EVENT.plural], ("create",)),
         ],
+        # Which profile a namespace has, by its label: asked each minute, never watched. In a Role
+        # "get" reaches its own namespace alone.
+        "cluster": [_rule(kinds.NAMESPACE.group, [kinds.NAMESPACE.plural], ("list",))],
+        "named": [_rule(kinds.NAMESPACE.group, [kinds.NAMESPACE.plural], ("get",))],
         "own": [_rule(kinds.LEASE.group, [kinds.LEASE.plural], ("get", "create", "update"))],
         "view": [_rule(group, [naming.PLURAL, f"{naming.PLURAL}/status"], _READ)],
         "edit": [
@@ -47,11 +51,17 @@ def rules() -> dict[str, list[Rule]]:
 
 
 def _owned() -> list[Rule]:
-    by_group = sorted(kinds.OWNED, key=lambda kind: kind.group)
+    by_verbs = sorted(kinds.OWNED, key=lambda kind: (kind.group, _verbs(kind)))
     return [
-        _rule(group, sorted(kind.plural for kind in members), _OWNED)
-        for group, members in groupby(by_group, key=lambda kind: kind.group)
+        _rule(group, sorted(kind.plural for kind in members), verbs)
+        for (group, verbs), members in groupby(
+            by_verbs, key=lambda kind: (kind.group, _verbs(kind))
+        )
     ]
+
+
+def _verbs(kind: kinds.Kind) -> tuple[str, ...]:
+    return _RECORDED if kind is kinds.CONTROLLER_REVISION else _OWNED
 
 
 def _rule(group: str, resources: list[str], verbs: tuple[str, ...]) -> Rule:

@@ -108,9 +108,11 @@ def test_the_operators_account_may_do_what_its_table_says_and_no_more(
     kubectl: Kubectl, installed: str
 ) -> None:
     account = f"system:serviceaccount:{installed}:platform-fastapi-operator"
-    services, own = rights(rbac.rules()["services"]), rights(rbac.rules()["own"])
+    rules = rbac.rules()
+    services, own = rights(rules["services"] + rules["cluster"]), rights(rules["own"])
     other = {
         ("", "nodes", "get"),
+        ("", "namespaces", "get"),
         ("", "namespaces", "patch"),
         ("", "pods", "create"),
         ("", "pods/log", "get"),
@@ -135,8 +137,9 @@ def test_narrowed_to_namespaces_it_may_do_nothing_elsewhere(
     live.run("install", "platform", OPERATOR, "--namespace", namespace, values=values)
     try:
         account = f"system:serviceaccount:{namespace}:platform-fastapi-operator"
-        services, own = rights(rbac.rules()["services"]), rights(rbac.rules()["own"])
-        everything = services | own
+        rules = rbac.rules()
+        services, own = rights(rules["services"] + rules["named"]), rights(rules["own"])
+        everything = services | own | rights(rules["cluster"])
         assert allowed(kubectl, account, everything, team) == services
         assert allowed(kubectl, account, everything, namespace) == own
         assert allowed(kubectl, account, everything, "default") == set()

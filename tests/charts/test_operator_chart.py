@@ -59,7 +59,8 @@ def test_by_default_the_operator_has_one_cluster_role(helm: Helm) -> None:
     objects = helm.render(OPERATOR)
     binding = only(objects, "ClusterRoleBinding")
     roles = {body["metadata"]["name"]: body["rules"] for body in of_kind(objects, "ClusterRole")}
-    assert roles[binding["roleRef"]["name"]] == rbac.rules()["services"]
+    rules = rbac.rules()
+    assert roles[binding["roleRef"]["name"]] == rules["services"] + rules["cluster"]
     account = only(objects, "ServiceAccount")["metadata"]
     assert binding["subjects"] == [
         {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
@@ -72,13 +73,13 @@ def test_by_default_the_operator_has_one_cluster_role(helm: Helm) -> None:
 
 def test_with_named_namespaces_it_has_a_role_in_each_and_none_in_the_cluster(helm: Helm) -> None:
     values = {"watchNamespaces": ["one", "two"], "rbac": {"aggregateRoles": False}}
-    objects = helm.render(OPERATOR, values)
+    objects, rules = helm.render(OPERATOR, values), rbac.rules()
     assert not of_kind(objects, "ClusterRole")
     assert not of_kind(objects, "ClusterRoleBinding")
     wide = {
         body["metadata"]["namespace"]: body["rules"]
         for body in of_kind(objects, "Role")
-        if body["rules"] == rbac.rules()["services"]
+        if body["rules"] == rules["services"] + rules["named"]
     }
     assert set(wide) == {"one", "two"}
     bound = {body["metadata"]["namespace"] for body in of_kind(objects, "RoleBinding")}

@@ -1,0 +1,184 @@
+"""The operator under the roles that its chart gives it, for each scope: they suffice.
+
+What was asked for is read from the API server's audit log. The kinds that a cluster may lack have
+definitions of the tests' own here, without their real schemas, which are tested elsewhere.
+"""
+
+import contextlib
+import copy
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fastapi_operator.cluster.kinds import OWNED, SECRET, Kind
+from fastapi_operator.reconcile.drawing import draw
+from tests.api.kube import Kube, RefusedError, audited
+from tests.api.running import RunningOperator
+from tests.api.test_process import MONITOR_CRD
+from tests.api.world import World, eventually, install_crd
+from tests.charts.conftest import OPERATOR, Helm, chosen_helm
+from tests.cluster.apiserver import ApiServer
+
+SYSTEM = "system"
+
+
+@dataclass(frozen=True)
+class Account:
+    """The operator's account as one installation of the chart has it.
+
+    Attributes:
+        user: Its name in the audit log.
+        kubeconfig: With its token.
+    """
+
+    user: str
+    kubeconfig: Path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ApiServer]:
+    """An API server that serves every kind that the operator may write."""
+    with ApiServer(f"api-access-{os.getpid()}") as running:
+        kube = Kube(running.kubeconfig)
+        install_crd(kube)
+        optional = [kind for kind in OWNED if kind.optional]
+        for kind in optional:
+            body = _definition(kind)
+            definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+            kube.apply(f"{definitions}/{body['metadata']['name']}", body)
+        for kind in optional:
+            eventually(lambda kind=kind: kube.get(kind.path(None)))
+        kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": SYSTEM}})
+        yield running
+
+
+@pytest.mark.parametrize("watched", [(), ("one", "two"), ("only",)], ids=["all", "list", "one"])
+def test_an_operator_works_where_its_chart_lets_it_and_looks_nowhere_else(
+    server: ApiServer, tmp_path: Path, watched: tuple[str, ...]
+) -> None:
+    served, outside = watched or ("any", "other"), ("aside-from-" + watched[0],) if watched else ()
+    kube = Kube(server.kubeconfig)
+    worlds = {name: _world(server, name) for name in (*served, *outside)}
+    for world in worlds.values():
+        kube.apply(SECRET.path(world.namespace, "private"), _bare(SECRET, "private"))
+        world.apply(redis={})
+    since = worlds[served[0]].mark()
+    with _installed(server, tmp_path, watched) as account:
+        with _operator(account, watched):
+            for name in served:
+                worlds[name].until_ready()
+        asked = _asked(server, since, account)
+    assert [entry["requestURI"] for entry in asked if entry["responseStatus"]["code"] == 403] == []
+    for entry in asked:
+        uri, target = entry["requestURI"], entry.get("objectRef", {})
+        if watched and target and target["resource"] != "leases":
+            assert target.get("namespace", target.get("name")) in watched, uri
+        if target.get("resource") == "secrets":
+            assert target.get("name", "").startswith("shop-") or "watched%3Dtrue" in uri, uri
+    for name in outside:
+        assert "conditions" not in worlds[name].service().get("status", {})
+    for world in worlds.values():
+        kube.delete(world.path("fastapiservices", "shop"))
+
+
+# The installation ------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _installed(server: ApiServer, folder: Path, watched: tuple[str, ...]) -> Iterator[Account]:
+    """The account and roles of the chart, and nothing else of it."""
+    kube, helm = Kube(server.kubeconfig), Helm(chosen_helm())
+    values = {"watchNamespaces": list(watched), "rbac": {"aggregateRoles": False}}
+    objects = helm.render(OPERATOR, values, namespace=SYSTEM)
+    given = {_path(body): body for body in objects if _path(body)}
+    for path, body in given.items():
+        kube.apply(path, body)
+    (account,) = (body for body in given.values() if body["kind"] == "ServiceAccount")
+    token = kube.request("POST", f"{_path(account)}/token", {"spec": {}})["status"]["token"]
+    config = yaml.safe_load(server.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": token}
+    kubeconfig = folder / "account"
+    kubeconfig.write_text(yaml.safe_dump(config))
+    asks = Kube(kubeconfig)
+    for namespace in watched or (None,):
+        eventually(lambda namespace=namespace: _may(asks, SECRET.path(namespace)))
+    try:
+        yield Account(
+            user=f"system:serviceaccount:{SYSTEM}:{account['metadata']['name']}",
+            kubeconfig=kubeconfig,
+        )
+    finally:
+        for path in given:
+            kube.delete(path)
+
+
+def _path(body: dict[str, Any]) -> str:
+    """Where an object of the account's lives; nothing for the rest of the chart."""
+    kind, metadata = body["kind"], body["metadata"]
+    if kind == "ServiceAccount":
+        return f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{metadata['name']}"
+    if not body["apiVersion"].startswith("rbac."):
+        return ""
+    where = f"namespaces/{metadata['namespace']}/" if "namespace" in metadata else ""
+    return f"/apis/{body['apiVersion']}/{where}{kind.lower()}s/{metadata['name']}"
+
+
+def _may(asks: Kube, path: str) -> bool:
+    try:
+        asks.items(path)
+    except RefusedError:
+        return False
+    return True
+
+
+def _operator(account: Account, watched: tuple[str, ...]) -> RunningOperator:
+    return RunningOperator(
+        account.kubeconfig, namespaces=watched, make=draw, lease_namespace=SYSTEM
+    )
+
+
+# What it asked for -----------------------------------------------------------------------------
+
+
+def _asked(server: ApiServer, since: int, account: Account) -> list[Any]:
+    return [
+        entry
+        for entry in audited(server.audit_log, since)
+        if entry["user"]["username"] == account.user and entry.get("userAgent") != "tests"
+    ]
+
+
+# The world around ------------------------------------------------------------------------------
+
+
+def _world(server: ApiServer, name: str) -> World:
+    kube = Kube(server.kubeconfig)
+    kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    account = f"/api/v1/namespaces/{name}/serviceaccounts"
+    kube.request("POST", account, {"metadata": {"name": "default"}})
+    return World(kube, server.kubeconfig, name, server.audit_log)
+
+
+def _bare(kind: Kind, name: str) -> dict[str, Any]:
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name}}
+
+
+def _definition(kind: Kind) -> dict[str, Any]:
+    body = copy.deepcopy(MONITOR_CRD)
+    body["metadata"]["name"] = f"{kind.plural}.{kind.group}"
+    # Groups of the Kubernetes project ask for it.
+    body["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved, for tests"}
+    body["spec"]["group"] = kind.group
+    body["spec"]["names"] = {
+        "kind": kind.kind,
+        "plural": kind.plural,
+        "singular": kind.kind.lower(),
+        "listKind": f"{kind.kind}List",
+    }
+    body["spec"]["versions"][0]["name"] = kind.version
+    return body
