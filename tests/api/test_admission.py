@@ -46,6 +46,40 @@ def test_a_pod_of_another_profile_would_be_refused(restricted: World) -> None:
         restricted.kube.request("POST", restricted.path("pods"), pod, dryRun="All")
 
 
+@pytest.fixture
+def bounded(world: World) -> World:
+    """A namespace with a ResourceQuota on all that a pod may ask for, and a LimitRange."""
+    most = {
+        f"{side}.{kind}": "1000" for side in ("requests", "limits") for kind in ("cpu", "memory")
+    }
+    most |= {name: "1000Gi" for name in most if name.endswith("memory")}
+    path = f"/api/v1/namespaces/{world.namespace}"
+    quota = {"metadata": {"name": "all"}, "spec": {"hard": most}}
+    world.kube.request("POST", f"{path}/resourcequotas", quota)
+    # As its controller does, which this API server has not.
+    status = {"status": {"hard": most, "used": dict.fromkeys(most, "0")}}
+    world.kube.patch(f"{path}/resourcequotas/all/status", status)
+    # No maximum: it would become the limit of each container that has none.
+    limits = {"limits": [{"type": "Container", "min": {"cpu": "1m", "memory": "16Mi"}}]}
+    world.kube.request("POST", f"{path}/limitranges", {"metadata": {"name": "all"}, "spec": limits})
+    return world
+
+
+def test_pods_with_cpu_limits_are_admitted_beside_a_quota(bounded: World) -> None:
+    templates = [template for item in load("quota").objects if (template := _template(item))]
+    assert len(templates) >= 9
+    for template in templates:
+        bounded.kube.request("POST", bounded.path("pods"), _pod(template), dryRun="All")
+
+
+def test_pods_without_cpu_limits_would_be_refused_there(bounded: World) -> None:
+    (deployment,) = [item for item in load("no-proxy").objects if item.key.kind == "Deployment"]
+    with pytest.raises(RefusedError, match=r"must specify limits\.cpu"):
+        bounded.kube.request(
+            "POST", bounded.path("pods"), _pod(_template(deployment)), dryRun="All"
+        )
+
+
 def _is_served(world: World, desired: Desired) -> bool:
     """Whether this API server, without add-ons, knows the kind; only optional ones may lack."""
     key = desired.key

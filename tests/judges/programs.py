@@ -18,6 +18,7 @@ _PACKAGES = {
         "./lua",
     ),
     "actionlint": ("github.com/rhysd/actionlint/cmd/actionlint",),
+    "network": ("github.com/mattfenwick/cyclonus/cmd/cyclonus",),
     "flux": ("github.com/fluxcd/kustomize-controller",),
     "helm": ("helm.sh/helm/v4/cmd/helm",),
     "monitoring": (

@@ -1,0 +1,183 @@
+"""NetworkPolicies as rendered, judged by Cyclonus: what must get through does, all else does not.
+
+The bridge network of the tests' node enforces no policy, so an engine that knows their semantics
+reads them instead. The flows below are written by hand, not taken from the builder's own table.
+"""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from fastapi_operator import naming
+from fastapi_operator.parts import Part
+from tests.golden.cases import load
+from tests.judges import programs
+
+NAMESPACE, SERVICE = "team-a", "shop"
+INTERNET, METADATA = "203.0.113.9", "169.254.169.254"
+
+
+class Peer(NamedTuple):
+    """One end of a connection.
+
+    Attributes:
+        address: Its address.
+        labels: Labels of the pod; None outside of the cluster.
+        namespace: Its namespace.
+    """
+
+    address: str
+    labels: dict[str, str] | None = None
+    namespace: str = NAMESPACE
+
+
+def part(of: Part, *, namespace: str = NAMESPACE) -> Peer:
+    """A pod of a part; in another namespace one that carries the same labels."""
+    return Peer("10.1.0.2", naming.selector(SERVICE, of), namespace)
+
+
+STRANGER = Peer("10.1.0.3", {"app": "other"})
+NEIGHBOUR = Peer("10.1.0.4", {"app": "gateway"}, "gateways")
+PROMETHEUS = Peer("10.1.0.5", {"app": "prometheus"}, "monitoring")
+OUTSIDE, CLOUD = Peer(INTERNET), Peer(METADATA)
+APP, PROXY, POOLER = part(Part.APP), part(Part.PROXY), part(Part.POOLER)
+CACHE, DATABASE, MIGRATION = part(Part.CACHE), part(Part.DATABASE), part(Part.MIGRATION)
+QUEUE, WORKER, REPORT = part(Part.QUEUE), part(Part.BACKGROUND), part(Part.SCHEDULES)
+BACKUP = part(Part.BACKUP)
+
+Flows = tuple[tuple[Peer, Peer, int], ...]
+# case: what must get through, and what must not
+EXPECTED: dict[str, tuple[Flows, Flows]] = {
+    "quota": (
+        (
+            (OUTSIDE, PROXY, 8080),
+            (NEIGHBOUR, PROXY, 8080),
+            (PROXY, APP, 8000),
+            (PROMETHEUS, APP, 9000),
+            (PROMETHEUS, DATABASE, 9187),
+            (PROMETHEUS, CACHE, 9121),
+            *((user, POOLER, 5432) for user in (APP, WORKER, REPORT)),
+            *((user, store, 6379) for user in (APP, WORKER, REPORT) for store in (CACHE, QUEUE)),
+            (POOLER, DATABASE, 5432),
+            (MIGRATION, DATABASE, 5432),
+            (BACKUP, DATABASE, 5432),
+            (APP, OUTSIDE, 443),
+            (WORKER, NEIGHBOUR, 8080),
+            (MIGRATION, OUTSIDE, 443),
+        ),
+        (
+            (OUTSIDE, APP, 8000),
+            (STRANGER, APP, 8000),
+            (PROMETHEUS, PROXY, 8443),
+            *((who, store, 6379) for who in (STRANGER, PROXY, POOLER) for store in (CACHE, QUEUE)),
+            *((who, DATABASE, 5432) for who in (APP, WORKER, REPORT, PROXY, STRANGER, OUTSIDE)),
+            *((who, POOLER, 5432) for who in (STRANGER, PROXY, MIGRATION, OUTSIDE)),
+            (part(Part.POOLER, namespace="team-b"), DATABASE, 5432),
+            (part(Part.PROXY, namespace="team-b"), APP, 8000),
+            *((server, OUTSIDE, 443) for server in (PROXY, POOLER, CACHE, QUEUE, DATABASE, BACKUP)),
+            (DATABASE, APP, 8000),
+            (CACHE, DATABASE, 5432),
+            (PROXY, POOLER, 5432),
+            *((user, CLOUD, 80) for user in (APP, WORKER, REPORT, MIGRATION, PROXY, DATABASE)),
+            (OUTSIDE, WORKER, 8000),
+            (STRANGER, BACKUP, 5432),
+        ),
+    ),
+    "network-restricted": (
+        (
+            (NEIGHBOUR, PROXY, 8080),
+            (PROXY, APP, 8000),
+            (APP, POOLER, 5432),
+            (APP, CACHE, 6379),
+            (APP, OUTSIDE, 443),
+            (APP, OUTSIDE, 53),
+        ),
+        (
+            (OUTSIDE, PROXY, 8080),
+            (STRANGER, PROXY, 8080),
+            (APP, OUTSIDE, 80),
+            (APP, Peer("198.51.100.1"), 443),
+            (APP, NEIGHBOUR, 8080),
+            (APP, DATABASE, 5432),
+            (APP, CLOUD, 80),
+        ),
+    ),
+    "database-external": (
+        ((POOLER, OUTSIDE, 5432), (APP, POOLER, 5432)),
+        ((POOLER, OUTSIDE, 443), (POOLER, CLOUD, 80), (PROXY, OUTSIDE, 5432)),
+    ),
+    "no-proxy": (
+        ((OUTSIDE, APP, 8000), (PROMETHEUS, APP, 9000)),
+        ((OUTSIDE, APP, 22), (APP, CLOUD, 80)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_must_get_through_does_and_nothing_else(name: str, tmp_path: Path) -> None:
+    passes, fails = EXPECTED[name]
+    assert not [flow for flow in passes if flow in fails], "a flow cannot be both"
+    policies = [dict(item.body) for item in load(name).of_kind("NetworkPolicy")]
+    told = _judged(policies, (*passes, *fails), tmp_path)
+    wrong = [
+        f"{_named(source)} to {_named(target)}:{port} " + ("gets through" if got else "is refused")
+        for number, ((source, target, port), got) in enumerate(
+            zip((*passes, *fails), told, strict=True)
+        )
+        if got is not (number < len(passes))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_without_policies_everything_gets_through(tmp_path: Path) -> None:
+    flows = EXPECTED["quota"][1]
+    unrelated = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "unrelated", "namespace": "elsewhere"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+    }
+    assert all(_judged([unrelated], flows, tmp_path))
+
+
+def _judged(policies: list[dict[str, Any]], flows: Flows, folder: Path) -> list[bool]:
+    """Whether each flow gets through, in Cyclonus' words."""
+    policy, traffic = folder / "policies.json", folder / "traffic.json"
+    kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicyList"}
+    policy.write_text(json.dumps({**kind, "items": policies}))
+    traffic.write_text(json.dumps([_traffic(*flow) for flow in flows]))
+    done = subprocess.run(
+        [
+            *(programs.program("cyclonus", of="network"), "analyze", "--mode", "query-traffic"),
+            *("--policy-path", policy, "--traffic-path", traffic),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.findall(r"IS ALLOWED\? \|\s+(TRUE|FALSE)", done.stdout)
+    assert len(found) == len(flows), done.stdout
+    return [answer == "TRUE" for answer in found]
+
+
+def _traffic(source: Peer, target: Peer, port: int) -> dict[str, Any]:
+    ends = {"Source": _end(source), "Destination": _end(target)}
+    return {**ends, "Protocol": "TCP", "ResolvedPort": port}
+
+
+def _end(peer: Peer) -> dict[str, Any]:
+    if peer.labels is None:
+        return {"IP": peer.address}
+    labels = {"kubernetes.io/metadata.name": peer.namespace}
+    inside = {"PodLabels": peer.labels, "NamespaceLabels": labels, "Namespace": peer.namespace}
+    return {"IP": peer.address, "Internal": inside}
+
+
+def _named(peer: Peer) -> str:
+    labels = peer.labels or {}
+    name = labels.get("app.kubernetes.io/component") or labels.get("app") or peer.address
+    return f"{peer.namespace}/{name}" if peer.labels else name
