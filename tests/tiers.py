@@ -83,6 +83,7 @@ TIERS = {
 }
 # What takes more tools, and minutes to build them.
 THOROUGH_TIERS = {
+    "parts": Tier(10, (("pytest", "tests/parts"),), {}),
     "full": Tier(30, (("pytest", "tests/full"),), {}),
     "helm4": Tier(
         15, (("env", "HELM=4", "pytest", "tests/charts", "tests/full/test_lifecycle.py"),), {}
