@@ -57,7 +57,7 @@ CACHE_HITS = 0.7
 CACHE_LOOKUPS_PER_SECOND = 1
 # Mean time of a command inside the server; most take some tens of microseconds.
 CACHE_COMMAND_SECONDS = 0.005
-# A cache call of the app, p99, in seconds; above it the detour is not worth while.
+# A cache call of the app, p95, in seconds; above it the detour is not worth while.
 CACHE_SLOW_SECONDS = 0.02
 # Loads from the database for each key that went: more than one or two ask for it together.
 STAMPEDE_LOADS = 5
@@ -84,7 +84,7 @@ HELD_FACTOR = 3
 POOLER_WAITING = 0.25
 # Requests that load what the cache did not have, on average; fewer are a cache that fills.
 CACHE_LOADS = 0.02
-# Of fewer calls in a window the slowest one is their p99.
+# Of fewer calls in a window a few slow ones are their p95.
 CACHE_CALLS_MIN = 100
 CACHE_FAILED_SHARE = 0.01
 # Share of events in the busiest quarter of the window; even traffic has a quarter.

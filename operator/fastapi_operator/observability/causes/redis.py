@@ -32,7 +32,7 @@ _GONE = f"({_cached('redis_expired_keys_total')} + {_cached('redis_evicted_keys_
 _CALLS = "db_client_operation_duration_seconds"
 _OF_REDIS = '{db_system_name="redis"}[5m]'
 _IN_APP = (
-    f"histogram_quantile(0.99, {by_service(f'rate({_CALLS}_bucket{_OF_REDIS})', 'le')})"
+    f"histogram_quantile(0.95, {by_service(f'rate({_CALLS}_bucket{_OF_REDIS})', 'le')})"
     f" > {bounds.CACHE_SLOW_SECONDS}\n"
     f"and on ({SERVICE}) {by_service(f'rate({_CALLS}_count{_OF_REDIS})')}"
     f" > {bounds.CACHE_LOOKUPS_PER_SECOND}"
@@ -72,7 +72,7 @@ CACHE = (
         + f" > {bounds.CACHE_LOOKUPS_PER_SECOND}) > {bounds.CACHE_COMMAND_SECONDS}\n"
         f"or ({_IN_APP}\n{LOOP_ON_TIME})",
         held="10m",
-        summary=f"the cache takes {SECONDS} for a command: on average in the server, or at p99 "
+        summary=f"the cache takes {SECONDS} for a command: on average in the server, or at p95 "
         "as the app sees it",
         page="cache-slow",
     ),

@@ -96,13 +96,13 @@ def cache_slow(signals: Signals) -> Diagnosis | None:
     down = cache is not None and cache.up < 1
     slow_server = cache is not None and cache.command_seconds > bounds.CACHE_SLOW_SECONDS
     slow_client = seen.count >= bounds.CACHE_CALLS_MIN and (
-        seen.quantile(0.99) > bounds.CACHE_SLOW_SECONDS
+        seen.quantile(0.95) > bounds.CACHE_SLOW_SECONDS
         or failed > bounds.CACHE_FAILED_SHARE * seen.count
     )
     if not (down or slow_server or slow_client):
         return None
-    late = seen.above(bounds.CACHE_SLOW_SECONDS) * seen.quantile(0.99)
-    shown = {"cache call, p99": milliseconds(seen.quantile(0.99)), "calls failed": f"{failed:.0f}"}
+    late = seen.above(bounds.CACHE_SLOW_SECONDS) * seen.quantile(0.95)
+    shown = {"cache call, p95": milliseconds(seen.quantile(0.95)), "calls failed": f"{failed:.0f}"}
     if cache is not None:
         shown |= {
             "command in the server": milliseconds(cache.command_seconds),
