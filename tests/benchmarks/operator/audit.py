@@ -81,6 +81,11 @@ def of_services(requests: list[Request]) -> list[Request]:
     ]
 
 
+def relists(requests: list[Request]) -> list[Request]:
+    """Lists of services and their children, which a resync asks for; not those of discovery."""
+    return [item for item in requests if item.verb == "list" and item.resource != "namespaces"]
+
+
 def created(requests: list[Request]) -> int:
     """Objects that were made."""
     return sum(request.code == 201 for request in requests if request.resource != "events")

@@ -104,7 +104,7 @@ async def at_rest(log: audit.AuditLog, seconds: float) -> Quiet:
     since = log.mark()
     await asyncio.sleep(seconds)
     requests = log.requests(since)
-    counted = audit.of_services(requests)
+    counted = audit.of_services(requests) + audit.relists(requests)
     apart = len(requests) - len(counted) + log.watches(since)
     return Quiet(
         seconds=seconds,
