@@ -6,6 +6,9 @@ from fastapi_operator.naming import SERVICE_SERIES_LABEL
 SERVICE = f"namespace, {SERVICE_SERIES_LABEL}"
 COMPONENT = "app_kubernetes_io_component"
 OF_SERVICES = f'{SERVICE_SERIES_LABEL}!=""'
+# Caddy counts the first handlers that a request passes, and none within a route. Through this one
+# goes each request for a service, and none of the private port.
+CADDY_REQUESTS = 'handler="map"'
 
 
 def by_service(expression: str, *further: str) -> str:

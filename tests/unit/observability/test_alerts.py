@@ -11,6 +11,7 @@ import yaml
 
 from fastapi_operator.observability import alerts
 from fastapi_operator.observability.alerts import ALERTS
+from fastapi_operator.observability.promql import CADDY_REQUESTS
 from tests.promtool import NoPromtoolError, promtool
 
 OF_SHOP = 'namespace="team", fastapi_operator_io_service="shop"'
@@ -497,7 +498,7 @@ def test_a_pool_behind_a_late_loop_or_before_a_full_pooler_is_not_blamed(tmp_pat
 
 def test_answers_of_caddy_count_as_those_of_nginx(tmp_path: Path) -> None:
     def answered(code: str, per_second: float) -> Series:
-        labels = scraped("proxy", 'handler="reverse_proxy"', f'code="{code}"')
+        labels = scraped("proxy", CADDY_REQUESTS, f'code="{code}"')
         return counter("caddy_http_request_duration_seconds_count", per_second, labels)
 
     run(

@@ -1,15 +1,18 @@
 """Caddyfile, Caddy's start script and its reload sidecar, run by a real Caddy."""
 
+import re
 import signal
 import socket
 import ssl
 import subprocess
 import threading
 import time
+from collections import Counter
 
 import pytest
 
 from fastapi_operator.facts import Facts
+from fastapi_operator.observability.promql import CADDY_REQUESTS
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from tests.unit.resources.caddy import Caddy
@@ -48,6 +51,24 @@ def test_nobody_but_trusted_networks_says_who_the_client_is(caddy: Caddy) -> Non
     with caddy.running(proxy={"trustedNetworks": ["10.0.0.1/8"]}):
         seen = told(caddy.get(X_Forwarded_For="198.51.100.7", X_Forwarded_Proto="https"))
     assert (seen["X-Forwarded-For"], seen["X-Forwarded-Proto"]) == ("127.0.0.1", "http")
+
+
+def test_each_request_of_a_client_counts_once(caddy: Caddy) -> None:
+    with caddy.running(
+        exposure={"hosts": ["example.com"], "ingress": {}, "privatePaths": ["/internal"]}
+    ):
+        for path in ("/", "/items", "/internal", "/items"):
+            caddy.get(path)
+        caddy.get("/healthz", 8081)
+        metrics = caddy.get("/metrics", 8081).read().decode()
+    series = re.findall(
+        r"caddy_http_request_duration_seconds_count\{(.*?)\} (\d+)", metrics, re.MULTILINE
+    )
+    counted: Counter[str] = Counter()
+    for labels, count in series:
+        if CADDY_REQUESTS in labels:
+            counted[labels.partition('code="')[2][:3]] += int(count)
+    assert counted == {"200": 3, "404": 1}
 
 
 def test_access_log_is_one_json_object_a_request(caddy: Caddy) -> None:

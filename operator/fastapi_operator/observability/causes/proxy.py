@@ -2,13 +2,13 @@
 
 from fastapi_operator.observability import bounds
 from fastapi_operator.observability.alert import PERCENT, Alert
-from fastapi_operator.observability.promql import OF_SERVICES, SERVICE, by_service
+from fastapi_operator.observability.promql import CADDY_REQUESTS, OF_SERVICES, SERVICE, by_service
 
 
 def _answers(status: str) -> str:
-    """Answers a second; Caddy counts each handler that a request passes, so one is chosen."""
+    """Answers a second."""
     nginx = f'{OF_SERVICES}, http_response_status_code=~"{status}"'
-    caddy = f'{OF_SERVICES}, handler="reverse_proxy", code=~"{status}"'
+    caddy = f'{OF_SERVICES}, {CADDY_REQUESTS}, code=~"{status}"'
     of_nginx = by_service(f"rate(fastapi_proxy_request_duration_seconds_count{{{nginx}}}[5m])")
     of_caddy = by_service(f"rate(caddy_http_request_duration_seconds_count{{{caddy}}}[5m])")
     return f"({of_nginx} or {of_caddy})"

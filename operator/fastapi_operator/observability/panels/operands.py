@@ -5,6 +5,7 @@ from fastapi_operator.observability.grafana import Panel, Query, Row
 from fastapi_operator.observability.metrics import Unit
 from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import (
+    CADDY_REQUESTS,
     CHOSEN,
     COMPONENT,
     chosen,
@@ -91,12 +92,11 @@ PROXY = Row(
                     rate(f"{_PROXY_SECONDS}_count", "http_response_status_code"),
                     "{{http_response_status_code}}",
                 ),
-                # Caddy counts each handler that a request passes.
                 Query(
                     rate(
                         "caddy_http_request_duration_seconds_count",
                         "code",
-                        where=chosen('handler="reverse_proxy"'),
+                        where=chosen(CADDY_REQUESTS),
                     ),
                     "{{code}}",
                 ),
