@@ -30,3 +30,5 @@ lock tests/e2e/orders/requirements.txt tests/e2e/orders/requirements.in \
     --constraint requirements/sample-app.txt "$@"
 lock tests/benchmarks/serving/app/requirements.txt tests/benchmarks/serving/app/requirements.in \
     --constraint requirements/sample-app.txt "$@"
+lock tests/parts/engines/requirements.txt tests/parts/engines/requirements.in \
+    --constraint requirements/sample-app.txt "$@"

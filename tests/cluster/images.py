@@ -93,6 +93,10 @@ _IMAGES = {
             names=("prometheus",),
             by_default=False,
         ),
+        Image("caddy", "tests/cluster/dockerfiles/caddy.Dockerfile", "debian", by_default=False),
+        Image(
+            "engines", "tests/parts/engines/Dockerfile", "python", "PYTHON_IMAGE", by_default=False
+        ),
         Image("operator", "operator/Dockerfile", "python", "PYTHON_IMAGE"),
         Image("sample-app", "sample-app/Dockerfile", "python", "PYTHON_IMAGE"),
         Image("orders", "tests/e2e/orders/Dockerfile", "python", "PYTHON_IMAGE", by_default=False),

@@ -1,0 +1,109 @@
+"""Each engine beside the first ones serves on a real node."""
+
+import dataclasses
+import http.client
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import node
+from tests.demo.story import install_operator
+from tests.demo.targets import Cluster, image_values
+from tests.e2e.conftest import NODE, Shop
+from tests.kubectl import eventually
+from tests.parts.conftest import service, small
+
+pytestmark = pytest.mark.node
+
+NAMESPACE = "engines"
+STATIC = [{"path": "/static", "directory": "/app/static"}]
+SPECS = {
+    "gunicorn": small(
+        server={"kind": "Gunicorn", "workerPolicy": "Fixed", "workers": 2},
+        proxy={"replicas": 1, "static": STATIC},
+    ),
+    "granian": small(server={"kind": "Granian"}),
+    "caddy": small(proxy={"type": "Caddy", "replicas": 1, "static": STATIC}),
+    "valkey": small(
+        redis={"engine": "Valkey", "memory": "64Mi"},
+        queue={"engine": "Valkey", "memory": "64Mi"},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def engines(cluster: Cluster) -> Iterator[dict[str, Shop]]:
+    """A service of each engine, begun at once; each test waits for its own."""
+    started = node.Node(NODE)
+    started.build_images(["engines", "caddy"])
+    caddy = image_values("settings.images.caddy", started.image("caddy"))
+    install_operator(dataclasses.replace(cluster, values=(*cluster.values, *caddy)))
+    image = started.image("engines")
+    found = {name: Shop(cluster.kubectl, image, NAMESPACE, name) for name in SPECS}
+    try:
+        for name, shop in found.items():
+            service(shop, SPECS[name])
+        yield found
+    finally:
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def get(shop: Shop, path: str) -> tuple[int, str, str]:
+    """Status, text and Server header of an answer through the proxy."""
+    found = shop.kubectl.json("get", "service", shop.name, "-n", shop.namespace)
+    connection = http.client.HTTPConnection(found["spec"]["clusterIP"], 80, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode(), answer.getheader("Server", "")
+
+
+def test_gunicorn_answers_from_each_worker(engines: dict[str, Shop]) -> None:
+    shop = engines["gunicorn"]
+    shop.wait_until_ready()
+
+    def workers() -> bool:
+        answers = {get(shop, "/worker") for _ in range(20)}
+        assert {status for status, _, _ in answers} == {200}
+        return len({text for _, text, _ in answers}) == 2
+
+    eventually(workers, seconds=30, what="two workers answer")
+
+
+def test_granian_answers(engines: dict[str, Shop]) -> None:
+    engines["granian"].wait_until_ready()
+    assert get(engines["granian"], "/worker")[0] == 200
+
+
+@pytest.mark.parametrize(("name", "server"), [("caddy", "Caddy"), ("gunicorn", "nginx")])
+def test_the_proxy_serves_the_files_of_the_image(
+    engines: dict[str, Shop], name: str, server: str
+) -> None:
+    engines[name].wait_until_ready()
+    status, text, told = get(engines[name], "/static/site.css")
+    assert (status, text.strip()) == (200, "body { color: teal }")
+    assert told in (server, ""), told
+    assert get(engines[name], "/worker")[0] == 200
+    assert get(engines[name], "/static/main.py")[0] == 404
+
+
+@pytest.mark.parametrize("store", ["redis", "queue"])
+def test_valkey_answers_the_app_and_keeps_what_the_queue_took(
+    engines: dict[str, Shop], store: str
+) -> None:
+    shop = engines["valkey"]
+    shop.wait_until_ready()
+    kind = {"redis": "deployment", "queue": "statefulset"}[store]
+
+    def ask(*command: str) -> str:
+        client = (
+            "REDISCLI_AUTH=$(cat /etc/valkey/password) "
+            f"valkey-cli --user $(cat /etc/valkey/username) {' '.join(command)}"
+        )
+        where = ("exec", "-n", NAMESPACE, f"{kind}/valkey-{store}", "-c", "redis", "--")
+        return shop.kubectl(*where, "sh", "-c", client).strip()
+
+    assert ask("set", "key", "value") == "OK"
+    if store == "queue":
+        shop.kubectl("delete", "pod", "valkey-queue-0", "-n", NAMESPACE, "--wait")
+        eventually(lambda: ask("get", "key") == "value", seconds=90, what="the log is replayed")
+    assert ask("get", "key") == "value"
