@@ -230,8 +230,9 @@ def _waiting(chance: random.Random) -> Fault:
         expected=UNKNOWN,
         load=Load("/waiting", clients=12, share=0.6),
         drawn={"seconds": seconds},
-        environment={"FAULT_SECONDS": seconds},
-        warm_seconds=6,
+        # Few keys, so that the cache is warm before anything is read: a miss takes as long here.
+        environment={"FAULT_SECONDS": seconds, "FAULT_KEYS": 3},
+        warm_seconds=9,
         seconds=12,
     )
 
