@@ -42,7 +42,9 @@ def test_what_the_operator_sets_is_read_without_a_complaint(case: str) -> None:
     loaded = settings.RuntimeSettings.load(given)
 
     assert loaded.database_url is not None
-    assert loaded.database_url.get_secret_value().startswith("postgresql://app:secret@")
+    user, password = given["DATABASE_USERNAME"], given["DATABASE_PASSWORD"]
+    wanted = f"postgresql://{user}:{password}@"
+    assert loaded.database_url.get_secret_value().startswith(wanted)
     assert loaded.database_pool_size == int(given["DATABASE_POOL_SIZE"])
     assert loaded.thread_tokens == int(given["THREAD_TOKENS"])
     assert loaded.max_in_flight == int(given["MAX_IN_FLIGHT"])
