@@ -123,7 +123,7 @@ def credential_rotation(shop: Bench) -> None:
 
 def redis_restart(shop: Bench) -> None:
     """The cache's pod goes and comes back empty."""
-    _restart(shop, "statefulset", "cache")
+    _restart(shop, "deployment", "redis")
 
 
 def database_restart(shop: Bench) -> None:
