@@ -47,6 +47,8 @@ def _recorded() -> dict[str, list[str]]:
 def _table(headings: Sequence[str], names: Sequence[str]) -> str:
     rows = _recorded()
     told = [rows[name] for name in names if name in rows]
+    if not told:
+        return "Not run yet in its full form."
     lines = [(*headings, "load"), ["---"] * (len(headings) + 1), *told]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

@@ -161,14 +161,18 @@ def _restart(shop: Bench, kind: str, part: str) -> None:
 def _settle(shop: Bench) -> None:
     """Waits until the service is Ready and no pod of the app is on its way out."""
     eventually(shop.is_ready, seconds=_SECONDS, what="Ready", pause=_PAUSE)
-    found = shop.kubectl.json("get", "deployment", shop.name, "-n", shop.namespace)
-    wanted = found["spec"]["replicas"]
     eventually(
-        lambda: len(pods(shop, "app")) == wanted,
+        lambda: len(pods(shop, "app")) == _wanted(shop),
         seconds=_SECONDS,
-        what=f"{wanted} pods of the app",
+        what="as many pods of the app as are wanted",
         pause=_PAUSE,
     )
+
+
+def _wanted(shop: Bench) -> int:
+    """Pods that the app shall have now; an autoscaler may change its mind."""
+    found = shop.kubectl.json("get", "deployment", shop.name, "-n", shop.namespace)
+    return int(found["spec"]["replicas"])
 
 
 def _rotates(shop: Bench) -> bool:
