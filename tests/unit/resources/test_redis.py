@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import places
-from tests.unit.resources.stores import ENGINES, Store
+from tests.unit.resources.stores import ENGINES, MONITOR, Store
 
 _PAGES = {"redis": "cache", "queue": "queue"}
-_COMMAND = re.compile(r"^kubectl exec \S+ -- redis-cli --user app (.+)$", re.MULTILINE)
+_COMMAND = re.compile(
+    r"^kubectl exec .* redis-cli --user (monitor|\$\(.+?\)) (.+?)'?$", re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -24,7 +26,8 @@ def test_documented_commands_are_allowed_and_understood(
     store = Store(tmp_path, name, engine, **{name: {"engine": engine}})
     with store.running():
         store.ask("LPUSH", "celery", "message")
-        for command in commands:
-            answer = store.ask(*shlex.split(command))
+        for user, command in commands:
+            who = {"user": user, "password": MONITOR} if user == "monitor" else {}
+            answer = store.ask(*shlex.split(command), **who)
             assert answer, command
             assert not re.match("ERR|NOPERM|WRONGTYPE|Unrecognized", answer), (command, answer)
