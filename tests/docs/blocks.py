@@ -10,7 +10,7 @@ A comment says it, directly above a block for that block, elsewhere for all that
 
 The blocks of a page run in order in one folder, which has what a checkout has. A comment
 ``<!-- file: service.yaml -->`` above a block of another language puts that file there.
-tests/docs runs what needs no node, tests/full the whole pages that need one.
+tests/docs runs what needs no node, tests/full the pages that need one.
 """
 
 import contextlib
@@ -39,7 +39,10 @@ PAGES = (
 # What a block may read of the repository.
 _CHECKOUT = ("charts", "manifests", "sample-app", "docs")
 # Where nothing on the page says it.
-_BY_FOLDER = {"docs/parts": "node", "docs/runbooks": "node"}
+_BY_FOLDER = {
+    "docs/parts": NOT_RUN + "it looks into a part that runs, in the state that the page is about",
+    "docs/runbooks": NOT_RUN + "it needs the fault; tests/diagnosis types those of faults it makes",
+}
 _SHELLS = ("sh", "console", "bash", "shell")
 _FENCE = re.compile(
     r"(?:<!-- (?P<key>shell|file): (?P<value>(?:(?!-->).)*?) -->\s*\n)?"

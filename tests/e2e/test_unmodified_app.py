@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.charts.conftest import SERVICE, Helm
 from tests.cluster import node
 from tests.demo.targets import Cluster
 from tests.e2e.conftest import NODE, Shop
@@ -13,27 +15,28 @@ from tests.kubectl import eventually
 pytestmark = pytest.mark.node
 
 
+def helm(cluster: Cluster) -> Helm:
+    """Helm, with the cluster."""
+    return Helm(Path(cluster.helm), cluster.kubectl.kubeconfig)
+
+
 @pytest.fixture
 def hello(cluster: Cluster) -> Iterator[Shop]:
-    """A hello-world service with nothing but an image."""
+    """A hello-world with nothing but an image, by the service's chart."""
     started = node.Node(NODE)
     started.build_images(["hello"])
     running = Shop(cluster.kubectl, started.image("hello"), namespace="hello", name="hello")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.kubectl.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello", "labels": labels}},
-        {
-            "apiVersion": "fastapi-operator.io/v1alpha1",
-            "kind": "FastAPIService",
-            "metadata": {"name": "hello", "namespace": "hello"},
-            "spec": {
-                "image": running.app_image,
-                "resources": {"requests": {"cpu": "50m"}},
-                "scaling": {"replicas": 1},
-                "proxy": {"replicas": 1},
-            },
-        },
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hello", "labels": labels}}
     )
+    values = {
+        "image": running.app_image,
+        "resources": {"requests": {"cpu": "50m"}},
+        "scaling": {"replicas": 1},
+        "proxy": {"replicas": 1},
+    }
+    helm(cluster).run("install", "hello", SERVICE, "--namespace", "hello", values=values)
     try:
         running.wait_until_ready()
         yield running
@@ -41,9 +44,13 @@ def hello(cluster: Cluster) -> Iterator[Shop]:
         cluster.kubectl("delete", "namespace", "hello", "--wait=false")
 
 
-def test_an_unmodified_hello_world_runs_scales_and_is_observed(hello: Shop) -> None:
+def test_an_unmodified_hello_world_runs_scales_and_is_observed(
+    cluster: Cluster, hello: Shop
+) -> None:
     answer = hello.request("GET", "/")
     assert (answer.status, answer.body) == (200, {"message": "Hello World"})
+    # The chart's own test calls it from a pod, by the name that other services use.
+    helm(cluster).run("test", "hello", "--namespace", "hello", "--timeout", "2m")
 
     hello.kubectl("scale", "fas", hello.name, "-n", hello.namespace, "--replicas", "2")
     eventually(

@@ -18,7 +18,6 @@ from tests.cluster import buildah, images
 from tests.demo.story import OPERATOR_NAMESPACE
 from tests.e2e.conftest import Shop
 from tests.full.conftest import DEFINITION, EXAMPLES, RELEASE, Platform
-from tests.full.recording import record
 from tests.full.traffic import traffic
 from tests.kubectl import eventually
 
@@ -130,11 +129,6 @@ def test_a_release_is_upgraded_rolled_back_removed_and_replaced(
         platform.install(OPERATOR, "--take-ownership", release="another")
         obeys(shop, "replaced")
         platform.uninstall(release="another")
-    record(
-        "lifecycle",
-        "| seconds | requests | lost |",
-        [f"| {answers[-1].seconds:.0f} | {len(answers)} | {len(answers.lost)} |"],
-    )
     assert answers.lost == []
     assert len(answers) > 500
 
