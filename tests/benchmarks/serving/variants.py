@@ -18,7 +18,7 @@ PORT = 8000
 _BIND = ("--host", "0.0.0.0", "--port", str(PORT))
 
 # Variables that only make the app reachable and able to connect: every variant has them.
-_CONNECTIONS = frozenset({"DATABASE_PASSWORD", "DATABASE_URL"})
+_CONNECTIONS = frozenset({"DATABASE_USERNAME", "DATABASE_PASSWORD", "DATABASE_URL"})
 
 
 @dataclass(frozen=True)
