@@ -78,6 +78,10 @@ bench-serving: setup ## Measure tuned pods beside a grid and the usual advice, o
 bench-operator: setup ## Measure the operator with 1,000 services on a real API server (half an hour)
 	@$(RUN)/python -m tests.benchmarks.operator --write
 
+.PHONY: bench-delivery
+bench-delivery: setup ## Count lost requests through a take-over on the local node
+	@RECORD=1 $(RUN)/python -m pytest -s tests/full/test_take_over.py
+
 .PHONY: prometheus
 prometheus: setup ## Ask a real Prometheus each query of panels and rules, under load, on the local node
 	@RECORD=1 $(RUN)/python -m pytest tests/full/test_prometheus.py
