@@ -1,19 +1,22 @@
-"""Whatever owners and others edit, in whatever order: in the end the rendered state is there.
-
-A seeded walk and no state machine of Hypothesis: what a choice points at is what is live at that
-moment, so that a run can be neither replayed nor made smaller, and Hypothesis begins with its
-simplest one, the same step again and again.
-"""
+"""Whatever owners and others edit, in whatever order: in the end the rendered state is there."""
 
 import copy
 import json
 import os
-import random
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import (
@@ -37,9 +40,20 @@ from tests.cluster.apiserver import ApiServer
 from tests.faults import judge
 
 FULL = os.environ.get("FAULTS") == "full"
-# After so many edits everything must be as it is rendered.
-ROUND, ROUNDS = 50, 100 if FULL else 2
-SEED = int(os.environ.get("SEED", "1"))
+LEAST_EDITS = 5_000 if FULL else 100
+# After so many steps everything must be as it is rendered. A cluster cannot be put back as it
+# was, so that a failed run is not made smaller: its log of the steps is what is left.
+RUN = settings(
+    stateful_step_count=50,
+    max_examples=220 if FULL else 6,
+    phases=[Phase.generate],
+    derandomize=not FULL,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+# How long an operator lives at least.
+STEADY_STEPS = 20
 NAMES = ("left", "right")
 SCRATCH = "rendered"
 SPECS: tuple[dict[str, Any], ...] = (
@@ -61,6 +75,9 @@ EDITED = tuple(
     if kind.kind not in (*_UNTOUCHED, "CronJob", "Ingress")
     and (not kind.optional or kind.kind == "ServiceMonitor")
 )
+A_NAME = st.sampled_from(NAMES)
+# Of the first kind that is looked through, and of an object or field among those there are.
+A_KIND, A_NUMBER = st.integers(0, len(EDITED) - 1), st.integers(0, 2**16)
 # Elements of lists are told apart by these: under another value an element is somebody else's.
 _KEYS = frozenset(
     {"name", "containerPort", "port", "protocol", "mountPath", "topologyKey", "whenUnsatisfiable"}
@@ -92,120 +109,113 @@ def test_random_edits_end_in_the_rendered_state(
     monkeypatch.setattr(brakes, "DELETES_A_MINUTE", 10**6)
     monkeypatch.setattr(brakes, "LOOP_WRITES", 10**6)
     collected_world.start(make=draw)
-    walk = Walk(collected_world, random.Random(SEED))
-    for number in range(1, ROUNDS + 1):
-        until = walk.done.total() + ROUND
-        while walk.done.total() < until:
-            walk.step()
-        walk.settle()
-        print(f"seed {SEED}, round {number}: {walk.done.total()} edits, {dict(walk.done)}")
-    assert len(walk.done) >= (len(Walk.EDITS) if FULL else 6), walk.done
+    done: Counter[str] = Counter()
+
+    class Machine(Edits):
+        def __init__(self) -> None:
+            print(f"{done.total()} edits: {dict(done)}")
+            super().__init__(collected_world, done)
+
+    run_state_machine_as_test(Machine, settings=RUN)
+    print(f"{done.total()} edits: {dict(done)}")
+    assert done.total() >= LEAST_EDITS, done
+    assert all(done[edit] for edit in ("edit the spec", "delete a child", "replace a field")), done
 
 
-class Walk:
-    """Two services, their owners, others who edit by hand, and the operator."""
+class Edits(RuleBasedStateMachine):
+    """Two services, their owners, others who edit by hand, and the operator.
 
-    def __init__(self, world: World, chosen: random.Random) -> None:
+    What is drawn never depends on what is live: a number points at one of the objects or fields
+    that there are at that moment. An edit that finds nothing, or that the API server refuses,
+    does not count.
+    """
+
+    def __init__(self, world: World, done: Counter[str]) -> None:
+        super().__init__()
         self.world = world
-        self.chosen = chosen
-        self.done: Counter[str] = Counter()
+        self.done = done
         self.specs: dict[str, dict[str, Any]] = {}
         self.foreign: set[str] = set()
+        self.since_restart = 0
         for name in NAMES:
             self._apply(name, {})
 
-    def step(self) -> None:
-        """One edit; one that finds nothing, or that the API server refuses, does not count."""
-        (edit,) = self.chosen.choices(list(self.EDITS), list(self.EDITS.values()))
-        if edit(self):
-            self.done[edit.__name__] += 1
-        if self.chosen.random() < 0.2:
-            self._play()
-
     # Owners ------------------------------------------------------------------------------------
 
-    def _apply(self, name: str, spec: dict[str, Any]) -> None:
-        self.specs[name] = spec
-        eventually(lambda: _accepted(lambda: self.world.apply(name, **spec)))
+    @rule(name=A_NAME, spec=st.sampled_from(SPECS))
+    def edit_the_spec(self, name: str, spec: dict[str, Any]) -> None:
+        self._apply(name, spec)
+        self._count("edit the spec")
 
-    def edit_the_spec(self) -> bool:
-        self._apply(self.chosen.choice(NAMES), self.chosen.choice(SPECS))
-        return True
-
-    def suspend(self) -> bool:
-        name = self.chosen.choice(NAMES)
+    @rule(name=A_NAME)
+    def suspend(self, name: str) -> None:
         self._apply(name, {**self.specs.get(name, {}), "suspend": True})
-        return True
+        self._count("suspend")
 
-    def delete_the_service(self) -> bool:
-        name = self.chosen.choice(NAMES)
+    @rule(name=A_NAME)
+    def delete_the_service(self, name: str) -> None:
         self.world.kube.delete(self.world.path("fastapiservices", name))
-        return self.specs.pop(name, None) is not None
+        self._count("delete the service", self.specs.pop(name, None) is not None)
 
     # Others ------------------------------------------------------------------------------------
 
-    def delete_a_child(self) -> bool:
-        kind, body = self._child()
-        if body is not None:
-            self.world.kube.delete(self._path(kind, body), propagationPolicy="Background")
-        return body is not None
+    @rule(kind=A_KIND, number=A_NUMBER)
+    def delete_a_child(self, kind: int, number: int) -> None:
+        for path, _ in self._child(kind, number):
+            self.world.kube.delete(path, propagationPolicy="Background")
+            self._count("delete a child")
 
-    def edit_a_field(self) -> bool:
-        kind, body = self._child()
-        if body is None or kind is JOB:
-            return False
-        leaves = list(_leaves(_owned(body), ""))
-        if not leaves:
-            return False
-        path, value = self.chosen.choice(leaves)
-        change: dict[str, Any] = {"op": "remove", "path": path}
-        if self.chosen.random() < 0.7:
-            change = {"op": "replace", "path": path, "value": _other(value)}
-        return self._patch(kind, body, change)
+    @rule(kind=A_KIND, number=A_NUMBER, field=A_NUMBER)
+    def edit_a_field(self, kind: int, number: int, field: int) -> None:
+        self._change_a_field("replace", kind, number, field)
 
-    def take_the_owner_away(self) -> bool:
-        kind, body = self._child()
+    @rule(kind=A_KIND, number=A_NUMBER, field=A_NUMBER)
+    def remove_a_field(self, kind: int, number: int, field: int) -> None:
+        self._change_a_field("remove", kind, number, field)
+
+    @rule(kind=A_KIND, number=A_NUMBER)
+    def take_the_owner_away(self, kind: int, number: int) -> None:
         change = {"op": "remove", "path": "/metadata/ownerReferences"}
-        return body is not None and self._patch(kind, body, change)
+        for path, _ in self._child(kind, number):
+            self._count("take the owner away", self._patch(path, change))
 
-    def annotate(self) -> bool:
-        kind, body = self._child()
-        if body is None:
-            return False
+    @rule(kind=A_KIND, number=A_NUMBER)
+    def annotate(self, kind: int, number: int) -> None:
         note = {"metadata": {"annotations": {"example.com/team": f"{self.done.total()}"}}}
-        return _accepted(lambda: self.world.kube.patch(self._path(kind, body), note))
+        for path, _ in self._child(kind, number):
+            self._count("annotate", _accepted(lambda path=path: self.world.kube.patch(path, note)))
 
-    def make_an_object_with_its_labels(self) -> bool:
-        name = self.chosen.choice(NAMES)
+    @rule(name=A_NAME)
+    def make_an_object_with_its_labels(self, name: str) -> None:
         own = f"{name}-mine-{self.done.total()}"
         labels = {naming.SERVICE_LABEL: name, naming.WATCHED_LABEL: "true"}
         body = {"metadata": {"name": own, "labels": labels}, "data": {"whose": "mine"}}
-        if own not in self.foreign:
-            self.world.kube.request("POST", self.world.path("configmaps"), body)
-            self.foreign.add(own)
-        return True
+        self.world.kube.request("POST", self.world.path("configmaps"), body)
+        self.foreign.add(own)
+        self._count("make an object with its labels")
 
-    def restart_the_operator(self) -> bool:
+    @precondition(lambda self: self.since_restart >= STEADY_STEPS)
+    @rule()
+    def restart_the_operator(self) -> None:
         self.world.operators.pop().stop()
         self.world.start(make=draw)
-        return True
+        self.since_restart = 0
+        self._count("restart the operator")
 
-    # How often each comes.
-    EDITS: ClassVar[dict[Callable[["Walk"], bool], int]] = {
-        edit_the_spec: 15,
-        suspend: 3,
-        delete_the_service: 2,
-        delete_a_child: 25,
-        edit_a_field: 40,
-        take_the_owner_away: 5,
-        annotate: 5,
-        make_an_object_with_its_labels: 3,
-        restart_the_operator: 2,
-    }
+    @rule()
+    def controllers_work(self) -> None:
+        _accepted(self.world.finish_rollouts)
+        for job in self.world.kube.items(self.world.path("jobs")):
+            if not job.get("status", {}).get("conditions"):
+                _accepted(lambda job=job: self.world.finish_job(job["metadata"]["name"]))
+
+    @invariant()
+    def time_passes(self) -> None:
+        self.since_restart += 1
 
     # The end -----------------------------------------------------------------------------------
 
-    def settle(self) -> None:
+    def teardown(self) -> None:
         """Lets everything come to its end, and compares it with what is rendered."""
         for name in NAMES:
             spec = {k: v for k, v in self.specs.get(name, {}).items() if k != "suspend"}
@@ -213,7 +223,7 @@ class Walk:
         left: list[str] = []
 
         def settled() -> bool:
-            self._play()
+            self.controllers_work()
             left[:] = [] if all(map(self.world.is_ready, NAMES)) else ["not Ready"]
             left[:] = left or self._differences()
             return not left
@@ -278,32 +288,44 @@ class Walk:
 
     # Around ------------------------------------------------------------------------------------
 
-    def _play(self) -> None:
-        _accepted(self.world.finish_rollouts)
-        for job in self.world.kube.items(self.world.path("jobs")):
-            if not job.get("status", {}).get("conditions"):
-                _accepted(lambda job=job: self.world.finish_job(job["metadata"]["name"]))
+    def _apply(self, name: str, spec: dict[str, Any]) -> None:
+        self.specs[name] = spec
+        eventually(lambda: _accepted(lambda: self.world.apply(name, **spec)))
 
-    def _path(self, kind: Kind, body: dict[str, Any]) -> str:
-        return kind.path(self.world.namespace, body["metadata"]["name"])
+    def _count(self, edit: str, happened: bool = True) -> None:
+        self.done[edit] += happened
 
-    def _child(self) -> tuple[Kind, dict[str, Any] | None]:
-        kind = self.chosen.choice(EDITED)
-        items = self.world.kube.items(kind.path(self.world.namespace))
-        owned = [body for body in items if body["metadata"].get("ownerReferences")]
-        return kind, self.chosen.choice(owned) if owned else None
+    def _change_a_field(self, change: str, kind: int, number: int, field: int) -> None:
+        for target, body in self._child(kind, number, but=JOB):
+            if leaves := list(_leaves(_owned(body), "")):
+                path, value = leaves[field % len(leaves)]
+                operation: dict[str, Any] = {"op": change, "path": path}
+                if change == "replace":
+                    operation["value"] = _other(value)
+                self._count(f"{change} a field", self._patch(target, operation))
 
-    def _patch(self, kind: Kind, body: dict[str, Any], change: dict[str, Any]) -> bool:
-        def patch() -> None:
-            self.world.kube.request(
+    def _child(
+        self, first: int, number: int, *, but: Kind | None = None
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """An object with its path, of the first kind that has any; at most one."""
+        kinds = (*EDITED[first:], *EDITED[:first])
+        for kind in (kind for kind in kinds if kind is not but):
+            items = self.world.kube.items(kind.path(self.world.namespace))
+            if owned := [body for body in items if body["metadata"].get("ownerReferences")]:
+                body = owned[number % len(owned)]
+                return [(kind.path(self.world.namespace, body["metadata"]["name"]), body)]
+        return []
+
+    def _patch(self, path: str, change: dict[str, Any]) -> bool:
+        return _accepted(
+            lambda: self.world.kube.request(
                 "PATCH",
-                self._path(kind, body),
+                path,
                 [change],
                 content_type="application/json-patch+json",
                 fieldManager="somebody",
             )
-
-        return _accepted(patch)
+        )
 
 
 def _accepted(work: Any) -> bool:
