@@ -34,10 +34,12 @@ class Account:
     Attributes:
         user: Its name in the audit log.
         kubeconfig: With its token.
+        rights: Group, resource and verb of every rule.
     """
 
     user: str
     kubeconfig: Path
+    rights: frozenset[tuple[str, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +65,16 @@ def test_an_operator_works_where_its_chart_lets_it_and_looks_nowhere_else(
 ) -> None:
     served, outside = watched or ("any", "other"), ("aside-from-" + watched[0],) if watched else ()
     kube = Kube(server.kubeconfig)
-    worlds = {name: _world(server, name) for name in (*served, *outside)}
+    worlds = {name: world_named(server, name) for name in (*served, *outside)}
     for world in worlds.values():
         kube.apply(SECRET.path(world.namespace, "private"), _bare(SECRET, "private"))
         world.apply(redis={})
     since = worlds[served[0]].mark()
-    with _installed(server, tmp_path, watched) as account:
-        with _operator(account, watched):
+    with installed(server, tmp_path, watched) as account:
+        with operator_of(account, watched):
             for name in served:
                 worlds[name].until_ready()
-        asked = _asked(server, since, account)
+        asked = asked_by(server, since, account)
     assert [entry["requestURI"] for entry in asked if entry["responseStatus"]["code"] == 403] == []
     for entry in asked:
         uri, target = entry["requestURI"], entry.get("objectRef", {})
@@ -90,7 +92,7 @@ def test_an_operator_works_where_its_chart_lets_it_and_looks_nowhere_else(
 
 
 @contextlib.contextmanager
-def _installed(server: ApiServer, folder: Path, watched: tuple[str, ...]) -> Iterator[Account]:
+def installed(server: ApiServer, folder: Path, watched: tuple[str, ...]) -> Iterator[Account]:
     """The account and roles of the chart, and nothing else of it."""
     kube, helm = Kube(server.kubeconfig), Helm(chosen_helm())
     values = {"watchNamespaces": list(watched), "rbac": {"aggregateRoles": False}}
@@ -111,6 +113,14 @@ def _installed(server: ApiServer, folder: Path, watched: tuple[str, ...]) -> Ite
         yield Account(
             user=f"system:serviceaccount:{SYSTEM}:{account['metadata']['name']}",
             kubeconfig=kubeconfig,
+            rights=frozenset(
+                (group, resource, verb)
+                for body in given.values()
+                for rule in body.get("rules", ())
+                for group in rule["apiGroups"]
+                for resource in rule["resources"]
+                for verb in rule["verbs"]
+            ),
         )
     finally:
         for path in given:
@@ -136,7 +146,7 @@ def _may(asks: Kube, path: str) -> bool:
     return True
 
 
-def _operator(account: Account, watched: tuple[str, ...]) -> RunningOperator:
+def operator_of(account: Account, watched: tuple[str, ...]) -> RunningOperator:
     return RunningOperator(
         account.kubeconfig, namespaces=watched, make=draw, lease_namespace=SYSTEM
     )
@@ -145,7 +155,7 @@ def _operator(account: Account, watched: tuple[str, ...]) -> RunningOperator:
 # What it asked for -----------------------------------------------------------------------------
 
 
-def _asked(server: ApiServer, since: int, account: Account) -> list[Any]:
+def asked_by(server: ApiServer, since: int, account: Account) -> list[Any]:
     return [
         entry
         for entry in audited(server.audit_log, since)
@@ -156,7 +166,7 @@ def _asked(server: ApiServer, since: int, account: Account) -> list[Any]:
 # The world around ------------------------------------------------------------------------------
 
 
-def _world(server: ApiServer, name: str) -> World:
+def world_named(server: ApiServer, name: str) -> World:
     kube = Kube(server.kubeconfig)
     kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     account = f"/api/v1/namespaces/{name}/serviceaccounts"

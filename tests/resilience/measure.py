@@ -18,6 +18,8 @@ from tests.resilience.traffic import Traffic
 
 NODE = NAMESPACE = "resilience"
 MANIFEST = Path(__file__).resolve().parents[1] / "demo" / "shop.yaml"
+# The same app by another name: what is measured is the rollout, not what differs.
+NEXT_IMAGE = "registry.example.com/shop:next"
 # Before the change: connections are open and caches filled.
 _WARM_SECONDS = 5
 _PATIENCE_SECONDS = 60
@@ -30,9 +32,9 @@ def prepared() -> Iterator[Bench]:
     try:
         cluster = target.prepare()
         started = node.Node(NODE)
-        started.build_images(["hello"])
+        started.name_image("sample-app", NEXT_IMAGE)
         story.install_operator(cluster)
-        images = (cluster.app_image, started.image("hello"))
+        images = (cluster.app_image, NEXT_IMAGE)
         bench = Bench(cluster.kubectl, cluster.app_image, NAMESPACE, images=images)
         apply(bench)
         yield bench

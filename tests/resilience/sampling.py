@@ -59,14 +59,28 @@ def _watched(shop: Shop, target: str, command: tuple[str, ...], query: str) -> I
         text=True,
     )
     assert process.stdin and process.stdout
-    process.stdin.write(f"{query} \\watch 1\n")
-    process.stdin.flush()
-    output, lines = process.stdout, list[str]()
-    reader = threading.Thread(target=lambda: lines.extend(line.strip() for line in output))
-    reader.start()
+    asked, answers = process.stdin, process.stdout
+    lines: list[str] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        # Not psql's own \watch, which outlives its client and keeps the connection.
+        with contextlib.suppress(OSError), asked:
+            while not over.wait(1):
+                asked.write(f"{query};\n")
+                asked.flush()
+
+    asking = threading.Thread(target=ask)
+    reading = threading.Thread(target=lambda: lines.extend(line.strip() for line in answers))
+    asking.start()
+    reading.start()
     try:
         yield lines
     finally:
-        process.terminate()
-        process.wait()
-        reader.join()
+        over.set()
+        asking.join()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        reading.join()

@@ -104,9 +104,16 @@ def app_terminated(shop: Bench) -> None:
 
 def terminate(shop: Bench, pod: str) -> None:
     """SIGTERM to the app in a pod, whose container then starts anew."""
+    before = _starts(shop, pod)
     kill = "import os, signal; os.kill(1, signal.SIGTERM)"
     shop.kubectl("exec", "-n", shop.namespace, pod, "-c", "app", "--", "python3", "-c", kill)
-    time.sleep(_PAUSE)
+    # It serves on while it drains, and starts anew only after a pause that grows each time.
+    eventually(
+        lambda: _starts(shop, pod) > before,
+        seconds=_SECONDS,
+        what=f"the app of {pod} starts anew",
+        pause=_PAUSE,
+    )
     _settle(shop)
 
 
@@ -173,6 +180,13 @@ def _wanted(shop: Bench) -> int:
     """Pods that the app shall have now; an autoscaler may change its mind."""
     found = shop.kubectl.json("get", "deployment", shop.name, "-n", shop.namespace)
     return int(found["spec"]["replicas"])
+
+
+def _starts(shop: Bench, pod: str) -> int:
+    """How often the app's container became ready after its first time."""
+    found = shop.kubectl.json("get", "pod", pod, "-n", shop.namespace)
+    (app,) = (one for one in found["status"]["containerStatuses"] if one["name"] == "app")
+    return int(app["restartCount"]) if app["ready"] else -1
 
 
 def _rotates(shop: Bench) -> bool:
