@@ -141,6 +141,7 @@ def running(server: dict[str, Any], tmp_path: Path) -> Iterator[Running]:
             cwd=Path(__file__).parent / "served",
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         port = rendered["ports"][0]["containerPort"]
@@ -149,8 +150,9 @@ def running(server: dict[str, Any], tmp_path: Path) -> Iterator[Running]:
         assert process.poll() is None, log.read_text()
         yield found
     finally:
-        if process.poll() is None:
-            process.kill()
+        # Its workers too: in a pod they end with the container's first process, here with nobody.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert "Traceback" not in log.read_text()
 
