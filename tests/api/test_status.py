@@ -1,5 +1,6 @@
 """The status contract: conditions, generations, transitions, size, and what pods say."""
 
+import datetime
 import json
 import time
 from typing import Any
@@ -155,6 +156,39 @@ def test_pods_say_why_a_workload_is_unready(
     assert "shop-1" in condition["message"]
     assert "hunter2" not in json.dumps(world.service())
     assert told in world.condition("Ready")["message"]
+
+
+def test_a_pod_within_its_start_is_told_as_a_rollout_and_later_by_its_probe(world: World) -> None:
+    world.start()
+    world.apply()
+    deployment = eventually(lambda: world.get("deployments", "shop"))
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    pod = {
+        "metadata": {"name": "shop-1", "labels": labels},
+        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
+    }
+    world.kube.request("POST", world.path("pods"), pod)
+    container = {
+        "name": "app",
+        "image": "registry.test/shop:1",
+        "imageID": "",
+        "ready": False,
+        "started": False,
+        "restartCount": 0,
+    }
+
+    def runs_since(moment: datetime.datetime) -> None:
+        state = {"running": {"startedAt": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}}
+        path = f"{world.path('pods', 'shop-1')}/status"
+        body = {"status": {"containerStatuses": [{**container, "state": state}]}}
+        world.kube.patch(path, body)
+
+    now = datetime.datetime.now(datetime.UTC)
+    runs_since(now)
+    time.sleep(10)  # Two looks.
+    assert world.condition("ApplicationReady")["reason"] in ("Progressing", "RollingOut")
+    runs_since(now - datetime.timedelta(minutes=1))
+    eventually(lambda: world.condition("ApplicationReady")["reason"] == "ProbeFailing", within=15)
 
 
 def test_a_pod_that_cannot_be_scheduled_says_so(world: World) -> None:

@@ -5,6 +5,7 @@ again with growing pauses while it stays unready. Somebody may be waiting for on
 was changed: what its pods say is told within 15 s.
 """
 
+import datetime
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,9 @@ FIRST_LOOK_SECONDS = 3.0
 YOUNG_SECONDS = 600.0
 YOUNG_LOOK_CEILING_SECONDS = 10.0
 LOOK_CEILING_SECONDS = 300.0
+# Imports take seconds on a throttled core. What does not answer by then is told, long before the
+# kubelet gives up: judgement.
+STARTING_SECONDS = 30.0
 PODS_LISTED = 20
 MESSAGE_MAX_LENGTH = 600
 
@@ -42,9 +46,9 @@ def masked(text: str) -> str:
     return text if len(text) <= MESSAGE_MAX_LENGTH else "…" + text[-MESSAGE_MAX_LENGTH + 1 :]
 
 
-def diagnosis(pods: Iterable[Body]) -> Health | None:
+def diagnosis(pods: Iterable[Body], now: datetime.datetime) -> Health | None:
     """The worst that any of the pods says; None where none says anything."""
-    found = [health for pod in pods if (health := _pod(pod)) is not None]
+    found = [health for pod in pods if (health := _pod(pod, now)) is not None]
     return max(
         found, key=lambda health: (health.failed, _WEIGHT.get(health.reason, 0)), default=None
     )
@@ -76,7 +80,7 @@ _WEIGHT = {
 }
 
 
-def _pod(pod: Body) -> Health | None:
+def _pod(pod: Body, now: datetime.datetime) -> Health | None:
     status, name = pod.get("status", {}), pod["metadata"]["name"]
     if pod["metadata"].get("deletionTimestamp"):
         return None
@@ -94,7 +98,7 @@ def _pod(pod: Body) -> Health | None:
     found = [
         health
         for state in containers
-        if (health := _container(name, state, specs.get(state.get("name"), {}))) is not None
+        if (health := _container(name, state, specs.get(state.get("name"), {}), now)) is not None
     ]
     if found:
         return max(found, key=lambda health: (health.failed, _WEIGHT.get(health.reason, 0)))
@@ -104,7 +108,7 @@ def _pod(pod: Body) -> Health | None:
     return None
 
 
-def _container(pod: str, status: Body, spec: Body) -> Health | None:
+def _container(pod: str, status: Body, spec: Body, now: datetime.datetime) -> Health | None:
     state, where = status.get("state", {}), f"pod {pod}, container {status.get('name')}"
     waiting, ended = state.get("waiting"), state.get("terminated")
     last, restarts = (
@@ -123,7 +127,21 @@ def _container(pod: str, status: Body, spec: Body) -> Health | None:
         return None
     if last and last.get("exitCode", 0) != 0:
         return _ended(where, last, "CrashLoopBackOff", restarts)
+    return _unanswered(where, status, spec, now)
+
+
+def _unanswered(where: str, status: Body, spec: Body, now: datetime.datetime) -> Health | None:
+    """What a container says that runs and is not ready: nothing, within its start."""
+    running = status["state"]["running"]
+    if status.get("started") is False and _runs_for(running, now) < STARTING_SECONDS:
+        return None
     return Health(False, "ProbeFailing", f"{where}: runs, but {_failing_probe(status, spec)}")
+
+
+def _runs_for(running: Body, now: datetime.datetime) -> float:
+    """Seconds since a container was started; infinite where its status does not say."""
+    since = running.get("startedAt")
+    return (now - datetime.datetime.fromisoformat(since)).total_seconds() if since else math.inf
 
 
 def _failing_probe(status: Body, spec: Body) -> str:

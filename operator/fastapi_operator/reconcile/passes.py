@@ -296,7 +296,7 @@ class Passes:
                     label_selector=diagnose.selector(desired),
                     limit=diagnose.PODS_LISTED,
                 ):
-                    found = diagnose.diagnosis(pods)
+                    found = diagnose.diagnosis(pods, datetime.datetime.now(datetime.UTC))
                     break
             except ApiError as error:
                 _log.warning("pods not listed", error=str(error), service=key.name)

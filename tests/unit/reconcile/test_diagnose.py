@@ -1,5 +1,6 @@
 """What pods say, when they are asked, and that no credential is repeated."""
 
+import datetime
 import itertools
 from typing import Any
 
@@ -10,6 +11,8 @@ from fastapi_operator.reconcile.observed import Child, Health
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from tests.unit.reconcile.test_queue import Clock
 from tests.unit.reconcile.worlds import FAILED, UNREADY, app, child, children, desired, migration
+
+NOW = datetime.datetime(2026, 1, 1, 0, 1, tzinfo=datetime.UTC)
 
 
 def pod(name: str = "p", **status: Any) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_a_pod_says_why(status: dict[str, Any], reason: str, told: str) -> None:
-    found = diagnosis([pod(**status)])
+    found = diagnosis([pod(**status)], NOW)
     assert found is not None
     assert found.reason == reason
     assert told in found.message
@@ -90,13 +93,13 @@ def test_a_pod_says_why(status: dict[str, Any], reason: str, told: str) -> None:
     ],
 )
 def test_a_pod_on_its_way_says_nothing(status: dict[str, Any]) -> None:
-    assert diagnosis([pod(**status)]) is None
+    assert diagnosis([pod(**status)], NOW) is None
 
 
 def test_the_worst_pod_speaks() -> None:
     slow = pod("slow", **container({"running": {}}))
     broken = pod("broken", **container(waiting("ImagePullBackOff", "x")))
-    found = diagnosis([slow, broken, pod("fine")])
+    found = diagnosis([slow, broken, pod("fine")], NOW)
     assert found is not None
     assert found.reason == "ImagePullBackOff"
 
@@ -193,6 +196,21 @@ def test_a_failed_job_is_asked_at_once_and_only_until_it_answered() -> None:
     assert ward.next_in([job]) is None
 
 
+@pytest.mark.parametrize(
+    ("started", "since", "told"),
+    [
+        (False, "2026-01-01T00:00:31Z", False),
+        (False, "2026-01-01T00:00:30Z", True),
+        # Its startup probe has passed: nothing is left to wait for.
+        (True, "2026-01-01T00:00:59Z", True),
+    ],
+)
+def test_a_pod_within_its_start_is_no_failing_probe(started: bool, since: str, told: bool) -> None:
+    state = {"running": {"startedAt": since}}
+    found = diagnosis([pod(**container(state, started=started))], NOW)
+    assert (found is not None and found.reason == "ProbeFailing") == told
+
+
 @pytest.mark.parametrize(("started", "kind"), [(False, "startup"), (True, "readiness")])
 def test_a_probe_that_fails_is_named_by_its_path(started: bool, kind: str) -> None:
     probes = {
@@ -202,7 +220,7 @@ def test_a_probe_that_fails_is_named_by_its_path(started: bool, kind: str) -> No
         **pod(**container({"running": {}}, started=started)),
         "spec": {"containers": [{"name": "app", **probes}]},
     }
-    health = diagnosis([found])
+    health = diagnosis([found], NOW)
     assert health is not None
     assert f"its {kind} probe GET /{kind} fails" in health.message
     assert f"404 there, mend spec.server.probes.{kind}" in health.message
