@@ -10,7 +10,7 @@ A comment says it, directly above a block for that block, elsewhere for all that
 
 The blocks of a page run in order in one folder, which has what a checkout has. A comment
 ``<!-- file: service.yaml -->`` above a block of another language puts that file there.
-tests/docs runs what needs no node, tests/full the pages that need one.
+tests/docs runs what needs no node, tests/full the pages that need one, tests/parts docs/parts.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ PAGES = (
 _CHECKOUT = ("charts", "manifests", "sample-app", "docs")
 # Where nothing on the page says it.
 _BY_FOLDER = {
-    "docs/parts": NOT_RUN + "it looks into a part that runs, in the state that the page is about",
+    "docs/parts": "node",
     "docs/runbooks": NOT_RUN + "it needs the fault; tests/diagnosis types those of faults it makes",
 }
 _SHELLS = ("sh", "console", "bash", "shell")
@@ -209,5 +209,5 @@ def _replaced(text: str, words: Mapping[str, str]) -> str:
     if not words:
         return text
     known: Sequence[str] = sorted(words, key=len, reverse=True)
-    pattern = r"(?<![\w./])(" + "|".join(map(re.escape, known)) + r")(?![\w./])"
+    pattern = r"(?<![\w.])(" + "|".join(map(re.escape, known)) + r")(?![\w.])"
     return re.sub(pattern, lambda match: words[match[1]], text)
