@@ -185,7 +185,7 @@ def test_a_pod_within_its_start_is_told_as_a_rollout_and_later_by_its_probe(worl
 
     now = datetime.datetime.now(datetime.UTC)
     runs_since(now)
-    time.sleep(10)  # Two looks.
+    time.sleep(7)  # A look, or two.
     assert world.condition("ApplicationReady")["reason"] in ("Progressing", "RollingOut")
     runs_since(now - datetime.timedelta(minutes=1))
     eventually(lambda: world.condition("ApplicationReady")["reason"] == "ProbeFailing", within=15)

@@ -19,11 +19,11 @@ from fastapi_operator.resources.desired import Desired, ObjectKey
 
 FIRST_LOOK_SECONDS = 3.0
 YOUNG_SECONDS = 600.0
-YOUNG_LOOK_CEILING_SECONDS = 10.0
+YOUNG_LOOK_CEILING_SECONDS = 6.0
 LOOK_CEILING_SECONDS = 300.0
-# Imports take seconds on a throttled core. What does not answer by then is told, long before the
-# kubelet gives up: judgement.
-STARTING_SECONDS = 30.0
+# Imports take seconds on a throttled core, and each pod of a rollout starts once. With a look at
+# least each 6 s, a probe that has no success is still told within 15 s.
+STARTING_SECONDS = 8.0
 PODS_LISTED = 20
 MESSAGE_MAX_LENGTH = 600
 
