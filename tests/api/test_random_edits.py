@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,7 @@ from hypothesis.stateful import (
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import (
     CLAIM,
+    CONTROLLER_REVISION,
     DEPLOYMENT,
     JOB,
     OWNED,
@@ -68,7 +70,7 @@ SPECS: tuple[dict[str, Any], ...] = (
     {"server": {"kind": "Gunicorn"}},
 )
 # Lost credentials and volumes are told, and never made anew; records prove what was released.
-_UNTOUCHED = frozenset({SECRET.kind, CLAIM.kind, "ControllerRevision"})
+_UNTOUCHED = frozenset({SECRET.kind, CLAIM.kind, CONTROLLER_REVISION.kind})
 EDITED = tuple(
     kind
     for kind in OWNED
@@ -136,6 +138,7 @@ class Edits(RuleBasedStateMachine):
         self.done = done
         self.specs: dict[str, dict[str, Any]] = {}
         self.foreign: set[str] = set()
+        self.given_away: set[str] = set()
         self.since_restart = 0
         for name in NAMES:
             self._apply(name, {})
@@ -176,8 +179,11 @@ class Edits(RuleBasedStateMachine):
     @rule(kind=A_KIND, number=A_NUMBER)
     def take_the_owner_away(self, kind: int, number: int) -> None:
         change = {"op": "remove", "path": "/metadata/ownerReferences"}
-        for path, _ in self._child(kind, number):
-            self._count("take the owner away", self._patch(path, change))
+        for path, body in self._child(kind, number):
+            # Without owner and label it would be nobody's, which is told, and not mended.
+            if body["metadata"].get("labels", {}).get(naming.SERVICE_LABEL) in NAMES:
+                self._count("take the owner away", self._patch(path, change))
+                self.given_away.add(path)
 
     @rule(kind=A_KIND, number=A_NUMBER)
     def annotate(self, kind: int, number: int) -> None:
@@ -236,28 +242,33 @@ class Edits(RuleBasedStateMachine):
         for own in self.foreign:
             assert self.world.get("configmaps", own), f"{own} was not the operator's to delete"
             self.world.kube.delete(self.world.path("configmaps", own))
-        self.foreign.clear()
+        for path in self.given_away:
+            body = self.world.kube.get(path)
+            if body is not None and not _owners(body):
+                self.world.kube.delete(path, propagationPolicy="Background")
 
     def _differences(self) -> list[str]:
         live = {
-            (kind.kind, body["metadata"]["name"]): body
+            kind.path(self.world.namespace, body["metadata"]["name"]): body
             for kind, body in judge.live(self.world.kube, [self.world.namespace])
-            if kind is not JOB
-            and kind.kind != "ControllerRevision"
+            if kind not in (JOB, CONTROLLER_REVISION)
             and body["metadata"]["name"].startswith(NAMES)
+            and body["metadata"]["name"] not in self.foreign
         }
-        for own in self.foreign:
-            live.pop(("ConfigMap", own), None)
         found = []
         for name in NAMES:
             for desired in self._rendered(name):
-                body = live.pop((desired.key.kind, desired.key.name), None)
-                if body is None:
-                    found.append(f"missing: {desired.key}")
-                else:
-                    found += self._unequal(desired, body)
-        kept = (SECRET.kind, CLAIM.kind)
-        return found + [f"too much: {key}" for key in live if key[0] not in kept]
+                key = desired.key
+                path = owned_kind(key.group, key.kind).path(self.world.namespace, key.name)
+                body = live.pop(path, None)
+                found += [f"missing: {key}"] if body is None else self._unequal(desired, body)
+        # What is kept has no owner; nor has what was taken from one that then wanted it no more.
+        kept = {path for path in self.given_away if path in live and not _owners(live[path])}
+        return found + [
+            f"too much: {path}"
+            for path in live
+            if path not in kept and not re.search(r"/(secrets|persistentvolumeclaims)/", path)
+        ]
 
     def _rendered(self, name: str) -> list[Desired]:
         body = self.world.service(name)
@@ -280,7 +291,7 @@ class Edits(RuleBasedStateMachine):
             wanted["data"] = dict.fromkeys(keys, "")
         pair = [_comparable(kind, item, desired) for item in (live, wanted)]
         told = judge.differences({str(desired.key): pair[0]}, {str(desired.key): pair[1]})
-        owners = [owner["uid"] for owner in live["metadata"].get("ownerReferences", ())]
+        owners = [owner["uid"] for owner in _owners(live)]
         service = self.world.service(desired.body["metadata"]["labels"][naming.SERVICE_LABEL])
         if owners != ([] if desired.retain else [service["metadata"]["uid"]]):
             told.append(f"{desired.key} belongs to {owners}")
@@ -311,7 +322,7 @@ class Edits(RuleBasedStateMachine):
         kinds = (*EDITED[first:], *EDITED[:first])
         for kind in (kind for kind in kinds if kind is not but):
             items = self.world.kube.items(kind.path(self.world.namespace))
-            if owned := [body for body in items if body["metadata"].get("ownerReferences")]:
+            if owned := [body for body in items if _owners(body)]:
                 body = owned[number % len(owned)]
                 return [(kind.path(self.world.namespace, body["metadata"]["name"]), body)]
         return []
@@ -326,6 +337,10 @@ class Edits(RuleBasedStateMachine):
                 fieldManager="somebody",
             )
         )
+
+
+def _owners(body: dict[str, Any]) -> list[dict[str, Any]]:
+    return body["metadata"].get("ownerReferences") or []
 
 
 def _accepted(work: Any) -> bool:
