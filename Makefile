@@ -79,8 +79,8 @@ bench-operator: setup ## Measure the operator with 1,000 services on a real API 
 	@$(RUN)/python -m tests.benchmarks.operator --write
 
 .PHONY: bench-delivery
-bench-delivery: setup ## Count lost requests through a take-over on the local node
-	@RECORD=1 $(RUN)/python -m pytest -s tests/full/test_take_over.py
+bench-delivery: setup ## Count lost requests through a take-over and a canary on the local node
+	@RECORD=1 $(RUN)/python -m pytest -s tests/full/test_take_over.py tests/full/test_canary.py
 
 .PHONY: prometheus
 prometheus: setup ## Ask a real Prometheus each query of panels and rules, under load, on the local node
