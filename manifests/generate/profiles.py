@@ -24,7 +24,7 @@ spec:
 
 For all services of a namespace that name none themselves:
 
-<!-- shell: not run, since it needs a namespace of yours -->
+<!-- shell: node -->
 ```console
 kubectl label namespace team-a fastapi-operator.io/profile=production
 ```
