@@ -22,7 +22,6 @@ _SERVERS = {
     "/usr/lib/postgresql": "postgresql",
     "redis-server": "redis-server",
     "pgbouncer": "pgbouncer",
-    "nginx": "nginx-light",
 }
 
 

@@ -75,7 +75,14 @@ class Cache:
             task = asyncio.create_task(self._load(key, load), name=f"load {key}")
             self._loads[key] = task
             task.add_done_callback(lambda _done: self._loads.pop(key, None))
-        return await asyncio.shield(task), "miss"
+        try:
+            return await asyncio.shield(task), "miss"
+        except Exception:
+            # Redis may only have been too slow: where the source is gone it is worth a second look.
+            cached = await self._read(key)
+            if cached is None:
+                raise
+            return cached, "hit"
 
     async def invalidate(self, key: str) -> None:
         """Forget the entry of `key`; call it after the commit that changes it.

@@ -215,6 +215,19 @@ async def test_a_load_that_fails_fails_for_all_and_the_next_tries_again() -> Non
     assert await store.get_or_load("key", works) == (b"value", "miss")
 
 
+async def test_an_entry_is_looked_for_again_where_its_source_is_gone(
+    own_redis: testing.RedisServer,
+) -> None:
+    async with redis.asyncio.Redis.from_url(own_redis.url) as client:
+        store = cache.Cache(client, ttl_seconds=60)
+
+        async def fails_beside_a_faster_process() -> bytes:
+            await client.set("key", b"value")
+            raise ConnectionError("gone")
+
+        assert await store.get_or_load("key", fails_beside_a_faster_process) == (b"value", "hit")
+
+
 def test_a_breaker_opens_tries_once_and_closes() -> None:
     now = 0.0
     circuit = breaker.Breaker(failures=3, open_seconds=5, clock=lambda: now)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tests.cluster import apiserver, binaries, failures, instances, node, pgbouncer
+from tests.cluster import apiserver, binaries, debian, failures, instances, node
 
 _DEFAULT_NAME = "fastapi-operator"
 
@@ -114,4 +114,4 @@ def _tools(_: argparse.Namespace) -> None:
 
 
 def _pgbouncer(_: argparse.Namespace) -> None:
-    print(pgbouncer.ensure())
+    print(debian.ensure("pgbouncer"))

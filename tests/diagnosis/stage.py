@@ -14,7 +14,7 @@ from fastapi_operator_runtime import testing
 from fastapi_operator.observability.readings import Pod
 from fastapi_operator.parts import Part
 from fastapi_operator.tuning.plan import Plan
-from tests.cluster import pgbouncer
+from tests.cluster import debian
 from tests.diagnosis import exporters
 from tests.diagnosis.faults import Fault
 from tests.unit.resources.nginx import Nginx
@@ -35,7 +35,7 @@ class StatementsServer(testing.PostgresServer):
 @contextlib.contextmanager
 def database() -> Iterator[testing.PostgresServer]:
     """A database for faults one after the other, and a PgBouncer that can stand before it."""
-    os.environ["PATH"] = f"{pgbouncer.ensure()}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PATH"] = f"{debian.ensure('pgbouncer')}{os.pathsep}{os.environ['PATH']}"
     with StatementsServer() as server:
         server.execute("CREATE EXTENSION pg_stat_statements")
         yield server

@@ -84,7 +84,8 @@ class BudgetStatus(Answer):
         default=None, description="Client connections that all poolers accept."
     )
     pooler_servers: int | None = Field(
-        default=None, description="Server connections that all poolers may open."
+        default=None,
+        description="Server connections of all poolers, and of as many that are being replaced.",
     )
     max_connections: int = Field(description="Connections that the database accepts.")
     reserved: int = Field(description="Connections kept for administration and migrations.")

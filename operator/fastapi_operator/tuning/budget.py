@@ -93,7 +93,8 @@ class ConnectionBudget:
         claims: The processes, the app's first.
         pooler_clients: Client connections accepted with one pooler instance lost; None without
             a pooler.
-        pooler_servers: Server connections that all pooler instances may open.
+        pooler_servers: Server connections that all pooler instances may open, and those that end
+            while they are replaced.
         max_connections: What the database accepts, or grants this service.
         reserved: Kept for superusers, migrations and monitoring.
     """
@@ -175,7 +176,9 @@ class ConnectionBudget:
                     "the database has for them",
                     remedy=_either(
                         (
-                            f"set instances to at most {step.capacity}" if step.capacity else "",
+                            f"set instances to at most {step.capacity // 2}"
+                            if step.capacity > 1
+                            else "",
                             _larger_database(step.demand, pooled=True, external=external),
                         )
                     ),
@@ -204,7 +207,7 @@ class ConnectionBudget:
 
     def _more_instances(self) -> str:
         instances = 1 + math.ceil(self.demand / figures.POOLER_CLIENTS)
-        most = min(figures.POOLER_INSTANCES_MAX, self.max_connections - self.reserved)
+        most = min(figures.POOLER_INSTANCES_MAX, (self.max_connections - self.reserved) // 2)
         return f"set spec.postgres.pooler.instances to {instances}" if instances <= most else ""
 
 
@@ -219,7 +222,8 @@ def _larger_database(connections: int, *, pooled: bool, external: bool) -> str:
         least = min(connections + reserved, math.ceil(connections / (1 - figures.RESERVED_SHARE)))
         return f"have the database grant a spec.postgres.maxConnections of {least}"
     if pooled:
-        cores = math.ceil((connections / figures.ACTIVE_SLACK - 1) / figures.ACTIVE_PER_CORE)
+        active = figures.POOLER_SHARE * connections / figures.ACTIVE_SLACK
+        cores = math.ceil((active - 1) / figures.ACTIVE_PER_CORE)
         return f"set spec.postgres.resources.limits.cpu to {cores}"
     memory = connections * figures.BACKEND_MEMORY_BYTES / figures.BACKENDS_MEMORY_SHARE
     gibibytes = math.ceil(memory / figures.GIB)

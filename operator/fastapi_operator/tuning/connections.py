@@ -25,7 +25,11 @@ from fastapi_operator.tuning.plan import (
     ServerPlan,
 )
 from fastapi_operator.tuning.pool import direct_plan, pooled_plan
-from fastapi_operator.tuning.pooler import clients_with_one_lost, pooler_plan, servers_of_all
+from fastapi_operator.tuning.pooler import (
+    clients_with_one_lost,
+    pooler_plan,
+    servers_while_replaced,
+)
 from fastapi_operator.tuning.postgres import postgres_plan, server_size
 from fastapi_operator.tuning.scaling import scaling_plan
 
@@ -103,7 +107,7 @@ def _budget(
     return ConnectionBudget(
         claims=tuple(claims),
         pooler_clients=clients_with_one_lost(pooler) if pooler else None,
-        pooler_servers=servers_of_all(pooler) if pooler else None,
+        pooler_servers=servers_while_replaced(pooler) if pooler else None,
         max_connections=database.max_connections.value,
         reserved=database.reserved_connections.value,
     )

@@ -132,9 +132,10 @@ BACKENDS_MEMORY_SHARE = 0.25
 SUPERUSER_RESERVED = 3
 # Migrations, exporter, backup and a person with psql: judgement.
 ADMIN_RESERVED = 5
-# Share of the open connections that the pooler may take, or the app's own pools: judgement. A
-# pooler that reconnects briefly holds old connections beside new ones.
-POOLER_SHARE = 0.80
+# Share of the open connections that the pooler may take. While its pods are replaced, those that
+# end keep theirs until their clients have gone: the other half.
+POOLER_SHARE = 0.50
+# What the app's own pools may take: judgement.
 DIRECT_SHARE = 0.90
 # Of few granted connections a fifth is kept back, not eight: judgement.
 RESERVED_SHARE = 0.20
@@ -244,6 +245,9 @@ PROXY_ANSWER_FILE_BYTES = 64 * MIB
 PROXY_UPSTREAM_REQUESTS = 1000
 # A client that takes nothing for so long is gone; half of nginx's default: judgement.
 PROXY_SEND_TIMEOUT_SECONDS = 30
+# nginx that reloads or ends closes idle connections at once, just as the next request may be on its
+# way; those that were in use so lately get that request answered first: judgement.
+PROXY_CLIENT_KEEP_ALIVE_MIN_SECONDS = 10
 PROXY_CONNECTIONS_MIN = 4096
 # Of two pods one has ended, and kube-proxy, which picks at random, has not heard of it: so many
 # connections in a row are refused once in 64 times: judgement.

@@ -202,6 +202,7 @@ class ProxyPlan:
     upstream_tries: Decision[int]
     upstream_requests: Decision[int] | None
     client_keep_alive_seconds: Decision[int]
+    client_keep_alive_min_seconds: Decision[int] | None
     max_body_bytes: Decision[int]
     max_header_bytes: Decision[int]
     body_buffer_bytes: Decision[int] | None

@@ -13,9 +13,9 @@ def clients_with_one_lost(pooler: PoolerPlan) -> int:
     return max(1, pooler.instances.value - 1) * pooler.max_client_connections.value
 
 
-def servers_of_all(pooler: PoolerPlan) -> int:
-    """Connections that all instances together may open to the database."""
-    return pooler.instances.value * pooler.max_db_connections.value
+def servers_while_replaced(pooler: PoolerPlan) -> int:
+    """Connections to the database of all instances, and of as many that are ending."""
+    return 2 * pooler.instances.value * pooler.max_db_connections.value
 
 
 def pooler_plan(spec: Spec, database: DatabasePlan) -> PoolerPlan:

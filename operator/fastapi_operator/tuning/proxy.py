@@ -176,6 +176,12 @@ def _buffers(*, of_nginx: bool) -> dict[str, Decision[int] | None]:
             "requests",
             "nginx's default: a connection to the app is then made anew, perhaps to another pod",
         ),
+        "client_keep_alive_min_seconds": (
+            figures.PROXY_CLIENT_KEEP_ALIVE_MIN_SECONDS,
+            "seconds",
+            "nginx that reloads or ends answers one more request on connections used so lately, "
+            "and tells the client that it was the last",
+        ),
         "send_timeout_seconds": (
             figures.PROXY_SEND_TIMEOUT_SECONDS,
             "seconds",

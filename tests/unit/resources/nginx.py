@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.cluster import debian
 from tests.unit.resources.operands import (
     Pod,
     container,
     eventually,
     files,
     listens,
-    program,
     wanted,
 )
 from tests.unit.resources.web import App, ask
@@ -23,8 +23,8 @@ class Nginx:
     """nginx with the files, the script and the directories of a proxy pod."""
 
     def __init__(self, root: Path, app: App) -> None:
-        program("nginx")
         self.pod = Pod(root)
+        self.pod.install_with_libraries(debian.ensure("nginx"))
         for path in ("/etc/nginx", "/run/nginx", "/tmp", "/var/cache/nginx", "/srv/www"):
             self.pod.directory(path)
         self.pod.directory("/etc/proxy-tls")

@@ -26,7 +26,6 @@ from tests.unit.services import service
 # The operands refuse to run as root.
 USER = "nobody"
 PACKAGES = {
-    "nginx": "nginx",
     "redis-server": "redis-server",
     "redis-cli": "redis-tools",
     "pgbouncer": "pgbouncer",
@@ -95,6 +94,10 @@ class Pod:
         binaries.mkdir(exist_ok=True)
         for name in programs:
             shutil.copy(folder / name, binaries / name)
+
+    def install_with_libraries(self, folder: Path) -> None:
+        """Copies a program that came with all that it needs."""
+        shutil.copytree(folder, self.root / "bin", symlinks=True, dirs_exist_ok=True)
 
     def port(self, port: int) -> int:
         """A free port in place of one of the pod."""

@@ -1,7 +1,9 @@
 """nginx.conf, nginx's start script and its reload sidecar, run by a real nginx."""
 
+import http.client
 import json
 import signal
+import time
 
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import container, eventually, files, listens, wanted
@@ -75,6 +77,21 @@ def test_term_lets_requests_finish(nginx: Nginx) -> None:
     with nginx.running() as server:
         server.send_signal(signal.SIGTERM)
         assert server.wait(10) == 0
+
+
+def test_a_reload_answers_what_comes_on_connections_that_clients_keep(nginx: Nginx) -> None:
+    marked = files(wanted(), "shop-proxy")["nginx.conf"].replace("ok\\n", "reloaded\\n")
+    with nginx.running():
+        kept = http.client.HTTPConnection("127.0.0.1", nginx.pod.port(8080), timeout=10)
+        kept.request("GET", "/items")
+        assert kept.getresponse().read()
+        nginx.pod.write("/etc/nginx", {"nginx.conf": marked})
+        nginx.pod.run("nginx", "-c", "/etc/nginx/nginx.conf", "-s", "reload")
+        eventually(lambda: nginx.get("/healthz", 8081).read() == b"reloaded\n", "nginx reloads")
+        time.sleep(0.5)  # the old workers hear of it a tenth of a second after the new ones serve
+        kept.request("GET", "/items")
+        last = kept.getresponse()
+        assert (last.status, last.headers["Connection"]) == (200, "close")
 
 
 def test_sidecar_reloads_what_passes_the_test_and_refuses_what_does_not(nginx: Nginx) -> None:

@@ -40,8 +40,8 @@ def test_granted_connections_decide_every_pool() -> None:
     found = numbers(planned(postgres=external(100)))
     assert found["database.max_connections"] == 100
     assert found["database.reserved_connections"] == 8
-    assert found["database.service_connections"] == 73
-    assert found["pooler.max_db_connections"] == 36
+    assert found["database.service_connections"] == 46
+    assert found["pooler.max_db_connections"] == 23
     assert found["pool.size"] == 12
     assert not [name for name in found if name.startswith("postgres.")]
 
@@ -49,7 +49,7 @@ def test_granted_connections_decide_every_pool() -> None:
 def test_small_grant_keeps_back_a_fifth() -> None:
     found = numbers(planned(postgres=external(10)))
     assert found["database.reserved_connections"] == 2
-    assert found["database.service_connections"] == 6
+    assert found["database.service_connections"] == 4
 
 
 def test_without_a_pooler_each_process_has_its_share() -> None:
@@ -121,9 +121,19 @@ def test_more_pooler_instances_than_connections_are_refused() -> None:
     (problem,) = errors(planned(postgres=external(8, pooler={"instances": 9})))
     assert problem.path == "spec.postgres.pooler.instances"
     assert problem.remedy == (
-        "set instances to at most 7, "
-        "or have the database grant a spec.postgres.maxConnections of 12"
+        "set instances to at most 3, "
+        "or have the database grant a spec.postgres.maxConnections of 23"
     )
+    assert not errors(planned(postgres=external(8, pooler={"instances": 3})))
+    assert not errors(planned(postgres=external(23, pooler={"instances": 9})))
+
+
+@pytest.mark.parametrize("postgres", [{}, {"pooler": {"instances": 3}}, external(50)])
+def test_poolers_fit_beside_those_that_they_replace(postgres: dict[str, Any]) -> None:
+    found = numbers(planned(postgres=postgres, scaling={"maxReplicas": 20}))
+    of_all = found["pooler.instances"] * found["pooler.max_db_connections"]
+    room = found["database.max_connections"] - found["database.reserved_connections"]
+    assert 0 <= room - 2 * of_all < 2 * found["pooler.instances"]
 
 
 def test_missing_cloudnativepg_is_named() -> None:
