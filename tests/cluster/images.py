@@ -93,6 +93,14 @@ _IMAGES = {
             names=("prometheus",),
             by_default=False,
         ),
+        Image(
+            "py-spy",
+            "images/py-spy/Dockerfile",
+            "python",
+            "PYTHON_IMAGE",
+            context="images/py-spy",
+            by_default=False,
+        ),
         Image("caddy", "tests/cluster/dockerfiles/caddy.Dockerfile", "debian", by_default=False),
         Image(
             "engines", "tests/parts/engines/Dockerfile", "python", "PYTHON_IMAGE", by_default=False

@@ -10,6 +10,7 @@ from tests.charts.conftest import SERVICE, Helm
 from tests.cluster import node
 from tests.demo.targets import Cluster
 from tests.e2e.conftest import NODE, Shop
+from tests.e2e.test_doctor import run
 from tests.kubectl import eventually
 
 pytestmark = pytest.mark.node
@@ -20,11 +21,11 @@ def helm(cluster: Cluster) -> Helm:
     return Helm(Path(cluster.helm), cluster.kubectl.kubeconfig)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hello(cluster: Cluster) -> Iterator[Shop]:
     """A hello-world with nothing but an image, by the service's chart."""
     started = node.Node(NODE)
-    started.build_images(["hello"])
+    started.build_images(["hello", "py-spy"])
     running = Shop(cluster.kubectl, started.image("hello"), namespace="hello", name="hello")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.kubectl.apply(
@@ -69,3 +70,18 @@ def test_an_unmodified_hello_world_runs_scales_and_is_observed(
     lines = [json.loads(line) for line in logged.splitlines() if line.startswith("{")]
     seen = [line for line in lines if line.get("uri") == "/" or line.get("path") == "/"]
     assert len(seen) >= 21
+
+
+def test_an_unmodified_app_is_profiled_from_outside(hello: Shop, tmp_path: Path) -> None:
+    graph = tmp_path / "flame.svg"
+    profile = ("profile", hello.name, "--seconds", "2", "-o", str(graph))
+    assert "another way is --py-spy" in run(hello, *profile).stderr
+    absent = run(hello, *profile, "--py-spy", "--image", "registry.test/absent:1")
+    assert "name an image that has py-spy by --image" in absent.stderr, absent.stderr
+    refused = run(hello, *profile, "--py-spy", "--privileged")
+    assert 'violates PodSecurity "restricted' in refused.stderr, refused.stderr
+    # An event loop at rest counts as idle.
+    image = node.Node(NODE).image("py-spy")
+    done = run(hello, *profile, "--py-spy", "--image", image, "--idle")
+    assert done.returncode == 0, done.stderr
+    assert "uvicorn/main.py:run" in graph.read_text(), done.stdout

@@ -68,7 +68,13 @@ class Look:
 
 
 async def look(
-    cluster: Cluster, name: str, *, url: str | None, seconds: int | None, logs: bool = False
+    cluster: Cluster,
+    name: str,
+    *,
+    url: str | None,
+    seconds: int | None,
+    logs: bool = False,
+    otherwise: str = "--prometheus URL",
 ) -> Look:
     """Looks at a service; ends the command where nothing can be seen.
 
@@ -78,6 +84,7 @@ async def look(
         url: Prometheus; None reads the pods themselves.
         seconds: The length of the window.
         logs: Whether to read the proxy's log as well.
+        otherwise: The option that helps where no pod can be read.
     """
     plan = await _plan(cluster, name)
     found = await pods.pods_of(cluster.client, cluster.namespace, name)
@@ -100,7 +107,7 @@ async def look(
             )
     else:
         seconds = seconds or PODS_SECONDS
-        windows = await _sample(cluster, found, seconds)
+        windows = await _sample(cluster, found, seconds, otherwise)
     signals = readings.read(
         windows,
         (readings.Pod(pod.name, pod.part, pod.restarts, pod.memory_killed) for pod in found),
@@ -120,7 +127,7 @@ async def _plan(cluster: Cluster, name: str) -> Plan:
 
 
 async def _sample(
-    cluster: Cluster, found: Iterable[pods.LivePod], seconds: int
+    cluster: Cluster, found: Iterable[pods.LivePod], seconds: int, otherwise: str
 ) -> dict[str, Window]:
     """Reads the metrics pages of all pods, again and again."""
     targets = [pod for pod in found if pod.running and pod.ports]
@@ -150,7 +157,7 @@ async def _sample(
         console.say(f"not read: pod {pod}: {reason}", console.WARNING, remark=True)
     windows = {pod: Window(read) for pod, read in scrapes.items() if len(read) > 1}
     if not windows:
-        inputs.stop("no pod could be read; another way is --prometheus URL")
+        inputs.stop(f"no pod could be read; another way is {otherwise}")
     return windows
 
 

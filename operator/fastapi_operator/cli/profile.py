@@ -9,7 +9,7 @@ import typer
 from fastapi_operator.cli import console, inputs, table
 from fastapi_operator.cli.connected import Cluster, NameArgument, connected
 from fastapi_operator.cli.look import explained, look
-from fastapi_operator.cluster import pods
+from fastapi_operator.cluster import pods, spy
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.observability.flamegraph import Profile
 from fastapi_operator.observability.signals import AppPod
@@ -28,13 +28,26 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
     ] = 20,
     pod: Annotated[
         str | None,
-        typer.Option("--pod", metavar="POD", help="Default: the pod that is worst off."),
+        typer.Option(
+            "--pod", metavar="POD", help="Default: the worst off, with --py-spy the first."
+        ),
     ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Where the flame graph goes.", dir_okay=False)
     ] = Path("flame.svg"),
     idle: Annotated[
         bool, typer.Option("--idle", help="Count threads that wait for work as well.")
+    ] = False,
+    py_spy: Annotated[
+        bool,
+        typer.Option("--py-spy", help="Sample from outside, by an ephemeral container."),
+    ] = False,
+    image: Annotated[
+        str, typer.Option("--image", metavar="IMAGE", help="With --py-spy: an image that has it.")
+    ] = spy.IMAGE,
+    privileged: Annotated[
+        bool,
+        typer.Option("--privileged", help="With --py-spy: as root with SYS_PTRACE."),
     ] = False,
     namespace: inputs.NamespaceOption = None,
     context: inputs.ContextOption = None,
@@ -43,17 +56,36 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
     """Sample a pod's Python stacks, write a flame graph and print the lines that cost most.
 
     The runtime in the app samples itself, a hundred times a second, and answers on its private
-    port: no rights beyond get on pods/proxy, no restart, no other container. An app without the
-    runtime cannot be profiled by this command (py-spy in an ephemeral container can; the runtime's
-    README says how). Of several workers it is the one that holds the private port.
+    port: no rights beyond get on pods/proxy, no restart, no other container. Of several workers it
+    is the one that holds the private port.
+
+    An app without the runtime is sampled with --py-spy: an ephemeral container in the pod reads the
+    memory of all its workers, as the app's own user. It needs patch on pods/ephemeralcontainers and
+    get on pods/log, ends with the sampling, and stays listed in the pod until that is replaced.
 
     Exit status: 2 where no profile could be taken.
     """
 
     async def work(cluster: Cluster) -> tuple[str, str]:
-        chosen = await _choose(cluster, name, pod)
+        chosen = await _choose(cluster, name, pod, py_spy=py_spy)
         console.say(f"sampling pod {chosen.name} for {seconds} s", remark=True)
-        return chosen.name, await _sampled(cluster, chosen, seconds, idle=idle)
+        if not py_spy:
+            return chosen.name, await _sampled(cluster, chosen, seconds, idle=idle)
+        try:
+            return chosen.name, await spy.sampled(
+                cluster.client,
+                cluster.namespace,
+                chosen.name,
+                image=image,
+                seconds=seconds,
+                hertz=_HERTZ,
+                idle=idle,
+                privileged=privileged,
+            )
+        except spy.SpyError as error:
+            inputs.stop(str(error))
+        except ApiError as error:
+            inputs.stop(f"pod {chosen.name}: no container may be added: {error}")
 
     where, text = connected(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
     try:
@@ -70,22 +102,28 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
     console.say(f"flame graph: {output}", remark=True)
 
 
-async def _choose(cluster: Cluster, name: str, wanted: str | None) -> pods.LivePod:
+async def _choose(cluster: Cluster, name: str, wanted: str | None, *, py_spy: bool) -> pods.LivePod:
     """The pod that was asked for, else the one whose event loop and CPU are busiest."""
+    await cluster.service(name)
+    found = await pods.pods_of(cluster.client, cluster.namespace, name)
+    of_app = {pod.name: pod for pod in found if pod.part is Part.APP}
     if wanted is not None:
-        await cluster.service(name)
-        found = await pods.pods_of(cluster.client, cluster.namespace, name)
-        of_app = {pod.name: pod for pod in found if pod.part is Part.APP}
         if wanted not in of_app:
             known = ", ".join(of_app) or "none"
             inputs.stop(f"--pod {wanted}: no pod of the app of {name}; there are: {known}")
         return of_app[wanted]
-    seen = await look(cluster, name, url=None, seconds=_CHOICE_SECONDS)
+    if py_spy:
+        # What py-spy is for shows no metrics by which pods could be told apart.
+        running = [pod for pod in of_app.values() if pod.running]
+        if not running:
+            inputs.stop(f"{name}: no pod of the app runs")
+        return running[0]
+    seen = await look(cluster, name, url=None, seconds=_CHOICE_SECONDS, otherwise="--py-spy")
     worst = worst_off(seen.signals.app)
     if worst is None:
         inputs.stop(
-            f"{name}: no pod shows the runtime's metrics, so none can be profiled; install "
-            "fastapi-operator-runtime in the image, or see its README for py-spy"
+            f"{name}: no pod shows the runtime's metrics, so none can sample itself; add --py-spy, "
+            "or install fastapi-operator-runtime in the image"
         )
     return next(pod for pod in seen.pods if pod.name == worst.pod)
 

@@ -113,7 +113,9 @@ class Client:
             "POST", "create", kind, kind.path(body["metadata"]["namespace"]), body
         )
 
-    async def merge(self, kind: Kind, namespace: str, name: str, patch: Body) -> dict[str, Any]:
+    async def merge(
+        self, kind: Kind, namespace: str, name: str, patch: Body, *, subresource: str = ""
+    ) -> dict[str, Any]:
         """JSON merge patch, for the metadata of objects that are written once.
 
         Raises:
@@ -123,7 +125,7 @@ class Client:
             "PATCH",
             "merge",
             kind,
-            kind.path(namespace, name),
+            kind.path(namespace, name, subresource),
             patch,
             content_type="application/merge-patch+json",
         )

@@ -4,6 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from fastapi_operator.cluster.spy import stacks
 from fastapi_operator.observability.flamegraph import Line, Profile
 
 TEXT = """\
@@ -55,3 +56,17 @@ def test_no_sample_is_an_empty_picture() -> None:
 def test_what_is_no_profile_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a line of a profile"):
         Profile(text)
+
+
+def test_stacks_of_py_spy_become_those_of_a_profile() -> None:
+    printed = """\
+py-spy> Sampling process 100 times a second for 2 seconds. Press Control-C to exit.
+
+process 1:"python3 -m shop";run (asyncio/runners.py:127);<lambda> (shop/main.py:3) 17
+py-spy> Stopped sampling because process exited 0
+"""
+    (stack,) = stacks(printed)
+    assert stack == (
+        'process 1:"python3 -m shop";asyncio/runners.py:run:127;shop/main.py:<lambda>:3 17'
+    )
+    assert Profile(stack).top()[0] == Line("shop/main.py:<lambda>:3", 17, 17)
