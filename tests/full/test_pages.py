@@ -8,12 +8,20 @@ import pytest
 
 from tests.docs import blocks
 from tests.docs.test_blocks import WAYS, WORDS
-from tests.full.conftest import EXAMPLES, Platform
+from tests.full import docker
+from tests.full.conftest import EXAMPLES, NODE, Platform
 
 pytestmark = pytest.mark.node
 
 # These begin without anything; the others look at what runs.
-PAGES = ("README.md", "docs/out-of-scope.md", "docs/take-over.md", "manifests/README.md")
+PAGES = (
+    "README.md",
+    "docs/first-service.md",
+    "docs/install.md",
+    "docs/out-of-scope.md",
+    "docs/take-over.md",
+    "manifests/README.md",
+)
 
 
 def words() -> dict[str, str]:
@@ -56,3 +64,21 @@ def test_the_manifests_are_applied_as_their_page_says(platform: Platform, tmp_pa
         blocks.run(commands, tmp_path, environment=environment(platform), words={})
     finally:
         platform.node.name_image("hello", EXAMPLES[0])
+
+
+def test_a_project_becomes_a_service(platform: Platform, tmp_path: Path) -> None:
+    platform.install()
+    programs, work = tmp_path / "programs", tmp_path / "work"
+    programs.mkdir()
+    work.mkdir()
+    docker.install(programs, NODE)
+    known = environment(platform)
+    known["PATH"] = f"{programs}{os.pathsep}{known['PATH']}"
+    blocks.run(chosen("docs/first-service.md"), work, environment=known, words={})
+    done = platform.kubectl("get", "fastapiservice", "shop", "-o", "jsonpath={.status.url}")
+    assert done.startswith("http://shop")
+
+
+def test_the_operator_is_installed_as_its_page_says(platform: Platform, tmp_path: Path) -> None:
+    commands = chosen("docs/install.md", "With Helm")
+    blocks.run(commands, tmp_path, environment=environment(platform), words={})
