@@ -250,8 +250,8 @@ PROXY_SEND_TIMEOUT_SECONDS = 30
 PROXY_CLIENT_KEEP_ALIVE_MIN_SECONDS = 10
 PROXY_CONNECTIONS_MIN = 4096
 # Of two pods one has ended, and kube-proxy, which picks at random, has not heard of it: so many
-# connections in a row are refused once in 64 times: judgement.
-PROXY_UPSTREAM_TRIES = 6
+# connections in a row are refused once in a thousand times: judgement.
+PROXY_UPSTREAM_TRIES = 10
 # A proxied request takes two connections, and clients keep some idle. An idle one takes half a KiB,
 # so that thousands of clients have room, of which most rest: judgement.
 PROXY_CONNECTIONS_PER_REQUEST = 4

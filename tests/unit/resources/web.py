@@ -122,7 +122,7 @@ def ask(
     **headers: str,
 ) -> http.client.HTTPResponse:
     """The answer to one request; ``_`` in a header's name stands for ``-``."""
-    client = http.client.HTTPConnection(host, port, timeout=10)
+    client = http.client.HTTPConnection(host, port, timeout=20)
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     client.request(method, path, body=body, headers=names)
     return client.getresponse()
