@@ -55,7 +55,8 @@ package that makes the numbers take effect in three lines.
 Editors check as you type with [fastapiservice.schema.json](fastapiservice.schema.json): put
 `# yaml-language-server: $schema=PATH_OR_URL/fastapiservice.schema.json` on the first line.
 Complete services to start from are in [manifests/samples](../../manifests/samples): `minimal`,
-`full`, `external` (all stores exist already), `cloudnativepg`, `ingress`, and one a section.
+`full`, `external` (all stores exist already), `cloudnativepg`, `keda`, `ingress`, and one a
+section.
 
 A service is checked in three stages. *Schema* and *rules* (below each table) are checked by the API
 server at `kubectl apply`, and by `validate` in the same words. The *plan* knows what the numbers

@@ -40,6 +40,9 @@ _EXTERNAL: dict[str, Any] = {
     "serviceAccount": {"name": "shop-existing"},
 }
 _CLOUD_NATIVE_PG: dict[str, Any] = {"postgres": {"mode": "CloudNativePG", "cloudNativePG": {}}}
+_KEDA: dict[str, Any] = {
+    "scaling": {"type": "Keda", "keda": {"prometheusAddress": "http://prometheus.monitoring:9090"}}
+}
 _INGRESS: dict[str, Any] = {
     "exposure": {
         "hosts": ["shop.example.com"],
@@ -77,6 +80,10 @@ def files() -> Mapping[str, str]:
         "cloudnativepg.yaml": _document(
             "A replicated database, run by CloudNativePG.",
             grown(_CLOUD_NATIVE_PG, only=("postgres",)),
+        ),
+        "keda.yaml": _document(
+            "Scaled by KEDA, by CPU and by the requests under way that a Prometheus knows.",
+            grown(_KEDA, only=("scaling",)),
         ),
         "ingress.yaml": _document(
             "Reached through an Ingress, where the cluster has no Gateway.",

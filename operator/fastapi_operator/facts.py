@@ -10,6 +10,7 @@ POD_MONITOR = "monitoring.coreos.com/v1/PodMonitor"
 PROMETHEUS_RULE = "monitoring.coreos.com/v1/PrometheusRule"
 GRAFANA_DASHBOARD = "grafana.integreatly.org/v1beta1/GrafanaDashboard"
 HTTP_ROUTE = "gateway.networking.k8s.io/v1/HTTPRoute"
+SCALED_OBJECT = "keda.sh/v1alpha1/ScaledObject"
 CERTIFICATE = "cert-manager.io/v1/Certificate"
 
 

@@ -109,6 +109,12 @@ UrlPath = Annotated[
     str, StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]*$", min_length=1, max_length=256)
 ]
 # A short name that begins names of objects: lower case, as in a host name.
+Endpoint = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$", max_length=512
+    ),
+]
 ShortName = Annotated[
     str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", min_length=1, max_length=20)
 ]

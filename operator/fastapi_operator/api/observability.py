@@ -4,17 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fastapi_operator.api.model import Labels, Model, SecretValue
+from fastapi_operator.api.model import Endpoint, Labels, Model, SecretValue
 
 # A share with at most three decimals; a string, since a bare decimal is read differently by tools.
 Percent = Annotated[
     str, StringConstraints(pattern=r"^(100|[1-9]?[0-9]([.][0-9]{1,3})?)$", max_length=6)
-]
-Endpoint = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$", max_length=512
-    ),
 ]
 
 
@@ -23,7 +17,8 @@ class Metrics(Model):
 
     enabled: bool | None = Field(
         default=None,
-        description="Whether the app's metrics port is opened and scraped. Default: true.",
+        description="Whether the app's metrics port is opened and scraped; false suits an app "
+        "without the runtime, whose proxy and other parts are watched on. Default: true.",
         examples=[True],
     )
     interval_seconds: int | None = Field(

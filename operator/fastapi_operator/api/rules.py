@@ -114,7 +114,7 @@ RULES: tuple[Rule, ...] = (
         path="spec.scaling",
         expression="!has(self.replicas) || "
         "(!has(self.minReplicas) && !has(self.maxReplicas) && !has(self.targetCpuPercent) && "
-        "!has(self.targetInFlight) && !has(self.scaleDownSeconds))",
+        "!has(self.targetInFlight) && !has(self.scaleDownSeconds) && !has(self.type))",
         message="replicas, which kubectl scale sets, fixes the number of pods; the other fields of "
         "scaling leave it to the autoscaler; keep one of the two (minReplicas raises the number at "
         "once)",
@@ -126,6 +126,12 @@ RULES: tuple[Rule, ...] = (
         "self.minReplicas <= self.maxReplicas",
         message="minReplicas must not exceed maxReplicas",
         field="minReplicas",
+    ),
+    Rule(
+        path="spec.scaling",
+        expression="has(self.keda) == (has(self.type) && self.type == 'Keda')",
+        message="type: Keda needs keda.prometheusAddress, and keda goes with it",
+        field="keda",
     ),
     *_external_needs_a_secret("spec.redis", managed=("engine", "memory", "persistence")),
     *_external_needs_a_secret(

@@ -1,8 +1,25 @@
 """``spec.scaling``: how many pods."""
 
+from typing import Literal
+
 from pydantic import Field
 
-from fastapi_operator.api.model import Model
+from fastapi_operator.api.model import Endpoint, Model, ObjectName
+
+
+class Keda(Model):
+    """Where KEDA reads the requests under way."""
+
+    prometheus_address: Endpoint = Field(
+        description="Address of the Prometheus that scrapes the app.",
+        examples=["http://prometheus.monitoring.svc:9090"],
+    )
+    authentication_name: ObjectName | None = Field(
+        default=None,
+        description="A TriggerAuthentication in the service's namespace, for a Prometheus that "
+        "asks for credentials. Default: none.",
+        examples=["prometheus"],
+    )
 
 
 class Scaling(Model):
@@ -15,6 +32,15 @@ class Scaling(Model):
         description="A fixed number of pods; switches autoscaling off, and is what kubectl scale "
         "sets. Default: autoscaling.",
         examples=[3],
+    )
+    type: Literal["HorizontalPodAutoscaler", "Keda"] | None = Field(
+        default=None,
+        description="Who scales: Kubernetes itself by CPU, or KEDA by CPU and by the requests "
+        "under way, which it reads from a Prometheus. Default: HorizontalPodAutoscaler.",
+        examples=["Keda"],
+    )
+    keda: Keda | None = Field(
+        default=None, description="With type Keda: what it reads. Default: none."
     )
     min_replicas: int | None = Field(
         default=None,
@@ -42,8 +68,9 @@ class Scaling(Model):
         default=None,
         ge=1,
         le=10_000,
-        description="Requests under way in one pod that the autoscaler aims at, beside CPU; the "
-        "cluster needs a custom metrics API. Default: CPU alone.",
+        description="Requests under way in one pod that the autoscaler aims at, beside CPU; "
+        "without KEDA the cluster needs a custom metrics API. Default: with KEDA derived, else CPU "
+        "alone.",
         examples=[40],
     )
     scale_down_seconds: int | None = Field(

@@ -137,6 +137,15 @@ OWNED: tuple[Kind, ...] = (
         judge=Judge.AUTOSCALER,
         wave=Wave.AROUND,
     ),
+    Kind(
+        "keda.sh",
+        "v1alpha1",
+        "scaledobjects",
+        "ScaledObject",
+        optional=True,
+        judge=Judge.CONDITION,
+        wave=Wave.AROUND,
+    ),
     Kind("networking.k8s.io", "v1", "ingresses", "Ingress", wave=Wave.AROUND),
     Kind(
         "gateway.networking.k8s.io",

@@ -111,8 +111,9 @@ def _by_condition(body: Body) -> Health:
     status = body.get("status", {})
     if _condition(status, "Ready", "True"):
         return READY
-    phase = status.get("phase", "its operator has not seen it yet")
-    return Health(False, "NotReady", str(phase)[:MESSAGE_MAX_LENGTH])
+    said = _condition(status, "Ready", "False") or {}
+    why = status.get("phase") or said.get("message") or "its operator has not seen it yet"
+    return Health(False, "NotReady", str(why)[:MESSAGE_MAX_LENGTH])
 
 
 def _load_balancer(body: Body) -> Health:

@@ -202,6 +202,9 @@ def next_steps(
         if child is not None and child.deleting:
             waiting.append(_waiting(desired, "Deleting", "waits until the old object is gone"))
             continue
+        if child is None and desired.after in observed.children:
+            waiting.append(_waiting(desired, "Deleting", f"waits until {desired.after} is gone"))
+            continue
         step = _step(sealed, observed, owner, lost.get(sealed.key))
         if step is not None:
             (after if desired.gate is Gate.MIGRATED else before).append(step)

@@ -1,23 +1,38 @@
-"""The HorizontalPodAutoscaler of the app."""
+"""What scales the app: a HorizontalPodAutoscaler, or a ScaledObject from which KEDA makes one."""
 
 from typing import Any
 
+from fastapi_operator import naming
 from fastapi_operator.api.guards import APP_CONTAINER
+from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
-from fastapi_operator.resources.desired import Desired, Gate
+from fastapi_operator.resources.desired import Desired, Gate, ObjectKey
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.tuning.decision import Decision
 
 # The gauge of the runtime, as a custom metrics API serves it for each pod.
 _IN_FLIGHT = "http_server_active_requests"
+_KUBERNETES = ("autoscaling", "HorizontalPodAutoscaler")
+_KEDA = ("keda.sh", "ScaledObject")
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The autoscaler, on CPU and perhaps requests under way; none for a fixed number of pods."""
-    scaling = inputs.plan.scaling
-    if not scaling.autoscaled.value:
+    """The autoscaler; none for a fixed number of pods."""
+    if not inputs.plan.scaling.autoscaled.value:
         return ()
+    scaling = inputs.spec.scaling or Scaling()
+    by_keda = scaling.type == "Keda"
+    make, other = (_scaled_object, _KUBERNETES) if by_keda else (_autoscaler, _KEDA)
+    body = make(inputs)
+    # Of two autoscalers each would undo what the other does.
+    after = ObjectKey(*other, inputs.namespace, inputs.name)
+    return (Desired(Part.AUTOSCALING, body, gate=Gate.MIGRATED, after=after),)
+
+
+def _autoscaler(inputs: Inputs) -> dict[str, Any]:
+    """On CPU, and perhaps on requests under way."""
+    scaling = inputs.plan.scaling
     metrics: list[dict[str, Any]] = [
         {
             # Of the app's container alone: what stands beside it has load of its own.
@@ -45,40 +60,84 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
                 },
             }
         )
-    body = {
+    return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
         "metadata": objects.metadata(inputs, Part.AUTOSCALING, inputs.name),
         "spec": {
-            "scaleTargetRef": {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "name": inputs.name,
-            },
+            "scaleTargetRef": _app(inputs),
             "minReplicas": scaling.min_replicas.value,
             "maxReplicas": scaling.max_replicas.value,
             "metrics": metrics,
-            "behavior": {
-                "scaleUp": {
-                    "policies": [
-                        _step("Percent", scaling.scale_up_percent, scaling.scale_up_period_seconds),
-                        _step("Pods", scaling.scale_up_pods, scaling.scale_up_period_seconds),
-                    ]
-                },
-                "scaleDown": {
-                    "stabilizationWindowSeconds": scaling.scale_down_seconds.value,
-                    "policies": [
-                        _step(
-                            "Percent",
-                            scaling.scale_down_percent,
-                            scaling.scale_down_period_seconds,
-                        )
-                    ],
-                },
-            },
+            "behavior": _behavior(inputs),
         },
     }
-    return (Desired(Part.AUTOSCALING, body, gate=Gate.MIGRATED),)
+
+
+def _scaled_object(inputs: Inputs) -> dict[str, Any]:
+    """On CPU and on requests under way; without the latter KEDA's autoscaler keeps to CPU.
+
+    A fallback of KEDA's would overrule CPU while Prometheus is away (kedacore/keda#6659).
+    """
+    scaling, said = inputs.plan.scaling, inputs.spec.scaling
+    assert said is not None and said.keda is not None, "a rule says so"
+    where = f'namespace="{inputs.namespace}", {naming.SERVICE_SERIES_LABEL}="{inputs.name}"'
+    requests: dict[str, Any] = {
+        "type": "prometheus",
+        "metricType": "AverageValue",
+        "metadata": {
+            "serverAddress": said.keda.prometheus_address,
+            "query": f"sum ({_IN_FLIGHT}{{{where}}})",
+            "threshold": str(scaling.target_in_flight.value),
+        },
+    }
+    if said.keda.authentication_name is not None:
+        requests["authenticationRef"] = {"name": said.keda.authentication_name}
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": objects.metadata(inputs, Part.AUTOSCALING, inputs.name),
+        "spec": {
+            "scaleTargetRef": _app(inputs),
+            "minReplicaCount": scaling.min_replicas.value,
+            "maxReplicaCount": scaling.max_replicas.value,
+            "triggers": [
+                {
+                    "type": "cpu",
+                    "metricType": "Utilization",
+                    "metadata": {
+                        "containerName": APP_CONTAINER,
+                        "value": str(scaling.target_cpu_percent.value),
+                    },
+                },
+                requests,
+            ],
+            "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(inputs)}},
+        },
+    }
+
+
+def _app(inputs: Inputs) -> dict[str, Any]:
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": inputs.name}
+
+
+def _behavior(inputs: Inputs) -> dict[str, Any]:
+    """How fast it may grow and shrink."""
+    scaling = inputs.plan.scaling
+    return {
+        "scaleUp": {
+            "policies": [
+                _step("Percent", scaling.scale_up_percent, scaling.scale_up_period_seconds),
+                _step("Pods", scaling.scale_up_pods, scaling.scale_up_period_seconds),
+            ]
+        },
+        "scaleDown": {
+            "stabilizationWindowSeconds": scaling.scale_down_seconds.value,
+            "policies": [
+                _step("Percent", scaling.scale_down_percent, scaling.scale_down_period_seconds)
+            ],
+        },
+    }
 
 
 def _step(kind: str, amount: Decision[int], period_seconds: Decision[int]) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class Desired:
         retain: Carries no owner reference: it outlives the service (volumes, credentials).
         generate: Values of a Secret made at write time; needs CREATE_ONCE.
         hands_over_replicas: ``spec.replicas`` belongs to an autoscaler once one owns it.
+        after: An object that would get in its way, and must be gone before it is written.
         asked: A hash of what the user says about it. A change that replaces its pods although
             this stays the same waits for an approval; empty where it need not.
     """
@@ -89,6 +90,7 @@ class Desired:
     retain: bool = False
     generate: Generated | None = None
     hands_over_replicas: bool = False
+    after: ObjectKey | None = None
     asked: str = ""
 
     @cached_property

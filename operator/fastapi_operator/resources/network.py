@@ -92,8 +92,8 @@ def metrics_ports(inputs: Inputs) -> dict[Part, int]:
     plan, ports = inputs.plan, {}
     if inputs.metrics_port is not None:
         ports[Part.APP] = inputs.metrics_port
-        if inputs.proxied_by_caddy:
-            ports[Part.PROXY] = PROXY_PRIVATE_PORT
+    if inputs.proxied_by_caddy:
+        ports[Part.PROXY] = PROXY_PRIVATE_PORT
     if not plan.observability.exporters.value:
         return ports
     exported = {

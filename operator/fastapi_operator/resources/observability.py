@@ -21,12 +21,10 @@ _POD_LABELS = [naming.SERVICE_LABEL, "app.kubernetes.io/component"]
 def build(inputs: Inputs) -> tuple[Desired, ...]:
     """The monitors of all that has metrics, and the rules of the service's promise.
 
-    None is made where the cluster lacks its API or metrics are switched off.
+    None is made where the cluster lacks its API, or there is nothing to read.
     """
-    if inputs.metrics_port is None:
-        return ()
-    built = []
-    if inputs.facts.offers(SERVICE_MONITOR):
+    built, of_app = [], inputs.metrics_port is not None
+    if of_app and inputs.facts.offers(SERVICE_MONITOR):
         built.append(_service_monitor(inputs))
     operands = [part for part in metrics_ports(inputs) if part is not Part.APP]
     if operands and inputs.facts.offers(POD_MONITOR):
@@ -37,7 +35,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         inputs.plan.observability,
         runbooks=inputs.settings.runbooks.rstrip("/"),
     )
-    if groups and inputs.facts.offers(PROMETHEUS_RULE):
+    if groups and of_app and inputs.facts.offers(PROMETHEUS_RULE):
         built.append(_object(inputs, "PrometheusRule", {"groups": groups}))
     return tuple(built)
 

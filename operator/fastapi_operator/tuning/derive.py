@@ -25,6 +25,7 @@ from fastapi_operator.tuning.processes import background_plans, process_claims, 
 from fastapi_operator.tuning.profile import Profiled, profiled
 from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
+from fastapi_operator.tuning.scaling import scaling_problems
 from fastapi_operator.tuning.server import server_plan, thread_problems, with_connections, with_pool
 
 
@@ -111,6 +112,7 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
             *database_problems(spec.postgres, settings.images.postgres, facts),
             *backup_problems(spec.postgres),
             *thread_problems(spec, server, connections.pool),
+            *scaling_problems(spec, facts),
             *load_problems(spec, server, scaling),
             *budget_problems(spec, connections.budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),

@@ -62,14 +62,11 @@ def observability_plan(said: Observability | None, facts: Facts) -> Observabilit
 
 
 def _exporters(metrics: Metrics, facts: Facts) -> Decision[bool]:
-    override = overridden(metrics.exporters, "spec.observability.metrics.exporters")
-    if metrics.enabled is False:
-        override = overridden(False, "spec.observability.metrics.enabled")
     return decide(
         "observability.exporters",
         _somebody_reads,
         unit="",
-        override=override,
+        override=overridden(metrics.exporters, "spec.observability.metrics.exporters"),
         pod_monitors=facts.offers(POD_MONITOR),
         effect=effects.OBJECT_ROLLOUT,
     )

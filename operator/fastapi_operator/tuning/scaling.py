@@ -1,11 +1,14 @@
 """How many app pods, and how the autoscaler moves between the bounds."""
 
 import math
+from collections.abc import Iterator
 
 from fastapi_operator.api.compute import Traffic
 from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
 from fastapi_operator.api.workload import Availability, DisruptionBudget, Rollout
+from fastapi_operator.facts import SCALED_OBJECT, Facts
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.budget import ConnectionRoom, most_replicas
 from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, overridden
@@ -80,6 +83,7 @@ def scaling_plan(spec: Spec, server: ServerPlan, room: ConnectionRoom | None) ->
             override=overridden(scaling.target_in_flight, "spec.scaling.targetInFlight"),
             concurrency=server.concurrency,
             workers=server.workers,
+            by_keda=scaling.type == "Keda",
             effect=effects.OBJECT_NONE,
         ),
         max_surge=surge,
@@ -100,6 +104,29 @@ def scaling_plan(spec: Spec, server: ServerPlan, room: ConnectionRoom | None) ->
             effect=effects.OBJECT_NONE,
         ),
     )
+
+
+def scaling_problems(spec: Spec, facts: Facts) -> Iterator[Problem]:
+    """What keeps KEDA from scaling the service."""
+    if spec.scaling is None or spec.scaling.type != "Keda":
+        return
+    if not facts.offers(SCALED_OBJECT):
+        yield Problem(
+            severity=Severity.ERROR,
+            stage=Stage.PLAN,
+            path="spec.scaling.type",
+            message=f"the cluster does not serve {SCALED_OBJECT}",
+            remedy="install KEDA, or remove type and keda; offline, name the API in --facts",
+        )
+    metrics = spec.observability and spec.observability.metrics
+    if metrics and metrics.enabled is False:
+        yield Problem(
+            severity=Severity.ERROR,
+            stage=Stage.PLAN,
+            path="spec.observability.metrics.enabled",
+            message="KEDA has no requests under way to read where the app has no metrics port",
+            remedy="remove enabled: false, or spec.scaling.type: Keda",
+        )
 
 
 def _steps() -> dict[str, Decision[int]]:
@@ -191,12 +218,14 @@ def _target_cpu_percent() -> Because[int]:
     )
 
 
-def _target_in_flight(*, concurrency: int, workers: int) -> Because[int]:
+def _target_in_flight(*, concurrency: int, workers: int, by_keda: bool) -> Because[int]:
     fitting = math.ceil(figures.IN_FLIGHT_FILL * concurrency * workers)
+    if by_keda:
+        return Because(fitting, f"{figures.IN_FLIGHT_FILL:.0%} of what a pod sustains")
     return Because(
         0,
-        "0 is none: CPU alone decides, since requests under way need a custom metrics API; with "
-        f"one, {fitting} would be {figures.IN_FLIGHT_FILL:.0%} of what a pod sustains",
+        "0 is none: CPU alone decides, since requests under way need KEDA or a custom metrics "
+        f"API; with one, {fitting} would be {figures.IN_FLIGHT_FILL:.0%} of what a pod sustains",
     )
 
 

@@ -47,7 +47,7 @@ def test_a_narrow_screen_folds_reasons_and_keeps_numbers_whole(
     table = narrow.split("What a change costs")[0].splitlines()
     titles = [line for line in table if line[:1].isalpha() and ": " in line]
     assert all(len(line) <= 100 for line in table if line not in titles)
-    assert " ".join(narrow.split("max_connections")[1].split()[:2]) == "21 connections"
+    assert " ".join(narrow.split("max_connections")[1].split()[:2]) == "28 connections"
     assert len(narrow.splitlines()) > len(wide.splitlines())
 
 

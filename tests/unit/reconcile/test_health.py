@@ -104,4 +104,6 @@ def test_object_of_another_operator_is_as_ready_as_its_own_condition_says() -> N
     assert judge(Judge.CONDITION, {"metadata": {}, "status": ready}).ready
     failing = {"conditions": [{"type": "Ready", "status": "False"}], "phase": "Failing over"}
     assert judge(Judge.CONDITION, {"metadata": {}, "status": failing}).message == "Failing over"
+    refused = {"conditions": [condition("Ready", "False", message="no Prometheus")]}
+    assert judge(Judge.CONDITION, {"metadata": {}, "status": refused}).message == "no Prometheus"
     assert not judge(Judge.CONDITION, {"metadata": {}}).ready

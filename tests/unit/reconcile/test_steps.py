@@ -242,6 +242,15 @@ def test_an_object_that_is_being_deleted_is_waited_for() -> None:
     assert found.waiting[0].reason == "Deleting"
 
 
+def test_what_would_get_in_the_way_is_gone_first() -> None:
+    old = desired("HorizontalPodAutoscaler", "shop", Part.AUTOSCALING)
+    new = desired("ConfigMap", "shop-scaler", Part.AUTOSCALING, after=old.key)
+    found = steps([new], Observed(children(child(old))))
+    assert (actions(found), [gone.key for gone in found.deletes]) == ([], [old.key])
+    assert found.waiting[0].message.startswith("waits until HorizontalPodAutoscaler")
+    assert actions(steps([new], Observed({}))) == [("first", "ConfigMap/shop-scaler")]
+
+
 def test_replicas_of_an_autoscaler_are_no_drift() -> None:
     fixed = app()[2]
     scaled = replace(fixed, hands_over_replicas=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.facts import POD_MONITOR, Facts
+from fastapi_operator.facts import POD_MONITOR, PROMETHEUS_RULE, SERVICE_MONITOR, Facts
 from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.settings import Settings
@@ -47,14 +47,20 @@ def exporters(objects: tuple[Desired, ...]) -> dict[str, dict[str, Any]]:
         pytest.param((), {}, False, id="not where nobody would read them"),
         pytest.param((), {"exporters": True}, True, id="where the spec asks for them"),
         pytest.param((POD_MONITOR,), {"exporters": False}, False, id="not against the spec"),
-        pytest.param(
-            (POD_MONITOR,), {"enabled": False, "exporters": True}, False, id="not without metrics"
-        ),
+        pytest.param((POD_MONITOR,), {"enabled": False}, True, id="beside an app that has none"),
     ],
 )
 def test_exporters_run(apis: tuple[str, ...], metrics: dict[str, Any], are_there: bool) -> None:
     found = exporters(built(*apis, observability={"metrics": metrics}))
     assert set(found) == (set(EXPORTERS) if are_there else set())
+
+
+def test_an_app_without_metrics_is_left_alone_and_its_parts_are_watched() -> None:
+    apis = (POD_MONITOR, SERVICE_MONITOR, PROMETHEUS_RULE)
+    observability = {"metrics": {"enabled": False}, "slo": {"availabilityPercent": "99.9"}}
+    kinds = [item.key.kind for item in built(*apis, observability=observability)]
+    assert kinds.count("PodMonitor") == 1
+    assert not {"ServiceMonitor", "PrometheusRule"} & {*kinds}
 
 
 def test_an_exporter_keeps_its_password_off_the_command_line_and_fails_alone() -> None:

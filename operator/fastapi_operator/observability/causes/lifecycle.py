@@ -9,7 +9,7 @@ from fastapi_operator.tuning import figures
 
 
 def _autoscaler(expression: str) -> str:
-    named = service_from("horizontalpodautoscaler", "(.+)", f"({expression})")
+    named = service_from("horizontalpodautoscaler", "(?:keda-hpa-)?(.+)", f"({expression})")
     return f"{named} and on ({SERVICE}) fastapi_operator_planned"
 
 

@@ -6,7 +6,7 @@ from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import CHOSEN, COMPONENT, chosen
 
 _APP = chosen(f'{COMPONENT}="app"')
-_AUTOSCALER = 'namespace="$namespace", horizontalpodautoscaler="$service"'
+_AUTOSCALER = 'namespace="$namespace", horizontalpodautoscaler=~"(keda-hpa-)?$service"'
 
 
 def _while(condition: str) -> str:
