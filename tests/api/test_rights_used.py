@@ -27,6 +27,7 @@ server = access.server
 
 # Together they have an object of every kind.
 GOLDEN = (
+    "autoscaling-keda",
     "dashboard",
     "database-backup",
     "database-cnpg",

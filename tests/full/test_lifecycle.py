@@ -1,9 +1,9 @@
 """A release from its first installation to its end, while a service goes on answering.
 
 The chart and the operator of the release before come from the repository's history: its newest
-version tag, and until one is there the first commit whose tests ran such a service on a node. So no
-package of a chart has to be kept, and what is upgraded runs its own code. ``PREVIOUS=REF`` names
-another one; HELM=4 does all of it with Helm 4.
+version tag, and until one is there the commit that gave generated credentials their present keys,
+since what came before was never released. So no package of a chart has to be kept, and what is
+upgraded runs its own code. ``PREVIOUS=REF`` names another one; HELM=4 does all of it with Helm 4.
 """
 
 import os
@@ -33,7 +33,7 @@ def previous(cluster: Platform, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The chart of the release before; the node has its operator, with the tag ``previous``."""
     folder = tmp_path_factory.mktemp("previous")
     archive = folder / "source.tar"
-    ref = os.environ.get("PREVIOUS") or _newest_tag() or _first_that_ran()
+    ref = os.environ.get("PREVIOUS") or _newest_tag() or _first_that_rotates()
     _git("archive", "--output", str(archive), ref)
     with tarfile.open(archive) as source:
         source.extractall(folder, filter="data")
@@ -55,8 +55,8 @@ def _newest_tag() -> str:
     return _git("tag", "--list", "v*", "--sort=-version:refname").partition("\n")[0]
 
 
-def _first_that_ran() -> str:
-    path = "tests/e2e/test_unmodified_app.py"
+def _first_that_rotates() -> str:
+    path = "operator/fastapi_operator/reconcile/rotation.py"
     return _git("log", "--diff-filter=A", "--format=%H", "--", path).split()[-1]
 
 
