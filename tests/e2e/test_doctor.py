@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ import yaml
 from tests.demo.targets import Cluster
 from tests.docs.blocks import ROOT, blocks
 from tests.e2e.conftest import Shop
+from tests.kubectl import eventually
 
 pytestmark = pytest.mark.node
 
@@ -87,23 +90,29 @@ def test_measured_traffic_fits_into_the_spec(labs: Shop, tmp_path: Path) -> None
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_commands_of_a_runbook_show_the_culprit(labs: Shop, tmp_path: Path) -> None:
-    plugin = tmp_path / "kubectl-fastapi"
+def type_page(shop: Shop, name: str, folder: Path) -> str:
+    """Types the commands of a runbook in order; what they print."""
+    plugin = folder / "kubectl-fastapi"
     plugin.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{MAIN}' \"$@\"\n")
     plugin.chmod(0o755)
-    environment = labs.kubectl.environment
-    environment |= {"PATH": f"{tmp_path}{os.pathsep}{environment['PATH']}"}
+    environment = shop.kubectl.environment
+    environment |= {"PATH": f"{folder}{os.pathsep}{environment['PATH']}"}
     shown = ""
+    for block in blocks(ROOT / f"docs/runbooks/{name}.md"):
+        script = block.script.replace("NAMESPACE", shop.namespace).replace("SERVICE", "shop")
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", script.replace("--seconds 20", "--seconds 3")],
+            env=environment, cwd=folder, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        # To find no such line in a log is an answer.
+        assert done.returncode == 0 or "| grep" in script, (script, done.stderr)
+        shown += done.stdout
+    return shown
+
+
+def test_the_commands_of_a_runbook_show_the_blocking_call(labs: Shop, tmp_path: Path) -> None:
     with asking(labs, BLOCKING):
-        for block in blocks(ROOT / "docs/runbooks/event-loop-blocked.md"):
-            script = block.script.replace("NAMESPACE", labs.namespace).replace("SERVICE", "shop")
-            done = subprocess.run(
-                ["bash", "-o", "pipefail", "-c", script.replace("--seconds 20", "--seconds 3")],
-                env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60,
-            )  # fmt: skip
-            # To find no such line in a log is an answer.
-            assert done.returncode == 0 or "| grep" in script, (script, done.stderr)
-            shown += done.stdout
+        shown = type_page(labs, "event-loop-blocked", tmp_path)
     assert "router.py:wait_in_the_loop" in shown, shown
     assert "wait_in_the_loop" in (tmp_path / "flame.svg").read_text()
 
@@ -124,3 +133,30 @@ def test_who_may_not_look_is_told_which_right_is_missing(labs: Shop) -> None:
     assert done.returncode == 2
     assert "forbidden" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_end_of_a_leak_is_diagnosed_and_its_runbook_shows_it(
+    labs: Shop, tmp_path: Path
+) -> None:
+    """The last one, since its pod keeps the mark of it."""
+
+    answers: Counter[int] = Counter()
+
+    def killed() -> bool:
+        # What the kernel ends, the proxy answers with 502.
+        answers[labs.request("POST", "/labs/memory?mebibytes=64").status] += 1
+        return 502 in answers
+
+    try:
+        eventually(killed, seconds=60, what="the kernel ends a pod of the shop")
+    finally:
+        print(answers, labs.kubectl("get", "pods", "-n", labs.namespace, "-o", "wide"))
+    shown = eventually(
+        lambda: "OOMKilled" in (page := type_page(labs, "out-of-memory", tmp_path)) and page,
+        seconds=60,
+        what="the page shows the kill",
+    )
+    assert re.search(r"^shop-\S+ +app\S* .*OOMKilled", shown, re.MULTILINE), shown
+    assert re.search(r"memory_limit_bytes +\d+Mi", shown), shown
+    doctor = run(labs, "doctor", "shop", "-o", "json", "--seconds", SECONDS)
+    assert json.loads(doctor.stdout)["diagnoses"][0]["rule"] == "memory-limit-too-low", doctor

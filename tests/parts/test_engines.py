@@ -2,9 +2,11 @@
 
 import dataclasses
 import http.client
+import time
 from collections.abc import Iterator
 
 import pytest
+import websocket
 
 from tests.cluster import node
 from tests.demo.story import install_operator
@@ -20,7 +22,13 @@ STATIC = [{"path": "/static", "directory": "/app/static"}]
 SPECS = {
     "gunicorn": small(
         server={"kind": "Gunicorn", "workerPolicy": "Fixed", "workers": 2},
-        proxy={"replicas": 1, "static": STATIC},
+        proxy={
+            "replicas": 1,
+            "static": STATIC,
+            "streamingPaths": ["/events", "/ws"],
+            "cache": {"routes": [{"path": "/worker", "seconds": 5}]},
+            "rateLimit": {"requestsPerSecond": 1, "burst": 1, "paths": ["/limited"]},
+        },
     ),
     "granian": small(server={"kind": "Granian"}),
     "caddy": small(proxy={"type": "Caddy", "replicas": 1, "static": STATIC}),
@@ -48,13 +56,18 @@ def engines(cluster: Cluster) -> Iterator[dict[str, Shop]]:
         cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
-def get(shop: Shop, path: str) -> tuple[int, str, str]:
-    """Status, text and Server header of an answer through the proxy."""
+def address(shop: Shop) -> str:
+    """Where the proxy answers."""
     found = shop.kubectl.json("get", "service", shop.name, "-n", shop.namespace)
-    connection = http.client.HTTPConnection(found["spec"]["clusterIP"], 80, timeout=10)
-    connection.request("GET", path)
+    return str(found["spec"]["clusterIP"])
+
+
+def get(shop: Shop, path: str, header: str = "Server", **sent: str) -> tuple[int, str, str]:
+    """Status, text and a header of an answer through the proxy."""
+    connection = http.client.HTTPConnection(address(shop), 80, timeout=10)
+    connection.request("GET", path, headers=sent)
     answer = connection.getresponse()
-    return answer.status, answer.read().decode(), answer.getheader("Server", "")
+    return answer.status, answer.read().decode(), answer.getheader(header, "")
 
 
 def test_gunicorn_answers_from_each_worker(engines: dict[str, Shop]) -> None:
@@ -62,7 +75,8 @@ def test_gunicorn_answers_from_each_worker(engines: dict[str, Shop]) -> None:
     shop.wait_until_ready()
 
     def workers() -> bool:
-        answers = {get(shop, "/worker") for _ in range(20)}
+        # An answer to a client that is known is never kept by the proxy.
+        answers = {get(shop, "/worker", Cookie="who=me") for _ in range(20)}
         assert {status for status, _, _ in answers} == {200}
         return len({text for _, text, _ in answers}) == 2
 
@@ -84,6 +98,33 @@ def test_the_proxy_serves_the_files_of_the_image(
     assert told in (server, ""), told
     assert get(engines[name], "/worker")[0] == 200
     assert get(engines[name], "/static/main.py")[0] == 404
+
+
+def test_the_proxy_keeps_what_it_may_and_slows_down_who_asks_too_fast(
+    engines: dict[str, Shop],
+) -> None:
+    shop = engines["gunicorn"]
+    shop.wait_until_ready()
+    get(shop, "/worker")
+    assert get(shop, "/worker", "X-Cache")[::2] == (200, "HIT")
+    assert get(shop, "/worker", "X-Cache", Cookie="who=me")[::2] == (200, "BYPASS")
+    answers = [get(shop, "/limited", "Retry-After")[::2] for _ in range(4)]
+    assert answers[0] == (200, "") and (429, "1") in answers, answers
+
+
+def test_streams_and_web_sockets_pass_the_proxy_piece_by_piece(engines: dict[str, Shop]) -> None:
+    shop = engines["gunicorn"]
+    shop.wait_until_ready()
+    connection = http.client.HTTPConnection(address(shop), 80, timeout=10)
+    begun = time.monotonic()
+    connection.request("GET", "/events")
+    answer = connection.getresponse()
+    assert answer.readline() == b"first\n"
+    assert time.monotonic() - begun < 2, "the proxy held the first piece back"
+    assert answer.readline() == b"second\n"
+    client = websocket.create_connection(f"ws://{address(shop)}/ws", timeout=10)
+    client.send("hello")
+    assert client.recv() == "you said hello"
 
 
 @pytest.mark.parametrize("store", ["redis", "queue"])

@@ -6,6 +6,7 @@
 | a library that blocks | `def`, which runs in a thread | the same in `async def` |
 | much CPU | a process pool | a thread: it takes turns with the event loop |
 | | | inline: nothing else runs at all |
+| keeping answers | a bound, as `lru_cache` has | a list that only grows |
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ from shop.labs import work
 router = APIRouter(prefix="/labs", tags=["labs"])
 
 Seconds = Annotated[float, Query(ge=0, le=5)]
+Mebibytes = Annotated[int, Query(ge=1, le=64)]
 Rounds = Annotated[int, Query(ge=1, le=work.ROUNDS_MAX)]
+
+
+_kept: list[bytes] = []  # the anti-pattern: nothing bounds it
 
 
 class Waited(BaseModel):
@@ -38,6 +43,12 @@ class Computed(BaseModel):
 
     digest: str
     where: Literal["inline", "thread", "process"]
+
+
+class Kept(BaseModel):
+    """What a process keeps for ever."""
+
+    mebibytes: int
 
 
 class Label(BaseModel):
@@ -91,6 +102,13 @@ def label(
 ) -> Label:
     """A pure function behind `lru_cache`."""
     return Label(label=work.price_label(price_cents, currency))
+
+
+@router.post("/memory")
+def keep(mebibytes: Mebibytes = 16) -> Kept:
+    """A leak. Watch the working set, and after the limit `OOMKilled`."""
+    _kept.extend(b"x" * 2**20 for _ in range(mebibytes))
+    return Kept(mebibytes=len(_kept))
 
 
 @router.get("/error")
