@@ -18,7 +18,7 @@ from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems
 from fastapi_operator.tuning.image import mutable_tag
 from fastapi_operator.tuning.load import load_problems
 from fastapi_operator.tuning.migration import migration_plan
-from fastapi_operator.tuning.observability import observability_plan
+from fastapi_operator.tuning.observability import observability_plan, slo_problems
 from fastapi_operator.tuning.plan import Plan
 from fastapi_operator.tuning.postgres import postgres_pod_plan
 from fastapi_operator.tuning.processes import background_plans, process_claims, schedule_plans
@@ -117,6 +117,7 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
             *budget_problems(spec, connections.budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),
             *proxy_problems(proxy, exposed),
+            *slo_problems(spec.observability),
             *exposure_problems(exposed, proxy, exposure, facts),
         ),
     )

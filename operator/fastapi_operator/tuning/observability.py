@@ -1,7 +1,10 @@
 """How often metrics are read, which traces are kept, and what the service promises."""
 
+from collections.abc import Iterator
+
 from fastapi_operator.api.observability import Metrics, Observability, Slo, Traces
 from fastapi_operator.facts import POD_MONITOR, Facts
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, overridden
 from fastapi_operator.tuning.plan import ObservabilityPlan
@@ -59,6 +62,20 @@ def observability_plan(said: Observability | None, facts: Facts) -> Observabilit
         if slo is not None and slo.latency_milliseconds is not None
         else None,
     )
+
+
+def slo_problems(said: Observability | None) -> Iterator[Problem]:
+    """A promise that nobody can measure."""
+    section = said or Observability()
+    if section.slo is not None and (section.metrics or Metrics()).enabled is False:
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.observability.slo",
+            message="is measured by the app's metrics, which metrics.enabled: false switches off: "
+            "no alert watches it",
+            remedy="remove metrics.enabled, or the promise",
+        )
 
 
 def _exporters(metrics: Metrics, facts: Facts) -> Decision[bool]:

@@ -210,3 +210,12 @@ def test_the_bounds_are_those_of_the_runtime() -> None:
     (text,) = re.findall(r"REQUEST_SECONDS_BUCKETS = \((.*?)\)", source, flags=re.DOTALL)
     seconds = [float(item) for item in text.split(",") if item.strip()]
     assert [round(item * 1000) for item in seconds] == list(figures.REQUEST_BUCKETS_MILLISECONDS)
+
+
+def test_a_promise_that_nobody_measures_is_said() -> None:
+    def paths(**section: Any) -> list[str]:
+        found = derive(service(observability=section), Settings(), Facts()).problems
+        return [problem.path for problem in found]
+
+    assert paths(slo={}, metrics={"enabled": False}) == ["spec.observability.slo"]
+    assert paths(slo={}) == paths(metrics={"enabled": False}) == []
