@@ -1,5 +1,6 @@
 """The golden cases: each a directory with a service, perhaps settings and facts, and objects."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
 
 CASES = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/service.yaml")))
+
+WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ def load(name: str) -> Case:
     assert not errors, errors
     objects = build(service, plan, settings, facts)
     return Case(name, directory, service, settings, plan, objects)
+
+
+def templates(case: Case) -> Iterator[tuple[Desired, Mapping[str, Any]]]:
+    """Each workload with the template of its pods."""
+    for item in case.objects:
+        if item.key.kind in WORKLOADS:
+            spec = item.body["spec"]
+            yield item, spec.get("jobTemplate", {}).get("spec", spec)["template"]
 
 
 def _optional(path: Path) -> Any:

@@ -1,7 +1,8 @@
 """Each case builds exactly the objects of its expected.yaml.
 
 ``UPDATE_GOLDEN=1 pytest tests/golden`` writes them anew: read the difference before committing. A
-changed pod template restarts pods of every user and needs a line in CHANGELOG.md.
+changed pod template restarts pods of every user and needs a line in CHANGELOG.md
+(test_pod_templates.py asks for it).
 """
 
 import difflib

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,21 +15,12 @@ from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired, Gate, Write
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.network import flows
-from tests.golden.cases import CASES, Case, load
+from tests.golden.cases import CASES, Case, load, templates
 
 # Parts whose pods run the user's image.
 USERS_CODE = (Part.APP, Part.BACKGROUND, Part.SCHEDULES, Part.MIGRATION)
 
-WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
-
 pytestmark = pytest.mark.parametrize("case", [load(name) for name in CASES], ids=CASES)
-
-
-def templates(case: Case) -> Iterator[tuple[Desired, Mapping[str, Any]]]:
-    for item in case.objects:
-        if item.key.kind in WORKLOADS:
-            spec = item.body["spec"]
-            yield item, spec.get("jobTemplate", {}).get("spec", spec)["template"]
 
 
 def containers(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
