@@ -1,4 +1,4 @@
-"""manifests/images.txt: every image that the operator runs, with the value that pins its digest.
+"""manifests/images.txt: every image that is run, with the value or option that names it.
 
 Artifact Hub is told the same, in an annotation of the chart.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from fastapi_operator.cluster import spy
 from fastapi_operator.settings import OperandImage, Settings
 from manifests.generate import documents
 
@@ -23,7 +24,8 @@ _HEAD = """\
 #     skopeo copy --all "docker://$image" "docker://$MIRROR/${image#*/}"
 #   done
 #
-# and out of it they come by the value next to each digest: --set image.registry=$MIRROR, …
+# and out of it they come by the value next to each digest: --set image.registry=$MIRROR, …; the one
+# of `kubectl fastapi profile --py-spy` by that command's option.
 """
 
 
@@ -31,7 +33,7 @@ def files(root: Path) -> Mapping[str, str]:
     """The list, and the chart's own file with the annotation in it, by path."""
     found = list(_images(root))
     source = documents.heading(f"{_CHART} and the operator's settings")
-    lines = "".join(f"{image} {value}.digest\n" for value, image in found)
+    lines = "".join(f"{image} {value}\n" for value, image in found)
     told = "".join(f"    - image: {image}\n" for _, image in found)
     chart = (root / _CHART / "Chart.yaml").read_text()
     return {
@@ -43,7 +45,7 @@ def files(root: Path) -> Mapping[str, str]:
 
 
 def _images(root: Path) -> Iterator[tuple[str, str]]:
-    """Each image by the value that names it."""
+    """Each image by the value that pins it, or the option that names it."""
     chart: dict[str, Any] = yaml.safe_load((root / _CHART / "Chart.yaml").read_text())
     own: dict[str, Any] = yaml.safe_load((root / _CHART / "values.yaml").read_text())["image"]
     operator = OperandImage(
@@ -52,7 +54,8 @@ def _images(root: Path) -> Iterator[tuple[str, str]]:
         tag=own["tag"] or chart["appVersion"],
         digest=own["digest"] or None,
     )
-    yield "image", operator.reference
+    yield "image.digest", operator.reference
     images = Settings().images
     for name, field in type(images).model_fields.items():
-        yield f"settings.images.{field.alias or name}", getattr(images, name).reference
+        yield f"settings.images.{field.alias or name}.digest", getattr(images, name).reference
+    yield "--image", spy.IMAGE

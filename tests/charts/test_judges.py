@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from fastapi_operator.api.parse import load_services, parse_service
+from fastapi_operator.cluster import spy
 from fastapi_operator.resources.build import build
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
@@ -189,7 +190,9 @@ def test_no_rendered_image_is_missing_in_the_list(helm: Helm) -> None:
 
 def test_the_value_beside_an_image_pins_it(helm: Helm) -> None:
     digest = f"sha256:{'a' * 64}"
-    for image, value in listed().items():
+    pinned = {image: value for image, value in listed().items() if image != spy.IMAGE}
+    assert listed()[spy.IMAGE] == "--image"
+    for image, value in pinned.items():
         objects = helm.render(OPERATOR, {}, "--set", f"{value}={digest}")
         settings = [
             Settings.from_mapping(yaml.safe_load(body["data"]["settings.yaml"]))
