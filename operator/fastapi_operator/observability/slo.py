@@ -10,14 +10,17 @@ from decimal import Decimal
 from typing import Any
 
 from fastapi_operator.naming import SERVICE_SERIES_LABEL
-from fastapi_operator.observability.metrics import metric
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import ObservabilityPlan
 
 # The page of docs/runbooks.
 PAGE = "slo-burn"
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-_REQUESTS = metric("http_server_request_duration_seconds").name
+# What counts and times requests, by who does; both have the same bounds and labels.
+_REQUESTS = {
+    "app": "http_server_request_duration_seconds",
+    "proxy": "fastapi_proxy_request_duration_seconds",
+}
 _TOTAL = "fastapi_service:requests:rate5m"
 
 
@@ -77,7 +80,7 @@ class Promise:
 def groups(
     namespace: str, service: str, plan: ObservabilityPlan, *, runbooks: str
 ) -> list[dict[str, Any]]:
-    """The rule groups of a service; none where it promises nothing.
+    """The rule groups of a service; none where it promises nothing, or nobody measures it.
 
     Args:
         namespace: The service's namespace.
@@ -86,13 +89,14 @@ def groups(
         runbooks: Where the pages of docs/runbooks are read, without a slash at the end.
     """
     labels = {"namespace": namespace, "service": service}
-    promises = tuple(_promises(namespace, service, plan))
-    if not promises:
+    requests = _REQUESTS.get(plan.slo_measured_by.value) if plan.slo_measured_by else None
+    if requests is None:
         return []
+    promises = tuple(_promises(namespace, service, plan, requests))
     selected = _selected(namespace, service)
     total = {
         "record": _TOTAL,
-        "expr": f"sum(rate({_REQUESTS}_count{{{selected}}}[5m]))",
+        "expr": f"sum(rate({requests}_count{{{selected}}}[5m]))",
         "labels": labels,
     }
     records = [total]
@@ -115,10 +119,12 @@ def groups(
     ]
 
 
-def _promises(namespace: str, service: str, plan: ObservabilityPlan) -> Iterator[Promise]:
+def _promises(
+    namespace: str, service: str, plan: ObservabilityPlan, requests: str
+) -> Iterator[Promise]:
     selected = _selected(namespace, service)
     if plan.availability_percent is not None:
-        failed = f'{_REQUESTS}_count{{{selected}, http_response_status_code=~"5.."}}'
+        failed = f'{requests}_count{{{selected}, http_response_status_code=~"5.."}}'
         yield Promise(
             slo="availability",
             alert="FastAPIServiceErrorBudgetBurn",
@@ -129,7 +135,7 @@ def _promises(namespace: str, service: str, plan: ObservabilityPlan) -> Iterator
         )
     if plan.latency_milliseconds is not None and plan.latency_percent is not None:
         bound = plan.latency_milliseconds.value
-        within = f"{_REQUESTS}_bucket{{{selected}, {_le(bound)}}}"
+        within = f"{requests}_bucket{{{selected}, {_le(bound)}}}"
         yield Promise(
             slo="latency",
             alert="FastAPIServiceLatencyBudgetBurn",

@@ -23,8 +23,8 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
 
     None is made where the cluster lacks its API, or there is nothing to read.
     """
-    built, of_app = [], inputs.metrics_port is not None
-    if of_app and inputs.facts.offers(SERVICE_MONITOR):
+    built = []
+    if inputs.metrics_port is not None and inputs.facts.offers(SERVICE_MONITOR):
         built.append(_service_monitor(inputs))
     operands = [part for part in metrics_ports(inputs) if part is not Part.APP]
     if operands and inputs.facts.offers(POD_MONITOR):
@@ -35,7 +35,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         inputs.plan.observability,
         runbooks=inputs.settings.runbooks.rstrip("/"),
     )
-    if groups and of_app and inputs.facts.offers(PROMETHEUS_RULE):
+    if groups and inputs.facts.offers(PROMETHEUS_RULE):
         built.append(_object(inputs, "PrometheusRule", {"groups": groups}))
     return tuple(built)
 

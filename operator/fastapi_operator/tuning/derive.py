@@ -69,6 +69,7 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
     proxy, exposed = spec.proxy or Proxy(), spec.exposure or Exposure()
     root_path = spec.server.root_path if spec.server else None
     exposure = exposure_plan(name, exposed, root_path)
+    observability = observability_plan(spec.observability, proxy, facts)
     proxied = proxy_plan(proxy, exposed, server, scaling) if proxy.type != "None" else None
     return Plan(
         spec=spec,
@@ -102,7 +103,7 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
         exposure=exposure if spec.exposure is not None else None,
         background=background,
         schedules=schedules,
-        observability=observability_plan(spec.observability, facts),
+        observability=observability,
         budget=connections.budget,
         problems=(
             *said.problems,
@@ -117,7 +118,7 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
             *budget_problems(spec, connections.budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),
             *proxy_problems(proxy, exposed),
-            *slo_problems(spec.observability),
+            *slo_problems(observability),
             *exposure_problems(exposed, proxy, exposure, facts),
         ),
     )

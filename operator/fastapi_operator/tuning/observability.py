@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from fastapi_operator.api.observability import Metrics, Observability, Slo, Traces
+from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.facts import POD_MONITOR, Facts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
@@ -10,8 +11,14 @@ from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, o
 from fastapi_operator.tuning.plan import ObservabilityPlan
 
 
-def observability_plan(said: Observability | None, facts: Facts) -> ObservabilityPlan:
-    """The numbers of metrics, traces and the service level objective."""
+def observability_plan(said: Observability | None, proxy: Proxy, facts: Facts) -> ObservabilityPlan:
+    """The numbers of metrics, traces and the service level objective.
+
+    Args:
+        said: What the user said.
+        proxy: The proxy, which counts requests where the app does not.
+        facts: What the cluster serves.
+    """
     section = said or Observability()
     traces, slo = section.traces or Traces(), section.slo
     exporters = _exporters(section.metrics or Metrics(), facts)
@@ -54,6 +61,16 @@ def observability_plan(said: Observability | None, facts: Facts) -> Observabilit
         )
         if traces.endpoint is not None
         else None,
+        slo_measured_by=decide(
+            "observability.slo_measured_by",
+            _measured_by,
+            unit="",
+            app_shows_metrics=(section.metrics or Metrics()).enabled is not False,
+            nginx_has_exporter=exporters.value and proxy.type in (None, "Nginx"),
+            effect=effects.OBJECT_NONE,
+        )
+        if slo is not None
+        else None,
         availability_percent=_availability(slo) if slo is not None else None,
         latency_milliseconds=_latency(slo.latency_milliseconds)
         if slo is not None and slo.latency_milliseconds is not None
@@ -64,17 +81,15 @@ def observability_plan(said: Observability | None, facts: Facts) -> Observabilit
     )
 
 
-def slo_problems(said: Observability | None) -> Iterator[Problem]:
+def slo_problems(plan: ObservabilityPlan) -> Iterator[Problem]:
     """A promise that nobody can measure."""
-    section = said or Observability()
-    if section.slo is not None and (section.metrics or Metrics()).enabled is False:
+    if plan.slo_measured_by is not None and plan.slo_measured_by.value == "nobody":
         yield Problem(
             severity=Severity.WARNING,
             stage=Stage.PLAN,
             path="spec.observability.slo",
-            message="is measured by the app's metrics, which metrics.enabled: false switches off: "
-            "no alert watches it",
-            remedy="remove metrics.enabled, or the promise",
+            message=f"no alert watches it: {plan.slo_measured_by.reason}",
+            remedy="remove metrics.enabled: false, or set metrics.exporters: true with nginx",
         )
 
 
@@ -133,6 +148,18 @@ def _availability_percent() -> Because[str]:
 
 def _slow_percent() -> Because[str]:
     return Because(figures.SLO_LATENCY_PERCENT, "one request in a hundred may be slower")
+
+
+def _measured_by(*, app_shows_metrics: bool, nginx_has_exporter: bool) -> Because[str]:
+    if app_shows_metrics:
+        return Because("app", "the app counts and times each request")
+    if nginx_has_exporter:
+        return Because(
+            "proxy",
+            "the app shows no metrics; nginx counts and times each request, those included that it "
+            "answers itself",
+        )
+    return Because("nobody", "the app shows no metrics, and no exporter of nginx is there")
 
 
 def _scrape_interval() -> Because[int]:

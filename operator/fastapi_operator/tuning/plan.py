@@ -275,7 +275,8 @@ class ObservabilityPlan:
     """What is watched; a number is None where nothing asks for it.
 
     ``latency_milliseconds`` is the bound that can be measured, within the promised one; CPU and
-    memory are those of one exporter.
+    memory are those of one exporter. A promise is measured by the ``app``, the ``proxy`` or
+    ``nobody``.
     """
 
     scrape_interval_seconds: Decision[int]
@@ -283,6 +284,7 @@ class ObservabilityPlan:
     exporter_cpu_millicores: Decision[int] | None
     exporter_memory_bytes: Decision[int] | None
     trace_sample_percent: Decision[str] | None
+    slo_measured_by: Decision[str] | None
     availability_percent: Decision[str] | None
     latency_milliseconds: Decision[int] | None
     latency_percent: Decision[str] | None

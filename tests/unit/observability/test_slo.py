@@ -212,10 +212,17 @@ def test_the_bounds_are_those_of_the_runtime() -> None:
     assert [round(item * 1000) for item in seconds] == list(figures.REQUEST_BUCKETS_MILLISECONDS)
 
 
-def test_a_promise_that_nobody_measures_is_said() -> None:
-    def paths(**section: Any) -> list[str]:
-        found = derive(service(observability=section), Settings(), Facts()).problems
-        return [problem.path for problem in found]
+def test_a_promise_is_measured_by_the_app_else_by_nginx_and_else_it_is_said() -> None:
+    def found(proxy: str = "Nginx", **metrics: bool) -> tuple[list[str], set[str]]:
+        section = {"slo": {}, "metrics": metrics}
+        plan = derive(service(observability=section, proxy={"type": proxy}), Settings(), Facts())
+        made = slo.groups("team", "shop", plan.observability, runbooks="")
+        text = "\n".join(rule["expr"] for group in made for rule in group["rules"])
+        read = set(re.findall(r"\w+_request_duration_seconds", text))
+        return [problem.path for problem in plan.problems], read
 
-    assert paths(slo={}, metrics={"enabled": False}) == ["spec.observability.slo"]
-    assert paths(slo={}) == paths(metrics={"enabled": False}) == []
+    said = ["spec.observability.slo"]
+    assert found() == ([], {REQUESTS})
+    assert found(enabled=False) == (said, set())
+    assert found(enabled=False, exporters=True) == ([], {"fastapi_proxy_request_duration_seconds"})
+    assert found("Caddy", enabled=False, exporters=True) == (said, set())
