@@ -250,6 +250,20 @@ _KUBE_STATE = (
             ("spec_max_replicas", "The most."),
         )
     ),
+    _gauge(
+        Source.KUBE_STATE,
+        "kube_replicaset_created",
+        "When a ReplicaSet came, as Unix time: a rollout.",
+        Unit.SECONDS,
+        ("namespace", "replicaset"),
+    ),
+    _gauge(
+        Source.KUBE_STATE,
+        "kube_job_created",
+        "When a Job came, as Unix time.",
+        Unit.SECONDS,
+        ("namespace", "job_name"),
+    ),
     *(
         _gauge(Source.KUBE_STATE, f"kube_cronjob_{name}_time", text, Unit.SECONDS, _CRON_JOB)
         for name, text in (

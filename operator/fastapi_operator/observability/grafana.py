@@ -87,7 +87,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Annotation:
-    """A mark over all panels for as long as a query has series."""
+    """A mark over all panels where a query has series."""
 
     title: str
     expression: str

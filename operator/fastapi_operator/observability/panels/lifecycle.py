@@ -9,9 +9,14 @@ _APP = chosen(f'{COMPONENT}="app"')
 _AUTOSCALER = 'namespace="$namespace", horizontalpodautoscaler=~"(keda-hpa-)?$service"'
 
 
-def _while(condition: str) -> str:
-    where = chosen(f'condition="{condition}"')
-    return f"max by (reason) (fastapi_operator_condition{{{where}}})"
+# Marks are drawn at steps of a minute, and what is scraped each half minute is seen late.
+_SEEN_SECONDS = 120
+
+
+def _made(series: str, label: str, name: str) -> str:
+    """Whether an object came into being just now; its condition may be over before a scrape."""
+    where = f'namespace="$namespace", {label}=~"$service-{name}"'
+    return f"time() - max by ({label}) ({series}{{{where}}}) < {_SEEN_SECONDS}"
 
 
 SCALING = Row(
@@ -50,6 +55,16 @@ SCALING = Row(
 )
 
 MARKS = (
-    Annotation("Rollout", _while("ApplicationReady"), "{{reason}}", "blue"),
-    Annotation("Migration", _while("MigrationsReady"), "{{reason}}", "purple"),
+    Annotation(
+        "Rollout",
+        _made("kube_replicaset_created", "replicaset", "[a-z0-9]+"),
+        "{{replicaset}}",
+        "blue",
+    ),
+    Annotation(
+        "Migration",
+        _made("kube_job_created", "job_name", "migrate-.+"),
+        "{{job_name}}",
+        "purple",
+    ),
 )
