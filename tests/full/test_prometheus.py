@@ -217,7 +217,6 @@ _ONLY = {
     "service: Requests at the proxy by status: B": _CADDY,
     "alerting: FastAPIProxyErrors": _CADDY,
     "alerting: FastAPIRolloutStuck": "a rollout and its migration in trouble at the same moment",
-    "alerting: FastAPIOperatorPassesFail": "a fault of the operator, or of its API server",
 }
 
 

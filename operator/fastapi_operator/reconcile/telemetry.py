@@ -20,6 +20,8 @@ from fastapi_operator.observability.planned import planned
 from fastapi_operator.reconcile.queue import Key, Queue
 from fastapi_operator.tuning.plan import Plan
 
+# What becomes of a pass.
+OUTCOMES = ("done", "gone", "retry", "refused", "error")
 _PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -49,6 +51,9 @@ class Telemetry:
             buckets=_PASS_BUCKETS,
             registry=self.registry,
         )
+        for outcome in OUTCOMES:
+            # There from nought on: no alert sees the first one of a series that begins with it.
+            self.passes.labels(outcome)
         self.writes = Counter(
             "fastapi_operator_writes",
             "Writes by kind and cause: "

@@ -111,3 +111,10 @@ def test_a_full_service_tells_few_series() -> None:
     everything = plan(postgres={}, redis={}, queue={}, observability={"slo": {}})
     telemetry.service(SHOP, answer(), everything)
     assert {name for (name,) in series(telemetry, "fastapi_operator_planned")} == PLANNED
+
+
+def test_what_may_become_of_a_pass_is_counted_from_nought_on() -> None:
+    """Else the first failure of a kind is a series that begins with one, and increases nothing."""
+    ask = Telemetry().registry.get_sample_value
+    name = "fastapi_operator_pass_duration_seconds_count"
+    assert [ask(name, {"outcome": what}) for what in ("error", "refused", "retry")] == [0, 0, 0]
