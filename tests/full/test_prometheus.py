@@ -4,7 +4,6 @@ The Prometheus operator makes it from the monitors and rules that the product ma
 kube-state-metrics are there as on any cluster.
 """
 
-import contextlib
 import re
 import time
 from collections import Counter
@@ -22,7 +21,7 @@ from tests.full.conftest import EXAMPLES, Platform, public
 from tests.full.load import Request, generate
 from tests.full.monitoring import Prometheus
 from tests.full.recording import record
-from tests.kubectl import KubectlError, eventually
+from tests.kubectl import eventually
 
 # The first run builds the Prometheus operator.
 pytestmark = [pytest.mark.node, pytest.mark.timeout(2400)]
@@ -77,6 +76,7 @@ REQUESTS = (
     Request("/labs/error", "/labs/error"),
     Request("/nowhere", ""),
 )
+LEAK = Request("/labs/memory?mebibytes=64", "/labs/memory", "POST")
 CACHED = Request("/labs/label?price_cents=100", "/labs/label")
 
 
@@ -118,6 +118,8 @@ def watched(cluster: Platform) -> Iterator[Watched]:
     shop = Shop(cluster.kubectl, image, namespace=NAMESPACE)
     try:
         shop.wait_until_ready()
+        proxied = ("--for=condition=ProxyReady", "--timeout=120s")
+        cluster.kubectl("wait", "fas/edge", "-n", NAMESPACE, *proxied)
         yield Watched(shop, prometheus, began)
     finally:
         monitoring.remove(cluster.kubectl)
@@ -264,14 +266,9 @@ def _trouble(watched: Watched) -> None:
         seconds=60,
         what="a migration that failed",
     )
-    # A process that takes all memory there is; then the container's end, until the kubelet waits
-    # with its next start, so that a pod is missing for longer than a scrape takes to come by.
-    selector = "fastapi-operator.io/service=shop,app.kubernetes.io/component=app"
-    pod = shop.kubectl.json("get", "pods", *where, "-l", selector)["items"][0]["metadata"]["name"]
-    for program in ("b'x' * (64 << 30)", *("import os; os.kill(1, 15)",) * 3):
-        with contextlib.suppress(KubectlError):
-            shop.kubectl("exec", *where, pod, "-c", "app", "--", "python3", "-c", program)
-        time.sleep(5)
+    # Pods that outgrow their memory break requests off, and are missing for longer than a scrape
+    # takes to come by, since the kubelet waits with each further start.
+    generate(watched.address(), [LEAK], rate=5, seconds=20)
     time.sleep(15)
 
 
