@@ -4,6 +4,8 @@ The Prometheus operator makes it from the monitors and rules that the product ma
 kube-state-metrics are there as on any cluster.
 """
 
+import contextlib
+import itertools
 import re
 import time
 from collections import Counter
@@ -21,7 +23,7 @@ from tests.full.conftest import EXAMPLES, Platform, public
 from tests.full.load import Request, generate
 from tests.full.monitoring import Prometheus
 from tests.full.recording import record
-from tests.kubectl import eventually
+from tests.kubectl import KubectlError, eventually
 
 # The first run builds the Prometheus operator.
 pytestmark = [pytest.mark.node, pytest.mark.timeout(2400)]
@@ -76,7 +78,6 @@ REQUESTS = (
     Request("/labs/error", "/labs/error"),
     Request("/nowhere", ""),
 )
-LEAK = Request("/labs/memory?mebibytes=64", "/labs/memory", "POST")
 CACHED = Request("/labs/label?price_cents=100", "/labs/label")
 
 
@@ -153,7 +154,8 @@ def test_every_target_of_every_monitor_is_up(watched: Watched) -> None:
         return [*wanted() - {target["scrapePool"] for target in found}, *_down(watched.prometheus)]
 
     try:
-        eventually(lambda: not missing(), seconds=90, what="all targets up", pause=3)
+        # A monitor reaches Prometheus with its configuration, a Secret that the kubelet renews.
+        eventually(lambda: not missing(), seconds=180, what="all targets up", pause=3)
     finally:
         print("\n".join(missing()))
     parts = watched.prometheus.now(
@@ -266,9 +268,19 @@ def _trouble(watched: Watched) -> None:
         seconds=60,
         what="a migration that failed",
     )
-    # Pods that outgrow their memory break requests off, and are missing for longer than a scrape
-    # takes to come by, since the kubelet waits with each further start.
-    generate(watched.address(), [LEAK], rate=5, seconds=20)
+    # All pods of the app end until the kubelet waits with their next start, so that they are
+    # missing for longer than a scrape takes to come by, and clients get 502; the last time after
+    # a process in them took all memory there is.
+    apps = ("-l", "app.kubernetes.io/component=app", "-o", "name")
+    pods = shop.kubectl("get", "pods", *where, *apps).split()
+    end, leak = "import os; os.kill(1, 15)", "b'x' * (64 << 30)"
+    for programs in ((end,), (end,), (leak, end)):
+        time.sleep(12)
+        for pod, program in itertools.product(pods, programs):
+            with contextlib.suppress(KubectlError):
+                shop.kubectl("exec", *where, pod, "-c", "app", "--", "python3", "-c", program)
+    for service in ("shop", "edge"):
+        generate(watched.address(service), [Request("/nowhere", "")], rate=20, seconds=5)
     time.sleep(15)
 
 
