@@ -51,9 +51,11 @@ def _service_monitor(inputs: Inputs) -> Desired:
 
 def _pod_monitor(inputs: Inputs, operands: Sequence[Part]) -> Desired:
     """One monitor for all operands: their Services serve clients and show no port of metrics."""
-    ports = {"private"} if inputs.proxied_by_caddy else set()
-    if inputs.plan.observability.exporters.value:
-        ports.add(exporters.METRICS)
+    # Caddy's private port is its exporter.
+    ports = {
+        "private" if part is Part.PROXY and inputs.proxied_by_caddy else exporters.METRICS
+        for part in operands
+    }
     parts = sorted(part.value for part in operands)
     chosen = {"key": "app.kubernetes.io/component", "operator": "In", "values": parts}
     spec = {

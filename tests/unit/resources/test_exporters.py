@@ -59,8 +59,9 @@ def test_an_app_without_metrics_is_left_alone_and_its_parts_are_watched() -> Non
     apis = (POD_MONITOR, SERVICE_MONITOR, PROMETHEUS_RULE)
     observability = {"metrics": {"enabled": False}, "slo": {"availabilityPercent": "99.9"}}
     kinds = [item.key.kind for item in built(*apis, observability=observability)]
-    assert kinds.count("PodMonitor") == 1
-    assert not {"ServiceMonitor", "PrometheusRule"} & {*kinds}
+    # Its promise is measured by nginx.
+    assert kinds.count("PodMonitor") == kinds.count("PrometheusRule") == 1
+    assert "ServiceMonitor" not in kinds
 
 
 def test_an_exporter_keeps_its_password_off_the_command_line_and_fails_alone() -> None:
@@ -79,6 +80,15 @@ def test_caddy_needs_no_exporter_and_its_private_port_is_scraped() -> None:
     (monitor,) = [item for item in objects if item.key.kind == "PodMonitor"]
     ports = [endpoint["port"] for endpoint in monitor.body["spec"]["podMetricsEndpoints"]]
     assert ports == ["metrics", "private"]
+
+
+def test_a_monitor_asks_for_no_port_that_nobody_has() -> None:
+    bare = dict.fromkeys(("redis", "queue", "postgres"), None)
+    metrics = {"observability": {"metrics": {"enabled": False}}}
+    for proxy, ports in ({"type": "Caddy"}, ["private"]), ({"type": "Nginx"}, ["metrics"]):
+        objects = built(POD_MONITOR, proxy=proxy, **bare, **metrics)
+        (monitor,) = [item for item in objects if item.key.kind == "PodMonitor"]
+        assert [end["port"] for end in monitor.body["spec"]["podMetricsEndpoints"]] == ports
 
 
 def test_nginx_tells_of_each_request_what_its_exporter_understands(nginx: Nginx) -> None:
