@@ -268,20 +268,20 @@ def _trouble(watched: Watched) -> None:
         seconds=60,
         what="a migration that failed",
     )
-    # All pods of the app end until the kubelet waits with their next start, so that they are
-    # missing for longer than a scrape takes to come by, and clients get 502; the last time after
-    # a process in them took all memory there is.
+    # All pods of both apps end until the kubelet waits with their next start: clients get 502, and
+    # pods are missing for longer than a scrape takes to come by. The last time they end after a
+    # process in them took all memory there is.
     apps = ("-l", "app.kubernetes.io/component=app", "-o", "name")
     pods = shop.kubectl("get", "pods", *where, *apps).split()
     end, leak = "import os; os.kill(1, 15)", "b'x' * (64 << 30)"
     for programs in ((end,), (end,), (leak, end)):
-        time.sleep(12)
         for pod, program in itertools.product(pods, programs):
             with contextlib.suppress(KubectlError):
                 shop.kubectl("exec", *where, pod, "-c", "app", "--", "python3", "-c", program)
-    for service in ("shop", "edge"):
-        generate(watched.address(service), [Request("/nowhere", "")], rate=20, seconds=5)
-    time.sleep(15)
+        for service in ("edge", "shop"):
+            generate(watched.address(service), [Request("/nowhere", "")], rate=20, seconds=3)
+        time.sleep(8)
+    time.sleep(10)
 
 
 def test_every_query_of_every_panel_and_rule_answers(watched: Watched) -> None:
