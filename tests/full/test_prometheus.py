@@ -50,7 +50,11 @@ SPEC: dict[str, Any] = {
         "migrations": {},
         "backup": {"schedule": "* * * * *"},
     },
-    "proxy": {"replicas": 1, "cache": {"routes": [{"path": "/labs/label", "seconds": 1}]}},
+    "proxy": {
+        "replicas": 1,
+        "cache": {"routes": [{"path": "/labs/label", "seconds": 1}]},
+        "timeouts": {"readSeconds": 4},
+    },
     "observability": {
         "metrics": {"intervalSeconds": 5},
         "slo": {"availabilityPercent": "99", "latencyMilliseconds": 250},
@@ -78,6 +82,7 @@ REQUESTS = (
     Request("/labs/error", "/labs/error"),
     Request("/nowhere", ""),
 )
+TOO_SLOW = Request("/labs/async?seconds=5", "/labs/async")
 CACHED = Request("/labs/label?price_cents=100", "/labs/label")
 
 
@@ -262,15 +267,16 @@ def _trouble(watched: Watched) -> None:
     shop, where = watched.shop, ("-n", NAMESPACE)
     # Somebody else's hand, which the operator repairs.
     shop.kubectl("scale", "deployment", "shop-pooler", *where, "--replicas=3")
+    generate(watched.address(), [TOO_SLOW], rate=5, seconds=2)
     shop.patch({"postgres": {"migrations": {"command": ["false"]}}})
     eventually(
         lambda: shop.condition("MigrationsReady").get("reason") == "MigrationFailed",
         seconds=60,
         what="a migration that failed",
     )
-    # All pods of both apps end until the kubelet waits with their next start: clients get 502, and
-    # pods are missing for longer than a scrape takes to come by. The last time they end after a
-    # process in them took all memory there is.
+    # All pods of both apps end until the kubelet waits with their next start: clients get errors,
+    # and pods are missing for longer than a scrape takes to come by. The last time they end after
+    # a process in them took all memory there is.
     apps = ("-l", "app.kubernetes.io/component=app", "-o", "name")
     pods = shop.kubectl("get", "pods", *where, *apps).split()
     end, leak = "import os; os.kill(1, 15)", "b'x' * (64 << 30)"
