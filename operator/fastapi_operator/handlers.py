@@ -14,7 +14,7 @@ from kopf._core.reactor import inventory
 from fastapi_operator import naming
 from fastapi_operator.cluster import connection
 from fastapi_operator.cluster.kinds import SERVICE, Kind
-from fastapi_operator.reconcile.controller import WATCHED, Controller
+from fastapi_operator.reconcile.loop.controller import WATCHED, Controller
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastapi_operator.cli.run import Options, operate
-from fastapi_operator.reconcile.blueprint import Draw
+from fastapi_operator.reconcile.plan.desired_state import Draw
 from fastapi_operator.settings import Settings
 
 

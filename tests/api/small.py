@@ -10,7 +10,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile.blueprint import Blueprint
+from fastapi_operator.reconcile.plan.desired_state import Blueprint
 from fastapi_operator.resources.desired import Desired, Gate, Generated, Write
 from fastapi_operator.settings import Settings
 

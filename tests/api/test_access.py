@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from fastapi_operator.cluster.kinds import OWNED, SECRET, Kind
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.kube import Kube, RefusedError, audited
 from tests.api.running import RunningOperator
 from tests.api.test_process import MONITOR_CRD

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastapi_operator.cluster.kinds import owned_kind
-from fastapi_operator.reconcile import drawing
+from fastapi_operator.reconcile.plan import desired_state
 from tests.api.kube import Kube
 from tests.api.world import World, eventually, install_crd, world_on
 from tests.cluster.apiserver import ApiServer
@@ -50,7 +50,7 @@ def test_every_object_is_valid_to_the_last_field(world: World, case: str) -> Non
 
 
 def test_one_autoscaler_is_gone_before_the_other_comes(world: World) -> None:
-    world.start(make=drawing.draw)
+    world.start(make=desired_state.draw)
     world.apply()
     world.until_ready()
     assert world.get("horizontalpodautoscalers", "shop")

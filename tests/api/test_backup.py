@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.world import World, eventually
 
 BACKUP: dict[str, Any] = {"backup": {"schedule": "41 3 * * *"}}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.blueprint import Blueprint
+from fastapi_operator.reconcile.plan.desired_state import Blueprint
 from tests.api import small
 from tests.api.kube import service_body
 from tests.api.world import World, eventually

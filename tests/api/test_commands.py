@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.kube import service_body, to_yaml
 from tests.api.world import World, eventually
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.faulty import FaultyProxy, at_write
 from tests.api.kube import Kube
 from tests.api.running import RunningOperator

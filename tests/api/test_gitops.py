@@ -4,7 +4,7 @@ import os
 
 import yaml
 
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.world import World, eventually
 from tests.charts.test_gitops import RECORDED, STATES
 from tests.judges import health

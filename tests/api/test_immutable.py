@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from fastapi_operator.facts import Facts
-from fastapi_operator.reconcile.blueprint import Blueprint, Draw
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import Blueprint, Draw, draw
 from fastapi_operator.settings import Settings
 from tests.api import small
 from tests.api.world import World, eventually

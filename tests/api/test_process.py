@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.faulty import FaultyProxy
 from tests.api.kube import RefusedError
 from tests.api.process import MAIN, Process, fetch, free_port

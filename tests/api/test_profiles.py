@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.profiles import Profile
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.world import World, eventually
 
 TEAM = {

@@ -31,8 +31,8 @@ from fastapi_operator.cluster.kinds import (
     owned_kind,
 )
 from fastapi_operator.facts import Facts
-from fastapi_operator.reconcile import brakes
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.write import brakes
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.settings import Settings
 from tests.api.kube import Kube, RefusedError

@@ -5,8 +5,8 @@ import json
 import time
 from typing import Any
 
-from fastapi_operator.reconcile.drawing import draw
-from fastapi_operator.reconcile.references import STAMP_ANNOTATION
+from fastapi_operator.reconcile.observe.references import STAMP_ANNOTATION
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.world import World, eventually
 
 WATCHED = {"fastapi-operator.io/watched": "true"}

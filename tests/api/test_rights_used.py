@@ -14,9 +14,9 @@ import yaml
 
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import CLAIM, CNPG_CLUSTER, JOB, OWNED, SECRET, Kind
-from fastapi_operator.reconcile import brakes
-from fastapi_operator.reconcile.controller import WATCHED
-from fastapi_operator.reconcile.ownership import Owner
+from fastapi_operator.reconcile.loop.controller import WATCHED
+from fastapi_operator.reconcile.observe.identity import Owner
+from fastapi_operator.reconcile.write import brakes
 from tests.api import test_access as access
 from tests.api.kube import RefusedError
 from tests.api.world import World, eventually

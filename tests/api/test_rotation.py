@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from fastapi_operator import naming
-from fastapi_operator.reconcile.drawing import draw
-from fastapi_operator.reconcile.observed import Phase, Rotation
+from fastapi_operator.reconcile.observe.observed import Phase, Rotation
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.faulty import FaultyProxy, at_write
 from tests.api.running import RunningOperator
 from tests.api.test_commands import run

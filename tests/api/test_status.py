@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.world import World, eventually
 
 FULL: dict[str, Any] = {

@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi_operator.facts import Facts
-from fastapi_operator.reconcile.blueprint import Blueprint
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import Blueprint, draw
 from fastapi_operator.settings import Settings
 from tests.api import small
 from tests.api.world import World, eventually

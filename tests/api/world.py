@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi_operator.api.crd import crd
 from fastapi_operator.cluster.kinds import OWNED
-from fastapi_operator.reconcile.blueprint import Draw
+from fastapi_operator.reconcile.plan.desired_state import Draw
 from tests.api import small
 from tests.api.kube import Kube, RefusedError, audited, service_body
 from tests.api.running import RunningOperator

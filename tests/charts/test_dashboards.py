@@ -15,7 +15,7 @@ from fastapi_operator.observability.exported import EXPORTED
 from fastapi_operator.observability.grafana import Dashboard, Panel, Query
 from fastapi_operator.observability.metrics import METRICS, Kind, Metric, Source, Unit
 from fastapi_operator.observability.planned import PLANNED
-from fastapi_operator.reconcile.telemetry import Telemetry
+from fastapi_operator.reconcile.loop.telemetry import Telemetry
 from fastapi_operator.settings import Settings
 from tests.charts.conftest import ROOT
 from tests.judges import grafana

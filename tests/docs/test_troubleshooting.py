@@ -6,7 +6,7 @@ import re
 import pytest
 
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile import diagnose
+from fastapi_operator.reconcile.observe import pod_diagnostics
 from tests.docs.blocks import ROOT
 
 PAGE = (ROOT / "docs/troubleshooting.md").read_text()
@@ -15,13 +15,13 @@ _MAKERS = {
     "Health", "Refusal", "_waiting", "Waiting", "_mark", "mark_stalled", "mark_reconciling",
 }  # fmt: skip
 _REASON = re.compile(r"[A-Z][A-Za-z]+")
-_NO_REASON = {"True", "False", "Unknown", "NotStalled", "Done", *diagnose._ON_THE_WAY}
+_NO_REASON = {"True", "False", "Unknown", "NotStalled", "Done", *pod_diagnostics._ON_THE_WAY}
 
 
 def reasons() -> set[str]:
     """Reasons that the code names: where it makes a condition, or calls a text ``reason``."""
-    found = set(diagnose._WEIGHT)
-    for path in (ROOT / "operator/fastapi_operator/reconcile").glob("*.py"):
+    found = set(pod_diagnostics._WEIGHT)
+    for path in (ROOT / "operator/fastapi_operator/reconcile").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and _name(node.func) in _MAKERS:
                 found |= _texts(*node.args)

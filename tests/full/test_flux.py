@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
 from tests.api.kube import Kube
 from tests.api.world import World, eventually, install_crd, world_on
 from tests.charts.conftest import ROOT

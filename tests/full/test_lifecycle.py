@@ -56,7 +56,7 @@ def _newest_tag() -> str:
 
 
 def _first_that_rotates() -> str:
-    path = "operator/fastapi_operator/reconcile/rotation.py"
+    path = "operator/fastapi_operator/reconcile/plan/rotation.py"
     return _git("log", "--diff-filter=A", "--format=%H", "--", path).split()[-1]
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from fastapi_operator.reconcile.observed import Phase, Rotation
+from fastapi_operator.reconcile.observe.observed import Phase, Rotation
 from tests.e2e.conftest import Shop
 from tests.kubectl import KubectlError, eventually
 

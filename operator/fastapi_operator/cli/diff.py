@@ -22,10 +22,11 @@ from fastapi_operator.cluster.kinds import (
     Kind,
     owned_kind,
 )
-from fastapi_operator.reconcile import reading
-from fastapi_operator.reconcile.drawing import draw
-from fastapi_operator.reconcile.ownership import Owner, Sealed, completed, seal
-from fastapi_operator.reconcile.projection import APPLIED_ANNOTATION
+from fastapi_operator.reconcile.observe import reading
+from fastapi_operator.reconcile.observe.identity import Owner
+from fastapi_operator.reconcile.observe.projection import APPLIED_ANNOTATION
+from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.owned_object import Sealed, completed, seal
 from fastapi_operator.resources.desired import ObjectKey, Write
 from fastapi_operator.settings import Settings
 

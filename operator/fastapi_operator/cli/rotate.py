@@ -9,7 +9,7 @@ from fastapi_operator.cli import inputs
 from fastapi_operator.cli.connected import Cluster, NameArgument, connected
 from fastapi_operator.cluster.kinds import SERVICE
 from fastapi_operator.facts import Facts
-from fastapi_operator.reconcile.drawing import draw
+from fastapi_operator.reconcile.plan.desired_state import draw
 from fastapi_operator.settings import Settings
 
 

@@ -23,11 +23,10 @@ from fastapi_operator.cluster import connection, kinds
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.lease import Lease, LeaseLostError
-from fastapi_operator.reconcile.blueprint import Draw
-from fastapi_operator.reconcile.controller import Controller
-from fastapi_operator.reconcile.drawing import draw
-from fastapi_operator.reconcile.endpoint import Endpoint
-from fastapi_operator.reconcile.telemetry import Telemetry, configure_logging
+from fastapi_operator.reconcile.loop.controller import Controller
+from fastapi_operator.reconcile.loop.endpoint import Endpoint
+from fastapi_operator.reconcile.loop.telemetry import Telemetry, configure_logging
+from fastapi_operator.reconcile.plan.desired_state import Draw, draw
 from fastapi_operator.resources import templates
 from fastapi_operator.settings import Settings
 

@@ -16,7 +16,7 @@ from fastapi_operator.cli.connected import Cluster, NameArgument, connected
 from fastapi_operator.cluster import discovery
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile import health
+from fastapi_operator.reconcile.observe import health
 
 
 class Output(StrEnum):

@@ -1,1 +1,1 @@
-"""One level-triggered pass a service at a time."""
+"""The reconciliation of a service: observe, plan, write, and the loop that runs these steps."""

@@ -3,7 +3,7 @@
 import base64
 import itertools
 
-from fastapi_operator.reconcile.credentials import filled, renewed, switched
+from fastapi_operator.reconcile.write.credentials import filled, renewed, switched
 from fastapi_operator.resources.desired import Generated
 
 GENERATED = Generated(

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from fastapi_operator.cluster.kinds import Judge
-from fastapi_operator.reconcile.health import judge
-from fastapi_operator.reconcile.observed import Health
+from fastapi_operator.reconcile.observe.health import judge
+from fastapi_operator.reconcile.observe.observed import Health
 
 
 def route(*parents: list[dict[str, Any]], generation: int = 2) -> dict[str, Any]:

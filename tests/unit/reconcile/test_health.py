@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fastapi_operator.cluster.kinds import Judge
-from fastapi_operator.reconcile.health import judge
+from fastapi_operator.reconcile.observe.health import judge
 
 
 def workload(generation: int = 2, replicas: int = 2, **status: Any) -> dict[str, Any]:

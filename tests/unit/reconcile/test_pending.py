@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from fastapi_operator.api.status import MOST_PENDING, TunedValue
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile import pending
-from fastapi_operator.reconcile.ownership import seal
-from fastapi_operator.reconcile.steps import Action, Step, Steps
+from fastapi_operator.reconcile.plan import pending
+from fastapi_operator.reconcile.plan.owned_object import seal
+from fastapi_operator.reconcile.plan.steps import Action, Step, Steps
 from fastapi_operator.resources.desired import Desired
 from tests.unit.reconcile.worlds import OWNER, child, desired
 

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from fastapi_operator.reconcile import projection
+from fastapi_operator.reconcile.observe import projection
 
 # As an API server 1.35 wrote it after a server-side apply.
 FIELDS: dict[str, Any] = {

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from fastapi_operator.reconcile.queue import Key, Queue
+from fastapi_operator.reconcile.loop.queue import Queue
+from fastapi_operator.reconcile.observe.identity import Key
 
 A, B = Key("default", "a"), Key("default", "b")
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from fastapi_operator.cluster.kinds import CONFIG_MAP, SECRET
-from fastapi_operator.reconcile.ownership import completed, seal, unwatched
-from fastapi_operator.reconcile.queue import Key
-from fastapi_operator.reconcile.references import references, stamp, stamp_of, values_of
-from fastapi_operator.reconcile.values import ValueIndex
+from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.references import references, stamp, stamp_of, values_of
+from fastapi_operator.reconcile.observe.values import ValueIndex
+from fastapi_operator.reconcile.plan.owned_object import completed, seal, unwatched
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from tests.unit.reconcile.worlds import OWNER, desired
 

@@ -1,7 +1,7 @@
 """A few services at a time get what the operator alone changes."""
 
-from fastapi_operator.reconcile.queue import Key
-from fastapi_operator.reconcile.rollouts import Rollouts
+from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.plan.rollouts import Rollouts
 
 A, B, C = (Key("default", name) for name in "abc")
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile.observed import Health, Observed, Phase, Rotation
-from fastapi_operator.reconcile.ownership import Sealed, stamp
-from fastapi_operator.reconcile.references import Values
-from fastapi_operator.reconcile.rotation import Rotations, next_rotations
+from fastapi_operator.reconcile.observe.observed import Health, Observed, Phase, Rotation
+from fastapi_operator.reconcile.observe.references import Values
+from fastapi_operator.reconcile.plan.owned_object import Sealed, stamp
+from fastapi_operator.reconcile.plan.rotation import Rotations, next_rotations
 from fastapi_operator.resources.desired import Desired, Generated, Write
 from fastapi_operator.tuning import figures
 from tests.unit.reconcile import worlds

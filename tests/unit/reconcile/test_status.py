@@ -7,10 +7,10 @@ import pytest
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
-from fastapi_operator.reconcile.observed import Health, Observed
-from fastapi_operator.reconcile.perform import Refusal
-from fastapi_operator.reconcile.status import Situation, part_health, status_of
-from fastapi_operator.reconcile.steps import Waiting
+from fastapi_operator.reconcile.observe.observed import Health, Observed
+from fastapi_operator.reconcile.plan.refusals import Refusal
+from fastapi_operator.reconcile.plan.status import Situation, part_health, status_of
+from fastapi_operator.reconcile.plan.steps import Waiting
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile.observed import Observed, Replicas
-from fastapi_operator.reconcile.steps import Action, Steps, next_steps, open_gates
+from fastapi_operator.reconcile.observe.observed import Observed, Replicas
+from fastapi_operator.reconcile.plan.steps import Action, Steps, next_steps, open_gates
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey
 from tests.unit.reconcile.worlds import (
     FAILED,
@@ -103,7 +103,7 @@ def test_after_a_restart_objects_that_are_still_ours_are_adopted_without_a_write
 
 def _paths(item: Desired) -> frozenset[int]:
     """The paths that an apply of the object would own."""
-    from fastapi_operator.reconcile import projection  # noqa: PLC0415
+    from fastapi_operator.reconcile.observe import projection  # noqa: PLC0415
 
     (body,) = (one.body for one in sealed([item]))
 

@@ -5,11 +5,11 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, DEPLOYMENT, owned_kind
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile import release
-from fastapi_operator.reconcile.observed import ReleaseRecord
-from fastapi_operator.reconcile.queue import Key
-from fastapi_operator.reconcile.reading import object_key
-from fastapi_operator.reconcile.store import Change, Store
+from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.observed import ReleaseRecord
+from fastapi_operator.reconcile.observe.reading import object_key
+from fastapi_operator.reconcile.observe.store import Change, Store
+from fastapi_operator.reconcile.plan import release
 from tests.unit.reconcile.worlds import OWNER
 
 CONFIG = owned_kind("", "ConfigMap")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from fastapi_operator.reconcile import volumes
-from fastapi_operator.reconcile.projection import APPLIED_ANNOTATION
+from fastapi_operator.reconcile.observe.projection import APPLIED_ANNOTATION
+from fastapi_operator.reconcile.write import volumes
 from fastapi_operator.resources.desired import ObjectKey
 
 KEY = ObjectKey("", "PersistentVolumeClaim", "default", "shop-postgres-data")

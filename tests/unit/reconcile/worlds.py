@@ -5,8 +5,9 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import owned_kind
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile.observed import Child, Health, ReleaseRecord, Replicas
-from fastapi_operator.reconcile.ownership import Owner, Sealed, seal
+from fastapi_operator.reconcile.observe.identity import Owner
+from fastapi_operator.reconcile.observe.observed import Child, Health, ReleaseRecord, Replicas
+from fastapi_operator.reconcile.plan.owned_object import Sealed, seal
 from fastapi_operator.resources.desired import Desired, Gate, Generated, ObjectKey, Write
 
 OWNER = Owner("default", "shop", "uid-shop")

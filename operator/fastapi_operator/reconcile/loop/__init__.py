@@ -1,0 +1,1 @@
+"""Which service is reconciled when: events, lists, the queue, workers and passes."""

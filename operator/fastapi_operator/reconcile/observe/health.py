@@ -1,0 +1,192 @@
+"""Whether a live object does its work, read from its status and judged per kind."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fastapi_operator.cluster.kinds import Judge
+from fastapi_operator.reconcile.observe.observed import Health
+
+Body = Mapping[str, Any]
+
+READY = Health(True)
+MESSAGE_MAX_LENGTH = 600
+
+
+def judge(how: Judge, body: Body) -> Health:
+    """The health of a live object.
+
+    Args:
+        how: How its kind is judged.
+        body: The live object.
+    """
+    if body.get("metadata", {}).get("deletionTimestamp"):
+        return Health(False, "Deleting", "is being deleted")
+    return _JUDGES[how](body)
+
+
+def _present(_body: Body) -> Health:
+    return READY
+
+
+def _rollout(body: Body) -> Health:
+    """A Deployment: every pod is of the newest revision and answers its readiness probe."""
+    status, wanted = body.get("status", {}), body.get("spec", {}).get("replicas", 1)
+    if status.get("observedGeneration", 0) < body["metadata"].get("generation", 1):
+        return Health(False, "Progressing", "the Deployment controller has not seen it yet")
+    for kind, value in (("ReplicaFailure", "True"), ("Progressing", "False")):
+        condition = _condition(status, kind, value)
+        if condition:
+            return _failure(kind, condition)
+    updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
+    available = status.get("availableReplicas", 0)
+    if updated < wanted:
+        return Health(False, "RollingOut", f"{updated} of {wanted} pods are of the new revision")
+    if total > updated:
+        return Health(False, "RollingOut", f"{total - updated} pods of the old revision remain")
+    ready = available >= wanted
+    return READY if ready else _pods_not_ready(available, wanted)
+
+
+def _pods_not_ready(ready: int, wanted: int) -> Health:
+    return Health(False, "PodsNotReady", f"{ready} of {wanted} pods are ready")
+
+
+def _stateful(body: Body) -> Health:
+    status, wanted = body.get("status", {}), body.get("spec", {}).get("replicas", 1)
+    if status.get("observedGeneration", 0) < body["metadata"].get("generation", 1):
+        return Health(False, "Progressing", "the StatefulSet controller has not seen it yet")
+    ready = status.get("readyReplicas", 0)
+    if ready < wanted:
+        return _pods_not_ready(ready, wanted)
+    if status.get("updateRevision") != status.get("currentRevision") and (
+        status.get("updatedReplicas", 0) < wanted
+    ):
+        return Health(False, "RollingOut", "pods of the old revision remain")
+    return READY
+
+
+def _job(body: Body) -> Health:
+    status = body.get("status", {})
+    if _condition(status, "Complete", "True"):
+        return READY
+    failed = _condition(status, "Failed", "True")
+    if failed:
+        return Health(False, failed.get("reason") or "Failed", _message(failed), failed=True)
+    return Health(False, "Running", "the Job has not finished")
+
+
+def _claim(body: Body) -> Health:
+    phase = body.get("status", {}).get("phase", "Pending")
+    if phase == "Lost":
+        return Health(False, "VolumeLost", "the claim has lost its volume", failed=True)
+    # Pending is no fault in itself: many storage classes bind when the first pod is scheduled,
+    # and that pod's workload is not ready until then.
+    return READY
+
+
+def _autoscaler(body: Body) -> Health:
+    status = body.get("status", {})
+    for kind in ("AbleToScale", "ScalingActive"):
+        condition = _condition(status, kind, "False")
+        if condition:
+            return _failure(kind, condition)
+    if not status.get("conditions"):
+        return Health(False, "NotYetActive", "the autoscaler has not acted yet")
+    return READY
+
+
+def _schedule(body: Body) -> Health:
+    """A CronJob: the last run that is over succeeded."""
+    status = body.get("status", {})
+    run, success = status.get("lastScheduleTime"), status.get("lastSuccessfulTime")
+    # Both are RFC 3339 in UTC, so they compare as texts.
+    before = f"the last success was at {success}" if success else "none has succeeded yet"
+    if run is None or status.get("active") or (success is not None and success >= run):
+        return Health(True, message=before)
+    return Health(False, "RunFailed", f"the run of {run} failed; {before}", failed=True)
+
+
+def _by_condition(body: Body) -> Health:
+    """An object of another operator: its own condition Ready."""
+    status = body.get("status", {})
+    if _condition(status, "Ready", "True"):
+        return READY
+    said = _condition(status, "Ready", "False") or {}
+    why = status.get("phase") or said.get("message") or "its operator has not seen it yet"
+    return Health(False, "NotReady", str(why)[:MESSAGE_MAX_LENGTH])
+
+
+def _load_balancer(body: Body) -> Health:
+    if body.get("spec", {}).get("type") != "LoadBalancer":
+        return READY
+    if body.get("status", {}).get("loadBalancer", {}).get("ingress"):
+        return READY
+    return Health(False, "NoAddress", "the load balancer has no address yet")
+
+
+def _route(body: Body) -> Health:
+    """An HTTPRoute: each Gateway that it names has taken it and found its Service."""
+    generation = body["metadata"].get("generation", 1)
+    parents = body.get("status", {}).get("parents") or ()
+    accepted = False
+    for parent in parents:
+        conditions = [
+            condition
+            for condition in parent.get("conditions") or ()
+            if condition.get("observedGeneration", generation) >= generation
+        ]
+        for condition in conditions:
+            judged = condition.get("type") in ("Accepted", "ResolvedRefs")
+            if judged and condition.get("status") == "False":
+                return _failure(condition["type"], condition)
+        accepted = accepted or bool(_condition({"conditions": conditions}, "Accepted", "True"))
+    if accepted:
+        return READY
+    names = ", ".join(
+        f"{ref.get('namespace', '')}/{ref['name']}"
+        for ref in body.get("spec", {}).get("parentRefs", ())
+    )
+    return Health(False, "NotAccepted", f"no controller has taken it for the Gateway {names}")
+
+
+def _certificate(body: Body) -> Health:
+    status = body.get("status", {})
+    if _condition(status, "Ready", "True"):
+        return READY
+    failed = _condition(status, "Issuing", "False")
+    if failed:
+        return _failure("Issuing", failed)
+    waiting = _condition(status, "Ready", "False")
+    message = _message(waiting) if waiting else "cert-manager has not seen it yet"
+    return Health(False, "NotIssued", message)
+
+
+_JUDGES: Mapping[Judge, Callable[[Body], Health]] = {
+    Judge.PRESENT: _present,
+    Judge.ROLLOUT: _rollout,
+    Judge.STATEFUL: _stateful,
+    Judge.JOB: _job,
+    Judge.CLAIM: _claim,
+    Judge.AUTOSCALER: _autoscaler,
+    Judge.SCHEDULE: _schedule,
+    Judge.LOAD_BALANCER: _load_balancer,
+    Judge.CONDITION: _by_condition,
+    Judge.ROUTE: _route,
+    Judge.CERTIFICATE: _certificate,
+}
+
+
+def _condition(status: Body, kind: str, value: str) -> Mapping[str, str] | None:
+    conditions: Iterable[Mapping[str, str]] = status.get("conditions") or ()
+    for condition in conditions:
+        if condition.get("type") == kind and condition.get("status") == value:
+            return condition
+    return None
+
+
+def _failure(kind: str, condition: Mapping[str, str]) -> Health:
+    return Health(False, condition.get("reason") or kind, _message(condition), failed=True)
+
+
+def _message(condition: Mapping[str, str]) -> str:
+    return str(condition.get("message", ""))[:MESSAGE_MAX_LENGTH]

@@ -1,0 +1,172 @@
+"""From a live object to what is kept of it: digests, health and names, never the body."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from fastapi_operator import naming
+from fastapi_operator.cluster.kinds import DEPLOYMENT, SECRET, STATEFUL_SET, Kind
+from fastapi_operator.reconcile.observe import health, projection, references
+from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.observed import Child, Health, Replicas, Rotation
+from fastapi_operator.resources.desired import ObjectKey
+
+Body = Mapping[str, Any]
+
+# The kinds whose pods are replaced when their template changes.
+WORKLOADS = (DEPLOYMENT, STATEFUL_SET)
+
+# Annotations of a service with this prefix are requests to the operator; others are not read.
+REQUEST_PREFIX = f"{naming.GROUP}/"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveService:
+    """A FastAPIService as it was last seen.
+
+    Attributes:
+        key: Namespace and name.
+        uid: Its uid.
+        generation: Generation of its spec.
+        version: Its resourceVersion.
+        deleting: It has a deletionTimestamp.
+        text: ``metadata`` as far as it is read, ``spec`` and ``status`` as JSON, which
+            takes a third of the memory of the dictionaries.
+    """
+
+    key: Key
+    uid: str
+    generation: int
+    version: int
+    deleting: bool
+    text: bytes
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The service as a dictionary of its own."""
+        body: dict[str, Any] = orjson.loads(self.text)
+        return body
+
+
+def object_key(kind: Kind, body: Body) -> ObjectKey:
+    """The identity of a live object; items of a list carry no kind of their own."""
+    metadata = body["metadata"]
+    return ObjectKey(kind.group, kind.kind, sys.intern(metadata["namespace"]), metadata["name"])
+
+
+def service_of(body: Body) -> str:
+    """The service that an object belongs to: its owner's, else the one that its label names."""
+    controller = _controller(body)
+    if controller is not None and controller.get("kind") == naming.KIND:
+        return str(controller["name"])
+    return str((body["metadata"].get("labels") or {}).get(naming.SERVICE_LABEL, ""))
+
+
+def _controller(body: Body) -> Mapping[str, Any] | None:
+    references = body["metadata"].get("ownerReferences") or ()
+    return next((reference for reference in references if reference.get("controller")), None)
+
+
+def live_service(body: Body) -> LiveService:
+    """A service as it is kept."""
+    metadata = body["metadata"]
+    requests = {
+        name: value
+        for name, value in (metadata.get("annotations") or {}).items()
+        if name.startswith(REQUEST_PREFIX)
+    }
+    kept = {
+        "apiVersion": naming.API_VERSION,
+        "kind": naming.KIND,
+        "metadata": {
+            "namespace": metadata["namespace"],
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "generation": metadata.get("generation", 0),
+            "annotations": requests,
+        },
+        "spec": body.get("spec") or {},
+        "status": body.get("status") or {},
+    }
+    return LiveService(
+        key=Key(sys.intern(metadata["namespace"]), sys.intern(metadata["name"])),
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation", 0)),
+        version=int(metadata.get("resourceVersion") or 0),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        text=orjson.dumps(kept, option=orjson.OPT_SORT_KEYS),
+    )
+
+
+def child_of(
+    kind: Kind,
+    key: ObjectKey,
+    body: Body,
+    *,
+    known: Child | None,
+    version: int,
+    written: bool,
+) -> Child:
+    """A child as it is kept.
+
+    Args:
+        kind: Its kind.
+        key: Its identity.
+        body: The live object.
+        known: What was kept of it so far.
+        version: Its resourceVersion.
+        written: The body is the answer to our own write.
+    """
+    metadata = body["metadata"]
+    same = known is not None and known.uid == metadata["uid"]
+    live = projection.live_digest(body)
+    wanted: str | None = None
+    if written:
+        wanted = live
+    elif known is not None and same:
+        wanted = known.wanted_digest
+    owner = _controller(body)
+    judged = health.judge(kind.judge, body)
+    return Child(
+        key=known.key if known is not None else key,
+        uid=metadata["uid"],
+        # Alike in all children of a service, and kept once.
+        owner_uid=sys.intern(owner["uid"]) if owner else None,
+        service=sys.intern(service_of(body)),
+        live_digest=live,
+        wanted_digest=wanted,
+        desired_digest=(metadata.get("annotations") or {}).get(projection.APPLIED_ANNOTATION),
+        health=health.READY if judged == health.READY else Health(*judged),
+        version=version,
+        created=sys.intern(metadata.get("creationTimestamp", "")),
+        deleting=bool(metadata.get("deletionTimestamp")),
+        replicas=_replicas(kind, body),
+        owned=projection.owned_paths(body) if wanted is None else None,
+        stamp=references.stamp_of(body) if kind in WORKLOADS else None,
+        asked=(metadata.get("annotations") or {}).get(projection.ASKED_ANNOTATION),
+        rotation=Rotation.of(body) if kind is SECRET else None,
+    )
+
+
+def _replicas(kind: Kind, body: Body) -> Replicas | None:
+    if kind not in WORKLOADS:
+        return None
+    return Replicas(
+        wanted=body.get("spec", {}).get("replicas", 1),
+        ours=naming.FIELD_MANAGER in projection.owners_of(body, "spec", "replicas"),
+        live=body.get("status", {}).get("replicas", 0),
+    )
+
+
+def last_editor(body: Body) -> str:
+    """The other field manager that changed an object last."""
+    entries = [
+        entry
+        for entry in body["metadata"].get("managedFields") or ()
+        if entry.get("manager") != naming.FIELD_MANAGER and entry.get("subresource") != "status"
+    ]
+    newest = max(entries, key=lambda entry: str(entry.get("time", "")), default=None)
+    return str(newest.get("manager", "")) if newest else ""

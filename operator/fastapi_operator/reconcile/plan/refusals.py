@@ -1,0 +1,161 @@
+"""From a field of a child that the API server refused to the field of the spec it came from. Pure.
+
+Pieces of a pod are open in the schema, so that only the child's apply finds what is wrong in them.
+No table says where each was copied to: what stands at the refused place, or around it, is looked
+for in the spec.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_operator.reconcile.plan.owned_object import Sealed
+from fastapi_operator.resources.desired import ObjectKey
+
+_TOKEN = re.compile(r"\[(\d+)\]|\[((?:[\w./-]+=\"[^\"]*\",?)+)\]|[.]?([^.\[\]]+)")
+_KEY = re.compile(r"([\w./-]+)=\"([^\"]*)\"")
+
+# A field's name, an index, or the keys that an item of a list is known by.
+Token = str | int | tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A write that will not succeed before somebody changes something.
+
+    Attributes:
+        key: The object.
+        reason: One CamelCase word: ``NameTaken``, ``Invalid``, ``CredentialsLost`` …
+        message: What was refused and what to do.
+        faults: Fields of the object that the API server refused, each with its reason.
+    """
+
+    key: ObjectKey
+    reason: str
+    message: str
+    faults: tuple[tuple[str, str], ...] = ()
+
+
+def traced(refusal: Refusal, wanted: Iterable[Sealed], spec: Mapping[str, Any]) -> Refusal:
+    """A refusal in terms of the spec, where the refused fields came from it."""
+    sealed = next((item for item in wanted if item.key == refusal.key), None)
+    if sealed is None:
+        return refusal
+    told = [
+        f"{path}: {reason}"
+        for field, reason in refusal.faults
+        if (path := spec_path(field, sealed.body, spec)) is not None
+    ]
+    if not told:
+        return refusal
+    return dataclasses.replace(refusal, message=f"{'; '.join(told)} (refused in {refusal.key})")
+
+
+def spec_path(field: str, body: Mapping[str, Any], spec: Mapping[str, Any]) -> str | None:
+    """The path in a spec of what a child's field was made from.
+
+    Args:
+        field: The refused field, as the API server writes it:
+            ``spec.template.spec.volumes[2].emptyDir`` or ``.spec.volumes[name="a"].emptyDir``.
+        body: The child as it was sent.
+        spec: The spec as the user wrote it.
+
+    Returns:
+        The path, beginning with ``spec``; None where nothing in the spec is like it.
+    """
+    tokens = _tokens(field)
+    written = [(path, value) for path, value in _nodes(spec, ("spec",)) if path != ("spec",)]
+    for depth, node in reversed(list(enumerate(_along(body, tokens)))):
+        place = tokens[:depth]
+        alike = [path for path, value in written if _same(path, value, place, node)]
+        if alike:
+            nearest = max(alike, key=lambda path: _shared_end(path, place))
+            return _text((*nearest, *tokens[depth:]))
+    return None
+
+
+def _tokens(field: str) -> tuple[Token, ...]:
+    found: list[Token] = []
+    for match in _TOKEN.finditer(field):
+        index, keys, name = match.groups()
+        if index is not None:
+            found.append(int(index))
+        elif keys is not None:
+            found.append(tuple(_KEY.findall(keys)))
+        else:
+            found.append(name)
+    return tuple(found)
+
+
+def _along(body: Any, tokens: Sequence[Token]) -> Iterator[Any]:
+    """The values on the way to a field, the body itself first, as far as they exist."""
+    node = body
+    yield node
+    for token in tokens:
+        node = _child(node, token)
+        if node is None:
+            return
+        yield node
+
+
+def _child(node: Any, token: Token) -> Any:
+    if isinstance(token, str):
+        return node.get(token) if isinstance(node, Mapping) else None
+    if not isinstance(node, Sequence) or isinstance(node, str):
+        return None
+    if isinstance(token, int):
+        return node[token] if token < len(node) else None
+    return next(
+        (item for item in node if all(str(item.get(key)) == value for key, value in token)), None
+    )
+
+
+def _nodes(value: Any, path: tuple[Token, ...]) -> Iterator[tuple[tuple[Token, ...], Any]]:
+    yield path, value
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _nodes(item, (*path, name))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _nodes(item, (*path, index))
+
+
+def _same(path: tuple[Token, ...], value: Any, place: tuple[Token, ...], node: Any) -> bool:
+    """Whether a value of the spec is what stands in the child, perhaps with more added to it."""
+    same_name = _name(path) == _name(place)
+    if value in ({}, []):
+        return False  # It is like every other empty one; what it stands in tells more.
+    if value == node:
+        return same_name or isinstance(value, Mapping)
+    if not same_name or not isinstance(value, Mapping) or not isinstance(node, Mapping):
+        return False
+    return "name" in value and value["name"] == node.get("name")
+
+
+def _name(path: Sequence[Token]) -> Token | None:
+    """The field at the end of a path; of a list's item the list's."""
+    return next((token for token in reversed(path) if isinstance(token, str)), None)
+
+
+def _shared_end(path: Sequence[Token], place: Sequence[Token]) -> int:
+    names = [[token for token in tokens if isinstance(token, str)] for tokens in (path, place)]
+    shared = 0
+    for one, other in zip(*map(reversed, names), strict=False):
+        if one != other:
+            break
+        shared += 1
+    return shared
+
+
+def _text(path: Sequence[Token]) -> str:
+    text = ""
+    for token in path:
+        if isinstance(token, str):
+            text += f".{token}" if text else token
+        elif isinstance(token, int):
+            text += f"[{token}]"
+        else:
+            text += "[" + ",".join(f'{key}="{value}"' for key, value in token) + "]"
+    return text

@@ -1,0 +1,67 @@
+"""The release record: which spec was released last, and which migrations once succeeded.
+
+A record is a ControllerRevision ``NAME-release-N``. The API server refuses to change the data of
+one, so each release is a new object with the next number; the newest counts, and the last ten
+stay as a history that people can read. It is written after the migration Job succeeded and before
+the Deployment is applied. While a migration runs or has failed, the app is built from the record.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi_operator import naming
+from fastapi_operator.cluster.kinds import CONTROLLER_REVISION
+from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.observe.identity import Owner
+from fastapi_operator.reconcile.observe.observed import Child, ReleaseRecord
+
+KEPT = 10
+# Keys of migrations that are remembered; an image older than that runs its migration again.
+MIGRATIONS_REMEMBERED = 50
+
+
+def next_record(
+    record: ReleaseRecord | None,
+    *,
+    spec: Mapping[str, object],
+    migration_key: str | None,
+    children: Iterable[Child] = (),
+) -> ReleaseRecord | None:
+    """The record to write now that ``spec`` may be released, or None where it stands already."""
+    migrated = record.migrated if record else ()
+    if migration_key is not None and migration_key not in migrated:
+        migrated = (*migrated, migration_key)[-MIGRATIONS_REMEMBERED:]
+    if record is not None and record.spec == spec and record.migrated == migrated:
+        return None
+    taken = (_number(child) for child in children if child.key.kind == CONTROLLER_REVISION.kind)
+    newest = max(taken, default=record.revision if record else 0)
+    return ReleaseRecord(spec=spec, migrated=migrated, revision=newest + 1)
+
+
+def to_body(record: ReleaseRecord, owner: Owner) -> dict[str, Any]:
+    """The ControllerRevision that holds a record."""
+    return {
+        "apiVersion": CONTROLLER_REVISION.api_version,
+        "kind": CONTROLLER_REVISION.kind,
+        "metadata": {
+            "name": naming.child_name(owner.name, "release", str(record.revision)),
+            "namespace": owner.namespace,
+            "labels": naming.labels(owner.name, Part.APP),
+            "ownerReferences": [owner.reference],
+        },
+        "data": record.data,
+        "revision": record.revision,
+    }
+
+
+def outdated(children: Iterable[Child]) -> tuple[Child, ...]:
+    """The records that the history no longer keeps, oldest first."""
+    records = sorted(
+        (child for child in children if child.key.kind == CONTROLLER_REVISION.kind), key=_number
+    )
+    return tuple(records[:-KEPT])
+
+
+def _number(child: Child) -> int:
+    tail = child.key.name.rpartition("-")[2]
+    return int(tail) if tail.isdigit() else 0

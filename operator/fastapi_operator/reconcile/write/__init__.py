@@ -1,0 +1,1 @@
+"""How the steps of a pass are written to the API server."""

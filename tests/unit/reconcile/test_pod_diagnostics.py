@@ -1,0 +1,241 @@
+"""What pods say, when they are asked, and that no credential is repeated."""
+
+import datetime
+import itertools
+from typing import Any
+
+import pytest
+
+from fastapi_operator.reconcile.observe.observed import Child, Health
+from fastapi_operator.reconcile.observe.pod_diagnostics import (
+    STARTING_SECONDS,
+    Ward,
+    diagnosis,
+    masked,
+    selector,
+)
+from fastapi_operator.resources.desired import Desired, ObjectKey
+from tests.unit.reconcile.test_queue import Clock
+from tests.unit.reconcile.worlds import FAILED, UNREADY, app, child, children, desired, migration
+
+NOW = datetime.datetime(2026, 1, 1, 0, 1, tzinfo=datetime.UTC)
+
+
+def pod(name: str = "p", **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "status": status}
+
+
+def container(state: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "app", "state": state, "ready": False, **more}]}
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "told"),
+    [
+        (container(waiting("ErrImagePull", "no such image")), "ErrImagePull", "no such image"),
+        (
+            container(
+                waiting("CrashLoopBackOff"),
+                lastState={"terminated": {"exitCode": 3, "message": "boom"}},
+                restartCount=4,
+            ),
+            "CrashLoopBackOff",
+            "exit code 3 after 4 restarts: boom",
+        ),
+        (
+            container(
+                waiting("CrashLoopBackOff"),
+                lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+            ),
+            "OOMKilled",
+            "OOMKilled",
+        ),
+        (container({"terminated": {"exitCode": 1, "message": "no"}}), "Failed", "no"),
+        (container({"running": {}}), "ProbeFailing", "readiness probe"),
+        (
+            {"conditions": [
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "Unschedulable",
+                    "message": "0/1 nodes",
+                }
+            ]},
+            "Unschedulable",
+            "0/1 nodes",
+        ),
+        (
+            {
+                "initContainerStatuses": [
+                    {"name": "init", "state": waiting("CreateContainerConfigError", "no key")}
+                ]
+            },
+            "CreateContainerConfigError",
+            "container init: no key",
+        ),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}, "Evicted", "low"),
+    ],
+)  # fmt: skip
+def test_a_pod_says_why(status: dict[str, Any], reason: str, told: str) -> None:
+    found = diagnosis([pod(**status)], NOW)
+    assert found is not None
+    assert found.reason == reason
+    assert told in found.message
+    assert "pod p" in found.message
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {},
+        container(waiting("ContainerCreating")),
+        container(waiting("PodInitializing")),
+        container({"terminated": {"exitCode": 0}}),
+        {"containerStatuses": [{"name": "app", "state": {"running": {}}, "ready": True}]},
+    ],
+)
+def test_a_pod_on_its_way_says_nothing(status: dict[str, Any]) -> None:
+    assert diagnosis([pod(**status)], NOW) is None
+
+
+def test_the_worst_pod_speaks() -> None:
+    slow = pod("slow", **container({"running": {}}))
+    broken = pod("broken", **container(waiting("ImagePullBackOff", "x")))
+    found = diagnosis([slow, broken, pod("fine")], NOW)
+    assert found is not None
+    assert found.reason == "ImagePullBackOff"
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("postgresql://app:hunter2@db:5432/app failed", "hunter2"),
+        ("postgresql+asyncpg://app:p%40ss:w0rd@db/app", "w0rd"),
+        ("redis://:hunter2@cache:6379/0", "hunter2"),
+        ("amqp://hunter2@queue", "hunter2"),
+        ("PASSWORD=hunter2 was refused", "hunter2"),
+        ("password: 'hunter2'", "hunter2"),
+        ('api_key="hunter2"', "hunter2"),
+    ],
+)
+def test_credentials_are_masked(text: str, hidden: str) -> None:
+    assert hidden not in masked(text)
+
+
+def test_other_text_is_kept_and_the_end_of_a_long_one() -> None:
+    assert masked("cannot open http://host/path@1") == "cannot open http://host/path@1"
+    long = "x" * 5000 + "ValueError: the cause"
+    assert masked(long).endswith("ValueError: the cause")
+    assert len(masked(long)) <= 600
+
+
+def test_a_workload_is_asked_after_three_seconds_and_then_less_and_less_often() -> None:
+    clock = Clock()
+    clock.now = 100.0
+    ward, deployment = Ward(clock=clock), app()[2]
+    unready = children(child(deployment, health=UNREADY))
+    assert ward.due([deployment], unready) == []
+    assert ward.next_in([deployment]) == 3
+    times = _looks(ward, clock, deployment, unready, until=3700)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+    young = [pause for pause, time in zip(pauses, times, strict=False) if time < 690]
+    assert STARTING_SECONDS + max(young) < 15, "a probe that has no success is told within 15 s"
+    assert pauses[-1] == 300, "a lasting fault costs one list in five minutes"
+
+
+def test_a_workload_that_was_changed_is_asked_as_a_new_one() -> None:
+    clock = Clock()
+    ward, deployment = Ward(clock=clock), app()[2]
+    old = children(child(deployment, health=UNREADY))
+    ward.due([deployment], old)
+    _looks(ward, clock, deployment, old, until=clock.now + 3600)
+    ward.looked(deployment.key, Health(False, "CrashLoopBackOff", "boom", failed=True))
+    changed = children(child(deployment, health=UNREADY, live_digest="other"))
+    assert ward.due([deployment], changed) == []
+    assert ward.next_in([deployment]) == 3
+    assert ward.findings([deployment]) == {}, "the old pods' words are not those of the new ones"
+
+
+def _looks(
+    ward: Ward, clock: Clock, item: Desired, found: dict[ObjectKey, Child], *, until: float
+) -> list[float]:
+    """When a workload was asked."""
+    times = []
+    while clock.now < until:
+        wait = ward.next_in([item])
+        assert wait is not None
+        clock.now += wait
+        assert ward.due([item], found) == [item]
+        ward.looked(item.key, None)
+        times.append(clock.now)
+    return times
+
+
+def test_a_finding_lasts_until_the_workload_is_ready() -> None:
+    clock = Clock()
+    ward, deployment = Ward(clock=clock), app()[2]
+    unready = children(child(deployment, health=UNREADY))
+    ward.due([deployment], unready)
+    clock.now += 3
+    ward.due([deployment], unready)
+    said = Health(False, "CrashLoopBackOff", "boom", failed=True)
+    ward.looked(deployment.key, said)
+    ward.looked(deployment.key, None)  # between two crashes a pod just runs
+    assert ward.findings([deployment]) == {deployment.key: said}
+    ward.due([deployment], children(child(deployment)))
+    assert ward.findings([deployment]) == {}
+    assert ward.next_in([deployment]) is None
+
+
+def test_a_failed_job_is_asked_at_once_and_only_until_it_answered() -> None:
+    clock = Clock()
+    ward, job = Ward(clock=clock), migration("k1")
+    failed = children(child(job, health=FAILED))
+    assert ward.due([job], failed) == [job]
+    ward.looked(job.key, Health(False, "Failed", "no", failed=True))
+    clock.now += 3600
+    assert ward.due([job], failed) == []
+    assert ward.next_in([job]) is None
+
+
+@pytest.mark.parametrize(
+    ("started", "since", "told"),
+    [
+        (False, "2026-01-01T00:00:53Z", False),
+        (False, "2026-01-01T00:00:52Z", True),
+        # Its startup probe has passed: nothing is left to wait for.
+        (True, "2026-01-01T00:00:59Z", True),
+    ],
+)
+def test_a_pod_within_its_start_is_no_failing_probe(started: bool, since: str, told: bool) -> None:
+    state = {"running": {"startedAt": since}}
+    found = diagnosis([pod(**container(state, started=started))], NOW)
+    assert (found is not None and found.reason == "ProbeFailing") == told
+
+
+@pytest.mark.parametrize(("started", "kind"), [(False, "startup"), (True, "readiness")])
+def test_a_probe_that_fails_is_named_by_its_path(started: bool, kind: str) -> None:
+    probes = {
+        f"{name}Probe": {"httpGet": {"path": f"/{name}"}} for name in ("startup", "readiness")
+    }
+    found = {
+        **pod(**container({"running": {}}, started=started)),
+        "spec": {"containers": [{"name": "app", **probes}]},
+    }
+    health = diagnosis([found], NOW)
+    assert health is not None
+    assert f"its {kind} probe GET /{kind} fails" in health.message
+    assert f"404 there, mend spec.server.probes.{kind}" in health.message
+
+
+def test_pods_are_selected_by_the_workload() -> None:
+    labels = {"b": "2", "a": "1"}
+    deployment = desired("Deployment", "shop", body={"spec": {"selector": {"matchLabels": labels}}})
+    assert selector(deployment) == "a=1,b=2"
+    run = {"jobTemplate": {"metadata": {"labels": labels}}}
+    assert selector(desired("CronJob", "shop", body={"spec": run})) == "a=1,b=2"
+    assert selector(migration("k1")) == "batch.kubernetes.io/job-name=shop-migrate-k1"
