@@ -1,7 +1,7 @@
-"""What MkDocs does not do by itself: folders in the navigation, and links out of docs/.
+"""Adds to MkDocs: folders in the navigation, and links out of docs/.
 
-Pages are written for whoever reads them in the repository; there a link to a chart or to the
-sample app leads to its folder. On the site the same link leads to the repository on its host.
+Pages are written for readers of the repository: a link to a chart or to the sample app leads to
+its folder. On the site, the same link leads to the repository on its host.
 """
 
 import posixpath
@@ -16,7 +16,7 @@ _LISTED = re.compile(r"^ {3}```.*?^ {3}```$", re.MULTILINE | re.DOTALL)
 
 
 def on_config(config: Any) -> Any:
-    """Puts every page of a folder where the navigation names the folder: ``parts/``."""
+    """Replaces a folder in the navigation, for example ``parts/``, by its pages."""
     docs = Path(config.docs_dir)
 
     def pages(folder: str) -> list[str]:
@@ -38,9 +38,9 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
-    """Leads links out of docs/ to the repository; one to nothing stays as it is, and is told.
+    """Points links out of docs/ to the repository; MkDocs reports a link that leads to no file.
 
-    A fence in a list may be indented by three in the repository; Python's Markdown wants four.
+    In the repository, a fence in a list may be indented by three; Python's Markdown needs four.
     """
     markdown = _LISTED.sub(lambda match: textwrap.indent(match[0], " "), markdown)
     repository = Path(config.docs_dir).parent

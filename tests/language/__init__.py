@@ -1,0 +1,1 @@
+"""Checks that the repository's prose is plain English; `words.py` has the table."""
