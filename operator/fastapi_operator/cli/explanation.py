@@ -9,6 +9,7 @@ import typer
 from fastapi_operator import quantity
 from fastapi_operator.cli import console, table
 from fastapi_operator.cli.table import Cell, Row
+from fastapi_operator.parts import PARTS
 from fastapi_operator.problems import Problem
 from fastapi_operator.resources.footprint import Footprint
 from fastapi_operator.resources.prices import Prices
@@ -23,25 +24,9 @@ from fastapi_operator.tuning.explain import (
 )
 from fastapi_operator.tuning.plan import Plan
 
-# What a section of the plan is, for who meets its words for the first time.
+# What a section of the plan holds, for readers who see its name for the first time.
 SECTIONS = {
-    "server": "the processes that run your app in each pod (a pod is one running copy of it)",
-    "compute": "what each of those pods gets: the request is kept free for it, the limit ends it",
-    "scaling": "how many such pods there are, and when that changes",
-    "database": "what PostgreSQL grants; it decides how much all that follows may ask of it",
-    "postgres": "the PostgreSQL that runs here: how it uses the CPU and memory that it has",
-    "postgres_pod": "the pod that it runs in",
-    "migration": "the command that changes the database's schema before a new version serves",
-    "backup": "the dumps of that database, from which a lost one is restored",
-    "pool": "the database connections that each process of the app keeps",
-    "pooler": "PgBouncer, which lets many processes share few database connections",
-    "cache": "the server that remembers answers for a while",
-    "cache_pool": "the connections to the cache that each process of the app keeps",
-    "queue": "the server that hands work to background processes",
-    "proxy": "the web server before the app: it takes slow clients, large bodies and files",
-    "background": "a process that runs beside the app",
-    "schedules": "a command that runs at set times",
-    "observability": "what is measured of the service, and when it wakes somebody",
+    section: text for record in PARTS.values() for section, text in record.sections.items()
 }
 _DISRUPTIONS = (
     ("none", "nobody notices"),

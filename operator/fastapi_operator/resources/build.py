@@ -1,10 +1,10 @@
-"""``build``: from a plan to every object that the service wants."""
+"""``build``: from a plan to every object of the service."""
 
 from collections.abc import Callable, Mapping
 
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import Part, for_each_part
 from fastapi_operator.resources import (
     app,
     autoscaling,
@@ -28,35 +28,42 @@ from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.plan import Plan
 
-# In the order in which a reader follows a request's data back: stores first, entry last.
-BUILDERS: Mapping[Part, Callable[[Inputs], tuple[Desired, ...]]] = {
-    Part.DATABASE: lambda inputs: (*database.build(inputs), *cloudnativepg.build(inputs)),
-    Part.BACKUP: backup.build,
-    Part.POOLER: pooler.build,
-    Part.CACHE: cache.build,
-    Part.QUEUE: queue.build,
-    Part.MIGRATION: migration.build,
-    Part.APP: app.build,
-    Part.BACKGROUND: background.build,
-    Part.SCHEDULES: schedules.build,
-    Part.PROXY: proxy.build,
-    Part.EXPOSURE: exposure.build,
-    Part.AUTOSCALING: autoscaling.build,
-    Part.NETWORK: network.build,
-    Part.OBSERVABILITY: lambda inputs: (*observability.build(inputs), *dashboard.build(inputs)),
-}
+# In the order in which a reader follows a response back: stores first, entry last.
+BUILDERS: Mapping[Part, Callable[[Inputs], tuple[Desired, ...]]] = for_each_part(
+    {
+        Part.DATABASE: lambda inputs: (*database.build(inputs), *cloudnativepg.build(inputs)),
+        Part.BACKUP: backup.build,
+        Part.POOLER: pooler.build,
+        Part.CACHE: cache.build,
+        Part.QUEUE: queue.build,
+        Part.MIGRATION: migration.build,
+        Part.APP: app.build,
+        Part.BACKGROUND: background.build,
+        Part.SCHEDULES: schedules.build,
+        Part.PROXY: proxy.build,
+        Part.EXPOSURE: exposure.build,
+        Part.AUTOSCALING: autoscaling.build,
+        Part.NETWORK: network.build,
+        Part.OBSERVABILITY: lambda inputs: (
+            *observability.build(inputs),
+            *dashboard.build(inputs),
+        ),
+    },
+    entry="builder",
+    place="BUILDERS in fastapi_operator/resources/build.py",
+)
 
 
 def build(
     service: FastAPIService, plan: Plan, settings: Settings, facts: Facts
 ) -> tuple[Desired, ...]:
-    """Every object that a service wants; pure, and the same each time.
+    """Builds every object of a service; pure, and the same each time.
 
     Args:
         service: The service.
-        plan: What ``derive`` worked out for it.
+        plan: The numbers that ``derive`` returned for it.
         settings: The operator's settings: operand images and security.
-        facts: What the cluster offers.
+        facts: The APIs that the cluster serves.
     """
     inputs = Inputs.of(service, plan, settings, facts)
     return tuple(desired for builder in BUILDERS.values() for desired in builder(inputs))
