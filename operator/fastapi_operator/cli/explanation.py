@@ -25,9 +25,7 @@ from fastapi_operator.tuning.explain import (
 from fastapi_operator.tuning.plan import Plan
 
 # What a section of the plan holds, for readers who see its name for the first time.
-SECTIONS = {
-    section: text for record in PARTS.values() for section, text in record.sections.items()
-}
+SECTIONS = {section: text for record in PARTS.values() for section, text in record.sections.items()}
 _DISRUPTIONS = (
     ("none", "nobody notices"),
     ("reload", "the server reads its configuration again and keeps its connections"),

@@ -14,7 +14,7 @@ from fastapi_operator.api.status import (
     TunedValue,
 )
 from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import CAUSES_FIRST, Part
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Health, Observed
@@ -27,24 +27,6 @@ from fastapi_operator.reconcile.plan.steps import Waiting, migrated, migration_j
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import Plan
-
-# An autoscaler without metrics, monitoring objects and a report or a
-# backup that failed last night do not keep
-# a service from answering.
-_OPTIONAL_PARTS = frozenset({Part.AUTOSCALING, Part.OBSERVABILITY, Part.SCHEDULES, Part.BACKUP})
-# Who needs whom: the first unready part in this order is the cause of those after it.
-_CAUSES = (
-    Part.NETWORK,
-    Part.DATABASE,
-    Part.CACHE,
-    Part.QUEUE,
-    Part.MIGRATION,
-    Part.POOLER,
-    Part.APP,
-    Part.BACKGROUND,
-    Part.PROXY,
-    Part.EXPOSURE,
-)
 
 
 @dataclass(frozen=True)
@@ -198,10 +180,10 @@ def _migration_health(situation: Situation) -> Health:
 
 
 def _summarise(conditions: Conditions, situation: Situation, parts: Mapping[Part, Health]) -> None:
-    needed = {part: health for part, health in parts.items() if part not in _OPTIONAL_PARTS}
+    needed = {part: health for part, health in parts.items() if part.record.required}
     unready = sorted(
         ((part, health) for part, health in needed.items() if not health.ready),
-        key=lambda item: (-_badness(item[1]), _CAUSES.index(item[0])),
+        key=lambda item: (-_badness(item[1]), CAUSES_FIRST.index(item[0])),
     )
     error = next((p for p in situation.problems if p.severity is Severity.ERROR), None)
     migration = parts.get(Part.MIGRATION)
@@ -230,7 +212,7 @@ def _past_deadline(situation: Situation) -> bool:
     found = (
         situation.observed.children.get(desired.key)
         for desired in situation.desired
-        if desired.part not in _OPTIONAL_PARTS
+        if desired.part.record.required
     )
     return any(child and child.health.reason == "ProgressDeadlineExceeded" for child in found)
 
