@@ -8,6 +8,7 @@ from tests.language import check, prose, words
 CLEAN = (
     "docs/.site",
     "docs/decisions",
+    "docs/glossary.md",
     "tests/language",
 )
 
