@@ -13,7 +13,7 @@ _HEAD = """\
 
 The operator sets these variables in the containers of your image. Nothing else of yours has to
 change: the server reads its own (`UVICORN_*`, `GUNICORN_CMD_ARGS` or `GRANIAN_*`, whichever
-`server.kind` names, `WEB_CONCURRENCY`, `FORWARDED_ALLOW_IPS`), native libraries read theirs, and
+`server.engine` names, `WEB_CONCURRENCY`, `FORWARDED_ALLOW_IPS`), native libraries read theirs, and
 [`fastapi-operator-runtime`](../../runtime/README.md) applies the rest in three lines.
 An app may also read them itself, or ignore them: the pooler's own limits hold the connection
 budget all the same.

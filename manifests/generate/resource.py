@@ -45,7 +45,7 @@ spec:
 `DATABASE_URL`, `REDIS_URL`, `QUEUE_URL` and the others of [environment.md](environment.md). Every
 pod of the image (app, migration, background, schedules) has `env`, `envFrom`, the account and the
 volumes that `volumeMounts` mount; `initContainers`, `containers`, `podTemplate` and
-`availability.affinity` are the app's alone. The image must hold the server that `server.kind`
+`availability.affinity` are the app's alone. The image must hold the server that `server.engine`
 names. It runs as a user without rights or name (10001, on OpenShift the namespace's) on a read-only
 root file system; `/tmp` may be written. The [runtime](../../runtime/README.md) is an optional
 package that makes the numbers take effect in three lines.

@@ -41,7 +41,10 @@ _EXTERNAL: dict[str, Any] = {
 }
 _CLOUD_NATIVE_PG: dict[str, Any] = {"postgres": {"mode": "CloudNativePG", "cloudNativePG": {}}}
 _KEDA: dict[str, Any] = {
-    "scaling": {"type": "Keda", "keda": {"prometheusAddress": "http://prometheus.monitoring:9090"}}
+    "scaling": {
+        "engine": "Keda",
+        "keda": {"prometheusAddress": "http://prometheus.monitoring:9090"},
+    }
 }
 _INGRESS: dict[str, Any] = {
     "exposure": {

@@ -17,7 +17,7 @@ from tests.judges import modules
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _KIND = owned_kind("keda.sh", "ScaledObject")
-_KEDA = {"type": "Keda", "keda": {"prometheusAddress": "http://prometheus.monitoring.svc:9090"}}
+_KEDA = {"engine": "Keda", "keda": {"prometheusAddress": "http://prometheus.monitoring.svc:9090"}}
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def test_the_api_server_explains_every_field_as_the_models_do(server: ApiServer)
         ("", "A FastAPI application with all that it needs"),
         (".spec", "What the user says; everything absent is derived."),
         (".spec.postgres.pooler", "PgBouncer, in transaction mode, between the database and app"),
-        (".spec.postgres.pooler.type", "ENUM: PgBouncer None"),
+        (".spec.postgres.pooler.engine", "ENUM: PgBouncer None"),
         (".spec.background.resources.limits.memory", "Memory in bytes"),
         (".status.tuning.reason", "Why it has this value."),
     ],

@@ -64,10 +64,10 @@ SPECS: tuple[dict[str, Any], ...] = (
     {"redis": {}},
     {"postgres": {"migrations": {}}, "redis": {}},
     {"scaling": {"replicas": 3}},
-    {"scaling": {"maxReplicas": 7}, "proxy": {"type": "None"}},
+    {"scaling": {"maxReplicas": 7}, "proxy": {"engine": "None"}},
     {"env": [{"name": "GREETING", "value": "hello"}]},
     {"background": [{"name": "mail", "command": ["celery"]}], "queue": {}},
-    {"server": {"kind": "Gunicorn"}},
+    {"server": {"engine": "Gunicorn"}},
 )
 # Lost credentials and volumes are told, and never made anew; records prove what was released.
 _UNTOUCHED = frozenset({SECRET.kind, CLAIM.kind, CONTROLLER_REVISION.kind})

@@ -43,7 +43,7 @@ IMAGES = 12
 LEAST: dict[str, Any] = {
     "image": "registry.test/shop:1",
     "scaling": {"replicas": 1},
-    "proxy": {"type": "None"},
+    "proxy": {"engine": "None"},
     "network": {"policies": "Disabled"},
     "observability": {"metrics": {"enabled": False}},
     "serviceAccount": {"name": "default"},

@@ -15,7 +15,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"server": {"workers": -1, "workerPolicy": "Fixed"}}, ("spec.server.workers",)),
     ({"image": None}, ("spec.image",)),
     ({"resources": {"limits": {"memory": "12 bananas"}}}, ("spec.resources.limits.memory",)),
-    ({"server": {"kind": "Flask"}}, ("spec.server.kind",)),
+    ({"server": {"engine": "Flask"}}, ("spec.server.engine",)),
     ({"scaling": {"minReplicas": 5, "maxReplicas": 2}}, ("spec.scaling",)),
 ]
 

@@ -29,7 +29,7 @@ PAUSE_SECONDS = 2.0
 SMALL: dict[str, Any] = {
     "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
     "scaling": {"replicas": 1},
-    "proxy": {"type": "None"},
+    "proxy": {"engine": "None"},
 }
 
 

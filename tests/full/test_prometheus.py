@@ -66,7 +66,7 @@ EDGE: dict[str, Any] = {
     "app": "shop.main:app",
     "resources": {"requests": {"cpu": "50m"}},
     "scaling": {"minReplicas": 1, "maxReplicas": 2, "targetInFlight": 30},
-    "proxy": {"type": "Caddy", "replicas": 1},
+    "proxy": {"engine": "Caddy", "replicas": 1},
     "observability": {"metrics": {"enabled": False, "intervalSeconds": 5}},
 }
 # In turn: answers of all kinds, quick and slow, with and without database, cache and threads.

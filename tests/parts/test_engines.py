@@ -21,7 +21,7 @@ NAMESPACE = "engines"
 STATIC = [{"path": "/static", "directory": "/app/static"}]
 SPECS = {
     "gunicorn": small(
-        server={"kind": "Gunicorn", "workerPolicy": "Fixed", "workers": 2},
+        server={"engine": "Gunicorn", "workerPolicy": "Fixed", "workers": 2},
         proxy={
             "replicas": 1,
             "static": STATIC,
@@ -30,8 +30,8 @@ SPECS = {
             "rateLimit": {"requestsPerSecond": 1, "burst": 1, "paths": ["/limited"]},
         },
     ),
-    "granian": small(server={"kind": "Granian"}),
-    "caddy": small(proxy={"type": "Caddy", "replicas": 1, "static": STATIC}),
+    "granian": small(server={"engine": "Granian"}),
+    "caddy": small(proxy={"engine": "Caddy", "replicas": 1, "static": STATIC}),
     "valkey": small(
         redis={"engine": "Valkey", "memory": "64Mi"},
         queue={"engine": "Valkey", "memory": "64Mi"},

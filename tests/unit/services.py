@@ -33,8 +33,8 @@ MEMORY = st.sampled_from(["128Mi", "256Mi", "0.5Gi", "512Mi", "1G", "1Gi", "2Gi"
 AMOUNTS = _optional(cpu=CPU, memory=MEMORY)
 RESOURCES = _optional(requests=AMOUNTS, limits=AMOUNTS)
 POOLER = st.one_of(
-    st.just({"type": "None"}),
-    _optional(type=st.just("PgBouncer"), instances=st.integers(1, 16)),
+    st.just({"engine": "None"}),
+    _optional(engine=st.just("PgBouncer"), instances=st.integers(1, 16)),
 )
 MILLISECONDS = st.integers(min_value=1, max_value=2000)
 ENGINE = st.sampled_from(["Redis", "Valkey"])
@@ -56,7 +56,7 @@ SERVER = st.one_of(
         gracefulSeconds=st.integers(1, 3600),
     ),
     _optional(
-        kind=st.sampled_from(["Gunicorn", "Granian"]),
+        engine=st.sampled_from(["Gunicorn", "Granian"]),
         keepAliveSeconds=st.integers(1, 60),
         gracefulSeconds=st.integers(1, 1800),
     ),
@@ -118,9 +118,9 @@ SPECS = st.fixed_dictionaries(
         "background": BACKGROUND.map(lambda entry: [entry]),
         "schedules": SCHEDULE.map(lambda entry: [entry]),
         "proxy": st.one_of(
-            st.just({"type": "None"}),
+            st.just({"engine": "None"}),
             _optional(
-                type=st.just("Nginx"),
+                engine=st.just("Nginx"),
                 replicas=st.integers(1, 100),
                 maxBodySize=MEMORY,
                 timeouts=_optional(readSeconds=st.integers(1, 3600)),
@@ -131,7 +131,7 @@ SPECS = st.fixed_dictionaries(
 
 # Every part that makes decisions, and each that it makes only where it is asked to.
 EVERYTHING = service(
-    server={"kind": "Granian"},
+    server={"engine": "Granian"},
     redis={"persistence": {}},
     queue={},
     postgres={"backup": {}, "migrations": {}},

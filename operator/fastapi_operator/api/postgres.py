@@ -20,7 +20,7 @@ from fastapi_operator.api.storage import DeletionPolicy, Storage
 class Pooler(Model):
     """PgBouncer between the app and the database."""
 
-    type: Literal["PgBouncer", "None"] | None = Field(
+    engine: Literal["PgBouncer", "None"] | None = Field(
         default=None,
         description="The pooler's program; None connects the app to the database, and then only "
         "the app's own pools keep the connection budget. Default: PgBouncer.",

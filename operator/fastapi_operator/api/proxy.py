@@ -166,7 +166,7 @@ class Timeouts(Model):
 class Proxy(Model):
     """nginx or Caddy between the clients and the app."""
 
-    type: Literal["Nginx", "Caddy", "None"] | None = Field(
+    engine: Literal["Nginx", "Caddy", "None"] | None = Field(
         default=None,
         description="The proxy's program; None sends clients to the app. Default: Nginx.",
         examples=["Nginx"],
@@ -200,14 +200,14 @@ class Proxy(Model):
     )
     cache: HttpCache | None = Field(
         default=None,
-        description="Answers that the proxy keeps; for type Nginx. Default: none.",
+        description="Answers that the proxy keeps; for engine Nginx. Default: none.",
     )
     static: Annotated[tuple[StaticFiles, ...], Field(max_length=16)] | None = Field(
         default=None, description="Files that the proxy serves from the app's image. Default: none."
     )
     rate_limit: RateLimit | None = Field(
         default=None,
-        description="How fast one client may ask; for type Nginx. Default: no limit.",
+        description="How fast one client may ask; for engine Nginx. Default: no limit.",
     )
     compression: Compression | None = Field(
         default=None, description="Compression of answers. Default: text and JSON."

@@ -67,7 +67,7 @@ def _is_zero(number: str) -> str:
 
 
 # What speaks of a proxy that is there.
-_OF_A_PROXY = tuple(name for name, _ in fields_of(Proxy) if name != "type")
+_OF_A_PROXY = tuple(name for name, _ in fields_of(Proxy) if name != "engine")
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -91,21 +91,21 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         path="spec.server",
-        expression="!has(self.kind) || self.kind != 'Gunicorn' || !has(self.rootPath)",
+        expression="!has(self.engine) || self.engine != 'Gunicorn' || !has(self.rootPath)",
         message="gunicorn's uvicorn worker takes no root path; write FastAPI(root_path=...) in the "
-        "app, or another kind",
+        "app, or another engine",
         field="rootPath",
     ),
     Rule(
         path="spec.server",
-        expression="!has(self.kind) || self.kind != 'Granian' || "
+        expression="!has(self.engine) || self.engine != 'Granian' || "
         "!has(self.keepAliveSeconds) || self.keepAliveSeconds <= 60",
         message="granian keeps an idle connection for 60 seconds at most",
         field="keepAliveSeconds",
     ),
     Rule(
         path="spec.server",
-        expression="!has(self.kind) || self.kind != 'Granian' || "
+        expression="!has(self.engine) || self.engine != 'Granian' || "
         "!has(self.gracefulSeconds) || self.gracefulSeconds <= 1800",
         message="granian waits for a worker for 1800 seconds at most",
         field="gracefulSeconds",
@@ -114,7 +114,7 @@ RULES: tuple[Rule, ...] = (
         path="spec.scaling",
         expression="!has(self.replicas) || "
         "(!has(self.minReplicas) && !has(self.maxReplicas) && !has(self.targetCpuPercent) && "
-        "!has(self.targetInFlight) && !has(self.scaleDownSeconds) && !has(self.type))",
+        "!has(self.targetInFlight) && !has(self.scaleDownSeconds) && !has(self.engine))",
         message="replicas, which kubectl scale sets, fixes the number of pods; the other fields of "
         "scaling leave it to the autoscaler; keep one of the two (minReplicas raises the number at "
         "once)",
@@ -129,8 +129,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         path="spec.scaling",
-        expression="has(self.keda) == (has(self.type) && self.type == 'Keda')",
-        message="type: Keda needs keda.prometheusAddress, and keda goes with it",
+        expression="has(self.keda) == (has(self.engine) && self.engine == 'Keda')",
+        message="engine: Keda needs keda.prometheusAddress, and keda goes with it",
         field="keda",
     ),
     *_external_needs_a_secret("spec.redis", managed=("engine", "memory", "persistence")),
@@ -235,11 +235,11 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         path="spec.proxy",
-        expression="!has(self.type) || self.type != 'None' || !("
+        expression="!has(self.engine) || self.engine != 'None' || !("
         + " || ".join(f"has(self.{field})" for field in _OF_A_PROXY)
         + ")",
-        message="type: None has no proxy, so nothing else can be said of it",
-        field="type",
+        message="engine: None has no proxy, so nothing else can be said of it",
+        field="engine",
     ),
     _unique("spec.proxy", "static", "path", message="two directories have one path"),
     _unique("spec.proxy.cache", "routes", "path", message="two routes have one path"),
@@ -269,8 +269,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         path="spec.postgres.pooler",
-        expression="!has(self.type) || self.type != 'None' || !has(self.instances)",
-        message="type: None has no pooler, so it has no instances",
+        expression="!has(self.engine) || self.engine != 'None' || !has(self.instances)",
+        message="engine: None has no pooler, so it has no instances",
         field="instances",
     ),
     Rule(

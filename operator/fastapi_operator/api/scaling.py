@@ -33,14 +33,14 @@ class Scaling(Model):
         "sets. Default: autoscaling.",
         examples=[3],
     )
-    type: Literal["HorizontalPodAutoscaler", "Keda"] | None = Field(
+    engine: Literal["HorizontalPodAutoscaler", "Keda"] | None = Field(
         default=None,
         description="Who scales: Kubernetes itself by CPU, or KEDA by CPU and by the requests "
         "under way, which it reads from a Prometheus. Default: HorizontalPodAutoscaler.",
         examples=["Keda"],
     )
     keda: Keda | None = Field(
-        default=None, description="With type Keda: what it reads. Default: none."
+        default=None, description="With engine Keda: what it reads. Default: none."
     )
     min_replicas: int | None = Field(
         default=None,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from fastapi_operator.api.model import Arguments, Model, UrlPath
 
-Program = Literal["Uvicorn", "Gunicorn", "Granian"]
+Engine = Literal["Uvicorn", "Gunicorn", "Granian"]
 
 
 class Probes(Model):
@@ -33,7 +33,7 @@ class Probes(Model):
 class Server(Model):
     """The ASGI server that runs the app."""
 
-    kind: Program | None = Field(
+    engine: Engine | None = Field(
         default=None,
         description="The server's program, which the image must have. Default: Uvicorn.",
         examples=["Uvicorn"],
@@ -89,6 +89,6 @@ class Server(Model):
     )
 
     @property
-    def program(self) -> Program:
-        """The server's kind, the default where the spec names none."""
-        return self.kind or "Uvicorn"
+    def effective_engine(self) -> Engine:
+        """The engine, or the default if the spec names none."""
+        return self.engine or "Uvicorn"

@@ -12,7 +12,7 @@ from fastapi_operator.observability.panels import (
     fleet,
     lifecycle,
     operands,
-    slo,
+    promise,
 )
 from fastapi_operator.observability.promql import CHOSEN
 
@@ -39,7 +39,7 @@ SERVICE = Dashboard(
         ),
     ),
     rows=(
-        slo.SLO,
+        promise.PROMISE,
         app.REQUESTS,
         app.WORKERS,
         app.POOLS,

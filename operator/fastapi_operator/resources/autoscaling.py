@@ -22,7 +22,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     if not inputs.plan.scaling.autoscaled.value:
         return ()
     scaling = inputs.spec.scaling or Scaling()
-    by_keda = scaling.type == "Keda"
+    by_keda = scaling.engine == "Keda"
     make, other = (_scaled_object, _KUBERNETES) if by_keda else (_autoscaler, _KEDA)
     body = make(inputs)
     # Of two autoscalers each would undo what the other does.

@@ -120,7 +120,7 @@ class Inputs:
     @property
     def proxied_by_caddy(self) -> bool:
         """Whether the proxy is Caddy, which has metrics of its own."""
-        return self.plan.proxy is not None and (self.spec.proxy or Proxy()).type == "Caddy"
+        return self.plan.proxy is not None and (self.spec.proxy or Proxy()).engine == "Caddy"
 
     @property
     def metrics_port(self) -> int | None:

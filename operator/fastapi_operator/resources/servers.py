@@ -78,7 +78,7 @@ def _connections(inputs: Inputs) -> int | None:
     return decision.value if decision else None
 
 
-SERVERS: Mapping[api.Program, Server] = {
+SERVERS: Mapping[api.Engine, Server] = {
     "Uvicorn": Server(
         command=("uvicorn",),
         settings=(
@@ -164,11 +164,11 @@ def server_command(spec: Spec) -> tuple[str, ...]:
     return (*server_of(spec).command, spec.app or DEFAULT_APP, *extra)
 
 
-def _program(spec: Spec) -> api.Program:
-    return (spec.server or api.Server()).program
+def _program(spec: Spec) -> api.Engine:
+    return (spec.server or api.Server()).effective_engine
 
 
-def _only_for(program: api.Program, value: Read) -> Read:
+def _only_for(program: api.Engine, value: Read) -> Read:
     return lambda inputs: value(inputs) if _program(inputs.spec) == program else None
 
 

@@ -155,7 +155,7 @@ class ConnectionBudget:
             taker = "the pooler" if servers else "the database"
             mended = (
                 self._smaller_claim(processes.capacity, max_replicas, surge),
-                self._more_instances() if servers else "remove spec.postgres.pooler.type: None",
+                self._more_instances() if servers else "remove spec.postgres.pooler.engine: None",
                 "" if servers else _larger_database(self.demand, pooled=False, external=external),
             )
             yield Problem(

@@ -99,7 +99,8 @@ def compute_plan(spec: Spec, server: ServerPlan, *, cpu_limits: bool = False) ->
         override=overridden(given.memory_limit, "spec.resources.limits.memory"),
         workers=server.workers,
         worker_memory_bytes=figures.WORKER_MEMORY_BYTES,
-        supervised=server.workers.value > 1 or (spec.server or Server()).program != "Uvicorn",
+        supervised=server.workers.value > 1
+        or (spec.server or Server()).effective_engine != "Uvicorn",
         concurrency=server.concurrency,
         request_bytes=given.memory_request,
     )

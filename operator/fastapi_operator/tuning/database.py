@@ -19,7 +19,7 @@ from fastapi_operator.tuning.postgres import ServerSize
 
 def is_pooled(postgres: Postgres) -> bool:
     """Whether PgBouncer stands between the app and the database."""
-    return (postgres.pooler or Pooler()).type != "None"
+    return (postgres.pooler or Pooler()).engine != "None"
 
 
 def database_plan(postgres: Postgres, size: ServerSize | None) -> DatabasePlan:
@@ -81,10 +81,10 @@ def database_problems(
         yield Problem(
             severity=Severity.WARNING,
             stage=Stage.PLAN,
-            path="spec.postgres.pooler.type",
+            path="spec.postgres.pooler.engine",
             message="without a pooler only the app's own pools keep the connection budget: a "
             "process that ignores DATABASE_POOL_SIZE can take every connection",
-            remedy="remove type: None, unless every process obeys it",
+            remedy="remove engine: None, unless every process obeys it",
         )
     if postgres.mode == "CloudNativePG" and not facts.offers(CNPG_CLUSTER):
         yield Problem(

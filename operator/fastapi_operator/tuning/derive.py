@@ -70,7 +70,7 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
     root_path = spec.server.root_path if spec.server else None
     exposure = exposure_plan(name, exposed, root_path)
     observability = observability_plan(spec.observability, proxy, facts)
-    proxied = proxy_plan(proxy, exposed, server, scaling) if proxy.type != "None" else None
+    proxied = proxy_plan(proxy, exposed, server, scaling) if proxy.engine != "None" else None
     return Plan(
         spec=spec,
         profile=said.profile,

@@ -61,7 +61,7 @@ def exposure_problems(
     exposure: Exposure, proxy: Proxy, plan: ExposurePlan, facts: Facts
 ) -> Iterator[Problem]:
     """What keeps the service from being reached as the spec says."""
-    has_proxy = proxy.type != "None"
+    has_proxy = proxy.engine != "None"
     if exposure.gateway is not None:
         if not facts.offers(HTTP_ROUTE):
             yield _error(
@@ -88,13 +88,13 @@ def exposure_problems(
         yield _error(
             "spec.exposure.tls",
             "a load balancer passes TCP on, and without a proxy nobody speaks TLS",
-            "remove proxy.type: None, or expose the service by gateway or ingress",
+            "remove proxy.engine: None, or expose the service by gateway or ingress",
         )
     if exposure.private_paths and not has_proxy:
         yield _error(
             "spec.exposure.privatePaths",
             "without a proxy nothing hides a path",
-            "remove proxy.type: None or privatePaths",
+            "remove proxy.engine: None or privatePaths",
         )
 
 

@@ -66,7 +66,7 @@ def observability_plan(said: Observability | None, proxy: Proxy, facts: Facts) -
             _measured_by,
             unit="",
             app_shows_metrics=(section.metrics or Metrics()).enabled is not False,
-            nginx_has_exporter=exporters.value and proxy.type in (None, "Nginx"),
+            nginx_has_exporter=exporters.value and proxy.engine in (None, "Nginx"),
             effect=effects.OBJECT_NONE,
         )
         if slo is not None

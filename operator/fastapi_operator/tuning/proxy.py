@@ -36,7 +36,7 @@ def proxy_plan(
         effect=effects.OBJECT_ROLLOUT,
     )
     # Caddy is one process, which learns its CPU from the cgroup.
-    worker_processes = _worker_processes_decision(cpu_request) if proxy.type != "Caddy" else None
+    worker_processes = _worker_processes_decision(cpu_request) if proxy.engine != "Caddy" else None
     processes = worker_processes.value if worker_processes else 1
     in_flight = scaling.max_replicas.value * server.workers.value * server.max_in_flight.value
     cache_bytes = features.cache_bytes(proxy.cache) if proxy.cache else None
@@ -128,7 +128,7 @@ def proxy_plan(
             override=overridden(timeouts.client_seconds, "spec.proxy.timeouts.clientSeconds"),
             effect=effects.SERVER_RELOAD,
         ),
-        **_buffers(of_nginx=proxy.type != "Caddy"),
+        **_buffers(of_nginx=proxy.engine != "Caddy"),
         stream_timeout_seconds=features.stream_timeout_seconds() if proxy.streaming_paths else None,
         compression_min_bytes=features.compression_min_bytes(proxy.compression or Compression()),
         cache_bytes=cache_bytes,
@@ -240,7 +240,7 @@ def proxy_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
                 message=f"{network} is no range of addresses",
                 remedy="write one such as 10.0.0.0/8",
             )
-    if proxy.type == "Caddy":
+    if proxy.engine == "Caddy":
         yield from _beyond_caddy(proxy)
     yield from route_problems(proxy, exposure)
 
@@ -256,7 +256,7 @@ def _beyond_caddy(proxy: Proxy) -> Iterator[Problem]:
                 stage=Stage.PLAN,
                 path=f"spec.proxy.{field}",
                 message=f"Caddy without plugins {what}",
-                remedy=f"write type: Nginx, or remove {field}",
+                remedy=f"write engine: Nginx, or remove {field}",
             )
 
 

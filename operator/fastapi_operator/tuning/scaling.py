@@ -83,7 +83,7 @@ def scaling_plan(spec: Spec, server: ServerPlan, room: ConnectionRoom | None) ->
             override=overridden(scaling.target_in_flight, "spec.scaling.targetInFlight"),
             concurrency=server.concurrency,
             workers=server.workers,
-            by_keda=scaling.type == "Keda",
+            by_keda=scaling.engine == "Keda",
             effect=effects.OBJECT_NONE,
         ),
         max_surge=surge,
@@ -108,13 +108,13 @@ def scaling_plan(spec: Spec, server: ServerPlan, room: ConnectionRoom | None) ->
 
 def scaling_problems(spec: Spec, facts: Facts) -> Iterator[Problem]:
     """What keeps KEDA from scaling the service."""
-    if spec.scaling is None or spec.scaling.type != "Keda":
+    if spec.scaling is None or spec.scaling.engine != "Keda":
         return
     if not facts.offers(SCALED_OBJECT):
         yield Problem(
             severity=Severity.ERROR,
             stage=Stage.PLAN,
-            path="spec.scaling.type",
+            path="spec.scaling.engine",
             message=f"the cluster does not serve {SCALED_OBJECT}",
             remedy="install KEDA, or remove type and keda; offline, name the API in --facts",
         )
@@ -125,7 +125,7 @@ def scaling_problems(spec: Spec, facts: Facts) -> Iterator[Problem]:
             stage=Stage.PLAN,
             path="spec.observability.metrics.enabled",
             message="KEDA has no requests under way to read where the app has no metrics port",
-            remedy="remove enabled: false, or spec.scaling.type: Keda",
+            remedy="remove enabled: false, or spec.scaling.engine: Keda",
         )
 
 

@@ -61,7 +61,7 @@ def server_plan(spec: Spec, basis: ComputeBasis) -> ServerPlan:
             effect=effects.SERVER_ROLLOUT,
             override=overridden(server.keep_alive_seconds, "spec.server.keepAliveSeconds"),
             idle_seconds=_idle_seconds(spec),
-            server=server.program,
+            server=server.effective_engine,
         ),
         graceful_seconds=graceful,
         worker_healthcheck_seconds=_healthcheck_decision(server, workers),
@@ -104,7 +104,7 @@ def _is_held_by_threads(pool: PoolPlan | None, spec: Spec) -> TypeGuard[PoolPlan
 
 def with_connections(spec: Spec, server: ServerPlan, proxy: ProxyPlan | None) -> ServerPlan:
     """The plan with what only granian bounds: connections, of which the proxy keeps idle ones."""
-    if (spec.server or Server()).program != "Granian":
+    if (spec.server or Server()).effective_engine != "Granian":
         return server
     idle = 0
     if proxy is not None:
@@ -124,7 +124,9 @@ def with_connections(spec: Spec, server: ServerPlan, proxy: ProxyPlan | None) ->
 
 def _healthcheck_decision(server: Server, workers: Decision[int]) -> Decision[int] | None:
     """How long a worker may be silent; granian does not ask, a single uvicorn has nobody to."""
-    supervised = server.program == "Gunicorn" or (server.program == "Uvicorn" and workers.value > 1)
+    supervised = server.effective_engine == "Gunicorn" or (
+        server.effective_engine == "Uvicorn" and workers.value > 1
+    )
     if not supervised:
         return None
     return fixed(
@@ -279,7 +281,7 @@ def _threads_wanted(blocking_milliseconds: int | None, cpu_milliseconds: int) ->
 
 def _idle_seconds(spec: Spec) -> int:
     """After how long whoever is before the app closes an idle connection."""
-    if spec.proxy is None or spec.proxy.type != "None":
+    if spec.proxy is None or spec.proxy.engine != "None":
         return figures.PROXY_UPSTREAM_KEEP_ALIVE_SECONDS
     edge = spec.exposure.idle_timeout_seconds if spec.exposure else None
     return edge or figures.EDGE_IDLE_TIMEOUT_SECONDS

@@ -92,7 +92,7 @@ def service(image: str, limit: str, traffic: Mapping[str, int]) -> dict[str, Any
             "resources": {"limits": {"cpu": limit}},
             "traffic": dict(traffic),
             "scaling": {"replicas": 1},
-            "proxy": {"type": "None"},
+            "proxy": {"engine": "None"},
             "postgres": {},
         },
     }

@@ -22,8 +22,8 @@ IMAGE = {"image": "registry.example.com/shop:1"}
             "-1 should be greater than or equal to 1",
         ),
         (
-            IMAGE | {"server": {"kind": "Hypercorn"}},
-            "spec.server.kind",
+            IMAGE | {"server": {"engine": "Hypercorn"}},
+            "spec.server.engine",
             "is 'Hypercorn'; should be 'Uvicorn'",
         ),
         (IMAGE | {"port": "8000"}, "spec.port", "'8000' should be a whole number without quotes"),
@@ -33,7 +33,7 @@ IMAGE = {"image": "registry.example.com/shop:1"}
         (IMAGE | {"app": "shop main"}, "spec.app", "'shop main' should match ^"),
         ({"image": 'x"; rm'}, "spec.image", 'such as "registry.example.com/shop:1.4.2"'),
         (IMAGE | {"server": {"rootPath": "/a;b"}}, "spec.server.rootPath", "'/a;b' should match ^"),
-        (IMAGE | {"server": {"kind": "uvicorn"}}, "spec.server.kind", "did you mean Uvicorn?"),
+        (IMAGE | {"server": {"engine": "uvicorn"}}, "spec.server.engine", "did you mean Uvicorn?"),
         (
             IMAGE | {"postgres": {"migrations": {"retry": 2}}},
             "spec.postgres.migrations.retry",

@@ -25,7 +25,7 @@ class Caddy:
 
     def written(self, **spec: Any) -> tuple[str, ...]:
         """Writes the configuration of a service with this spec; how to start Caddy on it."""
-        proxy = {"type": "Caddy"} | spec.pop("proxy", {})
+        proxy = {"engine": "Caddy"} | spec.pop("proxy", {})
         objects = wanted(proxy=proxy, **spec)
         self.pod.write("/etc/caddy", files(objects, "shop-proxy"))
         return tuple(container(objects, "Deployment/shop-proxy", "caddy")["command"])

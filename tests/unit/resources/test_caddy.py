@@ -112,10 +112,10 @@ def test_term_lets_requests_finish(caddy: Caddy, app: App) -> None:
 
 def test_sidecar_reloads_what_is_valid_and_refuses_what_is_not(caddy: Caddy) -> None:
     pod = caddy.pod
-    sidecar = container(wanted(proxy={"type": "Caddy"}), "Deployment/shop-proxy", "reload")
+    sidecar = container(wanted(proxy={"engine": "Caddy"}), "Deployment/shop-proxy", "reload")
     shell, option, script = sidecar["command"]
     start = caddy.written()
-    good = files(wanted(proxy={"type": "Caddy"}), "shop-proxy")["Caddyfile"]
+    good = files(wanted(proxy={"engine": "Caddy"}), "shop-proxy")["Caddyfile"]
     with (
         pod.running(shell, option, script.replace("sleep 5", "sleep 0.2")),
         pod.running(*start),
@@ -277,5 +277,5 @@ def test_tls_ends_at_the_proxy_behind_a_plain_load_balancer(caddy: Caddy) -> Non
     ],
 )
 def test_what_caddy_lacks_is_a_problem(proxy: dict[str, object], path: str) -> None:
-    plan = derive(service(proxy=proxy | {"type": "Caddy"}), Settings(), Facts())
+    plan = derive(service(proxy=proxy | {"engine": "Caddy"}), Settings(), Facts())
     assert [problem.path for problem in plan.problems] == [path]

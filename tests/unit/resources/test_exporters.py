@@ -75,7 +75,7 @@ def test_an_exporter_keeps_its_password_off_the_command_line_and_fails_alone() -
 
 
 def test_caddy_needs_no_exporter_and_its_private_port_is_scraped() -> None:
-    objects = built(POD_MONITOR, proxy={"type": "Caddy"})
+    objects = built(POD_MONITOR, proxy={"engine": "Caddy"})
     assert "mtail" not in exporters(objects)
     (monitor,) = [item for item in objects if item.key.kind == "PodMonitor"]
     ports = [endpoint["port"] for endpoint in monitor.body["spec"]["podMetricsEndpoints"]]
@@ -85,7 +85,7 @@ def test_caddy_needs_no_exporter_and_its_private_port_is_scraped() -> None:
 def test_a_monitor_asks_for_no_port_that_nobody_has() -> None:
     bare = dict.fromkeys(("redis", "queue", "postgres"), None)
     metrics = {"observability": {"metrics": {"enabled": False}}}
-    for proxy, ports in ({"type": "Caddy"}, ["private"]), ({"type": "Nginx"}, ["metrics"]):
+    for proxy, ports in ({"engine": "Caddy"}, ["private"]), ({"engine": "Nginx"}, ["metrics"]):
         objects = built(POD_MONITOR, proxy=proxy, **bare, **metrics)
         (monitor,) = [item for item in objects if item.key.kind == "PodMonitor"]
         assert [end["port"] for end in monitor.body["spec"]["podMetricsEndpoints"]] == ports

@@ -12,7 +12,7 @@ from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
 from tests.unit.services import service
 
-DIRECT = {"pooler": {"type": "None"}}
+DIRECT = {"pooler": {"engine": "None"}}
 
 
 def external(connections: int, **more: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_without_a_pooler_memory_bounds_a_database_of_ours() -> None:
 @pytest.mark.parametrize("postgres", [DIRECT, external(100, **DIRECT)])
 def test_missing_pooler_is_a_standing_warning(postgres: dict[str, Any]) -> None:
     warned = [problem.path for problem in planned(postgres=postgres).problems]
-    assert "spec.postgres.pooler.type" in warned
+    assert "spec.postgres.pooler.engine" in warned
 
 
 def test_what_only_the_owner_of_a_database_may_set_is_printed_as_sql() -> None:

@@ -66,7 +66,7 @@ def test_an_api_that_is_missing_is_named(exposure: dict[str, Any], path: str, me
         (HOSTS | {"loadBalancer": {}, "tls": {}}, {}, "spec.exposure.tls"),
         (
             HOSTS | {"loadBalancer": {}, "tls": {"secretName": "a"}},
-            {"proxy": {"type": "None"}},
+            {"proxy": {"engine": "None"}},
             "spec.exposure.tls",
         ),
     ],
@@ -78,6 +78,6 @@ def test_what_cannot_work_is_a_problem(
 
 
 def test_without_a_proxy_the_app_outlasts_the_load_balancer() -> None:
-    found = plan({"idleTimeoutSeconds": 350}, proxy={"type": "None"})
+    found = plan({"idleTimeoutSeconds": 350}, proxy={"engine": "None"})
     assert found.server.keep_alive_seconds.value == 365
     assert plan({"idleTimeoutSeconds": 350}).server.keep_alive_seconds.value == 75

@@ -186,7 +186,7 @@ REMEDIES = {
     r"spec.postgres.maxConnections of (\d+)": ("postgres.maxConnections", int),
 }
 POOLER = st.one_of(
-    st.just({"type": "None"}),
+    st.just({"engine": "None"}),
     st.fixed_dictionaries({}, optional={"instances": st.integers(1, 16)}),
 )
 POSTGRES = st.one_of(

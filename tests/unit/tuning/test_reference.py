@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def decisions() -> Iterator[Decision[Any]]:
     """Every decision that there is: granian and gunicorn have some that the other has not."""
-    for everything in (EVERYTHING, service(server={"kind": "Gunicorn"})):
+    for everything in (EVERYTHING, service(server={"engine": "Gunicorn"})):
         yield from derive(everything, Settings(), Facts()).decisions()
 
 

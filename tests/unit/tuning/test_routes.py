@@ -81,7 +81,7 @@ def test_a_pattern_fits_a_path_and_what_is_below_it_alone() -> None:
         ({"proxy": {"maxHeaderSize": 100}}, "spec.proxy.maxHeaderSize"),
         ({"proxy": {"trustedNetworks": ["999.0.0.0/8"]}}, "spec.proxy.trustedNetworks[0]"),
         (
-            {"proxy": {"type": "None"}, "exposure": {"privatePaths": ["/a"]}},
+            {"proxy": {"engine": "None"}, "exposure": {"privatePaths": ["/a"]}},
             "spec.exposure.privatePaths",
         ),
     ],

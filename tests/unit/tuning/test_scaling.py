@@ -9,7 +9,7 @@ from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
 from tests.unit.services import service
 
-_KEDA = {"type": "Keda", "keda": {"prometheusAddress": "http://prometheus:9090"}}
+_KEDA = {"engine": "Keda", "keda": {"prometheusAddress": "http://prometheus:9090"}}
 _SERVED = Facts(apis=frozenset({SCALED_OBJECT}))
 
 
@@ -31,7 +31,7 @@ def test_keda_aims_at_a_share_of_what_a_pod_sustains() -> None:
 
 
 def test_keda_needs_its_api_and_something_to_read() -> None:
-    assert refused(planned(Facts(), scaling=_KEDA)) == ["spec.scaling.type"]
+    assert refused(planned(Facts(), scaling=_KEDA)) == ["spec.scaling.engine"]
     silent = {"metrics": {"enabled": False}}
     assert refused(planned(scaling=_KEDA, observability=silent)) == [
         "spec.observability.metrics.enabled"

@@ -20,7 +20,7 @@ _LEFT = (
     f"/ on () group_left () ({_ALLOWED})"
 )
 
-SLO = Row(
+PROMISE = Row(
     title="Promise and error budget",
     panels=(
         Panel(
