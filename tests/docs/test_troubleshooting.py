@@ -1,4 +1,4 @@
-"""Every reason that a condition can have stands in the page about troubleshooting."""
+"""The page about troubleshooting describes every reason that a condition can have."""
 
 import ast
 import re
@@ -62,7 +62,7 @@ def test_a_part_has_its_page_or_symptom(part: Part) -> None:
 def test_the_page_names_no_reason_that_nothing_has() -> None:
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", PAGE, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    theirs = set(re.findall(r"`(\w+)`", PAGE.partition("## Reasons of others")[2]))
+    theirs = set(re.findall(r"`(\w+)`", PAGE.partition("## Reasons of other controllers")[2]))
     sources = "".join(
         path.read_text() for path in (ROOT / "operator/fastapi_operator").glob("**/*.py")
     )
