@@ -113,7 +113,7 @@ generate: setup ## Write every generated file anew (CRD, install.yaml, charts' c
 	@$(RUN)/python -m manifests.generate
 
 .PHONY: golden
-golden: setup ## Write the expected files of the golden cases anew; read the diff
+golden: setup ## Update the expected files of the golden cases; read the diff
 	@UPDATE_GOLDEN=1 $(RUN)/python -m pytest -q tests/golden
 
 .PHONY: lock

@@ -1,4 +1,4 @@
-"""The golden cases: each a directory with a service, perhaps settings and facts, and objects."""
+"""The golden cases: a directory each, with a service, its expected objects and optional inputs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,13 +18,15 @@ from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
 
 CASES = tuple(sorted(path.parent.name for path in Path(__file__).parent.glob("*/service.yaml")))
+# Cases that assert every object whole; the others assert what their field changes.
+WHOLE = ("minimal", "full")
 
 WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One case, built."""
+    """One case with the objects that are built for it."""
 
     name: str
     directory: Path
@@ -34,12 +36,12 @@ class Case:
     objects: tuple[Desired, ...]
 
     def of_kind(self, kind: str) -> tuple[Desired, ...]:
-        """The objects of a kind, in order."""
+        """Returns the objects of a kind, in order."""
         return tuple(item for item in self.objects if item.key.kind == kind)
 
 
 def load(name: str) -> Case:
-    """Reads and builds a case; a problem that is an error fails it."""
+    """Reads and builds a case; fails if the service has an error."""
     directory = Path(__file__).parent / name
     (body,) = load_services((directory / "service.yaml").read_text())
     service, problems = parse_service(body)
@@ -54,7 +56,7 @@ def load(name: str) -> Case:
 
 
 def templates(case: Case) -> Iterator[tuple[Desired, Mapping[str, Any]]]:
-    """Each workload with the template of its pods."""
+    """Yields each workload with its pod template."""
     for item in case.objects:
         if item.key.kind in WORKLOADS:
             spec = item.body["spec"]

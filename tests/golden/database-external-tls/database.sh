@@ -1,0 +1,9 @@
+...
+host=$(value host PGHOST)
+dbname=$(value dbname PGDATABASE)
+username=$(value username PGUSER)
+password=$(value password PGPASSWORD)
+port=$(value port PGPORT)
+...
+        app "$host" "$port" "$dbname" "$username" "$password" \
+...

@@ -1,0 +1,6 @@
+...
+if ! sh /etc/postgresql/restore.sh; then
+    pg_ctl --pgdata="$data" --silent --wait --mode=fast stop
+    exit 1
+fi
+...

@@ -1,0 +1,59 @@
+-- Roles, database and rights of the service; run at every start, over the pod's own socket, by a
+-- server that takes no other connection. Each statement may run any number of times.
+\set ON_ERROR_STOP on
+\set QUIET on
+\pset tuples_only on
+\pset format unaligned
+\set app_password `cat /etc/postgresql/passwords/app`
+\set alternate_password `cat /etc/postgresql/passwords/app_alternate`
+\set migrator_password `cat /etc/postgresql/passwords/migrator`
+\set monitor_password `cat /etc/postgresql/passwords/monitor`
+
+-- No password reaches a log, not even in a statement that fails.
+SET log_statement = 'none';
+SET log_min_error_statement = 'panic';
+SET log_min_duration_statement = -1;
+SET client_min_messages = 'warning';
+
+SELECT format('CREATE ROLE %I LOGIN', role)
+FROM unnest(ARRAY['app', 'app_alternate', 'migrator', 'monitor']) AS role
+WHERE role NOT IN (SELECT rolname FROM pg_roles)
+\gexec
+
+ALTER ROLE app WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'app_password';
+ALTER ROLE app_alternate WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'alternate_password';
+ALTER ROLE migrator WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'migrator_password';
+ALTER ROLE monitor WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'monitor_password';
+-- Statistics of all, rows of none.
+GRANT pg_monitor TO monitor;
+-- What the app connects as after every other rotation of its credentials: the same role to all else.
+GRANT app TO app_alternate;
+ALTER ROLE app_alternate SET role = 'app';
+
+-- Settings of a role, not of a connection: a pooler hands connections from client to client.
+ALTER ROLE app SET statement_timeout = '15s';
+ALTER ROLE app SET idle_in_transaction_session_timeout = '30s';
+ALTER ROLE app_alternate SET statement_timeout = '15s';
+ALTER ROLE app_alternate SET idle_in_transaction_session_timeout = '30s';
+-- A migration may take its time, but not while everybody waits for its lock.
+ALTER ROLE migrator SET statement_timeout = 0;
+ALTER ROLE migrator SET lock_timeout = '5s';
+-- A look that takes longer than Prometheus waits for is of no use.
+ALTER ROLE monitor SET statement_timeout = '10s';
+
+-- The migrator owns the database and so the schema public; the app reads and writes rows.
+SELECT 'CREATE DATABASE app OWNER migrator'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'app')
+\gexec
+REVOKE ALL ON DATABASE app FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE app TO app;
+GRANT CONNECT ON DATABASE app TO monitor;
+
+\connect app
+SET client_min_messages = 'warning';
+CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+GRANT USAGE ON SCHEMA public TO app;
+ALTER DEFAULT PRIVILEGES FOR ROLE migrator GRANT USAGE ON SCHEMAS TO app;
+ALTER DEFAULT PRIVILEGES FOR ROLE migrator
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;
+ALTER DEFAULT PRIVILEGES FOR ROLE migrator GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO app;
