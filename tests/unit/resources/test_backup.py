@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.resources.operands import Pod, container, eventually, files, wanted
-from tests.unit.resources.test_postgres import configure, owner, psql, serving
+from tests.unit.resources.test_database import configure, owner, psql, serving
 
 BACKUP = {"backup": {"keep": 2}}
 CRON_JOB = "CronJob/shop-postgres-backup"
