@@ -26,7 +26,7 @@ def broken_rules(
     """
     for rule in RULES if changed is None else _rules_that_read(changed):
         for path, section in _sections(spec, rule.path):
-            if not _holds(rule, section):
+            if not holds(rule, section):
                 yield Problem(
                     severity=Severity.ERROR,
                     stage=Stage.RULE,
@@ -68,7 +68,8 @@ def _sections(spec: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
     yield from found
 
 
-def _holds(rule: Rule, section: Mapping[str, Any]) -> bool:
+def holds(rule: Rule, section: Mapping[str, Any]) -> bool:
+    """Whether a section satisfies a rule; an evaluation error counts as refusal."""
     result = _compiled(rule.expression).eval(data={"self": section})
     return result.type() == cel.Type.BOOL and result.value() is True
 
