@@ -6,9 +6,30 @@ from tests.language import check, prose, words
 
 # Folders and files in which no avoided word is left. Add to it; never take away.
 CLEAN = (
+    ".github",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
     "docs/.site",
+    "docs/architecture.md",
     "docs/decisions",
+    "docs/first-service.md",
+    "docs/gitops.md",
     "docs/glossary.md",
+    "docs/how-to.md",
+    "docs/index.md",
+    "docs/install.md",
+    "docs/out-of-scope.md",
+    "docs/proofs.md",
+    "docs/quick-start.md",
+    "docs/releases.md",
+    "docs/security.md",
+    "docs/take-over.md",
+    "docs/troubleshooting.md",
+    "docs/uninstall.md",
+    "docs/upgrade.md",
+    "mkdocs.yml",
     "tests/language",
 )
 
