@@ -8,7 +8,7 @@ from typing import Any
 from fastapi_operator.api import reference
 from fastapi_operator.api.crd import crd, structural_schema
 from fastapi_operator.api.service import Spec
-from fastapi_operator.observability import alerts
+from fastapi_operator.observability.alerts import catalog
 from fastapi_operator.observability.dashboards import DASHBOARDS
 from fastapi_operator.settings import Settings
 from manifests.generate import documents, rbac, values
@@ -34,8 +34,8 @@ def files(root: Path) -> Mapping[str, str]:
         f"{_OPERATOR}/files/rbac.yaml": documents.heading("manifests/generate/rbac.py")
         + documents.dump([rbac.rules()]),
         # Templates put the value settings.runbooks in the place of RUNBOOKS.
-        f"{_OPERATOR}/files/alerts.yaml": documents.heading("observability/alerts.py")
-        + documents.dump([{"groups": alerts.groups("RUNBOOKS")}]),
+        f"{_OPERATOR}/files/alerts.yaml": documents.heading("observability/alerts/")
+        + documents.dump([{"groups": catalog.groups("RUNBOOKS")}]),
         f"{_OPERATOR}/values.schema.json": _json(
             values.schema(
                 operator_values,

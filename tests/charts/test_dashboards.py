@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from fastapi_operator.observability.alerts import ALERTS
+from fastapi_operator.observability.alerts.catalog import ALERTS
 from fastapi_operator.observability.dashboards import DASHBOARDS, SERVICE
 from fastapi_operator.observability.exported import EXPORTED
 from fastapi_operator.observability.grafana import Dashboard, Panel, Query

@@ -8,7 +8,7 @@ import pytest
 
 from fastapi_operator.facts import Facts
 from fastapi_operator.observability import readings, slo, traffic
-from fastapi_operator.observability.alerts import ALERTS
+from fastapi_operator.observability.alerts.catalog import ALERTS
 from fastapi_operator.observability.dashboards import DASHBOARDS
 from fastapi_operator.observability.exported import EXPORTED
 from fastapi_operator.observability.readings import Pod

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from fastapi_operator.cli.main import app
 from fastapi_operator.observability import shared
-from fastapi_operator.observability.alerts import ALERTS
+from fastapi_operator.observability.alerts.catalog import ALERTS
 from fastapi_operator.observability.shared import Shared
 from fastapi_operator.settings import Settings
 from tests.charts.conftest import OPERATOR, Helm, Object

@@ -13,11 +13,11 @@ from fastapi_operator_runtime import testing
 
 from fastapi_operator.facts import Facts
 from fastapi_operator.observability import readings
-from fastapi_operator.observability.diagnosis import diagnose
+from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis
+from fastapi_operator.observability.diagnoses.rules import diagnose
 from fastapi_operator.observability.readings import Pod
 from fastapi_operator.observability.samples import Scrape, Series, Window, read_page
 from fastapi_operator.observability.signals import Planned, ProxyLog, Signals
-from fastapi_operator.observability.verdict import Diagnosis
 from fastapi_operator.parts import Part
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive

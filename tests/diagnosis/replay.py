@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from fastapi_operator.naming import SERVICE_SERIES_LABEL
-from fastapi_operator.observability import alerts
+from fastapi_operator.observability.alerts import catalog
 from fastapi_operator.observability.exported import EXPORTED
 from fastapi_operator.observability.metrics import METRICS, Kind
 from fastapi_operator.observability.planned import planned
@@ -73,7 +73,7 @@ def answers(queries: Sequence[str], given: Mapping[str, str]) -> list[str]:
     """What each query answers at the end of the time; ``nil`` is nothing."""
     with tempfile.TemporaryDirectory() as folder:
         rules, test = Path(folder) / "rules.yaml", Path(folder) / "test.yaml"
-        rules.write_text(yaml.safe_dump({"groups": alerts.groups("https://runbooks.example.com")}))
+        rules.write_text(yaml.safe_dump({"groups": catalog.groups("https://runbooks.example.com")}))
         test.write_text(yaml.safe_dump(_test(queries, given)))
         done = subprocess.run(
             [promtool(), "test", "rules", test], capture_output=True, text=True, check=False

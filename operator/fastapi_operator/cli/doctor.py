@@ -10,8 +10,8 @@ from fastapi_operator.cli import console, inputs
 from fastapi_operator.cli.connected import Cluster, NameArgument, connected
 from fastapi_operator.cli.look import Look, PrometheusOption, SecondsOption, look
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.diagnosis import diagnose
-from fastapi_operator.observability.verdict import Diagnosis
+from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis
+from fastapi_operator.observability.diagnoses.rules import diagnose
 
 
 class Output(StrEnum):

@@ -12,7 +12,7 @@ from fastapi_operator.observability.panels import (
     fleet,
     lifecycle,
     operands,
-    promise,
+    slo,
 )
 from fastapi_operator.observability.promql import CHOSEN
 
@@ -39,7 +39,7 @@ SERVICE = Dashboard(
         ),
     ),
     rows=(
-        promise.PROMISE,
+        slo.SLO,
         app.REQUESTS,
         app.WORKERS,
         app.POOLS,

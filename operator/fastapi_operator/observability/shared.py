@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
-from fastapi_operator.observability import alerts, grafana
+from fastapi_operator.observability import grafana
+from fastapi_operator.observability.alerts import catalog
 from fastapi_operator.observability.dashboards import DASHBOARDS
 from fastapi_operator.settings import Settings
 
@@ -59,7 +60,7 @@ def _rules(runbooks: str) -> Iterator[dict[str, Any]]:
         "apiVersion": _MONITORING,
         "kind": "PrometheusRule",
         "metadata": {"name": NAME},
-        "spec": {"groups": alerts.groups(runbooks)},
+        "spec": {"groups": catalog.groups(runbooks)},
     }
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from fastapi_operator.observability import alerts
-from fastapi_operator.observability.alerts import ALERTS
+from fastapi_operator.observability.alerts import catalog
+from fastapi_operator.observability.alerts.alert import Alert
+from fastapi_operator.observability.alerts.catalog import ALERTS
 from fastapi_operator.observability.promql import CADDY_REQUESTS
 from tests.promtool import NoPromtoolError, promtool
 
@@ -432,7 +433,7 @@ def run(directory: Path, tests: list[dict[str, Any]], interval: str = "1m") -> N
         program = promtool()
     except NoPromtoolError as error:
         pytest.skip(str(error))
-    (directory / "rules.yaml").write_text(yaml.safe_dump({"groups": alerts.groups(RUNBOOKS)}))
+    (directory / "rules.yaml").write_text(yaml.safe_dump({"groups": catalog.groups(RUNBOOKS)}))
     (directory / "tests.yaml").write_text(
         yaml.safe_dump(
             {"rule_files": ["rules.yaml"], "evaluation_interval": interval, "tests": tests},
@@ -559,7 +560,7 @@ def test_two_services_alert_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
-def test_an_alert_has_severity_value_and_a_page(alert: alerts.Alert) -> None:
+def test_an_alert_has_severity_value_and_a_page(alert: Alert) -> None:
     assert "$value" in alert.summary or "$labels.reason" in alert.summary
     page = Path("docs/runbooks") / f"{alert.page}.md"
     text = page.read_text()

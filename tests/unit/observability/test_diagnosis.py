@@ -11,7 +11,7 @@ from fastapi_operator.api import fields
 from fastapi_operator.api.service import Spec
 from fastapi_operator.facts import Facts
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.diagnosis import RULES, diagnose
+from fastapi_operator.observability.diagnoses.rules import RULES, diagnose
 from fastapi_operator.observability.signals import (
     MemoryKill,
     Planned,

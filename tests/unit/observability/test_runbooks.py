@@ -10,7 +10,7 @@ import pytest
 from fastapi_operator.api.crd import structural_schema
 from fastapi_operator.api.service import Spec
 from fastapi_operator.observability import slo
-from fastapi_operator.observability.alerts import ALERTS
+from fastapi_operator.observability.alerts.catalog import ALERTS
 
 PAGES = sorted(Path("docs/runbooks").glob("*.md"))
 

@@ -1,8 +1,8 @@
 """Rules on the proxy."""
 
 from fastapi_operator.observability import bounds
+from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis
 from fastapi_operator.observability.signals import Signals
-from fastapi_operator.observability.verdict import Diagnosis
 from fastapi_operator.tuning import figures
 
 

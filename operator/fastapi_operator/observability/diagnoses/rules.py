@@ -7,10 +7,10 @@ as well, the other is left out: more connections do not help an event loop that 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastapi_operator.observability import bounds, outliers
-from fastapi_operator.observability.rules import cache, database, processes, proxy
+from fastapi_operator.observability import bounds
+from fastapi_operator.observability.diagnoses import cache, database, outliers, processes, proxy
+from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis
 from fastapi_operator.observability.signals import Signals
-from fastapi_operator.observability.verdict import Diagnosis
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 from fastapi_operator import quantity
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.rules.queues import queues_for_pool
-from fastapi_operator.observability.signals import AppPod, Signals
-from fastapi_operator.observability.verdict import (
+from fastapi_operator.observability.diagnoses.diagnosis import (
     Diagnosis,
     cores,
     milliseconds,
@@ -15,6 +13,8 @@ from fastapi_operator.observability.verdict import (
     more_memory,
     percent,
 )
+from fastapi_operator.observability.diagnoses.queues import queues_for_pool
+from fastapi_operator.observability.signals import AppPod, Signals
 from fastapi_operator.tuning import figures
 
 

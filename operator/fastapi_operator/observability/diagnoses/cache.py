@@ -1,10 +1,15 @@
 """Rules on the cache."""
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.rules.queues import held, queued
+from fastapi_operator.observability.diagnoses.diagnosis import (
+    Diagnosis,
+    milliseconds,
+    more_memory,
+    percent,
+)
+from fastapi_operator.observability.diagnoses.queues import held, queued
 from fastapi_operator.observability.samples import NOTHING
 from fastapi_operator.observability.signals import Signals
-from fastapi_operator.observability.verdict import Diagnosis, milliseconds, more_memory, percent
 from fastapi_operator.tuning import figures
 
 

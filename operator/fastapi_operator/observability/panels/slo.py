@@ -20,7 +20,7 @@ _LEFT = (
     f"/ on () group_left () ({_ALLOWED})"
 )
 
-PROMISE = Row(
+SLO = Row(
     title="Promise and error budget",
     panels=(
         Panel(

@@ -7,8 +7,8 @@ Where one cause explains another, the explained one stays silent.
 
 from typing import Any
 
-from fastapi_operator.observability.alert import Alert
-from fastapi_operator.observability.causes import app, database, lifecycle, proxy, redis
+from fastapi_operator.observability.alerts import app, database, lifecycle, proxy, redis
+from fastapi_operator.observability.alerts.alert import Alert
 
 ALERTS: tuple[Alert, ...] = (
     *app.APP,

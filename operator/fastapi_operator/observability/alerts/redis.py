@@ -1,8 +1,8 @@
 """What slows or stops the cache and the queue."""
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.alert import NUMBER, PERCENT, SECONDS, Alert
-from fastapi_operator.observability.causes.load import LOOP_ON_TIME
+from fastapi_operator.observability.alerts.alert import NUMBER, PERCENT, SECONDS, Alert
+from fastapi_operator.observability.alerts.load import LOOP_ON_TIME
 from fastapi_operator.observability.promql import SERVICE, by_service, of_component
 
 

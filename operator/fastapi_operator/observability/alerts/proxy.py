@@ -1,7 +1,7 @@
 """What clients see at the proxy and the app does not."""
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.alert import PERCENT, Alert
+from fastapi_operator.observability.alerts.alert import PERCENT, Alert
 from fastapi_operator.observability.promql import CADDY_REQUESTS, OF_SERVICES, SERVICE, by_service
 
 

@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Iterator
 
 from fastapi_operator.observability import bounds
+from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis, milliseconds, percent
 from fastapi_operator.observability.samples import NOTHING
 from fastapi_operator.observability.signals import AppPod, Signals
-from fastapi_operator.observability.verdict import Diagnosis, milliseconds, percent
 from fastapi_operator.tuning import figures
 
 UNKNOWN = "unknown"

@@ -1,8 +1,8 @@
 """What keeps a service from growing, from a new version, or from being looked after."""
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.alert import NUMBER, PERCENT, SECONDS, Alert
-from fastapi_operator.observability.causes.load import CPU_PER_WORKER
+from fastapi_operator.observability.alerts.alert import NUMBER, PERCENT, SECONDS, Alert
+from fastapi_operator.observability.alerts.load import CPU_PER_WORKER
 from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import SERVICE, by_service, service_from
 from fastapi_operator.tuning import figures

@@ -4,9 +4,9 @@ import math
 
 from fastapi_operator import quantity
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.rules.queues import held, queued, queues_for_pool
+from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis, cores, milliseconds, more
+from fastapi_operator.observability.diagnoses.queues import held, queued, queues_for_pool
 from fastapi_operator.observability.signals import AppPod, Pool, Signals
-from fastapi_operator.observability.verdict import Diagnosis, cores, milliseconds, more
 
 
 def pool_too_small(signals: Signals) -> Diagnosis | None:

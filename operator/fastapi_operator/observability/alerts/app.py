@@ -1,8 +1,8 @@
 """What slows or fails the app's own processes."""
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.alert import NUMBER, PERCENT, SECONDS, Alert
-from fastapi_operator.observability.causes.load import (
+from fastapi_operator.observability.alerts.alert import NUMBER, PERCENT, SECONDS, Alert
+from fastapi_operator.observability.alerts.load import (
     CPU,
     CPU_PER_WORKER,
     LOOP_LAG,

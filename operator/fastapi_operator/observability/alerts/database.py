@@ -1,8 +1,8 @@
 """What slows or stops pooler and database, and what threatens the data."""
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.alert import NUMBER, PERCENT, SECONDS, Alert
-from fastapi_operator.observability.causes.load import POOLER_QUEUES, SATURATED, UNSATURATED
+from fastapi_operator.observability.alerts.alert import NUMBER, PERCENT, SECONDS, Alert
+from fastapi_operator.observability.alerts.load import POOLER_QUEUES, SATURATED, UNSATURATED
 from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import (
     OF_SERVICES,
