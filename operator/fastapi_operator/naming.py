@@ -18,6 +18,7 @@ PLURAL = "fastapiservices"
 FIELD_MANAGER = "fastapi-operator"
 
 SERVICE_LABEL = f"{GROUP}/service"
+COMPONENT_LABEL = "app.kubernetes.io/component"
 # The same label as Prometheus spells it: it joins the series of all parts of a service.
 SERVICE_SERIES_LABEL = "fastapi_operator_io_service"
 WATCHED_LABEL = f"{GROUP}/watched"
@@ -43,7 +44,7 @@ CRON_JOB_MAX_LENGTH = 52
 OWN_LABELS = frozenset(
     {
         "app.kubernetes.io/name",
-        "app.kubernetes.io/component",
+        COMPONENT_LABEL,
         "app.kubernetes.io/managed-by",
         SERVICE_LABEL,
         WATCHED_LABEL,
@@ -69,7 +70,7 @@ def labels(service: str, part: Part) -> dict[str, str]:
     """The labels of a child; an allow-list, because copied labels make GitOps tools prune."""
     return {
         "app.kubernetes.io/name": service,
-        "app.kubernetes.io/component": part.value,
+        COMPONENT_LABEL: part.value,
         "app.kubernetes.io/managed-by": "fastapi-operator",
         SERVICE_LABEL: service,
         WATCHED_LABEL: "true",
@@ -78,7 +79,7 @@ def labels(service: str, part: Part) -> dict[str, str]:
 
 def selector(service: str, part: Part) -> dict[str, str]:
     """The labels that select the pods of a part; never changed, since selectors are immutable."""
-    return {SERVICE_LABEL: service, "app.kubernetes.io/component": part.value}
+    return {SERVICE_LABEL: service, COMPONENT_LABEL: part.value}
 
 
 def content_hash(content: Mapping[str, object] | str) -> str:

@@ -12,6 +12,9 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
+# The name of the port with metrics, in each pod and Service that has one.
+METRICS = "metrics"
+
 
 class Part(StrEnum):
     """A part of a provisioned service; its value is the component label of its objects."""
@@ -40,6 +43,15 @@ class Part(StrEnum):
     def condition(self) -> str:
         """The type of the status condition that shows whether this part is ready."""
         return self.record.condition
+
+    @property
+    def port(self) -> int:
+        """The port that the part's clients use.
+
+        Raises:
+            StopIteration: The part has no port.
+        """
+        return self.record.ports[self.record.port_name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +106,13 @@ class PartRecord:
     exporter: Exporter | None = None
 
     @property
-    def port(self) -> int:
-        """The port that its clients use.
+    def port_name(self) -> str:
+        """The name of the port that its clients use.
 
         Raises:
             StopIteration: The part has no port.
         """
-        return next(iter(self.ports.values()))
+        return next(iter(self.ports))
 
 
 def for_each_part(table: Mapping[Part, Value], *, entry: str, place: str) -> Mapping[Part, Value]:
@@ -230,7 +242,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             pods="server",
             container="app",
             runs_app_image=True,
-            ports={"http": 8000, "metrics": 9000},
+            ports={"http": 8000, METRICS: 9000},
             clients=(Part.PROXY,),
         ),
         Part.BACKGROUND: PartRecord(
@@ -266,7 +278,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             depends_on=(Part.APP,),
             suffix="proxy",
             pods="proxy",
-            ports={"http": 8080, "https": 8443, "private": 8081},
+            ports={"http": 8080, "private": 8081, "https": 8443},
             clients=(None,),
             # Of nginx; Caddy has metrics of its own on its private port.
             exporter=Exporter(container="mtail", port=3903),

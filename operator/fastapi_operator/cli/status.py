@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from fastapi_operator import naming
 from fastapi_operator.cli import console, inputs, table
 from fastapi_operator.cli.connected import Cluster, NameArgument, connected
 from fastapi_operator.cluster import discovery
@@ -82,7 +83,7 @@ def _parts(
     for kind, body in children:
         if kind is CONTROLLER_REVISION:
             continue
-        part = body["metadata"]["labels"].get("app.kubernetes.io/component", "")
+        part = body["metadata"]["labels"].get(naming.COMPONENT_LABEL, "")
         state = health.judge(kind.judge, body)
         found.setdefault(part, []).append(
             {

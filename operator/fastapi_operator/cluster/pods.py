@@ -12,9 +12,8 @@ from urllib.parse import urlencode
 from fastapi_operator import naming
 from fastapi_operator.cluster.client import REQUEST_TIMEOUT_SECONDS, Client
 from fastapi_operator.cluster.kinds import POD
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import METRICS, Part
 
-METRICS_PORT = "metrics"
 # Of a busy proxy some hundred thousand lines are enough.
 _LOG_BYTES = 16 * 2**20
 
@@ -87,7 +86,7 @@ async def _bodies(client: Client, namespace: str, service: str) -> AsyncIterator
 
 def _pod(body: Mapping[str, Any]) -> LivePod | None:
     try:
-        part = Part(body["metadata"]["labels"].get("app.kubernetes.io/component", ""))
+        part = Part(body["metadata"]["labels"].get(naming.COMPONENT_LABEL, ""))
     except ValueError:  # of a later version
         return None
     spec, status = body["spec"], body.get("status") or {}
@@ -100,7 +99,7 @@ def _pod(body: Mapping[str, Any]) -> LivePod | None:
             port["containerPort"]
             for container in (*(spec.get("initContainers") or ()), *spec["containers"])
             for port in container.get("ports") or ()
-            if port.get("name") == METRICS_PORT
+            if port.get("name") == METRICS
         ),
         restarts=sum(state.get("restartCount", 0) for state in states),
         memory_killed=any(_killed(state) for state in states),

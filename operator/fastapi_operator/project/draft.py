@@ -2,9 +2,9 @@
 
 import re
 
+from fastapi_operator.parts import Part
 from fastapi_operator.project.guess import Needs
 from fastapi_operator.project.source import Project
-from fastapi_operator.resources.inputs import APP_PORT
 from fastapi_operator.resources.templates import render
 
 _PYTHON = "3.14"
@@ -29,7 +29,7 @@ def service(needs: Needs, file: str) -> str:
 
 def dockerfile(project: Project, needs: Needs) -> str:
     """A Dockerfile for a project that has none."""
-    port = needs.port.value if needs.port else APP_PORT
+    port = needs.port.value if needs.port else Part.APP.port
     command = ["uvicorn", needs.app.value, "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104
     return render(
         "init-Dockerfile.j2",

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_operator.api.postgres import DatabaseSecret, DatabaseTls, SecretKeys
-from fastapi_operator.resources.inputs import POSTGRES_PORT, Inputs
+from fastapi_operator.parts import Part
+from fastapi_operator.resources.inputs import Inputs
 
 CA_FILE = "ca.crt"
 
@@ -50,7 +51,7 @@ class Access:
     @property
     def port(self) -> int | None:
         """The port of the server; None where the Secret says it."""
-        return None if "port" in self.keys else POSTGRES_PORT
+        return None if "port" in self.keys else Part.DATABASE.port
 
 
 def access(inputs: Inputs) -> Access | None:
@@ -85,7 +86,7 @@ def authority_sources(way: Access) -> list[dict[str, Any]]:
 
 def _by_cloud_native_pg(inputs: Inputs) -> Access:
     """By the Secrets that CloudNativePG makes beside its Cluster; one role is owner and app."""
-    cluster, granted = inputs.child("postgres"), inputs.plan.database
+    cluster, granted = inputs.name_of(Part.DATABASE), inputs.plan.database
     assert granted is not None, "there is a database"
     statement = 1000 * granted.statement_timeout_seconds.value
     idle = 1000 * granted.idle_in_transaction_seconds.value

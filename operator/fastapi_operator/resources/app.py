@@ -7,7 +7,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.api.server import Probes, Server
 from fastapi_operator.api.workload import Rollout, ServiceAccount
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import METRICS, Part
 from fastapi_operator.resources import entry, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.environment import (
@@ -24,12 +24,12 @@ from fastapi_operator.tuning import figures
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
     """The objects of the app; its Deployment waits until the database's schema fits it."""
-    ports = {"http": (inputs.app_port, "http")}
+    name, ports = inputs.name_of(Part.APP), {"http": (inputs.app_port, "http")}
     if inputs.metrics_port is not None:
-        ports["metrics"] = (inputs.metrics_port, "metrics")
+        ports[METRICS] = (inputs.metrics_port, METRICS)
     built = [
         *_service_account(inputs),
-        objects.service(inputs, Part.APP, inputs.child("app"), ports),
+        objects.service(inputs, Part.APP, name, ports),
         _deployment(inputs),
     ]
     if inputs.plan.proxy is None:
@@ -38,7 +38,9 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     if inputs.plan.scaling.min_replicas.value > 1:
         most = inputs.plan.scaling.max_disrupted.value
         built.append(
-            objects.disruption_budget(inputs, Part.APP, inputs.child("app"), max_unavailable=most)
+            objects.disruption_budget(
+                inputs, Part.APP, inputs.name_of(Part.APP), max_unavailable=most
+            )
         )
     return tuple(built)
 
@@ -158,15 +160,15 @@ def _directories_in_memory(inputs: Inputs) -> Iterator[tuple[str, str, int]]:
 
 def _container(inputs: Inputs, *, mounts: Mapping[str, str]) -> dict[str, Any]:
     compute = inputs.plan.compute
-    ports = [{"name": "http", "containerPort": inputs.app_port, "protocol": "TCP"}]
+    ports = {"http": inputs.app_port}
     if inputs.metrics_port is not None:
-        ports.append({"name": "metrics", "containerPort": inputs.metrics_port, "protocol": "TCP"})
+        ports[METRICS] = inputs.metrics_port
     return pod.container(
         APP_CONTAINER,
         image=inputs.spec.image,
         pull_policy=inputs.spec.image_pull_policy or "IfNotPresent",
         **_command(inputs),
-        ports=ports,
+        ports=pod.container_ports(ports),
         **environment_fields(inputs, Process.APP),
         **_probes((inputs.spec.server or Server()).probes or Probes()),
         **pod.sleep_before_stop(inputs.plan.server.pre_stop_seconds.value),

@@ -7,7 +7,7 @@ from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
-from fastapi_operator.resources.inputs import DATABASE, MIGRATOR_ROLE, POSTGRES_PORT, Inputs
+from fastapi_operator.resources.inputs import DATABASE, MIGRATOR_ROLE, Inputs
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import BackupPlan
@@ -24,7 +24,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     claim = objects.volume_claim(
         inputs,
         Part.BACKUP,
-        inputs.child("postgres", "backup"),
+        inputs.name_of(Part.BACKUP),
         size_bytes=plan.storage_bytes.value,
         storage_class=(postgres.backup.storage or Storage()).class_name,
         retain=postgres.deletion_policy != "Delete",
@@ -42,7 +42,7 @@ def _cron_job(inputs: Inputs, plan: BackupPlan, schedule: str, claim: str) -> De
         grace_seconds=figures.GRACEFUL_MIN_SECONDS,
         restartPolicy="Never",
     )
-    name = naming.bounded(inputs.child("postgres", "backup"), naming.CRON_JOB_MAX_LENGTH)
+    name = naming.bounded(inputs.name_of(Part.BACKUP), naming.CRON_JOB_MAX_LENGTH)
     body = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -71,15 +71,15 @@ def _cron_job(inputs: Inputs, plan: BackupPlan, schedule: str, claim: str) -> De
 
 def _container(inputs: Inputs, plan: BackupPlan) -> dict[str, Any]:
     script = render("postgres-backup.sh.j2", database=DATABASE, kept=plan.kept.value)
-    password = {"secretKeyRef": {"name": inputs.child("postgres"), "key": MIGRATOR_ROLE}}
+    password = {"secretKeyRef": {"name": inputs.name_of(Part.DATABASE), "key": MIGRATOR_ROLE}}
     return pod.container(
-        "backup",
+        Part.BACKUP.record.container,
         image=inputs.settings.images.postgres.reference,
         pull_policy=inputs.settings.image_pull_policy,
         command=("sh", "-c", script),
         env=[
-            {"name": "PGHOST", "value": inputs.child("postgres")},
-            {"name": "PGPORT", "value": str(POSTGRES_PORT)},
+            {"name": "PGHOST", "value": inputs.name_of(Part.DATABASE)},
+            {"name": "PGPORT", "value": str(Part.DATABASE.port)},
             {"name": "PGDATABASE", "value": DATABASE},
             # It owns every table; statement_timeout does not hold for it.
             {"name": "PGUSER", "value": MIGRATOR_ROLE},

@@ -15,14 +15,14 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     plan, spec = inputs.plan.cache, inputs.spec.redis
     if plan is None or spec is None:
         return ()
-    name = inputs.child("redis")
+    name = inputs.name_of(Part.CACHE)
     claims: tuple[Desired, ...] = ()
     if plan.storage_bytes is not None and spec.persistence is not None:
         claims = (
             objects.volume_claim(
                 inputs,
                 Part.CACHE,
-                inputs.child("redis", "data"),
+                inputs.name_of(Part.CACHE, "data"),
                 size_bytes=plan.storage_bytes.value,
                 storage_class=spec.persistence.class_name,
             ),

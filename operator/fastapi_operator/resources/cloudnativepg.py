@@ -26,7 +26,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     body = {
         "apiVersion": "postgresql.cnpg.io/v1",
         "kind": "Cluster",
-        "metadata": objects.metadata(inputs, Part.DATABASE, inputs.child("postgres")),
+        "metadata": objects.metadata(inputs, Part.DATABASE, inputs.name_of(Part.DATABASE)),
         "spec": {
             "instances": plan.instances.value,
             "bootstrap": {"initdb": {"database": DATABASE, "owner": APP_ROLE}},

@@ -15,7 +15,6 @@ from fastapi_operator.resources.inputs import (
     DATABASE,
     MIGRATOR_ROLE,
     MONITOR_ROLE,
-    POSTGRES_PORT,
     Inputs,
 )
 from fastapi_operator.resources.templates import render
@@ -48,7 +47,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     plan, postgres = inputs.plan.postgres, inputs.spec.postgres
     if plan is None or postgres is None or not inputs.runs_database:
         return ()
-    name = inputs.child("postgres")
+    name = inputs.name_of(Part.DATABASE)
     retain = postgres.deletion_policy != "Delete"
     restarts = objects.hashed_config_map(
         inputs, Part.DATABASE, name, _files_of_a_start(inputs, plan)
@@ -60,7 +59,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         _claim(inputs, plan, postgres.storage or Storage(), retain=retain),
         restarts,
         objects.config_map(inputs, Part.DATABASE, name, _files_of_a_reload(inputs, plan)),
-        objects.service(inputs, Part.DATABASE, name, {"postgres": (POSTGRES_PORT, "postgres")}),
+        objects.service(inputs, Part.DATABASE, name),
         _stateful_set(inputs, plan, postgres, name, restarts.key.name),
     )
 
@@ -92,7 +91,7 @@ def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
         "postgresql.conf": render(
             "postgresql.conf.j2",
             name=inputs.name,
-            port=POSTGRES_PORT,
+            port=Part.DATABASE.port,
             max_connections=granted.max_connections.value,
             superuser_reserved=figures.SUPERUSER_RESERVED,
             shared_buffers_bytes=plan.shared_buffers_bytes.value,
@@ -149,7 +148,7 @@ def _claim(inputs: Inputs, plan: PostgresPlan, storage: Storage, *, retain: bool
     return objects.volume_claim(
         inputs,
         Part.DATABASE,
-        inputs.child("postgres", "data"),
+        inputs.name_of(Part.DATABASE, "data"),
         size_bytes=plan.storage_bytes.value,
         storage_class=storage.class_name,
         retain=retain,
@@ -175,7 +174,7 @@ def _stateful_set(
             ),
             pod.scratch_volume(_RUN, _RUN_BYTES),
             pod.scratch_volume(_SHARED_MEMORY, own.shared_memory_bytes.value, memory=True),
-            _claimed(_DATA, inputs.child("postgres", "data")),
+            _claimed(_DATA, inputs.name_of(Part.DATABASE, "data")),
             *((_claimed(_RESTORE, postgres.restore_from.claim),) if postgres.restore_from else ()),
         ),
         grace_seconds=own.grace_seconds.value,
@@ -217,7 +216,16 @@ def _asked(postgres: Postgres) -> str:
 def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[str, Any]:
     # Over TCP, since the server that start.sh bootstraps with listens on no port; as a role that
     # may connect, since PostgreSQL logs each refusal. No password is asked for.
-    where = ("-h", "127.0.0.1", "-p", str(POSTGRES_PORT), "-U", APP_ROLE, "-d", DATABASE)
+    where = (
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(Part.DATABASE.port),
+        "-U",
+        APP_ROLE,
+        "-d",
+        DATABASE,
+    )
     ask = ("pg_isready", "-q", *where)
     answers = {"exec": {"command": list(ask)}}
     # 1 is an answer too: a server that recovers from a crash must not be killed for it.
@@ -231,11 +239,11 @@ def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[s
         mounts.append({"name": _RESTORE, "mountPath": "/dumps", "readOnly": True})
         start_seconds = figures.RESTORE_START_SECONDS
     return pod.container(
-        "postgres",
+        Part.DATABASE.record.container,
         image=inputs.settings.images.postgres.reference,
         pull_policy=inputs.settings.image_pull_policy,
         command=("sh", "/etc/postgresql/start.sh"),
-        ports=[{"name": "postgres", "containerPort": POSTGRES_PORT, "protocol": "TCP"}],
+        ports=pod.container_ports(Part.DATABASE.record.ports),
         **pod.probes(
             startup=answers,
             readiness=answers,

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from fastapi_operator.api.redis import Queue, Redis
+from fastapi_operator.parts import Part
 from fastapi_operator.resources import pod, telemetry
 from fastapi_operator.resources.access import (
     CA_FILE,
@@ -23,9 +24,6 @@ from fastapi_operator.resources.desired import PASSWORD, USERNAME
 from fastapi_operator.resources.inputs import (
     DATABASE,
     MIGRATOR_ROLE,
-    POOLER_PORT,
-    POSTGRES_PORT,
-    REDIS_PORT,
     Inputs,
 )
 from fastapi_operator.resources.servers import SETTINGS
@@ -130,12 +128,12 @@ def _app_credential(inputs: Inputs, key: str) -> Value:
     if not _connects(inputs) or _way(inputs, Process.APP) is not None:
         return None
     # Where the database's own credentials are not ours, the pooler has a password of its own.
-    part = "postgres" if inputs.runs_database else "pooler"
-    return SecretKey(inputs.child(part), key)
+    part = Part.DATABASE if inputs.runs_database else Part.POOLER
+    return SecretKey(inputs.name_of(part), key)
 
 
 def _migrator_password(inputs: Inputs) -> Value:
-    return SecretKey(inputs.child("postgres"), MIGRATOR_ROLE) if inputs.runs_database else None
+    return SecretKey(inputs.name_of(Part.DATABASE), MIGRATOR_ROLE) if inputs.runs_database else None
 
 
 def _app_username(inputs: Inputs) -> Value:
@@ -152,8 +150,8 @@ def _app_url(inputs: Inputs) -> Value:
     if _way(inputs, Process.APP) is not None:
         return _URL_OF_PARTS
     if inputs.plan.pooler is not None:
-        return _database_url(_USERNAME, inputs.child("pooler"), POOLER_PORT)
-    return _database_url(_USERNAME, inputs.child("postgres"), POSTGRES_PORT)
+        return _database_url(inputs, _USERNAME, Part.POOLER)
+    return _database_url(inputs, _USERNAME, Part.DATABASE)
 
 
 def _migrators_url(inputs: Inputs) -> Value:
@@ -161,15 +159,16 @@ def _migrators_url(inputs: Inputs) -> Value:
         return None
     if _way(inputs, Process.MIGRATION) is not None:
         return _URL_OF_PARTS
-    return _database_url(MIGRATOR_ROLE, inputs.child("postgres"), POSTGRES_PORT)
+    return _database_url(inputs, MIGRATOR_ROLE, Part.DATABASE)
 
 
 # Whichever of the app's two users is in use.
 _USERNAME = "$(DATABASE_USERNAME)"
 
 
-def _database_url(role: str, host: str, port: int) -> str:
-    return f"postgresql://{role}:$(DATABASE_PASSWORD)@{host}:{port}/{DATABASE}"
+def _database_url(inputs: Inputs, role: str, server: Part) -> str:
+    address = f"{inputs.name_of(server)}:{server.port}"
+    return f"postgresql://{role}:$(DATABASE_PASSWORD)@{address}/{DATABASE}"
 
 
 # A password that is not ours may have characters that no URL holds; drivers read it from
@@ -222,23 +221,25 @@ def _by_secret(*processes: Process) -> Iterable[Variable]:
 
 
 def _cache_credential(key: str) -> Callable[[Inputs], Value]:
-    return lambda inputs: SecretKey(inputs.child("redis"), key) if inputs.plan.cache else None
+    return lambda inputs: SecretKey(inputs.name_of(Part.CACHE), key) if inputs.plan.cache else None
 
 
 def _cache_url(inputs: Inputs) -> Value:
     if inputs.plan.cache is None:
         return _external_url(inputs.spec.redis)
-    return f"redis://$(REDIS_USERNAME):$(REDIS_PASSWORD)@{inputs.child('redis')}:{REDIS_PORT}/0"
+    address = f"{inputs.name_of(Part.CACHE)}:{Part.CACHE.port}"
+    return f"redis://$(REDIS_USERNAME):$(REDIS_PASSWORD)@{address}/0"
 
 
 def _queue_credential(key: str) -> Callable[[Inputs], Value]:
-    return lambda inputs: SecretKey(inputs.child("queue"), key) if inputs.plan.queue else None
+    return lambda inputs: SecretKey(inputs.name_of(Part.QUEUE), key) if inputs.plan.queue else None
 
 
 def _queue_url(inputs: Inputs) -> Value:
     if inputs.plan.queue is None:
         return _external_url(inputs.spec.queue)
-    return f"redis://$(QUEUE_USERNAME):$(QUEUE_PASSWORD)@{inputs.child('queue')}:{REDIS_PORT}/0"
+    address = f"{inputs.name_of(Part.QUEUE)}:{Part.QUEUE.port}"
+    return f"redis://$(QUEUE_USERNAME):$(QUEUE_PASSWORD)@{address}/0"
 
 
 def _external_url(section: Redis | Queue | None) -> Value:

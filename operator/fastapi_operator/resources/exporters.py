@@ -8,24 +8,13 @@ must not take its server out of service, so none has a probe.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastapi_operator.parts import METRICS, Exporter, Part
 from fastapi_operator.resources import pod
-from fastapi_operator.resources.inputs import (
-    DATABASE,
-    MONITOR_ROLE,
-    POOLER_EXPORTER_PORT,
-    POOLER_PORT,
-    POSTGRES_EXPORTER_PORT,
-    POSTGRES_PORT,
-    PROXY_EXPORTER_PORT,
-    PROXY_LOG_PORT,
-    REDIS_EXPORTER_PORT,
-    REDIS_PORT,
-    Inputs,
-)
+from fastapi_operator.resources.inputs import DATABASE, MONITOR_ROLE, Inputs
 from fastapi_operator.settings import OperandImage
 
-# The port's name in every pod with metrics: what monitors ask for.
-METRICS = "metrics"
+# nginx sends a datagram for each request to its exporter, on the pod's loopback.
+PROXY_LOG_PORT = 5140
 
 _POSTGRES_FLAGS = (
     "--collector.stat_statements",
@@ -45,16 +34,15 @@ def postgres(inputs: Inputs, secret: str) -> tuple[dict[str, Any], ...]:
     """The exporter beside PostgreSQL."""
     return _exporter(
         inputs,
-        "postgres-exporter",
+        Part.DATABASE,
         image=inputs.settings.images.postgres_exporter,
         command=("postgres_exporter", *_POSTGRES_FLAGS),
-        port=POSTGRES_EXPORTER_PORT,
         env=[
             {"name": "DATA_SOURCE_USER", "value": MONITOR_ROLE},
             _password("DATA_SOURCE_PASS", secret),
             {
                 "name": "DATA_SOURCE_URI",
-                "value": f"127.0.0.1:{POSTGRES_PORT}/{DATABASE}?sslmode=disable",
+                "value": f"127.0.0.1:{Part.DATABASE.port}/{DATABASE}?sslmode=disable",
             },
         ],
     )
@@ -62,13 +50,12 @@ def postgres(inputs: Inputs, secret: str) -> tuple[dict[str, Any], ...]:
 
 def pgbouncer(inputs: Inputs, secret: str) -> tuple[dict[str, Any], ...]:
     """The exporter beside PgBouncer, on its console."""
-    console = f"127.0.0.1:{POOLER_PORT}/pgbouncer?sslmode=disable"
+    console = f"127.0.0.1:{Part.POOLER.port}/pgbouncer?sslmode=disable"
     return _exporter(
         inputs,
-        "pgbouncer-exporter",
+        Part.POOLER,
         image=inputs.settings.images.pgbouncer_exporter,
         command=("pgbouncer_exporter",),
-        port=POOLER_EXPORTER_PORT,
         env=[
             _password("PASSWORD", secret),
             {
@@ -79,17 +66,16 @@ def pgbouncer(inputs: Inputs, secret: str) -> tuple[dict[str, Any], ...]:
     )
 
 
-def redis(inputs: Inputs, secret: str) -> tuple[dict[str, Any], ...]:
+def redis(inputs: Inputs, part: Part, secret: str) -> tuple[dict[str, Any], ...]:
     """The exporter beside a Redis or Valkey server."""
     return _exporter(
         inputs,
-        "redis-exporter",
+        part,
         image=inputs.settings.images.redis_exporter,
         # The image has it outside of the PATH.
         command=("/redis_exporter",),
-        port=REDIS_EXPORTER_PORT,
         env=[
-            {"name": "REDIS_ADDR", "value": f"redis://127.0.0.1:{REDIS_PORT}"},
+            {"name": "REDIS_ADDR", "value": f"redis://127.0.0.1:{part.port}"},
             {"name": "REDIS_USER", "value": MONITOR_ROLE},
             _password("REDIS_PASSWORD", secret),
             {"name": "REDIS_EXPORTER_REDIS_ONLY_METRICS", "value": "true"},
@@ -107,30 +93,28 @@ def nginx(inputs: Inputs, program: str, mounts: Mapping[str, str]) -> tuple[dict
     """
     return _exporter(
         inputs,
-        "mtail",
+        Part.PROXY,
         image=inputs.settings.images.mtail,
         command=(
             "mtail",
             f"--progs={program}",
             f"--logs=udp://127.0.0.1:{PROXY_LOG_PORT}",
-            f"--port={PROXY_EXPORTER_PORT}",
+            f"--port={_exporter_of(Part.PROXY).port}",
             "--logtostderr",
             "--emit_prog_label=false",
             "--http_debugging_endpoint=false",
             "--http_info_endpoint=false",
         ),
-        port=PROXY_EXPORTER_PORT,
         mounts=mounts,
     )
 
 
 def _exporter(
     inputs: Inputs,
-    name: str,
+    part: Part,
     *,
     image: OperandImage,
     command: Sequence[str],
-    port: int,
     **fields: Any,
 ) -> tuple[dict[str, Any], ...]:
     """The sidecar; none where nobody would read it."""
@@ -138,12 +122,13 @@ def _exporter(
     if plan.exporter_cpu_millicores is None or plan.exporter_memory_bytes is None:
         return ()
     memory = plan.exporter_memory_bytes.value
+    exporter = _exporter_of(part)
     sidecar = pod.container(
-        name,
+        exporter.container,
         image=image.reference,
         pull_policy=inputs.settings.image_pull_policy,
         command=command,
-        ports=[{"name": METRICS, "containerPort": port, "protocol": "TCP"}],
+        ports=pod.container_ports({METRICS: exporter.port}),
         resources=pod.resources(
             cpu_request=plan.exporter_cpu_millicores.value,
             memory_request=memory,
@@ -152,6 +137,12 @@ def _exporter(
         **fields,
     )
     return (sidecar,)
+
+
+def _exporter_of(part: Part) -> Exporter:
+    exporter = part.record.exporter
+    assert exporter is not None, "the part has an exporter"
+    return exporter
 
 
 def _password(variable: str, secret: str) -> dict[str, Any]:

@@ -7,26 +7,10 @@ from fastapi_operator import naming
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import METRICS, Part
 from fastapi_operator.profiles import Profile
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.plan import Plan, ProcessPlan
-
-APP_PORT = 8000
-METRICS_PORT = 9000
-PROXY_PORT = 8080
-PROXY_PRIVATE_PORT = 8081
-PROXY_TLS_PORT = 8443
-REDIS_PORT = 6379
-POSTGRES_PORT = 5432
-POOLER_PORT = 5432
-# Where nginx tells its exporter of each request, on the pod's loopback.
-PROXY_LOG_PORT = 5140
-# Where exporters answer: the default of each.
-PROXY_EXPORTER_PORT = 3903
-REDIS_EXPORTER_PORT = 9121
-POOLER_EXPORTER_PORT = 9127
-POSTGRES_EXPORTER_PORT = 9187
 
 # The database, and the roles that serve requests; names in our own PostgreSQL, nobody else's. One
 # of the two is in use, so that the other can get a new password: a rotation changes them over.
@@ -88,9 +72,17 @@ class Inputs:
         postgres = self.spec.postgres
         return postgres is not None and postgres.mode in (None, "Managed")
 
+    def has_pods(self, part: Part) -> bool:
+        """Whether the service has pods of a part."""
+        return bool(part.record.pods) and bool(getattr(self.plan, part.record.pods))
+
     def child(self, *suffix: str) -> str:
         """The name of a child object."""
         return naming.child_name(self.name, *suffix)
+
+    def name_of(self, part: Part, *suffix: str) -> str:
+        """The name of an object of a part, which is also the host name of its Service."""
+        return self.child(part.record.suffix, *suffix)
 
     def labels(self, part: Part) -> dict[str, str]:
         """The labels of an object of a part."""
@@ -109,7 +101,7 @@ class Inputs:
     @property
     def app_port(self) -> int:
         """The port on which the app serves requests."""
-        return self.spec.port or APP_PORT
+        return self.spec.port or Part.APP.port
 
     @property
     def terminates_tls(self) -> bool:
@@ -129,4 +121,5 @@ class Inputs:
         metrics = observability.metrics if observability else None
         if metrics is not None and metrics.enabled is False:
             return None
-        return METRICS_PORT if self.app_port != METRICS_PORT else METRICS_PORT + 1
+        port = Part.APP.record.ports[METRICS]
+        return port if self.app_port != port else port + 1

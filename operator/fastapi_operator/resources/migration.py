@@ -55,7 +55,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     body = {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": objects.metadata(inputs, Part.MIGRATION, inputs.child("migrate", key)),
+        "metadata": objects.metadata(inputs, Part.MIGRATION, inputs.name_of(Part.MIGRATION, key)),
         "spec": {
             "backoffLimit": plan.retries.value,
             "activeDeadlineSeconds": plan.deadline_seconds.value,
@@ -74,7 +74,7 @@ def _container(
 ) -> dict[str, Any]:
     memory = plan.memory_limit_bytes.value
     return pod.container(
-        "migrate",
+        Part.MIGRATION.record.container,
         image=inputs.spec.image,
         pull_policy=inputs.spec.image_pull_policy or "IfNotPresent",
         command=migrations.command or DEFAULT_COMMAND,

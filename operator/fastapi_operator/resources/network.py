@@ -1,9 +1,9 @@
-"""NetworkPolicies, all from one table of who may talk to whom.
+"""NetworkPolicies, all from one table of allowed connections.
 
-Every pod of the service takes only what the table lets in. Pods of proxy, cache, queue, pooler and
-database may also open only the connections of the table; whatever runs the user's image, whose
-code we do not know, reaches all but the cloud's metadata address, unless ``spec.network`` is
-stricter.
+The table follows from the ports and clients in the records of the parts. Every pod of the service
+accepts only the connections of the table. Pods of the proxy, cache, queue, pooler and database can
+also open only those connections. Pods that run the user's image can connect to every address
+except the cloud's metadata address, unless ``spec.network`` is stricter: their code is not known.
 """
 
 from collections.abc import Iterator
@@ -14,31 +14,17 @@ from fastapi_operator import naming
 from fastapi_operator.api.workload import Network
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
-from fastapi_operator.resources.access import Access, access, migrators_access
+from fastapi_operator.resources.access import access, migrators_access
 from fastapi_operator.resources.desired import Desired
-from fastapi_operator.resources.inputs import (
-    POOLER_EXPORTER_PORT,
-    POOLER_PORT,
-    POSTGRES_EXPORTER_PORT,
-    POSTGRES_PORT,
-    PROXY_EXPORTER_PORT,
-    PROXY_PORT,
-    PROXY_PRIVATE_PORT,
-    PROXY_TLS_PORT,
-    REDIS_EXPORTER_PORT,
-    REDIS_PORT,
-    Inputs,
-)
-from fastapi_operator.resources.migration import migration_key
-from fastapi_operator.tuning.plan import Plan
+from fastapi_operator.resources.inputs import Inputs
 
 _DNS_PORT = 53
 
-# The pods that run the user's image: we cannot know whom they call.
-_USERS_CODE = (Part.APP, Part.BACKGROUND, Part.SCHEDULES, Part.MIGRATION)
+# The way of a request; the connections of these parts come first in the table.
+_REQUEST_PATH = (Part.PROXY, Part.APP)
 
-# Everybody but the address where clouds hand out the node's own credentials. Pods are named apart
-# from addresses, since some network plugins do not count pods among them.
+# Every address except the one from which a cloud serves the node's own credentials. Pods have a
+# rule of their own, because some network plugins do not match pods by address.
 _ANYWHERE: dict[str, Any] = {
     "to": [
         {"namespaceSelector": {}},
@@ -50,13 +36,13 @@ _ANYWHERE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Flow:
-    """A connection that is allowed; ``source`` None is anybody who reaches the pod.
+    """An allowed connection.
 
     Attributes:
-        source: Whose pods open it.
-        target: Whose pods take it; None for a server that is not ours, wherever it is.
-        port: The port of the target; None where a Secret says it.
-        entry: Whether clients of the service come this way.
+        source: The part whose pods open it; None is any client that reaches the pod.
+        target: The part whose pods accept it; None is a server outside of the service.
+        port: The port of the target; None if a Secret holds it.
+        entry: Whether clients of the service use it.
     """
 
     source: Part | None
@@ -66,81 +52,72 @@ class Flow:
 
 
 def flows(inputs: Inputs) -> tuple[Flow, ...]:
-    """The table for one service."""
-    plan = inputs.plan
-    table = []
-    if plan.proxy is not None:
-        table += [
-            Flow(None, Part.PROXY, PROXY_PORT, entry=True),
-            Flow(Part.PROXY, Part.APP, inputs.app_port),
-        ]
-        if inputs.terminates_tls:
-            table += [Flow(None, Part.PROXY, PROXY_TLS_PORT, entry=True)]
-    else:
-        table += [Flow(None, Part.APP, inputs.app_port, entry=True)]
-    # Prometheus runs in a namespace that the operator does not know.
-    table += [Flow(None, part, port) for part, port in metrics_ports(inputs).items()]
-    if plan.cache is not None:
-        table += [Flow(part, Part.CACHE, REDIS_PORT) for part in _serving(plan)]
-    if plan.queue is not None:
-        table += [Flow(part, Part.QUEUE, REDIS_PORT) for part in _serving(plan)]
-    return (*table, *_to_the_database(inputs))
+    """Returns the allowed connections of one service."""
+    others = (part for part in Part if part not in _REQUEST_PATH)
+    return (
+        *(flow for part in _REQUEST_PATH for flow in _from_clients(inputs, part)),
+        # Prometheus runs in a namespace that the operator does not know.
+        *(Flow(None, part, port) for part, port in metrics_ports(inputs).items()),
+        *(flow for part in others for flow in _from_clients(inputs, part)),
+        *_to_external_database(inputs),
+    )
 
 
 def metrics_ports(inputs: Inputs) -> dict[Part, int]:
-    """The port of each part that has metrics."""
-    plan, ports = inputs.plan, {}
+    """Returns the port of each part that has metrics."""
+    ports = {}
     if inputs.metrics_port is not None:
         ports[Part.APP] = inputs.metrics_port
-    if inputs.proxied_by_caddy:
-        ports[Part.PROXY] = PROXY_PRIVATE_PORT
-    if not plan.observability.exporters.value:
-        return ports
-    exported = {
-        Part.PROXY: (plan.proxy and not inputs.proxied_by_caddy, PROXY_EXPORTER_PORT),
-        Part.CACHE: (plan.cache, REDIS_EXPORTER_PORT),
-        Part.QUEUE: (plan.queue, REDIS_EXPORTER_PORT),
-        Part.POOLER: (plan.pooler, POOLER_EXPORTER_PORT),
-        Part.DATABASE: (inputs.runs_database, POSTGRES_EXPORTER_PORT),
-    }
-    return ports | {part: port for part, (runs, port) in exported.items() if runs}
+    for part in Part:
+        exporter = part.record.exporter
+        if part is Part.PROXY and inputs.proxied_by_caddy:
+            # Caddy has metrics of its own.
+            ports[part] = part.record.ports["private"]
+        elif exporter and inputs.plan.observability.exporters.value and inputs.has_pods(part):
+            ports[part] = exporter.port
+    return ports
 
 
-def _to_the_database(inputs: Inputs) -> Iterator[Flow]:
-    if inputs.plan.database is None:
+def _from_clients(inputs: Inputs, part: Part) -> Iterator[Flow]:
+    if inputs.has_pods(part):
+        for port in _client_ports(inputs, part):
+            for client in _clients(inputs, part):
+                yield Flow(client, part, port, entry=client is None)
+
+
+def _clients(inputs: Inputs, part: Part) -> Iterator[Part | None]:
+    """Yields the parts that connect to a part; None is a client of the service."""
+    for client in part.record.clients:
+        if client is None or inputs.has_pods(client):
+            yield client
+        else:
+            # Without a proxy or a pooler, the clients of that part connect themselves.
+            yield from _clients(inputs, client)
+
+
+def _client_ports(inputs: Inputs, part: Part) -> tuple[int, ...]:
+    if part is Part.APP:
+        return (inputs.app_port,)
+    if part is Part.PROXY and inputs.terminates_tls:
+        return (part.port, part.record.ports["https"])
+    return (part.port,) if part.record.ports else ()
+
+
+def _to_external_database(inputs: Inputs) -> Iterator[Flow]:
+    if inputs.plan.database is None or inputs.runs_database:
         return
-    way, serving = access(inputs), _serving(inputs.plan)
-    if inputs.plan.pooler is None:
-        yield from (_to_server(part, way) for part in serving)
-    else:
-        yield from (Flow(part, Part.POOLER, POOLER_PORT) for part in serving)
-        yield _to_server(Part.POOLER, way)
-    if inputs.plan.backup is not None:
-        yield Flow(Part.BACKUP, Part.DATABASE, POSTGRES_PORT)
-    if migration_key(inputs.service) is not None:
-        yield _to_server(Part.MIGRATION, migrators_access(inputs))
-
-
-def _to_server(source: Part, way: Access | None) -> Flow:
-    if way is None:
-        return Flow(source, Part.DATABASE, POSTGRES_PORT)
-    return Flow(source, None, way.port)
+    for client in _clients(inputs, Part.DATABASE):
+        server = migrators_access(inputs) if client is Part.MIGRATION else access(inputs)
+        assert server is not None, "a database outside of the service has an address"
+        yield Flow(client, None, server.port)
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """One policy for each part that has pods; none where the spec switches them off."""
+    """Builds a policy for each part that has pods; none if the spec disables them."""
     if (inputs.spec.network or Network()).policies == "Disabled":
         return ()
     table = flows(inputs)
-    involved = {flow.target for flow in table} | {flow.source for flow in table}
-    involved |= set(_serving(inputs.plan))
-    return tuple(_policy(inputs, part, table) for part in Part if part in involved)
-
-
-def _serving(plan: Plan) -> tuple[Part, ...]:
-    """The parts that run the released version of the user's image."""
-    beside = ((Part.BACKGROUND, plan.background), (Part.SCHEDULES, plan.schedules))
-    return (Part.APP, *(part for part, processes in beside if processes))
+    return tuple(_policy(inputs, part, table) for part in Part if inputs.has_pods(part))
 
 
 def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
@@ -161,8 +138,8 @@ def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
 
 def _all_egress(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> list[dict[str, Any]]:
     outgoing = [_egress(inputs, flow) for flow in table if flow.source is part]
-    if part not in _USERS_CODE:
-        # Who opens no connection needs no names either.
+    if not part.record.runs_app_image:
+        # A pod that opens no connection needs no DNS either.
         return [_dns(), *outgoing] if outgoing else []
     network = inputs.spec.network or Network()
     if network.egress != "Restricted":
@@ -182,13 +159,13 @@ def _ingress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
 
 def _egress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
     rule = _ANYWHERE if flow.target is None else {"to": [_pods(inputs, flow.target)]}
-    # Without a port every one of TCP.
+    # A rule without a port number allows every TCP port.
     port = {"port": flow.port} if flow.port is not None else {}
     return {**rule, "ports": [{"protocol": "TCP", **port}]}
 
 
 def _dns() -> dict[str, Any]:
-    # To anywhere: a node-local cache has an address of its own.
+    # To every address: a node-local DNS cache has an address of its own.
     return {"ports": [{"protocol": protocol, "port": _DNS_PORT} for protocol in ("UDP", "TCP")]}
 
 

@@ -1,8 +1,9 @@
 """nginx: its configuration and its scripts."""
 
 from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, proxy_engine
-from fastapi_operator.resources.inputs import PROXY_LOG_PORT, Inputs
+from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.proxy_engine import Engine
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
@@ -34,7 +35,7 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
         start=render("nginx-start.sh.j2"),
         reload=render(
             "nginx-reload.sh.j2",
-            app=inputs.child("app"),
+            app=inputs.name_of(Part.APP),
             terminates_tls=inputs.terminates_tls,
             tls_directory=proxy_engine.TLS_DIRECTORY,
             interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
@@ -49,7 +50,7 @@ def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
     cache = (inputs.spec.proxy or Proxy()).cache
     return render(
         "nginx.conf.j2",
-        log_port=PROXY_LOG_PORT if inputs.plan.observability.exporters.value else None,
+        log_port=exporters.PROXY_LOG_PORT if inputs.plan.observability.exporters.value else None,
         cache_serves_stale=cache is not None and cache.stale_seconds != 0,
         **proxy_engine.template_values(inputs, plan),
     )

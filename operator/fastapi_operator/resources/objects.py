@@ -25,7 +25,7 @@ def service(
     inputs: Inputs,
     part: Part,
     name: str,
-    ports: Mapping[str, tuple[int, str]],
+    ports: Mapping[str, tuple[int, str]] | None = None,
     *,
     selects: Part | None = None,
     annotations: Mapping[str, str] | None = None,
@@ -37,11 +37,14 @@ def service(
         inputs: The service.
         part: The part whose readiness it decides.
         name: Its name, which is their host name.
-        ports: By name: the port of the Service, and the named port of the container.
+        ports: By name: the port of the Service, and the named port of the container. Default: the
+            port that the part's clients use.
         selects: Whose pods it selects. Default: those of the part.
         annotations: The user's own.
         spec: Further fields of the Service.
     """
+    if ports is None:
+        ports = {part.record.port_name: (part.port, part.record.port_name)}
     return Desired(
         part,
         {

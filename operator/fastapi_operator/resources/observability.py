@@ -7,15 +7,15 @@ from fastapi_operator import naming
 from fastapi_operator.api.observability import Metrics, Observability
 from fastapi_operator.facts import POD_MONITOR, PROMETHEUS_RULE, SERVICE_MONITOR
 from fastapi_operator.observability import slo
-from fastapi_operator.parts import Part
-from fastapi_operator.resources import exporters, objects
+from fastapi_operator.parts import METRICS, Part
+from fastapi_operator.resources import objects
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.network import metrics_ports
 from fastapi_operator.tuning import figures
 
 # The dashboards choose a service and a part by these labels of its pods.
-_POD_LABELS = [naming.SERVICE_LABEL, "app.kubernetes.io/component"]
+_POD_LABELS = [naming.SERVICE_LABEL, naming.COMPONENT_LABEL]
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
@@ -44,7 +44,7 @@ def _service_monitor(inputs: Inputs) -> Desired:
     spec = {
         "selector": {"matchLabels": naming.selector(inputs.name, Part.APP)},
         "podTargetLabels": _POD_LABELS,
-        "endpoints": [_endpoint(inputs, exporters.METRICS)],
+        "endpoints": [_endpoint(inputs, METRICS)],
     }
     return _object(inputs, "ServiceMonitor", spec)
 
@@ -53,11 +53,11 @@ def _pod_monitor(inputs: Inputs, operands: Sequence[Part]) -> Desired:
     """One monitor for all operands: their Services serve clients and show no port of metrics."""
     # Caddy's private port is its exporter.
     ports = {
-        "private" if part is Part.PROXY and inputs.proxied_by_caddy else exporters.METRICS
+        "private" if part is Part.PROXY and inputs.proxied_by_caddy else METRICS
         for part in operands
     }
     parts = sorted(part.value for part in operands)
-    chosen = {"key": "app.kubernetes.io/component", "operator": "In", "values": parts}
+    chosen = {"key": naming.COMPONENT_LABEL, "operator": "In", "values": parts}
     spec = {
         "selector": {
             "matchLabels": {naming.SERVICE_LABEL: inputs.name},

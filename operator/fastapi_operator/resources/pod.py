@@ -202,6 +202,13 @@ def probes(
     }
 
 
+def container_ports(ports: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The ``ports`` of a container, from their numbers by name."""
+    return [
+        {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()
+    ]
+
+
 def sleep_before_stop(seconds: int) -> dict[str, Any]:
     """Time for load balancers to forget the pod; native, so that no image needs a ``sleep``."""
     return {"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}}

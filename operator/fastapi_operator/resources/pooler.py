@@ -16,8 +16,6 @@ from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.inputs import (
     DATABASE,
     MONITOR_ROLE,
-    POOLER_PORT,
-    POSTGRES_PORT,
     Inputs,
 )
 from fastapi_operator.resources.migration import migration_key
@@ -36,13 +34,13 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     plan, database = inputs.plan.pooler, inputs.plan.database
     if plan is None or database is None:
         return ()
-    name = inputs.child("pooler")
+    name = inputs.name_of(Part.POOLER)
     way = access(inputs)
     files = _files(inputs, plan, way)
     built = [
         *_own_credentials(inputs, name, way),
         objects.config_map(inputs, Part.POOLER, name, files, gate=Gate.MIGRATED),
-        objects.service(inputs, Part.POOLER, name, {"postgres": (POOLER_PORT, "postgres")}),
+        objects.service(inputs, Part.POOLER, name),
         _deployment(inputs, plan, database, name),
     ]
     if plan.instances.value > 1:
@@ -84,9 +82,9 @@ def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> str:
         ssl_mode=way and way.ssl_mode,
         authority=way and way.authority and CA_FILE,
         database=DATABASE,
-        host=inputs.child("postgres"),
-        host_port=POSTGRES_PORT,
-        port=POOLER_PORT,
+        host=inputs.name_of(Part.DATABASE),
+        host_port=Part.DATABASE.port,
+        port=Part.POOLER.port,
         monitor=MONITOR_ROLE,
         migration=migration_key(inputs.service),
         max_client_connections=plan.max_client_connections.value,
@@ -104,7 +102,7 @@ def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> str:
 
 
 def _start_script(way: Access | None) -> str:
-    return render("pgbouncer-start.sh.j2", port=POOLER_PORT, writes_database=way is not None)
+    return render("pgbouncer-start.sh.j2", port=Part.POOLER.port, writes_database=way is not None)
 
 
 def _database_files(way: Access) -> list[dict[str, Any]]:
@@ -120,13 +118,13 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
     pre_stop = inputs.plan.server.pre_stop_seconds.value
     statement = database.statement_timeout_seconds.value
     way = access(inputs)
-    listens = {"tcpSocket": {"port": "postgres"}}
+    listens = {"tcpSocket": {"port": Part.POOLER.record.port_name}}
     pgbouncer = pod.container(
-        "pgbouncer",
+        Part.POOLER.record.container,
         image=image,
         pull_policy=pull_policy,
         command=("sh", "-c", _start_script(way)),
-        ports=[{"name": "postgres", "containerPort": POOLER_PORT, "protocol": "TCP"}],
+        ports=pod.container_ports(Part.POOLER.record.ports),
         **pod.probes(startup=listens, readiness=listens, liveness=listens),
         **pod.sleep_before_stop(pre_stop),
         resources=pod.resources(
@@ -138,7 +136,7 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
     )
     script = render(
         "pgbouncer-reload.sh.j2",
-        port=POOLER_PORT,
+        port=Part.POOLER.port,
         writes_database=way is not None,
         interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
     )
@@ -147,14 +145,14 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
         Part.POOLER,
         sidecars=(
             pod.reloader(image=image, pull_policy=pull_policy, script=script, mounts=_MOUNTS),
-            *exporters.pgbouncer(inputs, name if way else inputs.child("postgres")),
+            *exporters.pgbouncer(inputs, name if way else inputs.name_of(Part.DATABASE)),
         ),
         containers=(pgbouncer,),
         volumes=(
             pod.files_volume(
                 _CONFIG,
                 config_maps=(name,),
-                secret=name if way else inputs.child("postgres"),
+                secret=name if way else inputs.name_of(Part.DATABASE),
                 items={USER_LIST: USER_LIST},
                 sources=_database_files(way) if way else (),
             ),

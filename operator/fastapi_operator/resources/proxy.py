@@ -6,12 +6,7 @@ from fastapi_operator import naming
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import caddy, entry, nginx, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
-from fastapi_operator.resources.inputs import (
-    PROXY_PORT,
-    PROXY_PRIVATE_PORT,
-    PROXY_TLS_PORT,
-    Inputs,
-)
+from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.proxy_engine import CONFIG, STATIC_ROOT, TLS_DIRECTORY, Engine
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import ProxyPlan
@@ -28,7 +23,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     plan = inputs.plan.proxy
     if plan is None:
         return ()
-    name = inputs.child("proxy")
+    name = inputs.name_of(Part.PROXY)
     engine = caddy.engine(inputs, plan) if inputs.proxied_by_caddy else nginx.engine(inputs, plan)
     built = [
         objects.config_map(inputs, Part.PROXY, name, engine.files),
@@ -105,12 +100,10 @@ def _pod_template(inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str) ->
 
 
 def _ports(inputs: Inputs) -> list[dict[str, Any]]:
-    ports = {"http": PROXY_PORT, "private": PROXY_PRIVATE_PORT}
-    if inputs.terminates_tls:
-        ports["https"] = PROXY_TLS_PORT
-    return [
-        {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()
-    ]
+    ports = dict(Part.PROXY.record.ports)
+    if not inputs.terminates_tls:
+        del ports["https"]
+    return pod.container_ports(ports)
 
 
 def _mounts(inputs: Inputs, plan: ProxyPlan, engine: Engine) -> dict[str, str]:

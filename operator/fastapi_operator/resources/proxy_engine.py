@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_operator.api.proxy import Headers, Proxy
+from fastapi_operator.parts import Part
 from fastapi_operator.resources.environment import PRIVATE_NETWORKS
-from fastapi_operator.resources.inputs import (
-    PROXY_PORT,
-    PROXY_PRIVATE_PORT,
-    PROXY_TLS_PORT,
-    Inputs,
-)
+from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.tuning.plan import ProxyPlan
 
 # The volume of the configuration.
@@ -61,15 +57,15 @@ class Engine:
 def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
     """What the configuration of every engine is printed from."""
     proxy, exposure = inputs.spec.proxy or Proxy(), inputs.plan.exposure
-    headers = proxy.headers or Headers()
+    headers, ports = proxy.headers or Headers(), Part.PROXY.record.ports
     return {
         "name": inputs.name,
-        "app": inputs.child("app"),
+        "app": inputs.name_of(Part.APP),
         "app_port": inputs.app_port,
-        "port": PROXY_PORT,
-        "tls_port": PROXY_TLS_PORT if inputs.terminates_tls else None,
+        "port": ports["http"],
+        "tls_port": ports["https"] if inputs.terminates_tls else None,
         "tls_directory": TLS_DIRECTORY,
-        "private_port": PROXY_PRIVATE_PORT,
+        "private_port": ports["private"],
         "hosts": exposure.hosts if exposure else (),
         "root_path": exposure.root_path if exposure else "",
         "trusted_networks": _trusted_networks(proxy),

@@ -20,14 +20,14 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     claim = objects.volume_claim(
         inputs,
         Part.QUEUE,
-        inputs.child("queue", "data"),
+        inputs.name_of(Part.QUEUE, "data"),
         size_bytes=plan.storage_bytes.value,
         storage_class=(spec.persistence or Storage()).class_name,
         retain=retain,
     )
     server = redis.Server(
         part=Part.QUEUE,
-        name=inputs.child("queue"),
+        name=inputs.name_of(Part.QUEUE),
         engine=spec.engine or "Redis",
         plan=plan,
         config="redis-queue.conf.j2",

@@ -9,7 +9,7 @@ from fastapi_operator.api.redis import Engine
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, objects, pod
 from fastapi_operator.resources.desired import PASSWORD, USERNAME, Desired, Generated
-from fastapi_operator.resources.inputs import APP_ROLES, MONITOR_ROLE, REDIS_PORT, Inputs
+from fastapi_operator.resources.inputs import APP_ROLES, MONITOR_ROLE, Inputs
 from fastapi_operator.resources.templates import render
 from fastapi_operator.settings import OperandImages
 from fastapi_operator.tuning import figures
@@ -67,7 +67,7 @@ def build(inputs: Inputs, server: Server) -> tuple[Desired, ...]:
         server.config,
         role=f"{server.engine} as a {server.part}",
         engine=server.program,
-        port=REDIS_PORT,
+        port=server.part.port,
         maxmemory_bytes=server.plan.maxmemory_bytes.value,
         policy=server.plan.policy.value,
         max_clients=server.plan.max_clients.value,
@@ -90,7 +90,7 @@ def build(inputs: Inputs, server: Server) -> tuple[Desired, ...]:
     return (
         objects.generated_secret(inputs, server.part, server.name, users, retain=server.retain),
         config,
-        objects.service(inputs, server.part, server.name, {"redis": (REDIS_PORT, "redis")}),
+        objects.service(inputs, server.part, server.name),
         workload(inputs, server, _template(inputs, server, config.key.name)),
     )
 
@@ -139,7 +139,7 @@ def _template(inputs: Inputs, server: Server, config: str) -> dict[str, Any]:
     return pod.pod_template(
         inputs,
         server.part,
-        sidecars=(_reloader(inputs, server), *exporters.redis(inputs, server.name)),
+        sidecars=(_reloader(inputs, server), *exporters.redis(inputs, server.part, server.name)),
         containers=(_container(inputs, server),),
         volumes=(
             pod.files_volume(
@@ -158,15 +158,15 @@ def _template(inputs: Inputs, server: Server, config: str) -> dict[str, Any]:
 def _container(inputs: Inputs, server: Server) -> dict[str, Any]:
     # -e makes a refusal, such as LOADING, a failure.
     ping = {"exec": {"command": [f"{server.program}-cli", "-e", "--user", MONITOR_ROLE, "ping"]}}
-    alive = {"tcpSocket": {"port": "redis"}}
+    alive = {"tcpSocket": {"port": server.part.record.port_name}}
     waits = figures.REDIS_START_SECONDS // figures.START_PERIOD_SECONDS
     return pod.container(
-        "redis",
+        server.part.record.container,
         image=_image(inputs.settings.images, server.engine),
         pull_policy=inputs.settings.image_pull_policy,
         command=(f"{server.program}-server", f"{server.mounts[_CONFIG]}/{server.program}.conf"),
         env=_password(server),
-        ports=[{"name": "redis", "containerPort": REDIS_PORT, "protocol": "TCP"}],
+        ports=pod.container_ports(server.part.record.ports),
         **pod.probes(
             startup=ping,
             readiness=ping,

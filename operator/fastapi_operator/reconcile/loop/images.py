@@ -22,7 +22,7 @@ from fastapi_operator.reconcile.observe.identity import Key
 # Also how long the digest of a new image may be missing from the status.
 LOOK_SECONDS = 15.0
 
-_SELECTOR = f"{naming.SERVICE_LABEL},app.kubernetes.io/component={Part.APP.value}"
+_SELECTOR = f"{naming.SERVICE_LABEL},{naming.COMPONENT_LABEL}={Part.APP.value}"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 _log = structlog.get_logger(__name__)

@@ -139,7 +139,7 @@ def migrated(observed: Observed, owner: Owner, migration_key: str) -> bool:
 
 def migration_job(owner: Owner, migration_key: str) -> ObjectKey:
     """The identity of the Job of a migration."""
-    name = naming.child_name(owner.name, "migrate", migration_key)
+    name = naming.child_name(owner.name, Part.MIGRATION.record.suffix, migration_key)
     return ObjectKey(JOB.group, JOB.kind, owner.namespace, name)
 
 
