@@ -1,4 +1,4 @@
-# Everything a contributor runs. Each target does its own set-up; `make help` lists them.
+# The commands of contributors. Each target does its own set-up; `make help` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -17,7 +17,7 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	@$(RUN)/python $(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The app has an environment of its own: the operator must never come to depend on FastAPI.
+# The app has its own environment, so that the operator cannot depend on FastAPI by accident.
 $(APP_VENV)/.ready: requirements/sample-app.test.txt runtime/pyproject.toml sample-app/pyproject.toml
 	@echo "setting up $(APP_VENV) from requirements/sample-app.test.txt"
 	@test -x $(APP_VENV)/bin/python || $(PYTHON) -m venv $(APP_VENV)
@@ -31,11 +31,11 @@ setup: $(VENV)/.ready $(APP_VENV)/.ready ## Create the virtual environments with
 # --- try it ---------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: ## From nothing to an answering service; CONTEXT=kind-x uses that cluster, else a local node
+demo: ## Start a demo service; on a local node, or with CONTEXT=kind-x in that cluster
 	@$(PYTHON) -m tests.demo up $(if $(CONTEXT),--context '$(CONTEXT)') $(if $(REGISTRY),--registry '$(REGISTRY)')
 
 .PHONY: demo-down
-demo-down: ## Remove the demo, and the local node if it started one
+demo-down: ## Remove the demo, and the local node if the demo started it
 	@$(PYTHON) -m tests.demo down $(if $(CONTEXT),--context '$(CONTEXT)')
 
 .PHONY: cluster-up
@@ -43,35 +43,35 @@ cluster-up: ## Start the local node with all images and print its KUBECONFIG
 	@$(PYTHON) -m tests.cluster up --images
 
 .PHONY: cluster-down
-cluster-down: ## Stop the local node and leave nothing of it
+cluster-down: ## Stop the local node and remove its files
 	@$(PYTHON) -m tests.cluster down
 
 # --- check it -------------------------------------------------------------------------------------
 
 .PHONY: test
-test: setup ## All tiers, with a real API server and a real node; each beside its budget
+test: setup ## Run all tiers, with a real API server and a real node, and compare times with budgets
 	@$(RUN)/python -m tests.tiers
 
 .PHONY: test-fast
-test-fast: setup ## Lint and the pure core; needs no cluster
+test-fast: setup ## Run lint and the tests of the pure core; needs no cluster
 	@$(RUN)/python -m tests.tiers lint unit
 
 .PHONY: test-full
-test-full: setup ## All tiers, Helm 4, a real Flux, the pages on a node, and 10,000 new examples a property test
+test-full: setup ## Run all tiers, Helm 4, Flux, the pages on a node, and 10,000 new examples per property test
 	@$(RUN)/python -m tests.tiers --thorough
 
 .PHONY: helm4
-helm4: setup ## The charts, and a release's whole life on the local node, with Helm 4
+helm4: setup ## Test the charts and the life cycle of a release on the local node with Helm 4
 	@$(RUN)/python -m tests.tiers helm4
 
 .PHONY: bench-app
-bench-app: setup ## Measure each technique of the sample app, and what its clients see of faults
+bench-app: setup ## Measure each technique of the sample app, and the effect of faults on its clients
 	@cd sample-app && ../$(APP_VENV)/bin/python -m benchmarks --write
 	@cd sample-app && ../$(APP_VENV)/bin/python -m benchmarks.faults --write
 	@cd sample-app && ../$(APP_VENV)/bin/python -m benchmarks.startup --write
 
 .PHONY: bench-serving
-bench-serving: setup ## Measure tuned pods beside a grid and the usual advice, on the local node (an hour)
+bench-serving: setup ## Compare tuned pods with a grid and with usual advice, on the local node (an hour)
 	@$(RUN)/python -m tests.benchmarks.serving --write
 
 .PHONY: bench-operator
@@ -83,33 +83,33 @@ bench-delivery: setup ## Count lost requests through a take-over and a canary on
 	@RECORD=1 $(RUN)/python -m pytest -s tests/full/test_take_over.py tests/full/test_canary.py
 
 .PHONY: prometheus
-prometheus: setup ## Ask a real Prometheus each query of panels and rules, under load, on the local node
+prometheus: setup ## Run each query of panels and rules on a real Prometheus under load, on the local node
 	@RECORD=1 $(RUN)/python -m pytest tests/full/test_prometheus.py
 
 .PHONY: faults
-faults: setup ## Every fault on 50 services, twice, and 5,000 random edits
+faults: setup ## Inject every fault on 50 services twice, and make 5,000 random edits
 	@$(RUN)/python -m tests.faults --write
 	@FAULTS=full $(RUN)/python -m pytest -v --timeout=1800 tests/api/test_random_edits.py \
 	  tests/api/test_faults.py
 
 .PHONY: resilience
-resilience: setup ## Every change under 200 requests/s, and 2,000 clients, on the local node (half an hour)
+resilience: setup ## Make every change under 200 requests/s and with 2,000 clients, on the local node (half an hour)
 	@$(RUN)/python -m tests.resilience --write
 
 .PHONY: diagnose-faults
-diagnose-faults: setup ## Put each fault into real processes, and see that doctor and its alert name it
+diagnose-faults: setup ## Inject each fault into real processes, and check that doctor and its alert name it
 	@PYTHONPATH=runtime $(RUN)/python -m tests.diagnosis --write
 
 .PHONY: mutate
-mutate: setup ## Take away each builder and template line: a test must fail (minutes, resumable)
+mutate: setup ## Remove each builder and template line in turn: a test must fail (minutes, resumable)
 	@$(RUN)/python -m tests.mutate --write
 
 .PHONY: lint
-lint: setup ## Style, types, import directions, stale generated files
+lint: setup ## Check style, types, import directions and stale generated files
 	@$(RUN)/python -m tests.tiers lint
 
 .PHONY: generate
-generate: setup ## Write every generated file anew (CRD, install.yaml, charts' copies)
+generate: setup ## Write every generated file (CRD, install.yaml, charts' copies)
 	@$(RUN)/python -m manifests.generate
 
 .PHONY: golden
@@ -117,7 +117,7 @@ golden: setup ## Update the expected files of the golden cases; read the diff
 	@UPDATE_GOLDEN=1 $(RUN)/python -m pytest -q tests/golden
 
 .PHONY: lock
-lock: ## Needs uv; write requirements/*.txt anew from the projects' dependencies
+lock: ## Update requirements/*.txt from the projects' dependencies; needs uv
 	@bash requirements/lock.sh
 
 .PHONY: help

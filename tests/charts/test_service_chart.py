@@ -46,7 +46,7 @@ def test_the_image_is_asked_for_by_name(helm: Helm) -> None:
         ({"server": {"workers": -1}}, "workers"),
         ({"server": {"workers": "two"}}, "workers"),
         ({"resources": {"limits": {"memory": "12 bananas"}}}, "memory"),
-        ({"proxy": {"type": "Apache"}}, "type"),
+        ({"proxy": {"engine": "Apache"}}, "engine"),
     ],
 )
 def test_a_wrong_field_is_refused_by_name(helm: Helm, values: dict[str, Any], message: str) -> None:

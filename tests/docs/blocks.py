@@ -1,17 +1,18 @@
-"""The shell blocks of the documentation: where each runs, and how.
+"""The shell blocks of the documentation, and how each is run.
 
-A comment says it, directly above a block for that block, elsewhere for all that follow on the page:
+A comment directly above a block is for that block. If it is elsewhere, it is for all blocks that
+follow on the page:
 
     <!-- shell: none -->               without a cluster
     <!-- shell: api -->                against an API server without nodes
     <!-- shell: node -->               on a node, after the blocks above that need less
-    <!-- shell: node, until http://localhost:8080 answers -->     goes on running until then
+    <!-- shell: node, until http://localhost:8080 answers -->     is stopped when the URL responds
     <!-- shell: not run, since … -->   with the reason why not
 
-The blocks of a page run in order in one folder, which has what a checkout has. A comment
-``<!-- file: service.yaml -->`` above a block of another language puts that file there.
-tests/docs runs what needs no node, tests/full the pages that need one: some from their beginning,
-those about parts and alerts against a shop that has every part.
+The blocks of a page run in order in one folder, which has the files of a checkout. If a comment
+``<!-- file: service.yaml -->`` is above a block of another language, that file is written there.
+tests/docs runs blocks that need no node. tests/full runs pages that need one: some in an empty
+cluster, and those about parts and alerts with a shop that has every part.
 """
 
 import contextlib
@@ -37,9 +38,9 @@ PAGES = (
     ROOT / "manifests/gitops/README.md",
     ROOT / "CONTRIBUTING.md",
 )
-# What a block may read of the repository.
+# Folders of the repository that a block may read.
 _CHECKOUT = ("charts", "manifests", "sample-app", "docs")
-# Where nothing on the page says it.
+# If a page has no comment.
 _BY_FOLDER = {
     "docs/parts": "node",
     "docs/runbooks": "node",
@@ -61,11 +62,11 @@ class Block:
 
     Attributes:
         page: Its page, below the repository.
-        heading: The one that it stands under.
+        heading: The heading above it.
         line: The line of its fence.
-        where: One of PLACES, a reason that begins with NOT_RUN, or nothing.
-        until: The address whose answer ends it; nothing where it ends by itself.
-        script: What bash runs.
+        where: One of PLACES, a reason that begins with NOT_RUN, or empty.
+        until: The URL whose response ends it; empty if it ends by itself.
+        script: The script for bash.
         files: Files of the page up to here, by name.
     """
 
@@ -79,7 +80,7 @@ class Block:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """The shell blocks of a page, in order."""
+    """Yields the shell blocks of a page, in order."""
     name = page.relative_to(ROOT).as_posix()
     text, files = page.read_text(), dict[str, str]()
     default, heading = _BY_FOLDER.get(name.rpartition("/")[0], ""), ""
@@ -105,7 +106,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def pages(where: str) -> list[Path]:
-    """The pages with a block that runs in a place."""
+    """Returns the pages with a block that runs in a place."""
     return [page for page in PAGES if any(block.where == where for block in blocks(page))]
 
 
@@ -117,17 +118,17 @@ def run(
     words: Mapping[str, str],
     seconds: float = 240,
 ) -> None:
-    """Runs blocks of one page in order; what they leave running is ended with the last one.
+    """Runs blocks of one page in order, and stops remaining processes after the last one.
 
     Args:
         chosen: The blocks.
         folder: The folder to run in, empty or that of earlier blocks of the page.
         environment: Added to this process's.
-        words: Whole words of the page, and what stands for them there.
-        seconds: The longest that a block may take.
+        words: Whole words of the page, and their replacements.
+        seconds: The timeout of a block.
 
     Raises:
-        AssertionError: A block failed; the message has its place and all that it printed.
+        AssertionError: A block failed; the message has its line and its output.
     """
     for name in _CHECKOUT:
         if not (folder / name).exists():
@@ -147,8 +148,8 @@ def run(
                 else:
                     code = process.wait(timeout=seconds)
                     outcome = f"exit status {code}" if code else ""
-            told = f"{block.page}:{block.line}: {outcome}"
-            assert not outcome, f"{told}\n{script}\n{log.read_text()[-4000:]}"
+            failure = f"{block.page}:{block.line}: {outcome}"
+            assert not outcome, f"{failure}\n{script}\n{log.read_text()[-4000:]}"
     finally:
         for group in groups:
             with contextlib.suppress(ProcessLookupError):
@@ -156,23 +157,23 @@ def run(
 
 
 def _until(url: str, process: "subprocess.Popen[bytes]", seconds: float) -> str:
-    """Waits for an answer of 200 while the process runs; says what came instead."""
+    """Waits for a response of 200 while the process runs; returns the failure, or an empty string."""
     deadline, last = time.monotonic() + seconds, ""
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            return f"exit status {process.returncode} before {url} answered"
+            return f"exit status {process.returncode} before {url} responded"
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                if response.status == 200:
                     return ""
         except OSError as error:
             last = str(error)
         time.sleep(0.5)
-    return f"{url} does not answer: {last}"
+    return f"{url} does not respond: {last}"
 
 
 def _write(path: Path, text: str) -> None:
-    """A file of the page, unless a command has made or changed it since."""
+    """Writes a file of the page, unless a command has created or changed it."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -193,16 +194,16 @@ def _start(
 
 
 def _commands(body: str) -> str:
-    """The commands of a transcript: lines after ``$`` with their continuations, else all."""
+    """Returns the commands of a transcript: lines after ``$`` with continuations, or all lines."""
     lines = body.splitlines()
     if not any(line.startswith("$ ") for line in lines):
         return body
     commands: list[str] = []
-    goes_on = False
+    continued = False
     for line in lines:
-        if goes_on or line.startswith("$ "):
+        if continued or line.startswith("$ "):
             commands.append(line.removeprefix("$ "))
-            goes_on = line.endswith("\\")
+            continued = line.endswith("\\")
     return "\n".join(commands)
 
 

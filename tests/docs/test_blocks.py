@@ -1,4 +1,4 @@
-"""Every shell block of the documentation runs, or says why it cannot."""
+"""Every shell block of the documentation runs, or has the reason why it cannot."""
 
 import os
 from pathlib import Path
@@ -9,12 +9,12 @@ from tests.cluster import binaries
 from tests.cluster.apiserver import ApiServer
 from tests.docs import blocks
 
-# What a page names that is not published from here: the checkout's own stands for it.
+# Published addresses on a page, replaced by the checkout's own files.
 WORDS = {
     "https://github.com/fastapi-operator/fastapi-operator//manifests?ref=v0.1.0": "../manifests"
 }
 
-# Headings of README.md and docs/quick-start.md; tests/full takes each on a node.
+# Headings of README.md and docs/quick-start.md; tests/full runs each on a node.
 WAYS = ("With Helm", "With kubectl", "With a GitOps tree")
 
 
@@ -24,15 +24,15 @@ def name(page: Path) -> str:
 
 @pytest.fixture(scope="module")
 def programs() -> dict[str, str]:
-    """The environment in which helm, kubectl and the command line are found."""
+    """Returns an environment with helm, kubectl and the command line."""
     return {"PATH": f"{binaries.ensure()}{os.pathsep}{os.environ['PATH']}"}
 
 
 @pytest.mark.parametrize("page", blocks.PAGES, ids=name)
-def test_every_block_runs_somewhere_or_says_why_not(page: Path) -> None:
+def test_every_block_runs_or_has_a_reason(page: Path) -> None:
     for block in blocks.blocks(page):
         known = block.where in blocks.PLACES or block.where.startswith(blocks.NOT_RUN)
-        assert known, f"{block.page}:{block.line}: say above the block where it runs"
+        assert known, f"{block.page}:{block.line}: add a comment with the place above the block"
 
 
 @pytest.mark.parametrize("page", blocks.pages("none"), ids=name)

@@ -1,4 +1,4 @@
-"""What a release does: the workflow as it is read by those who must trust it."""
+"""The release workflow, checked as text."""
 
 import re
 import subprocess
@@ -20,13 +20,13 @@ DOCKERFILES = [
 
 
 def lint(text: str) -> str:
-    """What actionlint finds: syntax, expressions, contexts, jobs, runners, cron, events."""
-    # Whether shellcheck is there is the machine's; what is judged is the same everywhere.
+    """Returns the findings of actionlint: syntax, expressions, contexts, jobs, runners, events."""
+    # shellcheck is disabled, because it is not installed on every machine.
     command = [programs.program("actionlint", of="actionlint"), "-shellcheck=", "-pyflakes=", "-"]
     return subprocess.run(command, input=text, capture_output=True, text=True).stdout
 
 
-def test_actionlint_finds_nothing() -> None:
+def test_actionlint_has_no_findings() -> None:
     assert lint(TEXT) == ""
     assert "needs" in lint(TEXT.replace("needs: images", "needs: image"))
 
@@ -46,20 +46,20 @@ def test_each_action_is_pinned_to_a_commit() -> None:
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), action
 
 
-def test_a_job_has_the_rights_that_it_names_and_no_other() -> None:
+def test_a_job_has_only_the_rights_that_it_needs() -> None:
     assert WORKFLOW["permissions"] == {}
     for name, job in WORKFLOW["jobs"].items():
         assert "permissions" in job, name
     assert WORKFLOW["jobs"]["version"]["permissions"] == {"contents": "read"}
 
 
-def test_no_script_is_pasted_together_from_the_event() -> None:
+def test_no_script_interpolates_the_event() -> None:
     for job in WORKFLOW["jobs"].values():
         for step in job["steps"]:
             assert "${{" not in step.get("run", ""), step
 
 
-def test_every_image_of_ours_is_built_for_both_architectures() -> None:
+def test_every_own_image_is_built_for_both_architectures() -> None:
     built = {
         row["dockerfile"] for row in WORKFLOW["jobs"]["images"]["strategy"]["matrix"]["include"]
     }
@@ -75,7 +75,7 @@ def test_every_chart_is_pushed() -> None:
 @pytest.mark.parametrize(
     "path", sorted(ROOT.glob(".github/ISSUE_TEMPLATE/*.yaml")), ids=lambda p: p.stem
 )
-def test_an_issue_form_has_what_the_host_wants(path: Any) -> None:
+def test_an_issue_form_is_valid(path: Any) -> None:
     form = yaml.safe_load(path.read_text())
     assert {"name", "description", "body"} <= form.keys()
     ids = [field["id"] for field in form["body"]]
@@ -83,7 +83,7 @@ def test_an_issue_form_has_what_the_host_wants(path: Any) -> None:
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
-def test_an_image_says_what_it_is(dockerfile: str) -> None:
+def test_an_image_has_its_labels(dockerfile: str) -> None:
     text = (ROOT / dockerfile).read_text()
     for label in ("title", "description", "licenses", "version", "revision"):
         assert f"org.opencontainers.image.{label}=" in text

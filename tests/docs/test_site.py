@@ -1,4 +1,4 @@
-"""The documentation as a site: built without a warning, and rendered as it was meant."""
+"""The documentation as a site: it builds without a warning and renders as intended."""
 
 import os
 import re
@@ -13,14 +13,14 @@ from tests.docs.blocks import ROOT
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site; a warning of MkDocs fails it."""
+    """Returns the built site; fails on a warning of MkDocs."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        # Material's own news are not about these pages.
+        # A notice of Material does not concern these pages.
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,7 +41,7 @@ def test_no_fence_is_left_as_text(site: Path) -> None:
         assert "```" not in prose, f"{page.parent.relative_to(site)}: indent lists by four"
 
 
-def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+def test_pages_load_only_their_own_files(site: Path) -> None:
     for page in site.glob("**/index.html"):
         loaded = re.findall(
             r'<(?:script|img|link rel="stylesheet")[^>]*(?:src|href)="(\w+:[^"]+)', page.read_text()
@@ -49,7 +49,7 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
         assert not loaded, page
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
+def test_links_of_the_root_pages_have_targets() -> None:
     for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "manifests/README.md"):
         page = ROOT / name
         for target in re.findall(r"\]\((?!\w+:|#)([^)#]+)", page.read_text()):

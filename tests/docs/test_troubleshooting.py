@@ -10,7 +10,7 @@ from fastapi_operator.reconcile.observe import pod_diagnostics
 from tests.docs.blocks import ROOT
 
 PAGE = (ROOT / "docs/troubleshooting.md").read_text()
-# What makes a condition or a refusal; its reason is one of the arguments.
+# Functions that create a condition or a refusal; the reason is one of the arguments.
 _MAKERS = {
     "Health", "Refusal", "_waiting", "Waiting", "_mark", "mark_stalled", "mark_reconciling",
 }  # fmt: skip
@@ -19,7 +19,7 @@ _NO_REASON = {"True", "False", "Unknown", "NotStalled", "Done", *pod_diagnostics
 
 
 def reasons() -> set[str]:
-    """Reasons that the code names: where it makes a condition, or calls a text ``reason``."""
+    """Returns the reasons in the code: arguments of a condition, or texts assigned to ``reason``."""
     found = set(pod_diagnostics._WEIGHT)
     for path in (ROOT / "operator/fastapi_operator/reconcile").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -36,7 +36,7 @@ def _name(node: ast.expr) -> str:
 
 
 def _texts(*nodes: ast.expr) -> set[str]:
-    """The single words among texts that are given as they are, behind ``or`` or in a table."""
+    """Returns texts of a single word: literals, operands of ``or``, values of a table."""
     plain = (ast.Constant, ast.BoolOp, ast.Call)
     return {
         text.value
@@ -59,7 +59,7 @@ def test_a_part_has_its_page_or_symptom(part: Part) -> None:
     assert f"`{part.condition}`" in PAGE
 
 
-def test_the_page_names_no_reason_that_nothing_has() -> None:
+def test_every_reason_on_the_page_exists() -> None:
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", PAGE, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     theirs = set(re.findall(r"`(\w+)`", PAGE.partition("## Reasons of other controllers")[2]))

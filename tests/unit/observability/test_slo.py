@@ -215,7 +215,7 @@ def test_the_bounds_are_those_of_the_runtime() -> None:
 def test_a_promise_is_measured_by_the_app_else_by_nginx_and_else_it_is_said() -> None:
     def found(proxy: str = "Nginx", **metrics: bool) -> tuple[list[str], set[str]]:
         section = {"slo": {}, "metrics": metrics}
-        plan = derive(service(observability=section, proxy={"type": proxy}), Settings(), Facts())
+        plan = derive(service(observability=section, proxy={"engine": proxy}), Settings(), Facts())
         made = slo.groups("team", "shop", plan.observability, runbooks="")
         text = "\n".join(rule["expr"] for group in made for rule in group["rules"])
         read = set(re.findall(r"\w+_request_duration_seconds", text))
