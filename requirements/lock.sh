@@ -21,7 +21,7 @@ lock requirements/dev.txt pyproject.toml --group dev \
 lock requirements/sample-app.txt sample-app/pyproject.toml \
     --no-emit-package fastapi-operator-runtime "$@"
 lock requirements/sample-app.build.txt requirements/sample-app.build.in "$@"
-# The tests of runtime/ and sample-app/, on what the image runs.
+# The tests of runtime/ and sample-app/, with the versions in the image.
 lock requirements/sample-app.test.txt sample-app/pyproject.toml runtime/pyproject.toml \
     requirements/sample-app.test.in \
     --all-extras --no-emit-package fastapi-operator-runtime \

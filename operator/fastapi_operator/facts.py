@@ -1,4 +1,4 @@
-"""What is known of the cluster: its version and the kinds on offer."""
+"""Facts about the cluster: its version and the kinds that it serves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

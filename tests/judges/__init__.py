@@ -1,1 +1,1 @@
-"""Others' programs that judge what is shipped, built from pinned Go modules."""
+"""Programs of other projects that validate shipped files, built from pinned Go modules."""

@@ -1,6 +1,6 @@
-"""Grafana's own types of dashboards, as its SDK of a release has them.
+"""Grafana's own types of dashboards, from its SDK for a release.
 
-One process a release: all of them have the same module names.
+Each release runs in its own process, because all SDKs have the same module names.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.cluster import execution, locks, places
 
-# The release of Grafana -> the SDK generated from its schema. `next` is what Grafana was to become
-# in January 2026, after 12.3: of the releases 12 there is no SDK of its own.
+# The release of Grafana -> the SDK generated from its schema. `next` was the development version of
+# January 2026, after 12.3, because there is no SDK for the releases 12.
 RELEASES = {"10.4": "1769699796!10.4.0", "11.5": "1769699452!11.5.0", "next": "1769699241"}
 _READ = """
 import json, sys
@@ -26,10 +26,10 @@ print(encoder.JSONEncoder().encode(read))
 
 
 def read(model: dict[str, Any], release: str) -> dict[str, Any]:
-    """What a release of Grafana understands of a dashboard: the fields that its types have.
+    """Returns the fields of a dashboard that the types of a Grafana release have.
 
     Raises:
-        ClusterError: It cannot be read at all.
+        ClusterError: The dashboard cannot be read.
     """
     printed = execution.output_of(
         [sys.executable, "-c", _READ],

@@ -1,4 +1,4 @@
-"""What Argo CD and Flux make of an object, by the checks in manifests/gitops."""
+"""The health that Argo CD and Flux report for an object, by the checks in manifests/gitops."""
 
 import functools
 import json

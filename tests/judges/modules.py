@@ -1,4 +1,4 @@
-"""Definitions at their real schemas, as the Go modules of their projects carry them."""
+"""CRDs with their real schemas, from the Go modules of their projects."""
 
 import functools
 import json

@@ -1,4 +1,4 @@
-"""Others' programs, each set built once from a pinned Go module, as the node's programs are."""
+"""Programs of other projects, each set built once from a pinned Go module."""
 
 import functools
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.cluster import execution, failures, locks, places, progress
 
 _SOURCES = Path(__file__).parent / "tools"
-# folder of go.mod -> what is built of it; those of `make test-full` take minutes
+# folder of go.mod -> packages that are built from it; those of `make test-full` take minutes
 _PACKAGES = {
     "judges": (
         "github.com/yannh/kubeconform/cmd/kubeconform",

@@ -1,4 +1,4 @@
-"""The schemas by which kubeconform judges: each kind's own, and no field that it does not name."""
+"""The schemas for kubeconform: those of each kind, without unknown fields."""
 
 import functools
 import json
@@ -10,7 +10,7 @@ from fastapi_operator.api.crd import crd
 from tests.judges import modules
 
 _PREFIX = "#/definitions/"
-# What a definition leaves to the API server's own knowledge of every object.
+# Fields that every object has, and that a CRD therefore omits.
 _META = {
     "apiVersion": {"type": "string"},
     "kind": {"type": "string"},
@@ -19,10 +19,10 @@ _META = {
 
 
 def write(into: Path) -> str:
-    """Writes a schema for each kind; answers kubeconform's template of their paths."""
+    """Writes a schema for each kind; returns kubeconform's template of their paths."""
     for group, version, kind, schema in (*_built_in(), *_custom()):
         text = json.dumps(schema | {"definitions": _reached(schema)})
-        # kubeconform takes the version for the group of what has none.
+        # If a kind has no group, kubeconform uses the version in its place.
         (into / f"{kind.lower()}-{group or version}-{version}.json").write_text(text)
     return f"{into}/{{{{.ResourceKind}}}}-{{{{.Group}}}}-{{{{.ResourceAPIVersion}}}}.json"
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The table itself, its test, and third parties' texts.
 _SKIPPED = re.compile(
     r"^(?:tests/language/words\.py|tests/docs/test_language\.py|LICENSE"
-    r"|tests/golden/[^/]+/.+|requirements/.*|.*requirements\.(?:txt|in))$"
+    r"|tests/golden/[^/]+/.+|requirements/.*\.txt|.*requirements\.txt)$"
 )
 _GENERATED = re.compile(r"^\W*Generated (?:from|by) ", re.MULTILINE)
 _HASH_SUFFIXES = {".yaml", ".yml", ".toml", ".sh", ".ini", ".tpl", ".j2"}
