@@ -37,7 +37,7 @@ ROTATE_ANNOTATION = f"{GROUP}/rotate"
 ROTATION_ANNOTATION = f"{GROUP}/rotation"
 
 NAME_MAX_LENGTH = 40
-# Its runs add eleven characters, and 63 are all.
+# The runs of a CronJob and the revisions of a StatefulSet add 11 characters, of at most 63.
 CRON_JOB_MAX_LENGTH = 52
 
 # The keys of ``labels``: selectors, watches and dashboards rest on them.

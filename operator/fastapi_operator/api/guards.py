@@ -10,10 +10,15 @@ from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.api.service import Spec
+from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
 
-APP_CONTAINER = "app"
-RESERVED_VOLUMES = ("tmp", "metrics", "heartbeat", "database-ca")
+APP_CONTAINER = Part.APP.record.container
+SCRATCH_VOLUME = "tmp"
+METRICS_VOLUME = "metrics"
+HEARTBEAT_VOLUME = "heartbeat"
+AUTHORITY_VOLUME = "database-ca"
+RESERVED_VOLUMES = (SCRATCH_VOLUME, METRICS_VOLUME, HEARTBEAT_VOLUME, AUTHORITY_VOLUME)
 
 
 @dataclass(frozen=True)

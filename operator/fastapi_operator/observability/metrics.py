@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from fastapi_operator.naming import SERVICE_SERIES_LABEL
 
+# The gauge of the runtime on which the app may be scaled.
+IN_FLIGHT = "http_server_active_requests"
+
 
 class Kind(StrEnum):
     """What a sample means, and so what a query may do with it."""
@@ -85,7 +88,7 @@ METRICS: tuple[Metric, ...] = (
         text="Duration of HTTP requests, by method, route template and status.",
     ),
     Metric(
-        name="http_server_active_requests",
+        name=IN_FLIGHT,
         kind=Kind.GAUGE,
         source=Source.APP,
         unit=Unit.NONE,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastapi_operator import naming
-from fastapi_operator.api.guards import APP_CONTAINER
+from fastapi_operator.api.guards import APP_CONTAINER, HEARTBEAT_VOLUME, METRICS_VOLUME
 from fastapi_operator.api.server import Probes, Server
 from fastapi_operator.api.workload import Rollout, ServiceAccount
 from fastapi_operator.parts import METRICS, Part
@@ -153,9 +153,9 @@ def _pod_template(inputs: Inputs) -> dict[str, Any]:
 def _directories_in_memory(inputs: Inputs) -> Iterator[tuple[str, str, int]]:
     """Name, path and size in bytes of what several workers share."""
     if inputs.plan.server.workers.value > 1:
-        yield "metrics", METRICS_DIRECTORY, figures.MULTIPROCESS_METRICS_BYTES
+        yield METRICS_VOLUME, METRICS_DIRECTORY, figures.MULTIPROCESS_METRICS_BYTES
     if server_of(inputs.spec).heartbeat:
-        yield "heartbeat", HEARTBEAT_DIRECTORY, figures.HEARTBEAT_BYTES
+        yield HEARTBEAT_VOLUME, HEARTBEAT_DIRECTORY, figures.HEARTBEAT_BYTES
 
 
 def _container(inputs: Inputs, *, mounts: Mapping[str, str]) -> dict[str, Any]:

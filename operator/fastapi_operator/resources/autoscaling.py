@@ -5,14 +5,13 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.api.scaling import Scaling
+from fastapi_operator.observability.metrics import IN_FLIGHT
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.tuning.decision import Decision
 
-# The gauge of the runtime, as a custom metrics API serves it for each pod.
-_IN_FLIGHT = "http_server_active_requests"
 _KUBERNETES = ("autoscaling", "HorizontalPodAutoscaler")
 _KEDA = ("keda.sh", "ScaledObject")
 
@@ -52,7 +51,7 @@ def _autoscaler(inputs: Inputs) -> dict[str, Any]:
             {
                 "type": "Pods",
                 "pods": {
-                    "metric": {"name": _IN_FLIGHT},
+                    "metric": {"name": IN_FLIGHT},
                     "target": {
                         "type": "AverageValue",
                         "averageValue": str(scaling.target_in_flight.value),
@@ -87,7 +86,7 @@ def _scaled_object(inputs: Inputs) -> dict[str, Any]:
         "metricType": "AverageValue",
         "metadata": {
             "serverAddress": said.keda.prometheus_address,
-            "query": f"sum ({_IN_FLIGHT}{{{where}}})",
+            "query": f"sum ({IN_FLIGHT}{{{where}}})",
             "threshold": str(scaling.target_in_flight.value),
         },
     }

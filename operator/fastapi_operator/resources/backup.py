@@ -8,12 +8,13 @@ from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.inputs import DATABASE, MIGRATOR_ROLE, Inputs
+from fastapi_operator.resources.schedules import DEFAULT_TIME_ZONE
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import BackupPlan
 
 _DUMPS = "dumps"
-_MOUNTS = {_DUMPS: "/backup"}
+_DIRECTORY = "/backup"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
@@ -49,7 +50,7 @@ def _cron_job(inputs: Inputs, plan: BackupPlan, schedule: str, claim: str) -> De
         "metadata": objects.metadata(inputs, Part.BACKUP, name),
         "spec": {
             "schedule": schedule,
-            "timeZone": "Etc/UTC",
+            "timeZone": DEFAULT_TIME_ZONE,
             # Two would dump at once, to one volume.
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": figures.SCHEDULE_DEADLINE_SECONDS,
@@ -70,7 +71,9 @@ def _cron_job(inputs: Inputs, plan: BackupPlan, schedule: str, claim: str) -> De
 
 
 def _container(inputs: Inputs, plan: BackupPlan) -> dict[str, Any]:
-    script = render("postgres-backup.sh.j2", database=DATABASE, kept=plan.kept.value)
+    script = render(
+        "postgres-backup.sh.j2", database=DATABASE, kept=plan.kept.value, directory=_DIRECTORY
+    )
     password = {"secretKeyRef": {"name": inputs.name_of(Part.DATABASE), "key": MIGRATOR_ROLE}}
     return pod.container(
         Part.BACKUP.record.container,
@@ -90,5 +93,5 @@ def _container(inputs: Inputs, plan: BackupPlan) -> dict[str, Any]:
             memory_request=figures.BACKUP_MEMORY_BYTES,
             memory_limit=figures.BACKUP_MEMORY_BYTES,
         ),
-        mounts=_MOUNTS,
+        mounts={_DUMPS: _DIRECTORY},
     )

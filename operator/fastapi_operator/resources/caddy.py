@@ -7,7 +7,8 @@ from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import ProxyPlan
 
-_RUN_DIRECTORY = "/run/caddy"
+# The directories of Caddy, as its templates name them.
+_DIRECTORIES = {"config_directory": "/etc/caddy", "run_directory": "/run/caddy"}
 
 
 def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
@@ -16,15 +17,16 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
     return Engine(
         name="caddy",
         image=inputs.settings.images.caddy.reference,
-        files={"Caddyfile": render("Caddyfile.j2", run_directory=_RUN_DIRECTORY, **values)},
-        directory="/etc/caddy",
-        run_directory=_RUN_DIRECTORY,
+        files={"Caddyfile": render("Caddyfile.j2", **_DIRECTORIES, **values)},
+        config_directory=_DIRECTORIES["config_directory"],
+        run_directory=_DIRECTORIES["run_directory"],
         cache_directory=None,
-        start=render("caddy-start.sh.j2"),
+        start=render("caddy-start.sh.j2", **_DIRECTORIES),
         reload=render(
             "caddy-reload.sh.j2",
             terminates_tls=inputs.terminates_tls,
             tls_directory=TLS_DIRECTORY,
             interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
+            **_DIRECTORIES,
         ),
     )

@@ -10,6 +10,7 @@ from fastapi_operator.api.postgres import CloudNativePG, Postgres
 from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources.database import FIXED_SETTINGS
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import APP_ROLE, DATABASE, Inputs
 from fastapi_operator.resources.templates import postgres_size
@@ -53,12 +54,9 @@ def _parameters(plan: PostgresPlan, granted: DatabasePlan) -> dict[str, str]:
         "max_parallel_workers_per_gather": str(plan.parallel_workers_per_gather.value),
         "max_wal_size": postgres_size(plan.max_wal_size_bytes.value),
         "min_wal_size": postgres_size(plan.min_wal_size_bytes.value),
-        "random_page_cost": "1.1",
-        "effective_io_concurrency": "200",
-        "jit": "off",
-        "wal_compression": "lz4",
-        # Makes CloudNativePG load the library and create the extension.
-        "pg_stat_statements.track": "top",
+        # Among them is pg_stat_statements.track, on which CloudNativePG loads the library and
+        # creates the extension.
+        **FIXED_SETTINGS,
     }
 
 

@@ -25,18 +25,34 @@ from fastapi_operator.tuning.plan import PostgresPlan
 
 _CONFIG = "config"
 _DATA = "data"
-_RUN = "run"
-_RUN_BYTES = 2**20
 _SHARED_MEMORY = "shared-memory"
 _RESTORE = "restore"
 _MOUNTS = {
     _CONFIG: "/etc/postgresql",
     _DATA: "/var/lib/postgresql",
-    _RUN: "/run/postgresql",
+    pod.RUN: "/run/postgresql",
     _SHARED_MEMORY: "/dev/shm",  # noqa: S108 (where PostgreSQL expects it)
+}
+_DUMPS_DIRECTORY = "/dumps"
+# The directories of PostgreSQL, as its templates name them.
+_DIRECTORIES = {
+    "config_directory": _MOUNTS[_CONFIG],
+    "data_directory": _MOUNTS[_DATA],
+    "run_directory": _MOUNTS[pod.RUN],
 }
 
 _ROLES = (*APP_ROLES, MIGRATOR_ROLE, MONITOR_ROLE)
+
+# Settings that are the same in every PostgreSQL, whichever operator runs it.
+FIXED_SETTINGS = {
+    # Solid-state storage.
+    "random_page_cost": "1.1",
+    "effective_io_concurrency": "200",
+    # Compilation pays off for queries that take seconds, which a web service does not run.
+    "jit": "off",
+    "wal_compression": "lz4",
+    "pg_stat_statements.track": "top",
+}
 
 # PgBouncer's own list of the roles that may connect through it.
 USER_LIST = "userlist.txt"
@@ -78,7 +94,12 @@ def _restore_script(restore: RestoreFrom | None) -> dict[str, str]:
     if restore is None:
         return {}
     script = render(
-        "postgres-restore.sh.j2", database=DATABASE, claim=restore.claim, file=restore.file
+        "postgres-restore.sh.j2",
+        database=DATABASE,
+        claim=restore.claim,
+        file=restore.file,
+        dumps_directory=_DUMPS_DIRECTORY,
+        **_DIRECTORIES,
     )
     return {"restore.sh": script}
 
@@ -96,8 +117,9 @@ def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
             superuser_reserved=figures.SUPERUSER_RESERVED,
             shared_buffers_bytes=plan.shared_buffers_bytes.value,
             worker_processes=plan.worker_processes.value,
+            **_DIRECTORIES,
         ),
-        "start.sh": render("postgres-start.sh.j2", restores=restore is not None),
+        "start.sh": render("postgres-start.sh.j2", restores=restore is not None, **_DIRECTORIES),
         **_restore_script(restore),
         # initdb refuses to run as a user that has no name; images do not know ours.
         **_passwd(inputs.settings.run_as_user),
@@ -125,11 +147,13 @@ def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
             min_wal_size_bytes=plan.min_wal_size_bytes.value,
             worker_processes=plan.worker_processes.value,
             parallel_workers_per_gather=plan.parallel_workers_per_gather.value,
+            fixed=FIXED_SETTINGS,
         ),
         "pg_hba.conf": render("pg_hba.conf.j2", **roles),
         "bootstrap.sql": render(
             "postgres-bootstrap.sql.j2",
             **roles,
+            **_DIRECTORIES,
             statement_timeout_seconds=granted.statement_timeout_seconds.value,
             monitor_timeout_seconds=figures.SCRAPE_TIMEOUT_SECONDS,
             idle_in_transaction_seconds=granted.idle_in_transaction_seconds.value,
@@ -141,7 +165,7 @@ def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
 def _passwd(user: int | None) -> dict[str, str]:
     if user is None:
         return {}
-    return {"passwd": f"postgres:x:{user}:{user}:PostgreSQL:/var/lib/postgresql:/bin/sh\n"}
+    return {"passwd": f"postgres:x:{user}:{user}:PostgreSQL:{_MOUNTS[_DATA]}:/bin/sh\n"}
 
 
 def _claim(inputs: Inputs, plan: PostgresPlan, storage: Storage, *, retain: bool) -> Desired:
@@ -172,7 +196,7 @@ def _stateful_set(
                 secret=name,
                 items={role: f"passwords/{role}" for role in _ROLES},
             ),
-            pod.scratch_volume(_RUN, _RUN_BYTES),
+            pod.run_volume(),
             pod.scratch_volume(_SHARED_MEMORY, own.shared_memory_bytes.value, memory=True),
             _claimed(_DATA, inputs.name_of(Part.DATABASE, "data")),
             *((_claimed(_RESTORE, postgres.restore_from.claim),) if postgres.restore_from else ()),
@@ -236,13 +260,13 @@ def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[s
         mounts.append({"name": _CONFIG, "mountPath": "/etc/passwd", "subPath": "passwd"})
     start_seconds = figures.DATABASE_START_SECONDS
     if postgres.restore_from is not None:
-        mounts.append({"name": _RESTORE, "mountPath": "/dumps", "readOnly": True})
+        mounts.append({"name": _RESTORE, "mountPath": _DUMPS_DIRECTORY, "readOnly": True})
         start_seconds = figures.RESTORE_START_SECONDS
     return pod.container(
         Part.DATABASE.record.container,
         image=inputs.settings.images.postgres.reference,
         pull_policy=inputs.settings.image_pull_policy,
-        command=("sh", "/etc/postgresql/start.sh"),
+        command=("sh", f"{_MOUNTS[_CONFIG]}/start.sh"),
         ports=pod.container_ports(Part.DATABASE.record.ports),
         **pod.probes(
             startup=answers,
@@ -262,10 +286,14 @@ def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[s
 
 
 def _reloader(inputs: Inputs) -> dict[str, Any]:
-    script = render("postgres-reload.sh.j2", interval_seconds=figures.RELOADER_INTERVAL_SECONDS)
+    script = render(
+        "postgres-reload.sh.j2",
+        interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
+        **_DIRECTORIES,
+    )
     return pod.reloader(
         image=inputs.settings.images.postgres.reference,
         pull_policy=inputs.settings.image_pull_policy,
         script=script,
-        mounts={_CONFIG: _MOUNTS[_CONFIG], _RUN: _MOUNTS[_RUN]},
+        mounts={_CONFIG: _MOUNTS[_CONFIG], pod.RUN: _MOUNTS[pod.RUN]},
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from fastapi_operator.api.guards import AUTHORITY_VOLUME
 from fastapi_operator.api.redis import Queue, Redis
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import pod, telemetry
@@ -33,7 +34,6 @@ from fastapi_operator.tuning.plan import CachePoolPlan, PoolPlan
 
 METRICS_DIRECTORY = "/run/metrics"
 AUTHORITY_DIRECTORY = "/etc/database"
-AUTHORITY_VOLUME = "database-ca"
 
 # Proxies and load balancers inside a cluster have private addresses; the first public address,
 # read from the right, is the client. A server that trusted everybody could be lied to.

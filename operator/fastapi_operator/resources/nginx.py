@@ -10,12 +10,18 @@ from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import ProxyPlan
 from fastapi_operator.tuning.routes import Handling
 
-_DIRECTORY = "/etc/nginx"
+# The directories of nginx, as its templates name them.
+_DIRECTORIES = {
+    "config_directory": "/etc/nginx",
+    "run_directory": "/run/nginx",
+    "cache_directory": "/var/cache/nginx",
+}
 _REQUESTS = "requests.mtail"
 
 
 def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
     """The proxy by nginx."""
+    config_directory = _DIRECTORIES["config_directory"]
     files = {"nginx.conf": _nginx_conf(inputs, plan)}
     if inputs.plan.observability.exporters.value:
         files[_REQUESTS] = render(
@@ -29,9 +35,9 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
         name="nginx",
         image=inputs.settings.images.nginx.reference,
         files=files,
-        directory=_DIRECTORY,
-        run_directory="/run/nginx",
-        cache_directory="/var/cache/nginx",
+        config_directory=config_directory,
+        run_directory=_DIRECTORIES["run_directory"],
+        cache_directory=_DIRECTORIES["cache_directory"],
         start=render("nginx-start.sh.j2"),
         reload=render(
             "nginx-reload.sh.j2",
@@ -39,9 +45,12 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
             terminates_tls=inputs.terminates_tls,
             tls_directory=proxy_engine.TLS_DIRECTORY,
             interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
+            **_DIRECTORIES,
         ),
         exporters=exporters.nginx(
-            inputs, f"{_DIRECTORY}/{_REQUESTS}", mounts={proxy_engine.CONFIG: _DIRECTORY}
+            inputs,
+            f"{config_directory}/{_REQUESTS}",
+            mounts={proxy_engine.CONFIG: config_directory},
         ),
     )
 
@@ -52,5 +61,6 @@ def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
         "nginx.conf.j2",
         log_port=exporters.PROXY_LOG_PORT if inputs.plan.observability.exporters.value else None,
         cache_serves_stale=cache is not None and cache.stale_seconds != 0,
+        **_DIRECTORIES,
         **proxy_engine.template_values(inputs, plan),
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi_operator import quantity
+from fastapi_operator.api.guards import SCRATCH_VOLUME
 from fastapi_operator.parts import Part
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.placement import placement
@@ -12,7 +13,9 @@ from fastapi_operator.tuning import figures
 # Readable by the pod's user whatever it is; only this pod mounts the volume.
 _FILE_MODE = 0o444
 
-SCRATCH = "tmp"
+# The directory of sockets and process ids, which a server shares with its reloader.
+RUN = "run"
+_RUN_BYTES = 2**20
 
 # The sidecar that makes a server read its changed files; what it mounts needs no restart.
 RELOADER = "reload"
@@ -55,7 +58,7 @@ def pod_template(
     if before:
         pod["initContainers"] = [_limited(inputs, container) for container in before]
     pod["containers"] = [_limited(inputs, container) for container in containers]
-    pod["volumes"] = [scratch_volume(SCRATCH, figures.SCRATCH_BYTES), *volumes]
+    pod["volumes"] = [scratch_volume(SCRATCH_VOLUME, figures.SCRATCH_BYTES), *volumes]
     return {
         "metadata": {"labels": inputs.labels(part)},
         "spec": pod,
@@ -83,7 +86,7 @@ def container(
         mounts: Volumes by name, and where they are mounted; ``/tmp`` is always there.
         fields: Further fields of the container.
     """
-    paths = {SCRATCH: "/tmp", **(mounts or {})}  # noqa: S108 (the pod's own emptyDir)
+    paths = {SCRATCH_VOLUME: "/tmp", **(mounts or {})}  # noqa: S108 (the pod's own emptyDir)
     extra_mounts = fields.pop("extra_mounts", ())
     return {
         "name": name,
@@ -220,6 +223,11 @@ def scratch_volume(name: str, size: int, *, memory: bool = False) -> dict[str, A
     if memory:
         directory = {"medium": "Memory", **directory}
     return {"name": name, "emptyDir": directory}
+
+
+def run_volume(*, memory: bool = False) -> dict[str, Any]:
+    """The directory of sockets and process ids; in memory if a password is written to it."""
+    return scratch_volume(RUN, _RUN_BYTES, memory=memory)
 
 
 def files_volume(

@@ -24,9 +24,14 @@ from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import DatabasePlan, PoolerPlan
 
 _CONFIG = "config"
-_RUN = "run"
-_RUN_BYTES = 2**20
-_MOUNTS = {_CONFIG: "/etc/pgbouncer", _RUN: "/run/pgbouncer"}
+_MOUNTS = {_CONFIG: "/etc/pgbouncer", pod.RUN: "/run/pgbouncer"}
+# What each template of PgBouncer names: its directories, its port and its list of users.
+_NAMES = {
+    "config_directory": _MOUNTS[_CONFIG],
+    "run_directory": _MOUNTS[pod.RUN],
+    "port": Part.POOLER.port,
+    "user_list": USER_LIST,
+}
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
@@ -63,8 +68,9 @@ def _files(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> dict[str, st
             database=DATABASE,
             secret=way.secret,
             keys=way.keys,
-            port=way.port,
+            server_port=way.port,
             connect_query=_connect_query(inputs, way),
+            **_NAMES,
         )
     return files
 
@@ -84,7 +90,6 @@ def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> str:
         database=DATABASE,
         host=inputs.name_of(Part.DATABASE),
         host_port=Part.DATABASE.port,
-        port=Part.POOLER.port,
         monitor=MONITOR_ROLE,
         migration=migration_key(inputs.service),
         max_client_connections=plan.max_client_connections.value,
@@ -98,11 +103,12 @@ def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> str:
         server_lifetime_seconds=plan.server_lifetime_seconds.value,
         query_wait_timeout_seconds=plan.query_wait_timeout_seconds.value,
         max_prepared_statements=plan.max_prepared_statements.value,
+        **_NAMES,
     )
 
 
 def _start_script(way: Access | None) -> str:
-    return render("pgbouncer-start.sh.j2", port=Part.POOLER.port, writes_database=way is not None)
+    return render("pgbouncer-start.sh.j2", writes_database=way is not None, **_NAMES)
 
 
 def _database_files(way: Access) -> list[dict[str, Any]]:
@@ -136,9 +142,9 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
     )
     script = render(
         "pgbouncer-reload.sh.j2",
-        port=Part.POOLER.port,
         writes_database=way is not None,
         interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
+        **_NAMES,
     )
     template = pod.pod_template(
         inputs,
@@ -156,8 +162,7 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
                 items={USER_LIST: USER_LIST},
                 sources=_database_files(way) if way else (),
             ),
-            # In memory where a password is written to it.
-            pod.scratch_volume(_RUN, _RUN_BYTES, memory=way is not None),
+            pod.run_volume(memory=way is not None),
         ),
         grace_seconds=pre_stop + statement + figures.GRACE_MARGIN_SECONDS,
         spread=True,

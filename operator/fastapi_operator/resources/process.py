@@ -11,13 +11,10 @@ from fastapi_operator.resources.app import environment_fields, pod_source
 from fastapi_operator.resources.environment import Process, environment_files
 from fastapi_operator.resources.inputs import Inputs
 
-# A CronJob's runs and a StatefulSet's revisions add eleven characters, and 63 are all.
-_NAME_MAX_LENGTH = 52
-
 
 def process_name(inputs: Inputs, part: Part, name: str) -> str:
     """The name of the object that runs one entry, apart from those of all other parts."""
-    return naming.bounded(inputs.child(part.value, name), _NAME_MAX_LENGTH)
+    return naming.bounded(inputs.name_of(part, name), naming.CRON_JOB_MAX_LENGTH)
 
 
 def process_template(

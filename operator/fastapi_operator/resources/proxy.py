@@ -12,8 +12,6 @@ from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import ProxyPlan
 from fastapi_operator.tuning.routes import Route
 
-_RUN = "run"
-_RUN_BYTES = 2**20
 _CACHE = "cache"
 _TLS = "tls"
 
@@ -108,7 +106,7 @@ def _ports(inputs: Inputs) -> list[dict[str, Any]]:
 
 def _mounts(inputs: Inputs, plan: ProxyPlan, engine: Engine) -> dict[str, str]:
     """What the server and its reloader read and write: a test of the configuration needs it all."""
-    mounts = {CONFIG: engine.directory, _RUN: engine.run_directory}
+    mounts = {CONFIG: engine.config_directory, pod.RUN: engine.run_directory}
     if plan.cache_volume_bytes is not None and engine.cache_directory is not None:
         mounts[_CACHE] = engine.cache_directory
     if inputs.terminates_tls:
@@ -121,7 +119,7 @@ def _volumes(
 ) -> tuple[dict[str, Any], ...]:
     volumes = [
         pod.files_volume(CONFIG, config_maps=(name,)),
-        pod.scratch_volume(_RUN, _RUN_BYTES),
+        pod.run_volume(),
     ]
     if plan.cache_volume_bytes is not None and engine.cache_directory is not None:
         volumes.append(pod.scratch_volume(_CACHE, plan.cache_volume_bytes.value))

@@ -35,7 +35,7 @@ class Engine:
         name: Name of its container.
         image: Its image.
         files: Its configuration, by file name.
-        directory: Where it reads them.
+        config_directory: The directory from which it reads them.
         run_directory: Where it keeps what its processes share.
         cache_directory: Where it keeps answers; None where it has no cache.
         start: Script that runs it in the foreground and lets it finish requests at the end.
@@ -46,7 +46,7 @@ class Engine:
     name: str
     image: str
     files: Mapping[str, str]
-    directory: str
+    config_directory: str
     run_directory: str
     cache_directory: str | None
     start: str

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
+import fastapi_operator
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.cluster.kinds import optional_apis
 from fastapi_operator.facts import Facts
@@ -18,7 +20,7 @@ from tests.unit.services import body
 from tests.unit.spec_strategies import specs
 
 FACTS = Facts(apis=optional_apis())
-
+TEMPLATES = Path(fastapi_operator.__file__).parent / "templates"
 
 # Files by the program that reads them; a feature's directives come with its golden case.
 READERS = {
@@ -95,3 +97,10 @@ def test_random_services_bring_no_directive_that_the_templates_do_not_have(
         return
     for name, text in configuration(build(service, plan, Settings(), FACTS)):
         assert words(name, text) <= KNOWN[name], name
+
+
+def test_directories_are_declared_in_the_builders_alone() -> None:
+    """A builder mounts a volume there and hands the path to its templates."""
+    for template in TEMPLATES.glob("*.j2"):
+        found = re.findall(r"/(?:etc|run|var/lib|var/cache|srv)/\S*", template.read_text())
+        assert not found, template.name
