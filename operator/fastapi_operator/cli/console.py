@@ -1,9 +1,10 @@
-"""What people see: results on standard output, remarks on standard error.
+"""Output of the commands: results on standard output, notes and errors on standard error.
 
-Colours appear on a terminal alone, and nowhere with NO_COLOR. Nothing here imports rich, which
-takes as long to load as a plan takes to make.
+Colours are used only on a terminal, and never if NO_COLOR is set. Nothing here imports rich: its
+import takes as long as a whole ``explain``.
 """
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ import typer
 
 from fastapi_operator.problems import Problem, Severity
 
-# What ``typer.style`` takes.
+# Keyword arguments of ``typer.style``.
 Style = Mapping[str, Any]
 PLAIN: Style = {}
 BOLD: Style = {"bold": True}
@@ -22,22 +23,27 @@ ERROR: Style = {"bold": True, "fg": "red"}
 WARNING: Style = {"bold": True, "fg": "yellow"}
 
 
-def say(text: str = "", style: Style = PLAIN, *, remark: bool = False) -> None:
-    """Prints a line; one that is styled in parts comes with its styles."""
+def print_line(text: str = "", style: Style = PLAIN, *, to_stderr: bool = False) -> None:
+    """Prints a line in one style; a text with several styles is passed already styled."""
     line = typer.style(text, **style) if style else text
-    # None leaves it to the stream: codes are taken out where it is no terminal.
-    typer.echo(line, err=remark, color=False if os.environ.get("NO_COLOR") else None)
+    # With None, typer removes colour codes if the stream is not a terminal.
+    typer.echo(line, err=to_stderr, color=False if os.environ.get("NO_COLOR") else None)
 
 
-def error(message: str) -> None:
-    """Says what went wrong, on standard error."""
-    say(f"{typer.style('error:', **ERROR)} {message}", remark=True)
+def print_error(message: str) -> None:
+    """Prints an error on standard error."""
+    print_line(f"{typer.style('error:', **ERROR)} {message}", to_stderr=True)
 
 
-def problems(service: str, found: Iterable[Problem]) -> None:
-    """Lists the problems of a service on standard error, one a line."""
-    for problem in found:
+def print_problems(service: str, problems: Iterable[Problem]) -> None:
+    """Prints the problems of a service on standard error, one per line."""
+    for problem in problems:
         style = ERROR if problem.severity is Severity.ERROR else WARNING
         severity = typer.style(f"{problem.severity}:", **style)
         stage = typer.style(f"[{problem.stage}]", **DIM)
-        say(f"{severity} {service}: {problem} {stage}", remark=True)
+        print_line(f"{severity} {service}: {problem} {stage}", to_stderr=True)
+
+
+def print_json(data: Any) -> None:
+    """Prints data as JSON, for programs."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -1,6 +1,5 @@
-"""``diff``: what the operator would change, asked of the API server itself."""
+"""``diff``: the changes that the operator would make, computed with the API server's dry run."""
 
-import dataclasses
 import difflib
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +10,8 @@ import yaml
 from fastapi_operator import naming
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.cli import console, inputs
-from fastapi_operator.cli.connected import Cluster, connected
-from fastapi_operator.cluster import discovery
+from fastapi_operator.cli.connect import Cluster, run_with_cluster
+from fastapi_operator.cli.live import discover_facts
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import (
     CONTROLLER_REVISION,
@@ -30,10 +29,10 @@ from fastapi_operator.reconcile.plan.owned_object import Sealed, completed, seal
 from fastapi_operator.resources.desired import ObjectKey, Write
 from fastapi_operator.settings import Settings
 
-# Of a service that is not there yet: the API server wants a uid in an owner reference.
+# For a service that does not exist yet: the API server requires a uid in an owner reference.
 _NO_UID = "00000000-0000-0000-0000-000000000000"
-# What the API server keeps for itself, and who owns what.
-_BOOKKEEPING = (
+# Metadata that the API server maintains, and owner references.
+_SERVER_METADATA = (
     "managedFields",
     "resourceVersion",
     "generation",
@@ -54,19 +53,28 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
     context: inputs.ContextOption = None,
     kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
-    """Show what the operator would change, object by object; exit 1 where that is anything.
+    """Show what the operator would change in the cluster.
 
-    The API server answers a dry run of each write, so that its defaults are no differences.
+    The API server makes a dry run of each write, so its defaults do not appear as differences.
     Values of Secrets are never shown.
+
+    Examples:
+      fastapi-operator diff shop
+      fastapi-operator diff -f service.yaml -n production
+
+    Exit status:
+      0  no differences
+      1  differences found
+      2  the service is invalid or does not exist, or the cluster cannot be used
     """
-    inputs.need_one_source(name, file)
+    inputs.require_one_source(name, file)
     ours = inputs.read_settings(settings, profiles)
 
     async def work(cluster: Cluster) -> list[str]:
-        bodies = inputs.read_bodies(file) if file else (await cluster.service(str(name)),)
-        return [line for body in bodies for line in await _changes(cluster, body, ours)]
+        bodies = inputs.read_bodies(file) if file else (await cluster.read_service(str(name)),)
+        return [line for body in bodies for line in await _diff_service(cluster, body, ours)]
 
-    lines = connected(
+    lines = run_with_cluster(
         work,
         kubeconfig=kubeconfig,
         context=context,
@@ -74,59 +82,59 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
         manager=naming.FIELD_MANAGER,
     )
     for line in lines:
-        console.say(line, _style(line))
+        console.print_line(line, _style(line))
     if lines:
         raise typer.Exit(1)
 
 
-async def _changes(cluster: Cluster, given: Mapping[str, Any], settings: Settings) -> list[str]:
+async def _diff_service(
+    cluster: Cluster, given: Mapping[str, Any], settings: Settings
+) -> list[str]:
     metadata = {"namespace": cluster.namespace, **given["metadata"]}
+    name, namespace = metadata["name"], metadata["namespace"]
     body = {"spec": {}, **given, "metadata": metadata}
     service, problems = parse_service(body)
-    console.problems(metadata["name"], problems)
+    console.print_problems(name, problems)
     if service is None:
         raise typer.Exit(2)
-    where = Cluster(cluster.client, metadata["namespace"])
-    offered = await discovery.discover(where.client)
-    labelled = await discovery.profiles(where.client, (where.namespace,))
-    facts = dataclasses.replace(offered, profiles=labelled)
-    there = await where.client.get(SERVICE, where.namespace, metadata["name"])
-    uid = there["metadata"]["uid"] if there else _NO_UID
-    owner = Owner(where.namespace, metadata["name"], uid)
+    target = Cluster(cluster.client, namespace)
+    facts = await discover_facts(target)
+    stored = await target.client.get(SERVICE, namespace, name)
+    owner = Owner(namespace, name, stored["metadata"]["uid"] if stored else _NO_UID)
     live = {
         reading.object_key(kind, found): found
-        for kind, found in await where.children(metadata["name"], facts)
+        for kind, found in await target.read_children(name, facts)
     }
     blueprint = draw(body, settings, facts)
     if blueprint.error is not None:
-        console.problems(metadata["name"], blueprint.problems)
+        console.print_problems(name, blueprint.problems)
         raise typer.Exit(2)
     restart = (metadata.get("annotations") or {}).get(naming.RESTART_ANNOTATION, "")
     sealed = [seal(desired, owner, restart=restart) for desired in blueprint.desired]
     lines: list[str] = []
     for item in sealed:
-        lines += await _change(where, item, live.get(item.key))
-    wanted = {item.key for item in sealed}
+        lines += await _diff_object(target, item, live.get(item.key))
+    desired_keys = {item.key for item in sealed}
     for key, found in live.items():
-        if key not in wanted and _would_go(key, found, owner):
-            lines += _unified(key, found, None)
+        if key not in desired_keys and _would_be_deleted(key, found, owner):
+            lines += _unified_diff(key, found, None)
     return lines
 
 
-async def _change(cluster: Cluster, item: Sealed, live: Mapping[str, Any] | None) -> list[str]:
+async def _diff_object(cluster: Cluster, item: Sealed, live: Mapping[str, Any] | None) -> list[str]:
     kind = owned_kind(item.key.group, item.key.kind)
     if item.desired.write is Write.CREATE_ONCE and live is not None:
         return []
     try:
-        then = await cluster.client.apply(
+        result = await cluster.client.apply(
             kind,
             completed(item, _child(kind, item.key, live), {}),
             only_create=live is None,
             rehearse=True,
         )
     except ApiError as error:
-        inputs.stop(f"{item.key}: the API server would refuse it: {error}")
-    return _unified(item.key, live, then)
+        inputs.fail(f"{item.key}: the API server would reject it: {error}")
+    return _unified_diff(item.key, live, result)
 
 
 def _child(kind: Kind, key: ObjectKey, live: Mapping[str, Any] | None) -> Any:
@@ -135,36 +143,36 @@ def _child(kind: Kind, key: ObjectKey, live: Mapping[str, Any] | None) -> Any:
     return reading.child_of(kind, key, live, known=None, version=0, written=False)
 
 
-def _would_go(key: ObjectKey, live: Mapping[str, Any], owner: Owner) -> bool:
-    """Whether the operator would remove it: its own, and no part of the service's history."""
+def _would_be_deleted(key: ObjectKey, live: Mapping[str, Any], owner: Owner) -> bool:
+    """Returns whether the operator would delete it: an owned object that is not a record."""
     references = live["metadata"].get("ownerReferences") or ()
-    mine = any(item.get("uid") == owner.uid for item in references)
-    return mine and key.kind not in (CONTROLLER_REVISION.kind, JOB.kind)
+    owned = any(item.get("uid") == owner.uid for item in references)
+    return owned and key.kind not in (CONTROLLER_REVISION.kind, JOB.kind)
 
 
-def _unified(
-    key: ObjectKey, live: Mapping[str, Any] | None, then: Mapping[str, Any] | None
+def _unified_diff(
+    key: ObjectKey, live: Mapping[str, Any] | None, desired: Mapping[str, Any] | None
 ) -> list[str]:
     if key.kind == SECRET.kind:
-        live, then = _masked(live, then), _masked(then, live)
-    before, after = _text(live), _text(then)
+        live, desired = _mask(live, desired), _mask(desired, live)
+    before, after = _to_yaml(live), _to_yaml(desired)
     label = f"{key.kind}/{key.name}"
     return list(
         difflib.unified_diff(
             before,
             after,
             f"{label} live" if live is not None else "/dev/null",
-            f"{label} wanted" if then is not None else "/dev/null",
+            f"{label} desired" if desired is not None else "/dev/null",
             lineterm="",
         )
     )
 
 
-def _text(body: Mapping[str, Any] | None) -> list[str]:
-    """An object as YAML, without what the API server keeps for itself."""
+def _to_yaml(body: Mapping[str, Any] | None) -> list[str]:
+    """Returns an object as lines of YAML, without the metadata that the API server maintains."""
     if body is None:
         return []
-    metadata = {name: v for name, v in body["metadata"].items() if name not in _BOOKKEEPING}
+    metadata = {name: v for name, v in body["metadata"].items() if name not in _SERVER_METADATA}
     annotations = dict(metadata.pop("annotations", None) or {})
     annotations.pop(APPLIED_ANNOTATION, None)
     if annotations:
@@ -174,18 +182,18 @@ def _text(body: Mapping[str, Any] | None) -> list[str]:
     return yaml.safe_dump(kept, sort_keys=True, width=1000, allow_unicode=True).splitlines()
 
 
-def _masked(
+def _mask(
     body: Mapping[str, Any] | None, other: Mapping[str, Any] | None
 ) -> Mapping[str, Any] | None:
-    """A Secret with its keys, and whether each has the same value on the other side."""
+    """Replaces a Secret's values; a mark remains if a value differs from the other Secret's."""
     if body is None or "data" not in body:
         return body
     known = (other or {}).get("data") or {}
-    shown = {
-        key: "***" if known.get(key, value) == value else "*** (another value)"
+    masked = {
+        key: "***" if known.get(key, value) == value else "*** (different value)"
         for key, value in body["data"].items()
     }
-    return {**body, "data": shown}
+    return {**body, "data": masked}
 
 
 def _style(line: str) -> console.Style:

@@ -1,6 +1,5 @@
-"""``explain``: each number of a service with its reason."""
+"""``explain``: each derived number of a service with its reason."""
 
-import json
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -21,7 +20,7 @@ from fastapi_operator.tuning.derive import derive
 
 
 class Output(StrEnum):
-    """How the explanation is printed."""
+    """Output formats of the explanation."""
 
     TABLE = "table"
     JSON = "json"
@@ -32,15 +31,15 @@ def explain(  # noqa: PLR0917 (typer reads them as options)
     name: inputs.LiveNameArgument = None,
     file: inputs.LiveFileOption = None,
     output: Annotated[
-        Output, typer.Option("-o", "--output", help="A table for people, or data for machines.")
+        Output, typer.Option("-o", "--output", help="Format: a table, or data for programs.")
     ] = Output.TABLE,
     what_if: Annotated[
         list[str] | None,
         typer.Option(
             "--what-if",
             metavar="PATH=VALUE",
-            help="Show only what another value of the spec would change, and why: "
-            "--what-if resources.limits.cpu=2. May be repeated.",
+            help="Show only the numbers that change if a field of the spec has another value, for "
+            "example resources.limits.cpu=2. Repeatable.",
         ),
     ] = None,
     prices: inputs.PricesOption = None,
@@ -51,39 +50,56 @@ def explain(  # noqa: PLR0917 (typer reads them as options)
     context: inputs.ContextOption = None,
     kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
-    """Show every derived number with its reason, the connection budget and the footprint."""
-    inputs.need_one_source(name, file)
+    """Show every derived number of a service with its reason.
+
+    Also show the connection budget and the footprint: the CPU, memory and storage that the
+    service's pods request. With -f no cluster is needed.
+
+    Examples:
+      fastapi-operator explain -f service.yaml
+      fastapi-operator explain shop -n production
+      fastapi-operator explain -f service.yaml --what-if scaling.maxReplicas=30
+
+    Exit status:
+      0  the numbers are printed
+      1  the service is invalid
+      2  an input cannot be read, or the cluster cannot be used
+    """
+    inputs.require_one_source(name, file)
     ours, known = inputs.read_settings(settings, profiles), inputs.read_facts(facts)
     costs = inputs.read_prices(prices) if prices else None
     if file is not None:
         bodies: tuple[dict[str, Any], ...] = inputs.read_bodies(file)
     else:
-        from fastapi_operator.cli import live  # noqa: PLC0415 (loads the cluster's client)
+        from fastapi_operator.cli import live  # noqa: PLC0415 (imports the cluster's client)
 
-        body, offered = live.read(
+        body, live_facts = live.read_service(
             str(name), namespace=namespace, context=context, kubeconfig=kubeconfig
         )
-        bodies, known = (body,), known if facts else offered
+        bodies, known = (body,), known if facts else live_facts
     records = []
     for body in bodies:
-        now = _explained(body, ours, known)
+        current = _explain_body(body, ours, known)
         if what_if:
-            then = _explained(_with_values(body, what_if), ours, known)
-            records.append(now.what_if_record(then, costs))
+            changed = _explain_body(_with_values(body, what_if), ours, known)
+            records.append(current.what_if_record(changed, costs))
             if output is Output.TABLE:
-                print_what_if(now, then, costs)
+                print_what_if(current, changed, costs)
         else:
-            records.append(now.record(costs))
+            records.append(current.record(costs))
             if output is Output.TABLE:
-                print_explanation(now, costs)
-    if output is not Output.TABLE:
-        typer.echo(_text(records[0] if len(records) == 1 else records, output))
+                print_explanation(current, costs)
+    data = records[0] if len(records) == 1 else records
+    if output is Output.JSON:
+        console.print_json(data)
+    elif output is Output.YAML:
+        typer.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), nl=False)
 
 
-def _explained(body: dict[str, Any], settings: Settings, facts: Facts) -> Explanation:
+def _explain_body(body: dict[str, Any], settings: Settings, facts: Facts) -> Explanation:
     service, problems = parse_service(body)
     if service is None:
-        console.problems(inputs.name_of(body), problems)
+        console.print_problems(inputs.name_of(body), problems)
         raise typer.Exit(1)
     plan = derive(service, settings, facts)
     return Explanation(
@@ -95,22 +111,18 @@ def _explained(body: dict[str, Any], settings: Settings, facts: Facts) -> Explan
 
 
 def _with_values(body: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """A copy of the service with other values, as ``--what-if`` gives them."""
+    """Returns a copy of the service with the values of ``--what-if``."""
     spec = body["spec"]
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator:
-            inputs.stop(f"--what-if {assignment!r}: write PATH=VALUE, such as server.threads=80")
+            inputs.fail(
+                f"--what-if {assignment}: must be PATH=VALUE, for example server.threads=80"
+            )
         try:
             fields.field_at(Spec, path)
             (document,) = read_documents(f"value: {text}")
         except (ValueError, DocumentError) as error:
-            inputs.stop(f"--what-if {assignment}: {error}")
+            inputs.fail(f"--what-if {assignment}: {error}")
         spec = fields.with_value(spec, fields.split(path), document.body["value"])
     return {**body, "spec": spec}
-
-
-def _text(data: Any, output: Output) -> str:
-    if output is Output.JSON:
-        return json.dumps(data, indent=2, ensure_ascii=False)
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip()

@@ -1,4 +1,4 @@
-"""A plan put into words, or into data, together with what it takes and what that costs."""
+"""The printed and the JSON form of a plan, with its footprint and cost."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,25 +24,26 @@ from fastapi_operator.tuning.explain import (
 )
 from fastapi_operator.tuning.plan import Plan
 
-# What a section of the plan holds, for readers who see its name for the first time.
+# The explanation of each section of the plan, for readers who are new to its terms.
 SECTIONS = {section: text for record in PARTS.values() for section, text in record.sections.items()}
 _DISRUPTIONS = (
-    ("none", "nobody notices"),
+    ("none", "no effect on running processes"),
     ("reload", "the server reads its configuration again and keeps its connections"),
-    ("rollout", "new pods start before old ones stop; the service goes on"),
-    ("restart", "the server stops and starts; what it serves is away for seconds"),
+    ("rollout", "new pods start before old pods stop; the service stays available"),
+    ("restart", "the server stops and starts; it is unavailable for seconds"),
 )
+_PART_REMOVED = "the part is removed"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What there is to say of a service.
+    """A service's plan with its footprint and its problems.
 
     Attributes:
-        service: Its name.
-        plan: Its numbers.
-        footprint: What it takes with the fewest and with the most app pods.
-        problems: Those of every stage.
+        service: Name of the service.
+        plan: The derived numbers.
+        footprint: The resources with the fewest and with the most app pods.
+        problems: The problems of every stage.
     """
 
     service: str
@@ -51,7 +52,7 @@ class Explanation:
     problems: tuple[Problem, ...]
 
     def record(self, prices: Prices | None) -> dict[str, Any]:
-        """All of it, in the form that ``-o json`` promises."""
+        """Returns the record of ``explain -o json``."""
         return {
             "service": self.service,
             "decisions": [decision_record(decision) for decision in self.plan.decisions()],
@@ -60,20 +61,20 @@ class Explanation:
             "problems": [problem_record(problem) for problem in self.problems],
         }
 
-    def what_if_record(self, then: "Explanation", prices: Prices | None) -> dict[str, Any]:
-        """What is different in another explanation of the service."""
+    def what_if_record(self, changed: "Explanation", prices: Prices | None) -> dict[str, Any]:
+        """Returns the differences to another explanation of the service."""
         return {
             "service": self.service,
-            "changes": [_change_record(change) for change in changes(self.plan, then.plan)],
+            "changes": [_change_record(change) for change in changes(self.plan, changed.plan)],
             "connectionBudget": {
                 "before": budget_record(self.plan.budget),
-                "after": budget_record(then.plan.budget),
+                "after": budget_record(changed.plan.budget),
             },
             "footprint": {
                 "before": self._footprint_record(prices),
-                "after": then._footprint_record(prices),
+                "after": changed._footprint_record(prices),
             },
-            "problems": [problem_record(problem) for problem in then.problems],
+            "problems": [problem_record(problem) for problem in changed.problems],
         }
 
     def _footprint_record(self, prices: Prices | None) -> dict[str, Any]:
@@ -81,44 +82,45 @@ class Explanation:
         return {"minimum": least, "maximum": most}
 
 
-def print_explanation(found: Explanation, prices: Prices | None) -> None:
-    """Prints all of it for people."""
-    console.say(found.service, console.BOLD)
-    console.say()
-    for line in table.lines(("number", "value", "a change costs", "why"), _rows(found.plan)):
-        console.say(line)
-    console.say()
-    console.say("What a change costs", console.BOLD)
+def print_explanation(explanation: Explanation, prices: Prices | None) -> None:
+    """Prints every number, the connection budget and the footprint."""
+    plan = explanation.plan
+    console.print_line(explanation.service, console.BOLD)
+    console.print_line()
+    for line in table.format_lines(("number", "value", "disruption", "reason"), _rows(plan)):
+        console.print_line(line)
+    console.print_line()
+    console.print_line("Disruption (the effect of a change on running processes)", console.BOLD)
     for word, meaning in _DISRUPTIONS:
-        console.say(f"  {word}: {meaning}")
-    if found.plan.budget is not None:
-        console.say()
-        _print_budget(found.plan.budget)
-    console.say()
-    console.say("Footprint (what the pods ask the cluster to keep for them)", console.BOLD)
-    _print_footprint(found.footprint, prices)
-    console.problems(found.service, found.problems)
+        console.print_line(f"  {word}: {meaning}")
+    if plan.budget is not None:
+        console.print_line()
+        _print_budget(plan.budget)
+    console.print_line()
+    console.print_line("Footprint (the resources that the pods request)", console.BOLD)
+    _print_footprint(explanation.footprint, prices)
+    console.print_problems(explanation.service, explanation.problems)
 
 
-def print_what_if(now: Explanation, then: Explanation, prices: Prices | None) -> None:
-    """Prints only what would be different, for people."""
-    found = tuple(changes(now.plan, then.plan))
+def print_what_if(current: Explanation, changed: Explanation, prices: Prices | None) -> None:
+    """Prints only the numbers that differ."""
+    found = tuple(changes(current.plan, changed.plan))
     numbers = "1 number" if len(found) == 1 else f"{len(found) or 'no'} numbers"
-    console.say(f"{now.service}: {numbers} would change", console.BOLD)
+    console.print_line(f"{current.service}: {numbers} would change", console.BOLD)
     if found:
-        console.say()
-        rows = (_change_row(change) for change in found)
-        for line in table.lines(("number", "now", "then", "a change costs", "why"), rows):
-            console.say(line)
-    if then.plan.budget is not None and then.plan.budget != now.plan.budget:
-        console.say()
-        _print_budget(then.plan.budget)
-    if now.footprint != then.footprint:
-        for moment, explanation in (("now", now), ("then", then)):
-            console.say()
-            console.say(f"Footprint {moment}", console.BOLD)
+        console.print_line()
+        headings = ("number", "now", "then", "disruption", "reason")
+        for line in table.format_lines(headings, (_change_row(change) for change in found)):
+            console.print_line(line)
+    if changed.plan.budget is not None and changed.plan.budget != current.plan.budget:
+        console.print_line()
+        _print_budget(changed.plan.budget)
+    if current.footprint != changed.footprint:
+        for moment, explanation in (("now", current), ("then", changed)):
+            console.print_line()
+            console.print_line(f"Footprint {moment}", console.BOLD)
             _print_footprint(explanation.footprint, prices)
-    console.problems(then.service, then.problems)
+    console.print_problems(changed.service, changed.problems)
 
 
 def _rows(plan: Plan) -> Iterator[Row]:
@@ -133,14 +135,14 @@ def _rows(plan: Plan) -> Iterator[Row]:
             yield [Cell(f"{part}: {meaning}", console.HEADING)]
         yield [
             f"  {number}",
-            Cell(decision.display(), _weight(decision)),
+            Cell(decision.display(), _value_style(decision)),
             decision.disruption.value,
             decision.reason,
         ]
 
 
-def _weight(decision: Decision[Any]) -> console.Style:
-    """Bold what was derived; what somebody set stands out among it."""
+def _value_style(decision: Decision[Any]) -> console.Style:
+    """Returns bold, and a colour too if the value is not derived."""
     return {"bold": True, **({} if decision.source is Source.DERIVED else {"fg": "magenta"})}
 
 
@@ -150,7 +152,7 @@ def _change_row(change: Change) -> Row:
         change.before.display() if change.before else "-",
         Cell(change.after.display() if change.after else "-", console.BOLD),
         change.decision.disruption.value,
-        change.after.reason if change.after else "the part is gone",
+        change.after.reason if change.after else _PART_REMOVED,
     ]
 
 
@@ -160,22 +162,22 @@ def _change_record(change: Change) -> dict[str, Any]:
         "before": change.before.value if change.before else None,
         "after": change.after.value if change.after else None,
         "unit": change.decision.unit,
-        "reason": change.after.reason if change.after else "the part is gone",
+        "reason": change.after.reason if change.after else _PART_REMOVED,
         "disruption": change.decision.disruption.value,
     }
 
 
 def _print_budget(budget: ConnectionBudget) -> None:
-    console.say("Connection budget (when everything runs at its peak)", console.BOLD)
+    console.print_line("Connection budget (with every process at its peak)", console.BOLD)
     for claim in budget.claims:
-        console.say(
+        console.print_line(
             f"  {claim.name}: {claim.processes} processes, {claim.per_process} connections each"
         )
     for step in budget.steps():
         style = {"fg": "green"} if step.slack >= 0 else console.ERROR
         left = typer.style(f"{step.slack} left", **style)
-        held = f" (held by {step.enforced_by})"
-        console.say(f"  {step.name}: {step.demand} of {step.capacity}, {left}{held}")
+        held = f" (enforced by {step.enforced_by})"
+        console.print_line(f"  {step.name}: {step.demand} of {step.capacity}, {left}{held}")
 
 
 def _footprint_record(size: Footprint, prices: Prices | None) -> dict[str, Any]:
@@ -185,9 +187,9 @@ def _footprint_record(size: Footprint, prices: Prices | None) -> dict[str, Any]:
 
 
 def _print_footprint(sizes: Iterable[Footprint], prices: Prices | None) -> None:
-    for label, size in zip(("least", "most"), sizes, strict=True):
-        cost = f", {prices.month(size):,.2f} {prices.currency} a month" if prices else ""
-        console.say(
+    for label, size in zip(("minimum", "maximum"), sizes, strict=True):
+        cost = f", {prices.month(size):,.2f} {prices.currency} per month" if prices else ""
+        console.print_line(
             f"  {label}: {size.pods} pods, {quantity.format_cpu(size.cpu_millicores)} CPU, "
             f"{size.memory_bytes / 2**30:.1f} GiB memory, "
             f"{size.storage_bytes / 2**30:.0f} GiB storage{cost}"

@@ -1,4 +1,4 @@
-"""Reads what the commands are given: services, settings and facts; a mistake ends the command."""
+"""Options and files that the commands share; an input that cannot be read ends the command."""
 
 import sys
 from pathlib import Path
@@ -20,23 +20,33 @@ from fastapi_operator.settings import Settings
 FileOption = Annotated[
     str,
     typer.Option(
-        "-f", "--file", help="The service's YAML; - reads standard input.", metavar="FILE"
+        "-f",
+        "--file",
+        help="YAML file with the FastAPIService; - is standard input.",
+        metavar="FILE",
     ),
 ]
-# Of a command that takes a service of the cluster or one of a file.
+# For a command that takes a service from the cluster or from a file.
 LiveNameArgument = Annotated[
-    str | None, typer.Argument(help="A FastAPIService of the cluster.", metavar="[NAME]")
+    str | None,
+    typer.Argument(help="Name of a FastAPIService in the cluster; or use -f.", metavar="NAME"),
 ]
 LiveFileOption = Annotated[
     str | None,
-    typer.Option("-f", "--file", help="A service's YAML; - reads standard input."),
+    typer.Option(
+        "-f",
+        "--file",
+        help="YAML file with FastAPIServices; - is standard input.",
+        metavar="FILE",
+    ),
 ]
 FactsOption = Annotated[
     Path | None,
     typer.Option(
         "--facts",
-        help='What the cluster offers: {kubernetes: "1.35", apis: [group/version/Kind], '
-        "profiles: {namespace: profile}}. Default: no optional API, no profile.",
+        help='YAML file that describes the cluster, for example {kubernetes: "1.35", apis: '
+        "[monitoring.coreos.com/v1/ServiceMonitor], profiles: {default: production}}. Default: no "
+        "optional API and no profile.",
         metavar="FILE",
         dir_okay=False,
     ),
@@ -45,7 +55,8 @@ SettingsOption = Annotated[
     Path | None,
     typer.Option(
         "--settings",
-        help="The operator's settings, as its chart mounts them. Default: the built-in ones.",
+        help="YAML file with the operator's settings, as in its ConfigMap. Default: the built-in "
+        "settings.",
         metavar="FILE",
         dir_okay=False,
     ),
@@ -54,60 +65,77 @@ ProfilesOption = Annotated[
     Path | None,
     typer.Option(
         "--profiles",
-        help="Profiles by name, as the value profiles of the operator's chart. Default: those "
-        "of the settings, else production and development as they are shipped.",
+        help="YAML file with profiles by name, as the value profiles of the operator's chart. "
+        "Default: the profiles of the settings, else the built-in production and development.",
         metavar="FILE",
         dir_okay=False,
     ),
 ]
-
-
-def read_documents(file: str) -> tuple[Document, ...]:
-    """The FastAPIService documents of a file or of standard input."""
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text()
-        return find_services(text)
-    except OSError as error:
-        stop(f"{file}: {error.strerror}")
-    except (DocumentError, UnicodeDecodeError) as error:
-        stop(f"{file}: {error}")
-
-
 PricesOption = Annotated[
     Path | None,
     typer.Option(
         "--prices",
-        help="Adds a month's cost. YAML: currency, cpuCoreMonth, memoryGibMonth, storageGibMonth.",
+        help="YAML file with prices; adds the cost per month. Fields: currency, cpuCoreMonth, "
+        "memoryGibMonth, storageGibMonth.",
         metavar="FILE",
         dir_okay=False,
     ),
 ]
 NamespaceOption = Annotated[
     str | None,
-    typer.Option("-n", "--namespace", help="Namespace. Default: the context's.", metavar="NAME"),
+    typer.Option(
+        "-n",
+        "--namespace",
+        help="Namespace. Default: that of the context.",
+        metavar="NAME",
+    ),
 ]
 ContextOption = Annotated[
     str | None,
-    typer.Option(help="Context of the kubeconfig. Default: the current one.", metavar="NAME"),
+    typer.Option(
+        "--context",
+        help="Context of the kubeconfig. Default: the current one.",
+        metavar="NAME",
+    ),
 ]
 KubeconfigOption = Annotated[
     str | None,
-    typer.Option(help="Kubeconfig. Default: KUBECONFIG, else ~/.kube/config.", metavar="FILE"),
+    typer.Option(
+        "--kubeconfig",
+        help="Kubeconfig. Default: KUBECONFIG, else ~/.kube/config.",
+        metavar="FILE",
+    ),
 ]
 
 
+def read_documents(file: str) -> tuple[Document, ...]:
+    """Returns the FastAPIService documents of a file or of standard input."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text()
+        return find_services(text)
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
+    except (DocumentError, UnicodeDecodeError) as error:
+        fail(f"{display_name(file)}: {error}")
+
+
+def display_name(file: str) -> str:
+    """Returns the name of a file for messages."""
+    return "(standard input)" if file == "-" else file
+
+
 def read_bodies(file: str) -> tuple[dict[str, Any], ...]:
-    """The bodies of ``read_documents``."""
+    """Returns the bodies of the FastAPIService documents of a file or of standard input."""
     return tuple(document.body for document in read_documents(file))
 
 
 def read_services(file: str) -> tuple[FastAPIService, ...]:
-    """The valid services of a file; errors of any of them end the command with status 1."""
+    """Returns the services of a file; if one is invalid, the command ends with status 1."""
     services = []
     failed = False
     for body in read_bodies(file):
         service, problems = parse_service(body)
-        console.problems(name_of(body), problems)
+        console.print_problems(name_of(body), problems)
         failed = failed or service is None
         if service is not None:
             services.append(service)
@@ -116,24 +144,24 @@ def read_services(file: str) -> tuple[FastAPIService, ...]:
     return tuple(services)
 
 
-def need_one_source(name: str | None, file: str | None) -> None:
-    """Ends the command unless exactly one of a live service and a file was given."""
+def require_one_source(name: str | None, file: str | None) -> None:
+    """Ends the command unless either a live service or a file is given, and not both."""
     if (name is None) == (file is None):
-        stop("give either the NAME of a service or -f FILE")
+        fail("name either a service in the cluster or, with -f, a file")
 
 
 def read_facts(path: Path | None) -> Facts:
-    """Facts from a file, or those of a cluster without optional APIs."""
+    """Returns the facts of a file, or those of a cluster without optional APIs."""
     if path is None:
         return Facts()
     try:
         return Facts.from_mapping(_mapping(path))
     except ValueError as error:
-        stop(f"{path}: {error}")
+        fail(f"{path}: {error}")
 
 
 def read_settings(path: Path | None, profiles: Path | None) -> Settings:
-    """Settings from a file, or the built-in ones; profiles from a file of their own come first."""
+    """Returns the settings of a file, or the built-in ones; a profiles file overrides both."""
     settings = _settings(path, _mapping(path) if path is not None else {})
     if profiles is None:
         return settings
@@ -144,42 +172,42 @@ def read_settings(path: Path | None, profiles: Path | None) -> Settings:
 
 
 def read_prices(path: Path) -> Prices:
-    """What cores and GiB cost in a month."""
+    """Returns the prices of a file."""
     try:
         return Prices.model_validate(_mapping(path))
     except ValidationError as error:
-        stop(f"{path}: {_first(error)}")
+        fail(f"{path}: {_first_error(error)}")
 
 
 def _settings(path: Path | None, data: dict[str, Any]) -> Settings:
     try:
         return Settings.from_mapping(data)
     except ValidationError as error:
-        stop(f"{path}: {_first(error)}")
+        fail(f"{path}: {_first_error(error)}")
 
 
-def _first(error: ValidationError) -> str:
-    """The first thing that a file gets wrong, with its field."""
+def _first_error(error: ValidationError) -> str:
+    """Returns the first error of a file with its field."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     return f"{field}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def name_of(body: dict[str, Any]) -> str:
-    """The name under which messages speak of a service that may not even be valid."""
+    """Returns the name of a service for messages; the service may be invalid."""
     metadata = body.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     return str(name or "(without a name)")
 
 
 def has_errors(problems: tuple[Problem, ...]) -> bool:
-    """Whether one of the problems keeps the service from being applied."""
+    """Returns whether a problem prevents the service from being applied."""
     return any(problem.severity is Severity.ERROR for problem in problems)
 
 
-def stop(message: str) -> NoReturn:
-    """Ends the command: the input could not be read (exit status 2)."""
-    console.error(message)
+def fail(message: str) -> NoReturn:
+    """Prints an error and ends the command with exit status 2."""
+    console.print_error(message)
     raise typer.Exit(2)
 
 
@@ -187,11 +215,11 @@ def _mapping(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text())
     except OSError as error:
-        stop(f"{path}: {error.strerror}")
-    except yaml.YAMLError as error:
-        stop(f"{path}: not YAML: {error}")
+        fail(f"{path}: {error.strerror}")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        fail(f"{path}: not valid YAML: {error}")
     if data is None:
         return {}
     if not isinstance(data, dict):
-        stop(f"{path}: must hold a mapping, found {type(data).__name__}")
+        fail(f"{path}: the top level must be a mapping")
     return data

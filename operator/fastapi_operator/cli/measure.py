@@ -1,12 +1,12 @@
-"""``measure``: the ``traffic`` section of a spec, from what a running service does."""
+"""``measure``: the ``traffic`` section of a spec, measured at a running service."""
 
 import datetime
 
 import typer
 
 from fastapi_operator.cli import inputs
-from fastapi_operator.cli.connected import Cluster, NameArgument, connected
-from fastapi_operator.cli.look import Look, PrometheusOption, SecondsOption, look
+from fastapi_operator.cli.connect import Cluster, NameArgument, run_with_cluster
+from fastapi_operator.cli.sampling import Observation, PrometheusOption, SecondsOption, observe
 from fastapi_operator.observability.traffic import measure as measured
 from fastapi_operator.parts import Part
 
@@ -19,22 +19,36 @@ def measure(  # noqa: PLR0917 (typer reads them as options)
     context: inputs.ContextOption = None,
     kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
-    """Print a traffic block for the spec, measured while it runs.
+    """Measure a running service and print its traffic section.
 
-    The peak is that of the window: with --prometheus URL --seconds 86400 it is that of a day.
-    Exit status: 2 where nothing could be measured.
+    Copy the output into the spec. The peak is that of the measured window: to get the peak of a
+    day, use --prometheus with --seconds 86400. Needs the right to list pods and, without
+    --prometheus, to get pods/proxy.
+
+    Examples:
+      fastapi-operator measure shop --seconds 120
+      fastapi-operator measure shop --prometheus http://localhost:9090
+
+    Exit status:
+      0  the traffic section is printed
+      2  nothing can be measured, for example because no request was served
     """
 
-    async def work(cluster: Cluster) -> Look:
-        return await look(cluster, name, url=url, seconds=seconds)
+    async def work(cluster: Cluster) -> Observation:
+        return await observe(cluster, name, url=url, seconds=seconds)
 
-    seen = connected(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
-    app = {pod.name for pod in seen.pods if pod.part is Part.APP}
-    windows = [window for pod, window in seen.windows.items() if pod in app]
+    observation = run_with_cluster(
+        work, kubeconfig=kubeconfig, context=context, namespace=namespace
+    )
+    app = {pod.name for pod in observation.pods if pod.part is Part.APP}
+    windows = [window for pod, window in observation.windows.items() if pod in app]
     try:
         found = measured(windows)
     except ValueError as error:
-        inputs.stop(f"{name}: {error} in {seen.signals.seconds:.0f} s; send traffic meanwhile")
+        inputs.fail(
+            f"{name}: {error} in {observation.signals.seconds:.0f} s; measure while there is "
+            "traffic"
+        )
     until = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     typer.echo(
         f"# {name}: {found.requests:.0f} requests in {found.seconds:.0f} s to {until}, "

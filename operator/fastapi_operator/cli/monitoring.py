@@ -1,4 +1,4 @@
-"""``monitoring``: rules, dashboards and monitor, once for all services of a cluster."""
+"""``monitoring``: the alerts, dashboards and monitor that all services share."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from fastapi_operator.cli import inputs
 from fastapi_operator.observability import shared
 from fastapi_operator.observability.shared import Shared
 
-_USUAL = [Shared.RULES, Shared.MONITORS, Shared.DASHBOARDS]
+_DEFAULT_KINDS = [Shared.RULES, Shared.MONITORS, Shared.DASHBOARDS]
 
 
 def monitoring(
@@ -22,8 +22,7 @@ def monitoring(
         typer.Option(
             "-l",
             "--label",
-            help="Label of every object, such as release=kube-prometheus-stack; may be given "
-            "again.",
+            help="Label for every object, for example release=kube-prometheus-stack. Repeatable.",
             metavar="KEY=VALUE",
         ),
     ] = None,
@@ -32,15 +31,27 @@ def monitoring(
         typer.Option(
             "-k",
             "--kind",
-            help="What to print; may be given again. Default: rules, monitors, dashboards. "
-            "grafana-dashboards are for the Grafana operator, beside dashboards.",
+            help="Kind to print: rules, monitors, dashboards or, for the Grafana operator, "
+            "grafana-dashboards. Repeatable. Default: the first three.",
+            metavar="KIND",
         ),
     ] = None,
     settings: inputs.SettingsOption = None,
 ) -> None:
-    """Print the shared alerts, dashboards and monitor, to be applied once; needs no cluster."""
+    """Print the shared alerts, dashboards and monitor.
+
+    Apply them once per cluster, unless the operator's chart installs them. No cluster is needed.
+
+    Examples:
+      fastapi-operator monitoring -n monitoring | kubectl apply --server-side -f -
+      fastapi-operator monitoring -k rules -l release=kube-prometheus-stack
+
+    Exit status:
+      0  the objects are printed
+      2  an input cannot be read
+    """
     documents = shared.objects(
-        kind or _USUAL,
+        kind or _DEFAULT_KINDS,
         namespace=namespace,
         labels=_labels(label or []),
         runbooks=inputs.read_settings(settings, None).runbooks,
@@ -53,6 +64,6 @@ def _labels(given: list[str]) -> dict[str, str]:
     for text in given:
         key, equals, value = text.partition("=")
         if not (key and equals):
-            inputs.stop(f"--label {text}: write KEY=VALUE")
+            inputs.fail(f"--label {text}: must be KEY=VALUE, for example release=prometheus")
         labels[key] = value
     return labels

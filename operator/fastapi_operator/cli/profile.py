@@ -1,4 +1,4 @@
-"""``profile``: where the time of a pod goes, as a flame graph."""
+"""``profile``: a flame graph of an app pod."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,70 +7,85 @@ from typing import Annotated
 import typer
 
 from fastapi_operator.cli import console, inputs, table
-from fastapi_operator.cli.connected import Cluster, NameArgument, connected
-from fastapi_operator.cli.look import explained, look
+from fastapi_operator.cli.connect import Cluster, NameArgument, run_with_cluster
+from fastapi_operator.cli.sampling import explain_refusal, observe
 from fastapi_operator.cluster import pods, spy
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.observability.flamegraph import Profile
 from fastapi_operator.observability.signals import AppPod
 from fastapi_operator.parts import Part
 
-# Long enough to tell a busy pod from an idle one.
+# Long enough to distinguish a busy pod from an idle one.
 _CHOICE_SECONDS = 5
-_ANSWER_SECONDS = 15
+_RESPONSE_SECONDS = 15
 _HERTZ = 100
 
 
 def profile(  # noqa: PLR0917 (typer reads them as options)
     name: NameArgument,
     seconds: Annotated[
-        int, typer.Option("--seconds", min=1, max=60, help="How long to sample.")
+        int,
+        typer.Option("--seconds", min=1, max=60, metavar="SECONDS", help="Time to sample."),
     ] = 20,
     pod: Annotated[
         str | None,
         typer.Option(
-            "--pod", metavar="POD", help="Default: the worst off, with --py-spy the first."
+            "--pod",
+            metavar="NAME",
+            help="App pod to sample. Default: the most loaded one, or with --py-spy the first.",
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Where the flame graph goes.", dir_okay=False)
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="File for the flame graph.", dir_okay=False
+        ),
     ] = Path("flame.svg"),
     idle: Annotated[
-        bool, typer.Option("--idle", help="Count threads that wait for work as well.")
+        bool, typer.Option("--idle", help="Include threads that wait for work.")
     ] = False,
     py_spy: Annotated[
         bool,
-        typer.Option("--py-spy", help="Sample from outside, by an ephemeral container."),
+        typer.Option("--py-spy", help="Sample with py-spy in an ephemeral container."),
     ] = False,
     image: Annotated[
-        str, typer.Option("--image", metavar="IMAGE", help="With --py-spy: an image that has it.")
+        str,
+        typer.Option("--image", metavar="IMAGE", help="Image that contains py-spy, for --py-spy."),
     ] = spy.IMAGE,
     privileged: Annotated[
         bool,
-        typer.Option("--privileged", help="With --py-spy: as root with SYS_PTRACE."),
+        typer.Option("--privileged", help="Run py-spy as root with SYS_PTRACE."),
     ] = False,
     namespace: inputs.NamespaceOption = None,
     context: inputs.ContextOption = None,
     kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
-    """Sample a pod's Python stacks, write a flame graph and print the lines that cost most.
+    """Write a flame graph of an app pod.
 
-    The runtime in the app samples itself, a hundred times a second, and answers on its private
-    port: no rights beyond get on pods/proxy, no restart, no other container. Of several workers it
-    is the one that holds the private port.
+    Also print the lines of code that cost most. By default the fastapi-operator-runtime in the
+    app samples its own process a hundred times per second. That needs get on pods/proxy and neither
+    a restart nor another container. In a pod with several workers, it samples the one that has the
+    private port.
 
-    An app without the runtime is sampled with --py-spy: an ephemeral container in the pod reads the
-    memory of all its workers, as the app's own user. It needs patch on pods/ephemeralcontainers and
-    get on pods/log, ends with the sampling, and stays listed in the pod until that is replaced.
+    If the app does not have the runtime, use --py-spy: an ephemeral container in the pod reads the
+    memory of all workers as the app's user. That needs patch on pods/ephemeralcontainers and get on
+    pods/log. The container ends after the sampling, and is listed in the pod until the pod is
+    replaced.
 
-    Exit status: 2 where no profile could be taken.
+    Examples:
+      fastapi-operator profile shop --seconds 30 -o flame.svg
+      fastapi-operator profile shop --py-spy --pod shop-6d5f7c9b8-x2x4q
+
+    Exit status:
+      0  the flame graph is written
+      2  no profile can be taken, or the file cannot be written
     """
 
     async def work(cluster: Cluster) -> tuple[str, str]:
         chosen = await _choose(cluster, name, pod, py_spy=py_spy)
-        console.say(f"sampling pod {chosen.name} for {seconds} s", remark=True)
+        console.print_line(f"sampling pod {chosen.name} for {seconds} s", to_stderr=True)
         if not py_spy:
-            return chosen.name, await _sampled(cluster, chosen, seconds, idle=idle)
+            return chosen.name, await _request_profile(cluster, chosen, seconds, idle=idle)
         try:
             return chosen.name, await spy.sampled(
                 cluster.client,
@@ -83,61 +98,73 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
                 privileged=privileged,
             )
         except spy.SpyError as error:
-            inputs.stop(str(error))
+            inputs.fail(str(error))
         except ApiError as error:
-            inputs.stop(f"pod {chosen.name}: no container may be added: {error}")
+            inputs.fail(f"pod {chosen.name}: cannot add an ephemeral container: {error}")
 
-    where, text = connected(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    sampled_pod, text = run_with_cluster(
+        work, kubeconfig=kubeconfig, context=context, namespace=namespace
+    )
     try:
-        taken = Profile(text)
+        result = Profile(text)
     except ValueError as error:
-        inputs.stop(f"pod {where}: {error}")
+        inputs.fail(f"pod {sampled_pod}: {error}")
+    title = f"{name}: pod {sampled_pod}, {seconds} s, {result.samples} samples"
     try:
-        output.write_text(taken.svg(f"{name}: pod {where}, {seconds} s, {taken.samples} samples"))
+        output.write_text(result.svg(title))
     except OSError as error:
-        inputs.stop(f"-o {output}: {error.strerror}")
-    if not taken.samples:
-        console.say("no sample: all threads waited for work", console.WARNING, remark=True)
-    _print(taken, seconds)
-    console.say(f"flame graph: {output}", remark=True)
+        inputs.fail(f"-o {output}: {error.strerror}")
+    if not result.samples:
+        console.print_line(
+            "no samples: all threads were waiting for work; add --idle to include them",
+            console.WARNING,
+            to_stderr=True,
+        )
+    _print(result, seconds)
+    console.print_line(f"flame graph: {output}", to_stderr=True)
 
 
-async def _choose(cluster: Cluster, name: str, wanted: str | None, *, py_spy: bool) -> pods.LivePod:
-    """The pod that was asked for, else the one whose event loop and CPU are busiest."""
-    await cluster.service(name)
+async def _choose(
+    cluster: Cluster, name: str, requested: str | None, *, py_spy: bool
+) -> pods.LivePod:
+    """Returns the requested pod, or else the most loaded one."""
+    await cluster.read_service(name)
     found = await pods.pods_of(cluster.client, cluster.namespace, name)
     of_app = {pod.name: pod for pod in found if pod.part is Part.APP}
-    if wanted is not None:
-        if wanted not in of_app:
+    if requested is not None:
+        if requested not in of_app:
             known = ", ".join(of_app) or "none"
-            inputs.stop(f"--pod {wanted}: no pod of the app of {name}; there are: {known}")
-        return of_app[wanted]
+            inputs.fail(f"--pod {requested}: not an app pod of {name}; its app pods: {known}")
+        return of_app[requested]
     if py_spy:
-        # What py-spy is for shows no metrics by which pods could be told apart.
+        # An app that needs py-spy exposes no metrics by which its pods could be compared.
         running = [pod for pod in of_app.values() if pod.running]
         if not running:
-            inputs.stop(f"{name}: no pod of the app runs")
+            inputs.fail(
+                f"{name}: no app pod is running; see why with: fastapi-operator status {name}"
+            )
         return running[0]
-    seen = await look(cluster, name, url=None, seconds=_CHOICE_SECONDS, otherwise="--py-spy")
-    worst = worst_off(seen.signals.app)
-    if worst is None:
-        inputs.stop(
-            f"{name}: no pod shows the runtime's metrics, so none can sample itself; add --py-spy, "
-            "or install fastapi-operator-runtime in the image"
+    observation = await observe(
+        cluster, name, url=None, seconds=_CHOICE_SECONDS, alternative="--py-spy"
+    )
+    busiest = most_loaded(observation.signals.app)
+    if busiest is None:
+        inputs.fail(
+            f"{name}: no pod exposes the runtime's metrics; add --py-spy, or install "
+            "fastapi-operator-runtime in the image"
         )
-    return next(pod for pod in seen.pods if pod.name == worst.pod)
+    return next(pod for pod in observation.pods if pod.name == busiest.pod)
 
 
-def worst_off(app: Iterable[AppPod]) -> AppPod | None:
-    """The pod with most time in which its event loop was late or its CPU in use."""
+def most_loaded(app: Iterable[AppPod]) -> AppPod | None:
+    """Returns the pod with the largest sum of event-loop delay and CPU use."""
     return max(app, key=lambda pod: pod.late + pod.cpu, default=None)
 
 
-async def _sampled(cluster: Cluster, pod: pods.LivePod, seconds: int, *, idle: bool) -> str:
+async def _request_profile(cluster: Cluster, pod: pods.LivePod, seconds: int, *, idle: bool) -> str:
     if not pod.ports:
-        inputs.stop(
-            f"pod {pod.name} has no private port: observability.metrics.enabled is false; set it "
-            "to true"
+        inputs.fail(
+            f"pod {pod.name} has no private port: set spec.observability.metrics.enabled to true"
         )
     address = f"/debug/profile?seconds={seconds}&hertz={_HERTZ}&idle={int(idle)}"
     try:
@@ -147,22 +174,22 @@ async def _sampled(cluster: Cluster, pod: pods.LivePod, seconds: int, *, idle: b
             pod.name,
             pod.ports[0],
             address,
-            seconds=seconds + _ANSWER_SECONDS,
+            seconds=seconds + _RESPONSE_SECONDS,
         )
     except ApiError as error:
         if error.status == 404:
-            inputs.stop(
-                f"pod {pod.name} answers no profile: observability.profiling.enabled is false, or "
-                "the image has no fastapi-operator-runtime"
+            inputs.fail(
+                f"pod {pod.name} serves no profile: set spec.observability.profiling.enabled to "
+                "true and install fastapi-operator-runtime in the image, or add --py-spy"
             )
-        inputs.stop(f"pod {pod.name}: {explained(error)}")
+        inputs.fail(f"pod {pod.name}: {explain_refusal(error)}")
 
 
-def _print(taken: Profile, seconds: int) -> None:
-    whole = seconds * _HERTZ
+def _print(result: Profile, seconds: int) -> None:
+    expected = seconds * _HERTZ
     rows = (
-        [f"{100 * line.own / whole:.1f} %", f"{100 * line.total / whole:.1f} %", line.place]
-        for line in taken.top()
+        [f"{100 * line.own / expected:.1f} %", f"{100 * line.total / expected:.1f} %", line.place]
+        for line in result.top()
     )
-    for line in table.lines(("itself", "with calls", "file:function:line"), rows):
-        console.say(line)
+    for line in table.format_lines(("itself", "with calls", "file:function:line"), rows):
+        console.print_line(line)

@@ -17,15 +17,25 @@ def render(
     settings: inputs.SettingsOption = None,
     profiles: inputs.ProfilesOption = None,
 ) -> None:
-    """Print every object the operator would apply, as YAML; needs no cluster.
+    """Print every object that the operator would apply.
 
-    Values of generated credentials do not exist yet, so a comment names their keys instead.
+    The output is YAML. The values of generated credentials do not exist yet, so a comment lists
+    their keys instead. No cluster is needed.
+
+    Examples:
+      fastapi-operator render -f service.yaml
+      fastapi-operator render -f service.yaml --facts facts.yaml > objects.yaml
+
+    Exit status:
+      0  the objects are printed
+      1  a service is invalid; its objects are not printed
+      2  an input cannot be read
     """
     known, ours = inputs.read_facts(facts), inputs.read_settings(settings, profiles)
     failed = False
     for service in inputs.read_services(file):
         plan = derive(service, ours, known)
-        console.problems(service.metadata.name, plan.problems)
+        console.print_problems(service.metadata.name, plan.problems)
         if inputs.has_errors(plan.problems):
             failed = True
             continue
@@ -36,24 +46,24 @@ def render(
 
 
 def document(desired: Desired) -> str:
-    """One object as a YAML document; the same bytes each time."""
-    remarks = []
+    """Returns an object as a YAML document, with the same bytes each time."""
+    comments = []
     if desired.generate is not None:
-        after = "changed by rotations alone" if desired.generate.alternating else "never again"
+        later = "changed only by rotations" if desired.generate.alternating else "never changed"
         keys = ", ".join(desired.generate.keys)
-        remarks.append(f"# generated when first written, {after}: {keys}")
+        comments.append(f"# generated when first written, then {later}: {keys}")
     if desired.retain:
-        remarks.append("# stays when the service is deleted")
+        comments.append("# kept when the service is deleted")
     body = yaml.dump(
         desired.body, Dumper=_BlockDumper, sort_keys=False, allow_unicode=True, width=1000
     )
-    return "\n".join(("---", *remarks, body))
+    return "\n".join(("---", *comments, body))
 
 
 class _BlockDumper(yaml.SafeDumper):
-    """Writes files inside ConfigMaps as readable blocks."""
+    """Writes the files in ConfigMaps as readable blocks."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 (the same part may stand twice)
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 (the API server reads no anchors)
         return True
 
 

@@ -1,13 +1,10 @@
 """``restart``: a rolling restart of the app."""
 
-import datetime
-
 import typer
 
 from fastapi_operator import naming
 from fastapi_operator.cli import inputs
-from fastapi_operator.cli.connected import Cluster, NameArgument, connected
-from fastapi_operator.cluster.kinds import SERVICE
+from fastapi_operator.cli.connect import Cluster, NameArgument, run_with_cluster
 
 
 def restart(
@@ -16,17 +13,23 @@ def restart(
     context: inputs.ContextOption = None,
     kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
-    """Replace the app's pods one after another; database, cache and proxy go on.
+    """Restart the app's pods one after another.
 
-    The wish is an annotation of the service, so that only the right to change it is needed and
-    the operator keeps it: the next start of an image whose tag was pushed again.
+    Use it for example if an image was pushed again under the same tag. Database, cache and proxy
+    keep running. The command sets an annotation of the FastAPIService, so it needs only the rights
+    to get and patch that resource.
+
+    Examples:
+      fastapi-operator restart shop
+
+    Exit status:
+      0  the restart is requested
+      2  the service does not exist, or the cluster cannot be used
     """
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def work(cluster: Cluster) -> None:
-        await cluster.service(name)
-        patch = {"metadata": {"annotations": {naming.RESTART_ANNOTATION: now}}}
-        await cluster.client.merge(SERVICE, cluster.namespace, name, patch)
-        typer.echo(f"{name}: the app restarts; watch it with: fastapi-operator status {name}")
+        await cluster.read_service(name)
+        await cluster.set_time_annotation(name, naming.RESTART_ANNOTATION)
 
-    connected(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    run_with_cluster(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    typer.echo(f"{name}: restart requested; watch it with: fastapi-operator status {name}")

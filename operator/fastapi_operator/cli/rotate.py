@@ -1,13 +1,10 @@
-"""``rotate``: other credentials for the app's database, cache and queue, under traffic."""
-
-import datetime
+"""``rotate``: replaces the app's generated credentials under traffic."""
 
 import typer
 
 from fastapi_operator import naming
 from fastapi_operator.cli import inputs
-from fastapi_operator.cli.connected import Cluster, NameArgument, connected
-from fastapi_operator.cluster.kinds import SERVICE
+from fastapi_operator.cli.connect import Cluster, NameArgument, run_with_cluster
 from fastapi_operator.facts import Facts
 from fastapi_operator.reconcile.plan.desired_state import draw
 from fastapi_operator.settings import Settings
@@ -19,26 +16,33 @@ def rotate(
     context: inputs.ContextOption = None,
     kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
-    """Change the app's credentials of database, cache and queue while requests go on.
+    """Rotate the app's generated credentials without downtime.
 
-    Two users alternate: pods are replaced with the other one, then the former gets a password that
-    nobody has. Run it twice to replace both. The wish is an annotation of the service, so that only
-    the right to change it is needed.
+    The database, cache and queue each have two users for the app. A rotation replaces the pods with
+    pods that use the other user, and then gives the former user a random password that is stored
+    nowhere. To replace both passwords, run the command twice. The command sets an annotation of
+    the FastAPIService, so it needs only the rights to get and patch that resource.
+
+    Examples:
+      fastapi-operator rotate shop
+
+    Exit status:
+      0  the rotation is requested
+      2  the service has no generated credentials, or the cluster cannot be used
     """
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def work(cluster: Cluster) -> None:
-        body = await cluster.service(name)
-        made = (item.generate for item in draw(body, Settings(), Facts()).desired)
-        if not any(generate and generate.alternating for generate in made):
-            inputs.stop(
-                f"{name} has no credentials that the operator made: change your own Secrets, "
-                f"labelled {naming.WATCHED_LABEL}=true, and its pods take them up"
+        body = await cluster.read_service(name)
+        generated = (item.generate for item in draw(body, Settings(), Facts()).desired)
+        if not any(generate and generate.alternating for generate in generated):
+            inputs.fail(
+                f"{name}: the operator generated no credentials for it; to rotate your own, change "
+                f"their Secrets and label these {naming.WATCHED_LABEL}=true, so that the pods "
+                "restart with the new values"
             )
-        patch = {"metadata": {"annotations": {naming.ROTATE_ANNOTATION: now}}}
-        await cluster.client.merge(SERVICE, cluster.namespace, name, patch)
-        typer.echo(
-            f"{name}: credentials rotate; status.pending says what that waits for, until it is done"
-        )
+        await cluster.set_time_annotation(name, naming.ROTATE_ANNOTATION)
 
-    connected(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    run_with_cluster(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    typer.echo(
+        f"{name}: rotation requested; until it is complete, status.pending shows its next step"
+    )

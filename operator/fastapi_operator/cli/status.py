@@ -1,7 +1,6 @@
-"""``status``: the parts of a service as they are now."""
+"""``status``: the current state of a service and its parts."""
 
 import datetime
-import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from rich.tree import Tree
 
 from fastapi_operator import naming
 from fastapi_operator.cli import console, inputs, table
-from fastapi_operator.cli.connected import Cluster, NameArgument, connected
+from fastapi_operator.cli.connect import Cluster, NameArgument, run_with_cluster
 from fastapi_operator.cluster import discovery
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind
 from fastapi_operator.parts import Part
@@ -21,7 +20,7 @@ from fastapi_operator.reconcile.observe import health
 
 
 class Output(StrEnum):
-    """How the state is printed."""
+    """Output formats of the state."""
 
     TREE = "tree"
     JSON = "json"
@@ -30,22 +29,34 @@ class Output(StrEnum):
 def status(
     name: NameArgument,
     output: Annotated[
-        Output, typer.Option("-o", "--output", help="A tree for people, or data for machines.")
+        Output, typer.Option("-o", "--output", help="Format: a tree, or data for programs.")
     ] = Output.TREE,
     namespace: inputs.NamespaceOption = None,
     context: inputs.ContextOption = None,
     kubeconfig: inputs.KubeconfigOption = None,
 ) -> None:
-    """Show the parts of a service: readiness, age, tuned values, problems; exit 1 if unready."""
+    """Show the state of a service and of each part.
+
+    Print readiness and age of each object, the tuned values, the pending changes and the problems.
+
+    Examples:
+      fastapi-operator status shop
+      fastapi-operator status shop -n production -o json
+
+    Exit status:
+      0  the service is ready
+      1  the service is not ready
+      2  the service does not exist, or the cluster cannot be used
+    """
 
     async def work(cluster: Cluster) -> dict[str, Any]:
-        body = await cluster.service(name)
+        body = await cluster.read_service(name)
         facts = await discovery.discover(cluster.client)
-        return _record(body, await cluster.children(name, facts))
+        return _record(body, await cluster.read_children(name, facts))
 
-    record = connected(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    record = run_with_cluster(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
     if output is Output.JSON:
-        typer.echo(json.dumps(record, indent=2, ensure_ascii=False))
+        console.print_json(record)
     else:
         _print(record)
     if not record["ready"]:
@@ -55,23 +66,25 @@ def status(
 def _record(
     body: Mapping[str, Any], children: Iterable[tuple[Kind, Mapping[str, Any]]]
 ) -> dict[str, Any]:
-    told = body.get("status") or {}
-    conditions = {item["type"]: item for item in told.get("conditions") or ()}
+    reported = body.get("status") or {}
+    conditions = {item["type"]: item for item in reported.get("conditions") or ()}
     ready = conditions.get("Ready", {})
     current = ready.get("observedGeneration") == body["metadata"]["generation"]
     return {
         "service": body["metadata"]["name"],
         "namespace": body["metadata"]["namespace"],
         "image": body["spec"].get("image"),
-        "url": told.get("url"),
+        "url": reported.get("url"),
         "ready": ready.get("status") == "True" and current,
-        "reason": ready.get("reason", "Unanswered") if current else "Unanswered",
-        "message": ready.get("message", "") if current else "the operator has not answered yet",
-        "imageDigest": told.get("imageDigest"),
+        "reason": ready.get("reason", "NotObserved") if current else "NotObserved",
+        "message": ready.get("message", "")
+        if current
+        else "the operator has not observed this generation yet",
+        "imageDigest": reported.get("imageDigest"),
         "parts": _parts(conditions, children),
-        "tuning": told.get("tuning") or [],
-        "pending": told.get("pending") or [],
-        "problems": told.get("problems") or [],
+        "tuning": reported.get("tuning") or [],
+        "pending": reported.get("pending") or [],
+        "problems": reported.get("problems") or [],
     }
 
 
@@ -119,35 +132,35 @@ def _print(record: Mapping[str, Any]) -> None:
     )
     tree = Tree(title)
     for part in record["parts"]:
-        told = f"  {part['message']}" if part["message"] else ""
-        branch = tree.add(Text.assemble(_mark(part["ready"]), (part["part"], "bold"), told))
+        message = f"  {part['message']}" if part["message"] else ""
+        branch = tree.add(Text.assemble(_mark(part["ready"]), (part["part"], "bold"), message))
         for item in part["objects"]:
-            told = "" if item["ready"] else f"  {item['message']}"
+            message = "" if item["ready"] else f"  {item['message']}"
             branch.add(
                 Text.assemble(
                     _mark(item["ready"]),
                     f"{item['kind']} {item['name']}",
                     (f"  {_age(item['created'])}", "dim"),
-                    told,
+                    message,
                 )
             )
     Console(highlight=False, soft_wrap=True).print(tree)
     _print_values(record)
     for item in record["pending"]:
-        waits = typer.style("waits:", **console.HEADING)
-        console.say(f"{waits} {item['name']}: {item['reason']}")
+        pending = typer.style("pending:", **console.HEADING)
+        console.print_line(f"{pending} {item['name']}: {item['reason']}")
     for item in record["problems"]:
         style = console.ERROR if item["severity"] == "error" else console.WARNING
         severity = typer.style(f"{item['severity']}:", **style)
-        console.say(f"{severity} {item['path']}: {item['message']}")
+        console.print_line(f"{severity} {item['path']}: {item['message']}")
 
 
 def _print_values(record: Mapping[str, Any]) -> None:
     if not record["tuning"]:
         return
     rows = [[item["name"], str(item["value"]), item["reason"]] for item in record["tuning"]]
-    for line in table.lines(("number", "value", "why"), rows):
-        console.say(line)
+    for line in table.format_lines(("number", "value", "reason"), rows):
+        console.print_line(line)
 
 
 def _mark(ready: bool | None) -> tuple[str, str]:
@@ -157,7 +170,7 @@ def _mark(ready: bool | None) -> tuple[str, str]:
 
 
 def _age(created: str) -> str:
-    """How long ago, in the unit that kubectl would choose."""
+    """Returns the age in the unit that kubectl uses."""
     then = datetime.datetime.fromisoformat(created)
     seconds = max(0, int((datetime.datetime.now(datetime.UTC) - then).total_seconds()))
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):

@@ -1,4 +1,4 @@
-"""A table for people: columns as wide as they need, the last one folded into what is left."""
+"""A text table: each column as wide as its content, the last one wrapped to the rest."""
 
 import os
 import shutil
@@ -13,14 +13,14 @@ import typer
 from fastapi_operator.cli.console import DIM, PLAIN, Style
 
 _GAP = "  "
-# A pipe has no width: wide enough that hardly a reason is broken. COLUMNS and terminals say theirs.
+# A pipe has no width; at this one, few reasons are wrapped. A terminal and COLUMNS override it.
 _PIPE_WIDTH = 240
-# Less would break a reason at every second word; the line then runs over instead.
-_FOLDED_MIN = 32
+# A narrower column would wrap a reason at every second word; a line then exceeds the width instead.
+_WRAPPED_MIN = 32
 
 
 class Cell(NamedTuple):
-    """A text and how it looks."""
+    """A text and its style."""
 
     text: str
     style: Style = PLAIN
@@ -29,15 +29,15 @@ class Cell(NamedTuple):
 Row = Sequence[Cell | str]
 
 
-def lines(headings: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
-    """The lines of a table; a row of one cell is a title and decides no width."""
+def format_lines(headings: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+    """Formats a table; a row with one cell is a title and does not affect the column widths."""
     table = [[_cell(item) for item in row] for row in rows]
     full = [row for row in table if len(row) == len(headings)]
     widths = [
         max(len(heading), *(len(row[index].text) for row in full)) if full else len(heading)
         for index, heading in enumerate(headings[:-1])
     ]
-    room = max(_width() - sum(widths) - len(_GAP) * len(widths), _FOLDED_MIN)
+    room = max(_width() - sum(widths) - len(_GAP) * len(widths), _WRAPPED_MIN)
     yield from _line([Cell(heading, DIM) for heading in headings], widths, room)
     for row in table:
         yield from _line(row, widths if len(row) == len(headings) else [], room)
@@ -50,8 +50,8 @@ def _line(row: Sequence[Cell], widths: Sequence[int], room: int) -> Iterator[str
         for cell, width in zip(cells, widths, strict=True)
     ]
     below = [" " * width for width in widths]
-    folded = textwrap.wrap(last.text, room) if widths else [last.text]
-    for start, piece in zip_longest([first], folded or [""], fillvalue=None):
+    wrapped = textwrap.wrap(last.text, room) if widths else [last.text]
+    for start, piece in zip_longest([first], wrapped or [""], fillvalue=None):
         yield _GAP.join([*(start or below), _styled(piece or "", last.style)]).rstrip()
 
 

@@ -1,6 +1,5 @@
-"""``validate``: everything that is wrong with a service, before any cluster sees it."""
+"""``validate``: all problems of a service, before it is applied."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -18,7 +17,7 @@ from fastapi_operator.tuning.derive import derive
 
 
 class Output(StrEnum):
-    """Forms of the answer."""
+    """Output formats of the result."""
 
     TEXT = "text"
     JSON = "json"
@@ -26,11 +25,16 @@ class Output(StrEnum):
 
 FilesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE", help="YAML or JSON files; - reads standard input."),
+    typer.Argument(metavar="FILE", help="YAML or JSON files; - is standard input."),
 ]
 FilesOption = Annotated[
     list[str] | None,
-    typer.Option("-f", "--file", metavar="FILE", help="The same, as kubectl takes it; repeatable."),
+    typer.Option(
+        "-f",
+        "--file",
+        metavar="FILE",
+        help="Another way to give a file, as for kubectl. Repeatable.",
+    ),
 ]
 
 
@@ -42,33 +46,41 @@ def validate(
     settings: inputs.SettingsOption = None,
     profiles: inputs.ProfilesOption = None,
     output: Annotated[
-        Output, typer.Option("-o", "--output", help="Lines for people, or data for machines.")
+        Output, typer.Option("-o", "--output", help="Format: lines, or data for programs.")
     ] = Output.TEXT,
 ) -> None:
-    """Check services by schema, rules and plan.
+    """Check services against the schema, the rules and the plan.
 
-    The first two stages are what the API server checks at kubectl apply; the third is what the
-    operator would answer in status as Stalled. Exit status 1: a service has an error. 2: a file
-    cannot be read, or holds no service.
+    The API server checks the schema and the rules at kubectl apply. If the plan has an error, the
+    operator sets the condition Stalled. No cluster is needed.
+
+    Examples:
+      fastapi-operator validate service.yaml
+      kubectl kustomize . | fastapi-operator validate -
+
+    Exit status:
+      0  all services are valid; they may have warnings
+      1  a service has an error
+      2  a file cannot be read, or contains no FastAPIService
     """
     names = [*(files or ()), *(file or ())]
     if not names:
-        inputs.stop("name at least one file, or - for standard input")
+        inputs.fail("give at least one file, or - for standard input")
     known, ours = inputs.read_facts(facts), inputs.read_settings(settings, profiles)
     documents = [(name, document) for name in names for document in inputs.read_documents(name)]
-    verdicts = [_judged(name, document, ours, known) for name, document in documents]
+    results = [_check(name, document, ours, known) for name, document in documents]
     if output is Output.JSON:
-        typer.echo(json.dumps({"services": [verdict.as_data() for verdict in verdicts]}, indent=2))
+        console.print_json({"services": [result.record() for result in results]})
     else:
-        for verdict in verdicts:
-            verdict.print()
-    if any(not verdict.valid for verdict in verdicts):
+        for result in results:
+            result.print()
+    if any(not result.valid for result in results):
         raise typer.Exit(1)
 
 
 @dataclass(frozen=True)
-class _Verdict:
-    """What was found of one service."""
+class _Result:
+    """The problems of one service."""
 
     file: str
     document: Document
@@ -83,30 +95,36 @@ class _Verdict:
         return not inputs.has_errors(self.problems)
 
     def print(self) -> None:
-        for problem, line in self._lined():
-            place = f"{self._file()}:{line}" if line else self._file()
-            console.problems(f"{place}: {self.service}", [problem])
+        for problem, line in self._with_lines():
+            place = f"{self._file}:{line}" if line else self._file
+            console.print_problems(f"{place}: {self.service}", [problem])
         if self.valid:
             typer.echo(f"{self.service}: valid")
 
-    def as_data(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         return {
             "service": self.service,
-            "file": self._file(),
+            "file": self._file,
             "valid": self.valid,
-            "problems": [asdict(problem) | {"line": line} for problem, line in self._lined()],
+            "problems": [asdict(problem) | {"line": line} for problem, line in self._with_lines()],
         }
 
-    def _lined(self) -> Iterator[tuple[Problem, int | None]]:
+    def _with_lines(self) -> Iterator[tuple[Problem, int | None]]:
         for problem in self.problems:
             yield problem, self.document.line(problem.path)
 
+    @property
     def _file(self) -> str:
-        return "(standard input)" if self.file == "-" else self.file
+        return inputs.display_name(self.file)
 
 
-def _judged(file: str, document: Document, settings: Settings, facts: Facts) -> _Verdict:
-    service, problems = parse_service(document.body)
-    if service is not None:
-        problems = (*problems, *derive(service, settings, facts).problems)
-    return _Verdict(file, document, problems)
+def _check(file: str, document: Document, settings: Settings, facts: Facts) -> _Result:
+    return _Result(file, document, find_problems(document.body, settings, facts))
+
+
+def find_problems(body: dict[str, Any], settings: Settings, facts: Facts) -> tuple[Problem, ...]:
+    """Returns the problems of a service from all three stages."""
+    service, problems = parse_service(body)
+    if service is None:
+        return problems
+    return (*problems, *derive(service, settings, facts).problems)

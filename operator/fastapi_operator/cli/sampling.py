@@ -1,7 +1,4 @@
-"""Looks at a running service for a while: what ``doctor`` and ``measure`` begin with.
-
-A module of its own, so that only commands that need a cluster load its client.
-"""
+"""Samples the metrics of a running service, for ``doctor``, ``measure`` and ``profile``."""
 
 import asyncio
 import sys
@@ -13,7 +10,7 @@ import typer
 
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.cli import console, inputs, prometheus
-from fastapi_operator.cli.connected import Cluster
+from fastapi_operator.cli.connect import Cluster
 from fastapi_operator.cluster import discovery, pods
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.observability import readings
@@ -26,7 +23,7 @@ from fastapi_operator.tuning.plan import Plan
 
 PODS_SECONDS = 30
 PROMETHEUS_SECONDS = 600
-# Often enough to see what comes and goes, seldom enough that reading is no load.
+# Enough to see short bursts, and few enough that the reading itself causes no load.
 _READINGS = 20
 _INTERVAL_MIN_SECONDS = 1.0
 
@@ -35,7 +32,7 @@ PrometheusOption = Annotated[
     typer.Option(
         "--prometheus",
         metavar="URL",
-        help="Read Prometheus instead of the pods: http://localhost:9090.",
+        help="Read from Prometheus instead of the pods, for example http://localhost:9090.",
     ),
 ]
 SecondsOption = Annotated[
@@ -44,21 +41,22 @@ SecondsOption = Annotated[
         "--seconds",
         min=5,
         max=604_800,
-        help=f"How long to look at the pods ({PODS_SECONDS}), or how far back in Prometheus "
-        f"({PROMETHEUS_SECONDS}).",
+        metavar="SECONDS",
+        help="Length of the window: the time to sample the pods, or the last seconds in "
+        f"Prometheus. Default: {PODS_SECONDS}, with Prometheus {PROMETHEUS_SECONDS}.",
     ),
 ]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was seen.
+class Observation:
+    """The observed state of a running service.
 
     Attributes:
-        plan: The numbers of the service.
-        signals: Its signals.
-        windows: The samples behind them, by pod.
-        pods: Its pods.
+        plan: The derived numbers of the service.
+        signals: The signals of the window.
+        windows: The samples from which the signals are computed, by pod.
+        pods: The pods of the service.
     """
 
     plan: Plan
@@ -67,32 +65,32 @@ class Look:
     pods: tuple[pods.LivePod, ...]
 
 
-async def look(
+async def observe(
     cluster: Cluster,
     name: str,
     *,
     url: str | None,
     seconds: int | None,
     logs: bool = False,
-    otherwise: str = "--prometheus URL",
-) -> Look:
-    """Looks at a service; ends the command where nothing can be seen.
+    alternative: str = "--prometheus URL",
+) -> Observation:
+    """Observes a service for a window of time; ends the command if nothing can be read.
 
     Args:
         cluster: The connection.
-        name: The service.
-        url: Prometheus; None reads the pods themselves.
-        seconds: The length of the window.
-        logs: Whether to read the proxy's log as well.
-        otherwise: The option that helps where no pod can be read.
+        name: Name of the service.
+        url: URL of Prometheus; None reads the pods instead.
+        seconds: Length of the window; None uses the default of the source.
+        logs: Whether to read the proxy's log too.
+        alternative: The option to suggest if no pod can be read.
     """
-    plan = await _plan(cluster, name)
+    plan = await _derive_plan(cluster, name)
     found = await pods.pods_of(cluster.client, cluster.namespace, name)
     if not any(pod.running and pod.part is Part.APP for pod in found):
-        inputs.stop(f"{name}: no pod of the app runs; look with: fastapi-operator status {name}")
+        inputs.fail(f"{name}: no app pod is running; see why with: fastapi-operator status {name}")
     if url is not None:
         seconds = seconds or PROMETHEUS_SECONDS
-        windows = prometheus.windows(
+        windows = prometheus.read_windows(
             url,
             namespace=cluster.namespace,
             service=name,
@@ -101,40 +99,41 @@ async def look(
             interval=plan.observability.scrape_interval_seconds.value,
         )
         if not windows:
-            inputs.stop(
-                f"--prometheus {url}: has no series of {cluster.namespace}/{name} in the last "
-                f"{seconds} s; is the service scraped (kubectl get servicemonitor {name})?"
+            inputs.fail(
+                f"--prometheus {url}: no series of {cluster.namespace}/{name} in the last "
+                f"{seconds} s; check that Prometheus scrapes the service: kubectl get "
+                f"servicemonitor {name} -n {cluster.namespace}"
             )
     else:
         seconds = seconds or PODS_SECONDS
-        windows = await _sample(cluster, found, seconds, otherwise)
+        windows = await _sample(cluster, found, seconds, alternative)
     signals = readings.read(
         windows,
         (readings.Pod(pod.name, pod.part, pod.restarts, pod.memory_killed) for pod in found),
         planned=Planned.of(plan),
         proxy=await _proxy_log(cluster, found, seconds) if logs else None,
     )
-    return Look(plan, signals, windows, found)
+    return Observation(plan, signals, windows, found)
 
 
-async def _plan(cluster: Cluster, name: str) -> Plan:
-    body = await cluster.service(name)
+async def _derive_plan(cluster: Cluster, name: str) -> Plan:
+    body = await cluster.read_service(name)
     service, problems = parse_service(body)
     if service is None:
-        console.problems(name, problems)
-        inputs.stop(f"{name}: its spec is not valid")
+        console.print_problems(name, problems)
+        inputs.fail(f"{name}: the spec is invalid; correct the errors above")
     return derive(service, Settings(), await discovery.discover(cluster.client))
 
 
 async def _sample(
-    cluster: Cluster, found: Iterable[pods.LivePod], seconds: int, otherwise: str
+    cluster: Cluster, found: Iterable[pods.LivePod], seconds: int, alternative: str
 ) -> dict[str, Window]:
-    """Reads the metrics pages of all pods, again and again."""
+    """Reads the metrics pages of all pods at regular intervals."""
     targets = [pod for pod in found if pod.running and pod.ports]
     if not targets:
-        inputs.stop(
-            "no pod has a port named metrics: observability.metrics.enabled is false, or the pods "
-            "are older than it"
+        inputs.fail(
+            "no pod has a port named metrics: set spec.observability.metrics.enabled to true, or, "
+            "if it is true, wait for the rollout"
         )
     interval = max(_INTERVAL_MIN_SECONDS, seconds / _READINGS)
     moments = round(seconds / interval)
@@ -152,12 +151,12 @@ async def _sample(
             )
             progress.update(1)
             if moment == 0 and len(failures) == len(targets):
-                break  # nobody answers: to wait changes nothing
+                break  # No pod could be read, so further attempts would fail too.
     for pod, reason in sorted(failures.items()):
-        console.say(f"not read: pod {pod}: {reason}", console.WARNING, remark=True)
+        console.print_line(f"pod {pod} was not read: {reason}", console.WARNING, to_stderr=True)
     windows = {pod: Window(read) for pod, read in scrapes.items() if len(read) > 1}
     if not windows:
-        inputs.stop(f"no pod could be read; another way is {otherwise}")
+        inputs.fail(f"no pod could be read; use {alternative} instead")
     return windows
 
 
@@ -168,24 +167,24 @@ async def _scrape(
     scrapes: list[Scrape],
     failures: dict[str, str],
 ) -> None:
-    """One reading of all metrics ports of a pod; a port that cannot be read is remembered."""
+    """Reads all metrics ports of a pod once; records the reason if a port cannot be read."""
     values: dict[Series, float] = {}
     for port in pod.ports:
         try:
             text = await pods.page(cluster.client, cluster.namespace, pod.name, port, "/metrics")
             values.update(read_page(text, 0.0, readings.NAMES).values)
         except ApiError as error:
-            failures[pod.name] = f"port {port}: {explained(error)}"
+            failures[pod.name] = f"port {port}: {explain_refusal(error)}"
         except ValueError as error:
-            failures[pod.name] = f"port {port}: no metrics page: {error}"
+            failures[pod.name] = f"port {port}: not a metrics page: {error}"
     if values:
         scrapes.append(Scrape(clock(), values))
 
 
-def explained(error: ApiError) -> str:
-    """What a person can do about a refusal."""
+def explain_refusal(error: ApiError) -> str:
+    """Returns an error of the API server with its remedy."""
     if error.status == 403:
-        return f"{error.message} (you need: get on pods/proxy, or --prometheus URL)"
+        return f"{error.message} (grant get on pods/proxy, or use --prometheus URL)"
     return error.message
 
 
@@ -200,7 +199,7 @@ async def _proxy_log(
         try:
             text = await pods.log(cluster.client, cluster.namespace, pod.name, seconds=seconds)
         except ApiError as error:
-            console.say(f"not read: log of {pod.name}: {error.message}", remark=True)
+            console.print_line(f"log of {pod.name} was not read: {error.message}", to_stderr=True)
             continue
         read = True
         lines += text.splitlines()
