@@ -1,4 +1,4 @@
-"""The commands that need a cluster, as a person runs them."""
+"""The commands that need a cluster, run as processes."""
 
 import contextlib
 import json
@@ -32,20 +32,20 @@ def run(world: World, *arguments: str, text: str = "") -> subprocess.CompletedPr
 
 
 def on_a_terminal(world: World, *arguments: str) -> str:
-    """What a command prints there."""
+    """Returns the output of a command on a terminal."""
     ours, its = pty.openpty()
     command = [sys.executable, "-c", MAIN, *arguments, "-n", world.namespace]
     plain = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     environment = {**plain, "KUBECONFIG": str(world.kubeconfig)}
     with subprocess.Popen(command, stdout=its, env=environment):
         os.close(its)
-        # A terminal whose last program has ended answers with an error.
-        told = b""
+        # Reading from a terminal without a running program raises an error.
+        output = b""
         with contextlib.suppress(OSError):
             while piece := os.read(ours, 4096):
-                told += piece
+                output += piece
     os.close(ours)
-    return told.decode().replace("\r\n", "\n")
+    return output.decode().replace("\r\n", "\n")
 
 
 def document(world: World, **spec: object) -> str:
@@ -61,13 +61,13 @@ def shop(world: World) -> World:
     return world
 
 
-def test_diff_of_what_is_in_place_is_empty(shop: World) -> None:
+def test_diff_without_changes_is_empty(shop: World) -> None:
     for arguments in (("shop",), ("-f", "-")):
         done = run(shop, "diff", *arguments, text=document(shop, redis={}))
         assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
-def test_diff_shows_what_a_file_would_change_and_changes_nothing(shop: World) -> None:
+def test_diff_of_a_file_shows_the_changes_and_writes_nothing(shop: World) -> None:
     since = shop.mark()
     changed = document(shop, image="registry.test/shop:2", scaling={"replicas": 3})
     done = run(shop, "diff", "-f", "-", text=changed)
@@ -89,14 +89,14 @@ def test_diff_shows_what_a_file_would_change_and_changes_nothing(shop: World) ->
     ].endswith(":1"), dry
 
 
-def test_diff_of_a_service_that_is_not_there_is_all_of_it(world: World) -> None:
+def test_diff_of_a_new_service_shows_every_object(world: World) -> None:
     done = run(world, "diff", "-f", "-", text=document(world))
     assert done.returncode == 1, done.stderr
-    assert "--- /dev/null\n+++ Deployment/shop wanted" in done.stdout
+    assert "--- /dev/null\n+++ Deployment/shop desired" in done.stdout
     assert world.get("deployments", "shop") is None
 
 
-def test_diff_needs_a_service_that_is_there_or_a_file(world: World) -> None:
+def test_diff_requires_an_existing_service_or_a_file(world: World) -> None:
     assert run(world, "diff").returncode == 2
     done = run(world, "diff", "nobody")
     assert done.returncode == 2
@@ -113,7 +113,7 @@ def test_status_is_a_tree_of_the_parts(shop: World) -> None:
     assert "server.workers" in done.stdout
 
 
-def test_status_tells_what_is_wrong_and_exits_with_1(shop: World) -> None:
+def test_status_of_an_unready_service_shows_the_problem_and_exits_with_1(shop: World) -> None:
     shop.apply(image="registry.test/shop:latest", redis={})
     eventually(lambda: shop.condition("ApplicationReady").get("status") == "False")
     done = run(shop, "status", "shop")
@@ -128,7 +128,7 @@ def test_status_tells_what_is_wrong_and_exits_with_1(shop: World) -> None:
     assert {"kind", "name", "created", "ready", "message"} == set(parts["app"]["objects"][0])
 
 
-def test_restart_replaces_the_app_s_pods_alone(shop: World) -> None:
+def test_restart_replaces_only_the_app_pods(shop: World) -> None:
     since = shop.mark()
     done = run(shop, "restart", "shop")
     assert done.returncode == 0, done.stderr
@@ -139,14 +139,14 @@ def test_restart_replaces_the_app_s_pods_alone(shop: World) -> None:
         )
     )
     shop.until_ready()
-    # The command's own user agent is the operator's: its write is that of the service itself.
+    # The command has the operator's user agent; its write is the one to the service.
     assert sorted(shop.child_writes(since)) == [
         "patch deployments/shop",
         "patch fastapiservices/shop",
     ]
 
 
-def test_suspend_leaves_alone_and_resume_takes_up_again(shop: World) -> None:
+def test_suspend_stops_reconciliation_and_resume_continues_it(shop: World) -> None:
     assert run(shop, "suspend", "shop").returncode == 0
     eventually(lambda: shop.condition("Ready").get("reason") == "Suspended")
     shop.kube.delete(shop.path("services", "shop"))
@@ -157,19 +157,19 @@ def test_suspend_leaves_alone_and_resume_takes_up_again(shop: World) -> None:
     assert "suspend" not in shop.service()["spec"]
 
 
-def test_a_terminal_gets_colours_and_a_pipe_none(shop: World, tmp_path: Path) -> None:
+def test_diff_is_coloured_only_on_a_terminal(shop: World, tmp_path: Path) -> None:
     changed = document(shop, image="registry.test/shop:2", redis={})
     done = run(shop, "diff", "-f", "-", text=changed)
     assert "\x1b[" not in done.stdout
     assert done.returncode == 1
     file = tmp_path / "shop.yaml"
     file.write_text(changed)
-    told = on_a_terminal(shop, "diff", "-f", str(file))
-    assert re.search(r"\x1b\[32m\+ +image: registry.test/shop:2", told), told
-    assert re.search(r"\x1b\[31m- +image: registry.test/shop:1", told), told
+    output = on_a_terminal(shop, "diff", "-f", str(file))
+    assert re.search(r"\x1b\[32m\+ +image: registry.test/shop:2", output), output
+    assert re.search(r"\x1b\[31m- +image: registry.test/shop:1", output), output
 
 
-def test_a_cluster_that_is_not_there_is_named(world: World, tmp_path: Path) -> None:
+def test_a_missing_kubeconfig_is_reported_by_name(world: World, tmp_path: Path) -> None:
     broken = World(world.kube, tmp_path / "nowhere", world.namespace, world.audit_log)
     done = run(broken, "status", "shop")
     assert done.returncode == 2

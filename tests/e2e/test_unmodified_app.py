@@ -75,7 +75,7 @@ def test_an_unmodified_hello_world_runs_scales_and_is_observed(
 def test_an_unmodified_app_is_profiled_from_outside(hello: Shop, tmp_path: Path) -> None:
     graph = tmp_path / "flame.svg"
     profile = ("profile", hello.name, "--seconds", "2", "-o", str(graph))
-    assert "another way is --py-spy" in run(hello, *profile).stderr
+    assert "use --py-spy instead" in run(hello, *profile).stderr
     absent = run(hello, *profile, "--py-spy", "--image", "registry.test/absent:1")
     assert "name an image that has py-spy by --image" in absent.stderr, absent.stderr
     refused = run(hello, *profile, "--py-spy", "--privileged")

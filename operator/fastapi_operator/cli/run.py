@@ -16,9 +16,9 @@ import kopf
 import structlog
 import typer
 import uvloop
-import yaml
 
 from fastapi_operator import handlers
+from fastapi_operator.cli import inputs
 from fastapi_operator.cluster import connection, kinds
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
@@ -62,38 +62,85 @@ class Options:
 
 def run(  # noqa: PLR0917 (typer reads them as options)
     kubeconfig: Annotated[
-        str | None, typer.Option(help="Kubeconfig file. Default: the pod's account, or KUBECONFIG.")
+        str | None,
+        typer.Option(
+            "--kubeconfig",
+            metavar="FILE",
+            help="Kubeconfig. Default: the pod's service account, else KUBECONFIG.",
+        ),
     ] = None,
-    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig.")] = None,
+    context: inputs.ContextOption = None,
     namespace: Annotated[
         list[str] | None,
-        typer.Option(help="Namespace to watch; may be given again. Default: the settings'."),
+        typer.Option(
+            "-n",
+            "--namespace",
+            metavar="NAME",
+            help="Namespace to watch. Repeatable. Default: watchNamespaces of the settings.",
+        ),
     ] = None,
-    settings: Annotated[Path | None, typer.Option(help="YAML file with the settings.")] = None,
+    settings: inputs.SettingsOption = None,
     health_port: Annotated[
-        int, typer.Option(help="Port of /metrics, /healthz and /readyz.")
+        int,
+        typer.Option(
+            "--health-port", metavar="PORT", help="Port of /metrics, /healthz and /readyz."
+        ),
     ] = 8080,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write nothing; log what would be written.")
+        bool, typer.Option("--dry-run", help="Log the changes without writing them.")
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(help="Services that are reconciled at once.")
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="NUMBER",
+            help="Services to reconcile at the same time. Default: workers of the settings.",
+        ),
     ] = None,
     lease_namespace: Annotated[
-        str | None, typer.Option(help="Namespace of the Lease. Default: the pod's namespace.")
+        str | None,
+        typer.Option(
+            "--lease-namespace",
+            metavar="NAME",
+            help="Namespace of the Lease. Default: that of the pod.",
+        ),
     ] = None,
     lease_name: Annotated[
-        str, typer.Option(help="Name of the Lease; operators with one name take turns.")
+        str,
+        typer.Option(
+            "--lease-name",
+            metavar="NAME",
+            help="Name of the Lease. Of several operators with the same name, one is the leader.",
+        ),
     ] = "fastapi-operator",
     lease: Annotated[
-        bool, typer.Option(help="Wait for the Lease, so that only one replica works.")
+        bool,
+        typer.Option(
+            "--lease/--no-lease", help="Use leader election, so that only one replica works."
+        ),
     ] = True,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[
+        str,
+        typer.Option(
+            "--log-level", metavar="LEVEL", help="Log level: debug, info, warning or error."
+        ),
+    ] = "info",
 ) -> None:
-    """Run the operator."""
+    """Run the operator.
+
+    In a cluster, the chart starts this command in a Deployment. On your machine, --dry-run shows
+    what the operator would change.
+
+    Examples:
+      fastapi-operator run --dry-run --namespace shop
+
+    Exit status:
+      0  stopped by SIGTERM or SIGINT
+      1  the cluster cannot be reached, or the Lease was lost
+      2  the settings cannot be read
+    """
     configure_logging(level=log_level)
-    data = yaml.safe_load(settings.read_text()) if settings else None
-    chosen = Settings.from_mapping(data)
+    chosen = inputs.read_settings(settings, None)
     changes: dict[str, object] = {}
     if namespace:
         changes["watch_namespaces"] = tuple(namespace)

@@ -1,4 +1,4 @@
-"""The commands as a person runs them: a process, its output and its exit status."""
+"""The offline commands as processes: their output and exit status."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_names_every_command_and_a_first_step() -> None:
+def test_root_help_lists_the_commands_and_a_first_step() -> None:
     result = run("--help")
 
     assert result.returncode == 0
@@ -36,7 +36,7 @@ def test_help_names_every_command_and_a_first_step() -> None:
     assert "explain -f service.yaml" in result.stdout
 
 
-def test_explain_gives_every_number_a_reason_and_its_inputs() -> None:
+def test_explain_json_has_the_inputs_and_reason_of_each_number() -> None:
     result = run("explain", "-f", "-", "-o", "json", text=SHOP)
 
     assert result.returncode == 0, result.stderr
@@ -55,7 +55,7 @@ def test_explain_gives_every_number_a_reason_and_its_inputs() -> None:
     assert explained["footprint"]["maximum"]["pods"] > explained["footprint"]["minimum"]["pods"]
 
 
-def test_explain_shows_people_the_same_numbers() -> None:
+def test_explain_table_has_numbers_and_the_connection_budget() -> None:
     result = run("explain", "-f", "-", text=SHOP)
 
     assert result.returncode == 0, result.stderr
@@ -64,7 +64,7 @@ def test_explain_shows_people_the_same_numbers() -> None:
     assert "\x1b[" not in result.stdout
 
 
-def test_what_if_prints_only_what_changes() -> None:
+def test_what_if_prints_only_the_changed_numbers() -> None:
     result = run(
         "explain", "-f", "-", "-o", "json", "--what-if", "resources.limits.cpu=4", text=SHOP
     )
@@ -78,7 +78,7 @@ def test_what_if_prints_only_what_changes() -> None:
     assert "server.keep_alive_seconds" not in result.stdout
 
 
-def test_render_prints_the_same_bytes_each_time_and_no_credential() -> None:
+def test_render_is_deterministic_and_contains_no_credential() -> None:
     first, second = (run("render", "-f", "-", text=SHOP) for _ in range(2))
 
     assert first.returncode == 0, first.stderr
@@ -87,10 +87,10 @@ def test_render_prints_the_same_bytes_each_time_and_no_credential() -> None:
     secrets = [item for item in documents if item["kind"] == "Secret"]
     assert secrets
     assert all("data" not in item and "stringData" not in item for item in secrets)
-    assert "# generated when first written, changed by rotations alone: app, " in first.stdout
+    assert "# generated when first written, then changed only by rotations: app, " in first.stdout
 
 
-def test_validate_names_field_and_value_and_exits_with_1() -> None:
+def test_validate_reports_field_and_value_and_exits_with_1() -> None:
     result = run(
         "validate", "-f", "-", text=SHOP.replace("redis: {}", "redis: {memory: 12 bananas}")
     )
@@ -99,7 +99,7 @@ def test_validate_names_field_and_value_and_exits_with_1() -> None:
     assert "shop: spec.redis.memory: '12 bananas' is not a quantity" in result.stderr
 
 
-def test_validate_tells_file_and_line_of_each_problem_in_several_files(tmp_path: Path) -> None:
+def test_validate_reports_file_and_line_of_each_problem(tmp_path: Path) -> None:
     one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
     one.write_text(SHOP)
     two.write_text(f"{SHOP}  background:\n  - name: a\n    comand: [b]\n---\nkind: ConfigMap\n")
@@ -114,7 +114,7 @@ def test_validate_tells_file_and_line_of_each_problem_in_several_files(tmp_path:
     )
 
 
-def test_validate_answers_machines_in_json() -> None:
+def test_validate_prints_json_for_programs() -> None:
     broken = SHOP.replace("redis: {}", "scaling: {minReplicas: 3, maxReplicas: 2}")
 
     result = run("validate", "-o", "json", "-", text=broken)
@@ -138,7 +138,7 @@ def test_validate_without_a_file_or_a_service_exits_with_2() -> None:
     assert "there is Deployment" in nothing.stderr
 
 
-def test_validate_reports_what_only_the_plan_can_know() -> None:
+def test_validate_reports_problems_of_the_plan() -> None:
     broken = SHOP + "  scaling: {minReplicas: 2, maxReplicas: 500}\n"
 
     result = run("validate", "-f", "-", text=broken)
@@ -148,7 +148,7 @@ def test_validate_reports_what_only_the_plan_can_know() -> None:
     assert "set maxReplicas to at most 80" in result.stderr
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
     result = run("validate", "-f", str(tmp_path / "none.yaml"))
 
     assert result.returncode == 2
@@ -156,7 +156,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["explain", "validate", "render"])
-def test_offline_commands_never_load_kopf_or_kubernetes(command: str) -> None:
+def test_offline_commands_never_import_kopf_or_kubernetes(command: str) -> None:
     program = (
         "import sys; from fastapi_operator.cli.main import app\n"
         f"app(['{command}', '-f', '-'], standalone_mode=False)\n"
@@ -171,7 +171,7 @@ def test_offline_commands_never_load_kopf_or_kubernetes(command: str) -> None:
     assert result.stdout.endswith("[]\n")
 
 
-def test_profiles_from_a_file_reach_every_command(tmp_path: Path) -> None:
+def test_every_command_applies_the_profiles_of_a_file(tmp_path: Path) -> None:
     profiles, facts = tmp_path / "profiles.yaml", tmp_path / "facts.yaml"
     profiles.write_text(
         "team:\n  ceilings: {scaling.maxReplicas: 3}\n  required: [postgres.backup]\n"
@@ -181,19 +181,20 @@ def test_profiles_from_a_file_reach_every_command(tmp_path: Path) -> None:
     options = ("-f", "-", "--profiles", str(profiles), "--facts", str(facts))
 
     explained = json.loads(run("explain", *options, "-o", "json", text=SHOP).stdout)
-    (most,) = [d for d in explained["decisions"] if d["name"] == "scaling.max_replicas"]
-    assert (most["value"], most["source"]) == (3, "profile")
+    (maximum,) = [d for d in explained["decisions"] if d["name"] == "scaling.max_replicas"]
+    assert (maximum["value"], maximum["source"]) == (3, "profile")
     assert "THREAD_TOKENS=17" in run("env", *options, text=SHOP).stdout
 
     refused = run("validate", *options, text=SHOP)
     assert refused.returncode == 1
     assert "spec.postgres.backup: profile team requires it" in refused.stdout + refused.stderr
     assert run("render", *options, text=SHOP).returncode == 1
-    free = run("render", "-f", "-", "--profiles", str(profiles), text=SHOP)
-    assert free.returncode == 0 and "maxReplicas: 3" not in free.stdout
+    without_profile = run("render", "-f", "-", "--profiles", str(profiles), text=SHOP)
+    assert without_profile.returncode == 0
+    assert "maxReplicas: 3" not in without_profile.stdout
 
 
-def test_a_mistake_in_a_profiles_file_names_the_file_and_the_field(tmp_path: Path) -> None:
+def test_an_error_in_a_profiles_file_is_reported_with_file_and_field(tmp_path: Path) -> None:
     profiles = tmp_path / "profiles.yaml"
     profiles.write_text("team:\n  required: [postgres.backups]\n")
     result = run("validate", "-f", "-", "--profiles", str(profiles), text=SHOP)

@@ -1,4 +1,4 @@
-"""``explain`` as a person runs it: words, a month's cost, what another value would change."""
+"""``explain`` as a process: its table, the cost per month, and ``--what-if``."""
 
 import json
 import os
@@ -29,14 +29,14 @@ def prices(tmp_path: Path) -> Path:
     return file
 
 
-def test_each_part_and_each_cost_of_a_change_is_said_in_words() -> None:
+def test_table_explains_each_part_and_each_disruption() -> None:
     text = run("explain", "-f", str(FULL)).stdout
 
     assert "pooler: PgBouncer, which lets many processes share few database connections" in text
     assert "restart: the server stops and starts" in text
 
 
-def test_a_narrow_screen_folds_reasons_and_keeps_numbers_whole(
+def test_narrow_terminal_wraps_reasons_but_not_numbers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
@@ -44,14 +44,14 @@ def test_a_narrow_screen_folds_reasons_and_keeps_numbers_whole(
     monkeypatch.setenv("COLUMNS", "100")
     narrow = run("explain", "-f", "-", text=SHOP).stdout
 
-    table = narrow.split("What a change costs")[0].splitlines()
+    table = narrow.split("Disruption (")[0].splitlines()
     titles = [line for line in table if line[:1].isalpha() and ": " in line]
     assert all(len(line) <= 100 for line in table if line not in titles)
     assert " ".join(narrow.split("max_connections")[1].split()[:2]) == "28 connections"
     assert len(narrow.splitlines()) > len(wide.splitlines())
 
 
-def test_prices_give_both_footprints_a_months_cost(prices: Path) -> None:
+def test_prices_add_the_cost_per_month_to_both_footprints(prices: Path) -> None:
     arguments = ("explain", "-f", "-", "--prices", str(prices))
     record = json.loads(run(*arguments, "-o", "json", text=SHOP).stdout)
 
@@ -62,11 +62,11 @@ def test_prices_give_both_footprints_a_months_cost(prices: Path) -> None:
             0.1 * size["storageBytes"] / 2**30,
         )
         assert size["monthlyCost"] == pytest.approx(cpu + memory + storage, abs=0.01)
-        shown = f"{size['monthlyCost']:,.2f} EUR a month"
+        shown = f"{size['monthlyCost']:,.2f} EUR per month"
         assert shown in run(*arguments, text=SHOP).stdout
 
 
-def test_a_price_that_is_missing_or_negative_is_named(tmp_path: Path) -> None:
+def test_a_missing_or_negative_price_is_reported_with_its_field(tmp_path: Path) -> None:
     file = tmp_path / "prices.yaml"
     for wrong, field in (({"cpuCoreMonth": -1}, "cpuCoreMonth"), ({"storage": 1}, "storage")):
         file.write_text(yaml.safe_dump(PRICES | wrong))
@@ -75,7 +75,7 @@ def test_a_price_that_is_missing_or_negative_is_named(tmp_path: Path) -> None:
         assert f"prices.yaml: {field}: " in result.stderr
 
 
-def test_what_if_shows_budget_and_cost_of_the_other_service(prices: Path) -> None:
+def test_what_if_shows_budget_and_cost_before_and_after(prices: Path) -> None:
     result = run(
         "explain", "-f", "-", "--prices", str(prices), "--what-if", "scaling.maxReplicas=30",
         "-o", "json", text=SHOP,
@@ -90,43 +90,43 @@ def test_what_if_shows_budget_and_cost_of_the_other_service(prices: Path) -> Non
     assert "scaling.max_replicas" in {change["name"] for change in record["changes"]}
 
 
-def test_what_if_nothing_changes_says_so_and_no_more() -> None:
+def test_what_if_without_a_change_prints_one_line() -> None:
     result = run("explain", "-f", "-", "--what-if", "rollout.maxSurge=25%", text=SHOP)
 
     assert result.stdout == "shop: no numbers would change\n"
 
 
-def test_what_if_may_bring_a_part_or_take_one_away() -> None:
-    gone = run("explain", "-f", "-", "-o", "json", "--what-if", "redis=null", text=SHOP)
+def test_what_if_can_add_or_remove_a_part() -> None:
+    removed = run("explain", "-f", "-", "-o", "json", "--what-if", "redis=null", text=SHOP)
     names = {
-        change["name"]: change["after"] for change in json.loads(gone.stdout)["changes"]
+        change["name"]: change["after"] for change in json.loads(removed.stdout)["changes"]
     }  # fmt: skip
     assert names["cache.maxmemory_bytes"] is None
-    come = run("explain", "-f", "-", "--what-if", "queue={}", text=SHOP)
-    assert "queue.maxmemory_bytes" in come.stdout
+    added = run("explain", "-f", "-", "--what-if", "queue={}", text=SHOP)
+    assert "queue.maxmemory_bytes" in added.stdout
 
 
 @pytest.mark.parametrize(
-    ("assignment", "told"),
+    ("assignment", "message"),
     [
         ("scaling.maxReplica=9", "no field 'maxReplica'; did you mean maxReplicas?"),
-        ("server.threads", "write PATH=VALUE"),
+        ("server.threads", "must be PATH=VALUE"),
         ("server.threads={", "--what-if server.threads={: "),
     ],
 )
-def test_a_what_if_that_means_nothing_is_named(assignment: str, told: str) -> None:
+def test_an_invalid_what_if_is_reported(assignment: str, message: str) -> None:
     result = run("explain", "-f", "-", "--what-if", assignment, text=SHOP)
 
     assert result.returncode == 2
-    assert told in result.stderr
+    assert message in result.stderr
 
 
-def test_explain_wants_a_name_or_a_file() -> None:
+def test_explain_requires_either_a_name_or_a_file() -> None:
     assert run("explain").returncode == 2
     assert run("explain", "shop", "-f", "-", text=SHOP).returncode == 2
 
 
-def test_explain_loads_neither_templates_nor_a_terminals_toolkit() -> None:
+def test_explain_imports_neither_templates_nor_rich() -> None:
     program = (
         "import sys; from fastapi_operator.cli.main import app\n"
         "app(['explain', '-f', '-'], standalone_mode=False)\n"
@@ -140,10 +140,10 @@ def test_explain_loads_neither_templates_nor_a_terminals_toolkit() -> None:
     assert result.stdout.endswith("[]\n"), result.stderr
 
 
-def test_explain_answers_within_four_times_its_bar(tmp_path: Path) -> None:
-    """The bar is 0.3 s (docs/benchmarks.md), with the bytecode that an installation has.
+def test_explain_finishes_within_four_times_its_target(tmp_path: Path) -> None:
+    """The target is 0.3 s (docs/benchmarks.md), with compiled bytecode as after an installation.
 
-    Counted are the seconds of CPU, all that a start waits for: neighbours take none of them away.
+    CPU time is measured, not wall-clock time, so that other processes do not affect the result.
     """
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

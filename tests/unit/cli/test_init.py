@@ -1,4 +1,4 @@
-"""``init`` on projects as people lay them out: the service validates, renders, and says why."""
+"""``init`` on common project layouts: the service is valid, renders, and states its sources."""
 
 from pathlib import Path
 from textwrap import dedent
@@ -21,7 +21,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 def spec_of(root: Path) -> dict[str, Any]:
-    """The spec that ``init`` writes; it must pass ``validate`` and ``render``."""
+    """Returns the spec that ``init`` writes, after ``validate`` and ``render`` accepted it."""
     made = run("init", str(root))
     assert made.returncode == 0, made.stderr
     file = root / "service.yaml"
@@ -33,7 +33,7 @@ def spec_of(root: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def src_layout(tmp_path: Path) -> Path:
-    """A packaged project below src/, with a database, migrations and a cache."""
+    """A packaged project in src/, with a database, migrations and a cache."""
     return write(
         tmp_path / "src-layout",
         {
@@ -94,7 +94,7 @@ def app_directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def declared(tmp_path: Path) -> Path:
-    """A project that says its entrypoint; what else is in it does not matter then."""
+    """A project that declares its entrypoint, which overrides all guesses."""
     return write(
         tmp_path / "declared",
         {
@@ -125,7 +125,7 @@ def test_a_src_layout_with_database_and_cache(src_layout: Path) -> None:
     ]
 
 
-def test_a_variable_of_the_operator_is_left_to_it_and_a_default_is_only_mentioned(
+def test_contract_variables_are_left_out_and_optional_ones_are_comments(
     src_layout: Path,
 ) -> None:
     spec_of(src_layout)
@@ -151,27 +151,27 @@ def test_an_app_directory_with_a_celery_worker_and_beat(app_directory: Path) -> 
     assert "postgres" not in spec
 
 
-def test_a_declared_entrypoint_wins(declared: Path) -> None:
+def test_a_declared_entrypoint_overrides_guesses(declared: Path) -> None:
     spec = spec_of(declared)
     assert spec["app"] == "backend.web:api"
     assert "[tool.fastapi] entrypoint" in (declared / "service.yaml").read_text()
 
 
-def test_a_function_that_makes_the_app_is_called_by_the_server(tmp_path: Path) -> None:
+def test_an_app_factory_gets_the_factory_argument(tmp_path: Path) -> None:
     factory = "from fastapi import FastAPI\ndef create_app() -> FastAPI:\n    return FastAPI()\n"
     spec = spec_of(write(tmp_path, {"main.py": factory}))
     assert spec["app"] == "main:create_app"
     assert spec["server"] == {"extraArgs": ["--factory"]}
 
 
-def test_each_guess_says_from_what(src_layout: Path) -> None:
+def test_each_guess_has_a_comment_with_its_source(src_layout: Path) -> None:
     spec_of(src_layout)
     for line in (src_layout / "service.yaml").read_text().splitlines():
         if line.strip().startswith(("image:", "app:", "port:", "redis:", "migrations:", "name:")):
             assert "  # " in line, line
 
 
-def test_a_dockerfile_is_written_where_none_is_and_left_alone_where_one_is(
+def test_a_dockerfile_is_written_only_if_the_project_has_none(
     src_layout: Path, app_directory: Path
 ) -> None:
     theirs = (app_directory / "Dockerfile").read_text()
@@ -183,7 +183,7 @@ def test_a_dockerfile_is_written_where_none_is_and_left_alone_where_one_is(
     assert (app_directory / "Dockerfile").read_text() == theirs
 
 
-def test_a_service_that_is_there_is_not_overwritten(declared: Path) -> None:
+def test_an_existing_file_is_overwritten_only_with_force(declared: Path) -> None:
     (declared / "service.yaml").write_text("mine")
     refused = run("init", str(declared))
     assert refused.returncode == 2
@@ -193,7 +193,7 @@ def test_a_service_that_is_there_is_not_overwritten(declared: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "message"),
     [
         ({"readme.md": ""}, "holds no Python file"),
         ({"tool.py": "print(1)"}, "no FastAPI application found"),
@@ -204,10 +204,10 @@ def test_a_service_that_is_there_is_not_overwritten(declared: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_read_is_said_with_a_remedy(
-    tmp_path: Path, files: dict[str, str], told: str
+def test_an_unreadable_project_is_reported_with_a_remedy(
+    tmp_path: Path, files: dict[str, str], message: str
 ) -> None:
     refused = run("init", str(write(tmp_path, files)))
     assert refused.returncode == 2
-    assert told in refused.stderr
+    assert message in refused.stderr
     assert not (tmp_path / "service.yaml").exists()

@@ -1,4 +1,4 @@
-"""Windows from a real Prometheus, and what a wrong address says."""
+"""Samples from a real Prometheus, and the errors of a wrong URL."""
 
 import os
 import socket
@@ -13,8 +13,7 @@ from fastapi_operator.cli import prometheus
 from fastapi_operator.observability.samples import Window
 from tests.promtool import promtool
 from tests.unit.resources.operands import eventually, listens
-from tests.unit.resources.web import Answer, serving
-from tests.unit.resources.web import ask as ask_path
+from tests.unit.resources.web import Answer, ask, serving
 
 LABELS = "namespace: {namespace}, pod: {pod}, fastapi_operator_io_service: {service}"
 TARGET = '- targets: ["127.0.0.1:{port}"]\n    labels: {{' + LABELS + "}}\n"
@@ -36,12 +35,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         (folder / "prometheus.yml").write_text(CONFIG + "".join(f"  {text}" for text in targets))
         with Prometheus(folder) as port:
             address = f"http://127.0.0.1:{port}"
-            eventually(lambda: bool(ask(address)), "two scrapes")
+            eventually(lambda: bool(query(address)), "two scrapes")
             yield address
 
 
 class Prometheus:
-    """Prometheus on a free port; it comes in one package with promtool."""
+    """Prometheus on a free port; it is in the same package as promtool."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
@@ -64,20 +63,20 @@ class Prometheus:
         return self.port
 
     def _is_ready(self) -> bool:
-        return listens(self.port) and ask_path(self.port, "/-/ready").status == 200
+        return listens(self.port) and ask(self.port, "/-/ready").status == 200
 
     def __exit__(self, *_error: object) -> None:
         self._process.terminate()
         self._process.wait(20)
 
 
-def ask(url: str, **changed: str) -> dict[str, Window]:
-    asked = {"namespace": "default", "service": "shop"} | changed
-    return prometheus.windows(url, pods=["shop-a"], seconds=5, interval=1, **asked)
+def query(url: str, **changed: str) -> dict[str, Window]:
+    selected = {"namespace": "default", "service": "shop"} | changed
+    return prometheus.read_windows(url, pods=["shop-a"], seconds=5, interval=1, **selected)
 
 
 def test_only_the_pods_of_the_service_are_read(url: str) -> None:
-    found = ask(url)
+    found = query(url)
     assert set(found) == {"shop-a"}
     window = found["shop-a"]
     assert window.mean("http_server_active_requests") == 3
@@ -87,11 +86,11 @@ def test_only_the_pods_of_the_service_are_read(url: str) -> None:
 
 
 def test_a_service_that_is_not_scraped_has_no_windows(url: str) -> None:
-    assert ask(url, service="nobody") == {}
+    assert query(url, service="missing") == {}
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [
         ("http://127.0.0.1:1", "Connection refused"),
         ("localhost:9090", "must be an http:// or https:// URL"),
@@ -99,9 +98,9 @@ def test_a_service_that_is_not_scraped_has_no_windows(url: str) -> None:
     ],
 )
 def test_a_wrong_address_ends_the_command(
-    url: str, address: str, said: str, capsys: pytest.CaptureFixture[str]
+    url: str, address: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(typer.Exit) as ended:
-        ask(address.format(url=url))
+        query(address.format(url=url))
     assert ended.value.exit_code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
