@@ -1,11 +1,11 @@
-"""Makes the numbers of the FastAPI Operator take effect in an application.
+"""Applies the numbers of the FastAPI Operator in an application.
 
     from fastapi_operator_runtime import install
 
     app = FastAPI(lifespan=lifespan)
     install(app)
 
-`database` and `cache` make SQLAlchemy engines and Redis clients of the same settings; they need
+`database` and `cache` create SQLAlchemy engines and Redis clients from the same settings. They need
 the extras `sqlalchemy` and `redis`.
 """
 
@@ -29,7 +29,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is asked for: migrations need no FastAPI, test servers no pydantic."""
+    """Imports a name on first use: migrations need no FastAPI, test servers no pydantic."""
     if name in _MODULES:
         module = importlib.import_module(f"fastapi_operator_runtime.{_MODULES[name]}")
         return getattr(module, name)

@@ -1,4 +1,4 @@
-"""Redis clients with the operator's connection bound and timeouts short enough for a cache."""
+"""Redis clients with the operator's connection limit and with timeouts that suit a cache."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ RETRIES_ON_BROKEN_CONNECTION = 0
 def create_redis(
     config: settings.RuntimeSettings, *, observe: bool = True, **overrides: Any
 ) -> redis_asyncio.Redis:
-    """A client of REDIS_URL with the bounds of the contract.
+    """Creates a client for REDIS_URL with the limits of the contract.
 
     Args:
         config: The environment contract.
-        observe: Whether to export how long its commands take.
-        **overrides: Arguments of `redis.asyncio.BlockingConnectionPool` that win.
+        observe: Whether to export the duration of commands.
+        **overrides: Arguments of `redis.asyncio.BlockingConnectionPool` that take precedence.
 
     Raises:
         settings.SettingsError: REDIS_URL is absent.
@@ -44,10 +44,10 @@ def create_redis(
 
 
 class ObservedRedis(redis_asyncio.Redis):
-    """The usual client, which also measures its commands; those of a pipeline are not seen."""
+    """The usual client, which also measures its commands, except those of a pipeline."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send a command, and measure how long its answer took or what failed."""
+        """Sends a command, and measures its duration or its error."""
         started_at, failed = time.perf_counter(), ""
         try:
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
@@ -60,7 +60,7 @@ class ObservedRedis(redis_asyncio.Redis):
 
 
 def redis_options(config: settings.RuntimeSettings) -> dict[str, Any]:
-    """The arguments for a `BlockingConnectionPool`, for applications that make it themselves."""
+    """Returns the arguments for a `BlockingConnectionPool` that the application creates."""
     timeout = config.redis_timeout_seconds
     return {
         "max_connections": config.redis_max_connections,
@@ -74,5 +74,5 @@ def redis_options(config: settings.RuntimeSettings) -> dict[str, Any]:
 
 
 def client_name(config: settings.RuntimeSettings) -> str:
-    """What CLIENT LIST shows; Redis allows no space there."""
+    """Returns the name in CLIENT LIST; Redis permits no space in it."""
     return config.application_name.replace(" ", "-")

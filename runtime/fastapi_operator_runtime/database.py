@@ -1,7 +1,7 @@
-"""SQLAlchemy engines with the operator's pool sizes, safe behind PgBouncer's transaction mode.
+"""SQLAlchemy engines with the operator's pool sizes, for PgBouncer in transaction mode.
 
-Server settings other than `application_name` must not travel with the connection: PgBouncer
-refuses them, or drops them silently. The operator sets them on the role instead.
+A connection must not carry server settings except `application_name`: PgBouncer rejects them or
+ignores them. The operator sets them on the role instead.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from fastapi_operator_runtime import metrics, sampling, settings
 
 POOL_NAME = "database"
 
-# SQLAlchemy logs a pool's life at INFO under the module of its class; its own modules are quiet
-# because their parent `sqlalchemy` is set to WARNING.
+# SQLAlchemy logs the events of a pool at INFO under the module of its class. Its own modules are
+# silent because their parent `sqlalchemy` is set to WARNING.
 logging.getLogger(__name__).setLevel(logging.WARNING)
 
-# libpq's spelling of a URL's options, and what asyncpg calls them.
+# Options of a libpq URL, and their names in asyncpg.
 _SSL_OPTION = "sslmode"
 _TIMEOUT_OPTION = "connect_timeout"
 _NAME_OPTION = "application_name"
@@ -31,15 +31,15 @@ _NAME_OPTION = "application_name"
 def create_engine(
     config: settings.RuntimeSettings, *, observe: bool = True, **overrides: Any
 ) -> sqlalchemy_asyncio.AsyncEngine:
-    """An engine for DATABASE_URL with the sizes and timeouts of the contract.
+    """Creates an engine for DATABASE_URL with the sizes and timeouts of the contract.
 
     Args:
         config: The environment contract.
         observe: Whether to export the pool's metrics.
-        **overrides: Arguments of `sqlalchemy.ext.asyncio.create_async_engine` that win.
+        **overrides: Arguments of `sqlalchemy.ext.asyncio.create_async_engine` that take precedence.
 
     Raises:
-        settings.SettingsError: DATABASE_URL is absent or has an option asyncpg cannot take.
+        settings.SettingsError: DATABASE_URL is absent or has an option that asyncpg rejects.
     """
     options = {**engine_options(config), **overrides}
     engine = sqlalchemy_asyncio.create_async_engine(async_url(config), **options)
@@ -49,16 +49,16 @@ def create_engine(
 
 
 def engine_options(config: settings.RuntimeSettings) -> dict[str, Any]:
-    """The arguments for `create_async_engine`, for applications that call it themselves."""
+    """Returns the arguments for a `create_async_engine` call in the application."""
     return {
         "poolclass": ObservedPool,
         "pool_size": config.database_pool_size,
         "max_overflow": config.database_max_overflow,
         "pool_timeout": config.database_pool_timeout_seconds,
         "pool_recycle": config.database_pool_recycle_seconds,
-        # One round trip a checkout; it hides restarts of the database and of the pooler.
+        # One round trip per checkout; it hides restarts of the database and of the pooler.
         "pool_pre_ping": True,
-        # The most recently used first, so that idle timeouts can shrink the pool off-peak.
+        # The most recently used connection first, so that idle ones time out if load is low.
         "pool_use_lifo": True,
         "connect_args": {
             "timeout": config.database_pool_timeout_seconds,
@@ -68,7 +68,7 @@ def engine_options(config: settings.RuntimeSettings) -> dict[str, Any]:
 
 
 def async_url(config: settings.RuntimeSettings) -> sqlalchemy.URL:
-    """DATABASE_URL for asyncpg; libpq's `sslmode` becomes asyncpg's `ssl`.
+    """Returns DATABASE_URL for asyncpg; libpq's `sslmode` becomes asyncpg's `ssl`.
 
     Raises:
         settings.SettingsError: DATABASE_URL is absent or cannot be used.
@@ -82,20 +82,20 @@ def async_url(config: settings.RuntimeSettings) -> sqlalchemy.URL:
     query = dict(url.query)
     if _SSL_OPTION in query:
         query["ssl"] = query.pop(_SSL_OPTION)
-    # Both have a setting of their own here; asyncpg would refuse libpq's names.
+    # Both have their own setting here; asyncpg would reject the names of libpq.
     for name in (_TIMEOUT_OPTION, _NAME_OPTION):
         query.pop(name, None)
     return url.set(drivername="postgresql+asyncpg", query=query)
 
 
 class ObservedPool(pool.AsyncAdaptedQueuePool):
-    """The usual pool, which also measures how long a checkout waits and a connection is held."""
+    """The usual pool, which also measures the wait for a checkout and the use of a connection."""
 
     _metrics: metrics.Instruments | None = None
     _waiting = 0
 
     def observe(self, instruments: metrics.Instruments | None = None) -> None:
-        """Export this pool's metrics from now on."""
+        """Starts to export the metrics of this pool."""
         self._metrics = instruments or metrics.instruments()
         self._wait_seconds = self._metrics.pool_wait_seconds.labels(POOL_NAME)
         self._use_seconds = self._metrics.pool_use_seconds.labels(POOL_NAME)
@@ -106,7 +106,7 @@ class ObservedPool(pool.AsyncAdaptedQueuePool):
         sampling.watch(self)
 
     def connect(self) -> pool.PoolProxiedConnection:
-        """Check a connection out, and measure how long that took."""
+        """Checks a connection out, and measures the duration."""
         if self._metrics is None:
             return super().connect()
         started_at = time.perf_counter()
@@ -121,7 +121,7 @@ class ObservedPool(pool.AsyncAdaptedQueuePool):
             self._wait_seconds.observe(time.perf_counter() - started_at)
 
     def sample(self, instruments: metrics.Instruments) -> None:
-        """Write the pool's gauges."""
+        """Updates the gauges of the pool."""
         count = instruments.pool_connections
         count.labels(POOL_NAME, "used").set(self.checkedout())
         count.labels(POOL_NAME, "idle").set(self.checkedin())

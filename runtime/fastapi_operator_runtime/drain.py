@@ -1,9 +1,9 @@
-"""Graceful stop: readiness goes off before the server stops accepting connections.
+"""Graceful stop: the worker stops being ready before the server stops accepting connections.
 
-The server installs its own handler of SIGTERM before the application starts. Ours is put in front
-of it and always calls it in the end, at once or after `delay_seconds`, in which the process still
-serves while load balancers take note. A second signal is passed on at once. Servers that handle
-signals outside Python (Granian) have no handler to wrap; there nothing is installed.
+The server installs its own handler of SIGTERM before the application starts. The handler here is
+put in front of it and always calls it: at once, or after `delay_seconds`, during which the process
+still serves while load balancers remove it. If a second signal arrives, it is passed on at once. If
+a server handles signals outside Python (Granian), no handler is installed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Drain:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def install(self) -> None:
-        """Wrap the handler of SIGTERM that the server has installed."""
+        """Wraps the handler of SIGTERM that the server has installed."""
         if threading.current_thread() is not threading.main_thread():
             return  # signals can be handled in the main thread alone; a test server runs elsewhere
         previous = signal.getsignal(signal.SIGTERM)
@@ -41,8 +41,8 @@ class Drain:
         signal.signal(signal.SIGTERM, self._on_signal)
 
     def restore(self) -> None:
-        """Put the server's handler back, unless somebody replaced ours meanwhile."""
-        # Bound methods are compared by equality: each attribute access makes a new object.
+        """Restores the server's handler, unless the handler was replaced in the meantime."""
+        # Bound methods are compared by equality: each attribute access creates a new object.
         if self._previous is not None and signal.getsignal(signal.SIGTERM) == self._on_signal:
             signal.signal(signal.SIGTERM, self._previous)
         self._previous = None

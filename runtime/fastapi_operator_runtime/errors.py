@@ -1,7 +1,7 @@
-"""Error reporting to Sentry, or anything that speaks its protocol, by environment alone.
+"""Error reporting to Sentry, or to a server with its protocol, configured by environment only.
 
-`SENTRY_DSN` switches it on; `SENTRY_ENVIRONMENT` and `SENTRY_RELEASE` are read by the SDK itself.
-Traces are OpenTelemetry's part.
+`SENTRY_DSN` enables it. The SDK itself reads `SENTRY_ENVIRONMENT` and `SENTRY_RELEASE`. Traces are
+sent by OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def configure(config: settings.RuntimeSettings) -> None:
-    """Start the SDK where SENTRY_DSN is set; it is not even imported otherwise."""
+    """Starts the SDK if SENTRY_DSN is set; otherwise it is not imported."""
     if config.sentry_dsn is None:
         return
     if importlib.util.find_spec("sentry_sdk") is None:
@@ -23,8 +23,8 @@ def configure(config: settings.RuntimeSettings) -> None:
         return
     import sentry_sdk
 
-    # Bodies and local variables hold passwords and tokens; both would be sent by default. Users,
-    # addresses and login headers are not, unless somebody asks for them.
+    # Bodies and local variables can contain passwords and tokens, and are sent by default. Users,
+    # addresses and login headers are not sent unless they are enabled.
     sentry_sdk.init(
         dsn=config.sentry_dsn.get_secret_value(),
         include_local_variables=False,

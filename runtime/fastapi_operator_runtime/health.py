@@ -1,9 +1,9 @@
-"""`/livez`, `/readyz` and `/startupz`, answered before any other middleware.
+"""`/livez`, `/readyz` and `/startupz`, handled before any other middleware.
 
-Liveness asks only whether the event loop turns: a database in it restarts healthy pods when the
-database is slow. Readiness is false until start-up has finished and again from SIGTERM on; checks
-of dependencies are possible, bounded in time and remembered for a moment, and off by default,
-because with a shared database they take every pod out of service at once.
+Liveness checks only that the event loop runs: if it checked a database, a slow database would
+restart healthy pods. Readiness is false until start-up is complete, and again after SIGTERM. Checks
+of dependencies have a timeout and a cache, and are disabled by default: if the pods share a
+database, such a check makes all of them unready at once.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ HEALTH_PATHS = frozenset({LIVE_PATH, READY_PATH, STARTED_PATH})
 
 
 def is_probe(scope: MutableMapping[str, Any]) -> bool:
-    """Whether this is a probe; give it to `FastAPI(telemetry={"exclude": is_probe})`."""
+    """Returns whether this is a probe; use it in `FastAPI(telemetry={"exclude": is_probe})`."""
     return probe_path(scope) in HEALTH_PATHS
 
 
 def probe_path(scope: MutableMapping[str, Any]) -> str:
-    """The path behind the root path: a server with a root path puts it in front of what it got."""
+    """Returns the path after the root path, which a server prepends if it has one."""
     path: str = scope.get("path", "")
     root = scope.get("root_path", "").rstrip("/")
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 class HealthEndpoints:
-    """Pure ASGI middleware that answers the three probes.
+    """Pure ASGI middleware that responds to the three probes.
 
     Args:
-        app: The application behind.
+        app: The wrapped application.
         worker: State of this process.
-        checks: Named coroutines that raise when a dependency is unusable; readiness only.
-        check_timeout_seconds: Longest time one check may take.
-        check_cache_seconds: How long a result is reused, so that probes cannot load a dependency.
+        checks: Named coroutines that raise if a dependency is unusable; for readiness only.
+        check_timeout_seconds: Timeout of one check.
+        check_cache_seconds: How long a result is reused, so that probes do not load a dependency.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class HealthEndpoints:
         self._check_lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a probe, or hand the request on."""
+        """Responds to a probe, or passes the request on."""
         if scope["type"] != "http" or not is_probe(scope):
             await self.app(scope, receive, send)
             return
@@ -108,7 +108,7 @@ class HealthEndpoints:
                 await self._checks[name]()
         except TimeoutError:
             return name, f"no answer within {self._check_timeout_seconds:g} s"
-        except Exception as error:  # any failure of a check is an answer, never a crash
+        except Exception as error:  # a failed check is a response, not a crash
             return name, type(error).__name__
         return name, None
 

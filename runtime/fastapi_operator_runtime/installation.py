@@ -1,4 +1,4 @@
-"""`install(app)`: puts the parts of the runtime around a FastAPI application."""
+"""`install(app)`: adds the parts of the runtime to a FastAPI application."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from fastapi_operator_runtime import (
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Which parts of the runtime to use. Each stands alone; all are on by default."""
+    """Selects the parts of the runtime. They are independent, and enabled by default."""
 
     health: bool = True
     metrics: bool = True
@@ -55,22 +55,22 @@ def install(
     options: Options | None = None,
     checks: Mapping[str, health.Check] | None = None,
 ) -> settings.RuntimeSettings:
-    """Make the environment contract take effect in `app`.
+    """Applies the environment contract to `app`.
 
-    Middleware that the application adds before or after is wrapped all the same.
+    Middleware is wrapped, whether the application adds it before or after this call.
 
     Args:
         app: The application, before its first request.
-        config: The contract; read from the environment where absent.
-        options: Parts to switch off.
-        checks: Dependencies that readiness asks for. With a dependency that all pods share, a
-            short failure of it takes every pod out of service: mostly better left empty.
+        config: The contract; if absent, it is read from the environment.
+        options: Parts to disable.
+        checks: Dependencies for readiness. If all pods share a dependency, a short failure of it
+            makes every pod unready, so this is usually empty.
 
     Returns:
-        The settings in force.
+        The settings in effect.
 
     Raises:
-        settings.SettingsError: An environment variable holds a value that cannot be used.
+        settings.SettingsError: An environment variable has a value that is not valid.
     """
     config = settings.RuntimeSettings.load() if config is None else config
     options = options or Options()
@@ -98,10 +98,10 @@ def _wrap_stack(
     options: Options,
     checks: Mapping[str, health.Check] | None,
 ) -> None:
-    """Probes outermost, then the observation, then the limit, then the application's own stack.
+    """Puts probes first, then the observation, then the limit, then the application's own stack.
 
-    The stack itself is wrapped, and not `add_middleware` used: error responses made outside the
-    user's middleware are then observed too, and no host check or login stands before the probes.
+    The stack itself is wrapped, instead of `add_middleware`, so that error responses from outside
+    the user's middleware are observed too, and no host check or login precedes the probes.
     """
     build = app.build_middleware_stack
 

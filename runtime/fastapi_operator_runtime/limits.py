@@ -1,7 +1,7 @@
-"""Bounds on the work one process takes on: requests in flight and threads.
+"""Limits of the work in one process: requests in flight and threads.
 
-The server's own `--limit-concurrency` counts idle keep-alive connections as well; behind a proxy
-that keeps connections open it would shed idle traffic. This limit counts requests.
+The server's own `--limit-concurrency` also counts idle keep-alive connections. If a proxy keeps
+connections open, that would shed idle traffic. The limit here counts requests.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ RETRY_AFTER_SECONDS = (1, 3)
 
 
 class InFlightLimiter:
-    """Pure ASGI middleware: above `limit` requests in flight, answer 503 at once.
+    """Pure ASGI middleware: if `limit` requests are in flight, it responds 503 at once.
 
-    Shedding early keeps the requests that are already running fast; a queue in front of a
-    saturated event loop only makes every answer late.
+    Early shedding keeps the requests in flight fast. If the event loop is saturated, a queue would
+    only delay every response.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class InFlightLimiter:
         self._on_shed = on_shed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the request, or shed it."""
+        """Runs the request, or sheds it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -75,8 +75,8 @@ async def _shed(send: Send, limit: int) -> None:
 
 
 def set_thread_tokens(tokens: int) -> None:
-    """Set how many threads serve `def` endpoints, file responses and uploads.
+    """Sets the number of threads for `def` endpoints, file responses and uploads.
 
-    Must be called inside the running event loop: AnyIO keeps one limiter a loop.
+    Call it inside the running event loop: AnyIO has one limiter per loop.
     """
     anyio.to_thread.current_default_thread_limiter().total_tokens = tokens

@@ -1,7 +1,7 @@
 """JSON logs on standard output: one format for structlog, the standard library and loguru.
 
-On a terminal the same events are printed for reading. Local variables are never part of a
-traceback: they hold passwords and tokens.
+If the output is a terminal, events are printed for people. Tracebacks never include local
+variables, because these can contain passwords and tokens.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Processor = Any  # structlog's own alias needs its private typing module
 
 
 def configure(config: settings.RuntimeSettings) -> None:
-    """Send every log record of this process to standard output in one format.
+    """Sends every log record of this process to standard output in one format.
 
-    Access logs of the servers are switched off: the runtime writes one line a request itself,
-    which knows the route, the request id and the trace.
+    Access logs of the servers are disabled: the runtime writes one line per request itself, with
+    the route, the request id and the trace.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -81,23 +81,23 @@ def configure(config: settings.RuntimeSettings) -> None:
 
 
 def intercept_loguru() -> None:
-    """Send what the application logs with loguru through the same format.
+    """Sends loguru records of the application through the same format.
 
-    It takes the place of every loguru handler that was there. `LOG_LEVEL` decides what is shown.
-    A record without an equal in the standard library takes the level below: SUCCESS is info.
+    It replaces every existing loguru handler. `LOG_LEVEL` selects the records. If a level does not
+    exist in the standard library, the level below it is used: SUCCESS becomes info.
 
     Raises:
         ImportError: loguru is not installed.
     """
     import loguru
 
-    # With `diagnose`, loguru would render the values of local variables.
+    # With `diagnose`, loguru would print the values of local variables.
     handler: Any = {"sink": _log_of_loguru, "format": "{message}", "level": 0}
     loguru.logger.configure(handlers=[handler | {"backtrace": False, "diagnose": False}])
 
 
 def _log_of_loguru(message: Any) -> None:
-    """A loguru sink. It runs where the record was made, and so knows the request."""
+    """A loguru sink. It runs in the context of the record, so it has the request."""
     record = message.record
     number = record["level"].no
     level = max((known for known in STANDARD_LEVELS if known <= number), default=logging.DEBUG)
@@ -127,6 +127,6 @@ def _name_service(name: str) -> Processor:
 
 
 def _drop_colour(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Uvicorn sends each message twice, the second time with escape codes for a terminal."""
+    """Drops the second copy of each uvicorn message, which has escape codes for a terminal."""
     event.pop("color_message", None)
     return event

@@ -1,8 +1,8 @@
-"""Every metric of the runtime, and where it can be scraped.
+"""Every metric of the runtime, and its exposition.
 
-Names follow OpenTelemetry's semantic conventions as Prometheus spells them, so that one dashboard
-serves scraped applications and those that push OTLP. With several workers the samples live in
-memory-mapped files under `PROMETHEUS_MULTIPROC_DIR`; any worker can then answer for all of them.
+Names follow OpenTelemetry's semantic conventions in Prometheus spelling, so that one dashboard
+serves both scraped applications and those that push OTLP. If there are several workers, samples are
+in memory-mapped files under `PROMETHEUS_MULTIPROC_DIR`, and any worker can expose all of them.
 """
 
 from __future__ import annotations
@@ -144,22 +144,22 @@ def _gauge(
 
 @functools.lru_cache(maxsize=1)
 def instruments() -> Instruments:
-    """The process's metrics, made at the first call.
+    """Returns the process's metrics, which the first call creates.
 
-    A leftover of an earlier process with our number would be read back as our own gauge, so
-    stale files are removed first.
+    If files of an earlier process with the same number remain, they would be read as own gauges.
+    Therefore stale files are removed first.
     """
     directory = _directory()
     if directory is not None:
         Path(directory).mkdir(parents=True, exist_ok=True)
         remove_gauges_of_dead_workers(directory)
-    # A `_created` series beside each of ours would add a third to what is stored.
+    # A `_created` series for each metric would add a third to the number of stored series.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     return Instruments(prometheus_client.REGISTRY)
 
 
 def page(_query: Mapping[str, list[str]], accept: str) -> tuple[str, bytes]:
-    """What a scrape answers: all workers of the pod where they share a directory.
+    """Returns the exposition: of all workers of the pod, if they share a directory.
 
     Args:
         accept: The Accept header of the request.
@@ -178,7 +178,7 @@ def page(_query: Mapping[str, list[str]], accept: str) -> tuple[str, bytes]:
 def _of_all_workers(
     directory: str, encode: Callable[[prometheus_client.CollectorRegistry], bytes]
 ) -> bytes:
-    """Add up the workers' files, again where a worker that starts has half made one of its own."""
+    """Adds up the workers' files; repeats if a starting worker has not completed its file."""
     for _ in range(READ_TRIES - 1):
         with contextlib.suppress(struct.error, RuntimeError, ValueError):
             return encode(_registry(directory))
@@ -193,33 +193,33 @@ def _registry(directory: str) -> prometheus_client.CollectorRegistry:
 
 
 def remove_gauges_of_dead_workers(directory: str) -> None:
-    """Remove live gauges whose process is gone, or whose number another process has got.
+    """Removes live gauges if their process has ended, or if another process has its number.
 
-    The client library leaves this to the server, and uvicorn has no hook for it. A container that
-    starts again finds the directory of its predecessor, with the same few process numbers.
+    The client library leaves this to the server, and uvicorn has no hook for it. If a container
+    restarts, it finds the directory of its predecessor, with the same few process numbers.
     """
     for path in glob.glob(os.path.join(directory, "gauge_live*.db")):
         match = _LIVE_FILE.search(path)
-        # Another worker may have removed it meanwhile.
+        # Another worker can have removed it in the meantime.
         with contextlib.suppress(FileNotFoundError):
             if match and not _written_by_living(int(match.group(1)), os.stat(path).st_mtime):
                 os.remove(path)
 
 
 def _written_by_living(pid: int, written_at: float) -> bool:
-    """Whether process `pid` runs and is old enough to have written at `written_at`."""
-    if not os.path.isdir("/proc/self"):  # no procfs (macOS): ask only whether it exists
+    """Returns whether process `pid` runs and is old enough to have written at `written_at`."""
+    if not os.path.isdir("/proc/self"):  # no procfs (macOS): check only that it exists
         return _exists(pid)
     try:
         started_at = os.stat(f"/proc/{pid}").st_mtime
-        # The state follows the name, which stands in brackets and may itself hold any.
+        # The state follows the name, which is in parentheses and can contain parentheses.
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return False
-    # Killed, but not yet noticed by its parent: dead all the same.
+    # If it was killed and its parent has not noticed yet, it is dead as well.
     if state in ("Z", "X"):
         return False
-    # The date of a mapped file may lag behind; one second also covers the clock's tick.
+    # The date of a mapped file can lag; one second also covers the resolution of the clock.
     return started_at <= written_at + 1.0
 
 
@@ -238,10 +238,10 @@ def _directory() -> str | None:
 
 
 class ProcessUsage:
-    """Turns the process's own CPU time and memory into the worker metrics.
+    """Updates the worker metrics from the process's own CPU time and memory.
 
-    With several workers the client library offers no process metrics, and they are what tells how
-    large a worker is.
+    If there are several workers, the client library has no process metrics. These show the size of
+    a worker.
     """
 
     def __init__(self, metrics: Instruments) -> None:
@@ -251,7 +251,7 @@ class ProcessUsage:
         metrics.workers.set(1)
 
     def update(self) -> None:
-        """Read the present values."""
+        """Reads the present values."""
         used = time.process_time()
         self._metrics.cpu_seconds.inc(used - self._cpu_seconds)
         self._cpu_seconds = used
@@ -259,7 +259,7 @@ class ProcessUsage:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             self._metrics.resident_bytes.set(pages * os.sysconf("SC_PAGE_SIZE"))
         with contextlib.suppress(OSError):  # a kernel without scheduler statistics
-            # Of the main thread, which runs the event loop: time on a CPU, time waiting for one.
+            # The main thread runs the event loop: time on a CPU, time waiting for one.
             waited = int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
             self._metrics.cpu_wait_seconds.inc(max(0.0, waited - self._cpu_wait_seconds))
             self._cpu_wait_seconds = waited

@@ -1,8 +1,8 @@
 """The private port of a pod: `/metrics` and pages, served by exactly one of its workers.
 
-Every worker tries to bind the port and one succeeds; the others try again every second, so that
-another takes over when the holder dies. It is a thread with a small HTTP server of its own: a
-scrape must not queue behind requests, nor be counted as one.
+Every worker tries to bind the port, and one succeeds. The others retry every second, so that
+another takes over if the holder ends. It is a thread with its own small HTTP server, so that a
+scrape does not wait behind requests and is not counted as one.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ A ValueError is the answer 400 with its text."""
 
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
-    allow_reuse_port = False  # two workers must never both hold the port
+    allow_reuse_port = False  # only one worker may hold the port
     pages: Mapping[str, Page]
 
     def __init__(self, port: int, pages: Mapping[str, Page]) -> None:
         self.pages = pages
-        # IPv6 that also takes IPv4, or IPv4 where the machine has no IPv6.
+        # IPv6 that also accepts IPv4, or IPv4 if the machine has no IPv6.
         self.address_family = socket.AF_INET6 if _has_ipv6() else socket.AF_INET
         super().__init__(("::" if _has_ipv6() else "0.0.0.0", port), _Handler)
 
@@ -80,15 +80,15 @@ class PrivateServer:
 
     @property
     def serving(self) -> bool:
-        """Whether this worker is the one that holds the port."""
+        """Whether this worker holds the port."""
         return self._server is not None
 
     def start(self) -> None:
-        """Start trying to bind; returns at once."""
+        """Starts trying to bind, and returns at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Release the port, so that another worker may take it."""
+        """Releases the port, so that another worker can bind it."""
         self._stop.set()
         with self._lock:
             if self._server is not None:
@@ -114,7 +114,7 @@ class PrivateServer:
                 server.server_close()
                 return
             self._server = server
-            # `shutdown` waits for a loop that runs: it starts here, before the lock is released.
+            # `shutdown` waits for a running loop, so the loop starts before the lock is released.
             loop = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
             loop.start()
         loop.join()

@@ -1,8 +1,8 @@
-"""Looking into a running process, on the private port: stacks, a sampling profile, one request.
+"""Inspection of a running process on the private port: stacks, a sampling profile, one request.
 
-A profiler from outside needs SYS_PTRACE, which a restricted pod does not get. These pages need
-nothing: they read the interpreter's own frames. With several workers they show the one that holds
-the private port.
+A profiler outside the process needs SYS_PTRACE, which a restricted pod does not have. These pages
+need no right: they read the interpreter's own frames. If there are several workers, they show the
+worker that holds the private port.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Profiler:
         self._requests = requests
 
     def pages(self) -> dict[str, private_server.Page]:
-        """Paths and what they show, for the private server."""
+        """Returns the paths and their functions, for the private server."""
         return {
             "/debug/modules": self.modules,
             "/debug/stacks": self.stacks,
@@ -61,11 +61,11 @@ class Profiler:
         }
 
     def modules(self, _query: Query, _accept: str) -> tuple[str, bytes]:
-        """The modules that are imported, one a line: what memory and start-up were spent on."""
+        """Returns the imported modules, one per line, which use memory and start-up time."""
         return TEXT, "\n".join(sorted(sys.modules)).encode() + b"\n"
 
     def stacks(self, _query: Query, _accept: str) -> tuple[str, bytes]:
-        """Where every thread and every task is now."""
+        """Returns the present stack of every thread and every task."""
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         parts = [f"process {os.getpid()}\n"]
         for ident, frame in sys._current_frames().items():
@@ -77,9 +77,9 @@ class Profiler:
         return TEXT, "".join(parts).encode()
 
     def profile(self, query: Query, _accept: str) -> tuple[str, bytes]:
-        """Sample all threads for `seconds` (5) at `hertz` (100); `idle=1` counts waiting too.
+        """Samples all threads for `seconds` (5) at `hertz` (100); `idle=1` includes idle ones.
 
-        The answer has one line a stack, `outer;inner count`, as flame graph tools read it.
+        The output has one line per stack, `outer;inner count`, which flame graph tools read.
         """
         seconds = _number(query, "seconds", 5.0, MAX_SECONDS)
         interval = 1.0 / _number(query, "hertz", 100.0, MAX_HERTZ)
@@ -96,16 +96,16 @@ class Profiler:
         return TEXT, "\n".join(lines).encode() + b"\n"
 
     def request(self, query: Query, _accept: str) -> tuple[str, bytes]:
-        """Run the next request of `route` under cProfile, and show what it spent its time on."""
+        """Runs the next request of `route` under cProfile, and returns its profile."""
         seconds = _number(query, "seconds", 10.0, MAX_SECONDS)
         return TEXT, self._requests.next(query.get("route", [""])[0], seconds).encode()
 
 
 class RequestProfiler:
-    """Pure ASGI middleware that runs one request under cProfile when asked to.
+    """Pure ASGI middleware that runs one request under cProfile on demand.
 
-    cProfile sees everything that the thread does while it is on: under load, steps of other
-    requests as well. The sampling profile is the one for busy processes.
+    While it is enabled, cProfile measures everything in the thread: under load, also steps of other
+    requests. If the process is busy, use the sampling profile.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class RequestProfiler:
         self._turn = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the request, measured where it is the one that is waited for."""
+        """Runs the request, under cProfile if it is the expected one."""
         assert self.app is not None
         wanted = self._wanted
         if wanted is None or scope["type"] != "http":
@@ -126,7 +126,7 @@ class RequestProfiler:
         self._wanted = None
         try:
             profile.enable()
-        except ValueError:  # another profiler is at work in this process
+        except ValueError:  # another profiler is active in this process
             await self.app(scope, receive, send)
             return
         try:
@@ -141,10 +141,10 @@ class RequestProfiler:
                 self._wanted = wanted  # another route: the next one, then
 
     def next(self, route: str, seconds: float) -> str:
-        """Wait for a request of `route` (any where empty) and return its report.
+        """Waits for a request of `route` (any if empty) and returns its report.
 
         Raises:
-            ValueError: None came within `seconds`.
+            ValueError: No request arrived within `seconds`.
         """
         with self._turn:
             self._done.clear()
@@ -169,9 +169,9 @@ def _number(query: Query, name: str, default: float, largest: float) -> float:
 
 
 def _awaited(awaitable: object) -> list[str]:
-    """Lines for every coroutine between a task and what it waits for, outermost first.
+    """Returns lines for each coroutine from a task to the object that it awaits, outermost first.
 
-    `Task.get_stack` knows the outermost alone: a waiting coroutine has no frame below it.
+    `Task.get_stack` has only the outermost: a waiting coroutine has no frame below it.
     """
     lines = []
     while awaitable is not None:

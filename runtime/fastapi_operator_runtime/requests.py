@@ -1,4 +1,4 @@
-"""One observation a request: its id, its trace, its metrics and its canonical log line."""
+"""One observation per request: its id, its trace, its metrics and its canonical log line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastapi_operator_runtime import logs, metrics, routes, state
 
 REQUEST_ID_HEADER = "x-request-id"
 CLIENT_CLOSED_REQUEST = 499
-"""What nginx writes when the client went away before an answer; never sent to anybody."""
+"""Nginx's status for a client that closed its connection early; it is never sent."""
 
 KNOWN_METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
@@ -28,12 +28,12 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f
 
 
 class RequestObserver:
-    """Pure ASGI middleware around the whole application, error handling included.
+    """Pure ASGI middleware around the whole application, including error handling.
 
     Args:
-        app: The application behind.
+        app: The wrapped application.
         worker: State of this process.
-        instruments: Metrics to record to; None records none.
+        instruments: Metrics to record to; if None, none are recorded.
         log: Whether to write the canonical line.
         request_ids: Whether to accept, create and return `X-Request-ID`.
     """
@@ -54,7 +54,7 @@ class RequestObserver:
         self._request_ids = request_ids
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Observe one HTTP request; other scopes pass untouched."""
+        """Observes one HTTP request; other scopes pass unchanged."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -78,7 +78,7 @@ class RequestObserver:
 
 
 class Observation:
-    """What is learnt of one request between its first byte and its last."""
+    """The data of one request, collected between its first byte and its last."""
 
     def __init__(self, scope: Scope, request_ids: bool) -> None:
         self._scope = scope
@@ -95,7 +95,7 @@ class Observation:
             scope.setdefault("state", {})["request_id"] = self._request_id
 
     def wrap(self, send: Send, draining: Callable[[], bool]) -> Send:
-        """A `send` that notes status and size, and adds the headers of the runtime."""
+        """Returns a `send` that records status and size, and adds the headers of the runtime."""
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -103,9 +103,9 @@ class Observation:
                 headers = MutableHeaders(scope=message)
                 if self._request_id is not None:
                     headers[REQUEST_ID_HEADER] = self._request_id
-                # While draining, the client's next request goes elsewhere. After an exception that
-                # nobody caught, servers end the connection all the same: unannounced, a proxy would
-                # lose the request that it sends on it at that moment.
+                # While draining, the client's next request goes to another pod. After an unhandled
+                # exception, servers close the connection without notice. If the proxy then sends a
+                # request on it, that request is lost.
                 if draining() or self._status == HTTPStatus.INTERNAL_SERVER_ERROR:
                     headers["connection"] = "close"
             elif message["type"] == "http.response.body":
@@ -115,7 +115,7 @@ class Observation:
         return observed
 
     def fail(self, error: BaseException) -> None:
-        """Note the exception that left the application."""
+        """Records the exception that left the application."""
         kind = type(error)
         self._error = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
         if self._status == 0:
@@ -123,7 +123,7 @@ class Observation:
             self._status = CLIENT_CLOSED_REQUEST if gone else 500
 
     def record(self, instruments: metrics.Instruments) -> None:
-        """Add the request to the metrics."""
+        """Adds the request to the metrics."""
         method = self._scope["method"]
         instruments.request_seconds.labels(
             method if method in KNOWN_METHODS else "_OTHER",
@@ -132,7 +132,7 @@ class Observation:
         ).observe(time.perf_counter() - self._started_at)
 
     def write(self, log: structlog.stdlib.BoundLogger) -> None:
-        """Write the canonical line: everything known about the request, once."""
+        """Writes the canonical line: all data of the request, once."""
         scope, client = self._scope, self._scope.get("client")
         status = self._status or CLIENT_CLOSED_REQUEST
         fields = {
@@ -150,13 +150,13 @@ class Observation:
 
 
 def accepted_request_id(headers: Headers) -> str | None:
-    """The caller's request id where it is harmless in logs and headers."""
+    """Returns the caller's request id if it is safe in logs and headers."""
     value = headers.get(REQUEST_ID_HEADER)
     return value if value is not None and _SAFE_ID.fullmatch(value) else None
 
 
 def trace_context(headers: Headers) -> dict[str, str]:
-    """Trace and span id: of our own span where tracing is on, else of the caller."""
+    """Returns trace and span id: of the own span if tracing is enabled, else of the caller."""
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}

@@ -1,7 +1,7 @@
-"""The route template of a finished request, prefixes of routers and mounts included.
+"""The route template of a finished request, including prefixes of routers and mounts.
 
-Since FastAPI 0.137 `scope["route"].path` is the path inside its router: two routers with equal
-inner paths would share one series. The full template is in FastAPI's own entry of the scope.
+Since FastAPI 0.137, `scope["route"].path` is the path inside its router: if two routers have equal
+inner paths, they would share one series. FastAPI's own entry of the scope has the full template.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 
 def template(scope: Scope) -> str | None:
-    """The template that matched, such as `/api/v1/items/{item_id}`; None where nothing matched."""
+    """Returns the matched template, for example `/api/v1/items/{item_id}`, or None."""
     path = _route_path(scope)
     prefix = _mount_prefix(scope)
     if path is None:
@@ -23,7 +23,7 @@ def template(scope: Scope) -> str | None:
 def _route_path(scope: Scope) -> str | None:
     route = scope.get("route")
     context = scope.get("fastapi", {}).get("effective_route_context")
-    # The context of an outer router stays in the scope when a mounted application matches.
+    # The context of an outer router stays in the scope if a mounted application matches.
     if context is not None and route is not None and context.original_route is route:
         inner = getattr(context, "starlette_route", None)
         return _text(getattr(inner, "path_format", None) or getattr(context, "path_format", None))
@@ -31,7 +31,7 @@ def _route_path(scope: Scope) -> str | None:
 
 
 def _mount_prefix(scope: Scope) -> str:
-    """The path of the mounts passed, with parameters put back in place of their values."""
+    """Returns the path of the passed mounts, with parameters in place of their values."""
     if "app_root_path" not in scope:
         return ""
     prefix = scope["root_path"].removeprefix(scope["app_root_path"])

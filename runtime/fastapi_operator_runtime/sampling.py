@@ -1,8 +1,7 @@
-"""Signals that nobody reports by himself: event-loop lag, threads, pools, memory, stalls.
+"""Signals that must be sampled: event-loop lag, threads, pools, memory, stalls.
 
-One task wakes ten times a second; how much later than asked it wakes is the lag. A thread beside
-it notices when the task has not woken for long, and logs where the loop is stuck: the usual cause
-is a blocking call inside `async def`.
+One task wakes ten times a second; its delay is the lag. If the task has not woken for long, a
+thread logs the stack of the loop. The usual cause is a blocking call inside `async def`.
 """
 
 from __future__ import annotations
@@ -28,22 +27,22 @@ SLOW_INTERVALS = 10
 
 
 class Source(Protocol):
-    """Something whose gauges are read at each sample, such as a connection pool."""
+    """An object whose gauges are updated at each sample, for example a connection pool."""
 
     def sample(self, instruments: metrics.Instruments) -> None:
-        """Write the present values."""
+        """Updates the gauges with the present values."""
 
 
 _sources: weakref.WeakSet[Source] = weakref.WeakSet()
 
 
 def watch(source: Source) -> None:
-    """Read `source` once a second from now on, for as long as it exists."""
+    """Updates `source` once a second, as long as it exists."""
     _sources.add(source)
 
 
 class Sampler:
-    """Runs beside the application in its event loop."""
+    """Runs next to the application in its event loop."""
 
     def __init__(self, instruments: metrics.Instruments, *, stall_seconds: float | None) -> None:
         self._instruments = instruments
@@ -52,13 +51,13 @@ class Sampler:
         self._watchdog = Watchdog(instruments, stall_seconds) if stall_seconds else None
 
     def start(self) -> None:
-        """Begin sampling in the running event loop."""
+        """Starts sampling in the running event loop."""
         self._task = asyncio.create_task(self._run(), name="fastapi-operator-sampler")
         if self._watchdog is not None:
             self._watchdog.start()
 
     async def stop(self) -> None:
-        """End sampling."""
+        """Stops sampling."""
         if self._watchdog is not None:
             self._watchdog.stop()
         if self._task is not None:
@@ -88,7 +87,7 @@ class Sampler:
 
 
 class Watchdog:
-    """A thread that logs the stack of a stuck event loop, once a stall."""
+    """A thread that logs the stack of a stuck event loop, once per stall."""
 
     def __init__(self, instruments: metrics.Instruments, stall_seconds: float) -> None:
         self._instruments = instruments
@@ -99,17 +98,17 @@ class Watchdog:
         self._thread = threading.Thread(target=self._run, name="loop-watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch the thread that calls this."""
+        """Starts to watch the calling thread."""
         self._loop_thread = threading.get_ident()
         self.beat()
         self._thread.start()
 
     def beat(self) -> None:
-        """The loop turns."""
+        """Records that the loop runs."""
         self._beaten_at = time.monotonic()
 
     def stop(self) -> None:
-        """End watching."""
+        """Stops watching."""
         self._stop.set()
 
     def _run(self) -> None:

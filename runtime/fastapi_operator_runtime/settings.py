@@ -1,7 +1,7 @@
-"""The environment contract: every variable that the operator sets, read once and checked.
+"""The environment contract: every variable that the operator sets, read once and validated.
 
-A value that cannot be used stops the process at start-up with one sentence that names the
-variable, the value and the remedy. An absent variable means a default that is safe on a laptop.
+If a value is not valid, the process stops at start-up with one sentence that has the variable, the
+value and the remedy. If a variable is absent, its default is safe on a laptop.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 class SettingsError(ValueError):
-    """An environment variable of the contract holds a value that cannot be used."""
+    """An environment variable of the contract has a value that is not valid."""
 
 
 class RuntimeSettings(BaseSettings):
     """The environment contract of the operator.
 
-    Field names are the variables' names in lower case. Numbers are per worker process, except
-    where the description says otherwise.
+    Field names are the variables' names in lower case. Numbers are per worker process, unless the
+    description differs.
     """
 
     model_config = SettingsConfigDict(
@@ -96,28 +96,28 @@ class RuntimeSettings(BaseSettings):
 
     @property
     def service_name(self) -> str:
-        """The name of the service, `app` where the environment names none."""
+        """The name of the service; `app` if the environment has none."""
         return self.otel_service_name or "app"
 
     @property
     def application_name(self) -> str:
-        """What the database shows as `application_name`: service/pod, at most 63 bytes.
+        """The `application_name` in the database: service/pod, at most 63 bytes.
 
-        PostgreSQL cuts longer names; the end of a pod's name is what tells pods apart, so the
-        service's name is shortened first.
+        PostgreSQL cuts longer names. The end of a pod's name distinguishes pods, so the service's
+        name is shortened first.
         """
         pod = (self.hostname or "local")[-40:]
         return f"{self.service_name[: 62 - len(pod)]}/{pod}"
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Read the contract.
+        """Reads the contract.
 
         Args:
             environment: Variables to read instead of the process's own; for tests and tools.
 
         Raises:
-            SettingsError: A variable holds a value that cannot be used.
+            SettingsError: A variable has a value that is not valid.
         """
         try:
             if environment is None:
@@ -129,7 +129,7 @@ class RuntimeSettings(BaseSettings):
 
 
 def _explain(error: ValidationError, environment: Mapping[str, str] | None) -> str:
-    """One sentence a variable: name, value (never of a URL: it holds a password), remedy."""
+    """Returns one sentence per variable: name, value (never of a URL with a password), remedy."""
     source = os.environ if environment is None else environment
     sentences = []
     for problem in error.errors():

@@ -1,4 +1,4 @@
-"""What one worker process knows about itself: started, draining, how much is in flight."""
+"""The state of one worker process: started, draining, requests in flight."""
 
 from __future__ import annotations
 

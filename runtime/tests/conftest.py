@@ -39,7 +39,7 @@ def postgres() -> Iterator[testing.PostgresServer]:
 
 @pytest.fixture(scope="session")
 def pooler(postgres: testing.PostgresServer) -> Iterator[testing.PgBouncerServer]:
-    """Of the images where the machine has none that tracks prepared statements."""
+    """From the images, if the machine has none that tracks prepared statements."""
     try:
         testing.find_pgbouncer()
     except testing.MissingProgram:
@@ -58,11 +58,11 @@ def redis_server() -> Iterator[testing.RedisServer]:
 
 @pytest.fixture
 def app_directory() -> Path:
-    """Where the application of the tests through a real server is."""
+    """The directory of the application for tests through a real server."""
     return Path(__file__).parent
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _proxies_off() -> None:
-    """Everything here is on the loopback."""
+    """All servers here are local."""
     os.environ["NO_PROXY"] = "127.0.0.1"

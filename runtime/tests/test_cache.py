@@ -14,7 +14,7 @@ def config(server: testing.RedisServer, **environment: str) -> RuntimeSettings:
     return RuntimeSettings.load({"REDIS_URL": server.url, **environment})
 
 
-async def test_the_client_signs_in_and_tells_its_name(redis_server: testing.RedisServer) -> None:
+async def test_the_client_authenticates_and_sets_its_name(redis_server: testing.RedisServer) -> None:
     client = cache.create_redis(
         config(redis_server, OTEL_SERVICE_NAME="shop", HOSTNAME="shop-7d9f-x2x4z")
     )
@@ -48,7 +48,7 @@ async def test_more_calls_than_connections_wait_for_one(
     await client.aclose()
 
 
-def test_a_client_without_a_url_says_what_to_set() -> None:
+def test_a_client_without_a_url_names_the_variable_to_set() -> None:
     with pytest.raises(SettingsError, match="REDIS_URL is not set"):
         cache.create_redis(RuntimeSettings.load({}))
 

@@ -1,4 +1,4 @@
-"""The contract binds three: the operator that sets variables, the page, and this package."""
+"""The contract is the same for the operator that sets variables, the page, and this package."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_every_variable_that_is_read_is_one_that_the_operator_sets() -> None:
 
 
 @pytest.mark.parametrize("case", ["redis-postgres", "full"])
-def test_what_the_operator_sets_is_read_without_a_complaint(case: str) -> None:
+def test_every_value_that_the_operator_sets_is_valid(case: str) -> None:
     documents = yaml.safe_load_all((ROOT / f"tests/golden/{case}/expected.yaml").read_text())
     (deployment,) = (
         document

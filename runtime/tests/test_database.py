@@ -94,7 +94,7 @@ async def test_urls_in_the_words_of_libpq_are_understood(
     await engine.dispose()
 
 
-def test_an_engine_without_a_url_says_what_to_set() -> None:
+def test_an_engine_without_a_url_names_the_variable_to_set() -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL is not set"):
         database.create_engine(RuntimeSettings.load({}))
 

@@ -67,7 +67,7 @@ def make(**environment: str) -> FastAPI:
 async def lines_of(
     app: FastAPI, path: str, capsys: pytest.CaptureFixture[str]
 ) -> list[dict[str, Any]]:
-    """What the request wrote to standard output, without its canonical line."""
+    """Returns the output of the request, without its canonical line."""
     async with asgi_lifespan.LifespanManager(app) as manager:
         transport = httpx2.ASGITransport(app=manager.app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:

@@ -12,7 +12,7 @@ import pytest
 from fastapi_operator_runtime import metrics
 
 
-def test_gauges_of_a_process_that_nobody_has_waited_for_are_removed(tmp_path: Path) -> None:
+def test_gauges_of_a_zombie_process_are_removed(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     time.sleep(0.5)  # it has ended, and is a zombie until we wait for it
     gauge = tmp_path / f"gauge_livesum_{child.pid}.db"
@@ -35,7 +35,7 @@ def test_gauges_of_a_running_process_stay(tmp_path: Path) -> None:
         child.communicate(b"\n")
 
 
-def test_a_file_that_a_starting_worker_has_half_made_fails_no_scrape(
+def test_an_incomplete_file_of_a_starting_worker_fails_no_scrape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))

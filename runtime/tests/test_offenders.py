@@ -19,7 +19,7 @@ SIZES = {"DATABASE_POOL_SIZE": "2", "DATABASE_MAX_OVERFLOW": "1", "OTEL_SERVICE_
 
 
 def written(language: str) -> str:
-    """The code block of the README that counts connections."""
+    """Returns the code block of the README that counts connections."""
     blocks: list[str] = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     (found,) = (block for block in blocks if "connections" in block)
     return found
@@ -33,7 +33,7 @@ def planned() -> int:
 
 @contextlib.asynccontextmanager
 async def three_pods(url: str) -> AsyncIterator[None]:
-    """One obeys; one has a pool size in its code; one knows nothing of the runtime."""
+    """One uses the contract; one has a pool size in its code; one has no runtime."""
 
     def configured(pod: str) -> RuntimeSettings:
         return RuntimeSettings.load({**SIZES, "DATABASE_URL": url, "HOSTNAME": pod})
@@ -58,17 +58,17 @@ def culprits(counted: dict[str, int]) -> dict[str, int]:
     }
 
 
-async def test_postgresql_tells_them_apart(postgres: testing.PostgresServer) -> None:
+async def test_postgresql_shows_each_process(postgres: testing.PostgresServer) -> None:
     async with three_pods(postgres.url()):
         rows = postgres.rows(written("sql"))
     counted = {row["application_name"]: int(row["connections"]) for row in rows}
-    assert counted.pop("psql") == 1, "whoever asks is counted too"
+    assert counted.pop("psql") == 1, "the connection of the query is counted too"
     assert counted["shop/obedient"] == planned()
     assert culprits(counted) == {"shop/greedy": 9, "": 4}
     assert {row["client_addr"] for row in rows} == {"127.0.0.1"}
 
 
-async def test_pgbouncer_tells_them_apart(
+async def test_pgbouncer_shows_each_process(
     pooler: testing.PgBouncerServer, postgres: testing.PostgresServer
 ) -> None:
     # In the operator's pod the console is a socket; here it is a port with a password.

@@ -67,7 +67,7 @@ def test_a_profile_has_bounds(server: testing.AppServer, query: str) -> None:
     assert page(server, f"/debug/profile?{query}").status_code == 400
 
 
-def test_a_request_that_does_not_come_is_said(server: testing.AppServer) -> None:
+def test_a_profile_without_a_request_is_an_error(server: testing.AppServer) -> None:
     response = page(server, "/debug/request?route=/never&seconds=0.2")
     assert response.status_code == 400
     assert httpx2.get(f"{server.url}/fast/1").status_code == 200

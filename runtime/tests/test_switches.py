@@ -1,4 +1,4 @@
-"""Each part that a request does not show can be switched off, and is on otherwise."""
+"""Each part that a request does not show can be disabled, and is enabled by default."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def running(options: Options, **environment: str) -> AsyncIterator[None]:
 
 
 async def status(port: int, path: str) -> int | None:
-    """What the private port answers; None where nobody listens."""
+    """Returns the response of the private port; None if no process listens."""
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         for _ in range(20):
             with contextlib.suppress(httpx2.ConnectError):

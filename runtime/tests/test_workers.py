@@ -1,4 +1,4 @@
-"""Through a real uvicorn: what a test client in the same process cannot show."""
+"""Through a real uvicorn: behaviour that a test client in the same process cannot show."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def one_worker(app_directory: Path) -> Iterator[testing.AppServer]:
 
 
 def get_all(server: testing.AppServer, count: int) -> list[int]:
-    """Each on a connection of its own, so that both workers get some."""
+    """Each request uses its own connection, so that both workers get some."""
 
     def get(number: int) -> int:
         with urllib.request.urlopen(f"{server.url}/fast/{number}", timeout=10) as response:
@@ -59,7 +59,7 @@ def counted(server: testing.AppServer) -> float:
 
 def test_metrics_of_two_workers_are_exact_on_every_scrape(two_workers: testing.AppServer) -> None:
     assert set(get_all(two_workers, 200)) == {200}
-    # The last one is counted when its answer is out: the client may be faster.
+    # The last one is counted when its response is sent: the client can be faster.
     until(lambda: counted(two_workers) == 200)
     assert [counted(two_workers) for _ in range(5)] == [200] * 5
     assert two_workers.sample("fastapi_worker_processes") == 2
@@ -135,7 +135,7 @@ def test_a_blocked_event_loop_is_measured_and_its_stack_logged(
     one_worker: testing.AppServer,
 ) -> None:
     time.sleep(1.6)
-    assert one_worker.sample("fastapi_worker_event_loop_stalls_total") == 0, "idle is no stall"
+    assert one_worker.sample("fastapi_worker_event_loop_stalls_total") == 0, "idle time is not a stall"
     httpx2.get(f"{one_worker.url}/blocking?seconds=2", timeout=10)
     until(lambda: one_worker.sample("fastapi_worker_event_loop_lag_seconds_sum") > 1.5)
     assert one_worker.sample("fastapi_worker_event_loop_stalls_total") == 1

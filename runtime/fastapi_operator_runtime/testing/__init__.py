@@ -1,11 +1,11 @@
-"""Real servers for a test session: own data directory, free port, gone afterwards.
+"""Real servers for a test session, each with its own data directory and a free port.
 
     @pytest.fixture(scope="session")
     def postgres():
         with testing.PostgresServer() as server:
             yield server
 
-Nothing is skipped where a program is missing: the error names the package to install.
+If a program is missing, no test is skipped: the error names the package to install.
 """
 
 from fastapi_operator_runtime.testing.app import AppServer

@@ -18,14 +18,14 @@ from fastapi_operator_runtime.testing import server
 
 
 class AppServer(server.Server):
-    """An application in a real uvicorn, with as many workers as asked for.
+    """An application in a real uvicorn, with the requested number of workers.
 
     Args:
-        app: What uvicorn runs, such as `shop.main:app`.
-        environment: Variables for the application; PATH alone is inherited.
+        app: The entrypoint for uvicorn, for example `shop.main:app`.
+        environment: Variables for the application; only PATH is inherited.
         workers: Worker processes.
         arguments: Further arguments of uvicorn.
-        app_directory: Where the application's module is found.
+        app_directory: The directory of the application's module.
     """
 
     name = "uvicorn"
@@ -57,12 +57,12 @@ class AppServer(server.Server):
 
     @property
     def url(self) -> str:
-        """Where the application answers."""
+        """The URL of the application."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def metrics_url(self) -> str:
-        """Where the metrics are."""
+        """The URL of the metrics."""
         return f"http://127.0.0.1:{self.metrics_port}/metrics"
 
     def command(self) -> Sequence[str]:
@@ -74,15 +74,15 @@ class AppServer(server.Server):
         ]  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        """What was asked for, and nothing of the tests' own."""
+        """The requested variables, without those of the tests."""
         return dict(self._environment)
 
     def account(self) -> server.Account:
-        """The tests' own user: it can read the application."""
+        """The tests' own user, who can read the application."""
         return {}
 
     def answers(self) -> bool:
-        """Ready, and every worker has begun to report."""
+        """Whether the application is ready, and every worker reports."""
         if not super().answers():
             return False
         with contextlib.suppress(OSError):
@@ -90,7 +90,7 @@ class AppServer(server.Server):
         return False
 
     def sample(self, name: str, **labels: str) -> float:
-        """The sum of the metric's samples that have these labels; 0 where there is none."""
+        """Returns the sum of the metric's samples with these labels; 0 if there are none."""
         with urllib.request.urlopen(self.metrics_url, timeout=5) as response:
             text = response.read().decode()
         return sum(
@@ -101,7 +101,7 @@ class AppServer(server.Server):
         )
 
     def worker_pids(self) -> list[int]:
-        """The processes that serve: the server itself, or the children that uvicorn spawned."""
+        """Returns the processes that serve: the server itself, or the children of uvicorn."""
         if self._workers == 1:
             return [self.pid]
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
@@ -113,16 +113,16 @@ class AppServer(server.Server):
         return found
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """What the application has logged as JSON."""
+        """Returns the JSON log entries of the application."""
         lines = self.log_path.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def terminate(self) -> None:
-        """Send SIGTERM, and do not wait."""
+        """Sends SIGTERM, and does not wait."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
 
     def wait(self) -> int:
-        """Wait for the end and return the exit status."""
+        """Waits for the end, and returns the exit status."""
         assert self._process is not None
         return self._process.wait(timeout=20)

@@ -1,4 +1,4 @@
-"""A slow network: what a server answers arrives late, and so does its end."""
+"""A slow network: the responses of a server arrive late, and so does the end of a connection."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CHUNK_BYTES = 65536
 
 
 class SlowLink:
-    """A port in front of a server on the loopback, whose answers arrive `delay_seconds` late.
+    """A port in front of a local server, whose responses arrive `delay_seconds` late.
 
     Args:
-        port: Port of the server behind.
+        port: Port of the server.
     """
 
     def __init__(self, port: int) -> None:

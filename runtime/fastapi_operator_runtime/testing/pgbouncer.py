@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode, as the operator sets up a pooler."""
+"""A real PgBouncer in transaction mode, configured as the operator configures a pooler."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class PgBouncerServer(server.Server):
     """PgBouncer in front of a PostgreSQL, for all its databases.
 
     Args:
-        database: The server behind.
-        server_connections: Most connections to each database. Fewer than clients, so that a
-            client's next transaction runs on another connection than its last.
+        database: The PostgreSQL server.
+        server_connections: Limit of connections to each database. If it is smaller than the number
+            of clients, the next transaction of a client runs on another connection.
         prepared_statements: Statements kept for each connection; 0 tracks none.
     """
 
@@ -40,7 +40,7 @@ class PgBouncerServer(server.Server):
         self._prepared_statements = prepared_statements
 
     def prepare(self) -> None:
-        """Write pgbouncer.ini; the superuser `app` may also open the console."""
+        """Writes pgbouncer.ini; the superuser `app` may also open the console."""
         self.directory.chmod(0o755)
         users = self.directory / "userlist.txt"
         users.write_text(f'"app" "{self._database.password}"\n')
@@ -65,7 +65,7 @@ class PgBouncerServer(server.Server):
             server.give_to_unprivileged(self.directory)
 
     def command(self) -> Sequence[str]:
-        """Started by root, it becomes another user itself: a program below /root can be used."""
+        """If root starts it, it changes its user itself, so a program below /root can be used."""
         user = ["-u", server.UNPRIVILEGED] if os.geteuid() == 0 else []
         return [self._program, *user, str(self.directory / "pgbouncer.ini")]
 
@@ -78,23 +78,23 @@ class PgBouncerServer(server.Server):
         self._end(signal.SIGQUIT)
 
     def stop(self) -> None:
-        """Without waiting for clients: those of the tests may still be there."""
+        """Does not wait for clients, because those of the tests can still be connected."""
         self.kill()
 
     def url(self, database: str = "postgres") -> str:
-        """A postgresql:// URL of `database` through the pooler."""
+        """Returns a postgresql:// URL of `database` through the pooler."""
         return f"postgresql://app:{self._database.password}@127.0.0.1:{self.port}/{database}"
 
     def console(self, command: str) -> list[dict[str, str]]:
-        """What a command such as `SHOW CLIENTS` answers, row by row."""
+        """Returns the rows of a command, for example `SHOW CLIENTS`."""
         return postgres.rows(self.url("pgbouncer"), command)
 
 
 def find_pgbouncer() -> str:
-    """PgBouncer, in a version that tracks prepared statements.
+    """Returns PgBouncer in a version that tracks prepared statements.
 
     Raises:
-        MissingProgram: None is installed, or it is too old.
+        MissingProgram: PgBouncer is not installed, or it is too old.
     """
     found = server.find_program(("pgbouncer",), "pgbouncer")
     shown = subprocess.run([found, "--version"], check=True, capture_output=True, text=True).stdout

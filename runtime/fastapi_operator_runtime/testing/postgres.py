@@ -27,7 +27,7 @@ class PostgresServer(server.Server):
         self.password = secrets.token_urlsafe(12)
 
     def prepare(self) -> None:
-        """Run initdb."""
+        """Runs initdb."""
         self.directory.chmod(0o755)
         password_file = self.directory / "password"
         password_file.write_text(self.password)
@@ -43,7 +43,7 @@ class PostgresServer(server.Server):
         )  # fmt: skip
 
     def command(self) -> Sequence[str]:
-        """Without durability: the data does not outlive the tests."""
+        """Without durability, because the data does not outlive the tests."""
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -58,39 +58,39 @@ class PostgresServer(server.Server):
         return [str(self._bin / "postgres"), "-D", str(self.directory / "data"), *flags]
 
     def answers(self) -> bool:
-        """Ready for queries; during start-up connections are refused with an error."""
+        """Whether it is ready for queries; during start-up it rejects connections with an error."""
         ready = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(ready, check=False).returncode == 0
 
     def kill(self) -> None:
-        """PostgreSQL's own immediate shutdown: its children must not outlive it."""
+        """PostgreSQL's own immediate shutdown, so that its children end too."""
         self._end(signal.SIGQUIT)
 
     def url(self, database: str = "postgres") -> str:
-        """A postgresql:// URL of `database`."""
+        """Returns a postgresql:// URL of `database`."""
         return f"postgresql://app:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Make a database, a copy of `template` where given, and return its URL."""
+        """Creates a database, a copy of `template` if given, and returns its URL."""
         copy = f' TEMPLATE "{template}"' if template else ""
         self.execute(f'CREATE DATABASE "{name}"{copy}')
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Remove a database and end its connections."""
+        """Removes a database and closes its connections."""
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def execute(self, statement: str, database: str = "postgres") -> str:
-        """Run one statement in psql and return its unadorned output."""
+        """Runs one statement in psql and returns its plain output."""
         return psql(self.url(database), "-t", "-c", statement)
 
     def rows(self, statement: str, database: str = "postgres") -> list[dict[str, str]]:
-        """Run one query and return its rows, by the names of their columns."""
+        """Runs one query and returns its rows, by the names of their columns."""
         return rows(self.url(database), statement)
 
 
 def postgres_directory() -> Path:
-    """Where initdb and postgres are: Debian keeps them off PATH, by version.
+    """Returns the directory of initdb and postgres: Debian keeps them off PATH, by version.
 
     Raises:
         server.MissingProgram: PostgreSQL's server is not installed.
@@ -102,7 +102,7 @@ def postgres_directory() -> Path:
 
 
 def psql(url: str, *arguments: str) -> str:
-    """Run psql and return its unadorned output."""
+    """Runs psql and returns its plain output."""
     command = [str(postgres_directory() / "psql"), "-X", "-q", "-A", "-v", "ON_ERROR_STOP=1"]
     done = subprocess.run([*command, "-d", url, *arguments], capture_output=True, text=True)
     if done.returncode:
@@ -111,5 +111,5 @@ def psql(url: str, *arguments: str) -> str:
 
 
 def rows(url: str, query: str) -> list[dict[str, str]]:
-    """The rows of a query, by the names of their columns."""
+    """Returns the rows of a query, by the names of their columns."""
     return list(csv.DictReader(io.StringIO(psql(url, "--csv", "-c", query))))

@@ -1,4 +1,4 @@
-"""A real Redis, as the operator sets up a cache."""
+"""A real Redis, configured as the operator configures a cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi_operator_runtime.testing import server
 
 
 class RedisServer(server.Server):
-    """Redis as the operator provisions it for a cache: user `app` by ACL, no persistence."""
+    """Redis with the operator's settings for a cache: user `app` by ACL, no persistence."""
 
     name = "redis"
 
@@ -20,7 +20,7 @@ class RedisServer(server.Server):
         self.password = secrets.token_urlsafe(12)
 
     def prepare(self) -> None:
-        """Write redis.conf."""
+        """Writes redis.conf."""
         self.directory.chmod(0o755)
         (self.directory / "redis.conf").write_text(
             "bind 127.0.0.1\n"
@@ -41,5 +41,5 @@ class RedisServer(server.Server):
 
     @property
     def url(self) -> str:
-        """A redis:// URL with user and password."""
+        """Returns a redis:// URL with user and password."""
         return f"redis://app:{self.password}@127.0.0.1:{self.port}/0"

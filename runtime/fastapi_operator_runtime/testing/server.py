@@ -1,4 +1,4 @@
-"""What the servers of a test session have in common: a directory, a free port, a process."""
+"""The common base of the servers of a test session: a directory, a free port, a process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNPRIVILEGED = "nobody"
 
 
 class Account(TypedDict, total=False):
-    """The arguments of Popen that choose a user; none of them for the tests' own."""
+    """The arguments of Popen that select a user; empty for the tests' own user."""
 
     user: int
     group: int
@@ -33,9 +33,9 @@ class MissingProgram(RuntimeError):
 
 
 class Server:
-    """A server program with a directory and a port of its own.
+    """A server program with its own directory and port.
 
-    `pause` and `resume` freeze it as a hung machine would; `kill` and `start` are a crash and a
+    `pause` and `resume` freeze it, as if the machine hung. `kill` and `start` are a crash and a
     restart with the same data on the same port.
     """
 
@@ -64,18 +64,18 @@ class Server:
         self.close()
 
     def prepare(self) -> None:
-        """Make the data directory and the configuration."""
+        """Creates the data directory and the configuration."""
 
     def command(self) -> Sequence[str]:
         """The command that runs the server in the foreground."""
         raise NotImplementedError
 
     def environment(self) -> dict[str, str]:
-        """The variables that the server sees."""
+        """The variables of the server's environment."""
         return dict(os.environ)
 
     def account(self) -> Account:
-        """The arguments of Popen that choose the user."""
+        """The arguments of Popen that select the user."""
         return run_as()
 
     @property
@@ -85,7 +85,7 @@ class Server:
         return self._process.pid
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Starts the server and waits until it is ready."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command(),
@@ -111,20 +111,20 @@ class Server:
 
     @property
     def log_path(self) -> Path:
-        """What the server has printed."""
+        """Returns the output of the server."""
         return self.directory / "log"
 
     def kill(self) -> None:
-        """Stop the server without any grace."""
+        """Kills the server."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """Stop the server as an administrator would."""
+        """Stops the server as an administrator would."""
         self._end(signal.SIGINT)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """The server is frozen: connections stay open, nothing is answered."""
+        """Freezes the server: connections stay open, but it does not respond."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
         try:
@@ -133,7 +133,7 @@ class Server:
             self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """Stop the server and remove its data."""
+        """Stops the server and removes its data."""
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -149,10 +149,10 @@ class Server:
 
 
 def find_program(names: Sequence[str], package: str) -> str:
-    """The first of `names` that is installed.
+    """Returns the first installed program of `names`.
 
     Raises:
-        MissingProgram: None is; the message names Debian's package.
+        MissingProgram: None is installed; the message names Debian's package.
     """
     for name in names:
         found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
@@ -162,7 +162,7 @@ def find_program(names: Sequence[str], package: str) -> str:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
+    """Returns a local port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -170,7 +170,7 @@ def free_port() -> int:
 
 
 def run_as() -> Account:
-    """The arguments of Popen that drop root, which PostgreSQL refuses."""
+    """Returns the arguments of Popen that drop root, which PostgreSQL requires."""
     if os.geteuid() != 0:
         return {}
     account = pwd.getpwnam(UNPRIVILEGED)
@@ -178,7 +178,7 @@ def run_as() -> Account:
 
 
 def give_to_unprivileged(*paths: Path) -> None:
-    """Give `paths` to the account that `run_as` uses."""
+    """Gives `paths` to the account that `run_as` uses."""
     account = pwd.getpwnam(UNPRIVILEGED)
     for path in paths:
         os.chown(path, account.pw_uid, account.pw_gid)
