@@ -14,7 +14,7 @@ def config(server: testing.RedisServer, **environment: str) -> RuntimeSettings:
     return RuntimeSettings.load({"REDIS_URL": server.url, **environment})
 
 
-async def test_the_client_authenticates_and_sets_its_name(redis_server: testing.RedisServer) -> None:
+async def test_the_client_signs_in_and_sets_its_name(redis_server: testing.RedisServer) -> None:
     client = cache.create_redis(
         config(redis_server, OTEL_SERVICE_NAME="shop", HOSTNAME="shop-7d9f-x2x4z")
     )

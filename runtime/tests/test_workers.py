@@ -135,7 +135,7 @@ def test_a_blocked_event_loop_is_measured_and_its_stack_logged(
     one_worker: testing.AppServer,
 ) -> None:
     time.sleep(1.6)
-    assert one_worker.sample("fastapi_worker_event_loop_stalls_total") == 0, "idle time is not a stall"
+    assert one_worker.sample("fastapi_worker_event_loop_stalls_total") == 0, "idling does not stall"
     httpx2.get(f"{one_worker.url}/blocking?seconds=2", timeout=10)
     until(lambda: one_worker.sample("fastapi_worker_event_loop_lag_seconds_sum") > 1.5)
     assert one_worker.sample("fastapi_worker_event_loop_stalls_total") == 1
