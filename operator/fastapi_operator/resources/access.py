@@ -1,6 +1,6 @@
-"""How a database that is not run here is reached: which keys of which Secret say so.
+"""Access to an external database: the Secret and the keys that hold its address and credentials.
 
-No builder sees a value. A pod gets them as files, where PgBouncer reads them, or as environment.
+No builder sees a value. A pod gets the values as files, which PgBouncer reads, or as variables.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _SSL_MODES = {
 
 @dataclass(frozen=True)
 class SecretFile:
-    """A key of a Secret that pods see as a file."""
+    """A key of a Secret that is mounted as a file."""
 
     secret: str
     key: str
@@ -31,15 +31,15 @@ class SecretFile:
 
 @dataclass(frozen=True)
 class Access:
-    """The way to a database whose credentials stand in a Secret.
+    """The access to a database whose credentials are in a Secret.
 
     Attributes:
         secret: Name of the Secret.
-        keys: The key of ``host``, ``dbname``, ``username``, ``password`` and, where there is
+        keys: The key of ``host``, ``dbname``, ``username``, ``password`` and, if the Secret has
             one, ``port``.
-        ssl_mode: What is asked of the server, in libpq's words.
-        authority: The certificate of its authority; None where it is not verified.
-        session: SQL that PgBouncer runs on each connection, where no role carries the settings.
+        ssl_mode: The value of libpq's ``sslmode``.
+        authority: The certificate of its authority; None if the server is not verified.
+        session: SQL that PgBouncer runs on each connection, if no role has the settings.
     """
 
     secret: str
@@ -50,12 +50,12 @@ class Access:
 
     @property
     def port(self) -> int | None:
-        """The port of the server; None where the Secret says it."""
+        """The port of the server; None if the Secret holds it."""
         return None if "port" in self.keys else Part.DATABASE.port
 
 
 def access(inputs: Inputs) -> Access | None:
-    """The way of the app, or of its pooler; None where the database is run here."""
+    """Returns the access of the app or its pooler; None if the service runs its own database."""
     postgres = inputs.spec.postgres
     if postgres is not None and postgres.mode == "CloudNativePG":
         return _by_cloud_native_pg(inputs)
@@ -65,7 +65,7 @@ def access(inputs: Inputs) -> Access | None:
 
 
 def migrators_access(inputs: Inputs) -> Access | None:
-    """The way of a migration, which is the schema's owner."""
+    """Returns the access of a migration, as the owner of the schema."""
     postgres = inputs.spec.postgres
     if postgres is not None and postgres.mode == "CloudNativePG":
         return _by_cloud_native_pg(inputs)
@@ -75,17 +75,17 @@ def migrators_access(inputs: Inputs) -> Access | None:
     return _by_secret(secret, postgres.tls or DatabaseTls())
 
 
-def authority_sources(way: Access) -> list[dict[str, Any]]:
-    """The projected source that makes the authority's certificate a file; none without one."""
-    if way.authority is None:
+def authority_sources(database: Access) -> list[dict[str, Any]]:
+    """Returns the projected source of the authority's certificate; none without one."""
+    if database.authority is None:
         return []
-    items = [{"key": way.authority.key, "path": CA_FILE}]
-    # Optional: a server that cannot verify says so, a volume that cannot be mounted just waits.
-    return [{"secret": {"name": way.authority.secret, "optional": True, "items": items}}]
+    items = [{"key": database.authority.key, "path": CA_FILE}]
+    # Optional: a client without the file reports an error, a pod without its volume only waits.
+    return [{"secret": {"name": database.authority.secret, "optional": True, "items": items}}]
 
 
 def _by_cloud_native_pg(inputs: Inputs) -> Access:
-    """By the Secrets that CloudNativePG makes beside its Cluster; one role is owner and app."""
+    """By the Secrets of CloudNativePG's Cluster; one role is both owner and app."""
     cluster, granted = inputs.name_of(Part.DATABASE), inputs.plan.database
     assert granted is not None, "there is a database"
     statement = 1000 * granted.statement_timeout_seconds.value
@@ -95,7 +95,7 @@ def _by_cloud_native_pg(inputs: Inputs) -> Access:
         keys={name: name for name in ("host", "dbname", "username", "password")},
         ssl_mode=_SSL_MODES["VerifyFull"],
         authority=SecretFile(f"{cluster}-ca", CA_FILE),
-        # Of the connection, not of the role: a migration with the same role takes its time.
+        # On the connection, not on the role: a migration with the same role has no timeout.
         session=f"SET statement_timeout = {statement}; "
         f"SET idle_in_transaction_session_timeout = {idle};",
     )

@@ -23,7 +23,7 @@ from fastapi_operator.tuning import figures
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The objects of the app; its Deployment waits until the database's schema fits it."""
+    """Builds the objects of the app; its Deployment waits for the migration."""
     name, ports = inputs.name_of(Part.APP), {"http": (inputs.app_port, "http")}
     if inputs.metrics_port is not None:
         ports[METRICS] = (inputs.metrics_port, METRICS)
@@ -33,7 +33,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         _deployment(inputs),
     ]
     if inputs.plan.proxy is None:
-        # Without a proxy the service's own name leads to the app.
+        # Without a proxy the app's pods are behind the Service with the service's own name.
         built.append(entry.service(inputs, Part.APP))
     if inputs.plan.scaling.min_replicas.value > 1:
         most = inputs.plan.scaling.max_disrupted.value
@@ -46,7 +46,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
 
 
 def pod_source(inputs: Inputs) -> dict[str, Any]:
-    """What a pod of the app's image needs to be pulled and to run under its account."""
+    """Returns the pull secrets and the account of a pod of the app's image."""
     secrets = [{"name": secret.name} for secret in inputs.spec.image_pull_secrets or ()]
     account = inputs.spec.service_account or ServiceAccount()
     return {
@@ -59,12 +59,12 @@ def pod_source(inputs: Inputs) -> dict[str, Any]:
 def environment_fields(
     inputs: Inputs, process: Process, own: Iterable[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """``env`` and ``envFrom`` of a container of the app's image.
+    """Returns ``env`` and ``envFrom`` of a container of the app's image.
 
     Args:
         inputs: The service.
-        process: What runs in the container.
-        own: Variables of this process alone, which win over those of the whole service.
+        process: The process that runs in the container.
+        own: Variables of this process, which take precedence over those of the whole service.
     """
     sources = [dict(source) for source in inputs.spec.env_from or ()]
     return {
@@ -74,7 +74,7 @@ def environment_fields(
 
 
 def _service_account(inputs: Inputs) -> Iterator[Desired]:
-    """The service's own account; none where the spec names one that exists."""
+    """The service's own account; none if the spec names an existing one."""
     account = inputs.spec.service_account or ServiceAccount()
     if account.name is not None:
         return
@@ -85,7 +85,7 @@ def _service_account(inputs: Inputs) -> Iterator[Desired]:
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": metadata,
-        # The pods that want a token ask for it themselves.
+        # A pod that needs a token requests it in its own spec.
         "automountServiceAccountToken": False,
     }
     yield Desired(Part.APP, body)
@@ -151,7 +151,7 @@ def _pod_template(inputs: Inputs) -> dict[str, Any]:
 
 
 def _directories_in_memory(inputs: Inputs) -> Iterator[tuple[str, str, int]]:
-    """Name, path and size in bytes of what several workers share."""
+    """Yields name, path and size in bytes of each directory that workers share in memory."""
     if inputs.plan.server.workers.value > 1:
         yield METRICS_VOLUME, METRICS_DIRECTORY, figures.MULTIPROCESS_METRICS_BYTES
     if server_of(inputs.spec).heartbeat:
@@ -184,7 +184,7 @@ def _container(inputs: Inputs, *, mounts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _command(inputs: Inputs) -> dict[str, Any]:
-    """The user's command, or the server's; the numbers stand in the environment of both."""
+    """The user's command, or the server's; both read the numbers from the environment."""
     spec = inputs.spec
     if spec.command is not None:
         return {"command": spec.command, **({"args": list(spec.args)} if spec.args else {})}

@@ -1,4 +1,4 @@
-"""What scales the app: a HorizontalPodAutoscaler, or a ScaledObject from which KEDA makes one."""
+"""The autoscaler of the app: a HorizontalPodAutoscaler, or a ScaledObject of KEDA."""
 
 from typing import Any
 
@@ -17,24 +17,24 @@ _KEDA = ("keda.sh", "ScaledObject")
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The autoscaler; none for a fixed number of pods."""
+    """Builds the autoscaler; none for a fixed number of pods."""
     if not inputs.plan.scaling.autoscaled.value:
         return ()
     scaling = inputs.spec.scaling or Scaling()
     by_keda = scaling.engine == "Keda"
     make, other = (_scaled_object, _KUBERNETES) if by_keda else (_autoscaler, _KEDA)
     body = make(inputs)
-    # Of two autoscalers each would undo what the other does.
+    # Two autoscalers would each revert the changes of the other.
     after = ObjectKey(*other, inputs.namespace, inputs.name)
     return (Desired(Part.AUTOSCALING, body, gate=Gate.MIGRATED, after=after),)
 
 
 def _autoscaler(inputs: Inputs) -> dict[str, Any]:
-    """On CPU, and perhaps on requests under way."""
+    """Scales on CPU and, if requested, on requests in flight."""
     scaling = inputs.plan.scaling
     metrics: list[dict[str, Any]] = [
         {
-            # Of the app's container alone: what stands beside it has load of its own.
+            # Only the app's container: the other containers have a load of their own.
             "type": "ContainerResource",
             "containerResource": {
                 "name": "cpu",
@@ -74,24 +74,24 @@ def _autoscaler(inputs: Inputs) -> dict[str, Any]:
 
 
 def _scaled_object(inputs: Inputs) -> dict[str, Any]:
-    """On CPU and on requests under way; without the latter KEDA's autoscaler keeps to CPU.
+    """Scales on CPU and on requests in flight; without the latter KEDA scales on CPU alone.
 
-    A fallback of KEDA's would overrule CPU while Prometheus is away (kedacore/keda#6659).
+    A fallback in KEDA would override CPU if Prometheus is not available (kedacore/keda#6659).
     """
-    scaling, said = inputs.plan.scaling, inputs.spec.scaling
-    assert said is not None and said.keda is not None, "a rule says so"
-    where = f'namespace="{inputs.namespace}", {naming.SERVICE_SERIES_LABEL}="{inputs.name}"'
+    scaling, section = inputs.plan.scaling, inputs.spec.scaling
+    assert section is not None and section.keda is not None, "a rule of the resource requires it"
+    selector = f'namespace="{inputs.namespace}", {naming.SERVICE_SERIES_LABEL}="{inputs.name}"'
     requests: dict[str, Any] = {
         "type": "prometheus",
         "metricType": "AverageValue",
         "metadata": {
-            "serverAddress": said.keda.prometheus_address,
-            "query": f"sum ({IN_FLIGHT}{{{where}}})",
+            "serverAddress": section.keda.prometheus_address,
+            "query": f"sum ({IN_FLIGHT}{{{selector}}})",
             "threshold": str(scaling.target_in_flight.value),
         },
     }
-    if said.keda.authentication_name is not None:
-        requests["authenticationRef"] = {"name": said.keda.authentication_name}
+    if section.keda.authentication_name is not None:
+        requests["authenticationRef"] = {"name": section.keda.authentication_name}
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
@@ -121,7 +121,7 @@ def _app(inputs: Inputs) -> dict[str, Any]:
 
 
 def _behavior(inputs: Inputs) -> dict[str, Any]:
-    """How fast it may grow and shrink."""
+    """How fast the number of pods can change."""
     scaling = inputs.plan.scaling
     return {
         "scaleUp": {
@@ -140,5 +140,5 @@ def _behavior(inputs: Inputs) -> dict[str, Any]:
 
 
 def _step(kind: str, amount: Decision[int], period_seconds: Decision[int]) -> dict[str, Any]:
-    """How many pods may come or go within a period."""
+    """A limit of pods that are added or removed within a period."""
     return {"type": kind, "value": amount.value, "periodSeconds": period_seconds.value}

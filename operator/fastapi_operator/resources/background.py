@@ -1,7 +1,7 @@
-"""Processes that run beside the app, such as the workers of a queue and their scheduler.
+"""Processes that run beside the app, for example the workers of a queue and their scheduler.
 
-A singleton is a StatefulSet: a Deployment starts the next pod while the last one still finishes
-its task on a node that is drained, a StatefulSet waits until it is gone.
+A singleton is a StatefulSet. If a node is drained, a Deployment starts the next pod while the last
+one still finishes its task; a StatefulSet waits until the last one has ended.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from fastapi_operator.tuning.plan import BackgroundPlan
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The objects of ``spec.background``; all wait until the database's schema fits them."""
+    """Builds the objects of ``spec.background``; all of them wait for the migration."""
     pairs = zip(inputs.spec.background or (), inputs.plan.background, strict=True)
     return tuple(
         desired
@@ -60,7 +60,7 @@ def _objects(inputs: Inputs, entry: Background, plan: BackgroundPlan) -> Iterato
 
 
 def _rolling() -> tuple[str, dict[str, Any]]:
-    """The kind of a workload that may have several pods, and the fields that say how it rolls."""
+    """The kind of a workload with several pods, and the fields of its rollout."""
     rolling = {"maxSurge": f"{figures.SURGE_PERCENT}%", "maxUnavailable": 0}
     return "Deployment", {
         "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
@@ -69,13 +69,13 @@ def _rolling() -> tuple[str, dict[str, Any]]:
 
 
 def _one_at_most(name: str) -> tuple[str, dict[str, Any]]:
-    """The same for a singleton."""
-    # Parallel: a pod that never became ready must not block the update that mends it.
+    """The kind of a workload with one pod, and the fields of its rollout."""
+    # Parallel: a pod that never became ready must not block the update that fixes it.
     return "StatefulSet", {"serviceName": name, "podManagementPolicy": "Parallel"}
 
 
 def _probes(entry: Background) -> dict[str, Any]:
-    """One command, asked often at the start and seldom after: it starts an interpreter."""
+    """Probes with one command: often during the start, rarely later, as it starts Python."""
     if entry.liveness_command is None:
         return {}
     handler = {"exec": {"command": list(entry.liveness_command)}}

@@ -1,4 +1,4 @@
-"""Scheduled dumps of the database to a volume of their own, which outlives everything else."""
+"""Scheduled dumps of the database to a volume of their own, which is retained."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _DIRECTORY = "/backup"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The volume of the dumps and the CronJob that writes them; none without a backup."""
+    """Builds the volume of the dumps and the CronJob that writes them; none without a backup."""
     plan, postgres = inputs.plan.backup, inputs.spec.postgres
     if plan is None or postgres is None or postgres.backup is None:
         return ()
@@ -51,13 +51,13 @@ def _cron_job(inputs: Inputs, plan: BackupPlan, schedule: str, claim: str) -> De
         "spec": {
             "schedule": schedule,
             "timeZone": DEFAULT_TIME_ZONE,
-            # Two would dump at once, to one volume.
+            # Two runs would write to the same volume at once.
             "concurrencyPolicy": "Forbid",
             "startingDeadlineSeconds": figures.SCHEDULE_DEADLINE_SECONDS,
             "successfulJobsHistoryLimit": figures.SUCCEEDED_RUNS_KEPT,
             "failedJobsHistoryLimit": figures.FAILED_RUNS_KEPT,
             "jobTemplate": {
-                # Not the labels by which the operator watches: a run is the CronJob's own.
+                # Without the labels that the operator watches: the CronJob owns its runs.
                 "metadata": {"labels": inputs.selector(Part.BACKUP)},
                 "spec": {
                     "backoffLimit": figures.BACKUP_RETRIES,
@@ -84,7 +84,7 @@ def _container(inputs: Inputs, plan: BackupPlan) -> dict[str, Any]:
             {"name": "PGHOST", "value": inputs.name_of(Part.DATABASE)},
             {"name": "PGPORT", "value": str(Part.DATABASE.port)},
             {"name": "PGDATABASE", "value": DATABASE},
-            # It owns every table; statement_timeout does not hold for it.
+            # It owns every table and has no statement_timeout.
             {"name": "PGUSER", "value": MIGRATOR_ROLE},
             {"name": "PGPASSWORD", "valueFrom": password},
         ],

@@ -1,17 +1,17 @@
-"""The cache: a server that evicts when full, and keeps nothing over a restart unless asked."""
+"""The cache: a server that evicts keys when it is full, with persistence only on request."""
 
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, redis
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
 
-# An app may use the cache, subscribe, and look at it; it may not configure the server, stop it,
-# or block it with commands that walk all keys.
+# The app can use the cache, subscribe and read statistics. It cannot configure or stop the server,
+# or block it with commands that iterate over all keys.
 _RULES = "~* &* +@all -@admin -@dangerous +info +flushdb"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The objects of the cache; none without ``spec.redis``, or where it is external."""
+    """Builds the objects of the cache; none without ``spec.redis``, or if it is external."""
     plan, spec = inputs.plan.cache, inputs.spec.redis
     if plan is None or spec is None:
         return ()

@@ -12,7 +12,7 @@ _DIRECTORIES = {"config_directory": "/etc/caddy", "run_directory": "/run/caddy"}
 
 
 def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
-    """The proxy by Caddy, which has neither a cache nor a rate limit of its own."""
+    """Returns Caddy as the proxy, which has neither a cache nor a rate limit of its own."""
     values = proxy_engine.template_values(inputs, plan)
     return Engine(
         name="caddy",

@@ -1,6 +1,6 @@
-"""A replicated PostgreSQL that CloudNativePG runs; we size it and put PgBouncer in front.
+"""A replicated PostgreSQL that CloudNativePG runs, with derived sizes and PgBouncer in front.
 
-Experimental: CloudNativePG's own definition is in no package that the tests can read.
+Experimental: no package that the tests can read contains CloudNativePG's own definition.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from fastapi_operator.tuning.plan import DatabasePlan, PostgresPlan
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The Cluster; none in another mode."""
+    """Builds the Cluster; none in another mode."""
     plan, postgres, granted = inputs.plan.postgres, inputs.spec.postgres, inputs.plan.database
     if plan is None or postgres is None or granted is None or postgres.mode != "CloudNativePG":
         return ()
@@ -37,12 +37,12 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
             **({"backup": dict(backup)} if backup else {}),
         },
     }
-    # Its volumes go with it, so it stays where they are to stay.
+    # The volumes are deleted with the Cluster, so a retained database retains its Cluster.
     return (Desired(Part.DATABASE, body, retain=postgres.deletion_policy != "Delete"),)
 
 
 def _parameters(plan: PostgresPlan, granted: DatabasePlan) -> dict[str, str]:
-    """What the templates of a database of ours say, as far as CloudNativePG leaves it to us."""
+    """The settings of the managed database's templates that CloudNativePG lets us set."""
     return {
         "max_connections": str(granted.max_connections.value),
         "shared_buffers": postgres_size(plan.shared_buffers_bytes.value),

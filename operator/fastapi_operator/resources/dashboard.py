@@ -1,4 +1,4 @@
-"""A service's own dashboard, beside the one that all services share."""
+"""The dashboard of one service, in addition to the shared dashboard."""
 
 import json
 
@@ -15,9 +15,9 @@ _FILE = "dashboard.json"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The dashboard as Grafana's sidecar and the Grafana operator find it; none unless asked for.
+    """Builds the dashboard for Grafana's sidecar and the Grafana operator; none unless requested.
 
-    Its namespace and service are fixed, so that whoever opens it chooses nothing.
+    Its namespace and service are fixed, so that a reader selects neither.
     """
     metrics = (inputs.spec.observability or Observability()).metrics or Metrics()
     if metrics.dashboard != "PerService" or inputs.metrics_port is None:
@@ -32,7 +32,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     config_map = objects.config_map(inputs, Part.OBSERVABILITY, name, {_FILE: text})
     labels = config_map.body["metadata"]["labels"]
     chosen = {**(metrics.additional_labels or {}), **grafana.SIDECAR_LABEL}
-    # The part's own last: a user's label must not take an object out of the operator's sight.
+    # The part's own labels last: a user's label must not hide an object from the operator.
     config_map.body["metadata"]["labels"] = {**chosen, **labels}
     if not inputs.facts.offers(GRAFANA_DASHBOARD):
         return (config_map,)

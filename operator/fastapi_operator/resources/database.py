@@ -1,4 +1,4 @@
-"""PostgreSQL: credentials and volume that outlive everything, and one pod that serves them."""
+"""PostgreSQL: credentials and a volume that are retained, and one pod."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ _MOUNTS = {
     _CONFIG: "/etc/postgresql",
     _DATA: "/var/lib/postgresql",
     pod.RUN: "/run/postgresql",
-    _SHARED_MEMORY: "/dev/shm",  # noqa: S108 (where PostgreSQL expects it)
+    _SHARED_MEMORY: "/dev/shm",  # noqa: S108 (the path that PostgreSQL uses)
 }
 _DUMPS_DIRECTORY = "/dumps"
 # The directories of PostgreSQL, as its templates name them.
@@ -54,12 +54,12 @@ FIXED_SETTINGS = {
     "pg_stat_statements.track": "top",
 }
 
-# PgBouncer's own list of the roles that may connect through it.
+# PgBouncer's list of the roles that can connect through it.
 USER_LIST = "userlist.txt"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The objects of a database that is run here; none for one that is not."""
+    """Builds the objects of a managed database; none in another mode."""
     plan, postgres = inputs.plan.postgres, inputs.spec.postgres
     if plan is None or postgres is None or not inputs.runs_database:
         return ()
@@ -81,7 +81,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
 
 
 def app_credentials(*others: str) -> Generated:
-    """Passwords of the app, of the exporters and of other roles, and PgBouncer's list of users."""
+    """Returns passwords of the app, the exporters and other roles, and PgBouncer's user list."""
     users = (*APP_ROLES, MONITOR_ROLE)
     return Generated(
         passwords=(*users, *others),
@@ -107,7 +107,7 @@ def _restore_script(restore: RestoreFrom | None) -> dict[str, str]:
 def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
     restore = inputs.spec.postgres.restore_from if inputs.spec.postgres else None
     granted = inputs.plan.database
-    assert granted is not None, "a PostgreSQL of ours grants connections"
+    assert granted is not None, "a managed PostgreSQL grants connections"
     return {
         "postgresql.conf": render(
             "postgresql.conf.j2",
@@ -121,14 +121,16 @@ def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
         ),
         "start.sh": render("postgres-start.sh.j2", restores=restore is not None, **_DIRECTORIES),
         **_restore_script(restore),
-        # initdb refuses to run as a user that has no name; images do not know ours.
+        # initdb fails if its user has no name, and images do not have the operator's user.
         **_passwd(inputs.settings.run_as_user),
     }
 
 
 def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
     granted, own = inputs.plan.database, inputs.plan.postgres_pod
-    assert granted is not None and own is not None, "a pod of ours grants connections"
+    assert granted is not None and own is not None, (
+        "a managed PostgreSQL has a pod and grants connections"
+    )
     roles = {
         "database": DATABASE,
         "app": APP_ROLE,
@@ -183,7 +185,7 @@ def _stateful_set(
     inputs: Inputs, plan: PostgresPlan, postgres: Postgres, name: str, restarts: str
 ) -> Desired:
     own = inputs.plan.postgres_pod
-    assert own is not None, "a pod of ours is planned"
+    assert own is not None, "a managed PostgreSQL has a pod"
     template = pod.pod_template(
         inputs,
         Part.DATABASE,
@@ -212,14 +214,14 @@ def _stateful_set(
             "spec": {
                 "replicas": 1,
                 "serviceName": name,
-                # A pod that never became ready must not block the update that mends it.
+                # A pod that never became ready must not block the update that fixes it.
                 "podManagementPolicy": "Parallel",
                 "revisionHistoryLimit": figures.REVISIONS_KEPT,
                 "selector": {"matchLabels": naming.selector(inputs.name, Part.DATABASE)},
                 "template": template,
             },
         },
-        asked=_asked(postgres),
+        requested_hash=_requested_hash(postgres),
     )
 
 
@@ -227,20 +229,20 @@ def _claimed(volume: str, claim: str) -> dict[str, Any]:
     return {"name": volume, "persistentVolumeClaim": {"claimName": claim}}
 
 
-def _asked(postgres: Postgres) -> str:
-    """What the user says about the database itself: only a change of that restarts it unasked."""
-    said = postgres.model_dump(
+def _requested_hash(postgres: Postgres) -> str:
+    """A hash of the fields about the database itself; if it changes, no approval is needed."""
+    requested = postgres.model_dump(
         mode="json", exclude={"pooler", "migrations", "backup"}, exclude_none=True
     )
     if not is_pooled(postgres):
-        said["pooler"] = "None"
-    return naming.content_hash(said)
+        requested["pooler"] = "None"
+    return naming.content_hash(requested)
 
 
 def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[str, Any]:
-    # Over TCP, since the server that start.sh bootstraps with listens on no port; as a role that
-    # may connect, since PostgreSQL logs each refusal. No password is asked for.
-    where = (
+    # Over TCP, because the server that start.sh runs first listens on no port. As a role that can
+    # connect, because PostgreSQL logs each refused connection. pg_isready needs no password.
+    address = (
         "-h",
         "127.0.0.1",
         "-p",
@@ -250,10 +252,10 @@ def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[s
         "-d",
         DATABASE,
     )
-    ask = ("pg_isready", "-q", *where)
-    answers = {"exec": {"command": list(ask)}}
-    # 1 is an answer too: a server that recovers from a crash must not be killed for it.
-    lives = {"exec": {"command": ["sh", "-c", f"{' '.join(ask)} || [ $? -eq 1 ]"]}}
+    is_ready = ("pg_isready", "-q", *address)
+    ready = {"exec": {"command": list(is_ready)}}
+    # Status 1 is success too: a server that recovers from a crash must not be killed.
+    alive = {"exec": {"command": ["sh", "-c", f"{' '.join(is_ready)} || [ $? -eq 1 ]"]}}
     given = amounts(postgres.resources)
     mounts: list[dict[str, Any]] = []
     if inputs.settings.run_as_user is not None:
@@ -269,9 +271,9 @@ def _container(inputs: Inputs, plan: PostgresPlan, postgres: Postgres) -> dict[s
         command=("sh", f"{_MOUNTS[_CONFIG]}/start.sh"),
         ports=pod.container_ports(Part.DATABASE.record.ports),
         **pod.probes(
-            startup=answers,
-            readiness=answers,
-            liveness=lives,
+            startup=ready,
+            readiness=ready,
+            liveness=alive,
             start_attempts=start_seconds // figures.START_PERIOD_SECONDS,
         ),
         resources=pod.resources(

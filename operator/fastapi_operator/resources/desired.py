@@ -1,4 +1,4 @@
-"""A wanted object: its body, and how and when it may be written."""
+"""A desired object: its body, and how and when it is written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from fastapi_operator.parts import Part
 class Write(StrEnum):
     """How an object is written.
 
-    APPLY is server-side apply whenever the live object differs. CREATE_ONCE is one POST and
-    never a second write: generated credentials, data volumes, migration Jobs.
+    APPLY is server-side apply if the live object differs. CREATE_ONCE is one POST and no second
+    write: generated credentials, data volumes, migration Jobs.
     """
 
     APPLY = "Apply"
@@ -21,14 +21,14 @@ class Write(StrEnum):
 
 
 class Gate(StrEnum):
-    """What must have happened before an object is written."""
+    """The precondition of a write."""
 
     NONE = "None"
     DATABASE = "Database"
     MIGRATED = "Migrated"
 
 
-# The keys of a generated Secret for the user in use, where two alternate.
+# The keys of a generated Secret with the active user, if two users alternate.
 USERNAME, PASSWORD = "username", "password"
 
 
@@ -46,13 +46,13 @@ class ObjectKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Generated:
-    """Values of a Secret that are made at write time, so that no builder ever sees them.
+    """Values of a Secret that are generated when it is written, so that no builder sees them.
 
     Attributes:
-        passwords: Keys that each get a fresh random password (URL-safe characters only).
-        templates: Further keys; ``{key}`` in the text stands for the password of that key.
+        passwords: Keys that each get a new random password (URL-safe characters only).
+        templates: Further keys; ``{key}`` in the text is replaced by the password of that key.
         alternating: Two of the passwords' keys, each the name of a user. The keys ``username``
-            and ``password`` are of the one in use; a rotation changes them over.
+            and ``password`` hold the active one; a rotation activates the other.
     """
 
     passwords: tuple[str, ...]
@@ -68,19 +68,19 @@ class Generated:
 
 @dataclass(frozen=True)
 class Desired:
-    """One object that a service wants.
+    """One object of a service's desired state.
 
     Attributes:
-        part: The part whose readiness it decides.
+        part: The part that is ready only if this object is.
         body: The whole object as it is applied, without owner reference; frozen by convention.
         write: Applied again on drift, or created once.
-        gate: What must be done before it is written.
-        retain: Carries no owner reference: it outlives the service (volumes, credentials).
-        generate: Values of a Secret made at write time; needs CREATE_ONCE.
-        hands_over_replicas: ``spec.replicas`` belongs to an autoscaler once one owns it.
-        after: An object that would get in its way, and must be gone before it is written.
-        asked: A hash of what the user says about it. A change that replaces its pods although
-            this stays the same waits for an approval; empty where it need not.
+        gate: The precondition of its write.
+        retain: Whether it has no owner reference and stays when the service is deleted.
+        generate: Values of a Secret that are generated when it is written; needs CREATE_ONCE.
+        hands_over_replicas: Whether ``spec.replicas`` is left to an autoscaler that owns it.
+        after: An object that conflicts with it and must be deleted before it is written.
+        requested_hash: A hash of the user's fields about it. If a change replaces its pods but
+            not this hash, it waits for an approval; empty if no approval is needed.
     """
 
     part: Part
@@ -91,7 +91,7 @@ class Desired:
     generate: Generated | None = None
     hands_over_replicas: bool = False
     after: ObjectKey | None = None
-    asked: str = ""
+    requested_hash: str = ""
 
     @cached_property
     def key(self) -> ObjectKey:

@@ -1,4 +1,4 @@
-"""The Service that clients use: the one with the service's own name."""
+"""The Service that clients use; it has the service's own name."""
 
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
@@ -7,11 +7,11 @@ from fastapi_operator.resources.inputs import Inputs
 
 
 def service(inputs: Inputs, part: Part) -> Desired:
-    """The entry, before the pods of the part that answers clients.
+    """Builds the entry Service.
 
     Args:
         inputs: The service.
-        part: The proxy, or the app where there is none.
+        part: The part whose pods it selects: the proxy, or the app if there is no proxy.
     """
     ports = {"http": (80, "http")}
     if inputs.terminates_tls:

@@ -1,8 +1,8 @@
 """The environment contract: every variable that the operator sets in the app's containers.
 
-One table for the app, the migration Job, ``fastapi-operator env`` and the documentation. A row
-without a value for a service leaves its variable out. Order matters: Kubernetes expands
-``$(NAME)`` only from rows above, which is how a URL carries a password that no builder sees.
+One table for the app, the migration Job, ``fastapi-operator env`` and the documentation. If a row
+has no value for a service, its variable is left out. The order matters: Kubernetes expands
+``$(NAME)`` only from earlier rows, so that a URL contains a password that no builder sees.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,13 +35,13 @@ from fastapi_operator.tuning.plan import CachePoolPlan, PoolPlan
 METRICS_DIRECTORY = "/run/metrics"
 AUTHORITY_DIRECTORY = "/etc/database"
 
-# Proxies and load balancers inside a cluster have private addresses; the first public address,
-# read from the right, is the client. A server that trusted everybody could be lied to.
+# Proxies and load balancers in a cluster have private addresses; the first public address, read
+# from the right, is the client. If every address were trusted, a client could forge its own.
 PRIVATE_NETWORKS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7"
 
 
 class Process(StrEnum):
-    """Which of the app's processes gets a variable."""
+    """A process of the app's image."""
 
     APP = "app"
     MIGRATION = "migration"
@@ -55,9 +55,9 @@ class Variable:
 
     Attributes:
         name: The variable.
-        meaning: What it tells the app, for the documentation.
+        meaning: Its meaning, for the documentation.
         value: Its value for a service; None leaves it out.
-        processes: Which processes get it.
+        processes: The processes that get it.
     """
 
     name: str
@@ -67,21 +67,21 @@ class Variable:
 
 
 _ALL = tuple(Process)
-# All that run the released version: they go through the pooler, the migration alone past it.
+# The processes of the released version. They connect to the pooler; only a migration does not.
 _SERVING = (Process.APP, Process.BACKGROUND, Process.SCHEDULE)
 
 
 def environment(
     inputs: Inputs, process: Process, own: Iterable[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
-    """The ``env`` of a container of the app: the contract, then what the user added.
+    """Returns the ``env`` of a container of the app: the contract, then the user's variables.
 
-    A variable that the user sets as well is the user's alone.
+    If the user sets a variable of the contract, the user's value is used.
 
     Args:
         inputs: The service.
-        process: What runs in the container.
-        own: What the user added for this process alone.
+        process: The process that runs in the container.
+        own: The user's variables for this process alone.
     """
     given = [dict(entry) for entry in (*(inputs.spec.env or ()), *own)]
     theirs = {entry.get("name") for entry in given}
@@ -90,11 +90,11 @@ def environment(
 
 
 def environment_files(inputs: Inputs, process: Process) -> tuple[dict[str, str], list[Any]]:
-    """The mounts and volumes of the files that the environment names."""
-    way = _way(inputs, process)
-    if way is None or way.authority is None:
+    """Returns the mounts and volumes of the files that the environment names."""
+    database = _external(inputs, process)
+    if database is None or database.authority is None:
         return {}, []
-    volume = pod.files_volume(AUTHORITY_VOLUME, config_maps=(), sources=authority_sources(way))
+    volume = pod.files_volume(AUTHORITY_VOLUME, config_maps=(), sources=authority_sources(database))
     return {AUTHORITY_VOLUME: AUTHORITY_DIRECTORY}, [volume]
 
 
@@ -111,7 +111,7 @@ def _contract(inputs: Inputs, process: Process) -> Iterable[dict[str, Any]]:
 
 
 def _last_of_each(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """As the kubelet reads a list with duplicates: the last one counts."""
+    """Drops duplicates as the kubelet does: the last one is used."""
     by_name = {str(entry.get("name")): dict(entry) for entry in entries}
     return list(by_name.values())
 
@@ -124,10 +124,10 @@ def _connects(inputs: Inputs) -> bool:
 
 
 def _app_credential(inputs: Inputs, key: str) -> Value:
-    """The user or password by which the app opens the pooler, or a database of ours."""
-    if not _connects(inputs) or _way(inputs, Process.APP) is not None:
+    """The user or password of the app for the pooler or the managed database."""
+    if not _connects(inputs) or _external(inputs, Process.APP) is not None:
         return None
-    # Where the database's own credentials are not ours, the pooler has a password of its own.
+    # In front of an external database the pooler has a password of its own.
     part = Part.DATABASE if inputs.runs_database else Part.POOLER
     return SecretKey(inputs.name_of(part), key)
 
@@ -147,7 +147,7 @@ def _app_password(inputs: Inputs) -> Value:
 def _app_url(inputs: Inputs) -> Value:
     if not _connects(inputs):
         return None
-    if _way(inputs, Process.APP) is not None:
+    if _external(inputs, Process.APP) is not None:
         return _URL_OF_PARTS
     if inputs.plan.pooler is not None:
         return _database_url(inputs, _USERNAME, Part.POOLER)
@@ -157,12 +157,12 @@ def _app_url(inputs: Inputs) -> Value:
 def _migrators_url(inputs: Inputs) -> Value:
     if inputs.plan.database is None:
         return None
-    if _way(inputs, Process.MIGRATION) is not None:
+    if _external(inputs, Process.MIGRATION) is not None:
         return _URL_OF_PARTS
     return _database_url(inputs, MIGRATOR_ROLE, Part.DATABASE)
 
 
-# Whichever of the app's two users is in use.
+# The active one of the app's two users.
 _USERNAME = "$(DATABASE_USERNAME)"
 
 
@@ -171,51 +171,64 @@ def _database_url(inputs: Inputs, role: str, server: Part) -> str:
     return f"postgresql://{role}:$(DATABASE_PASSWORD)@{address}/{DATABASE}"
 
 
-# A password that is not ours may have characters that no URL holds; drivers read it from
-# PGPASSWORD, and what they ask of the server's certificate from PGSSLMODE and PGSSLROOTCERT.
+# An external password can have characters that are not valid in a URL. Drivers read it from
+# PGPASSWORD, and how to verify the server from PGSSLMODE and PGSSLROOTCERT.
 _URL_OF_PARTS = (
     "postgresql://$(DATABASE_USERNAME)@$(DATABASE_HOST):$(DATABASE_PORT)/$(DATABASE_NAME)"
 )
 
 
-def _way(inputs: Inputs, process: Process) -> Access | None:
-    """How a process itself reaches a database that is not ours; None where it need not."""
+def _external(inputs: Inputs, process: Process) -> Access | None:
+    """Returns a process's own access to an external database; None if it needs none."""
     if process is Process.MIGRATION:
         return migrators_access(inputs)
     return access(inputs) if inputs.plan.pooler is None and _connects(inputs) else None
 
 
 def _by_secret(*processes: Process) -> Iterable[Variable]:
-    """The variables of processes that reach a database which is not ours."""
+    """Yields the variables of processes that connect to an external database."""
 
     def key_of(name: str) -> Callable[[Inputs], Value]:
         def value(inputs: Inputs) -> Value:
-            way = _way(inputs, processes[0])
-            if way is None:
+            database = _external(inputs, processes[0])
+            if database is None:
                 return None
-            return SecretKey(way.secret, way.keys[name]) if name in way.keys else way.port
+            return (
+                SecretKey(database.secret, database.keys[name])
+                if name in database.keys
+                else database.port
+            )
 
         return value
 
-    def of_way(read: Callable[[Access], Value]) -> Callable[[Inputs], Value]:
-        return lambda inputs: read(way) if (way := _way(inputs, processes[0])) else None
+    def of_database(read: Callable[[Access], Value]) -> Callable[[Inputs], Value]:
+        return lambda inputs: (
+            read(database) if (database := _external(inputs, processes[0])) else None
+        )
 
-    part = "part of the DATABASE_URL of a database that is not run here"
+    part = "part of the DATABASE_URL of an external database"
     yield Variable("DATABASE_HOST", part, key_of("host"), processes)
     yield Variable("DATABASE_PORT", part, key_of("port"), processes)
     yield Variable("DATABASE_NAME", part, key_of("dbname"), processes)
     yield Variable("DATABASE_USERNAME", part, key_of("username"), processes)
-    yield Variable("PGPASSWORD", "its password, as drivers read it", key_of("password"), processes)
+    yield Variable(
+        "PGPASSWORD",
+        "password of an external database; drivers read it",
+        key_of("password"),
+        processes,
+    )
     yield Variable(
         "PGSSLMODE",
-        "what is asked of its certificate",
-        of_way(lambda way: way.ssl_mode),
+        "how drivers verify the database's certificate",
+        of_database(lambda database: database.ssl_mode),
         processes,
     )
     yield Variable(
         "PGSSLROOTCERT",
-        "the certificate of its authority",
-        of_way(lambda way: f"{AUTHORITY_DIRECTORY}/{CA_FILE}" if way.authority else None),
+        "certificate of the authority that signed it",
+        of_database(
+            lambda database: f"{AUTHORITY_DIRECTORY}/{CA_FILE}" if database.authority else None
+        ),
         processes,
     )
 
@@ -264,7 +277,7 @@ def _pool_size(inputs: Inputs) -> Value:
 def _max_overflow(inputs: Inputs) -> Value:
     if inputs.plan.pool is None or not _connects(inputs):
         return None
-    # What a background process may open stands in the spec; nothing flows over.
+    # The spec sets the connections of a background process; it has no overflow.
     return 0 if inputs.process else inputs.plan.pool.max_overflow.value
 
 
@@ -292,12 +305,10 @@ CONTRACT: tuple[Variable, ...] = (
     Variable("DATABASE_PASSWORD", "part of DATABASE_URL", _migrator_password, (Process.MIGRATION,)),
     *_by_secret(*_SERVING),
     *_by_secret(Process.MIGRATION),
-    Variable(
-        "DATABASE_URL", "PostgreSQL, through the pooler where there is one", _app_url, _SERVING
-    ),
+    Variable("DATABASE_URL", "PostgreSQL, through the pooler if there is one", _app_url, _SERVING),
     Variable(
         "DATABASE_URL",
-        "PostgreSQL, past the pooler, as the owner of the schema",
+        "PostgreSQL without the pooler, as the owner of the schema",
         _migrators_url,
         (Process.MIGRATION,),
     ),
@@ -309,19 +320,19 @@ CONTRACT: tuple[Variable, ...] = (
     ),
     Variable(
         "DATABASE_MAX_OVERFLOW",
-        "further connections of each process under load",
+        "additional connections of each process under load",
         _max_overflow,
         _SERVING,
     ),
     Variable(
         "DATABASE_POOL_TIMEOUT_SECONDS",
-        "longest wait for a connection of the pool",
+        "seconds that a request waits for a connection of the pool",
         _of_pool(lambda pool: pool.timeout_seconds),
         _SERVING,
     ),
     Variable(
         "DATABASE_POOL_RECYCLE_SECONDS",
-        "age at which a connection is replaced",
+        "age in seconds at which a connection is replaced",
         _of_pool(lambda pool: pool.recycle_seconds),
         _SERVING,
     ),
@@ -336,7 +347,7 @@ CONTRACT: tuple[Variable, ...] = (
     ),
     Variable(
         "REDIS_TIMEOUT_SECONDS",
-        "longest wait for the cache to connect or to answer",
+        "seconds that a request waits for the cache to connect or respond",
         _of_cache_pool(lambda pool: pool.timeout_seconds),
         _SERVING,
     ),
@@ -355,19 +366,19 @@ CONTRACT: tuple[Variable, ...] = (
     ),
     Variable(
         "MAX_IN_FLIGHT",
-        "requests under way in a process above which 503 is answered",
+        "requests in flight in a process above which it returns 503",
         lambda inputs: inputs.plan.server.max_in_flight.value,
     ),
     Variable("METRICS_PORT", "private port of the metrics", lambda inputs: inputs.metrics_port),
-    Variable("LOG_LEVEL", "least severe level that is written", telemetry.log_level, _ALL),
+    Variable("LOG_LEVEL", "lowest level of log lines that are written", telemetry.log_level, _ALL),
     Variable(
         "PROMETHEUS_MULTIPROC_DIR",
-        "directory in which several workers add up their metrics",
+        "directory in which several workers combine their metrics",
         lambda inputs: METRICS_DIRECTORY if _several_workers(inputs) else None,
     ),
     Variable(
         "PYTHON_CPU_COUNT",
-        "os.cpu_count() as Python 3.13 and later see it",
+        "value of os.cpu_count() in Python 3.13 and later",
         _native_threads,
         _SERVING,
     ),
@@ -391,12 +402,17 @@ CONTRACT: tuple[Variable, ...] = (
         "OTEL_EXPORTER_OTLP_ENDPOINT", "the collector of traces", telemetry.endpoint, _SERVING
     ),
     Variable(
-        "OTEL_EXPORTER_OTLP_PROTOCOL", "how it is spoken to", _traced("http/protobuf"), _SERVING
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "protocol of the collector",
+        _traced("http/protobuf"),
+        _SERVING,
     ),
-    Variable("OTEL_EXPORTER_OTLP_HEADERS", "headers for it", telemetry.headers, _SERVING),
+    Variable(
+        "OTEL_EXPORTER_OTLP_HEADERS", "headers for the collector", telemetry.headers, _SERVING
+    ),
     Variable(
         "OTEL_TRACES_SAMPLER",
-        "a caller's decision is followed, new traces are sampled",
+        "the caller's sampling decision is used; new traces are sampled",
         _traced("parentbased_traceidratio"),
         _SERVING,
     ),
@@ -408,7 +424,7 @@ CONTRACT: tuple[Variable, ...] = (
     ),
     Variable(
         "OTEL_METRICS_EXPORTER",
-        "none: metrics are scraped, not pushed as well",
+        "none: metrics are scraped, not pushed",
         _traced("none"),
         _SERVING,
     ),
@@ -418,19 +434,19 @@ CONTRACT: tuple[Variable, ...] = (
         _traced("none"),
         _SERVING,
     ),
-    Variable("SENTRY_DSN", "where errors are reported", telemetry.sentry_dsn, _ALL),
+    Variable("SENTRY_DSN", "address to which errors are reported", telemetry.sentry_dsn, _ALL),
     Variable(
-        "SENTRY_ENVIRONMENT", "what errors are filed under", telemetry.sentry_environment, _ALL
+        "SENTRY_ENVIRONMENT", "environment of reported errors", telemetry.sentry_environment, _ALL
     ),
-    Variable("SENTRY_RELEASE", "the version that failed", telemetry.sentry_release, _ALL),
+    Variable("SENTRY_RELEASE", "version of reported errors", telemetry.sentry_release, _ALL),
     Variable(
         "PROFILING_ENABLED",
-        "false: the private port answers no requests for profiles",
+        "false: the private port rejects requests for profiles",
         telemetry.profiling,
     ),
     Variable(
         "FORWARDED_ALLOW_IPS",
-        "networks whose X-Forwarded headers the server believes",
+        "networks whose X-Forwarded headers the server trusts",
         lambda _: PRIVATE_NETWORKS,
     ),
     *(Variable(item.name, item.meaning, item.value) for item in SETTINGS),

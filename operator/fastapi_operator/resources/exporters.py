@@ -1,8 +1,8 @@
-"""Exporters: sidecars that turn a server's statistics into metrics of Prometheus.
+"""Exporters: sidecars that expose a server's statistics as metrics for Prometheus.
 
-Each reads as the role ``monitor``, which sees statistics and no data, over the pod's own loopback;
-its password is a variable from a Secret, so that no command line or file shows it. One that fails
-must not take its server out of service, so none has a probe.
+Each connects over the pod's own loopback as the role ``monitor``, which can read statistics and no
+data. Its password is a variable from a Secret, so that no command line or file contains it. An
+exporter has no probe, because a failed exporter must not take its server out of service.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,19 +19,19 @@ PROXY_LOG_PORT = 5140
 _POSTGRES_FLAGS = (
     "--collector.stat_statements",
     "--collector.stat_statements.include_query",
-    # Which indexes nobody reads, which transactions stay open, and how near wraparound is.
+    # Unused indexes, open transactions, and the distance to wraparound.
     "--collector.statio_user_indexes",
     "--collector.long_running_transactions",
     "--collector.database_wraparound",
     "--collector.stat_checkpointer",
-    # The pod is no standby and has no slots.
+    # The pod is not a standby and has no replication slots.
     "--no-collector.replication",
     "--no-collector.replication_slot",
 )
 
 
 def postgres(inputs: Inputs, secret: str) -> tuple[dict[str, Any], ...]:
-    """The exporter beside PostgreSQL."""
+    """Builds the exporter of PostgreSQL."""
     return _exporter(
         inputs,
         Part.DATABASE,
@@ -49,7 +49,7 @@ def postgres(inputs: Inputs, secret: str) -> tuple[dict[str, Any], ...]:
 
 
 def pgbouncer(inputs: Inputs, secret: str) -> tuple[dict[str, Any], ...]:
-    """The exporter beside PgBouncer, on its console."""
+    """Builds the exporter of PgBouncer, which reads its console."""
     console = f"127.0.0.1:{Part.POOLER.port}/pgbouncer?sslmode=disable"
     return _exporter(
         inputs,
@@ -67,12 +67,12 @@ def pgbouncer(inputs: Inputs, secret: str) -> tuple[dict[str, Any], ...]:
 
 
 def redis(inputs: Inputs, part: Part, secret: str) -> tuple[dict[str, Any], ...]:
-    """The exporter beside a Redis or Valkey server."""
+    """Builds the exporter of a Redis or Valkey server."""
     return _exporter(
         inputs,
         part,
         image=inputs.settings.images.redis_exporter,
-        # The image has it outside of the PATH.
+        # In the image it is not on the PATH.
         command=("/redis_exporter",),
         env=[
             {"name": "REDIS_ADDR", "value": f"redis://127.0.0.1:{part.port}"},
@@ -84,12 +84,12 @@ def redis(inputs: Inputs, part: Part, secret: str) -> tuple[dict[str, Any], ...]
 
 
 def nginx(inputs: Inputs, program: str, mounts: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
-    """The exporter beside nginx, which is told of each request.
+    """Builds the exporter of nginx, which receives a log line for each request.
 
     Args:
         inputs: The service.
-        program: The file that says what becomes of a line.
-        mounts: Where its volume is mounted.
+        program: The file with the program that turns a line into metrics.
+        mounts: The mount paths by volume.
     """
     return _exporter(
         inputs,
@@ -117,7 +117,7 @@ def _exporter(
     command: Sequence[str],
     **fields: Any,
 ) -> tuple[dict[str, Any], ...]:
-    """The sidecar; none where nobody would read it."""
+    """The sidecar; none if no Prometheus reads it."""
     plan = inputs.plan.observability
     if plan.exporter_cpu_millicores is None or plan.exporter_memory_bytes is None:
         return ()

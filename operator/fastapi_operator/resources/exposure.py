@@ -1,4 +1,4 @@
-"""What leads clients outside to the entry Service: an HTTPRoute or Ingress, and a Certificate."""
+"""The exposure of the entry Service: an HTTPRoute or Ingress, and a Certificate."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _ENTRY_PORT = 80
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The objects of the exposure; a load balancer is the entry Service itself."""
+    """Builds the objects of the exposure; a load balancer is the entry Service itself."""
     exposure, plan = inputs.spec.exposure, inputs.plan.exposure
     if exposure is None or plan is None:
         return ()
@@ -43,7 +43,7 @@ def _http_route(inputs: Inputs, exposure: Exposure, plan: ExposurePlan) -> Desir
         "backendRefs": [{"kind": "Service", "name": inputs.name, "port": _ENTRY_PORT}],
     }
     if plan.root_path and inputs.plan.proxy is None:
-        # The app's server puts its root path before what it gets; without a proxy it goes here.
+        # The app's server adds its root path to each path. Without a proxy, the route removes it.
         rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
         rule["filters"] = [{"type": "URLRewrite", "urlRewrite": rewrite}]
     body = {
@@ -64,7 +64,7 @@ def _ingress(inputs: Inputs, exposure: Exposure, plan: ExposurePlan) -> Desired:
     if ingress.class_name is not None:
         spec["ingressClassName"] = ingress.class_name
     if plan.encrypted:
-        # Without a Secret the controller shows the certificate that it has.
+        # Without a Secret the controller uses its default certificate.
         secret = {"secretName": plan.certificate} if plan.certificate else {}
         spec["tls"] = [{"hosts": list(plan.hosts), **secret}]
     spec["rules"] = [{"host": host, "http": {"paths": [path]}} for host in plan.hosts]

@@ -1,4 +1,4 @@
-"""What a service takes from the cluster: pods, CPU, memory and storage, summed from its objects."""
+"""The footprint of a service: pods, CPU, memory and storage, summed from its objects."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Footprint:
     storage_bytes: int = 0
 
     def record(self) -> dict[str, int]:
-        """The footprint in the form that ``explain -o json`` promises."""
+        """Returns the footprint in the form of ``explain -o json``."""
         return {
             "pods": self.pods,
             "cpuMillicores": self.cpu_millicores,
@@ -39,15 +39,15 @@ class Footprint:
 def footprints(
     service: FastAPIService, plan: Plan, settings: Settings, facts: Facts
 ) -> tuple[Footprint, Footprint]:
-    """The footprint with the fewest and with the most app pods (Jobs and surge not counted).
+    """Returns the footprint with the fewest and the most app pods, without Jobs and surge.
 
     Args:
         service: The service.
-        plan: What ``derive`` worked out for it.
+        plan: The numbers that ``derive`` returned for it.
         settings: The operator's settings.
-        facts: What the cluster offers.
+        facts: The APIs that the cluster serves.
     """
-    with templates.unprinted():
+    with templates.unrendered():
         objects = build(service, plan, settings, facts)
     scaling = plan.scaling
     return (
@@ -82,7 +82,7 @@ def _footprint(objects: tuple[Desired, ...], app_pods: int) -> Footprint:
 
 
 def _requests(pod: Mapping[str, Any]) -> Iterable[Mapping[str, str]]:
-    """Requests of the containers that run beside each other: native sidecars, not init steps."""
+    """Yields the requests of the containers that run at the same time, not of init steps."""
     for container in pod["containers"]:
         yield container.get("resources", {}).get("requests", {})
     for container in pod.get("initContainers", ()):

@@ -1,4 +1,4 @@
-"""What every builder reads: the service, its plan, the operator's settings and the facts."""
+"""The input of every builder: the service, its plan, the operator's settings and the facts."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,27 +12,27 @@ from fastapi_operator.profiles import Profile
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.plan import Plan, ProcessPlan
 
-# The database, and the roles that serve requests; names in our own PostgreSQL, nobody else's. One
-# of the two is in use, so that the other can get a new password: a rotation changes them over.
+# The database and the roles of a managed PostgreSQL. One of the app's two roles is active, so that
+# a rotation can give the other one a new password and then activate it.
 DATABASE = "app"
 APP_ROLE = "app"
 ALTERNATE_ROLE = "app_alternate"
 APP_ROLES = (APP_ROLE, ALTERNATE_ROLE)
 MIGRATOR_ROLE = "migrator"
-# Reads statistics and no row: of PostgreSQL, PgBouncer and Redis alike.
+# Can read statistics and no data, in PostgreSQL, PgBouncer and Redis.
 MONITOR_ROLE = "monitor"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a builder may look at; numbers come from the plan alone.
+    """The input of a builder; all numbers come from the plan.
 
     Attributes:
         service: The service.
-        plan: What was derived for it.
+        plan: The numbers that were derived for it.
         settings: The operator's settings.
-        facts: What the cluster offers.
-        process: Which of the background processes and schedules is built; None for other parts.
+        facts: The APIs that the cluster serves.
+        process: The background process or schedule that is built; None for other parts.
     """
 
     service: FastAPIService
@@ -43,22 +43,22 @@ class Inputs:
 
     @classmethod
     def of(cls, service: FastAPIService, plan: Plan, settings: Settings, facts: Facts) -> Self:
-        """The inputs with the word of the service's profile in service and settings."""
+        """Returns the inputs with the service's profile applied to service and settings."""
         return cls(plan.planned(service), plan, settings.of_profile(plan.profile), facts)
 
     @property
     def spec(self) -> Spec:
-        """What the user said, the defaults of the profile filled in, below its ceilings."""
+        """The spec, with the defaults of the profile and within its ceilings."""
         return self.service.spec
 
     @property
     def profile(self) -> Profile:
-        """The service's profile, for what has no field in the spec: labels, CPU limits."""
+        """The service's profile, for settings without a field in the spec: labels, CPU limits."""
         return self.plan.profile
 
     @property
     def name(self) -> str:
-        """The service's name, which begins the name of each object."""
+        """The service's name, the prefix of the name of each object."""
         return self.service.metadata.name
 
     @property
@@ -68,7 +68,7 @@ class Inputs:
 
     @property
     def runs_database(self) -> bool:
-        """Whether the database is a server of the service's own."""
+        """Whether the service has a managed database."""
         postgres = self.spec.postgres
         return postgres is not None and postgres.mode in (None, "Managed")
 
@@ -77,21 +77,21 @@ class Inputs:
         return bool(part.record.pods) and bool(getattr(self.plan, part.record.pods))
 
     def child(self, *suffix: str) -> str:
-        """The name of a child object."""
+        """Returns the name of an object of the service."""
         return naming.child_name(self.name, *suffix)
 
     def name_of(self, part: Part, *suffix: str) -> str:
-        """The name of an object of a part, which is also the host name of its Service."""
+        """Returns the name of an object of a part, also the host name of its Service."""
         return self.child(part.record.suffix, *suffix)
 
     def labels(self, part: Part) -> dict[str, str]:
-        """The labels of an object of a part."""
-        # Ours last: a profile's label must not take an object out of the operator's sight.
+        """Returns the labels of an object of a part."""
+        # The operator's own labels last: a profile's label must not hide an object from it.
         ours = naming.labels(self.name, part) | self._process_label
         return {**self.profile.labels, **ours}
 
     def selector(self, part: Part) -> dict[str, str]:
-        """The labels that select the pods that are built here."""
+        """Returns the labels that select the pods of a part, or of the process."""
         return naming.selector(self.name, part) | self._process_label
 
     @property
@@ -105,7 +105,7 @@ class Inputs:
 
     @property
     def terminates_tls(self) -> bool:
-        """Whether the proxy itself speaks TLS with clients."""
+        """Whether the proxy terminates TLS."""
         exposure = self.plan.exposure
         return exposure is not None and exposure.terminates
 
@@ -116,7 +116,7 @@ class Inputs:
 
     @property
     def metrics_port(self) -> int | None:
-        """The private port with the app's metrics; None where they are switched off."""
+        """The private port with the app's metrics; None if they are disabled."""
         observability = self.spec.observability
         metrics = observability.metrics if observability else None
         if metrics is not None and metrics.enabled is False:

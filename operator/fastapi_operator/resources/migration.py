@@ -19,10 +19,10 @@ DEFAULT_COMMAND = ("alembic", "upgrade", "head")
 
 
 def migration_key(service: FastAPIService) -> str | None:
-    """What names the migration that a service wants; None where it wants none.
+    """Returns the key of a service's migration; None if it has none.
 
-    A key that once succeeded never runs again: it changes with the image as written, with the
-    command, and with the field that asks for another try.
+    A migration whose key has succeeded never runs again. The key changes with the image as
+    written, with the command, and with the field ``retry``.
     """
     migrations = _migrations(service)
     if migrations is None:
@@ -37,7 +37,7 @@ def migration_key(service: FastAPIService) -> str | None:
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The migration's Job; none without ``spec.postgres.migrations``."""
+    """Builds the migration's Job; none without ``spec.postgres.migrations``."""
     migrations, key = _migrations(inputs.service), migration_key(inputs.service)
     plan = inputs.plan.migration
     if migrations is None or key is None or plan is None:

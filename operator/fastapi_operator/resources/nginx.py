@@ -20,7 +20,7 @@ _REQUESTS = "requests.mtail"
 
 
 def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
-    """The proxy by nginx."""
+    """Returns nginx as the proxy."""
     config_directory = _DIRECTORIES["config_directory"]
     files = {"nginx.conf": _nginx_conf(inputs, plan)}
     if inputs.plan.observability.exporters.value:
@@ -29,7 +29,7 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
             bounds=[f"{bound / 1000:g}" for bound in figures.REQUEST_BUCKETS_MILLISECONDS],
         )
     if any(route.handling is Handling.STATIC for route in plan.routes):
-        # The mounted directory hides the image's own.
+        # The mounted directory hides the file of the image.
         files["mime.types"] = render("mime.types.j2")
     return Engine(
         name="nginx",

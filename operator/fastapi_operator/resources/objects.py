@@ -1,4 +1,4 @@
-"""The small objects that several parts have: their metadata, Services, ConfigMaps, budgets."""
+"""Objects that several parts have: metadata, Services, ConfigMaps, disruption budgets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from fastapi_operator.resources.inputs import Inputs
 def metadata(
     inputs: Inputs, part: Part, name: str, annotations: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The metadata of a child; owner references and our own annotations are the reconciler's."""
+    """Returns the metadata of an object, without owner reference and last-applied digest."""
     return {
         "name": name,
         "namespace": inputs.namespace,
@@ -31,16 +31,16 @@ def service(
     annotations: Mapping[str, str] | None = None,
     **spec: Any,
 ) -> Desired:
-    """A Service in front of a part's pods.
+    """Builds a Service in front of a part's pods.
 
     Args:
         inputs: The service.
-        part: The part whose readiness it decides.
-        name: Its name, which is their host name.
+        part: The part that is ready only if this object is.
+        name: Its name, which is also its host name.
         ports: By name: the port of the Service, and the named port of the container. Default: the
             port that the part's clients use.
-        selects: Whose pods it selects. Default: those of the part.
-        annotations: The user's own.
+        selects: The part whose pods it selects. Default: ``part``.
+        annotations: The user's annotations.
         spec: Further fields of the Service.
     """
     if ports is None:
@@ -66,7 +66,7 @@ def service(
 def config_map(
     inputs: Inputs, part: Part, name: str, data: Mapping[str, str], *, gate: Gate = Gate.NONE
 ) -> Desired:
-    """A ConfigMap with a fixed name: its files are reloaded while the pods go on."""
+    """Builds a ConfigMap with a fixed name: its files are reloaded without a restart."""
     return Desired(
         part,
         {
@@ -80,14 +80,14 @@ def config_map(
 
 
 def hashed_config_map(inputs: Inputs, part: Part, name: str, data: Mapping[str, str]) -> Desired:
-    """A ConfigMap named after its content: a change is a new name, and so restarts the pods."""
+    """Builds a ConfigMap named after its content, so that a change restarts the pods."""
     return config_map(inputs, part, f"{name}-{naming.content_hash(data)}", data)
 
 
 def generated_secret(
     inputs: Inputs, part: Part, name: str, generate: Generated, *, retain: bool = False
 ) -> Desired:
-    """A Secret whose values are made when it is written, once."""
+    """Builds a Secret whose values are generated once, when it is written."""
     return Desired(
         part,
         {
@@ -111,7 +111,7 @@ def volume_claim(
     storage_class: str | None,
     retain: bool = False,
 ) -> Desired:
-    """A claim for a part's data, made once; it may grow, nothing else of it changes."""
+    """Builds a claim for a part's data, created once; only its size can change, upwards."""
     storage_class = storage_class or inputs.settings.storage_class
     return Desired(
         part,
@@ -133,7 +133,7 @@ def volume_claim(
 def disruption_budget(
     inputs: Inputs, part: Part, name: str, *, max_unavailable: int | str = 1
 ) -> Desired:
-    """A PodDisruptionBudget that lets a drain take some pods at a time, and any broken one."""
+    """Builds a PodDisruptionBudget: a drain can evict some pods at a time, and unready ones."""
     return Desired(
         part,
         {

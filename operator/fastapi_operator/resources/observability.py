@@ -1,4 +1,4 @@
-"""Monitors and PrometheusRule, where the cluster runs the Prometheus Operator."""
+"""Monitors and PrometheusRule, if the cluster runs the Prometheus Operator."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +19,9 @@ _POD_LABELS = [naming.SERVICE_LABEL, naming.COMPONENT_LABEL]
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The monitors of all that has metrics, and the rules of the service's promise.
+    """Builds the monitors of all parts with metrics, and the rules of the service's objectives.
 
-    None is made where the cluster lacks its API, or there is nothing to read.
+    An object is left out if the cluster does not serve its API or it would have no content.
     """
     built = []
     if inputs.metrics_port is not None and inputs.facts.offers(SERVICE_MONITOR):
@@ -50,7 +50,7 @@ def _service_monitor(inputs: Inputs) -> Desired:
 
 
 def _pod_monitor(inputs: Inputs, operands: Sequence[Part]) -> Desired:
-    """One monitor for all operands: their Services serve clients and show no port of metrics."""
+    """One monitor for all operands, because their Services have no port for metrics."""
     # Caddy's private port is its exporter.
     ports = {
         "private" if part is Part.PROXY and inputs.proxied_by_caddy else METRICS
@@ -74,7 +74,7 @@ def _endpoint(inputs: Inputs, port: str) -> dict[str, Any]:
     return {
         "port": port,
         "interval": f"{interval}s",
-        # Prometheus refuses a timeout beyond the interval.
+        # Prometheus rejects a timeout that is longer than the interval.
         "scrapeTimeout": f"{min(interval, figures.SCRAPE_TIMEOUT_SECONDS)}s",
     }
 
@@ -82,7 +82,7 @@ def _endpoint(inputs: Inputs, port: str) -> dict[str, Any]:
 def _object(inputs: Inputs, kind: str, spec: dict[str, Any]) -> Desired:
     metrics = (inputs.spec.observability or Observability()).metrics or Metrics()
     metadata = objects.metadata(inputs, Part.OBSERVABILITY, inputs.name)
-    # Ours last: a user's label must not take an object out of the operator's sight.
+    # The operator's own labels last: a user's label must not hide an object from it.
     metadata["labels"] = {**(metrics.additional_labels or {}), **metadata["labels"]}
     body = {
         "apiVersion": "monitoring.coreos.com/v1",

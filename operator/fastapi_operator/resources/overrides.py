@@ -1,12 +1,12 @@
-"""``spec.podTemplate``: a strategic merge into the app's pod template, for what has no field.
+"""``spec.podTemplate``: a strategic merge into the app's pod template.
 
-What it may not touch is refused before, by ``api/guards.py``.
+Fields that it must not change are rejected before, by ``api/guards.py``.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Lists of a pod whose items Kubernetes tells apart by a field; every other list is replaced.
+# Lists of a pod whose items Kubernetes identifies by a field; every other list is replaced.
 _MERGE_KEYS: Mapping[str, str] = {
     "containers": "name",
     "initContainers": "name",
@@ -25,26 +25,26 @@ _MERGE_KEYS: Mapping[str, str] = {
 
 
 def merged(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The base with the patch merged in, as the strategic merge of Kubernetes does it.
+    """Returns the base with the patch merged in, as Kubernetes' strategic merge does.
 
-    It adds and changes; it cannot remove, so that no directive gets round a guard.
+    A patch adds and changes fields. It cannot remove any, so that it cannot evade a guard.
     """
     result = dict(base)
-    for name, wanted in patch.items():
+    for name, value in patch.items():
         present = base.get(name)
-        if isinstance(wanted, Mapping) and isinstance(present, Mapping):
-            result[name] = merged(present, wanted)
-        elif name in _MERGE_KEYS and isinstance(present, list) and isinstance(wanted, list):
-            result[name] = _merged_list(present, wanted, _MERGE_KEYS[name])
+        if isinstance(value, Mapping) and isinstance(present, Mapping):
+            result[name] = merged(present, value)
+        elif name in _MERGE_KEYS and isinstance(present, list) and isinstance(value, list):
+            result[name] = _merged_list(present, value, _MERGE_KEYS[name])
         else:
-            result[name] = wanted
+            result[name] = value
     return result
 
 
 def _merged_list(
     base: Sequence[Mapping[str, Any]], patch: Sequence[Mapping[str, Any]], key: str
 ) -> list[dict[str, Any]]:
-    """Items of the base in their order, changed where the patch has the same key, then new ones."""
+    """Items of the base, changed if the patch has the same key, then the patch's other items."""
     result = {item.get(key): dict(item) for item in base}
     for item in patch:
         result[item.get(key)] = merged(result.get(item.get(key), {}), item)

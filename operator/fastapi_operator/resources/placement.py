@@ -1,4 +1,4 @@
-"""Where pods run, after ``spec.availability``: spread, priority, nodes."""
+"""The placement of pods by ``spec.availability``: spread, priority, nodes."""
 
 from typing import Any
 
@@ -11,27 +11,27 @@ _ZONE = "topology.kubernetes.io/zone"
 
 
 def placement(inputs: Inputs, part: Part, *, spread: bool) -> dict[str, Any]:
-    """The fields of a pod that decide where it runs.
+    """Returns the fields of a pod that select its node.
 
     Args:
         inputs: The service.
         part: The part that the pod belongs to.
-        spread: Whether the part may have several pods, which then keep apart.
+        spread: Whether the part can have several pods, which are then spread.
     """
-    wanted = inputs.spec.availability or Availability()
+    availability = inputs.spec.availability or Availability()
     fields: dict[str, Any] = {}
-    if spread and wanted.spread != "None":
+    if spread and availability.spread != "None":
         fields["topologySpreadConstraints"] = [
-            _apart(inputs, part, _HOST, required=wanted.spread == "Required"),
-            # Never required: a node without the label of a zone could then take no pod at all.
+            _apart(inputs, part, _HOST, required=availability.spread == "Required"),
+            # Never required: otherwise a node without a zone label could run no pod.
             _apart(inputs, part, _ZONE, required=False),
         ]
-    if wanted.priority_class_name is not None:
-        fields["priorityClassName"] = wanted.priority_class_name
-    if wanted.node_selector:
-        fields["nodeSelector"] = dict(wanted.node_selector)
-    if wanted.tolerations:
-        fields["tolerations"] = [dict(toleration) for toleration in wanted.tolerations]
+    if availability.priority_class_name is not None:
+        fields["priorityClassName"] = availability.priority_class_name
+    if availability.node_selector:
+        fields["nodeSelector"] = dict(availability.node_selector)
+    if availability.tolerations:
+        fields["tolerations"] = [dict(toleration) for toleration in availability.tolerations]
     return fields
 
 
@@ -41,9 +41,9 @@ def _apart(inputs: Inputs, part: Part, topology: str, *, required: bool) -> dict
         "topologyKey": topology,
         "whenUnsatisfiable": "DoNotSchedule" if required else "ScheduleAnyway",
         "labelSelector": {"matchLabels": inputs.selector(part)},
-        # Each version is spread by itself: else the old pods of a rollout decide where the new
-        # ones go, and what is left is lopsided.
+        # Each version is spread separately. Otherwise the old pods of a rollout decide the nodes of
+        # the new ones, and the result is uneven.
         "matchLabelKeys": ["pod-template-hash"],
-        # A cordoned node takes no pod, so it must not count as an empty one.
+        # A cordoned node accepts no pod, so it must not count as an empty node.
         "nodeTaintsPolicy": "Honor",
     }

@@ -1,4 +1,4 @@
-"""The skeleton of every pod: the restricted Pod Security profile and nothing that is not needed."""
+"""Pod templates and containers that meet the restricted Pod Security profile."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.placement import placement
 from fastapi_operator.tuning import figures
 
-# Readable by the pod's user whatever it is; only this pod mounts the volume.
+# Readable by every user of the pod; only this pod mounts the volume.
 _FILE_MODE = 0o444
 
 # The directory of sockets and process ids, which a server shares with its reloader.
 RUN = "run"
 _RUN_BYTES = 2**20
 
-# The sidecar that makes a server read its changed files; what it mounts needs no restart.
+# The sidecar that makes a server read changed files; a change of these files needs no restart.
 RELOADER = "reload"
 
 
@@ -33,17 +33,17 @@ def pod_template(
     spread: bool = False,
     **spec: Any,
 ) -> dict[str, Any]:
-    """A pod template that the restricted profile admits.
+    """Builds a pod template that meets the restricted profile.
 
     Args:
         inputs: The service.
         part: The part that the pods belong to.
         containers: Containers, from ``container``.
         sidecars: Native sidecars: they start before the containers and end after them.
-        steps: Containers that run to their end before the others, after the sidecars started.
-        volumes: Volumes beside the scratch space, which every pod has.
+        steps: Containers that complete before the others start, after the sidecars started.
+        volumes: Volumes in addition to the scratch space, which every pod has.
         grace_seconds: Seconds between the request to end and the kill.
-        spread: Whether the part may have several pods, which then keep apart.
+        spread: Whether the part can have several pods, which are then spread.
         spec: Further fields of the pod.
     """
     pod: dict[str, Any] = {
@@ -75,15 +75,15 @@ def container(
     mounts: Mapping[str, str] | None = None,
     **fields: Any,
 ) -> dict[str, Any]:
-    """A container that the restricted profile admits, with a read-only root and its own /tmp.
+    """Builds a container that meets the restricted profile, with a read-only root and a /tmp.
 
     Args:
         name: Its name within the pod.
         image: The image.
         pull_policy: When the kubelet pulls it.
-        command: The whole command: no image's entrypoint is relied on.
+        command: The whole command; the entrypoint of the image is not used.
         resources: From ``resources``.
-        mounts: Volumes by name, and where they are mounted; ``/tmp`` is always there.
+        mounts: Mount paths by volume; ``/tmp`` is always mounted.
         fields: Further fields of the container.
     """
     paths = {SCRATCH_VOLUME: "/tmp", **(mounts or {})}  # noqa: S108 (the pod's own emptyDir)
@@ -104,13 +104,13 @@ def container(
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        # The last log lines of a failed container then stand in its status.
+        # The last log lines of a failed container are then in its status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 
 def _limited(inputs: Inputs, container: Mapping[str, Any]) -> dict[str, Any]:
-    """A container with a CPU limit where the profile asks for one and nothing else has set it."""
+    """Adds a CPU limit if the profile requires one and the container has none."""
     amounts = container.get("resources") or {}
     limits = amounts.get("limits") or {}
     if not inputs.profile.cpu_limits or "cpu" in limits:
@@ -122,7 +122,7 @@ def _limited(inputs: Inputs, container: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def admitted(container: Mapping[str, Any]) -> dict[str, Any]:
-    """A container that a user wrote, with what the restricted profile asks of every container."""
+    """Returns a user's container with the fields that the restricted profile requires."""
     return {
         **container,
         "securityContext": {
@@ -136,7 +136,7 @@ def admitted(container: Mapping[str, Any]) -> dict[str, Any]:
 def resources(
     *, cpu_request: int, memory_request: int, memory_limit: int, cpu_limit: int = 0
 ) -> dict[str, Any]:
-    """Requests and limits in millicores and bytes; a CPU limit of 0 is none."""
+    """Returns requests and limits, from millicores and bytes; a CPU limit of 0 is none."""
     limits = {"memory": quantity.format_bytes(memory_limit)}
     if cpu_limit:
         limits = {"cpu": quantity.format_cpu(cpu_limit), **limits}
@@ -152,7 +152,7 @@ def resources(
 def reloader(
     *, image: str, pull_policy: str, script: str, mounts: Mapping[str, str], **fields: Any
 ) -> dict[str, Any]:
-    """The sidecar that tests a changed configuration and makes its server read it."""
+    """Builds the sidecar that tests a changed configuration and makes its server read it."""
     return container(
         RELOADER,
         image=image,
@@ -175,7 +175,7 @@ def probe(
     attempts: int,
     timeout: int = figures.PROBE_TIMEOUT_SECONDS,
 ) -> dict[str, Any]:
-    """A probe that fails after ``attempts`` looks, ``period`` seconds apart."""
+    """Returns a probe that fails after ``attempts`` checks, ``period`` seconds apart."""
     return {
         **handler,
         "periodSeconds": period,
@@ -191,7 +191,7 @@ def probes(
     liveness: Mapping[str, Any],
     start_attempts: int = figures.START_ATTEMPTS,
 ) -> dict[str, Any]:
-    """The three probes of a container, each from its handler."""
+    """Returns the three probes of a container, each from its handler."""
     return {
         "startupProbe": probe(
             startup, period=figures.START_PERIOD_SECONDS, attempts=start_attempts
@@ -206,19 +206,19 @@ def probes(
 
 
 def container_ports(ports: Mapping[str, int]) -> list[dict[str, Any]]:
-    """The ``ports`` of a container, from their numbers by name."""
+    """Returns the ``ports`` of a container, from their numbers by name."""
     return [
         {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports.items()
     ]
 
 
 def sleep_before_stop(seconds: int) -> dict[str, Any]:
-    """Time for load balancers to forget the pod; native, so that no image needs a ``sleep``."""
+    """Returns a delay in which load balancers remove the pod; no image needs a ``sleep``."""
     return {"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}}
 
 
 def scratch_volume(name: str, size: int, *, memory: bool = False) -> dict[str, Any]:
-    """An empty directory, on disk or in memory, that ends with the pod."""
+    """Returns an empty directory, on disk or in memory, with the lifetime of the pod."""
     directory: dict[str, Any] = {"sizeLimit": quantity.format_bytes(size)}
     if memory:
         directory = {"medium": "Memory", **directory}
@@ -226,7 +226,7 @@ def scratch_volume(name: str, size: int, *, memory: bool = False) -> dict[str, A
 
 
 def run_volume(*, memory: bool = False) -> dict[str, Any]:
-    """The directory of sockets and process ids; in memory if a password is written to it."""
+    """Returns the directory of sockets and process ids; in memory if it holds a password."""
     return scratch_volume(RUN, _RUN_BYTES, memory=memory)
 
 
@@ -238,14 +238,14 @@ def files_volume(
     items: Mapping[str, str] | None = None,
     sources: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """One directory with the files of ConfigMaps and chosen keys of Secrets.
+    """Returns one directory with the files of ConfigMaps and selected keys of Secrets.
 
     Args:
         name: The volume's name.
-        config_maps: All of their keys become files.
-        secret: A Secret with further files.
-        items: Keys of the Secret, and the file that each becomes.
-        sources: Further projected sources, as they stand in a pod.
+        config_maps: ConfigMaps whose keys are all files.
+        secret: A Secret with more files.
+        items: The file of each key of the Secret.
+        sources: More projected sources, in the form of a pod.
     """
     found: list[dict[str, Any]] = [{"configMap": {"name": source}} for source in config_maps]
     if secret is not None:
@@ -265,7 +265,8 @@ def _pod_security(user: int | None) -> dict[str, Any]:
             "runAsUser": user,
             "runAsGroup": user,
             "fsGroup": user,
-            # Always would open a database's directory to its group, which it refuses to start on.
+            # Always would make a database's directory readable by its group; then the database
+            # does not start.
             "fsGroupChangePolicy": "OnRootMismatch",
         }
     return context

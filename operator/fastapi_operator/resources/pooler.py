@@ -1,8 +1,8 @@
 """PgBouncer between the app and the database.
 
-Its configuration waits for the migration as the app does: ``connect_query`` carries the
-migration's key, and a changed one makes PgBouncer replace every server connection, so that none
-keeps a plan of the old schema.
+Its configuration waits for the migration, as the app does. ``connect_query`` contains the key of
+the migration. If it changes, PgBouncer replaces every server connection, so that none keeps a query
+plan of the old schema.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ from fastapi_operator.tuning.plan import DatabasePlan, PoolerPlan
 
 _CONFIG = "config"
 _MOUNTS = {_CONFIG: "/etc/pgbouncer", pod.RUN: "/run/pgbouncer"}
-# What each template of PgBouncer names: its directories, its port and its list of users.
+# Names that every template of PgBouncer uses.
 _NAMES = {
     "config_directory": _MOUNTS[_CONFIG],
     "run_directory": _MOUNTS[pod.RUN],
@@ -35,15 +35,15 @@ _NAMES = {
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The objects of the pooler; none without ``spec.postgres``."""
+    """Builds the objects of the pooler; none without ``spec.postgres``."""
     plan, database = inputs.plan.pooler, inputs.plan.database
     if plan is None or database is None:
         return ()
     name = inputs.name_of(Part.POOLER)
-    way = access(inputs)
-    files = _files(inputs, plan, way)
+    external = access(inputs)
+    files = _files(inputs, plan, external)
     built = [
-        *_own_credentials(inputs, name, way),
+        *_own_credentials(inputs, name, external),
         objects.config_map(inputs, Part.POOLER, name, files, gate=Gate.MIGRATED),
         objects.service(inputs, Part.POOLER, name),
         _deployment(inputs, plan, database, name),
@@ -53,40 +53,40 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     return tuple(built)
 
 
-def _own_credentials(inputs: Inputs, name: str, way: Access | None) -> tuple[Desired, ...]:
-    """What the app says to the pooler, where the database's own credentials are not ours."""
-    if way is None:
+def _own_credentials(inputs: Inputs, name: str, external: Access | None) -> tuple[Desired, ...]:
+    """The app's credentials for the pooler, if the database is external."""
+    if external is None:
         return ()
     return (objects.generated_secret(inputs, Part.POOLER, name, app_credentials()),)
 
 
-def _files(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> dict[str, str]:
-    files = {"pgbouncer.ini": _pgbouncer_ini(inputs, plan, way)}
-    if way is not None:
+def _files(inputs: Inputs, plan: PoolerPlan, external: Access | None) -> dict[str, str]:
+    files = {"pgbouncer.ini": _pgbouncer_ini(inputs, plan, external)}
+    if external is not None:
         files["database.sh"] = render(
             "pgbouncer-database.sh.j2",
             database=DATABASE,
-            secret=way.secret,
-            keys=way.keys,
-            server_port=way.port,
-            connect_query=_connect_query(inputs, way),
+            secret=external.secret,
+            keys=external.keys,
+            server_port=external.port,
+            connect_query=_connect_query(inputs, external),
             **_NAMES,
         )
     return files
 
 
-def _connect_query(inputs: Inputs, way: Access) -> str:
+def _connect_query(inputs: Inputs, external: Access) -> str:
     migration = migration_key(inputs.service)
-    return " ".join(filter(None, (way.session, migration and f"/* migration {migration} */")))
+    return " ".join(filter(None, (external.session, migration and f"/* migration {migration} */")))
 
 
-def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> str:
+def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, external: Access | None) -> str:
     return render(
         "pgbouncer.ini.j2",
         name=inputs.name,
-        secret=way and way.secret,
-        ssl_mode=way and way.ssl_mode,
-        authority=way and way.authority and CA_FILE,
+        secret=external and external.secret,
+        ssl_mode=external and external.ssl_mode,
+        authority=external and external.authority and CA_FILE,
         database=DATABASE,
         host=inputs.name_of(Part.DATABASE),
         host_port=Part.DATABASE.port,
@@ -107,15 +107,15 @@ def _pgbouncer_ini(inputs: Inputs, plan: PoolerPlan, way: Access | None) -> str:
     )
 
 
-def _start_script(way: Access | None) -> str:
-    return render("pgbouncer-start.sh.j2", writes_database=way is not None, **_NAMES)
+def _start_script(external: Access | None) -> str:
+    return render("pgbouncer-start.sh.j2", writes_database=external is not None, **_NAMES)
 
 
-def _database_files(way: Access) -> list[dict[str, Any]]:
-    items = [{"key": key, "path": f"database/{name}"} for name, key in way.keys.items()]
-    # Optional, so that the start script says what is missing.
-    credentials = {"secret": {"name": way.secret, "optional": True, "items": items}}
-    return [credentials, *authority_sources(way)]
+def _database_files(external: Access) -> list[dict[str, Any]]:
+    items = [{"key": key, "path": f"database/{name}"} for name, key in external.keys.items()]
+    # Optional, so that the start script can report a missing key.
+    credentials = {"secret": {"name": external.secret, "optional": True, "items": items}}
+    return [credentials, *authority_sources(external)]
 
 
 def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: str) -> Desired:
@@ -123,13 +123,13 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
     pull_policy = inputs.settings.image_pull_policy
     pre_stop = inputs.plan.server.pre_stop_seconds.value
     statement = database.statement_timeout_seconds.value
-    way = access(inputs)
+    external = access(inputs)
     listens = {"tcpSocket": {"port": Part.POOLER.record.port_name}}
     pgbouncer = pod.container(
         Part.POOLER.record.container,
         image=image,
         pull_policy=pull_policy,
-        command=("sh", "-c", _start_script(way)),
+        command=("sh", "-c", _start_script(external)),
         ports=pod.container_ports(Part.POOLER.record.ports),
         **pod.probes(startup=listens, readiness=listens, liveness=listens),
         **pod.sleep_before_stop(pre_stop),
@@ -142,7 +142,7 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
     )
     script = render(
         "pgbouncer-reload.sh.j2",
-        writes_database=way is not None,
+        writes_database=external is not None,
         interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
         **_NAMES,
     )
@@ -151,18 +151,18 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
         Part.POOLER,
         sidecars=(
             pod.reloader(image=image, pull_policy=pull_policy, script=script, mounts=_MOUNTS),
-            *exporters.pgbouncer(inputs, name if way else inputs.name_of(Part.DATABASE)),
+            *exporters.pgbouncer(inputs, name if external else inputs.name_of(Part.DATABASE)),
         ),
         containers=(pgbouncer,),
         volumes=(
             pod.files_volume(
                 _CONFIG,
                 config_maps=(name,),
-                secret=name if way else inputs.name_of(Part.DATABASE),
+                secret=name if external else inputs.name_of(Part.DATABASE),
                 items={USER_LIST: USER_LIST},
-                sources=_database_files(way) if way else (),
+                sources=_database_files(external) if external else (),
             ),
-            pod.run_volume(memory=way is not None),
+            pod.run_volume(memory=external is not None),
         ),
         grace_seconds=pre_stop + statement + figures.GRACE_MARGIN_SECONDS,
         spread=True,
@@ -180,7 +180,7 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
                 "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
                 "strategy": {
                     "type": "RollingUpdate",
-                    # A pod more would open connections that the budget does not hold.
+                    # An additional pod would open connections beyond the budget.
                     "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}
                     if plan.instances.value > 1
                     else {"maxSurge": 1, "maxUnavailable": 0},

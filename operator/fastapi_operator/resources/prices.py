@@ -1,4 +1,4 @@
-"""What a footprint costs: prices that somebody knows, times what is taken."""
+"""The cost of a footprint: the user's prices, times the amounts."""
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -9,7 +9,7 @@ _GIB = 2**30
 
 
 class Prices(BaseModel):
-    """Prices a month, as a provider's bill or the platform team's own books give them."""
+    """Prices per month, from a provider's bill or the platform team."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
@@ -19,7 +19,7 @@ class Prices(BaseModel):
     storage_gib_month: float = Field(ge=0, allow_inf_nan=False)
 
     def month(self, footprint: Footprint) -> float:
-        """What a footprint costs in a month, to the hundredth of the currency."""
+        """Returns the cost of a footprint per month, to the hundredth of the currency."""
         cost = (
             self.cpu_core_month * footprint.cpu_millicores / 1000
             + self.memory_gib_month * footprint.memory_bytes / _GIB

@@ -13,7 +13,7 @@ from fastapi_operator.resources.inputs import Inputs
 
 
 def process_name(inputs: Inputs, part: Part, name: str) -> str:
-    """The name of the object that runs one entry, apart from those of all other parts."""
+    """Returns the name of the object that runs one entry, different from all other names."""
     return naming.bounded(inputs.name_of(part, name), naming.CRON_JOB_MAX_LENGTH)
 
 
@@ -28,15 +28,15 @@ def process_template(
     probes: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> dict[str, Any]:
-    """The pod template of one entry.
+    """Builds the pod template of one entry.
 
     Args:
         inputs: The service, with the entry's plan as ``process``.
         part: The part that the pods belong to.
-        process: Which rows of the environment contract they get.
-        entry: What the spec says of it.
+        process: The process of the environment contract.
+        entry: The entry of the spec.
         grace_seconds: Seconds between the request to end and the kill.
-        spread: Whether there may be several pods, which then keep apart.
+        spread: Whether there can be several pods, which are then spread.
         probes: Probes of the container.
         fields: Further fields of the pod.
     """

@@ -1,4 +1,4 @@
-"""The proxy before the app: its configuration, Deployment and the Service that clients use."""
+"""The proxy in front of the app: its configuration, Deployment and entry Service."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _TLS = "tls"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The objects of the proxy; none where the spec asks for none."""
+    """Builds the objects of the proxy; none with ``engine: None``."""
     plan = inputs.plan.proxy
     if plan is None:
         return ()
@@ -54,7 +54,7 @@ def _deployment(inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str) -> D
                 "template": _pod_template(inputs, plan, engine, name),
             },
         },
-        # The files of a version are shown no earlier than its pages.
+        # Static files of a version are served only after its migration, as its pages are.
         gate=Gate.MIGRATED if static else Gate.NONE,
     )
 
@@ -91,7 +91,7 @@ def _pod_template(inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str) ->
         volumes=volumes,
         grace_seconds=pre_stop + plan.read_timeout_seconds.value + figures.GRACE_MARGIN_SECONDS,
         spread=True,
-        # The sidecar signals the server, so it must see its processes; both have the same user.
+        # The sidecar signals the server, so it must see its processes. Both have the same user.
         shareProcessNamespace=True,
         **({"imagePullSecrets": secrets} if static and (secrets := _pull_secrets(inputs)) else {}),
     )
@@ -105,7 +105,7 @@ def _ports(inputs: Inputs) -> list[dict[str, Any]]:
 
 
 def _mounts(inputs: Inputs, plan: ProxyPlan, engine: Engine) -> dict[str, str]:
-    """What the server and its reloader read and write: a test of the configuration needs it all."""
+    """The mounts of the server and its reloader, whose test of the configuration needs them."""
     mounts = {CONFIG: engine.config_directory, pod.RUN: engine.run_directory}
     if plan.cache_volume_bytes is not None and engine.cache_directory is not None:
         mounts[_CACHE] = engine.cache_directory
@@ -139,7 +139,7 @@ def _volumes(
 
 
 def _static_routes(plan: ProxyPlan) -> tuple[Route, ...]:
-    """The paths with files, each before those below it, as they are mounted."""
+    """The paths with static files, each before those below it, in the order of their mounts."""
     return tuple(sorted((r for r in plan.routes if r.directory), key=lambda r: r.path))
 
 
@@ -148,12 +148,12 @@ def _static_volume(index: int) -> str:
 
 
 def _directory(route: Route) -> str:
-    """Where the files of a static path lie: the path itself, below one root."""
+    """The directory of a static path: the path itself, below one root."""
     return f"{STATIC_ROOT}{route.path}"
 
 
 def _copy(inputs: Inputs, index: int, route: Route) -> dict[str, Any]:
-    """Copies a directory of the app's image: links as links, over what an earlier try left."""
+    """Copies a directory of the app's image; keeps links, overwrites the files of a failed try."""
     return pod.container(
         f"copy-{_static_volume(index)}",
         image=inputs.spec.image,

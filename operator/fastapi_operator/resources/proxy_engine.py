@@ -1,4 +1,4 @@
-"""What every engine of the proxy has: its files and scripts, and the words of its answers."""
+"""The interface of the proxy's engines: files, scripts and the values of their templates."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -11,36 +11,36 @@ from fastapi_operator.resources.environment import PRIVATE_NETWORKS
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.tuning.plan import ProxyPlan
 
-# The volume of the configuration.
+# The volume with the configuration.
 CONFIG = "config"
 # Each static path of the URL is a directory below this one.
 STATIC_ROOT = "/srv/www"
 TLS_DIRECTORY = "/etc/proxy-tls"
 
-# What browsers should not do with an answer, unless the app says otherwise.
+# Headers that restrict browsers, unless the app sets its own.
 SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "X-Frame-Options": "SAMEORIGIN",
 }
-# A year; only where clients speak TLS.
+# One year; only if clients use TLS.
 STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A program that is the proxy.
+    """A program that serves as the proxy.
 
     Attributes:
         name: Name of its container.
         image: Its image.
         files: Its configuration, by file name.
         config_directory: The directory from which it reads them.
-        run_directory: Where it keeps what its processes share.
-        cache_directory: Where it keeps answers; None where it has no cache.
+        run_directory: The directory of sockets and process ids.
+        cache_directory: The directory of cached responses; None if it has no cache.
         start: Script that runs it in the foreground and lets it finish requests at the end.
-        reload: Script of the sidecar that tests a changed configuration and makes it take it.
-        exporters: Sidecars that make metrics of what it says.
+        reload: Script of the sidecar that tests a changed configuration and makes it read it.
+        exporters: Sidecars with its metrics.
     """
 
     name: str
@@ -55,11 +55,16 @@ class Engine:
 
 
 def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
-    """What the configuration of every engine is printed from."""
+    """Returns the values for the configuration templates of every engine.
+
+    ``proxy`` is the section of the spec, so that a template can read an option that needs no
+    number from there.
+    """
     proxy, exposure = inputs.spec.proxy or Proxy(), inputs.plan.exposure
     headers, ports = proxy.headers or Headers(), Part.PROXY.record.ports
     return {
         "name": inputs.name,
+        "proxy": proxy,
         "app": inputs.name_of(Part.APP),
         "app_port": inputs.app_port,
         "port": ports["http"],
@@ -81,7 +86,7 @@ def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
 
 
 def _security_headers(headers: Headers) -> Mapping[str, str]:
-    """Headers to set where neither the app nor the spec sets them."""
+    """Headers to set if neither the app nor the spec sets them."""
     if headers.security is False:
         return {}
     given = _names(headers)
@@ -89,7 +94,7 @@ def _security_headers(headers: Headers) -> Mapping[str, str]:
 
 
 def _transport_security(headers: Headers, *, encrypted: bool) -> str:
-    """Value of Strict-Transport-Security; empty where it must not be set."""
+    """Value of Strict-Transport-Security; empty if it must not be set."""
     given = "strict-transport-security" in _names(headers)
     wanted = encrypted and not given and headers.security is not False
     return STRICT_TRANSPORT_SECURITY if wanted else ""

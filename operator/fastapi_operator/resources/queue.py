@@ -1,4 +1,4 @@
-"""The queue: a broker that refuses what does not fit, and logs what it took to its volume."""
+"""The queue: a broker that rejects messages when it is full, and logs each one to its volume."""
 
 from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
@@ -6,13 +6,13 @@ from fastapi_operator.resources import objects, redis
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
 
-# A queue library may do all that it needs but empty the database at once; it may not configure
-# the server, stop it, or block it with commands that walk all keys.
+# A queue library can run every command that it needs, except those that delete all messages at
+# once. It cannot configure or stop the server, or block it by iterating over all keys.
 _RULES = "~* &* +@all -@admin -@dangerous +info"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """The objects of the queue; none without ``spec.queue``, or where it is external."""
+    """Builds the objects of the queue; none without ``spec.queue``, or if it is external."""
     plan, spec = inputs.plan.queue, inputs.spec.queue
     if plan is None or spec is None:
         return ()

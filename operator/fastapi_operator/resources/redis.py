@@ -1,4 +1,4 @@
-"""A Redis or Valkey server: one pod with its users and configuration, as a cache or as a queue."""
+"""A Redis or Valkey server: one pod with its users and configuration, as a cache or a queue."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from fastapi_operator.tuning.plan import CachePlan, QueuePlan
 _CONFIG = "config"
 _DATA = "data"
 _USERS = "users.acl"
-# What the exporter asks for; it may name no key. The sidecar makes the server read its users again.
+# The commands of the exporter, none of which names a key. The sidecar reloads the users.
 _STATISTICS = "-@all +ping +info +config|get +client|setname +slowlog|len +slowlog|get +latency"
 _RELOAD = "+acl|load"
 
 
 @dataclass(frozen=True)
 class Server:
-    """What a role makes of the server.
+    """A server in its role as cache or queue.
 
     Attributes:
         part: The role.
@@ -33,10 +33,10 @@ class Server:
         engine: Its program.
         plan: Its numbers.
         config: The template of its configuration.
-        values: What only that template asks for.
-        rules: What the app may do, as the rules of an ACL.
-        claim: The claim of its volume; None where it keeps nothing.
-        retain: Whether its credentials outlive the service.
+        values: The values that only this template needs.
+        rules: The permissions of the app, as the rules of an ACL.
+        claim: The claim of its volume; None without persistence.
+        retain: Whether its credentials are retained.
     """
 
     part: Part
@@ -51,18 +51,18 @@ class Server:
 
     @property
     def program(self) -> str:
-        """What the names of its programs and directories begin with."""
+        """The prefix of the names of its programs and directories."""
         return self.engine.lower()
 
     @property
     def mounts(self) -> dict[str, str]:
-        """Where its volumes are."""
+        """The mount paths by volume."""
         data = {_DATA: f"/var/lib/{self.program}"} if self.claim else {}
         return {_CONFIG: f"/etc/{self.program}", **data}
 
 
 def build(inputs: Inputs, server: Server) -> tuple[Desired, ...]:
-    """Credentials, configuration, Service and workload of a server; its claim is the role's."""
+    """Builds credentials, configuration, Service and workload of a server, without its claim."""
     conf = render(
         server.config,
         role=f"{server.engine} as a {server.part}",
@@ -101,7 +101,7 @@ def _deployment(inputs: Inputs, server: Server, template: Mapping[str, Any]) -> 
         "revisionHistoryLimit": figures.REVISIONS_KEPT,
         "minReadySeconds": figures.MIN_READY_SECONDS,
         "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
-        # Two caches behind one name would each answer with half of the truth.
+        # Two caches behind one name would each hold a part of the keys.
         "strategy": {"type": "Recreate"},
         "selector": {"matchLabels": naming.selector(inputs.name, server.part)},
         "template": template,
@@ -113,7 +113,7 @@ def _stateful_set(inputs: Inputs, server: Server, template: Mapping[str, Any]) -
     spec = {
         "replicas": 1,
         "serviceName": server.name,
-        # A pod that never became ready must not block the update that mends it.
+        # A pod that never became ready must not block the update that fixes it.
         "podManagementPolicy": "Parallel",
         "revisionHistoryLimit": figures.REVISIONS_KEPT,
         "selector": {"matchLabels": naming.selector(inputs.name, server.part)},
@@ -146,7 +146,7 @@ def _template(inputs: Inputs, server: Server, config: str) -> dict[str, Any]:
                 _CONFIG,
                 config_maps=(config,),
                 secret=server.name,
-                # Who is in use now, for people who look inside.
+                # With the active user, for people who open a shell.
                 items={key: key for key in (_USERS, USERNAME, PASSWORD)},
             ),
             *((data,) if server.claim else ()),
@@ -156,10 +156,10 @@ def _template(inputs: Inputs, server: Server, config: str) -> dict[str, Any]:
 
 
 def _container(inputs: Inputs, server: Server) -> dict[str, Any]:
-    # -e makes a refusal, such as LOADING, a failure.
+    # With -e an error of the server, for example LOADING, is an exit status.
     ping = {"exec": {"command": [f"{server.program}-cli", "-e", "--user", MONITOR_ROLE, "ping"]}}
     alive = {"tcpSocket": {"port": server.part.record.port_name}}
-    waits = figures.REDIS_START_SECONDS // figures.START_PERIOD_SECONDS
+    attempts = figures.REDIS_START_SECONDS // figures.START_PERIOD_SECONDS
     return pod.container(
         server.part.record.container,
         image=_image(inputs.settings.images, server.engine),
@@ -171,7 +171,7 @@ def _container(inputs: Inputs, server: Server) -> dict[str, Any]:
             startup=ping,
             readiness=ping,
             liveness=alive,
-            start_attempts=waits if server.claim else figures.START_ATTEMPTS,
+            start_attempts=attempts if server.claim else figures.START_ATTEMPTS,
         ),
         resources=pod.resources(
             cpu_request=server.plan.cpu_request_millicores.value,
@@ -200,9 +200,9 @@ def _reloader(inputs: Inputs, server: Server) -> dict[str, Any]:
 
 
 def _password(server: Server) -> list[dict[str, Any]]:
-    """Where the client reads the password, so that no command line shows it; both engines' do.
+    """The variable with the password of the client, so that no command line contains it.
 
-    It is that of a user whom no rotation changes, since another value would be another pod.
+    It belongs to a user that no rotation changes, because a new value would replace the pod.
     """
     reference = {"secretKeyRef": {"name": server.name, "key": MONITOR_ROLE}}
     return [{"name": "REDISCLI_AUTH", "valueFrom": reference}]

@@ -16,7 +16,7 @@ DEFAULT_TIME_ZONE = "Etc/UTC"
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
-    """A CronJob for each of ``spec.schedules``; all wait until the schema fits them."""
+    """Builds a CronJob for each of ``spec.schedules``; all of them wait for the migration."""
     pairs = zip(inputs.spec.schedules or (), inputs.plan.schedules, strict=True)
     return tuple(
         _cron_job(dataclasses.replace(inputs, process=plan), entry, plan) for entry, plan in pairs
@@ -45,7 +45,7 @@ def _cron_job(inputs: Inputs, entry: Schedule, plan: SchedulePlan) -> Desired:
             "successfulJobsHistoryLimit": figures.SUCCEEDED_RUNS_KEPT,
             "failedJobsHistoryLimit": figures.FAILED_RUNS_KEPT,
             "jobTemplate": {
-                # Not the labels by which the operator watches: a run is the CronJob's own.
+                # Without the labels that the operator watches: the CronJob owns its runs.
                 "metadata": {"labels": inputs.selector(Part.SCHEDULES)},
                 "spec": {
                     "backoffLimit": plan.retries.value,

@@ -1,7 +1,7 @@
-"""The ASGI servers: how each is started, and the variables by which it takes its numbers.
+"""The ASGI servers: the command of each, and the variables from which it reads its numbers.
 
-Numbers go by the environment, so that they reach a command of the user's own as well. A new server
-is one more entry of the table.
+Numbers are in the environment, so that a user's own command reads them too. To add a server, add an
+entry to the table.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,14 +14,14 @@ from fastapi_operator.resources.inputs import Inputs
 
 DEFAULT_APP = "main:app"
 HEARTBEAT_DIRECTORY = "/run/heartbeat"
-# Of a pod, where its own network policy says who reaches it.
+# All addresses of the pod; its network policy restricts the clients.
 _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104
 
 Read = Callable[[Inputs], str | int | None]
 
 
 class Setting(NamedTuple):
-    """One variable of a server: its name, what it tells, and its value; None leaves it out."""
+    """One variable of a server: its name, meaning and value; None leaves it out."""
 
     name: str
     meaning: str
@@ -33,9 +33,9 @@ class Server:
     """One kind of server.
 
     Attributes:
-        command: Its command, followed by the app and by what the user adds.
+        command: Its command, followed by the app and the user's arguments.
         settings: The variables that it reads.
-        heartbeat: Its workers tell by a file that they live, for which they need a directory.
+        heartbeat: Whether its workers need a directory for heartbeat files.
     """
 
     command: tuple[str, ...]
@@ -48,7 +48,7 @@ def _root_path(inputs: Inputs) -> str | None:
 
 
 def _gunicorn_arguments(inputs: Inputs) -> str:
-    """What gunicorn has no variables for; the number of workers and trusted proxies it has."""
+    """The options for which gunicorn has no variables."""
     plan = inputs.plan.server
     return " ".join(
         (
@@ -58,7 +58,7 @@ def _gunicorn_arguments(inputs: Inputs) -> str:
             f"--graceful-timeout={plan.graceful_seconds.value}",
             f"--keep-alive={plan.keep_alive_seconds.value}",
             f"--worker-tmp-dir={HEARTBEAT_DIRECTORY}",
-            # It would be written below the home directory, on a root file system that is read-only.
+            # The socket would be in the home directory, on the read-only root file system.
             "--no-control-socket",
         )
     )
@@ -91,7 +91,7 @@ SERVERS: Mapping[api.Engine, Server] = {
             ),
             Setting(
                 "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN",
-                "seconds that requests under way may take at shutdown",
+                "seconds that requests in flight can take at shutdown",
                 lambda inputs: inputs.plan.server.graceful_seconds.value,
             ),
             Setting(
@@ -116,10 +116,10 @@ SERVERS: Mapping[api.Engine, Server] = {
     "Granian": Server(
         command=("granian",),
         settings=(
-            Setting("GRANIAN_INTERFACE", "what granian speaks with the app", lambda _: "asgi"),
+            Setting("GRANIAN_INTERFACE", "interface between granian and the app", lambda _: "asgi"),
             Setting("GRANIAN_HOST", "address of granian", lambda _: _ALL_ADDRESSES),
             Setting("GRANIAN_PORT", "port of granian", lambda inputs: inputs.app_port),
-            Setting("GRANIAN_HTTP", "version of HTTP that granian takes", lambda _: "1"),
+            Setting("GRANIAN_HTTP", "version of HTTP that granian accepts", lambda _: "1"),
             Setting(
                 "GRANIAN_WORKERS",
                 "worker processes of granian",
@@ -132,12 +132,12 @@ SERVERS: Mapping[api.Engine, Server] = {
             ),
             Setting(
                 "GRANIAN_BACKPRESSURE",
-                "connections of a worker, idle ones included, above which granian accepts no more",
+                "connections of a worker, including idle ones, above which granian accepts no more",
                 _connections,
             ),
             Setting(
                 "GRANIAN_WORKERS_KILL_TIMEOUT",
-                "seconds that requests under way may take at shutdown",
+                "seconds that requests in flight can take at shutdown",
                 lambda inputs: inputs.plan.server.graceful_seconds.value,
             ),
             Setting(
@@ -154,12 +154,12 @@ SERVERS: Mapping[api.Engine, Server] = {
 
 
 def server_of(spec: Spec) -> Server:
-    """The server that runs the app."""
+    """Returns the server that runs the app."""
     return SERVERS[_program(spec)]
 
 
 def server_command(spec: Spec) -> tuple[str, ...]:
-    """Its command; the user's arguments come last, so that they win."""
+    """Returns its command; the user's arguments come last, so that they take precedence."""
     extra = (spec.server and spec.server.extra_args) or ()
     return (*server_of(spec).command, spec.app or DEFAULT_APP, *extra)
 
@@ -172,7 +172,7 @@ def _only_for(program: api.Engine, value: Read) -> Read:
     return lambda inputs: value(inputs) if _program(inputs.spec) == program else None
 
 
-# Rows of the environment contract, each for its own server alone.
+# Rows of the environment contract, each only for its own server.
 SETTINGS: tuple[Setting, ...] = tuple(
     item._replace(value=_only_for(program, item.value))
     for program, server in SERVERS.items()

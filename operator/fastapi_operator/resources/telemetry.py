@@ -1,7 +1,7 @@
-"""What the app is told of logs, traces and errors: values of the environment contract.
+"""Values of the environment contract for logs, traces and errors.
 
-An instance id is never among the resource attributes: the OpenTelemetry SDK makes one a process,
-and one for the whole pod would let its workers overwrite each other's series.
+The resource attributes contain no instance id. The OpenTelemetry SDK generates one for each
+process; with one for the whole pod, its workers would overwrite each other's series.
 """
 
 from decimal import Decimal
@@ -15,29 +15,29 @@ _DEFAULT_LEVEL = "info"
 
 
 def log_level(inputs: Inputs) -> Value:
-    """The least severe level that is written."""
+    """Returns the lowest level of log lines that are written."""
     return (_section(inputs).logs or Logs()).level or _DEFAULT_LEVEL
 
 
 def endpoint(inputs: Inputs) -> Value:
-    """The collector; None where no traces are sent."""
+    """Returns the collector's address; None if no traces are sent."""
     return (_section(inputs).traces or Traces()).endpoint
 
 
 def headers(inputs: Inputs) -> Value:
-    """Where the collector's headers stand."""
+    """Returns the Secret key with the collector's headers; None if no traces are sent."""
     traces = _section(inputs).traces or Traces()
     return _key(traces.headers_secret_ref, "headers") if traces.endpoint is not None else None
 
 
 def sample_share(inputs: Inputs) -> Value:
-    """The share of new traces that are kept, between 0 and 1."""
+    """Returns the share of new traces that are kept, between 0 and 1."""
     percent = inputs.plan.observability.trace_sample_percent
     return f"{Decimal(percent.value) / 100:f}" if percent is not None else None
 
 
 def resource_attributes(inputs: Inputs) -> Value:
-    """What tells this deployment from others; None where no traces are sent."""
+    """Returns the attributes that identify this deployment; None if no traces are sent."""
     if endpoint(inputs) is None:
         return None
     attributes = {
@@ -51,35 +51,35 @@ def resource_attributes(inputs: Inputs) -> Value:
 
 
 def sentry_dsn(inputs: Inputs) -> Value:
-    """Where Sentry's DSN stands; None where errors are not tracked."""
+    """Returns the Secret key with Sentry's DSN; None if errors are not reported."""
     return _key((_section(inputs).errors or Errors()).sentry_secret_ref, "dsn")
 
 
 def sentry_environment(inputs: Inputs) -> Value:
-    """What errors are filed under."""
+    """Returns the environment of reported errors; None if errors are not reported."""
     return environment_name(inputs) if sentry_dsn(inputs) is not None else None
 
 
 def sentry_release(inputs: Inputs) -> Value:
-    """The version that errors are filed under, in Sentry's form."""
+    """Returns the version of reported errors, in Sentry's form."""
     if sentry_dsn(inputs) is None:
         return None
     return f"{inputs.name}@{version(inputs.spec.image)}"
 
 
 def profiling(inputs: Inputs) -> Value:
-    """``false`` where the private port must answer no requests for profiles."""
+    """Returns ``false`` if the private port must reject requests for profiles."""
     wanted = (_section(inputs).profiling or Profiling()).enabled
     return "false" if wanted is False and inputs.metrics_port is not None else None
 
 
 def environment_name(inputs: Inputs) -> str:
-    """The environment of the deployment: the one named, else its namespace."""
+    """Returns the environment of the deployment: the one in the spec, or the namespace."""
     return (_section(inputs).errors or Errors()).environment or inputs.namespace
 
 
 def version(image: str) -> str:
-    """What an image's name says of its version: the tag, else the digest."""
+    """Returns the version in an image's name: the tag, or the digest."""
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return tag or digest or "latest"

@@ -1,4 +1,4 @@
-"""Configuration files and scripts, printed from ``templates/``."""
+"""Configuration files and scripts, rendered from ``templates/``."""
 
 import contextlib
 import functools
@@ -11,41 +11,41 @@ from fastapi_operator import quantity
 if TYPE_CHECKING:
     import jinja2
 
-_PRINTED = ContextVar("printed", default=True)
+_RENDERS = ContextVar("renders", default=True)
 _POSTGRES_UNITS = {"Ti": "TB", "Gi": "GB", "Mi": "MB", "Ki": "kB"}
 
 
 def render(template: str, **values: object) -> str:
-    """A file from its template; a value that the template lacks or the call forgets is an error."""
-    return _environment().get_template(template).render(values) if _PRINTED.get() else ""
+    """Renders a template; a value that the template uses and the call omits is an error."""
+    return _environment().get_template(template).render(values) if _RENDERS.get() else ""
 
 
 def load() -> None:
-    """Reads all templates now, for a process that will print: its first service need not wait."""
+    """Reads all templates now, so that the first service of the operator need not wait."""
     for name in _environment().list_templates():
         _environment().get_template(name)
 
 
 @contextlib.contextmanager
-def unprinted() -> Iterator[None]:
-    """Leaves every file empty: for who asks how large the objects are, not what they say."""
-    token = _PRINTED.set(False)
+def unrendered() -> Iterator[None]:
+    """Leaves every file empty, for callers that need only the sizes of the objects."""
+    token = _RENDERS.set(False)
     try:
         yield
     finally:
-        _PRINTED.reset(token)
+        _RENDERS.reset(token)
 
 
 @functools.cache
 def _environment() -> "jinja2.Environment":
-    # Takes as long to import as the rest of a plan does to make, and explain prints no file.
+    # The import takes as long as deriving a plan, and explain renders no file.
     import jinja2  # noqa: PLC0415
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fastapi_operator"),
-        # nginx, PgBouncer, SQL and shell; every value in them is checked by the schema.
+        # nginx, PgBouncer, SQL and shell; the schema checks every value in them.
         autoescape=False,  # noqa: S701
-        # They are part of the program; jinja2 would look at each file's time whenever it prints.
+        # They do not change at run time; otherwise jinja2 reads each file's time at each render.
         auto_reload=False,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -57,7 +57,7 @@ def _environment() -> "jinja2.Environment":
 
 
 def postgres_size(size: int) -> str:
-    """Bytes in the units of postgresql.conf: ``256MB``."""
+    """Formats bytes in the units of postgresql.conf, for example ``256MB``."""
     text = quantity.format_bytes(size)
     return (
         f"{text[:-2]}{_POSTGRES_UNITS[text[-2:]]}" if text[-2:] in _POSTGRES_UNITS else f"{text}B"
@@ -65,7 +65,7 @@ def postgres_size(size: int) -> str:
 
 
 def nginx_size(size: int) -> str:
-    """Bytes in nginx's units: ``10m``, ``8k``, or plain."""
+    """Formats bytes in nginx's units, for example ``10m`` or ``8k``."""
     for unit, factor in (("g", 2**30), ("m", 2**20), ("k", 2**10)):
         if size and size % factor == 0:
             return f"{size // factor}{unit}"
@@ -73,7 +73,7 @@ def nginx_size(size: int) -> str:
 
 
 def variable(header: str) -> str:
-    """A header as nginx names it in its variables: ``x_frame_options``."""
+    """Formats a header as in nginx's variables, for example ``x_frame_options``."""
     return header.lower().replace("-", "_")
 
 

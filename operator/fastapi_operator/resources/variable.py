@@ -1,11 +1,11 @@
-"""The value of an environment variable: a text or number, or a place in a Secret."""
+"""The value of an environment variable: a text, a number or a key of a Secret."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class SecretKey:
-    """A value that stands in a Secret."""
+    """A value that is in a Secret."""
 
     secret: str
     key: str

@@ -10,7 +10,7 @@ from fastapi_operator.reconcile.plan.steps import Action, Step, Steps
 from fastapi_operator.resources.desired import Desired
 from tests.unit.reconcile.worlds import OWNER, child, desired
 
-DATABASE = desired("StatefulSet", "shop-db", Part.DATABASE, asked="1")
+DATABASE = desired("StatefulSet", "shop-db", Part.DATABASE, requested_hash="1")
 POOLER = desired("Deployment", "shop-pooler", Part.POOLER)
 APP = desired("Deployment", "shop")
 

@@ -27,11 +27,11 @@ def test_the_footprint_counts_pods_requests_and_volumes() -> None:
 
 def test_files_that_are_not_printed_change_nothing_but_their_names() -> None:
     objects = build(SHOP, PLAN, Settings(), Facts())
-    with templates.unprinted():
-        unprinted = build(SHOP, PLAN, Settings(), Facts())
+    with templates.unrendered():
+        unrendered = build(SHOP, PLAN, Settings(), Facts())
 
-    assert len(objects) == len(unprinted)
-    for whole, empty in zip(objects, unprinted, strict=True):
+    assert len(objects) == len(unrendered)
+    for whole, empty in zip(objects, unrendered, strict=True):
         assert whole.key.kind == empty.key.kind
     # And afterwards they are printed again.
     assert build(SHOP, PLAN, Settings(), Facts()) == objects

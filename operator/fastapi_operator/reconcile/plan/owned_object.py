@@ -64,8 +64,8 @@ def seal(desired: Desired, owner: Owner, *, restart: str = "", rotate: str = "")
     metadata = dict(desired.body["metadata"])
     if not desired.retain:
         metadata["ownerReferences"] = [owner.reference]
-    if desired.asked:
-        told = {ASKED_ANNOTATION: desired.asked}
+    if desired.requested_hash:
+        told = {ASKED_ANNOTATION: desired.requested_hash}
         metadata["annotations"] = {**metadata.get("annotations", {}), **told}
     if rotate and desired.generate and desired.generate.alternating:
         # Credentials that are made now are newer than any wish.

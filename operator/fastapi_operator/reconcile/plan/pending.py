@@ -43,8 +43,8 @@ def hold_restarts(steps: Steps, *, agreed: str) -> tuple[Steps, tuple[Held, ...]
         agreed: The approval annotation of the service.
     """
     for step in steps.before:
-        unasked = step.child is not None and step.child.asked == step.sealed.desired.asked
-        if step.why == "changed" and step.sealed.desired.asked and unasked:
+        unasked = step.child is not None and step.child.asked == step.sealed.desired.requested_hash
+        if step.why == "changed" and step.sealed.desired.requested_hash and unasked:
             wanted = approval(step)
             if agreed != wanted:
                 return _without(
