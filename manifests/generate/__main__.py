@@ -1,4 +1,4 @@
-"""Writes the generated files, or with ``--check`` tells which are stale.
+"""Writes the generated files, or with ``--check`` lists those that are stale.
 
 Run from the root of the repository, with the package installed:
 
@@ -20,7 +20,7 @@ from manifests.generate import charts, images, install, references
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "python -m manifests.generate"
 
-# In this order: what is rendered from a chart needs the chart's own files first.
+# The order matters: rendering a chart needs the chart's own generated files.
 SOURCES: tuple[Callable[[Path], Mapping[str, str]], ...] = (
     references.files,
     charts.files,
@@ -28,7 +28,7 @@ SOURCES: tuple[Callable[[Path], Mapping[str, str]], ...] = (
     install.files,
 )
 
-# What stands in these folders without being generated is left over.
+# Folders that have only generated files; other files in them are deleted.
 GENERATED_FOLDERS = (
     "manifests/crds",
     "manifests/monitoring",
@@ -40,7 +40,7 @@ GENERATED_FOLDERS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Writes or checks; 1 where a file is stale or cannot be made."""
+    """Writes or checks the files; returns 1 if a file is stale or cannot be generated."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail if stale")
     check = parser.parse_args(arguments).check
@@ -65,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not check:
             (ROOT / path).unlink()
     for path in stale:
-        what = f"is stale; renew it with: {COMMAND}" if check else "renewed"
-        sys.stdout.write(f"{path}: {what}\n")
+        change = f"is stale; renew it with: {COMMAND}" if check else "renewed"
+        sys.stdout.write(f"{path}: {change}\n")
     return 1 if check and stale else 0
 
 

@@ -1,4 +1,4 @@
-"""The generated files of both charts, and the definition that one of them brings."""
+"""Generates the files of both charts, and the definition that one of them installs."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _CHARTS_HEAD = """\
 
 
 def files(root: Path) -> Mapping[str, str]:
-    """Every generated file of the charts, by path."""
+    """Returns every generated file of the charts, by path."""
     definition = documents.heading("operator/fastapi_operator/api") + documents.dump([crd()])
     operator_values = values.read((root / _OPERATOR / "values.yaml").read_text())
     service_values = values.read((root / _SERVICE / "values.yaml").read_text())
@@ -33,7 +33,7 @@ def files(root: Path) -> Mapping[str, str]:
         f"{_OPERATOR}/files/fastapiservices.yaml": definition,
         f"{_OPERATOR}/files/rbac.yaml": documents.heading("manifests/generate/rbac.py")
         + documents.dump([rbac.rules()]),
-        # Templates put the value settings.runbooks in the place of RUNBOOKS.
+        # Templates replace RUNBOOKS with the value settings.runbooks.
         f"{_OPERATOR}/files/alerts.yaml": documents.heading("observability/alerts/")
         + documents.dump([{"groups": catalog.groups("RUNBOOKS")}]),
         f"{_OPERATOR}/values.schema.json": _json(
@@ -61,18 +61,18 @@ def files(root: Path) -> Mapping[str, str]:
 
 
 def settings_schemas() -> dict[str, dict[str, Any]]:
-    """The operator's settings as values: profiles apart, and without what has its own value."""
+    """Returns the schemas of settings and profiles, without settings that have their own value."""
     schema = Settings.model_json_schema(by_alias=True)
     definitions = schema.pop("$defs")
     inlined: dict[str, Any] = _inlined(schema, definitions)
-    # watchNamespaces decides on roles as well, so it stands at the top of the values.
+    # watchNamespaces also decides on roles, so it is at the top level of the values.
     del inlined["properties"]["watchNamespaces"]
     profiles = inlined["properties"].pop("profiles")
     return {"settings": inlined, "profiles": profiles}
 
 
 def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
-    """A schema without references, titles and defaults; values.yaml shows the defaults."""
+    """Returns a schema without references, titles and defaults; values.yaml has the defaults."""
     if isinstance(node, list):
         return [_inlined(item, definitions) for item in node]
     if not isinstance(node, dict):
@@ -82,13 +82,13 @@ def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
         node = target | {key: value for key, value in node.items() if key != "$ref"}
     dropped = {"default"} | ({"title"} if isinstance(node.get("title"), str) else set())
     if isinstance(node.get("properties"), dict) and node.get("type") == "object":
-        # Helm merges values into the defaults, so that no key has to be given.
+        # Helm merges values into the defaults, so no key is required.
         dropped.add("required")
     return {key: _inlined(value, definitions) for key, value in node.items() if key not in dropped}
 
 
 def service_schema(chart_values: list[values.Value]) -> dict[str, Any]:
-    """The schema of the service chart: its own values beside every field of ``spec``.
+    """Returns the schema of the service chart: its own values and every field of ``spec``.
 
     Raises:
         ValueError: A value of the chart has the name of a field of ``spec``.
@@ -97,13 +97,15 @@ def service_schema(chart_values: list[values.Value]) -> dict[str, Any]:
     spec = reference.closed(structural_schema(Spec))
     clash = schema["properties"].keys() & spec["properties"].keys()
     if clash:
-        raise ValueError(f"{_SERVICE}/values.yaml: {min(clash)} is a field of spec already")
+        raise ValueError(
+            f"{_SERVICE}/values.yaml: {min(clash)} is already a field of spec; rename the value"
+        )
     schema["properties"] |= spec["properties"]
     return schema
 
 
 def _spec_table() -> str:
-    rows = ["", "Every other value is a field of `spec`, and none has a default here:", ""]
+    rows = ["", "Every other value is a field of `spec`, without a default here:", ""]
     rows += ["| value | meaning |", "| --- | --- |"]
     for name, node in structural_schema(Spec)["properties"].items():
         rows.append(f"| `{name}` | {node['description'].replace('|', chr(92) + '|')} |")
@@ -111,7 +113,7 @@ def _spec_table() -> str:
 
 
 def _readme(root: Path, chart: str, table: str) -> str:
-    """README.md: the hand-written README.md.in with the table of values in its place."""
+    """Returns README.md: README.md.in with the table of values."""
     text = (root / chart / "README.md.in").read_text()
     note = "<!-- Generated from README.md.in and values.yaml: python -m manifests.generate -->\n"
     return note + text.replace("{{ values }}\n", table)

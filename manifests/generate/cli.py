@@ -1,4 +1,4 @@
-"""The page about the command line: the help of each command."""
+"""Generates the page about the command line from the --help output of each command."""
 
 import typer
 
@@ -22,7 +22,7 @@ _COLUMNS = 90
 
 
 def page() -> str:
-    """The page."""
+    """Returns the page."""
     root = typer.main.get_command(app)
     parts = [_HEAD]
     for name in root.list_commands(None):  # type: ignore[attr-defined]

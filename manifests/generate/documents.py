@@ -1,4 +1,4 @@
-"""YAML as the generated files have it: stable, in block style, with its source named on top."""
+"""Writes the YAML of generated files: stable, in block style, with its source in the first line."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,7 @@ import yaml
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes long texts as blocks, and never an alias."""
+    """Writes texts with line breaks as blocks, and no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
@@ -22,12 +22,12 @@ _Dumper.add_representer(str, _text)
 
 
 def heading(source: str) -> str:
-    """The first lines of a generated file."""
+    """Returns the first line of a generated file."""
     return f"# Generated from {source}; do not edit. Renew with: python -m manifests.generate\n"
 
 
 def dump(documents: Iterable[Any]) -> str:
-    """Documents as YAML, keys in the order in which they stand."""
+    """Returns documents as YAML, with their keys in the given order."""
     return "---\n".join(
         yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
         for document in documents

@@ -1,6 +1,6 @@
-"""manifests/images.txt: every image that is run, with the value or option that names it.
+"""Generates manifests/images.txt: every image, with the value or option that names it.
 
-Artifact Hub is told the same, in an annotation of the chart.
+An annotation of the chart has the same list for Artifact Hub.
 """
 
 import re
@@ -17,35 +17,35 @@ from manifests.generate import documents
 _CHART = "charts/fastapi-operator"
 _HEAD = """\
 #
-# Each line: an image, and the value of the operator's chart that pins its content. Into a mirror
-# go all of them with all their architectures, by:
+# Each line has an image and the value of the operator's chart that pins its digest. To copy all
+# images with all their architectures to a mirror, run:
 #
 #   grep -v '^#' manifests/images.txt | while read -r image digest; do
 #     skopeo copy --all "docker://$image" "docker://$MIRROR/${image#*/}"
 #   done
 #
-# and out of it they come by the value next to each digest: --set image.registry=$MIRROR, …; the one
-# of `kubectl fastapi profile --py-spy` by that command's option.
+# To use the mirror, set the registry next to each digest: --set image.registry=$MIRROR, …. The
+# option --image of `kubectl fastapi profile --py-spy` names the image of that command.
 """
 
 
 def files(root: Path) -> Mapping[str, str]:
-    """The list, and the chart's own file with the annotation in it, by path."""
+    """Returns the list, and the chart's file with the annotation, by path."""
     found = list(_images(root))
     source = documents.heading(f"{_CHART} and the operator's settings")
     lines = "".join(f"{image} {value}\n" for value, image in found)
-    told = "".join(f"    - image: {image}\n" for _, image in found)
+    annotation = "".join(f"    - image: {image}\n" for _, image in found)
     chart = (root / _CHART / "Chart.yaml").read_text()
     return {
         "manifests/images.txt": source + _HEAD + lines,
         f"{_CHART}/Chart.yaml": re.sub(
-            r"(?<=  artifacthub\.io/images: \|\n)(    .*\n)+", told, chart
+            r"(?<=  artifacthub\.io/images: \|\n)(    .*\n)+", annotation, chart
         ),
     }
 
 
 def _images(root: Path) -> Iterator[tuple[str, str]]:
-    """Each image by the value that pins it, or the option that names it."""
+    """Yields the value that pins an image, or the option that names it, and the image."""
     chart: dict[str, Any] = yaml.safe_load((root / _CHART / "Chart.yaml").read_text())
     own: dict[str, Any] = yaml.safe_load((root / _CHART / "values.yaml").read_text())["image"]
     operator = OperandImage(

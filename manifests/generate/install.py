@@ -1,6 +1,6 @@
-"""install.yaml and the kustomize bases: the operator's chart, rendered with its defaults.
+"""Generates install.yaml and the kustomize bases from the operator's chart with its defaults.
 
-One source for both ways in. What only means something to Helm is taken off.
+Both ways to install have one source. Labels that only Helm uses are removed.
 """
 
 import os
@@ -18,7 +18,7 @@ NAMESPACE = "fastapi-operator-system"
 _CHART = "charts/fastapi-operator"
 _SOURCE = f"{_CHART} with its default values"
 _HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
-# The part of manifests/ that an object belongs to; what is not named runs the operator.
+# The folder of manifests/ for each kind; other kinds are in operator/.
 _FOLDERS = {
     "ServiceAccount": "rbac",
     "ClusterRole": "rbac",
@@ -26,21 +26,21 @@ _FOLDERS = {
     "Role": "rbac",
     "RoleBinding": "rbac",
 }
-# What needs APIs or a Grafana that a cluster may not have is apart, in monitoring/.
+# Objects that need optional APIs or Grafana are in monitoring/.
 _INSTALLED = "dashboards.enabled=false"
 _WITH_MONITORING = "serviceMonitor.renderMode=alwaysRender,rules.renderMode=alwaysRender"
 
 
 class NoHelmError(RuntimeError):
-    """There is no helm to render the chart with."""
+    """helm, which renders the chart, was not found."""
 
 
 def files(root: Path) -> Mapping[str, str]:
-    """install.yaml and its parts, by path.
+    """Returns install.yaml and its parts, by path.
 
     Raises:
-        NoHelmError: No helm is on PATH, named by $HELM, or among the local node's tools.
-        subprocess.CalledProcessError: The chart does not render; helm says why.
+        NoHelmError: helm is not on PATH, in $HELM, or among the local node's tools.
+        subprocess.CalledProcessError: The chart does not render; helm prints the reason.
     """
     objects = [_plain(document) for document in _rendered(root, _INSTALLED)]
     installed = {_key(document) for document in objects}
@@ -76,10 +76,10 @@ def files(root: Path) -> Mapping[str, str]:
 
 
 def find_helm() -> str:
-    """The helm to use.
+    """Returns the path of helm.
 
     Raises:
-        NoHelmError: There is none.
+        NoHelmError: helm was not found.
     """
     named = os.environ.get("HELM") or shutil.which("helm")
     if named:
@@ -91,7 +91,7 @@ def find_helm() -> str:
     if built:
         return str(built[-1])
     raise NoHelmError(
-        "manifests/install.yaml: needs helm; put it on PATH, name it by HELM=…, or build it "
+        "manifests/install.yaml: helm was not found; put it on PATH, set HELM=…, or build it "
         "with: python3 -m tests.cluster tools"
     )
 
@@ -126,7 +126,7 @@ def _namespace() -> dict[str, Any]:
 
 
 def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    """The object without Helm's own labels, in the order in which people write it."""
+    """Returns an object without Helm's labels, in the usual order of keys."""
     for labels in (
         document["metadata"].get("labels", {}),
         document.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {})

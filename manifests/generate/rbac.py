@@ -1,7 +1,7 @@
-"""What the operator may do, and what people may do with services: the one table of rules.
+"""The RBAC rules of the operator, and of users of services.
 
-The owned kinds come from the operator's own table, so that a kind it writes is never without a
-right, and no right outlives its kind.
+The owned kinds come from the operator's own table, so every kind that it writes has a rule, and no
+rule remains after its kind is removed.
 """
 
 from itertools import groupby
@@ -12,20 +12,20 @@ from fastapi_operator.cluster import kinds
 
 Rule = dict[str, Any]
 
-# Written by server-side apply (patch, and create where absent), watched, pruned.
+# Written by server-side apply (patch, and create if absent), watched, pruned.
 _OWNED = ("get", "list", "watch", "create", "patch", "delete")
-# A release is recorded once, and never looked up by its name.
+# A release record is created once, and is never read by its name.
 _RECORDED = ("list", "watch", "create", "delete")
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "update", "patch", "delete", "deletecollection")
 
 
 def rules() -> dict[str, list[Rule]]:
-    """The rules by whom they are for.
+    """Returns the rules by role.
 
-    ``services`` are the operator's where services live: the cluster or the watched namespaces;
-    ``cluster`` and ``named`` what it needs beside them in the one case and in the other. ``own``
-    are the operator's in its own namespace. ``view`` and ``edit`` are for people.
+    ``services`` are the operator's rules in the watched namespaces or the cluster. ``cluster`` and
+    ``named`` are its further rules if it watches the cluster or named namespaces. ``own`` are its
+    rules in its own namespace. ``view`` and ``edit`` are for users.
     """
     group = naming.GROUP
     return {
@@ -33,12 +33,12 @@ def rules() -> dict[str, list[Rule]]:
             _rule(group, [naming.PLURAL], _READ),
             _rule(group, [f"{naming.PLURAL}/status"], ("patch",)),
             *_owned(),
-            # Why a workload is not ready: listed then, never watched.
+            # Listed to find out why a workload is not ready; never watched.
             _rule(kinds.POD.group, [kinds.POD.plural], ("list",)),
             _rule(kinds.EVENT.group, [kinds.EVENT.plural], ("create",)),
         ],
-        # Which profile a namespace has, by its label: asked each minute, never watched. In a Role
-        # "get" reaches its own namespace alone.
+        # The label of a namespace selects its profile: read each minute, never watched. In a Role,
+        # "get" permits only its own namespace.
         "cluster": [_rule(kinds.NAMESPACE.group, [kinds.NAMESPACE.plural], ("list",))],
         "named": [_rule(kinds.NAMESPACE.group, [kinds.NAMESPACE.plural], ("get",))],
         "own": [_rule(kinds.LEASE.group, [kinds.LEASE.plural], ("get", "create", "update"))],

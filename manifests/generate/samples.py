@@ -1,7 +1,7 @@
-"""Samples made of the models' own examples: each field that can stand beside the others, explained.
+"""Generates samples from the examples of the models: every field that fits the others, explained.
 
-A sample grows field by field; what would break a rule or the plan beside what stands there
-already is left out, so that a sample can neither go stale nor be invalid.
+A sample grows field by field. A field that would violate a rule or the plan together with the
+fields before it is left out, so a sample is neither stale nor invalid.
 """
 
 import copy
@@ -53,7 +53,7 @@ _INGRESS: dict[str, Any] = {
         "tls": {"issuer": {"name": "letsencrypt"}},
     }
 }
-# Where two ways exclude each other, the one that shows more.
+# If two options exclude each other, the one that shows more fields.
 _FULL: dict[str, Any] = {
     "server": {"workerPolicy": "Fixed", "workers": 2, "extraArgs": ["--no-server-header"]},
     "scaling": {"minReplicas": 2},
@@ -69,15 +69,15 @@ _FULL: dict[str, Any] = {
 
 
 def files() -> Mapping[str, str]:
-    """The generated samples, by path."""
+    """Returns the generated samples, by path."""
     made = {
         "full.yaml": _document(
-            "Every field that can stand beside the others. Nobody needs all of them: what is left "
-            "out is derived,\nand `fastapi-operator explain -f` says what from.",
+            "Every field that can be combined with the others. No service needs all of them: an "
+            "absent field\nis derived, and `fastapi-operator explain -f` shows from which values.",
             grown(_FULL),
         ),
         "external.yaml": _document(
-            "Cache, queue, database and account that exist already.",
+            "A cache, a queue, a database and an account that exist already.",
             grown(_EXTERNAL, only=tuple(_EXTERNAL)),
         ),
         "cloudnativepg.yaml": _document(
@@ -85,11 +85,11 @@ def files() -> Mapping[str, str]:
             grown(_CLOUD_NATIVE_PG, only=("postgres",)),
         ),
         "keda.yaml": _document(
-            "Scaled by KEDA, by CPU and by the requests under way that a Prometheus knows.",
+            "Scaled by KEDA, by CPU and by the requests in flight that Prometheus reports.",
             grown(_KEDA, only=("scaling",)),
         ),
         "ingress.yaml": _document(
-            "Reached through an Ingress, where the cluster has no Gateway.",
+            "Reachable through an Ingress, for a cluster without the Gateway API.",
             grown(_INGRESS, only=("exposure",)),
         ),
     }
@@ -99,10 +99,10 @@ def files() -> Mapping[str, str]:
 
 @functools.cache
 def section_samples() -> Mapping[str, str]:
-    """For each section of the spec a service that shows it, by the section's name."""
+    """Returns a service for each section of the spec, by the section's name."""
     return {
         section: _document(
-            f"What can be said in spec.{section}.",
+            f"The fields of spec.{section}.",
             grown({section: _FULL[section]} if section in _FULL else {}, only=(section,)),
         )
         for section, field in fields_of(Spec)
@@ -111,18 +111,18 @@ def section_samples() -> Mapping[str, str]:
 
 
 def grown(seed: dict[str, Any], *, only: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A spec with every field that a seed admits.
+    """Returns a spec with every field that fits a seed.
 
     Args:
-        seed: What stands in it whatever else does.
-        only: The sections to grow; all where empty.
+        seed: The fields that the spec always has.
+        only: The sections to grow; all if empty.
     """
     spec: dict[str, Any] = {"image": "registry.example.com/shop:1.4.2", **copy.deepcopy(seed)}
     return _in_order(_Growth(spec, only).grown(), Spec)
 
 
 class _Growth:
-    """A spec while it grows; it is valid after each step."""
+    """A spec that grows; it is valid after each step."""
 
     def __init__(self, spec: dict[str, Any], only: tuple[str, ...]) -> None:
         self._spec = spec
@@ -130,9 +130,9 @@ class _Growth:
 
     def grown(self) -> dict[str, Any]:
         if not _valid(self._spec):
-            raise ValueError(f"nothing grows on a seed that is refused: {self._spec}")
+            raise ValueError(f"the seed is not a valid spec: {self._spec}")
         self._grow(self._spec, Spec)
-        # What was not right beside the seed alone may be right beside the rest.
+        # A field that did not fit the seed may fit the fields that were added after it.
         self._grow(self._spec, Spec)
         return self._spec
 
@@ -153,7 +153,7 @@ class _Growth:
 
 
 def _least(field: FieldInfo) -> Any:
-    """An example; of a section only what it requires."""
+    """Returns an example of a field; of a section, only its required fields."""
     section = section_of(field.annotation)
     if section is None:
         return copy.deepcopy((field.examples or [None])[0])
@@ -175,7 +175,7 @@ def _settings() -> Settings:
 
 
 def _in_order(value: Any, model: type[Model] | None) -> Any:
-    """A value with its fields in the order of the models."""
+    """Returns a value with its fields in the order of the models."""
     if isinstance(value, list):
         return [_in_order(item, model) for item in value]
     if model is None or not isinstance(value, dict):
@@ -206,7 +206,7 @@ def _document(about: str, spec: dict[str, Any]) -> str:
 
 
 def _lines(section: dict[str, Any], model: type[Model], *, indent: int) -> Iterator[str]:
-    """A section as YAML, what each field means above it."""
+    """Yields a section as YAML, with the description of each field above it."""
     pad = " " * indent
     for name, field in fields_of(model):
         if name not in section:
@@ -228,7 +228,7 @@ def _lines(section: dict[str, Any], model: type[Model], *, indent: int) -> Itera
 
 
 def _item(lines: list[str], indent: int) -> Iterator[str]:
-    """The lines of a list's item; its dash stands before the first, be that a comment."""
+    """Yields the lines of a list item; the dash is before the first, even if that is a comment."""
     yield f"{' ' * indent}- {lines[0].lstrip()}"
     yield from lines[1:]
 

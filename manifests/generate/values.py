@@ -1,8 +1,8 @@
-"""The schema and the table of a chart's values, read from values.yaml and its comments.
+"""Generates the schema and the table of a chart's values from values.yaml and its comments.
 
-The comment right above a key is its documentation. A last line ``@schema {…}`` in it adds to the
-JSON schema that follows from the default: a mapping with keys admits these keys alone, an empty
-one admits all; lists, texts, numbers and switches keep their type.
+The comment above a key is its documentation. If its last line is ``@schema {…}``, that is added to
+the JSON schema of the default: a mapping with keys permits only these keys, an empty mapping
+permits all keys; other values keep their type.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ class Value:
 
     Attributes:
         path: Keys from the root.
-        default: What values.yaml says.
+        default: The value in values.yaml.
         text: Its documentation; empty for a mapping that needs none.
-        schema: What the comment adds to the schema.
+        schema: The schema from the comment.
     """
 
     path: tuple[str, ...]
@@ -32,7 +32,7 @@ class Value:
 
     @property
     def name(self) -> str:
-        """The path as ``helm --set`` takes it."""
+        """The path in the form of ``helm --set``."""
         return ".".join(self.path)
 
     @property
@@ -42,11 +42,7 @@ class Value:
 
 
 def read(text: str) -> list[Value]:
-    """Every value of a values.yaml, sections before their keys.
-
-    Raises:
-        ValueError: A value that is no section has no comment.
-    """
+    """Returns every value of a values.yaml, sections before their keys."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode):
         return []
@@ -78,12 +74,12 @@ def _comment_above(lines: list[str], line: int) -> list[str]:
 
 
 def schema(values: list[Value], *, title: str, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The JSON schema of a chart's values.
+    """Returns the JSON schema of a chart's values.
 
     Args:
         values: The values of the chart.
         title: The chart's name.
-        known: Schemas of sections that have a better source than their defaults.
+        known: Schemas of sections with a better source than their defaults.
     """
     root: dict[str, Any] = {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -123,15 +119,17 @@ def _of_default(value: Value) -> dict[str, Any]:
         case dict():
             return {"type": "object"}
         case _:
-            raise ValueError(f"{value.name}: {value.default!r} does not tell its type")
+            raise ValueError(
+                f"{value.name}: {value.default!r} has no type; use a string, number or list"
+            )
 
 
-# Pieces of a pod: their keys are Kubernetes', not the chart's.
+# Pieces of a pod: Kubernetes defines their keys.
 _FREE = ("resources", "podSecurityContext", "securityContext")
 
 
 def table(values: list[Value]) -> str:
-    """The values as a Markdown table; a piece of a pod is one row."""
+    """Returns the values as a Markdown table; a piece of a pod is one row."""
     rows = ["| value | default | meaning |", "| --- | --- | --- |"]
     for value in values:
         free = value.path[0] in _FREE

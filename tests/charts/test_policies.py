@@ -27,7 +27,7 @@ PERMITTED: dict[str, dict[str, Any]] = {
     },
 }
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "image": ({"image": "docker.io/shop:1"}, "docker.io/shop:1 comes from no permitted registry"),
+    "image": ({"image": "docker.io/shop:1"}, "docker.io/shop:1 is not from a permitted registry"),
     "registry-of-a-like-name": (
         {"image": "registry.example.com.evil.test/shop:1"},
         "use one of registry.example.com/",

@@ -1,6 +1,6 @@
 {{/*
-The name of an object: the release's full name and what the object is.
-The full name gives way, so that no name exceeds the 63 characters of a label.
+The name of an object: the release's full name and a suffix for the object.
+The full name is shortened if the name would exceed the 63 characters of a label.
 Usage: include "fastapi-operator.name" (list . "metrics")
 */}}
 {{- define "fastapi-operator.name" -}}
@@ -19,7 +19,7 @@ Usage: include "fastapi-operator.name" (list . "metrics")
 {{- end -}}
 {{- end -}}
 
-{{/* Labels by which selectors find the operator's pods; never changed, selectors are immutable. */}}
+{{/* Labels by which selectors find the operator's pods; never changed, because selectors are immutable. */}}
 {{- define "fastapi-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -71,9 +71,9 @@ true
 {{- end -}}
 
 {{/*
-The settings file. Helm drops a key that is overridden with null, which would bring back the
-operator's default: where null means something it is written, elsewhere it is left out, since
-Helm 3 and 4 differ in the nulls of values.yaml itself.
+The settings file. Helm drops a key that is overridden with null, which would restore the operator's
+default. So a null that has a meaning is written; every other null is left out, because Helm 3 and 4
+differ in the nulls of values.yaml itself.
 */}}
 {{- define "fastapi-operator.settings" -}}
 {{- $settings := deepCopy .Values.settings -}}

@@ -1,5 +1,5 @@
--- The health of a FastAPIService, by its conditions after kstatus. Argo CD takes what it does not
--- know for healthy; with this it waits for the operator, and for the generation that it wrote.
+-- The health of a FastAPIService by its conditions, as kstatus defines them. Argo CD treats an
+-- unknown kind as healthy; with this check it waits until the operator has observed the generation.
 if obj.metadata.deletionTimestamp ~= nil then
   return {status = "Progressing", message = "being deleted"}
 end
