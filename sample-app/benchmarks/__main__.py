@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--rounds N] [--write]`: starts what it needs, prints a table."""
+"""`python -m benchmarks [--rounds N] [--write]`: starts servers, measures, prints a table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT = "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 60))
 
 
 async def run(config: settings.Settings, rounds: int) -> list[measure.Result]:
-    """Start the application in this process and compare."""
+    """Starts the application in this process and compares."""
     app = main.create_app(config)
     results = []
     async with asgi_lifespan.LifespanManager(app, startup_timeout=60) as manager:
@@ -41,7 +41,7 @@ async def run(config: settings.Settings, rounds: int) -> list[measure.Result]:
 
 
 def start() -> None:
-    """Read the arguments, start the servers, measure, write."""
+    """Reads the arguments, starts the servers, measures, writes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")

@@ -1,4 +1,4 @@
-"""The comparisons. Each reaches the same result in two ways, on the shop's own code if it can."""
+"""The comparisons. Each gets the same result in two ways, with the shop's own code if possible."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def http(client: httpx2.AsyncClient) -> list[Comparison]:
         return run
 
     def beside(where: str) -> Work:
-        """Twenty probes while one request computes: what the others feel."""
+        """Twenty probes while one request computes, to measure the effect on others."""
 
         async def run() -> None:
             address = f"/labs/compute?where={where}&rounds=150000"
@@ -176,5 +176,5 @@ def database(engine: AsyncEngine) -> list[Comparison]:
 
 
 def orm_session(engine: AsyncEngine) -> orm_asyncio.AsyncSession:
-    """A session of its own for each run: nothing stays in an identity map."""
+    """Its own session for each run, so that no object stays in an identity map."""
     return orm_asyncio.AsyncSession(engine, expire_on_commit=False)

@@ -1,4 +1,4 @@
-"""Writes a section of the repository's docs/benchmarks.md; the text around it is left alone."""
+"""Writes a section of the repository's docs/benchmarks.md, and leaves the other text unchanged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
 
 def write(section: str, text: str) -> None:
-    """Replace what stands between the section's markers.
+    """Replaces the text between the section's markers.
 
     Raises:
         ValueError: The document has no such section.

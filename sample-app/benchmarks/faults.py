@@ -1,7 +1,7 @@
-"""`python -m benchmarks.faults`: what clients see while something fails under load.
+"""`python -m benchmarks.faults`: the responses that clients get while a part fails under load.
 
-Twenty clients on connections of their own read items and lists from two workers, for some seconds
-before, during and after the fault. Each fault starts with everything new.
+Twenty clients with their own connections read items and lists from two workers, for some seconds
+before, during and after the fault. Each fault starts with new servers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Shop:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one request got: a status, or the kind of broken connection, and when."""
+    """The result of one request: a status, or the kind of broken connection, and the time."""
 
     phase: str
     outcome: str
@@ -64,14 +64,14 @@ def redis_killed(shop: Shop) -> Iterator[None]:
 
 @contextlib.contextmanager
 def redis_frozen(shop: Shop) -> Iterator[None]:
-    """SIGSTOP for the length of the fault: connections stay open, nothing answers."""
+    """SIGSTOP during the fault: connections stay open, and the server does not respond."""
     with shop.redis.paused():
         yield
 
 
 @contextlib.contextmanager
 def redis_slow(shop: Shop) -> Iterator[None]:
-    """Every answer of Redis arrives two seconds late."""
+    """Every response of Redis arrives two seconds late."""
     shop.redis_link.delay_seconds = 2.0
     yield
     shop.redis_link.delay_seconds = 0.0
@@ -79,7 +79,7 @@ def redis_slow(shop: Shop) -> Iterator[None]:
 
 @contextlib.contextmanager
 def postgres_restarted(shop: Shop) -> Iterator[None]:
-    """Gone for the length of the fault."""
+    """Stopped during the fault."""
     shop.postgres.kill()
     yield
     shop.postgres.start()
@@ -103,7 +103,7 @@ FAULTS: dict[str, Fault] = {
 
 
 class Load:
-    """Clients that ask again and again until they are told to stop."""
+    """Clients that repeat requests until they are stopped."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -112,7 +112,7 @@ class Load:
         self._stop = threading.Event()
 
     def client(self, number: int) -> None:
-        """One client; a new connection after a broken one."""
+        """One client; it opens a new connection after a broken one."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         count = number
         while not self._stop.is_set():
@@ -127,14 +127,14 @@ class Load:
             except (OSError, http.client.HTTPException):
                 connection.close()
                 outcome = "broken"
-            # One that the fault met half-way is the fault's, not of the phase in which it began.
+            # If the fault interrupts a request, it counts for the fault, not for the phase before.
             phase = DURING if DURING in (began_in, self.phase) else began_in
             self.answers.append(Answer(phase, outcome, time.perf_counter() - started_at))
             time.sleep(PAUSE_SECONDS)
         connection.close()
 
     def stop(self) -> None:
-        """Tell the clients to end."""
+        """Stops the clients."""
         self._stop.set()
 
 
@@ -163,7 +163,7 @@ def running_shop() -> Iterator[Shop]:
 
 
 def run(fault: Fault, phase_seconds: float) -> list[Answer]:
-    """One fault under load: as long before as during and after it."""
+    """One fault under load, with equal times before, during and after it."""
     with running_shop() as shop, concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         load = Load(shop.app.port)
         clients = [pool.submit(load.client, number) for number in range(CLIENTS)]
@@ -180,7 +180,7 @@ def run(fault: Fault, phase_seconds: float) -> list[Answer]:
 
 
 def row(name: str, answers: list[Answer]) -> str:
-    """One line of the table."""
+    """Returns one line of the table."""
     cells = [name]
     for phase in PHASES:
         found = [answer for answer in answers if answer.phase == phase]
@@ -193,7 +193,7 @@ def row(name: str, answers: list[Answer]) -> str:
 
 
 def main() -> None:
-    """Run every fault and print the table."""
+    """Runs every fault and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     parser.add_argument("--seconds", type=float, default=PHASE_SECONDS, help="of each phase")

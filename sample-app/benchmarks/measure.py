@@ -13,11 +13,11 @@ Work = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The same result reached in two ways.
+    """The same result in two ways.
 
     Attributes:
-        technique: What the first way is called.
-        instead_of: What the second way is called.
+        technique: The name of the first way.
+        instead_of: The name of the second way.
         on: One run of the first way.
         off: One run of the second way.
         repeat: Runs that one timing adds up.
@@ -32,7 +32,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Result:
-    """What a comparison gave. A ratio above 1 means that the technique is faster."""
+    """The result of a comparison. A ratio above 1 means that the technique is faster."""
 
     comparison: Comparison
     on_milliseconds: float
@@ -58,7 +58,7 @@ class Result:
 
 
 async def compare(comparison: Comparison, rounds: int) -> Result:
-    """Time both ways in turn, `rounds` times; which comes first alternates."""
+    """Times both ways alternately, `rounds` times; the first one alternates too."""
     await comparison.on()
     await comparison.off()
     ons: list[float] = []

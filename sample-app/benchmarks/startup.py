@@ -26,14 +26,14 @@ COMMAND = (sys.executable, "-m", "uvicorn", "shop.main:app")
 
 @dataclass(frozen=True)
 class Start:
-    """One start: time until ready, and the CPU time of the whole short life."""
+    """One start: time until ready, and the CPU time of the whole process."""
 
     ready_seconds: float
     cpu_seconds: float
 
 
 def start_once(command: Sequence[str]) -> Start:
-    """Run `command` on one CPU until its server is ready, then stop it."""
+    """Runs `command` on one CPU until its server is ready, then stops it."""
     cpu_before = _cpu_seconds()
     ready_seconds = _until_ready(command)
     return Start(ready_seconds, _cpu_seconds() - cpu_before)
@@ -64,7 +64,7 @@ def _until_ready(command: Sequence[str]) -> float:
 
 
 def is_ready(port: int) -> bool:
-    """Whether the server answers and is ready."""
+    """Returns whether the server is ready."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
             return bool(response.status == 200)
@@ -73,13 +73,13 @@ def is_ready(port: int) -> bool:
 
 
 def main() -> None:
-    """Read the arguments, measure, write."""
+    """Reads the arguments, measures, writes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     parser.add_argument("command", nargs="*", default=COMMAND, help="what runs the server")
     arguments = parser.parse_args()
-    start_once(arguments.command)  # the files are read from the disk once
+    start_once(arguments.command)  # reads the files from the disk once
     starts = [start_once(arguments.command) for _ in range(arguments.rounds)]
     low, middle, high = statistics.quantiles([start.ready_seconds for start in starts], n=4)
     text = (

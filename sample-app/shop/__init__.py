@@ -1,1 +1,1 @@
-"""A small shop: users, items with reviews. The application that people copy."""
+"""A small shop: users, items with reviews, orders. It is an application to copy from."""

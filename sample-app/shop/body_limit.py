@@ -1,7 +1,7 @@
-"""A body that declares itself too large is refused as a problem, before anything runs for it.
+"""If a request declares a body that is too large, it is rejected before any code runs for it.
 
-FastAPI's own `max_body_size` counts what arrives. It refuses what is declared as well, but in plain
-text that no handler can change, and only once the endpoint reads its body or answers.
+FastAPI's own `max_body_size` counts received bytes. It also rejects declared sizes, but in plain
+text that no handler can change, and only when the endpoint reads its body or responds.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from shop import problems
 
 
 class DeclaredBodyLimit:
-    """Pure ASGI middleware: above `max_bytes` of Content-Length, answer 413 at once."""
+    """Pure ASGI middleware: if Content-Length exceeds `max_bytes`, it responds 413 at once."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self.app = app
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Passes the request on, or rejects it."""
         if scope["type"] == "http" and _declared_bytes(scope) > self._max_bytes:
             refusal = problems.response(413, f"a body may have {self._max_bytes} bytes")
             await refusal(scope, receive, send)
@@ -30,7 +30,7 @@ class DeclaredBodyLimit:
 
 
 def install(app: FastAPI, max_bytes: int) -> None:
-    """Put the limit around the whole stack of `app`: `add_middleware` would be inside FastAPI's."""
+    """Wraps the whole stack of `app`; `add_middleware` would be inside it."""
     build = app.build_middleware_stack
     app.build_middleware_stack = lambda: DeclaredBodyLimit(  # type: ignore[method-assign]
         build(), max_bytes=max_bytes
@@ -41,4 +41,4 @@ def _declared_bytes(scope: Scope) -> int:
     try:
         return int(Headers(scope=scope).get("content-length", "0"))
     except ValueError:
-        return 0  # the server and FastAPI's own limit judge the rest
+        return 0  # the server and FastAPI's limit check the rest

@@ -1,4 +1,4 @@
-"""A circuit breaker: a dependency that keeps failing is left alone for a while."""
+"""A circuit breaker: if a dependency fails repeatedly, calls to it are skipped for a while."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 
 class Breaker:
-    """Opens after `failures` failures in a row, lets one trial through after `open_seconds`.
+    """Opens after `failures` failures in a row, and permits one trial after `open_seconds`.
 
     Args:
         failures: Failures in a row that open it.
-        open_seconds: How long it stays open before a trial.
+        open_seconds: Time until a trial.
         clock: Seconds, monotonic; for tests.
     """
 
@@ -29,11 +29,11 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are being skipped now."""
+        """Whether calls are skipped now."""
         return self._failures >= self._limit and self._clock() < self._trial_at
 
     def allows(self) -> bool:
-        """Whether to make the call; of several callers after the pause only one is the trial."""
+        """Returns whether to make the call; after the pause, only one caller makes the trial."""
         if self._failures < self._limit:
             return True
         if self._clock() < self._trial_at:
@@ -42,11 +42,11 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """The call answered."""
+        """Records a successful call."""
         self._failures = 0
 
     def failed(self) -> None:
-        """The call failed."""
+        """Records a failed call."""
         self._failures += 1
         if self._failures >= self._limit:
             self._trial_at = self._clock() + self._open_seconds

@@ -1,8 +1,8 @@
-"""Cache-aside in Redis. A cache that is slow or gone costs latency, never an error.
+"""Cache-aside in Redis. If the cache is slow or down, it costs latency, but causes no error.
 
-What protects the database behind it: one load a key and process at a time (single flight), expiry
-spread by a tenth (no key set in the same second expires in the same second), short timeouts and a
-breaker, so that a dead Redis is asked once in five seconds instead of once a request.
+The database is protected by: one load per key and process at a time (single flight); lifetimes that
+vary by a tenth, so that keys of the same second do not expire together; short timeouts; and a
+breaker, so that a dead Redis gets one request in five seconds instead of one per request.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Cache:
     """Bytes by key.
 
     Args:
-        redis: The client; None caches nothing.
+        redis: The client; if None, nothing is cached.
         ttl_seconds: Mean lifetime of an entry.
         circuit: The breaker in front of Redis.
-        local: Entries kept in the process as well.
+        local: Entries that are also kept in the process.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class Cache:
         self._loads: dict[str, asyncio.Task[bytes | None]] = {}
 
     async def get_or_load(self, key: str, load: Load) -> tuple[bytes | None, Outcome]:
-        """The entry of `key`, loaded and stored where there is none.
+        """Returns the entry of `key`; if there is none, loads and stores it.
 
         Args:
             key: The entry's name.
-            load: Reads the value at its source; None means that there is none, and is not stored.
+            load: Reads the value from its source; if it returns None, no entry is stored.
 
         Returns:
             The value, and whether Redis had it.
@@ -71,23 +71,23 @@ class Cache:
             return cached, "hit"
         task = self._loads.get(key)
         if task is None:
-            # A task of its own: a client that goes away does not cancel the load of the others.
+            # Its own task, so that a disconnecting client does not cancel the others.
             task = asyncio.create_task(self._load(key, load), name=f"load {key}")
             self._loads[key] = task
             task.add_done_callback(lambda _done: self._loads.pop(key, None))
         try:
             return await asyncio.shield(task), "miss"
         except Exception:
-            # Redis may only have been too slow: where the source is gone it is worth a second look.
+            # Redis may only have been slow: if the source is down, a second try is worthwhile.
             cached = await self._read(key)
             if cached is None:
                 raise
             return cached, "hit"
 
     async def invalidate(self, key: str) -> None:
-        """Forget the entry of `key`; call it after the commit that changes it.
+        """Deletes the entry of `key`; call it after the commit that changes it.
 
-        Where Redis cannot be reached the old entry lives on until it expires.
+        If Redis cannot be reached, the old entry stays until it expires.
         """
         self.changed(key)
         if self._redis is not None and self._breaker.allows():
@@ -97,7 +97,7 @@ class Cache:
                 await self._guard(pipeline.execute())
 
     def changed(self, key: str) -> None:
-        """The source of `key` has changed, here or in another process."""
+        """Records that the source of `key` has changed, here or in another process."""
         if self._local is not None:
             self._local.drop(key)
         if key in self._loads:
@@ -123,7 +123,7 @@ class Cache:
         return value if isinstance(value, bytes) else None
 
     async def _guard(self, call: Awaitable[object]) -> object:
-        """The answer of Redis; None, and one more failure for the breaker, where it fails."""
+        """Returns the response of Redis; if it fails, None, and the breaker counts a failure."""
         try:
             answer = await call
         except REDIS_FAULTS as error:

@@ -1,4 +1,4 @@
-"""Conditional responses: an ETag, and 304 without a body for a client that has it already."""
+"""Conditional responses: an ETag, and 304 without a body if the client has the same copy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from fastapi import Request, Response
 
 
 def respond(request: Request, body: bytes, headers: Mapping[str, str]) -> Response:
-    """`body` as JSON, or 304 where the client's copy is the same.
+    """Returns `body` as JSON, or 304 if the client's copy is the same.
 
     Args:
         request: The request, for its If-None-Match.
-        body: JSON, encoded.
-        headers: Further headers, the same on both answers.
+        body: Encoded JSON.
+        headers: Further headers, for both responses.
     """
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     all_headers = {**headers, "ETag": etag}
@@ -24,7 +24,7 @@ def respond(request: Request, body: bytes, headers: Mapping[str, str]) -> Respon
 
 
 def _matches(condition: str | None, etag: str) -> bool:
-    """Weak comparison, as If-None-Match asks for: a proxy that compresses weakens the tag."""
+    """Compares weakly, as If-None-Match requires: if a proxy compresses, it weakens the tag."""
     if condition is None:
         return False
     tags = [tag.strip().removeprefix("W/") for tag in condition.split(",")]

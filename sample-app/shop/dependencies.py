@@ -1,4 +1,4 @@
-"""Dependencies of endpoints, as `Annotated` aliases. Each is resolved once a request."""
+"""Dependencies of endpoints, as `Annotated` aliases. Each is resolved once per request."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from shop import cache, passwords, settings
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """A session for one request; its connection goes back before the response is sent."""
+    """A session for one request; its connection is returned before the response is sent."""
     sessions: async_sessionmaker[AsyncSession] = request.state.sessions
     async with sessions() as session:
         yield session
 
 
 def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
-    """The maker of sessions, for work that may need none: no connection is taken for a hit."""
+    """The session factory, for work that may need no session: a cache hit uses no connection."""
     sessions: async_sessionmaker[AsyncSession] = request.state.sessions
     return sessions
 

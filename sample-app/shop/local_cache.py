@@ -1,7 +1,7 @@
-"""A few seconds of entries inside the process, in front of Redis: off unless asked for.
+"""Entries kept for a few seconds in the process, in front of Redis: disabled by default.
 
-It saves the round trip for the hottest keys. What makes it safe with several replicas is that
-every change is published: a process that cannot hear the publications keeps nothing.
+It saves the round trip for the most requested keys. It is safe with several replicas because every
+change is published: if a process does not receive the publications, it keeps no entries.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ RETRY_SECONDS = 1.0
 
 
 class LocalCache:
-    """At most `entries` values for at most `ttl_seconds`, the least recently used dropped first.
+    """At most `entries` values for at most `ttl_seconds`; least recently used first out.
 
     Args:
-        ttl_seconds: Lifetime; also the bound on staleness should a publication be lost.
-        entries: Most values kept.
+        ttl_seconds: Lifetime; also the limit of staleness if a publication is lost.
+        entries: Largest number of values.
         clock: Seconds, monotonic; for tests.
     """
 
@@ -42,7 +42,7 @@ class LocalCache:
         self.listening = False
 
     def get(self, key: str) -> bytes | None:
-        """The value, where it is present and fresh."""
+        """Returns the value if it is present and fresh."""
         found = self._values.get(key)
         if found is None or not self.listening:
             return None
@@ -54,7 +54,7 @@ class LocalCache:
         return value
 
     def set(self, key: str, value: bytes) -> None:
-        """Keep a value; nothing is kept while changes cannot be heard."""
+        """Stores a value, unless publications are not received."""
         if not self.listening:
             return
         self._values[key] = (self._clock() + self._ttl_seconds, value)
@@ -63,21 +63,21 @@ class LocalCache:
             self._values.popitem(last=False)
 
     def drop(self, key: str) -> None:
-        """Forget one value."""
+        """Deletes one value."""
         self._values.pop(key, None)
 
     def deafen(self) -> None:
-        """Forget everything, and keep nothing until changes are heard again."""
+        """Deletes all values, and stores none until publications are received again."""
         self.listening = False
         self._values.clear()
 
 
 class Listener:
-    """Hears the changes that any process publishes.
+    """Receives the changes that any process publishes.
 
     Args:
-        redis: A client of its own: a subscription occupies its connection.
-        local: Deafened while there is no subscription.
+        redis: Its own client, because a subscription occupies its connection.
+        local: The entries; disabled while there is no subscription.
         changed: Called with the key of each change.
     """
 
@@ -90,11 +90,11 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Starts to listen."""
         self._task = asyncio.create_task(self._run(), name="cache-listener")
 
     async def stop(self) -> None:
-        """End listening and close the connection."""
+        """Stops listening and closes the connection."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -115,7 +115,7 @@ class Listener:
             while True:
                 message = await subscription.get_message(timeout=LISTEN_SECONDS)
                 if message is None:
-                    # A dead peer is silent as well: only an answer shows that it is there.
+                    # A dead peer is silent as well: only a response shows that it is up.
                     await subscription.ping()
                 elif message["type"] == "subscribe":
                     self._local.listening = True

@@ -28,7 +28,7 @@ class Base(orm.DeclarativeBase):
 
 
 class User(Base):
-    """Somebody who writes reviews. The password is stored as an argon2id hash."""
+    """A person who writes reviews. The password is stored as an argon2id hash."""
 
     __tablename__ = "users"
 
@@ -42,7 +42,7 @@ class User(Base):
 
 
 class Item(Base):
-    """Something for sale. `created_at, id` is the order of lists and their index."""
+    """An article for sale. `created_at, id` is the order of lists and their index."""
 
     __tablename__ = "items"
 
@@ -55,7 +55,7 @@ class Item(Base):
     reviews: orm.Mapped[list[Review]] = orm.relationship(
         back_populates="item",
         order_by="Review.id.desc()",
-        # A relationship that was not asked for is an error, never a hidden query a row.
+        # A relationship that was not loaded raises an error, instead of a hidden query per row.
         lazy="raise_on_sql",
         passive_deletes=True,
     )
@@ -82,14 +82,14 @@ class Review(Base):
 
     __table_args__ = (
         sa.CheckConstraint("rating BETWEEN 1 AND 5", name="rating_range"),
-        # PostgreSQL makes no index for a foreign key; without it a delete scans the table.
+        # PostgreSQL creates no index for a foreign key; without it a delete scans the table.
         sa.Index(None, "item_id", "id"),
         sa.Index(None, "author_id"),
     )
 
 
 class Token(Base):
-    """An access token, as the digest of what the client holds."""
+    """An access token, stored as the digest of the client's token."""
 
     __tablename__ = "tokens"
 
@@ -101,7 +101,7 @@ class Token(Base):
 
 
 class Order(Base):
-    """What one user bought at one time."""
+    """The items that one user bought at one time."""
 
     __tablename__ = "orders"
 
@@ -120,7 +120,7 @@ class Order(Base):
 
 
 class OrderLine(Base):
-    """So many of one item, at its price then."""
+    """A quantity of one item, at the price of that time."""
 
     __tablename__ = "order_lines"
 

@@ -1,8 +1,8 @@
-"""Password hashing: argon2id, in threads of its own, a bounded number at a time.
+"""Password hashing: argon2id, in its own threads, with a limited number at a time.
 
-A hash takes tens of milliseconds of CPU on purpose. In the event loop it would stop every other
-request; in the shared thread pool it would take the place of `def` endpoints. argon2 releases the
-interpreter lock, so threads do run beside the loop.
+A hash takes tens of milliseconds of CPU on purpose. In the event loop, it would stop every other
+request; in the shared thread pool, it would occupy threads of `def` endpoints. argon2 releases the
+interpreter lock, so its threads run in parallel with the loop.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class PasswordHasher:
         self._decoy: str | None = None
 
     async def hash(self, password: str) -> str:
-        """The hash of `password`, with salt and parameters inside."""
+        """Returns the hash of `password`, with salt and parameters inside."""
         return await anyio.to_thread.run_sync(self._hasher.hash, password, limiter=self._limiter)
 
     async def matches(self, password_hash: str, password: str) -> bool:
-        """Whether `password` is the one that was hashed."""
+        """Returns whether `password` is the one that was hashed."""
         return await anyio.to_thread.run_sync(
             self._matches, password_hash, password, limiter=self._limiter
         )

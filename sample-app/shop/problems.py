@@ -39,7 +39,7 @@ def response(
     errors: Sequence[Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """A problem as a response."""
+    """Returns a problem as a response."""
     problem = ProblemDetail(
         title=http.HTTPStatus(status).phrase, status=status, detail=detail, errors=errors
     )
@@ -52,7 +52,7 @@ def response(
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says about these statuses."""
+    """Returns the OpenAPI description of these statuses."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
     return {
         status: {
@@ -65,7 +65,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` as a problem."""
+    """Makes every error of `app` a problem response."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(exc.TimeoutError, _database_busy)
@@ -83,7 +83,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    # The rejected input is left out: it may be a password.
+    # The rejected input is omitted: it can be a password.
     errors = [
         {"loc": list(item["loc"]), "msg": item["msg"], "type": item["type"]}
         for item in error.errors()
@@ -98,7 +98,7 @@ async def _database_busy(_request: Request, _error: Exception) -> JSONResponse:
 
 
 async def _database_failed(_request: Request, error: Exception) -> JSONResponse:
-    """503 where the connection broke, which a retry may heal; 500 for a fault of ours."""
+    """503 if the connection broke, so that a retry can succeed; 500 for a fault of the app."""
     if isinstance(error, UNREACHABLE) or _is_connection_fault(error):
         return response(
             503, "the database cannot be reached", headers={"Retry-After": DATABASE_RETRY_SECONDS}
@@ -114,5 +114,5 @@ def _is_connection_fault(error: Exception) -> bool:
     if not isinstance(error, exc.DBAPIError):
         return False
     state = getattr(error.orig, "sqlstate", None) or ""
-    # 08: connection; 53: resources; 57P: shutdown or start-up; 57014: statement time-out.
+    # 08: connection; 53: resources; 57P: shutdown or start-up; 57014: statement timeout.
     return error.connection_invalidated or state[:2] in ("08", "53") or state.startswith("57")

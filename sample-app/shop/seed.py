@@ -16,9 +16,9 @@ NAMES = ("Lamp", "Chair", "Table", "Shelf", "Kettle", "Clock", "Mirror", "Rug")
 
 
 async def seed(config: settings.Settings, items: int, reviews: int) -> None:
-    """Insert one user, `items` items and `reviews` reviews each, in batches.
+    """Inserts one user, `items` items and `reviews` reviews each, in batches.
 
-    Core inserts, not ORM objects: nothing here needs an identity map.
+    Core inserts instead of ORM objects, because no identity map is needed.
     """
     engine = database.create_engine(config, observe=False)
     choice = random.Random(0)
@@ -47,7 +47,7 @@ async def seed(config: settings.Settings, items: int, reviews: int) -> None:
 
 
 def main() -> None:
-    """Read the arguments and seed."""
+    """Reads the arguments and seeds."""
     parser = argparse.ArgumentParser(prog="python -m shop.seed", description=__doc__)
     parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--reviews", type=int, default=3, help="of each item")

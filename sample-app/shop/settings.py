@@ -1,4 +1,4 @@
-"""Settings: the operator's environment contract, and what the shop adds to it."""
+"""Settings: the operator's environment contract, and the shop's own settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one process opens at its start and closes at its end."""
+"""Resources that a process opens at start-up and closes at shutdown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
     """A lifespan that opens everything in the worker's own event loop, after any fork.
 
-    What was opened last is closed first, also when start-up fails half-way.
+    The last opened resource is closed first, also if start-up fails half-way.
     """
 
     @contextlib.asynccontextmanager
@@ -51,7 +51,7 @@ def lifespan(
             yield State(
                 settings=config,
                 engine=engine,
-                # Objects stay readable after the commit: no hidden query while serialising.
+                # Objects stay readable after the commit: no hidden query during serialisation.
                 sessions=async_sessionmaker(engine, expire_on_commit=False),
                 cache=store,
                 passwords=passwords.PasswordHasher(config.password_hash_threads),

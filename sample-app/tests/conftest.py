@@ -68,8 +68,8 @@ def postgres() -> Iterator[testing.PostgresServer]:
 
 @pytest.fixture(scope="session")
 def pooler(postgres: testing.PostgresServer) -> Iterator[testing.PgBouncerServer]:
-    """What the application connects to, as behind the operator: fewer connections than its pool."""
-    # Of the images where the machine has none that tracks prepared statements.
+    """The URL of the application's pooler, with fewer connections than the application's pool."""
+    # From the images, if the machine has none that tracks prepared statements.
     try:
         testing.find_pgbouncer()
     except testing.MissingProgram:
@@ -100,11 +100,11 @@ def database(postgres: testing.PostgresServer, pooler: testing.PgBouncerServer) 
 
 @pytest.fixture
 def environment(database: str, redis_server: testing.RedisServer) -> dict[str, str]:
-    """What the operator would set. Each test has a Redis database of its own, emptied before."""
+    """The variables of the operator. Each test has its own Redis database, emptied before."""
     number = next(_numbers) % 14  # 14 and 15 belong to the module-wide servers
     url = redis_server.url.removesuffix("/0") + f"/{number}"
     subprocess.run(["redis-cli", "-u", url, "flushdb"], check=True, capture_output=True)
-    # A busy machine is no fault of Redis; the tests of faults set a short time of their own.
+    # On a busy machine, Redis must not time out; the tests of faults set a shorter timeout.
     return {"DATABASE_URL": database, "REDIS_URL": url, "REDIS_TIMEOUT_SECONDS": "10"}
 
 

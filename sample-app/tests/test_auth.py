@@ -33,7 +33,7 @@ async def test_without_a_valid_token_the_answer_is_401(
 
 
 @pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"email": "eve@example.com"}])
-async def test_a_wrong_sign_in_does_not_tell_what_is_wrong(
+async def test_a_wrong_sign_in_does_not_reveal_the_cause(
     client: httpx2.AsyncClient, user: dict[str, Any], wrong: dict[str, str]
 ) -> None:
     response = await client.post("/tokens", json={**ADA, **wrong})

@@ -1,4 +1,4 @@
-"""What the shop believes of a proxy, and what it calls itself behind one; through a real server."""
+"""Headers that the shop trusts from a proxy, and its own URLs behind one; with a real server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def client_address(server: testing.AppServer) -> str:
         ),
     ],
 )
-def test_only_a_trusted_peer_says_who_the_client_is(
+def test_only_a_trusted_peer_sets_the_address_of_the_client(
     environment: dict[str, str], believed: str, forwarded: str, address: str, scheme: str
 ) -> None:
     allowed = {"FORWARDED_ALLOW_IPS": believed}

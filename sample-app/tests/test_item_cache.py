@@ -135,7 +135,7 @@ async def test_a_frozen_redis_costs_latency_a_few_times_and_then_nothing(
     assert max(waits[-5:]) < 0.4, "the breaker is open"
 
 
-async def test_a_redis_two_seconds_late_costs_the_time_out_and_never_an_answer(
+async def test_a_redis_two_seconds_late_costs_the_timeout_and_no_response(
     own_redis: testing.RedisServer, database: str, connect: Any
 ) -> None:
     with testing.SlowLink(own_redis.port) as link:
@@ -153,7 +153,7 @@ async def test_a_redis_two_seconds_late_costs_the_time_out_and_never_an_answer(
                 waits.append(time.monotonic() - started_at)
             assert 0.4 < max(waits) < 1.9, "the time-out, not the delay"
             assert max(waits[-5:]) < 0.4, "the breaker is open"
-            # An answer that arrives late must not be taken for that of the next question.
+            # A late response must not be used for the next request.
             link.delay_seconds = 0.0
             client.state["cache"]._breaker.succeeded()
             assert [await read(client, 2), await read(client, 2)] == ["miss", "hit"]
@@ -184,7 +184,7 @@ async def test_many_reads_of_a_cold_key_load_it_once() -> None:
     assert loads == 2, "the next load is not answered by the last"
 
 
-async def test_a_client_that_goes_away_takes_nobody_with_it() -> None:
+async def test_a_client_that_disconnects_does_not_cancel_others() -> None:
     store = cache.Cache(None, ttl_seconds=60)
 
     async def load() -> bytes:
@@ -215,7 +215,7 @@ async def test_a_load_that_fails_fails_for_all_and_the_next_tries_again() -> Non
     assert await store.get_or_load("key", works) == (b"value", "miss")
 
 
-async def test_an_entry_is_looked_for_again_where_its_source_is_gone(
+async def test_an_entry_is_read_again_if_its_source_is_down(
     own_redis: testing.RedisServer,
 ) -> None:
     async with redis.asyncio.Redis.from_url(own_redis.url) as client:

@@ -53,7 +53,7 @@ async def test_work_has_the_same_result_everywhere(labs: httpx2.AsyncClient, whe
     assert response.json() == {"digest": work.digest(1000), "where": where}
 
 
-async def test_what_is_leaked_stays(labs: httpx2.AsyncClient) -> None:
+async def test_leaked_memory_stays(labs: httpx2.AsyncClient) -> None:
     before = (await labs.post("/labs/memory?mebibytes=1")).json()["mebibytes"]
     assert (await labs.post("/labs/memory?mebibytes=2")).json()["mebibytes"] == before + 2
     assert (await labs.post("/labs/memory?mebibytes=65")).status_code == 422

@@ -1,4 +1,4 @@
-"""What a process opens is closed again, also when its start fails half-way."""
+"""A process closes the resources that it opened, also if its start fails half-way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shop import settings, state
 
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What has been closed, in order."""
+    """The closed resources, in order."""
     names: list[str] = []
 
     def note(owner: type, method: str, name: str) -> None:
@@ -32,7 +32,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-async def test_what_was_opened_last_is_closed_first(
+async def test_the_last_opened_resource_is_closed_first(
     environment: dict[str, str], closed: list[str]
 ) -> None:
     async with state.lifespan(settings.Settings.load(environment))(FastAPI()):

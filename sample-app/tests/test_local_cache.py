@@ -52,7 +52,7 @@ def local(client: Any) -> local_cache.LocalCache:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 (there is no event for what other tasks did)
+        while not condition():  # noqa: ASYNC110 (there is no event for the actions of other tasks)
             await asyncio.sleep(0.01)
 
 

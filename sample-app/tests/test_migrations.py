@@ -59,7 +59,7 @@ def test_success_leaves_the_revisions_in_the_termination_message(
     assert message.read_text() == json.dumps({"current": [head], "head": [head]}) + "\n"
 
 
-def test_a_termination_message_that_cannot_be_written_is_no_failure(
+def test_an_unwritable_termination_message_does_not_fail_the_migration(
     run_alembic: Run, empty: str, tmp_path: Path
 ) -> None:
     absent = tmp_path / "absent"
@@ -111,7 +111,7 @@ def test_an_unset_url_is_one_sentence(run_alembic: Run) -> None:
 
 
 def test_a_migration_imports_no_web_framework() -> None:
-    """It starts for every rollout: what it imports is time that the rollout waits."""
+    """It starts for every rollout, so the rollout waits for its imports."""
     program = "import shop.models, shop.settings, sys; print(*sys.modules)"
     command = [sys.executable, "-c", f"from fastapi_operator_runtime import database; {program}"]
     modules = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()

@@ -1,4 +1,4 @@
-"""Every operation of the OpenAPI document, asked with generated input, answers as it promises."""
+"""Every operation of the OpenAPI document responds to generated input as documented."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_document_has_these_operations_and_no_others(
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_every_answer_is_one_that_the_document_promises(
+def test_every_response_is_documented(
     document: schemathesis.BaseSchema, signed_in: dict[str, str], method: str, path: str
 ) -> None:
     @hypothesis.settings(
@@ -75,7 +75,7 @@ def test_every_answer_is_one_that_the_document_promises(
     )
     @hypothesis.given(case=document[path][method].as_strategy())
     def ask(case: schemathesis.Case) -> None:
-        # A cursor is opaque: no schema can tell one of ours from another text.
+        # A cursor is opaque: a schema cannot distinguish it from another text.
         foreign_cursor = "after" in (case.query or {})
         case.call_and_validate(excluded_checks=[positive_data_acceptance] if foreign_cursor else [])
 

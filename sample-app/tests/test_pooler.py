@@ -1,4 +1,4 @@
-"""The whole suite runs behind PgBouncer in transaction mode; here is what that takes."""
+"""The whole suite runs behind PgBouncer in transaction mode; these are its requirements."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_ten_connections_of_the_app_are_three_of_the_database(
 async def test_a_pooler_that_tracks_no_statements_breaks_the_same_work(
     make_engine: Callable[[str], AsyncEngine], database: str, postgres: testing.PostgresServer
 ) -> None:
-    """The test above can fail: this is what it would see."""
+    """The test above can fail: it would see this."""
     with testing.PgBouncerServer(postgres, prepared_statements=0) as forgetful:
         engine = make_engine(forgetful.url(database.rpartition("/")[2]))
         with pytest.raises(exc.DBAPIError, match="prepared statement"):

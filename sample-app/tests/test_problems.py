@@ -57,12 +57,12 @@ async def test_nothing_runs_for_a_body_that_is_declared_too_large(
 
 
 @pytest.mark.parametrize("body", ["{", "[]", "null", '{"name": "\\ud800", "price_cents": 1}'])
-async def test_a_body_that_is_no_item_is_a_422(client: httpx2.AsyncClient, body: str) -> None:
+async def test_an_invalid_item_is_a_422(client: httpx2.AsyncClient, body: str) -> None:
     headers = {"Content-Type": "application/json"}
     is_problem(await client.post("/items", content=body, headers=headers), 422)
 
 
-async def test_a_bug_is_a_500_that_tells_nothing(app: FastAPI, connect: Any) -> None:
+async def test_a_bug_is_a_500_without_details(app: FastAPI, connect: Any) -> None:
     @app.get("/bug")
     async def bug() -> None:
         raise RuntimeError("hunter2")
@@ -88,7 +88,7 @@ async def test_a_database_that_is_gone_is_a_503_and_heals(connect: Any) -> None:
             assert response.headers["retry-after"] == "1"
             assert (await client.get("/livez")).status_code == 200, "not a reason to restart"
             server.start()
-            # No table there, which is a bug of ours and not of the network.
+            # No table there, which is a bug of the app and not of the network.
             is_problem(await client.get("/users/1"), 500)
 
 

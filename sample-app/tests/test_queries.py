@@ -1,4 +1,4 @@
-"""What the statements cost: how many there are, and which index answers them."""
+"""The cost of statements: their number, and the index that they use."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_reviews_of_an_item_are_found_by_the_index(
 def test_without_the_index_the_table_is_scanned(
     postgres: testing.PostgresServer, filled: str
 ) -> None:
-    """The test above can fail: this is what it would see."""
+    """The test above can fail: it would see this."""
     explained = "EXPLAIN SELECT id FROM reviews WHERE item_id = 7"
     without = f"BEGIN; DROP INDEX ix_reviews_item_id_id; {explained}; ROLLBACK"
     plan = postgres.execute(without, filled)

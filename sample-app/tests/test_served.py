@@ -75,7 +75,7 @@ def test_metrics_and_pools_hold_under_load(
         return served.sample(COUNT, http_route="/items", http_request_method="GET")
 
     deadline = time.monotonic() + 10
-    while counted() < 400:  # the last ones are counted when their answers are out
+    while counted() < 400:  # the last ones are counted when their responses are sent
         assert time.monotonic() < deadline
     assert [counted() for _ in range(3)] == [400] * 3
     connections = postgres.execute(

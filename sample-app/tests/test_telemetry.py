@@ -1,5 +1,5 @@
 """Traces, metrics and errors leave the process by environment alone, to a collector that is real
-enough: an HTTP server that keeps what it gets."""
+enough: an HTTP server that keeps the requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 class Collector(http.server.ThreadingHTTPServer):
-    """Keeps the body of every POST by path. With `api_key`, it refuses whoever lacks that."""
+    """Keeps the body of every POST by path. If `api_key` is set, it rejects requests without it."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Keeper)
@@ -161,7 +161,7 @@ def test_a_wrong_key_costs_no_request_and_is_not_logged(
 def vendor_server(
     environment: dict[str, str], collector: Collector, headers: dict[str, str]
 ) -> testing.AppServer:
-    """The shop with what its README names for Datadog and New Relic, and the most talkative log."""
+    """The shop with the variables of its README for Datadog and New Relic, and debug logs."""
     otel = {
         "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
@@ -195,5 +195,5 @@ def test_nothing_is_imported_that_was_not_asked_for(environment: dict[str, str])
     with testing.AppServer("shop.main:app", environment=environment) as server:
         maps = httpx2.get(f"http://127.0.0.1:{server.metrics_port}/debug/modules").text.split()
     assert "fastapi" in maps
-    # (The OpenTelemetry SDK itself is imported by redis where it is installed.)
+    # (If it is installed, redis imports the OpenTelemetry SDK itself.)
     assert not [name for name in maps if name.startswith(("sentry_sdk", "opentelemetry.exporter"))]

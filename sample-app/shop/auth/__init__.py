@@ -1,1 +1,1 @@
-"""Bearer tokens: sign-in, and who is asking."""
+"""Bearer tokens: sign-in, and the user of a request."""

@@ -1,7 +1,7 @@
 """Statements on access tokens.
 
-A token is random and stored as a digest: whoever reads the table cannot sign in, every replica
-knows every token without sharing a secret, and a token can be withdrawn.
+A token is random and stored as a digest: if a person reads the table, they cannot sign in. Every
+replica accepts every token without a shared secret, and a token can be withdrawn.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ TOKEN_BYTES = 32
 
 
 def digest(token: str) -> bytes:
-    """What is stored of a token. It has 256 random bits: a fast hash is enough."""
+    """Returns the stored form of a token. It has 256 random bits: a fast hash is enough."""
     return hashlib.sha256(token.encode()).digest()
 
 
 async def credentials(session: AsyncSession, email: str) -> tuple[int, str] | None:
-    """Id and password hash of the user with this address."""
+    """Returns id and password hash of the user with this address."""
     statement = sa.select(models.User.id, models.User.password_hash).where(
         models.User.email == email.lower()
     )
@@ -33,7 +33,7 @@ async def credentials(session: AsyncSession, email: str) -> tuple[int, str] | No
 
 
 async def issue(session: AsyncSession, user_id: int, lifetime_seconds: int) -> str:
-    """A new token of the user."""
+    """Creates a token of the user."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     expires_at = sa.func.now() + datetime.timedelta(seconds=lifetime_seconds)
     statement = sa.insert(models.Token).values(
@@ -45,7 +45,7 @@ async def issue(session: AsyncSession, user_id: int, lifetime_seconds: int) -> s
 
 
 async def owner(session: AsyncSession, token: str) -> models.User | None:
-    """The user whose token this is; None where it is unknown or has expired."""
+    """Returns the user of this token; None if it is unknown or has expired."""
     statement = (
         sa.select(models.User)
         .join(models.Token, models.Token.user_id == models.User.id)

@@ -24,8 +24,8 @@ async def sign_in(
     """Sign in with address and password."""
     async with sessions() as session:
         found = await queries.credentials(session, body.email)
-    # No connection is held while the hash is computed. An unknown address costs the same time as
-    # a wrong password, so that the answer does not tell which addresses exist.
+    # No connection is held while the hash is computed. An unknown address takes the same time as
+    # a wrong password, so that the response does not reveal which addresses exist.
     user_id, password_hash = found or (0, await passwords.decoy())
     if not await passwords.matches(password_hash, body.password.get_secret_value()):
         raise auth.unauthorized("address or password is wrong")
@@ -36,5 +36,5 @@ async def sign_in(
 
 @router.get("/users/me", response_model=users.User, responses=problems.documented(401))
 async def read_myself(user: auth.CurrentUserDep) -> models.User:
-    """The user who asks."""
+    """The user of the request."""
     return user

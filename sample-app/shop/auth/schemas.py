@@ -1,4 +1,4 @@
-"""What a client sends and gets to sign in."""
+"""Requests and responses of signing in."""
 
 from __future__ import annotations
 

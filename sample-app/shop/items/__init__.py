@@ -1,1 +1,1 @@
-"""Items and their reviews: the part that is read most, so the part that is cached."""
+"""Items and their reviews: the part with most reads, and therefore the cached part."""

@@ -1,4 +1,4 @@
-"""The place in a list at which the next page begins, opaque to clients."""
+"""The position in a list at which the next page starts, opaque to clients."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from shop import fields
 
 
 class InvalidCursor(ValueError):
-    """The text is no cursor of ours."""
+    """The text is not a cursor."""
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """The last row of the page before."""
+    """The last row of the previous page."""
 
     created_at: datetime.datetime
     id: int
 
     def encode(self) -> str:
-        """The text that a client sends back."""
+        """Returns the text that a client sends back."""
         plain = f"{self.created_at.isoformat()}|{self.id}"
         return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
     @classmethod
     def decode(cls, text: str) -> Cursor:
-        """The cursor that `encode` made.
+        """Returns the cursor that `encode` created.
 
         Raises:
-            InvalidCursor: It was made by somebody else.
+            InvalidCursor: `encode` did not create it.
         """
         try:
             padded = text + "=" * (-len(text) % 4)

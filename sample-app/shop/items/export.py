@@ -12,10 +12,10 @@ PAGE = 500
 
 
 async def lines(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[bytes]:
-    """One item a line, newest first.
+    """Yields one item per line, newest first.
 
-    A page is read, its session is closed, then it is sent. A session that lived as long as the
-    stream would belong to the slowest reader: a handful of them would empty the pool.
+    A page is read, its session is closed, then the page is sent. If a session lived as long as the
+    stream, it would belong to the slowest reader, and a few of them would exhaust the pool.
     """
     start: cursor.Cursor | None = None
     while True:

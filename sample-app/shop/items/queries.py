@@ -21,7 +21,7 @@ class NoSuchItem(Exception):
 
 
 def page_statement(after: cursor.Cursor | None, limit: int) -> sa.Select[*Summary]:
-    """Newest first, from a key on: the index gives page 1000 as fast as page 1.
+    """Returns items from a key on, newest first: with the index, page 1000 is as fast as page 1.
 
     OFFSET would read and drop every row before the page. Only the listed columns are read.
     """
@@ -40,8 +40,8 @@ def page_statement(after: cursor.Cursor | None, limit: int) -> sa.Select[*Summar
 async def page(
     session: AsyncSession, *, after: cursor.Cursor | None, limit: int
 ) -> tuple[Sequence[sa.Row[*Summary]], cursor.Cursor | None]:
-    """One page, and where the next begins; None on the last."""
-    # One row more than asked tells whether there is a next page, without a count.
+    """Returns one page, and the start of the next; None on the last page."""
+    # One row more than requested shows whether there is a next page, without a count.
     rows = (await session.execute(page_statement(after, limit + 1))).all()
     if len(rows) <= limit:
         return rows, None
@@ -50,7 +50,7 @@ async def page(
 
 
 async def get_with_reviews(session: AsyncSession, item_id: int) -> models.Item | None:
-    """The item and its reviews: two statements, however many reviews there are."""
+    """Returns the item and its reviews: two statements for any number of reviews."""
     statement = (
         sa.select(models.Item)
         .where(models.Item.id == item_id)
@@ -60,7 +60,7 @@ async def get_with_reviews(session: AsyncSession, item_id: int) -> models.Item |
 
 
 async def create(session: AsyncSession, new: schemas.ItemCreate) -> models.Item:
-    """Insert an item and commit."""
+    """Inserts an item and commits."""
     item = models.Item(**new.model_dump(), reviews=[])
     session.add(item)
     await session.commit()
@@ -70,7 +70,7 @@ async def create(session: AsyncSession, new: schemas.ItemCreate) -> models.Item:
 async def add_review(
     session: AsyncSession, item_id: int, author_id: int, new: schemas.ReviewCreate
 ) -> models.Review:
-    """Insert a review and commit.
+    """Inserts a review and commits.
 
     Raises:
         NoSuchItem: The item does not exist.
@@ -80,7 +80,7 @@ async def add_review(
     try:
         await session.commit()
     except exc.IntegrityError as error:
-        # The foreign key decides: a look-up before could be overtaken by a delete.
+        # The foreign key decides: a delete could follow a look-up.
         if "fk_reviews_item_id_items" in str(error.orig):
             raise NoSuchItem from None
         raise

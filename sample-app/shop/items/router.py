@@ -13,12 +13,12 @@ from shop.items import cursor, export, queries, schemas
 
 router = APIRouter(prefix="/items", tags=["items"])
 
-# A client may keep its copy but asks each time; the answer is mostly 304.
+# A client may keep its copy but revalidates each time; the response is usually 304.
 CACHE_CONTROL = "public, max-age=0, must-revalidate"
 
 
 def cache_key(item_id: int) -> str:
-    """Where an item lives in Redis; the version changes with the shape of the model."""
+    """Returns the key of an item in Redis; the version changes with the shape of the model."""
     return f"shop:item:v1:{item_id}"
 
 
@@ -75,9 +75,9 @@ async def read_item(
     cache: dependencies.CacheDep,
     sessions: dependencies.SessionsDep,
 ) -> Response:
-    """One item with its reviews, from Redis where it has been read lately.
+    """One item with its reviews, from Redis if it was read recently.
 
-    What is cached is the response itself: a hit is neither validated nor serialised again.
+    The response itself is cached: a hit is neither validated nor serialised again.
     """
 
     async def load() -> bytes | None:

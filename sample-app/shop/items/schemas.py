@@ -1,4 +1,4 @@
-"""What a client sends and gets about items. Lists are lean: no description, no reviews."""
+"""Requests and responses for items. Lists are lean: no description, no reviews."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Experiments: each technique beside what it replaces. Served only with LABS=true."""
+"""Experiments: each technique next to its alternative. Served only if LABS=true."""

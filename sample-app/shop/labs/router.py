@@ -1,12 +1,12 @@
 """`/labs`: the same work done in the right place and in the wrong one.
 
-| what | right | wrong |
+| work | right | wrong |
 | --- | --- | --- |
 | waiting for I/O | `await` in `async def` | a blocking call in `async def`: all others wait |
-| a library that blocks | `def`, which runs in a thread | the same in `async def` |
-| much CPU | a process pool | a thread: it takes turns with the event loop |
-| | | inline: nothing else runs at all |
-| keeping answers | a bound, as `lru_cache` has | a list that only grows |
+| a blocking library | `def`, which runs in a thread | the same in `async def` |
+| much CPU | a process pool | a thread: it alternates with the event loop |
+| | | inline: no other task runs |
+| keeping results | a limit, as in `lru_cache` | a list that only grows |
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ Mebibytes = Annotated[int, Query(ge=1, le=64)]
 Rounds = Annotated[int, Query(ge=1, le=work.ROUNDS_MAX)]
 
 
-_kept: list[bytes] = []  # the anti-pattern: nothing bounds it
+_kept: list[bytes] = []  # the anti-pattern: it has no limit
 
 
 class Waited(BaseModel):
-    """How long the work was asked to take."""
+    """The requested duration of the work."""
 
     seconds: float
 
 
 class Computed(BaseModel):
-    """The result of the work, and where it was done."""
+    """The result of the work, and the place of its execution."""
 
     digest: str
     where: Literal["inline", "thread", "process"]
 
 
 class Kept(BaseModel):
-    """What a process keeps for ever."""
+    """Memory that a process never releases."""
 
     mebibytes: int
 
@@ -59,22 +59,22 @@ class Label(BaseModel):
 
 @router.get("/async")
 async def wait_asynchronously(seconds: Seconds = 0.1) -> Waited:
-    """Waiting that gives the event loop back: thousands wait at once."""
+    """Waiting that yields to the event loop: thousands of requests wait at once."""
     await asyncio.sleep(seconds)
     return Waited(seconds=seconds)
 
 
 @router.get("/sync")
 def wait_in_a_thread(seconds: Seconds = 0.1) -> Waited:
-    """A blocking call in `def`: as many wait at once as there are THREAD_TOKENS."""
+    """A blocking call in `def`: at most THREAD_TOKENS requests wait at once."""
     time.sleep(seconds)
     return Waited(seconds=seconds)
 
 
 @router.get("/blocking")
 async def wait_in_the_loop(seconds: Seconds = 0.1) -> Waited:
-    """The anti-pattern: one waits, and all others with it. Watch the event-loop lag."""
-    time.sleep(seconds)  # noqa: ASYNC251 (what this endpoint is there to show)
+    """The anti-pattern: if one request waits, all others wait too. Watch the event-loop lag."""
+    time.sleep(seconds)  # noqa: ASYNC251 (the purpose of this endpoint)
     return Waited(seconds=seconds)
 
 
@@ -106,12 +106,12 @@ def label(
 
 @router.post("/memory")
 def keep(mebibytes: Mebibytes = 16) -> Kept:
-    """A leak. Watch the working set, and after the limit `OOMKilled`."""
+    """A leak. Watch the working set and, after the limit, `OOMKilled`."""
     _kept.extend(b"x" * 2**20 for _ in range(mebibytes))
     return Kept(mebibytes=len(_kept))
 
 
 @router.get("/error")
 async def fail() -> None:
-    """A bug, to see where it is reported."""
+    """A bug, to see how it is reported."""
     raise RuntimeError("a bug that was asked for")

@@ -9,7 +9,7 @@ ROUNDS_MAX = 2_000_000
 
 
 def digest(rounds: int) -> str:
-    """Hash a few bytes over and over: about a second for two million rounds."""
+    """Hashes a few bytes repeatedly: about a second for two million rounds."""
     value = b"shop"
     for _ in range(rounds):
         value = hashlib.md5(value, usedforsecurity=False).digest()
@@ -18,10 +18,10 @@ def digest(rounds: int) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def price_label(price_cents: int, currency: str) -> str:
-    """A price for people. Pure and small: what `lru_cache` is for.
+    """Returns a price for people. It is pure and small, so `lru_cache` suits it.
 
-    On an `async def` function it would keep the coroutine, which can be awaited once: the second
-    caller gets "cannot reuse already awaited coroutine".
+    If it were an `async def` function, `lru_cache` would keep the coroutine, which can be awaited
+    once: the second caller gets "cannot reuse already awaited coroutine".
     """
     whole, cents = divmod(price_cents, 100)
     return f"{whole:,}.{cents:02d} {currency}"

@@ -1,1 +1,1 @@
-"""Orders: several rows in one transaction, safe to send again."""
+"""Orders: several rows in one transaction, safe to repeat."""

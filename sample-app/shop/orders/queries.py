@@ -23,19 +23,19 @@ class NoSuchItems(Exception):
 async def create(
     session: AsyncSession, *, user_id: int, key: str | None, new: schemas.OrderCreate
 ) -> int:
-    """Insert an order and its lines in one transaction; four statements for any number of lines.
+    """Inserts an order and its lines in one transaction; four statements for any number of lines.
 
     Args:
         session: The session of the request.
-        user_id: Who orders.
-        key: The client's Idempotency-Key: sent again, it gives the order that it made before.
+        user_id: The customer.
+        key: The client's Idempotency-Key: if it is repeated, the existing order is returned.
         new: The order.
 
     Returns:
         The order's id.
 
     Raises:
-        NoSuchItems: Nothing was inserted.
+        NoSuchItems: An item does not exist; no row was inserted.
     """
     quantities: collections.Counter[int] = collections.Counter()
     for line in new.lines:
@@ -47,7 +47,7 @@ async def create(
     if missing := quantities.keys() - prices.keys():
         raise NoSuchItems(set(missing))
     total = sum(prices[item_id] * quantity for item_id, quantity in quantities.items())
-    # The unique key decides; two equal requests at once wait for each other here.
+    # The unique key decides; if two equal requests arrive at once, one waits here.
     order_id: int | None = await session.scalar(
         postgresql.insert(models.Order)
         .values(user_id=user_id, idempotency_key=key, total_cents=total)
@@ -70,7 +70,7 @@ async def create(
 
 
 async def get(session: AsyncSession, *, user_id: int, order_id: int) -> models.Order | None:
-    """The user's order with its lines, in one statement: few lines, so a join is the cheapest."""
+    """Returns the user's order with its lines in one statement: for few lines, a join is best."""
     statement = (
         sa.select(models.Order)
         .where(models.Order.id == order_id, models.Order.user_id == user_id)

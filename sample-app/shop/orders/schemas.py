@@ -1,4 +1,4 @@
-"""What a client sends and gets about orders."""
+"""Requests and responses for orders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shop import fields
 
 
 class LineCreate(BaseModel):
-    """So many of one item."""
+    """A quantity of one item."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -16,9 +16,9 @@ class EmailTaken(Exception):
 async def create(
     session: AsyncSession, *, name: str, email: str, password_hash: str
 ) -> models.User:
-    """Insert a user and commit.
+    """Inserts a user and commits.
 
-    The unique constraint decides, not a look-up before: two sign-ups at once would both pass it.
+    The unique constraint decides: if two sign-ups arrived at once, both would pass a look-up.
 
     Raises:
         EmailTaken: The address is in use.
@@ -35,7 +35,7 @@ async def create(
 
 
 async def get(session: AsyncSession, user_id: int) -> models.User | None:
-    """The user, without his password hash, which is a deferred column."""
+    """Returns the user, without the password hash, which is a deferred column."""
     return (
         await session.execute(sa.select(models.User).where(models.User.id == user_id))
     ).scalar_one_or_none()

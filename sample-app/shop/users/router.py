@@ -24,7 +24,7 @@ async def create_user(
     passwords: dependencies.PasswordsDep,
 ) -> models.User:
     """Sign up."""
-    # Hashed before the first statement: no database connection waits for the CPU.
+    # Hashed before the first statement, so that no database connection waits for the CPU.
     password_hash = await passwords.hash(body.password.get_secret_value())
     try:
         user = await queries.create(

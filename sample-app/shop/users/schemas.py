@@ -1,4 +1,4 @@
-"""What a client sends and gets. The password goes in and never comes out."""
+"""Requests and responses for users. A response never has the password."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class UserCreate(BaseModel):
 
     name: fields.Name
     email: fields.Email
-    # The upper bound keeps a hash from being asked of a megabyte of text.
+    # The limit prevents hashing a megabyte of text.
     password: SecretStr = Field(min_length=8, max_length=128)
 
 
 class User(BaseModel):
-    """A user as others may see him."""
+    """The public data of a user."""
 
     model_config = ConfigDict(from_attributes=True)
 
