@@ -5,8 +5,8 @@ Run from the root of the repository, with the package installed:
     python -m manifests.generate [--check]
 
 Each file comes from one source: the definition, the reference, the samples and the schemas of
-services from the models in ``fastapi_operator.api``, the roles from ``rbac.py``, alerts and
-dashboards from ``fastapi_operator.observability``, the chart's schema and README from the comments
+services from the models in ``fastapi_operator.api``, the roles from ``rbac.py``, alerts,
+dashboards and their sections in docs from ``fastapi_operator.observability``, the chart's schema and README from the comments
 of its values.yaml, and install.yaml with its parts from the chart itself, rendered by ``helm``.
 """
 
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from manifests.generate import charts, images, install, references
+from manifests.generate import alerts, charts, images, install, references
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "python -m manifests.generate"
@@ -23,6 +23,7 @@ COMMAND = "python -m manifests.generate"
 # The order matters: rendering a chart needs the chart's own generated files.
 SOURCES: tuple[Callable[[Path], Mapping[str, str]], ...] = (
     references.files,
+    alerts.files,
     charts.files,
     images.files,
     install.files,

@@ -1,1 +1,1 @@
-"""Dashboards, alerts and the table of metrics."""
+"""Metrics, dashboards, alerts, and the diagnoses of ``doctor``."""

@@ -1,6 +1,6 @@
-"""The dashboards that come with the operator: one service, all services, the operator itself.
+"""The dashboards of the operator: one service, all services, the operator itself.
 
-Series belong to a service by the label that monitoring objects copy from its pods.
+Monitoring objects copy a label from the pods of a service, so that its series can be selected.
 """
 
 from fastapi_operator.naming import SERVICE_SERIES_LABEL
@@ -16,14 +16,14 @@ from fastapi_operator.observability.panels import (
 )
 from fastapi_operator.observability.promql import CHOSEN
 
-# Every service has this one, whether or not the app has metrics.
+# Every service has this series, even if the app has no metrics.
 _SERVICES = "fastapi_operator_planned"
 
 SERVICE = Dashboard(
     name="service",
     title="FastAPI service",
-    text="Why one FastAPIService is slow: its promise, requests, workers, database, cache, proxy "
-    "and pods. Dashed lines are what was planned.",
+    text="Why one FastAPIService is slow: its SLO, requests, workers, database, cache, proxy and "
+    "pods. Dashed lines are planned values.",
     variables=(
         Variable("namespace", "Namespace", f"label_values({_SERVICES}, namespace)"),
         Variable(
@@ -55,7 +55,7 @@ SERVICE = Dashboard(
 FLEET = Dashboard(
     name="fleet",
     title="FastAPI services",
-    text="All FastAPIServices: which of them needs somebody.",
+    text="All FastAPIServices: their state, traffic and saturation.",
     variables=(
         Variable("namespace", "Namespace", f"label_values({_SERVICES}, namespace)", several=True),
     ),
@@ -65,7 +65,7 @@ FLEET = Dashboard(
 OPERATOR = Dashboard(
     name="operator",
     title="FastAPI operator",
-    text="The operator itself: whether it keeps up, and what it does in the cluster.",
+    text="The operator itself: its reconciliations, writes and requests.",
     variables=(),
     rows=(controller.WORK, controller.CLUSTER),
 )

@@ -1,6 +1,6 @@
-"""Metrics that alerts and dashboards read and others make: exporters, kubelet, Kubernetes.
+"""Metrics of other programs that alerts, dashboards and ``doctor`` read.
 
-Names and labels are those of the programs themselves; what else they expose is theirs.
+Names and labels are those of the programs, which also expose further metrics.
 """
 
 from fastapi_operator.observability.metrics import Kind, Metric, Source, Unit
@@ -34,7 +34,7 @@ _PROXY = (
     _histogram(
         Source.PROXY,
         "fastapi_proxy_request_duration_seconds",
-        "Duration of requests as clients of nginx see it.",
+        "Duration of requests, measured by nginx for the client.",
         ("http_request_method", "http_response_status_code"),
     ),
     _histogram(
@@ -45,7 +45,7 @@ _PROXY = (
     _counter(
         Source.PROXY,
         "fastapi_proxy_cache_answers_total",
-        "Answers by what nginx's cache had to do with them.",
+        "Responses by cache status of nginx.",
         labels=("cache_status",),
     ),
     _gauge(Source.PROXY, "fastapi_proxy_connections", "Connections of clients to nginx."),
@@ -57,7 +57,7 @@ _PROXY = (
     ),
 )
 _POSTGRES = (
-    _gauge(Source.POSTGRES, "pg_up", "1 while PostgreSQL answers its exporter."),
+    _gauge(Source.POSTGRES, "pg_up", "1 if PostgreSQL responds to its exporter."),
     _gauge(
         Source.POSTGRES,
         "pg_stat_activity_count",
@@ -81,7 +81,7 @@ _POSTGRES = (
     _counter(
         Source.POSTGRES,
         "pg_stat_database_active_time_seconds_total",
-        "Time spent in statements; from PostgreSQL 14 on.",
+        "Time spent in statements; since PostgreSQL 14.",
         Unit.SECONDS,
         ("datid", "datname"),
     ),
@@ -98,7 +98,7 @@ _POSTGRES = (
         "Calls of a statement.",
         labels=_STATEMENT,
     ),
-    # Its exporter calls it a counter, yet it is 1 for each statement.
+    # The exporter declares a counter, but the value is 1 for each statement.
     _gauge(
         Source.POSTGRES,
         "pg_stat_statements_query_id",
@@ -108,23 +108,23 @@ _POSTGRES = (
     _counter(
         Source.POSTGRES,
         "pg_stat_user_tables_seq_scan",
-        "Scans of a table from end to end.",
+        "Sequential scans of a table.",
         labels=_TABLE,
     ),
     _counter(
         Source.POSTGRES,
         "pg_stat_user_tables_seq_tup_read",
-        "Rows that such scans read.",
+        "Rows read by sequential scans.",
         labels=_TABLE,
     ),
     *(
         _counter(
             Source.POSTGRES,
             f"pg_statio_user_indexes_idx_blks_{kind}_total",
-            f"Blocks of an index that were {where}.",
+            f"Blocks of an index {origin}.",
             labels=("schemaname", "relname", "indexrelname"),
         )
-        for kind, where in (("hit", "found in memory"), ("read", "read from disk"))
+        for kind, origin in (("hit", "found in memory"), ("read", "read from disk"))
     ),
 )
 _PGBOUNCER = (
@@ -132,15 +132,15 @@ _PGBOUNCER = (
         _gauge(Source.PGBOUNCER, f"pgbouncer_pools_{name}_connections", text, labels=_POOL)
         for name, text in (
             ("client_active", "Clients that have a server connection."),
-            ("client_waiting", "Clients that wait for one."),
-            ("server_active", "Server connections that work for a client."),
-            ("server_idle", "Server connections that are free."),
+            ("client_waiting", "Clients that wait for a server connection."),
+            ("server_active", "Server connections in use by a client."),
+            ("server_idle", "Idle server connections."),
         )
     ),
     _gauge(
         Source.PGBOUNCER,
         "pgbouncer_pools_client_maxwait_seconds",
-        "How long the first waiting client has waited.",
+        "The longest current wait of a client.",
         Unit.SECONDS,
         _POOL,
     ),
@@ -154,27 +154,27 @@ _PGBOUNCER = (
         )
         for name, text in (
             ("client_wait", "Time that clients waited for a server connection."),
-            ("queries_duration", "Time that statements took, as PgBouncer sees it."),
+            ("queries_duration", "Time spent in statements, measured by PgBouncer."),
         )
     ),
 )
 _REDIS = (
-    _gauge(Source.REDIS, "redis_up", "1 while the server answers its exporter."),
+    _gauge(Source.REDIS, "redis_up", "1 if the server responds to its exporter."),
     _gauge(Source.REDIS, "redis_memory_used_bytes", "Memory in use.", Unit.BYTES),
     _gauge(Source.REDIS, "redis_memory_max_bytes", "The setting maxmemory.", Unit.BYTES),
     *(
         _counter(Source.REDIS, f"redis_{name}_total", text)
         for name, text in (
             ("keyspace_hits", "Lookups that found their key."),
-            ("keyspace_misses", "Lookups that did not."),
-            ("evicted_keys", "Keys evicted for want of memory."),
+            ("keyspace_misses", "Lookups that did not find their key."),
+            ("evicted_keys", "Keys evicted because memory was full."),
             ("expired_keys", "Keys whose time to live had passed."),
         )
     ),
     _counter(
         Source.REDIS,
         "redis_errors_total",
-        "Errors that were answered, by first word; OOM is a write without memory.",
+        "Error responses by their first word; OOM is a write rejected because memory was full.",
         labels=("err",),
     ),
     _counter(Source.REDIS, "redis_commands_total", "Calls by command.", labels=("cmd",)),
@@ -197,13 +197,13 @@ _KUBELET = (
     _counter(
         Source.KUBELET,
         "container_cpu_cfs_periods_total",
-        "Periods in which a container with a CPU limit ran.",
+        "CPU periods in which a container with a limit ran.",
         labels=_CONTAINER,
     ),
     _counter(
         Source.KUBELET,
         "container_cpu_cfs_throttled_periods_total",
-        "Those in which the limit stopped it.",
+        "CPU periods in which the limit throttled a container.",
         labels=_CONTAINER,
     ),
     _gauge(
@@ -216,7 +216,7 @@ _KUBELET = (
     _gauge(
         Source.KUBELET,
         "kubelet_volume_stats_available_bytes",
-        "What is free on a volume.",
+        "Free space of a volume.",
         Unit.BYTES,
         _CLAIM,
     ),
@@ -238,29 +238,29 @@ _KUBE_STATE = (
     _gauge(
         Source.KUBE_STATE,
         "kube_pod_container_status_last_terminated_reason",
-        "1 for why a container last ended.",
+        "1 for the reason of a container's last termination.",
         labels=(*_CONTAINER, "reason"),
     ),
     *(
         _gauge(Source.KUBE_STATE, f"kube_horizontalpodautoscaler_{name}", text, labels=_AUTOSCALER)
         for name, text in (
-            ("status_current_replicas", "Pods that an autoscaler sees."),
-            ("status_desired_replicas", "Pods that it wants."),
-            ("spec_min_replicas", "The fewest that it may want."),
-            ("spec_max_replicas", "The most."),
+            ("status_current_replicas", "Current pods of an autoscaler."),
+            ("status_desired_replicas", "Desired pods of an autoscaler."),
+            ("spec_min_replicas", "Minimum pods of an autoscaler."),
+            ("spec_max_replicas", "Maximum pods of an autoscaler."),
         )
     ),
     _gauge(
         Source.KUBE_STATE,
         "kube_replicaset_created",
-        "When a ReplicaSet came, as Unix time: a rollout.",
+        "When a ReplicaSet was created, as Unix time: a rollout.",
         Unit.SECONDS,
         ("namespace", "replicaset"),
     ),
     _gauge(
         Source.KUBE_STATE,
         "kube_job_created",
-        "When a Job came, as Unix time.",
+        "When a Job was created, as Unix time.",
         Unit.SECONDS,
         ("namespace", "job_name"),
     ),
@@ -268,8 +268,8 @@ _KUBE_STATE = (
         _gauge(Source.KUBE_STATE, f"kube_cronjob_{name}_time", text, Unit.SECONDS, _CRON_JOB)
         for name, text in (
             ("status_last_successful", "When a run last succeeded, as Unix time."),
-            ("status_last_schedule", "When a run last began."),
-            ("next_schedule", "When the next one begins."),
+            ("status_last_schedule", "When a run last started, as Unix time."),
+            ("next_schedule", "When the next run starts, as Unix time."),
         )
     ),
 )

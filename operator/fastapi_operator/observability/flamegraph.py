@@ -1,6 +1,6 @@
 """A sampling profile as a flame graph and as a table.
 
-A profile is text with one line a stack, ``outer;inner count``, each frame ``file:function:line``.
+A profile is text with one line per stack, ``outer;inner count``; a frame is ``file:function:line``.
 """
 
 import html
@@ -13,21 +13,21 @@ _WIDTH = 1200
 _ROW = 17
 _TITLE = 34
 _LETTER = 6.6
-# Thinner than this nobody sees a frame; its time still counts in the one below.
+# Narrower frames are not visible; their time still counts in the frame below.
 _THIN = 0.4
 
 
 @dataclass
 class Frame:
-    """A function in its place in the stacks: samples of it and of all that it called."""
+    """A function at one place in the stacks: its samples, including those of its callees."""
 
     samples: int = 0
-    called: "dict[str, Frame]" = field(default_factory=dict)
+    callees: "dict[str, Frame]" = field(default_factory=dict)
 
     @property
     def depth(self) -> int:
-        """Rows that it and what it called take."""
-        return 1 + max((frame.depth for frame in self.called.values()), default=0)
+        """The rows of this frame and its callees."""
+        return 1 + max((frame.depth for frame in self.callees.values()), default=0)
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Line:
 
     Attributes:
         place: File, function and line.
-        own: Samples in which it was the innermost.
-        total: Samples in which it was under way.
+        own: Samples in which it was the innermost frame.
+        total: Samples in which it was on the stack.
     """
 
     place: str
@@ -49,16 +49,16 @@ class Profile:
     """The samples of one process."""
 
     def __init__(self, text: str) -> None:
-        """Reads a profile.
+        """Parses a profile.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The text is not a profile.
         """
         self._stacks = [_stack(line) for line in text.splitlines() if line.strip()]
         self.samples = sum(count for _, count in self._stacks)
 
     def top(self, number: int = 15) -> tuple[Line, ...]:
-        """The lines with most samples of their own."""
+        """The lines with the most samples of their own."""
         own: Counter[str] = Counter()
         total: dict[str, int] = defaultdict(int)
         for frames, count in self._stacks:
@@ -68,7 +68,7 @@ class Profile:
         return tuple(Line(place, count, total[place]) for place, count in own.most_common(number))
 
     def svg(self, title: str) -> str:
-        """The flame graph: the outermost function at the bottom, wide is what took long."""
+        """The flame graph: the outermost function is at the bottom; the width is the time."""
         root = Frame()
         for frames, count in self._stacks:
             _add(root, frames, count)
@@ -93,9 +93,9 @@ def _stack(line: str) -> tuple[tuple[str, ...], int]:
 def _add(root: Frame, frames: tuple[str, ...], count: int) -> None:
     root.samples += count
     for place in frames:
-        # One function is one frame, whichever of its lines was under way.
+        # A function is one frame, whichever of its lines was executing.
         function = place.rpartition(":")[0] or place
-        root = root.called.setdefault(function, Frame())
+        root = root.callees.setdefault(function, Frame())
         root.samples += count
 
 
@@ -106,7 +106,7 @@ def _shapes(name: str, frame: Frame, all_samples: int, left: float, top: float) 
     share = 100 * frame.samples / all_samples
     letters = int((width - 6) / _LETTER)
     shown = name if len(name) <= letters else f"{name[: letters - 1]}…"
-    # The same function has the same colour wherever it is.
+    # A function has the same colour everywhere.
     hue = zlib.crc32(name.encode()) % 50
     yield (
         f"<g><title>{html.escape(name)}: {frame.samples} samples, {share:.1f} %</title>"
@@ -119,6 +119,6 @@ def _shapes(name: str, frame: Frame, all_samples: int, left: float, top: float) 
         )
         + "</g>"
     )
-    for inner, called in sorted(frame.called.items()):
-        yield from _shapes(inner, called, all_samples, left, top - _ROW)
-        left += _WIDTH * called.samples / all_samples
+    for inner, callee in sorted(frame.callees.items()):
+        yield from _shapes(inner, callee, all_samples, left, top - _ROW)
+        left += _WIDTH * callee.samples / all_samples

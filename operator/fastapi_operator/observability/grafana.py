@@ -1,7 +1,7 @@
 """Dashboards as data: a dashboard has rows, a row has panels, a panel has queries.
 
-Grafana's JSON is written from these alone, so that no dashboard can lack what each must have: a
-templated data source, a stable uid, a unit and a description on each panel.
+Grafana's JSON is written only from these classes. Every dashboard therefore has a templated data
+source and a stable uid, and every panel a unit and a description.
 """
 
 import string
@@ -12,14 +12,14 @@ from typing import Any, Literal
 from fastapi_operator import naming
 from fastapi_operator.observability.metrics import Unit
 
-# What Grafana 12 writes; releases from 10.4 on understand every field that stands here.
+# As written by Grafana 12; releases from 10.4 on support every field used here.
 _SCHEMA_VERSION = 41
 _WIDTH = 24
 _PANEL_HEIGHT = 8
 _UID_LENGTH = 40
-# By this label the sidecar of Grafana's chart finds ConfigMaps with dashboards.
+# The sidecar of Grafana's chart selects ConfigMaps with dashboards by this label.
 SIDECAR_LABEL = {"grafana_dashboard": "1"}
-# And by this one the Grafana operator finds the Grafana that shows them, in its own examples.
+# The Grafana operator selects the Grafana instance by this label, as in its own examples.
 INSTANCE_LABELS = {"dashboards": "grafana"}
 _TAG = "fastapi-operator"
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -27,12 +27,12 @@ _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 @dataclass(frozen=True)
 class Query:
-    """A PromQL expression and how its series are called in the legend.
+    """A PromQL expression and the names of its series.
 
     Attributes:
         expression: The query.
-        legend: The name of each of its series; labels stand in double braces.
-        line: A planned value or a bound: drawn dashed, beside what is used.
+        legend: The name of each of its series, with labels in double braces.
+        line: Whether it is a planned value or a bound, drawn as a dashed line.
     """
 
     expression: str
@@ -45,15 +45,15 @@ class Panel:
     """A panel.
 
     Attributes:
-        title: What it shows.
-        text: What to do about what it shows; it stands beside the title.
+        title: Its title.
+        text: Its description: how to react to the values. Grafana shows it beside the title.
         unit: Unit of its values.
-        queries: What it draws.
+        queries: Its queries.
         kind: Grafana's name of the visualisation.
-        width: Columns of the grid's 24.
-        bounds: From which values on it is coloured: first yellow, then red.
-        low: Whether small values are the bad ones.
-        most: The largest value that can be, where there is one.
+        width: Its width, in the 24 columns of the grid.
+        bounds: The thresholds: first yellow, then red.
+        low: Whether small values are the critical ones.
+        most: The largest possible value, if there is one.
     """
 
     title: str
@@ -77,7 +77,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Variable:
-    """A choice above the dashboard, made from a label's values."""
+    """A variable of the dashboard, with the values of a label."""
 
     name: str
     title: str
@@ -87,7 +87,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Annotation:
-    """A mark over all panels where a query has series."""
+    """A mark over all panels whenever a query returns series."""
 
     title: str
     expression: str
@@ -100,10 +100,10 @@ class Dashboard:
     """A dashboard.
 
     Attributes:
-        name: Name of its file and, behind ``fastapi-operator-``, its uid.
+        name: Name of its file and, prefixed with ``fastapi-operator-``, its uid.
         title: Its title.
-        text: What it is for.
-        variables: Choices above it, each narrowed by those before.
+        text: Its purpose.
+        variables: Its variables, each narrowed by the preceding ones.
         rows: Its rows, from top to bottom.
         annotations: Marks over all panels.
     """
@@ -121,8 +121,8 @@ class Dashboard:
         """The JSON model that Grafana imports.
 
         Args:
-            fixed: Variables that have one value each; it makes a dashboard of its own.
-            runbooks: Where the pages of docs/runbooks are read; empty leaves the link out.
+            fixed: Variables with a single value; the result is a separate dashboard.
+            runbooks: URL of the pages of docs/runbooks; if empty, there is no link.
         """
         fixed = fixed or {}
         uid, title = f"{_TAG}-{self.name}", self.title
@@ -168,7 +168,7 @@ class Dashboard:
 
 
 def reference(name: str, *, config_map: str, key: str) -> dict[str, Any]:
-    """A GrafanaDashboard of the Grafana operator, whose text is in a ConfigMap beside it."""
+    """A GrafanaDashboard of the Grafana operator that refers to a ConfigMap with the model."""
     return {
         "apiVersion": "grafana.integreatly.org/v1beta1",
         "kind": "GrafanaDashboard",
@@ -194,7 +194,7 @@ def _data_source() -> dict[str, Any]:
 def _variable(variable: Variable, value: str | None) -> dict[str, Any]:
     named = {"name": variable.name, "label": variable.title}
     if value is not None:
-        # Hidden: there is nothing to choose.
+        # Hidden, because there is only one value.
         return {**named, "type": "constant", "query": value, "hide": 2}
     return {
         **named,
@@ -205,7 +205,7 @@ def _variable(variable: Variable, value: str | None) -> dict[str, Any]:
         "sort": 1,
         "multi": variable.several,
         "includeAll": variable.several,
-        # "All" has to match series without the label as well.
+        # "All" also matches series without the label.
         **({"allValue": ".*"} if variable.several else {}),
     }
 
@@ -294,7 +294,7 @@ def _thresholds(panel: Panel) -> dict[str, Any]:
         {"color": colour, "value": value}
         for colour, value in zip(colours, (None, *sorted(panel.bounds)), strict=True)
     ]
-    # A line where each colour begins; a plain number or cell is coloured by itself.
+    # Time series get a line at each threshold; numbers and cells are coloured themselves.
     drawn = {"custom": {"thresholdsStyle": {"mode": "line"}}} if panel.kind == "timeseries" else {}
     return {"thresholds": {"mode": "absolute", "steps": steps}, **drawn}
 
@@ -316,7 +316,7 @@ def _target(letter: str, query: Query, kind: str) -> dict[str, Any]:
         "datasource": _SOURCE,
         "expr": query.expression,
         "legendFormat": query.legend,
-        # A table or a number shows what holds now, not each point of the range.
+        # A table or a number shows the current value, not the range.
         **({"instant": True, "range": False} if kind != "timeseries" else {}),
         **({"format": "table"} if kind == "table" else {}),
     }

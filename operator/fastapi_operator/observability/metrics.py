@@ -1,7 +1,8 @@
-"""Every metric that dashboards and alerts may use: its name, labels, unit and who exposes it.
+"""The metrics of the product: name, labels, unit, source and help.
 
-Names of the app's metrics follow OpenTelemetry's semantic conventions as Prometheus spells them,
-so that one dashboard serves apps that are scraped and apps that push.
+Dashboards and alerts may use only these and those in ``exported``. Names of the app's metrics
+follow OpenTelemetry's semantic conventions in Prometheus' spelling, so that one dashboard serves
+apps that are scraped and apps that push.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ IN_FLIGHT = "http_server_active_requests"
 
 
 class Kind(StrEnum):
-    """What a sample means, and so what a query may do with it."""
+    """The type of a metric, which decides how a query may use it."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -22,7 +23,7 @@ class Kind(StrEnum):
 
 
 class Source(StrEnum):
-    """Who exposes a metric."""
+    """The program that exposes a metric."""
 
     APP = "app"
     OPERATOR = "operator"
@@ -35,7 +36,7 @@ class Source(StrEnum):
 
 
 class Unit(StrEnum):
-    """Units as Grafana names them."""
+    """Units, with Grafana's names."""
 
     NONE = "short"
     SECONDS = "s"
@@ -50,13 +51,13 @@ class Metric:
     """A metric.
 
     Attributes:
-        name: Its name without ``_total`` and ``_bucket``; of others' counters the whole name.
+        name: Its name without ``_total`` and ``_bucket``. If ``is_bare``, the whole name.
         kind: Counter, gauge or histogram.
-        source: Who exposes it.
+        source: The program that exposes it.
         unit: The unit of its values.
-        labels: Its own labels, beside those of the scrape.
-        text: What it counts or measures.
-        is_bare: A counter whose name is stored as it is: not every exporter writes ``_total``.
+        labels: Its own labels, in addition to those of the scrape.
+        text: Its help.
+        is_bare: Whether a counter's name has no suffix: not every exporter writes ``_total``.
     """
 
     name: str
@@ -99,35 +100,35 @@ METRICS: tuple[Metric, ...] = (
         kind=Kind.COUNTER,
         source=Source.APP,
         unit=Unit.NONE,
-        text="Requests answered 503 because MAX_IN_FLIGHT were in flight.",
+        text="Requests rejected with 503 because MAX_IN_FLIGHT were in flight.",
     ),
     Metric(
         name="fastapi_worker_event_loop_lag_seconds",
         kind=Kind.HISTOGRAM,
         source=Source.APP,
         unit=Unit.SECONDS,
-        text="How much later than asked the event loop woke a sleeping task.",
+        text="Delay between the requested and the actual wake-up of a sleeping task.",
     ),
     Metric(
         name="fastapi_worker_event_loop_stalls",
         kind=Kind.COUNTER,
         source=Source.APP,
         unit=Unit.NONE,
-        text="Times the event loop did not turn for longer than the stall threshold.",
+        text="Times for which the event loop was blocked longer than the stall threshold.",
     ),
     Metric(
         name="fastapi_worker_threads_used",
         kind=Kind.GAUGE,
         source=Source.APP,
         unit=Unit.NONE,
-        text="Threads at work for def endpoints and blocking calls.",
+        text="Threads in use by def endpoints and blocking calls.",
     ),
     Metric(
         name="fastapi_worker_threads_max",
         kind=Kind.GAUGE,
         source=Source.APP,
         unit=Unit.NONE,
-        text="Threads allowed.",
+        text="Maximum number of threads.",
     ),
     Metric(
         name="fastapi_worker_threads_waiting",
@@ -148,7 +149,7 @@ METRICS: tuple[Metric, ...] = (
         kind=Kind.GAUGE,
         source=Source.APP,
         unit=Unit.NONE,
-        text="Worker processes alive.",
+        text="Running worker processes.",
     ),
     Metric(
         name="fastapi_worker_cpu_seconds",
@@ -162,7 +163,7 @@ METRICS: tuple[Metric, ...] = (
         kind=Kind.COUNTER,
         source=Source.APP,
         unit=Unit.SECONDS,
-        text="Time in which the workers could run and waited for a CPU.",
+        text="Time for which runnable workers waited for a CPU.",
     ),
     Metric(
         name="db_client_operation_duration_seconds",
@@ -170,7 +171,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.APP,
         unit=Unit.SECONDS,
         labels=("db_system_name", "error_type"),
-        text="Duration of commands to the cache; error_type is empty where they succeeded.",
+        text="Duration of commands to the cache; error_type is empty if they succeeded.",
     ),
     Metric(
         name="db_client_connection_count",
@@ -178,7 +179,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.APP,
         unit=Unit.NONE,
         labels=(*_POOL, "db_client_connection_state"),
-        text="Connections of the app's pools, idle or used.",
+        text="Connections of the app's pools, by state: idle or used.",
     ),
     Metric(
         name="db_client_connection_max",
@@ -186,7 +187,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.APP,
         unit=Unit.NONE,
         labels=_POOL,
-        text="Connections that the pools may open.",
+        text="Maximum number of connections of the pools.",
     ),
     Metric(
         name="db_client_connection_pending_requests",
@@ -202,7 +203,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.APP,
         unit=Unit.NONE,
         labels=_POOL,
-        text="Checkouts that gave up.",
+        text="Checkouts that timed out.",
     ),
     Metric(
         name="db_client_connection_wait_time_seconds",
@@ -234,7 +235,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.OPERATOR,
         unit=Unit.NONE,
         labels=("namespace", SERVICE_SERIES_LABEL, "decision"),
-        text="Planned values of a service, by the name of the decision as explain shows it.",
+        text="Planned values of a service, by the name of the decision in explain.",
     ),
     Metric(
         name="fastapi_operator_condition",
@@ -242,8 +243,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.OPERATOR,
         unit=Unit.NONE,
         labels=("namespace", SERVICE_SERIES_LABEL, "condition", "reason"),
-        text="1 for each condition of a service that tells of trouble: a part that is not ready, "
-        "or Stalled.",
+        text="1 for each failing condition of a service: a part that is not ready, or Stalled.",
     ),
     Metric(
         name="fastapi_operator_pass_duration_seconds",
@@ -251,7 +251,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.OPERATOR,
         unit=Unit.SECONDS,
         labels=("outcome",),
-        text="Duration of a pass over one service.",
+        text="Duration of a reconciliation of one service, by outcome.",
     ),
     Metric(
         name="fastapi_operator_writes",
@@ -259,7 +259,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.OPERATOR,
         unit=Unit.NONE,
         labels=("kind", "why"),
-        text="Writes of the operator by kind and cause.",
+        text="Writes of the operator, by kind and cause.",
     ),
     Metric(
         name="fastapi_operator_watch_events",
@@ -267,7 +267,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.OPERATOR,
         unit=Unit.NONE,
         labels=("kind",),
-        text="Watch events by kind.",
+        text="Watch events, by kind.",
     ),
     Metric(
         name="fastapi_operator_api_requests",
@@ -275,7 +275,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.OPERATOR,
         unit=Unit.NONE,
         labels=("verb", "resource", "code"),
-        text="Requests to the API server; code 0 is no answer.",
+        text="Requests to the API server; code 0 means no response.",
     ),
     Metric(
         name="fastapi_operator_api_request_duration_seconds",
@@ -290,28 +290,28 @@ METRICS: tuple[Metric, ...] = (
         kind=Kind.GAUGE,
         source=Source.OPERATOR,
         unit=Unit.NONE,
-        text="Services that wait for a pass.",
+        text="Services that wait for reconciliation.",
     ),
     Metric(
         name="fastapi_operator_queue_oldest_wait_seconds",
         kind=Kind.GAUGE,
         source=Source.OPERATOR,
         unit=Unit.SECONDS,
-        text="How long the longest waiting service has been due.",
+        text="How long the service that waits longest has been due.",
     ),
     Metric(
         name="fastapi_operator_rollouts_waiting",
         kind=Kind.GAUGE,
         source=Source.OPERATOR,
         unit=Unit.NONE,
-        text="Services that wait for their turn to get what a new operator version changes.",
+        text="Services that wait for a rollout slot for the changes of a new operator version.",
     ),
     Metric(
         name="fastapi_operator_delete_brake",
         kind=Kind.GAUGE,
         source=Source.OPERATOR,
         unit=Unit.NONE,
-        text="1 while pruning is stopped by too many deletes in a minute.",
+        text="1 while pruning is stopped because of too many deletions within a minute.",
     ),
 )
 
@@ -319,10 +319,10 @@ _BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 def metric(name: str) -> Metric:
-    """The metric of that name.
+    """Returns the metric with this name.
 
     Raises:
-        KeyError: The table has no such metric.
+        KeyError: The table does not have such a metric.
     """
     try:
         return _BY_NAME[name]

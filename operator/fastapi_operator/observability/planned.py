@@ -1,6 +1,6 @@
-"""The planned values that the operator tells as metrics: lines beside what is used.
+"""The planned values that the operator exposes as metrics.
 
-Alerts and dashboards read them too, so that a bound is a service's own and not a guess for all.
+Dashboards draw them as lines, and alerts use them as the bounds of each service.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fastapi_operator.observability.metrics import metric
 from fastapi_operator.tuning.plan import Plan
 
-# At most so many series a service, most services far fewer; each is read by a panel or an alert.
+# The series per service, at most. A panel or an alert reads each of them.
 PLANNED = frozenset(
     {
         "server.threads",
@@ -31,7 +31,7 @@ PLANNED = frozenset(
 
 
 def planned(plan: Plan) -> Mapping[str, float]:
-    """The planned values of a service by the name of their decision."""
+    """The planned values of a service, by the name of their decision."""
     return {
         decision.name: float(decision.value)
         for decision in plan.decisions()
@@ -39,17 +39,17 @@ def planned(plan: Plan) -> Mapping[str, float]:
     }
 
 
-def planned_series(decision: str, where: str = "") -> str:
-    """The series of one planned value, for a query.
+def planned_series(decision: str, matching: str = "") -> str:
+    """Returns the series of one planned value, for a query.
 
     Args:
         decision: The name of the decision.
-        where: Further matchers, such as those that choose a service.
+        matching: Further matchers, for example those that select a service.
 
     Raises:
-        KeyError: The operator does not tell that value.
+        KeyError: The operator does not expose this value.
     """
     if decision not in PLANNED:
-        raise KeyError(f"{decision} is not among the planned values that the operator tells")
-    matchers = f'{where}, decision="{decision}"' if where else f'decision="{decision}"'
+        raise KeyError(f"{decision} is not among the exposed planned values")
+    matchers = f'{matching}, decision="{decision}"' if matching else f'decision="{decision}"'
     return f"{metric('fastapi_operator_planned').series}{{{matchers}}}"

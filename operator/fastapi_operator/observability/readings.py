@@ -1,4 +1,4 @@
-"""From windows of samples, pod states and proxy logs to the signals of a service."""
+"""Computes the signals of a service from windows of samples, pod states and proxy logs."""
 
 import json
 import re
@@ -34,7 +34,7 @@ _THROTTLED = "container_cpu_cfs_throttled_periods_total"
 _PERIODS = "container_cpu_cfs_periods_total"
 _CONTAINER_CPU = "container_cpu_usage_seconds_total"
 
-# What is read of a pod's page: the beginnings of names.
+# The metrics to read from a pod's page, as prefixes of their names.
 NAMES = (
     "http_server_",
     "fastapi_worker_",
@@ -45,10 +45,10 @@ NAMES = (
     "pg_stat_database_active_time",
     "redis_",
 )
-# What Prometheus may have of the containers, and a pod's own page has not.
+# Metrics of containers. Prometheus may have them; a pod's own page does not.
 CONTAINER_NAMES = (_THROTTLED, _PERIODS, _CONTAINER_CPU)
 
-# The app closed the connection before it answered, in the words of nginx and of Caddy.
+# Messages of nginx and Caddy if the app closed the connection before it responded.
 _CLOSED = re.compile(
     r"upstream prematurely closed|recv\(\) failed \(104|send\(\) failed \(32"
     r'|connection reset by peer|broken pipe|"EOF"|: EOF',
@@ -58,13 +58,13 @@ _CLOSED = re.compile(
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod of the service, as the API server has it.
+    """A pod of the service, as in the API server.
 
     Attributes:
         name: Its name.
-        part: What it is a part of.
+        part: The part of the service that it belongs to.
         restarts: Restarts of its containers.
-        memory_killed: Whether the last of them was for want of memory.
+        memory_killed: Whether the last restart followed an OOM kill.
     """
 
     name: str
@@ -80,17 +80,17 @@ def read(
     planned: Planned,
     proxy: ProxyLog | None = None,
 ) -> Signals:
-    """The signals of a service.
+    """Returns the signals of a service.
 
     Args:
-        windows: What each pod showed, by its name; pods that showed nothing are absent.
+        windows: The window of each pod, by its name; pods that could not be read are absent.
         pods: The pods of all parts.
-        planned: What the plan says.
-        proxy: What the proxy's log says; None where it could not be read.
+        planned: The planned values.
+        proxy: The counts of the proxy's log; None if it could not be read.
     """
     known = tuple(pods)
     of = {
-        part: {pod.name: windows[pod.name] for pod in known if _shows(windows, pod, part)}
+        part: {pod.name: windows[pod.name] for pod in known if _has_window(windows, pod, part)}
         for part in Part
     }
     app = of[Part.APP]
@@ -112,7 +112,7 @@ def read(
     )
 
 
-def _shows(windows: Mapping[str, Window], pod: Pod, part: Part) -> bool:
+def _has_window(windows: Mapping[str, Window], pod: Pod, part: Part) -> bool:
     return pod.part is part and pod.name in windows
 
 
@@ -283,7 +283,7 @@ def _bursts(app: Sequence[Window], cache: Sequence[Window]) -> Bursts | None:
 
 
 def _together(windows: Sequence[Window], name: str) -> list[float]:
-    """What a counter gained in each step, over pods that were read at the same moments."""
+    """The increase of a counter in each step, over pods that were read at the same times."""
     steps = [window.steps(name) for window in windows]
     return [sum(step) for step in zip(*steps, strict=False)]
 
@@ -299,11 +299,11 @@ def _share(window: Window, part: str, whole: str) -> float | None:
 
 
 def read_proxy_log(lines: Iterable[str]) -> ProxyLog:
-    """What the log of nginx or Caddy says, access and error lines mixed."""
+    """Counts requests and errors in a log of nginx or Caddy with access and error lines."""
     requests = bad = closed = 0
     for line in lines:
         record = _record(line)
-        # Caddy gives the status in its line about the error as well.
+        # Caddy also writes the status in its line about the error.
         if "status" in record and record.get("logger") != "http.log.error":
             requests += 1
             bad += str(record["status"]) == "502"

@@ -1,7 +1,7 @@
-"""Samples of one pod over a window: what its counters gained, where its gauges stood.
+"""Samples of one pod over a window: increases of counters, values of gauges.
 
-A window is made of several readings of the pod's own metrics page, or of what Prometheus has
-stored of them; whoever asks sees no difference.
+A window consists of several scrapes of the pod's own metrics page, or of the samples that
+Prometheus has stored. Both have the same form.
 """
 
 import math
@@ -16,13 +16,13 @@ from prometheus_client.parser import text_string_to_metric_families
 Labels = frozenset[tuple[str, str]]
 Series = tuple[str, Labels]
 
-# What a scrape adds to a series: the same for all of a pod, and absent on its own page.
+# Labels that a scrape adds: the same for all series of a pod, and absent on its own page.
 _SCRAPE_LABELS = frozenset({"namespace", "pod", "instance", "job", "endpoint"})
 
 
 @dataclass(frozen=True)
 class Scrape:
-    """All series of a pod at one moment, in seconds of any clock."""
+    """All series of a pod at one time, in seconds of any clock."""
 
     at: float
     values: Mapping[Series, float]
@@ -30,12 +30,12 @@ class Scrape:
 
 @dataclass(frozen=True)
 class Histogram:
-    """What a histogram gained in a window.
+    """The increase of a histogram in a window.
 
     Attributes:
-        buckets: Upper bound and observations up to it, in order.
+        buckets: Upper bounds and the observations up to each, in order.
         total: The sum of all observations.
-        count: How many there were.
+        count: The number of observations.
     """
 
     buckets: tuple[tuple[float, float], ...]
@@ -44,15 +44,15 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """The mean observation; 0 where there is none."""
+        """The mean observation; 0 if there is none."""
         return self.total / self.count if self.count else 0.0
 
     def quantile(self, share: float) -> float:
-        """The bound of ``share`` of the observations, even within a bucket, as Prometheus does."""
+        """A quantile, interpolated linearly within a bucket as in Prometheus."""
         rank, below, bound = share * self.count, 0.0, 0.0
         for upper, observed in self.buckets:
             if observed >= rank and observed > below:
-                # Nothing is known beyond the last bound.
+                # There is no upper bound for interpolation.
                 if math.isinf(upper):
                     return bound
                 return bound + (upper - bound) * (rank - below) / (observed - below)
@@ -60,12 +60,12 @@ class Histogram:
         return 0.0 if not self.count or math.isinf(bound) else bound
 
     def above(self, bound: float) -> float:
-        """How many observations were above a bound, as far as the buckets tell."""
+        """The observations above a bound, as far as the buckets resolve it."""
         within = (observed for upper, observed in self.buckets if upper <= bound)
         return self.count - max(within, default=0.0)
 
     def __add__(self, other: "Histogram") -> "Histogram":
-        """Both together."""
+        """Merges two histograms."""
         merged: dict[float, float] = defaultdict(float)
         for upper, observed in (*self.buckets, *other.buckets):
             merged[upper] += observed
@@ -78,16 +78,16 @@ NOTHING = Histogram((), 0.0, 0.0)
 
 
 class Window:
-    """What one pod showed between the first and the last of its scrapes."""
+    """The samples of one pod between its first and its last scrape."""
 
     def __init__(self, scrapes: Sequence[Scrape]) -> None:
         """Takes at least two scrapes, in any order.
 
         Raises:
-            ValueError: There are fewer: nothing can be said of a counter.
+            ValueError: There are fewer, so that a counter has no increase.
         """
         if len(scrapes) < 2:
-            raise ValueError("a window needs two scrapes")
+            raise ValueError("a window needs at least two scrapes")
         self._scrapes = sorted(scrapes, key=lambda scrape: scrape.at)
         self.seconds = self._scrapes[-1].at - self._scrapes[0].at
         self._series: dict[str, list[Labels]] = defaultdict(list)
@@ -95,32 +95,32 @@ class Window:
             self._series[name].append(labels)
 
     def has(self, name: str) -> bool:
-        """Whether the pod shows this metric."""
+        """Whether the pod exposes this metric."""
         return name in self._series
 
     def steps(self, name: str, **wanted: str) -> list[float]:
-        """What a counter gained in each step of the window, over all series with these labels."""
+        """The increase of a counter in each step, over all series with these labels."""
         gained = [self._gained((name, labels)) for labels in self._matching(name, wanted)]
         return [sum(step) for step in zip(*gained, strict=True)] or [0.0] * (len(self._scrapes) - 1)
 
     def increase(self, name: str, **wanted: str) -> float:
-        """What a counter gained in the whole window."""
+        """The increase of a counter in the whole window."""
         return sum(self.steps(name, **wanted))
 
     def rate(self, name: str, **wanted: str) -> float:
-        """What a counter gained each second."""
+        """The increase of a counter per second."""
         return self.increase(name, **wanted) / self.seconds
 
     def mean(self, name: str, **wanted: str) -> float:
-        """Where a gauge stood on average, summed over its series; 0 where there is none."""
+        """The mean of a gauge, summed over its series; 0 if there is none."""
         return statistics.fmean(self._levels(name, wanted))
 
     def peak(self, name: str, **wanted: str) -> float:
-        """The highest that a gauge stood."""
+        """The maximum of a gauge, summed over its series."""
         return max(self._levels(name, wanted))
 
     def histogram(self, name: str, **wanted: str) -> Histogram:
-        """What a histogram gained, over all series with these labels."""
+        """The increase of a histogram, over all series with these labels."""
         buckets: dict[float, float] = defaultdict(float)
         for labels in self._matching(f"{name}_bucket", wanted):
             bound = float(dict(labels)["le"])
@@ -140,7 +140,7 @@ class Window:
         before, steps = values[0] or 0.0, []
         for value in values[1:]:
             now = before if value is None else value
-            # A counter that falls was begun anew, by a process that was started again.
+            # If a counter decreases, its process restarted and it started again at zero.
             steps.append(now - before if now >= before else now)
             before = now
         return steps
@@ -157,10 +157,15 @@ class Window:
 
 
 def read_page(text: str, at: float, names: Iterable[str]) -> Scrape:
-    """A pod's metrics page; only metrics whose name begins with one of ``names`` are read.
+    """Parses a pod's metrics page.
+
+    Args:
+        text: The page.
+        at: The time of the scrape, in seconds.
+        names: The prefixes of the metrics to parse; others are skipped.
 
     Raises:
-        ValueError: It is no metrics page.
+        ValueError: The text is not a metrics page.
     """
     wanted = tuple(names)
     lines = [line for line in text.splitlines() if line.startswith(wanted)]
@@ -173,7 +178,7 @@ def read_page(text: str, at: float, names: Iterable[str]) -> Scrape:
 
 
 def read_matrix(result: Iterable[Mapping[str, Any]]) -> dict[str, list[Scrape]]:
-    """What Prometheus answered to a range query, by pod."""
+    """Converts the result of a range query of Prometheus to scrapes, by pod."""
     found: dict[str, dict[float, dict[Series, float]]] = defaultdict(lambda: defaultdict(dict))
     for series in result:
         labels = series["metric"]

@@ -1,7 +1,7 @@
-"""The objects that one cluster needs once for all services: rules, dashboards, a monitor.
+"""The monitoring objects that a cluster needs once: rules, dashboards and a monitor.
 
-The operator's chart renders the same; ``fastapi-operator monitoring`` prints them for those who
-install without Helm.
+The operator's chart renders the same objects. ``fastapi-operator monitoring`` prints them for
+installations without Helm.
 """
 
 import json
@@ -21,7 +21,7 @@ _MONITORING = "monitoring.coreos.com/v1"
 
 
 class Shared(StrEnum):
-    """What there is to install."""
+    """A kind of shared object."""
 
     RULES = "rules"
     MONITORS = "monitors"
@@ -36,17 +36,17 @@ def objects(
     labels: Mapping[str, str] | None = None,
     runbooks: str | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The objects of some kinds, in the order of the kinds.
+    """Returns the objects of some kinds, in the order of the kinds.
 
     Args:
-        kinds: What is wanted.
-        namespace: Where all of them live.
-        labels: Labels that Prometheus or Grafana selects by.
-        runbooks: Where the pages of docs/runbooks are read. Default: the settings'.
+        kinds: The requested kinds.
+        namespace: The namespace of all of them.
+        labels: Labels by which Prometheus or Grafana selects objects.
+        runbooks: URL of the pages of docs/runbooks. Default: the value of the settings.
     """
-    where = (runbooks or Settings().runbooks).rstrip("/")
+    url = (runbooks or Settings().runbooks).rstrip("/")
     for kind in kinds:
-        for body in _BUILDERS[kind](where):
+        for body in _BUILDERS[kind](url):
             body["metadata"] = {
                 "name": body["metadata"]["name"],
                 "namespace": namespace,
@@ -76,7 +76,7 @@ def _monitors(_runbooks: str) -> Iterator[dict[str, Any]]:
 
 def _dashboards(runbooks: str) -> Iterator[dict[str, Any]]:
     for dashboard in DASHBOARDS:
-        # One line: an annotation with the last applied object holds at most 256 KiB.
+        # One line, because the annotation with the last applied object is limited to 256 KiB.
         text = json.dumps(
             dashboard.model(runbooks=runbooks), separators=(",", ":"), ensure_ascii=False
         )

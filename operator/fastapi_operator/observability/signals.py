@@ -1,7 +1,7 @@
-"""What was seen of one service, as the rules of diagnosis read it: a dataclass a part.
+"""The signals of one service, which the rules of ``doctor`` read: one dataclass per part.
 
-A part that shows nothing is None, and so is a number that this cluster cannot tell: a rule then
-does without it, or says nothing.
+A part without metrics is None, and so is a number that this cluster does not provide. A rule then
+ignores it, or does not match.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fastapi_operator.tuning.plan import Plan
 
 @dataclass(frozen=True)
 class Planned:
-    """What the plan says of the numbers that a rule compares with, or proposes to change."""
+    """The planned values that a rule compares with, or proposes to change."""
 
     workers: int = 1
     threads: int = figures.THREADS_DEFAULT
@@ -62,10 +62,10 @@ class Planned:
 
 
 def _slow(plan: Plan) -> float:
-    """Above which a p95 is slow: what is promised, else far above what the owner declares."""
-    promised = plan.observability.latency_milliseconds
-    if promised is not None:
-        return promised.value / 1000
+    """The bound of a slow p95: the SLO, or else far above the declared p95."""
+    objective = plan.observability.latency_milliseconds
+    if objective is not None:
+        return objective.value / 1000
     declared = plan.spec.traffic.p95_milliseconds if plan.spec.traffic else None
     return bounds.SLOW_SECONDS if declared is None else bounds.SLOW_FACTOR * declared / 1000
 
@@ -84,12 +84,12 @@ class Pool:
     """The database connections of a pod's workers.
 
     Attributes:
-        size: Connections that they may open.
-        peak: Most connections in use at once.
-        waits: How long checkouts waited, in seconds.
-        holds: How long connections were held, in seconds.
-        waiting: Checkouts that waited, on average.
-        timeouts: Checkouts that gave up.
+        size: Their maximum number.
+        peak: The largest number in use at once.
+        waits: The waits of checkouts, in seconds.
+        holds: The times for which connections were held, in seconds.
+        waiting: The mean number of waiting checkouts.
+        timeouts: Checkouts that timed out.
     """
 
     size: float
@@ -102,7 +102,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Calls:
-    """What the app saw of its cache: durations in seconds, and calls that failed."""
+    """The cache calls of the app: durations in seconds, and failed calls."""
 
     durations: Histogram
     failed: float
@@ -114,18 +114,18 @@ class AppPod:
 
     Attributes:
         pod: Its name.
-        workers: Worker processes alive.
+        workers: Running worker processes.
         requests: Durations of its requests, in seconds.
-        in_flight: Requests under way, on average.
-        shed: Requests that were turned away with 503.
-        cpu: Cores in use by each worker.
-        cpu_wait: Share of the time in which a worker could run and was given no CPU.
-        throttled: Share of the scheduler's periods in which the pod was throttled.
+        in_flight: The mean number of requests in flight.
+        shed: Requests rejected with 503.
+        cpu: Cores in use per worker.
+        cpu_wait: Share of the time for which a runnable worker waited for a CPU.
+        throttled: Share of the CPU periods in which the pod was throttled.
         lag_p99: Event-loop lag, in seconds.
-        late: Share of the time in which the event loop was late.
+        late: Share of the time for which the event loop was late.
         threads: Its threads.
-        pool: Its database pools; None without.
-        cache: Its cache calls; None where it reports none.
+        pool: Its database pools; None if it has none.
+        cache: Its cache calls; None if it reports none.
     """
 
     pod: str
@@ -145,7 +145,7 @@ class AppPod:
 
 @dataclass(frozen=True)
 class Route:
-    """One route of all pods: durations in seconds, and how many answers were 5xx."""
+    """One route of all pods: durations in seconds, and the number of 5xx responses."""
 
     name: str
     requests: Histogram
@@ -157,10 +157,10 @@ class Pooler:
     """PgBouncer, all instances.
 
     Attributes:
-        waiting: Clients that waited for a server connection, on average.
-        max_wait_seconds: The longest wait seen.
-        servers: Server connections in use, on average.
-        query_seconds: Time that statements took in all.
+        waiting: The mean number of clients that wait for a server connection.
+        max_wait_seconds: The longest wait.
+        servers: The mean number of server connections in use.
+        query_seconds: The total time of statements.
     """
 
     waiting: float
@@ -174,10 +174,10 @@ class Database:
     """PostgreSQL.
 
     Attributes:
-        active: Statements under way, on average.
-        busy: Those of them that no lock, client or timer kept waiting.
-        cpu: Cores in use; None where nobody measures it.
-        query_seconds: Time that statements took in all; None before PostgreSQL 14.
+        active: The mean number of executing statements.
+        busy: The ones among them that do not wait for a lock, client or timer.
+        cpu: Cores in use; None if it is not measured.
+        query_seconds: The total time of statements; None before PostgreSQL 14.
     """
 
     active: float
@@ -188,18 +188,18 @@ class Database:
 
 @dataclass(frozen=True)
 class CacheServer:
-    """Redis or Valkey; counts are those of the window.
+    """Redis or Valkey; counts are increases in the window.
 
     Attributes:
-        up: Share of the readings at which it answered.
-        hits: Look-ups that found their key.
-        misses: Look-ups that did not.
-        evicted: Keys that were thrown out for want of memory.
-        expired: Keys whose time was over.
-        refused: Writes that were refused for want of memory.
+        up: Share of the scrapes at which it responded.
+        hits: Lookups that found their key.
+        misses: Lookups that did not find their key.
+        evicted: Keys evicted because memory was full.
+        expired: Keys whose time to live had passed.
+        refused: Writes rejected because memory was full.
         used_bytes: Memory in use.
-        max_bytes: Its bound.
-        command_seconds: What a command took on average, in the server itself.
+        max_bytes: Its limit.
+        command_seconds: The mean time of a command in the server.
     """
 
     up: float
@@ -219,13 +219,13 @@ class CacheServer:
 
     @property
     def hit_ratio(self) -> float:
-        """Share of the look-ups that found their key; 1 where nobody looked."""
+        """Share of the lookups that found their key; 1 if there were none."""
         return self.hits / self.lookups if self.lookups else 1.0
 
 
 @dataclass(frozen=True)
 class ProxyLog:
-    """What the proxy's log says: requests, 502 among them, and connections that the app closed."""
+    """Counts of the proxy's log: requests, 502 among them, and connections that the app closed."""
 
     requests: int
     bad_gateways: int
@@ -234,13 +234,13 @@ class ProxyLog:
 
 @dataclass(frozen=True)
 class Bursts:
-    """How much of the window's events fell into its busiest quarter: 0.25 is even, 1 all at once.
+    """The share of events in the busiest quarter of the window: 0.25 is even, 1 is one burst.
 
     Attributes:
         database: Checkouts of database connections.
         requests: Requests.
-        misses: Look-ups that the cache had to miss; None where it shows nothing.
-        peak_per_second: Checkouts each second at their busiest.
+        misses: Misses of the cache; None if it has no metrics.
+        peak_per_second: The peak of checkouts per second.
     """
 
     database: float
@@ -251,7 +251,7 @@ class Bursts:
 
 @dataclass(frozen=True)
 class MemoryKill:
-    """A pod whose container was ended because it was over its memory limit."""
+    """A pod with a container that was OOM-killed."""
 
     pod: str
     restarts: int
@@ -259,7 +259,7 @@ class MemoryKill:
 
 @dataclass(frozen=True)
 class Signals:
-    """All that was seen of one service in a window of so many seconds."""
+    """All signals of one service in a window of this many seconds."""
 
     seconds: float
     planned: Planned
@@ -274,10 +274,10 @@ class Signals:
 
     @property
     def requests(self) -> float:
-        """Requests that the app answered."""
+        """Requests that the app completed."""
         return sum(pod.requests.count for pod in self.app)
 
     @property
     def failed(self) -> float:
-        """Answers with 5xx among them."""
+        """5xx responses among them."""
         return sum(route.failed for route in self.routes)

@@ -1,7 +1,8 @@
-"""Rules on a service's promise: what share of it is broken, and alerts while its budget burns.
+"""Rules on a service's SLO: the share of requests that violate it, and burn-rate alerts.
 
-Each alert looks at two windows: the long one says that enough was lost to matter, the short one
-that it still goes on (multi-window, multi-burn-rate; Site Reliability Workbook, chapter 5).
+Each alert has two windows: the long one shows that a relevant part of the error budget is spent,
+the short one that spending continues (multi-window, multi-burn-rate; Site Reliability Workbook,
+chapter 5).
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from fastapi_operator.tuning.plan import ObservabilityPlan
 # The page of docs/runbooks.
 PAGE = "slo-burn"
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-# What counts and times requests, by who does; both have the same bounds and labels.
+# The metrics of requests, by the part that measures them; both have the same bounds and labels.
 _REQUESTS = {
     "app": "http_server_request_duration_seconds",
     "proxy": "fastapi_proxy_request_duration_seconds",
@@ -29,11 +30,11 @@ class Burn:
     """One pair of windows.
 
     Attributes:
-        rate: How many times faster than the promise allows the budget is used up.
-        long: The window that shows how much was lost.
-        short: The window that shows that it goes on.
-        severity: critical calls a person, warning waits for working hours.
-        spent: Share of a month's budget that is gone when the alert fires.
+        rate: The burn rate: how many times faster than permitted the error budget is spent.
+        long: The window that shows how much is spent.
+        short: The window that shows that spending continues.
+        severity: critical pages a person; warning can wait for working hours.
+        spent: The share of a month's error budget that is spent when the alert fires.
     """
 
     rate: Decimal
@@ -49,50 +50,50 @@ BURNS = (
     Burn(Decimal(3), "1d", "2h", "warning", "10 %"),
     Burn(Decimal(1), "3d", "6h", "warning", "10 %"),
 )
-# How often the rules are evaluated: what a sum over samples of a rate is multiplied by.
+# The evaluation interval of the rules, by which a sum over samples of a rate is multiplied.
 _INTERVAL_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Promise:
-    """One promise of a service.
+class Objective:
+    """One objective of a service.
 
     Attributes:
         slo: Its short name, a label of its series.
         alert: The name of its alerts.
-        broken: The requests that break it, each second, as a query over five minutes.
-        percent: The share of requests that keep it.
-        what: What a request that breaks it did, for the summary.
+        violations: The rate of requests that violate it, as a query over five minutes.
+        percent: The share of requests that meet it.
+        description: How a request violates it, for the summary.
     """
 
     slo: str
     alert: str
-    broken: str
+    violations: str
     percent: Decimal
-    what: str
+    description: str
 
     @property
     def budget(self) -> Decimal:
-        """The share of requests that may break it."""
+        """The share of requests that may violate it."""
         return (100 - self.percent) / 100
 
 
 def groups(
     namespace: str, service: str, plan: ObservabilityPlan, *, runbooks: str
 ) -> list[dict[str, Any]]:
-    """The rule groups of a service; none where it promises nothing, or nobody measures it.
+    """Returns the rule groups of a service; none if it has no SLO, or no part measures it.
 
     Args:
         namespace: The service's namespace.
         service: Its name.
-        plan: What it promises.
-        runbooks: Where the pages of docs/runbooks are read, without a slash at the end.
+        plan: Its objectives.
+        runbooks: URL of the pages of docs/runbooks, without a slash at the end.
     """
     labels = {"namespace": namespace, "service": service}
     requests = _REQUESTS.get(plan.slo_measured_by.value) if plan.slo_measured_by else None
     if requests is None:
         return []
-    promises = tuple(_promises(namespace, service, plan, requests))
+    objectives = tuple(_objectives(namespace, service, plan, requests))
     selected = _selected(namespace, service)
     total = {
         "record": _TOTAL,
@@ -100,55 +101,56 @@ def groups(
         "labels": labels,
     }
     records = [total]
-    for promise in promises:
-        records += _records(promise, labels)
+    for objective in objectives:
+        records += _records(objective, labels)
     alerts = [
-        _alert(promise, burn, labels, f"{runbooks}/{PAGE}.md")
-        for promise in promises
+        _alert(objective, burn, labels, f"{runbooks}/{PAGE}.md")
+        for objective in objectives
         for burn in BURNS
-        # A budget so large that the whole traffic cannot burn it so fast needs no such alert.
-        if burn.rate * promise.budget < 1
+        # If even failing all requests cannot spend the budget so fast, the alert cannot fire.
+        if burn.rate * objective.budget < 1
     ]
     return [
         {
             "name": f"{namespace}-{service}-slo",
             "interval": f"{_INTERVAL_SECONDS}s",
-            # In this order: an alert reads what was recorded above it in the same round.
+            # The order matters: an alert reads records of the same evaluation.
             "rules": [*records, *alerts],
         }
     ]
 
 
-def _promises(
+def _objectives(
     namespace: str, service: str, plan: ObservabilityPlan, requests: str
-) -> Iterator[Promise]:
+) -> Iterator[Objective]:
     selected = _selected(namespace, service)
     if plan.availability_percent is not None:
         failed = f'{requests}_count{{{selected}, http_response_status_code=~"5.."}}'
-        yield Promise(
+        yield Objective(
             slo="availability",
             alert="FastAPIServiceErrorBudgetBurn",
-            # Without a failure there is no series: nought, where there are requests.
-            broken=f"sum(rate({failed}[5m])) or 0 * sum({_TOTAL}{_matching(namespace, service)})",
+            # Without a failure there is no series: use zero if there are requests.
+            violations=f"sum(rate({failed}[5m])) or 0 * "
+            f"sum({_TOTAL}{_matching(namespace, service)})",
             percent=Decimal(plan.availability_percent.value),
-            what="failed with a server error",
+            description="failed with a server error",
         )
     if plan.latency_milliseconds is not None and plan.latency_percent is not None:
         bound = plan.latency_milliseconds.value
         within = f"{requests}_bucket{{{selected}, {_le(bound)}}}"
-        yield Promise(
+        yield Objective(
             slo="latency",
             alert="FastAPIServiceLatencyBudgetBurn",
-            broken=f"sum({_TOTAL}{_matching(namespace, service)}) - sum(rate({within}[5m]))",
+            violations=f"sum({_TOTAL}{_matching(namespace, service)}) - sum(rate({within}[5m]))",
             percent=Decimal(plan.latency_percent.value),
-            what=f"took longer than {bound} ms",
+            description=f"took longer than {bound} ms",
         )
 
 
-def _records(promise: Promise, labels: dict[str, str]) -> Iterator[dict[str, Any]]:
-    own = labels | {"slo": promise.slo}
+def _records(objective: Objective, labels: dict[str, str]) -> Iterator[dict[str, Any]]:
+    own = labels | {"slo": objective.slo}
     broken, total = _broken(own), f"{_TOTAL}{_matching(labels['namespace'], labels['service'])}"
-    yield {"record": "fastapi_service:broken:rate5m", "expr": promise.broken, "labels": own}
+    yield {"record": "fastapi_service:broken:rate5m", "expr": objective.violations, "labels": own}
     for window in WINDOWS:
         yield {
             "record": f"fastapi_service:broken:ratio_rate{window}",
@@ -158,25 +160,27 @@ def _records(promise: Promise, labels: dict[str, str]) -> Iterator[dict[str, Any
         }
 
 
-def _alert(promise: Promise, burn: Burn, labels: dict[str, str], runbook: str) -> dict[str, Any]:
-    own = labels | {"slo": promise.slo}
+def _alert(
+    objective: Objective, burn: Burn, labels: dict[str, str], runbook: str
+) -> dict[str, Any]:
+    own = labels | {"slo": objective.slo}
     chosen = ", ".join(f'{name}="{value}"' for name, value in own.items())
-    limit = f"{(burn.rate * promise.budget).normalize():f}"
+    limit = f"{(burn.rate * objective.budget).normalize():f}"
     series = "fastapi_service:broken:ratio_rate"
     failures = f"sum(sum_over_time({_broken(own)}[{burn.long}])) * {_INTERVAL_SECONDS}"
     return {
-        "alert": promise.alert,
+        "alert": objective.alert,
         "expr": f"{series}{burn.long}{{{chosen}}} > {limit}\n"
         f"and {series}{burn.short}{{{chosen}}} > {limit}\n"
         f"and on () {failures} >= {figures.SLO_FAILURES_MIN}",
         "labels": own | {"severity": burn.severity, "window": burn.long},
         "annotations": {
             "summary": f"{labels['service']} in {labels['namespace']}: "
-            f"{{{{ $value | humanizePercentage }}}} of the requests of {burn.long} {promise.what}, "
-            f"{(100 - promise.percent).normalize():f} % may",
-            "description": f"{promise.percent} % are promised, and the budget for the rest is used "
-            f"up at {burn.rate} times the rate at which it lasts a month: {burn.spent} of it is "
-            f"gone, and it goes on (last {burn.short}).",
+            f"{{{{ $value | humanizePercentage }}}} of the requests within {burn.long} "
+            f"{objective.description}; {(100 - objective.percent).normalize():f} % are permitted",
+            "description": f"The objective is {objective.percent} %. The error budget is being "
+            f"spent {burn.rate} times as fast as it may be to last a month: {burn.spent} of it is "
+            f"spent, and spending continues (last {burn.short}).",
             "runbook_url": runbook,
         },
     }

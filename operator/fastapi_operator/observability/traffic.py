@@ -1,4 +1,4 @@
-"""What ``spec.traffic`` asks for, as it was measured."""
+"""Measures the fields of ``spec.traffic``."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -16,8 +16,8 @@ class Measured:
 
     Attributes:
         seconds: The length of the window.
-        requests: How many there were.
-        fields: The fields of ``spec.traffic`` with their values; what was not seen is absent.
+        requests: The number of requests.
+        fields: The fields of ``spec.traffic`` with their values; unused ones are absent.
     """
 
     seconds: float
@@ -26,15 +26,15 @@ class Measured:
 
 
 def measure(pods: Iterable[Window]) -> Measured:
-    """The figures of the app's pods, read at the same moments.
+    """Returns the traffic of the app's pods, whose windows have the same times.
 
     Raises:
-        ValueError: No request was answered: nothing can be said.
+        ValueError: The app completed no request in the window.
     """
     windows = tuple(pods)
     durations = _sum(windows, REQUESTS)
     if not durations.count:
-        raise ValueError("no request was answered")
+        raise ValueError("the app completed no request")
     seconds = max(window.seconds for window in windows)
     threads = sum(window.mean("fastapi_worker_threads_used") * window.seconds for window in windows)
     found = {
@@ -43,7 +43,7 @@ def measure(pods: Iterable[Window]) -> Measured:
         "cpuMillisecondsPerRequest": 1000
         * sum(window.increase("fastapi_worker_cpu_seconds_total") for window in windows)
         / durations.count,
-        # Little's law: threads at work are calls each second times their length.
+        # Little's law: busy threads are calls per second times their duration.
         "blockingMillisecondsPerRequest": 1000 * threads / durations.count,
         "databaseMillisecondsPerRequest": 1000 * _sum(windows, _HOLDS).total / durations.count,
     }
@@ -56,7 +56,7 @@ def _sum(windows: Iterable[Window], name: str) -> Histogram:
 
 
 def _peak(windows: Iterable[Window]) -> float:
-    """Requests each second in the busiest step of the window."""
+    """Requests per second in the busiest step of the window."""
     rates = [
         [gained * len(steps) / window.seconds for gained in steps]
         for window in windows

@@ -565,5 +565,10 @@ def test_an_alert_has_severity_value_and_a_page(alert: Alert) -> None:
     page = Path("docs/runbooks") / f"{alert.page}.md"
     text = page.read_text()
     assert alert.name in text
-    assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == ["Symptom", "Check", "Remedy"]
+    assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == [
+        "Meaning",
+        "Impact",
+        "Diagnosis",
+        "Mitigation",
+    ]
     assert "```console" in text

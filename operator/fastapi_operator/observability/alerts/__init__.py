@@ -1,1 +1,1 @@
-"""What each part of a service, and the operator itself, can suffer from: one file a part."""
+"""The alerts on causes: one file per part of a service, and one for its lifecycle."""

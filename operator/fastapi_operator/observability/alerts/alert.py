@@ -1,11 +1,11 @@
-"""An alert as data: a query whose every series is one alert, and what people read of it."""
+"""An alert as data: a query that returns one series per alert, and its texts."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from fastapi_operator.naming import SERVICE_SERIES_LABEL
 
-# How a value stands in a summary; Prometheus fills it in.
+# The value in a summary; Prometheus fills it in.
 PERCENT = "{{ $value | humanizePercentage }}"
 SECONDS = "{{ $value | humanizeDuration }}"
 NUMBER = "{{ $value | humanize }}"
@@ -16,17 +16,19 @@ class Alert:
     """One alert.
 
     Attributes:
-        name: Its name; the first word is always FastAPI.
-        group: The part that it looks at; names its group of rules.
-        expression: The query; each series is one alert, its value stands in the summary.
-        held: For how long the expression must hold.
-        summary: What is wrong, with its value, below the service's name.
+        name: Its name, which always begins with FastAPI.
+        group: The part of the service that it is about, and the name of its rule group.
+        condition: The expression in words, for the documentation: "the cache ...".
+        expression: The query. Each series is one alert, and its value is in the summary.
+        held: How long the expression must hold, in Prometheus' notation.
+        summary: The problem with its value. The service's name precedes it.
         page: The page of docs/runbooks, without its suffix.
-        severity: critical calls a person, warning waits for working hours.
+        severity: critical pages a person; warning can wait for working hours.
     """
 
     name: str
     group: str
+    condition: str
     expression: str
     held: str
     summary: str
@@ -36,16 +38,19 @@ class Alert:
     def rule(self, runbooks: str) -> dict[str, Any]:
         """The rule as Prometheus reads it."""
         service = f"{{{{ $labels.{SERVICE_SERIES_LABEL} }}}}"
-        of_service = self.group != "operator"
-        where = f"{service} in {{{{ $labels.namespace }}}}: " if of_service else ""
+        is_of_service = self.group != "operator"
+        prefix = f"{service} in {{{{ $labels.namespace }}}}: " if is_of_service else ""
         return {
             "alert": self.name,
             "expr": self.expression,
             "for": self.held,
-            # The scrape's label is for queries; people route and silence by `service`.
-            "labels": {"severity": self.severity, **({"service": service} if of_service else {})},
+            # Queries use the label of the scrape; people route and silence by `service`.
+            "labels": {
+                "severity": self.severity,
+                **({"service": service} if is_of_service else {}),
+            },
             "annotations": {
-                "summary": where + self.summary,
+                "summary": prefix + self.summary,
                 "runbook_url": f"{runbooks}/{self.page}.md",
             },
         }

@@ -1,4 +1,4 @@
-"""What slows or fails the app's own processes."""
+"""Alerts on the app's own processes."""
 
 from fastapi_operator.observability import bounds
 from fastapi_operator.observability.alerts.alert import NUMBER, PERCENT, SECONDS, Alert
@@ -19,12 +19,13 @@ from fastapi_operator.observability.promql import (
     joined,
     of_component,
 )
+from fastapi_operator.observability.units import milliseconds, percent
 
 _REQUESTS = "http_server_request_duration_seconds_count"
 
 
 def _most_by_mean(counter: str) -> str:
-    """The pod that does most of something, beside what all do on average."""
+    """The increase of a counter in the busiest pod, divided by the mean of all pods."""
     of_pods = f"sum by ({SERVICE}, pod) (rate({counter}{{{OF_SERVICES}}}[10m]))"
     return f"max by ({SERVICE}) ({of_pods}) / on ({SERVICE}) avg by ({SERVICE}) ({of_pods})"
 
@@ -53,27 +54,34 @@ APP = (
     Alert(
         name="FastAPIEventLoopBlocked",
         group="app",
+        condition="the event loop wakes tasks more than "
+        f"{milliseconds(bounds.LOOP_LAG_BLOCKED_SECONDS)} late (p99), and each worker uses less "
+        f"than {bounds.WORKER_CPU_IDLE:g} cores without being throttled or waiting for a CPU",
         expression=f"{LOOP_LAG} > {bounds.LOOP_LAG_BLOCKED_SECONDS}\n"
         f"and on ({SERVICE}) ({CPU_PER_WORKER}) < {bounds.WORKER_CPU_IDLE}\n{_UNTHROTTLED}\n"
         f"unless on ({SERVICE}) {_STARVED}",
         held="10m",
-        summary=f"the event loop is late by {SECONDS} (p99) while its core idles: blocking code "
-        "runs in an async endpoint",
+        summary=f"the event loop is late by {SECONDS} (p99) although the CPU is idle: an async "
+        "endpoint runs blocking code",
         page="event-loop-blocked",
     ),
     Alert(
         name="FastAPIEventLoopBusy",
         group="app",
+        condition="the event loop wakes tasks more than "
+        f"{milliseconds(bounds.LOOP_LAG_BUSY_SECONDS)} late (p99), and each worker uses more than "
+        f"{bounds.WORKER_CPU_BUSY:g} cores",
         expression=f"{LOOP_LAG} > {bounds.LOOP_LAG_BUSY_SECONDS}\n"
         f"and on ({SERVICE}) ({CPU_PER_WORKER}) > {bounds.WORKER_CPU_BUSY}\n{_UNTHROTTLED}",
         held="10m",
-        summary=f"the event loop is late by {SECONDS} (p99) because it computes all the time: "
-        "more pods, or less work a request",
+        summary=f"the event loop is late by {SECONDS} (p99) because it uses all of its CPU: add "
+        "pods, or reduce the work per request",
         page="event-loop-busy",
     ),
     Alert(
         name="FastAPICPUThrottled",
         group="app",
+        condition=f"more than {percent(bounds.THROTTLED)} of the app's CPU periods are throttled",
         expression=f"{_THROTTLED} > {bounds.THROTTLED}",
         held="10m",
         summary=f"{PERCENT} of the app's CPU periods are throttled by its limit",
@@ -82,26 +90,34 @@ APP = (
     Alert(
         name="FastAPICPUStarved",
         group="app",
+        condition="the event loop wakes tasks more than "
+        f"{milliseconds(bounds.LOOP_LAG_BUSY_SECONDS)} late (p99), and waiting for a CPU explains "
+        f"more than {percent(bounds.STARVED_SHARE)} of that lateness, without any throttling",
         expression=f"{LOOP_LAG} > {bounds.LOOP_LAG_BUSY_SECONDS}\n"
         f"and on ({SERVICE}) {_STARVED}\n{_UNTHROTTLED}",
         held="10m",
         summary=f"the event loop is late by {SECONDS} (p99) because its workers wait for a CPU "
-        "that others on the node have",
+        "that other pods on the node use",
         page="cpu-starved",
     ),
     Alert(
         name="FastAPIPodsUneven",
         group="app",
+        condition=f"the busiest pod uses more than {bounds.UNEVEN_FACTOR:g} times the mean CPU and "
+        f"receives more than {bounds.UNEVEN_FACTOR:g} times the mean number of requests",
         expression=f"{_most_by_mean('fastapi_worker_cpu_seconds_total')} > {bounds.UNEVEN_FACTOR}\n"
         f"and on ({SERVICE}) {_most_by_mean(_REQUESTS)} > {bounds.UNEVEN_FACTOR}\n"
         f"and on ({SERVICE}) {CPU} > {bounds.UNEVEN_CORES}",
         held="15m",
-        summary=f"the busiest pod does {NUMBER} times the work of the mean: clients stick to it",
+        summary=f"the busiest pod does {NUMBER} times the mean work: long-lived connections pin "
+        "clients to it",
         page="pods-uneven",
     ),
     Alert(
         name="FastAPIThreadPoolExhausted",
         group="app",
+        condition="calls of def endpoints wait for a thread, all threads are busy, and neither the "
+        "CPU nor the database pool is the bottleneck",
         expression=by_service("avg_over_time(fastapi_worker_threads_waiting[5m])")
         + f" >= 1\nand on ({SERVICE}) "
         + by_service("avg_over_time(fastapi_worker_threads_used[5m])")
@@ -111,22 +127,27 @@ APP = (
         f"and on ({SERVICE}) ({CPU_PER_WORKER}) < {bounds.THREADS_CPU_MAX}\n"
         f"unless on ({SERVICE}) {_POOL_WAIT} > {bounds.POOL_WAIT_SECONDS}",
         held="10m",
-        summary=f"{NUMBER} calls of def endpoints wait for a thread, and all threads are taken",
+        summary=f"{NUMBER} calls of def endpoints wait for a thread: all threads are busy",
         page="thread-pool-exhausted",
     ),
     Alert(
         name="FastAPIPoolWait",
         group="app",
+        condition=f"checkouts from the app's own pool wait longer than "
+        f"{milliseconds(bounds.POOL_WAIT_SECONDS)} (p95), although PgBouncer and PostgreSQL have "
+        "capacity",
         expression=f"{_POOL_WAIT} > {bounds.POOL_WAIT_SECONDS}\n"
         f"unless on ({SERVICE}) {POOLER_WAITS}\n{UNSATURATED}\n{LOOP_ON_TIME}",
         held="10m",
-        summary=f"requests wait {SECONDS} (p95) for a database connection, though pooler and "
-        "database have room",
+        summary=f"requests wait {SECONDS} (p95) for a database connection, although pooler and "
+        "database have capacity",
         page="pool-wait",
     ),
     Alert(
         name="FastAPIMemoryNearLimit",
         group="app",
+        condition=f"a pod of the app uses more than {percent(bounds.MEMORY_USED)} of its memory "
+        "limit",
         expression=f"max by ({SERVICE}) ("
         + joined('container_memory_working_set_bytes{container="app"}', of_component("app"))
         + f") / on ({SERVICE}) {planned_series('compute.memory_limit_bytes')}"
@@ -138,6 +159,7 @@ APP = (
     Alert(
         name="FastAPIOutOfMemory",
         group="app",
+        condition="a container of the service restarted within 15 minutes after an OOM kill",
         expression=by_service(
             joined(
                 "increase(kube_pod_container_status_restarts_total[15m]) "
@@ -149,35 +171,42 @@ APP = (
         )
         + " >= 1",
         held="0m",
-        summary=f"{NUMBER} containers of part {{{{ $labels.{COMPONENT} }}}} were killed in 15 "
-        "minutes: their memory limit is too small",
+        summary=f"{NUMBER} containers of part {{{{ $labels.{COMPONENT} }}}} were OOM-killed "
+        "within 15 minutes: their memory limit is too small",
         page="out-of-memory",
     ),
     Alert(
         name="FastAPIMemoryLeak",
         group="app",
+        condition="the resident memory of a pod has grown by more than "
+        f"{percent(bounds.LEAK_PER_HOUR)} an hour during the last day",
         expression=f"max by ({SERVICE}) (deriv(fastapi_worker_resident_memory_bytes[24h]) * 3600 "
         "/ avg_over_time(fastapi_worker_resident_memory_bytes[24h])\n"
         "and fastapi_worker_resident_memory_bytes offset 23h)"
         f" > {bounds.LEAK_PER_HOUR}",
         held="1h",
-        summary=f"the memory of a pod has grown by {PERCENT} an hour for a day",
+        summary=f"the memory of a pod has grown by {PERCENT} an hour during the last day",
         page="memory-leak",
     ),
     Alert(
         name="FastAPISheddingRequests",
         group="app",
+        condition=f"more than {percent(bounds.SHED)} of the requests are rejected with 503 because "
+        "every worker has MAX_IN_FLIGHT requests in flight",
         expression=f"{_SHED} / on ({SERVICE}) ({_ALL} > 0) > {bounds.SHED}",
         held="5m",
-        summary=f"{PERCENT} of the requests get 503 because every worker has MAX_IN_FLIGHT of them",
+        summary=f"{PERCENT} of the requests are rejected with 503 because every worker has "
+        "MAX_IN_FLIGHT requests in flight",
         page="shedding-requests",
     ),
     Alert(
         name="FastAPIServerErrors",
         group="app",
+        condition=f"more than {percent(bounds.SERVER_ERRORS)} of the requests of a service without "
+        "an SLO fail with 5xx",
         expression=f"{_FAILED} / on ({SERVICE}) {_ALL} > {bounds.SERVER_ERRORS}\n"
         f"and on ({SERVICE}) {_FAILED} > {bounds.SERVER_ERRORS_PER_SECOND}\n"
-        # A promise brings alerts of its own, which weigh what was lost.
+        # A service with an SLO has burn-rate alerts instead.
         f"unless on ({SERVICE}) {planned_series('observability.availability_percent')}",
         held="5m",
         summary=f"{PERCENT} of the requests fail with 5xx",

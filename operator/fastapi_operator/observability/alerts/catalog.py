@@ -1,8 +1,8 @@
-"""The alerts that name a cause, one set for all services of a cluster.
+"""All alerts on causes; one set serves all services of a cluster.
 
-Who is woken is decided by symptoms: the error budget of a service (``slo``), a database that is
-down, a volume that is about to be full. What names a cause alone has the severity ``warning``.
-Where one cause explains another, the explained one stays silent.
+Symptoms page a person: the error budget of a service (``slo``), a database that is down, a volume
+that is almost full. An alert that names only a cause has the severity ``warning``. If one cause
+explains another, only the first one fires.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ def groups(runbooks: str) -> list[dict[str, Any]]:
     """The rule groups of all shared alerts.
 
     Args:
-        runbooks: Where the pages of docs/runbooks are read, without a slash at the end.
+        runbooks: URL of the pages of docs/runbooks, without a slash at the end.
     """
     names = dict.fromkeys(alert.group for alert in ALERTS)
     return [

@@ -1,4 +1,4 @@
-"""What slows or stops pooler and database, and what threatens the data."""
+"""Alerts on pooler, database, volumes and backups."""
 
 from fastapi_operator.observability import bounds
 from fastapi_operator.observability.alerts.alert import NUMBER, PERCENT, SECONDS, Alert
@@ -12,32 +12,39 @@ from fastapi_operator.observability.promql import (
     of_component,
     service_from,
 )
+from fastapi_operator.observability.units import percent
 
 POOLER = (
     Alert(
         name="FastAPIPoolerClientsWaiting",
         group="pooler",
+        condition="on average at least one client of PgBouncer waits for a server connection, "
+        "although the database has capacity",
         expression=f"{POOLER_QUEUES}\n{UNSATURATED}",
         held="5m",
-        summary=f"{NUMBER} clients of PgBouncer wait for a server connection, though the database "
-        "has room",
+        summary=f"{NUMBER} clients of PgBouncer wait for a server connection, although the "
+        "database has capacity",
         page="pooler-clients-waiting",
     ),
     Alert(
         name="FastAPIPoolerNearBudget",
         group="pooler",
+        condition=f"more than {percent(bounds.POOLER_CLIENTS_USED)} of the client connections that "
+        "one PgBouncer permits are in use",
         expression=f"max by ({SERVICE}) (sum by ({SERVICE}, pod) ("
         f"pgbouncer_pools_client_active_connections{{{OF_SERVICES}}} "
         f"+ pgbouncer_pools_client_waiting_connections{{{OF_SERVICES}}})"
         f" / on ({SERVICE}) group_left () {planned_series('pooler.max_client_connections')})"
         f" > {bounds.POOLER_CLIENTS_USED}",
         held="10m",
-        summary=f"{PERCENT} of the clients that PgBouncer admits are at work",
+        summary=f"{PERCENT} of the client connections that PgBouncer permits are in use",
         page="pooler-near-budget",
     ),
     Alert(
         name="FastAPIPoolerCPU",
         group="pooler",
+        condition="a PgBouncer instance, which has one thread, uses more than "
+        f"{bounds.POOLER_CPU_CORES:g} cores",
         expression=f"max by ({SERVICE}) ("
         + joined(
             'rate(container_cpu_usage_seconds_total{container="pgbouncer"}[5m])',
@@ -45,7 +52,7 @@ POOLER = (
         )
         + f") > {bounds.POOLER_CPU_CORES}",
         held="10m",
-        summary=f"PgBouncer uses {NUMBER} cores, and its one thread has no more than one",
+        summary=f"PgBouncer uses {NUMBER} cores, and its single thread cannot use more than one",
         page="pooler-cpu",
     ),
 )
@@ -54,33 +61,43 @@ DATABASE = (
     Alert(
         name="FastAPIDatabaseDown",
         group="database",
+        condition="the exporter of PostgreSQL cannot connect to it",
         expression=f"max by ({SERVICE}) (pg_up{{{OF_SERVICES}}}) == 0",
         held="2m",
-        summary="PostgreSQL does not answer (pg_up is {{ $value }})",
+        summary="PostgreSQL does not respond (pg_up is {{ $value }})",
         page="database-down",
         severity="critical",
     ),
     Alert(
         name="FastAPIDatabaseSaturated",
         group="database",
+        condition=f"PostgreSQL uses more than {percent(bounds.DATABASE_CPU_USED)} of its planned "
+        f"cores, or executes more than {bounds.DATABASE_ACTIVE_PER_CORE} statements per core at "
+        "once",
         expression=SATURATED,
         held="10m",
-        summary=f"the database runs at {NUMBER} times its cores (CPU, or statements at once)",
+        summary=f"the database is saturated: {NUMBER} times its cores (CPU, or statements that "
+        "execute at once)",
         page="database-saturated",
     ),
     Alert(
         name="FastAPIDatabaseNearMaxConnections",
         group="database",
+        condition=f"more than {percent(bounds.DATABASE_CONNECTIONS_USED)} of max_connections are "
+        "in use",
         expression=by_service(f"pg_stat_activity_count{{{OF_SERVICES}}}")
         + f" / on ({SERVICE}) max by ({SERVICE}) (pg_settings_max_connections{{{OF_SERVICES}}})"
         f" > {bounds.DATABASE_CONNECTIONS_USED}",
         held="5m",
-        summary=f"{PERCENT} of max_connections are taken",
+        summary=f"{PERCENT} of max_connections are in use",
         page="database-near-max-connections",
     ),
     Alert(
         name="FastAPISequentialScans",
         group="database",
+        condition="a table is scanned sequentially more often than every "
+        f"{1 / bounds.SCANS_PER_SECOND:g} seconds, and each scan reads more than "
+        f"{bounds.SCANNED_ROWS:,} rows",
         expression=by_service(
             f"rate(pg_stat_user_tables_seq_tup_read{{{OF_SERVICES}}}[10m])", "relname"
         )
@@ -88,8 +105,8 @@ DATABASE = (
         + by_service(f"rate(pg_stat_user_tables_seq_scan{{{OF_SERVICES}}}[10m])", "relname")
         + f" > {bounds.SCANS_PER_SECOND}) > {bounds.SCANNED_ROWS}",
         held="15m",
-        summary="each scan of table {{ $labels.relname }} reads "
-        f"{NUMBER} rows, again and again: an index is missing",
+        summary="each sequential scan of table {{ $labels.relname }} reads "
+        f"{NUMBER} rows: an index is missing",
         page="sequential-scans",
     ),
 )
@@ -111,24 +128,28 @@ STORAGE = (
     Alert(
         name="FastAPIVolumeFilling",
         group="storage",
+        condition=f"less than {percent(bounds.VOLUME_FREE)} of a volume is free",
         expression=f"({_volume_free()}) < {bounds.VOLUME_FREE}",
         held="15m",
-        summary=f"{PERCENT} of volume {{{{ $labels.persistentvolumeclaim }}}} are free",
+        summary=f"{PERCENT} of volume {{{{ $labels.persistentvolumeclaim }}}} is free",
         page="volume-filling",
     ),
     Alert(
         name="FastAPIVolumeFull",
         group="storage",
+        condition=f"less than {percent(bounds.VOLUME_FREE_LAST)} of a volume is free",
         expression=f"({_volume_free()}) < {bounds.VOLUME_FREE_LAST}",
         held="5m",
-        summary=f"{PERCENT} of volume {{{{ $labels.persistentvolumeclaim }}}} are free: writes "
-        "are about to fail",
+        summary=f"{PERCENT} of volume {{{{ $labels.persistentvolumeclaim }}}} is free: writes "
+        "will soon fail",
         page="volume-filling",
         severity="critical",
     ),
     Alert(
         name="FastAPIBackupTooOld",
         group="storage",
+        condition=f"the last successful backup is older than {bounds.BACKUP_AGE_INTERVALS:g} times "
+        "the interval of its schedule",
         expression=service_from(
             "cronjob",
             "(.+)-postgres-backup",
@@ -137,7 +158,7 @@ STORAGE = (
         )
         + f"\nand on ({SERVICE}) fastapi_operator_planned",
         held="15m",
-        summary=f"the last backup that succeeded is {SECONDS} old",
+        summary=f"the last successful backup is {SECONDS} old",
         page="backup-too-old",
     ),
 )

@@ -1,4 +1,4 @@
-"""How loaded event loop, pooler and database are, which alerts of other parts look at too."""
+"""The load of event loop, pooler and database, which alerts on several parts query."""
 
 from fastapi_operator.observability import bounds
 from fastapi_operator.observability.planned import planned_series
@@ -15,7 +15,7 @@ LOOP_LAG = (
     + by_service("rate(fastapi_worker_event_loop_lag_seconds_bucket[5m])", "le")
     + ")"
 )
-# What the app measures of others is only as true as its own event loop is on time.
+# A late event loop makes the waits that the app measures look longer than they are.
 LOOP_ON_TIME = f"unless on ({SERVICE}) {LOOP_LAG} > {bounds.LOOP_LAG_BUSY_SECONDS}"
 CPU = by_service("rate(fastapi_worker_cpu_seconds_total[5m])")
 CPU_PER_WORKER = f"{CPU} / {by_service('fastapi_worker_processes')}"
@@ -41,7 +41,7 @@ SATURATED = (
 )
 UNSATURATED = f"unless on ({SERVICE}) {SATURATED}"
 _POOLER_CLIENTS = f"pgbouncer_pools_client_waiting_connections{{{OF_SERVICES}}}"
-# A client waits all the time, though it need not always be the same one.
+# On average a client waits, not necessarily the same one.
 POOLER_QUEUES = by_service(f"avg_over_time({_POOLER_CLIENTS}[5m])") + " >= 1"
 POOLER_WAITS = (
     f"(max by ({SERVICE}) (pgbouncer_pools_client_maxwait_seconds{{{OF_SERVICES}}})"

@@ -1,5 +1,5 @@
-"""The rules of diagnosis: each looks for one cause in the signals.
+"""The rules of ``doctor``: each function looks for one cause in the signals.
 
-Thresholds are in ``tuning.figures``. The effect of each is in one unit, so that they can be
-compared: how many requests, on average, wait for the cause or are lost by it.
+Thresholds are in ``bounds``. The effects of all rules have one unit, so that they can be compared:
+the mean number of requests that wait for the cause or fail because of it.
 """

@@ -1,28 +1,25 @@
 """Rules on the cache."""
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.diagnoses.diagnosis import (
-    Diagnosis,
-    milliseconds,
-    more_memory,
-    percent,
-)
+from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis, raised_memory
 from fastapi_operator.observability.diagnoses.queues import held, queued
 from fastapi_operator.observability.samples import NOTHING
 from fastapi_operator.observability.signals import Signals
+from fastapi_operator.observability.units import milliseconds, percent
 from fastapi_operator.tuning import figures
 
 
 def cache_too_small(signals: Signals) -> Diagnosis | None:
-    """Row 26: the cache evicts what is asked for."""
+    """The cache evicts keys that are requested again."""
     cache = signals.cache
-    if cache is None or not _misses_much(signals) or not cache.evicted:
+    if cache is None or not _misses_often(signals) or not cache.evicted:
         return None
     return Diagnosis(
         rule="cache-too-small",
-        diagnosis="the cache throws out keys that are asked for again",
-        change="more memory, or shorter lives for what is seldom read",
-        signals=_cache(signals)
+        diagnosis="the cache evicts keys that are requested again",
+        change="give the cache more memory, or shorten the time to live of keys that are rarely "
+        "read",
+        signals=_cache_signals(signals)
         | {
             "evicted": f"{cache.evicted / signals.seconds:.0f}/s",
             "memory": f"{cache.used_bytes / figures.MIB:.0f} of "
@@ -30,43 +27,44 @@ def cache_too_small(signals: Signals) -> Diagnosis | None:
         },
         effect=_loads(signals),
         field="spec.redis.memory" if signals.planned.cache_mode == "Managed" else "",
-        value=more_memory(signals.planned.cache_memory_bytes)
+        value=raised_memory(signals.planned.cache_memory_bytes)
         if signals.planned.cache_mode == "Managed"
         else None,
     )
 
 
 def cache_misses(signals: Signals) -> Diagnosis | None:
-    """Row 27: look-ups miss although there is room."""
+    """Lookups miss although the cache has free memory."""
     cache = signals.cache
-    if cache is None or not _misses_much(signals) or cache.evicted:
+    if cache is None or not _misses_often(signals) or cache.evicted:
         return None
     return Diagnosis(
         rule="cache-misses",
-        diagnosis="most look-ups miss although the cache has room: keys are never asked for "
-        "again, or expire too soon",
-        change="look at how keys are made and how long they live; more memory does not help",
-        signals=_cache(signals) | {"expired": f"{cache.expired / signals.seconds:.0f}/s"},
+        diagnosis="many lookups miss although the cache has free memory: keys are not requested "
+        "again, or expire too early",
+        change="check how keys are built and their time to live; more memory does not help",
+        signals=_cache_signals(signals) | {"expired": f"{cache.expired / signals.seconds:.0f}/s"},
         effect=_loads(signals),
     )
 
 
 def cache_refuses_writes(signals: Signals) -> Diagnosis | None:
-    """Row 28: the cache is full and evicts nothing."""
+    """The cache is full and does not evict."""
     cache = signals.cache
     if cache is None or not cache.refused:
         return None
     return Diagnosis(
         rule="cache-refuses-writes",
-        diagnosis="the cache is full and refuses writes: its policy evicts nothing",
-        change="set maxmemory-policy allkeys-lru where the cache is run; a managed one has it",
-        signals=_cache(signals) | {"writes refused": f"{cache.refused / signals.seconds:.1f}/s"},
+        diagnosis="the cache is full and rejects writes: its policy does not evict keys",
+        change="set maxmemory-policy allkeys-lru on the external cache; a managed cache has it",
+        signals=_cache_signals(signals)
+        | {"writes rejected": f"{cache.refused / signals.seconds:.1f}/s"},
         effect=_loads(signals),
     )
 
 
 def cache_stampede(signals: Signals) -> Diagnosis | None:
-    """Row 29: many requests load what has just expired."""
+    """Many requests load a key that has just expired."""
     bursts = signals.bursts
     if (
         bursts is None
@@ -79,13 +77,13 @@ def cache_stampede(signals: Signals) -> Diagnosis | None:
         return None
     return Diagnosis(
         rule="cache-stampede",
-        diagnosis="when a key expires, many requests load it from the database at the same time",
-        change="one load a key at a time (single flight), lives spread at random, and a refresh "
-        "before the end",
+        diagnosis="when a key expires, many requests load it from the database at once",
+        change="load each key only once at a time (single flight), randomize the time to live, and "
+        "refresh keys before they expire",
         signals={
-            "database work in a quarter of the time": percent(bursts.database),
+            "database work in its busiest quarter": percent(bursts.database),
             "requests in their busiest quarter": percent(bursts.requests),
-            "checkouts at most": f"{bursts.peak_per_second:.0f}/s",
+            "peak of checkouts": f"{bursts.peak_per_second:.0f}/s",
             "keys expired": f"{signals.cache.expired:.0f}",
         },
         effect=queued(signals) + held(signals).total / signals.seconds,
@@ -93,7 +91,7 @@ def cache_stampede(signals: Signals) -> Diagnosis | None:
 
 
 def cache_slow(signals: Signals) -> Diagnosis | None:
-    """Row 30: the cache answers late or not at all."""
+    """The cache is slow or does not respond."""
     cache = signals.cache
     calls = [pod.cache for pod in signals.app if pod.cache is not None]
     seen = sum((call.durations for call in calls), NOTHING)
@@ -107,44 +105,47 @@ def cache_slow(signals: Signals) -> Diagnosis | None:
     if not (down or slow_server or slow_client):
         return None
     late = seen.above(bounds.CACHE_SLOW_SECONDS) * seen.quantile(0.95)
-    shown = {"cache call, p95": milliseconds(seen.quantile(0.95)), "calls failed": f"{failed:.0f}"}
+    reported = {
+        "cache call, p95": milliseconds(seen.quantile(0.95)),
+        "calls failed": f"{failed:.0f}",
+    }
     if cache is not None:
-        shown |= {
+        reported |= {
             "command in the server": milliseconds(cache.command_seconds),
             "up": percent(cache.up),
         }
     return Diagnosis(
         rule="cache-slow",
-        diagnosis="the cache does not answer" if down else "the cache answers late",
-        change="look for large keys and slow commands (redis-cli info commandstats); keep its "
-        "timeouts short, so that a slow cache costs no more than a miss",
-        signals=shown,
+        diagnosis="the cache does not respond" if down else "the cache responds slowly",
+        change="look for large keys and slow commands (redis-cli info commandstats); keep the "
+        "client's timeouts short, so that a slow cache costs no more than a miss",
+        signals=reported,
         effect=(late + failed * figures.CACHE_TIMEOUT_SECONDS) / signals.seconds + down,
     )
 
 
-def _misses_much(signals: Signals) -> bool:
+def _misses_often(signals: Signals) -> bool:
     cache = signals.cache
     return (
         cache is not None
         and cache.lookups > bounds.CACHE_LOOKUPS_PER_SECOND * signals.seconds
         and cache.hit_ratio < bounds.CACHE_HITS
-        # What else than a database is loaded from cannot be told.
+        # If the values do not come from the database, the cost of a miss is unknown.
         and (not held(signals).count or _loads(signals) > bounds.CACHE_LOADS)
     )
 
 
 def _loads(signals: Signals) -> float:
-    """Requests that load from the database, on average, what the cache did not have."""
+    """The mean number of requests that load a missing key from the database."""
     if signals.cache is None:
         return 0.0
     return signals.cache.misses / signals.seconds * held(signals).mean
 
 
-def _cache(signals: Signals) -> dict[str, str]:
+def _cache_signals(signals: Signals) -> dict[str, str]:
     if signals.cache is None:
         return {}
     return {
         "hit ratio": percent(signals.cache.hit_ratio),
-        "look-ups": f"{signals.cache.lookups / signals.seconds:.0f}/s",
+        "lookups": f"{signals.cache.lookups / signals.seconds:.0f}/s",
     }

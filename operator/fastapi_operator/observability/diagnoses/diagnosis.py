@@ -1,4 +1,4 @@
-"""A diagnosis, and how its signals are shown."""
+"""A diagnosis, and the values that it proposes."""
 
 import math
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from fastapi_operator.tuning import figures
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is wrong, and what to do.
+    """One cause of slow or failed requests, and its remedy.
 
     Attributes:
         rule: The rule's name.
-        diagnosis: What is wrong, in a sentence.
-        change: What to do.
-        signals: What was seen, by its name, with its unit.
-        effect: Requests that wait for it or are lost by it, on average.
-        pod: The pod that shows it most; empty where it is not about one.
-        field: The field of the service to change; empty where the code is to be changed.
-        value: The value to give it, where one follows.
+        diagnosis: The cause, in a sentence.
+        change: The remedy.
+        signals: The measured signals with their units, by name.
+        effect: The mean number of requests that wait for the cause or fail because of it.
+        pod: The pod that is affected most; empty if the cause does not concern a single pod.
+        field: The field of the service to change; empty if the code must change.
+        value: The proposed value of the field, if there is one.
     """
 
     rule: str
@@ -35,7 +35,7 @@ class Diagnosis:
     value: Any = None
 
     def record(self) -> dict[str, Any]:
-        """The diagnosis in the form that ``-o json`` promises."""
+        """The diagnosis as ``-o json`` prints it."""
         return {
             "rule": self.rule,
             "diagnosis": self.diagnosis,
@@ -48,27 +48,12 @@ class Diagnosis:
         }
 
 
-def milliseconds(seconds: float) -> str:
-    """A duration."""
-    return f"{1000 * seconds:.0f} ms"
-
-
-def percent(share: float) -> str:
-    """A share."""
-    return f"{100 * share:.0f} %"
-
-
-def cores(number: float) -> str:
-    """An amount of CPU."""
-    return f"{number:.2f} cores"
-
-
-def more(number: float) -> int:
-    """What a rule proposes in place of a number that is too small."""
+def raised(number: float) -> int:
+    """The value that a rule proposes instead of a number that is too small."""
     return math.ceil(bounds.STEP_FACTOR * number)
 
 
-def more_memory(limit: int) -> str:
-    """The same of a memory limit, in the steps of the plan."""
+def raised_memory(limit: int) -> str:
+    """The same for a memory limit, rounded as in the plan."""
     unit = figures.MEMORY_ROUNDING_BYTES
     return quantity.format_bytes(math.ceil(bounds.STEP_FACTOR * limit / unit) * unit)

@@ -1,21 +1,22 @@
-"""What stands out where no rule says why."""
+"""Outliers among routes and pods, reported if no rule explains them."""
 
 import statistics
 from collections.abc import Iterator
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis, milliseconds, percent
+from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis
 from fastapi_operator.observability.samples import NOTHING
 from fastapi_operator.observability.signals import AppPod, Signals
+from fastapi_operator.observability.units import milliseconds, percent
 from fastapi_operator.tuning import figures
 
 UNKNOWN = "unknown"
-# So many routes are named; the rest is as clear from a dashboard.
+# The number of routes to name; a dashboard shows the others.
 _ROUTES = 5
 
 
 def find(signals: Signals) -> Diagnosis | None:
-    """The diagnosis ``unknown`` with all outliers; None where nothing stands out."""
+    """The diagnosis ``unknown`` with all outliers; None if there are none."""
     found = dict(
         item
         for look in (_failing_routes, _slow_routes, _slow_pods, _late_loops, _full)
@@ -25,8 +26,8 @@ def find(signals: Signals) -> Diagnosis | None:
         return None
     return Diagnosis(
         rule=UNKNOWN,
-        diagnosis="something is off, and no rule knows why",
-        change="begin with what stands out; traces and `kubectl fastapi profile` look inside",
+        diagnosis="requests are slow or fail, and no rule explains why",
+        change="start with these signals; look at traces, or run `kubectl fastapi profile`",
         signals=found,
         effect=_slower(signals) + _failed(signals),
     )
@@ -82,7 +83,7 @@ def _full(signals: Signals) -> Iterator[tuple[str, str]]:
         if pod.threads is not None and pod.threads.waiting > bounds.THREADS_WAITING:
             yield f"calls waiting for a thread of pod {pod.pod}", f"{pod.threads.waiting:.1f}"
         if pod.pool is not None and pod.pool.timeouts:
-            yield f"checkouts that gave up in pod {pod.pod}", f"{pod.pool.timeouts:.0f}"
+            yield f"checkouts that timed out in pod {pod.pod}", f"{pod.pool.timeouts:.0f}"
     if signals.proxy is not None and signals.proxy.bad_gateways >= bounds.BAD_GATEWAYS_MIN:
         yield "502 of the proxy", f"{signals.proxy.bad_gateways} of {signals.proxy.requests}"
 
@@ -92,7 +93,7 @@ def _p95(pod: AppPod) -> float:
 
 
 def _slower(signals: Signals) -> float:
-    """Requests under way: what is slow is among them."""
+    """The mean number of requests in flight; the slow ones are among them."""
     return sum((pod.requests for pod in signals.app), NOTHING).total / max(signals.seconds, 1.0)
 
 

@@ -1,25 +1,19 @@
-"""Rules on the app's own processes: event loop, threads, CPU, memory."""
+"""Rules on the app's own processes: event loop, threads, CPU and memory."""
 
 import math
 from collections.abc import Sequence
 
 from fastapi_operator import quantity
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.diagnoses.diagnosis import (
-    Diagnosis,
-    cores,
-    milliseconds,
-    more,
-    more_memory,
-    percent,
-)
+from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis, raised, raised_memory
 from fastapi_operator.observability.diagnoses.queues import queues_for_pool
 from fastapi_operator.observability.signals import AppPod, Signals
+from fastapi_operator.observability.units import cores, milliseconds, percent
 from fastapi_operator.tuning import figures
 
 
 def blocking_call(signals: Signals) -> Diagnosis | None:
-    """Row 1: the event loop stands still, and the CPU is free."""
+    """The event loop is blocked, and the CPU is idle."""
     pods = [
         pod
         for pod in signals.app
@@ -33,17 +27,18 @@ def blocking_call(signals: Signals) -> Diagnosis | None:
     worst = max(pods, key=lambda pod: pod.late)
     return Diagnosis(
         rule="blocking-call",
-        diagnosis="a call inside async def blocks the event loop: nobody is answered meanwhile",
-        change=f"`kubectl fastapi profile` of pod {worst.pod} shows the call; make its endpoint "
-        "def, await an async library, or use asyncio.to_thread. More CPU does not help",
-        signals=_loop(worst),
-        effect=sum(_behind_the_loop(pod) for pod in pods),
+        diagnosis="a call inside async def blocks the event loop: meanwhile the worker serves no "
+        "other request",
+        change=f"run `kubectl fastapi profile` on pod {worst.pod} to find the call; declare its "
+        "endpoint as def, await an async library, or use asyncio.to_thread. More CPU does not help",
+        signals=_loop_signals(worst),
+        effect=sum(_delayed_requests(pod) for pod in pods),
         pod=worst.pod,
     )
 
 
 def event_loop_busy(signals: Signals) -> Diagnosis | None:
-    """Row 2: the event loop has used up its core."""
+    """The event loop uses all of its core."""
     pods = [pod for pod in signals.app if _loop_is_full(pod) and not _is_throttled(pod)]
     if not pods:
         return None
@@ -51,11 +46,11 @@ def event_loop_busy(signals: Signals) -> Diagnosis | None:
     used = sum(pod.cpu * pod.workers for pod in signals.app)
     return Diagnosis(
         rule="event-loop-busy",
-        diagnosis="requests use all of the core that an event loop can use",
-        change="more pods; then look for uvloop, httptools and the serializer in a profile. "
-        "More threads do not help",
-        signals=_loop(worst),
-        effect=sum(_behind_the_loop(pod) for pod in pods),
+        diagnosis="an event loop can use one core, and the requests use all of it",
+        change="add pods; then check for uvloop and httptools, and look for slow serialization in "
+        "a profile. More threads do not help",
+        signals=_loop_signals(worst),
+        effect=sum(_delayed_requests(pod) for pod in pods),
         pod=worst.pod,
         field="spec.scaling.minReplicas",
         value=math.ceil(used / figures.FLEET_BUSY / signals.planned.workers),
@@ -63,7 +58,7 @@ def event_loop_busy(signals: Signals) -> Diagnosis | None:
 
 
 def threads_contend(signals: Signals) -> Diagnosis | None:
-    """Row 7: threads compete for the interpreter."""
+    """Threads compete for the interpreter lock."""
     pods = [
         pod
         for pod in signals.app
@@ -76,10 +71,10 @@ def threads_contend(signals: Signals) -> Diagnosis | None:
     worst = max(pods, key=lambda pod: pod.late)
     return Diagnosis(
         rule="threads-contend",
-        diagnosis="many threads compute, and only one at a time holds the interpreter",
-        change="fewer threads and more pods; computing belongs in a process of its own",
-        signals=_loop(worst) | _threads(worst),
-        effect=sum(_behind_the_loop(pod) for pod in pods),
+        diagnosis="many threads compute, but only one at a time holds the interpreter lock",
+        change="use fewer threads and more pods; move computation to a separate process",
+        signals=_loop_signals(worst) | _thread_signals(worst),
+        effect=sum(_delayed_requests(pod) for pod in pods),
         pod=worst.pod,
         field="spec.server.threads",
         value=max(figures.THREADS_MIN, signals.planned.threads // 2),
@@ -87,7 +82,7 @@ def threads_contend(signals: Signals) -> Diagnosis | None:
 
 
 def too_many_workers(signals: Signals) -> Diagnosis | None:
-    """Row 3: the workers share a CPU limit that is too small for so many."""
+    """The workers share a CPU limit that is too small for their number."""
     pods, planned = _throttled_pods(signals), signals.planned
     fitting = max(1, planned.cpu_limit_millicores // 1000)
     if not pods or pods[0].workers <= fitting:
@@ -95,10 +90,10 @@ def too_many_workers(signals: Signals) -> Diagnosis | None:
     return Diagnosis(
         rule="too-many-workers",
         diagnosis=f"{pods[0].workers:.0f} workers share a CPU limit of "
-        f"{planned.cpu_limit_millicores / 1000:g}: they stop each other",
-        change="no more workers than whole cores of the limit (workerPolicy: Quota)",
-        signals=_loop(pods[0]) | {"throttled": percent(pods[0].throttled or 0.0)},
-        effect=_stopped(pods),
+        f"{planned.cpu_limit_millicores / 1000:g}, so that they throttle each other",
+        change="run at most one worker per whole core of the limit (workerPolicy: Quota)",
+        signals=_loop_signals(pods[0]) | {"throttled": percent(pods[0].throttled or 0.0)},
+        effect=_throttled_requests(pods),
         pod=pods[0].pod,
         field="spec.server.workers",
         value=fitting,
@@ -106,16 +101,16 @@ def too_many_workers(signals: Signals) -> Diagnosis | None:
 
 
 def cpu_limit_too_low(signals: Signals) -> Diagnosis | None:
-    """Row 4: the CPU limit stops workers that fit into it."""
+    """The CPU limit throttles workers although their number fits."""
     pods, planned = _throttled_pods(signals), signals.planned
     if not pods or pods[0].workers > max(1, planned.cpu_limit_millicores // 1000):
         return None
     return Diagnosis(
         rule="cpu-limit-too-low",
-        diagnosis="the CPU limit stops the workers in the middle of their work",
-        change="raise the limit, or remove it; look for native threads that multiply",
-        signals=_loop(pods[0]) | {"throttled": percent(pods[0].throttled or 0.0)},
-        effect=_stopped(pods),
+        diagnosis="the CPU limit throttles the workers",
+        change="raise or remove the limit; check whether native libraries start many threads",
+        signals=_loop_signals(pods[0]) | {"throttled": percent(pods[0].throttled or 0.0)},
+        effect=_throttled_requests(pods),
         pod=pods[0].pod,
         field="spec.resources.limits.cpu",
         value=quantity.format_cpu(math.ceil(pods[0].workers * 1200)),
@@ -123,7 +118,7 @@ def cpu_limit_too_low(signals: Signals) -> Diagnosis | None:
 
 
 def cpu_starved(signals: Signals) -> Diagnosis | None:
-    """Row 33: the workers wait for a CPU that others have."""
+    """The workers wait for a CPU that other pods use."""
     pods = [
         pod
         for pod in signals.app
@@ -136,19 +131,19 @@ def cpu_starved(signals: Signals) -> Diagnosis | None:
     worst = max(pods, key=lambda pod: pod.cpu_wait or 0.0)
     return Diagnosis(
         rule="cpu-starved",
-        diagnosis="the workers could run and got no CPU: others on the node, or a CPU limit, "
-        "have it",
-        change="raise the CPU request, so that the scheduler keeps it free; spread the pods",
-        signals=_loop(worst) | {"time without a CPU": percent(worst.cpu_wait or 0.0)},
-        effect=sum(_behind_the_loop(pod) for pod in pods),
+        diagnosis="the workers are runnable but wait for a CPU: other pods on the node, or a CPU "
+        "limit, prevent them from running",
+        change="raise the CPU request, so that the scheduler reserves it; spread the pods",
+        signals=_loop_signals(worst) | {"time waiting for a CPU": percent(worst.cpu_wait or 0.0)},
+        effect=sum(_delayed_requests(pod) for pod in pods),
         pod=worst.pod,
         field="spec.resources.requests.cpu",
-        value=quantity.format_cpu(more(signals.planned.cpu_request_millicores)),
+        value=quantity.format_cpu(raised(signals.planned.cpu_request_millicores)),
     )
 
 
 def threads_exhausted(signals: Signals) -> Diagnosis | None:
-    """Row 5: calls wait for a thread."""
+    """Calls wait for a thread."""
     pods = [
         pod
         for pod in signals.app
@@ -156,7 +151,7 @@ def threads_exhausted(signals: Signals) -> Diagnosis | None:
         and pod.threads.waiting > bounds.THREADS_WAITING
         and pod.threads.used >= bounds.THREADS_USED * pod.threads.allowed
         and pod.cpu < bounds.THREADS_CPU_MAX
-        # Threads that wait for a connection are the pool's matter: more of them wait longer.
+        # If threads wait for a connection, the pool is the cause: more threads would wait longer.
         and not (pod.pool and queues_for_pool(pod.pool))
     ]
     if not pods:
@@ -164,27 +159,27 @@ def threads_exhausted(signals: Signals) -> Diagnosis | None:
     worst = max(pods, key=lambda pod: pod.threads.waiting if pod.threads else 0.0)
     return Diagnosis(
         rule="threads-exhausted",
-        diagnosis="all threads for def endpoints and blocking calls are taken; the next call waits",
-        change="more threads, or an async library in place of the blocking one",
-        signals=_threads(worst) | {"CPU of a worker": cores(worst.cpu)},
+        diagnosis="all threads for def endpoints and blocking calls are busy; further calls wait",
+        change="add threads, or replace the blocking library by an async one",
+        signals=_thread_signals(worst) | {"CPU of a worker": cores(worst.cpu)},
         effect=sum(pod.threads.waiting for pod in pods if pod.threads),
         pod=worst.pod,
         field="spec.server.threads",
-        value=min(figures.THREADS_MAX, more(signals.planned.threads)),
+        value=min(figures.THREADS_MAX, raised(signals.planned.threads)),
     )
 
 
 def memory_limit_too_low(signals: Signals) -> Diagnosis | None:
-    """Row 18: containers are ended at their memory limit."""
+    """Containers of the app are OOM-killed."""
     if not signals.memory_kills:
         return None
     planned, worst = signals.planned, max(signals.memory_kills, key=lambda kill: kill.restarts)
     return Diagnosis(
         rule="memory-limit-too-low",
-        diagnosis="the kernel ended a container of the app at its memory limit (OOMKilled), with "
-        "all requests that were under way",
-        change="raise the limit by a quarter, or run one worker less; memory that grows without "
-        "end is a leak, which no limit mends",
+        diagnosis="a container of the app reached its memory limit and was OOM-killed; its "
+        "requests in flight failed",
+        change="raise the limit by a quarter, or run one worker fewer; if memory grows without "
+        "bound, find the leak, because a higher limit only delays the next kill",
         signals={
             "pods": ", ".join(sorted(kill.pod for kill in signals.memory_kills)),
             "restarts": str(worst.restarts),
@@ -195,26 +190,27 @@ def memory_limit_too_low(signals: Signals) -> Diagnosis | None:
         / max(signals.seconds, 1.0),
         pod=worst.pod,
         field="spec.resources.limits.memory",
-        value=more_memory(planned.memory_limit_bytes),
+        value=raised_memory(planned.memory_limit_bytes),
     )
 
 
 def pods_uneven(signals: Signals) -> Diagnosis | None:
-    """Row 32: few pods do the work of all."""
+    """One pod does much more work than the mean."""
     used = {pod.pod: pod.cpu * pod.workers for pod in signals.app}
     total = sum(used.values())
     if len(used) < 2 or total < bounds.UNEVEN_CORES:
         return None
     busiest = max(used, key=lambda pod: used[pod])
     mean = total / len(used)
-    asked = {pod.pod: pod.requests.count for pod in signals.app}
-    uneven = asked[busiest] > bounds.UNEVEN_FACTOR * sum(asked.values()) / len(asked)
+    served = {pod.pod: pod.requests.count for pod in signals.app}
+    uneven = served[busiest] > bounds.UNEVEN_FACTOR * sum(served.values()) / len(served)
     if used[busiest] <= bounds.UNEVEN_FACTOR * mean or not uneven:
         return None
     return Diagnosis(
         rule="pods-uneven",
         diagnosis="long-lived connections pin clients to few pods",
-        change="let the proxy end connections after some requests, and choose the least busy pod",
+        change="close connections at the proxy after some requests, and balance by the least busy "
+        "pod",
         signals={
             "CPU of the busiest pod": cores(used[busiest]),
             "mean of all pods": cores(mean),
@@ -225,12 +221,12 @@ def pods_uneven(signals: Signals) -> Diagnosis | None:
 
 
 def _throttled_pods(signals: Signals) -> list[AppPod]:
-    """Those that are throttled, the worst first."""
+    """The throttled pods, the most throttled first."""
     pods = [pod for pod in signals.app if _is_throttled(pod)]
     return sorted(pods, key=lambda pod: -(pod.throttled or 0.0))
 
 
-def _stopped(pods: Sequence[AppPod]) -> float:
+def _throttled_requests(pods: Sequence[AppPod]) -> float:
     return sum((pod.throttled or 0.0) * (pod.in_flight + 1) for pod in pods)
 
 
@@ -246,12 +242,12 @@ def _loop_is_full(pod: AppPod) -> bool:
     return pod.lag_p99 > bounds.LOOP_LAG_BUSY_SECONDS and pod.cpu > bounds.WORKER_CPU_BUSY
 
 
-def _behind_the_loop(pod: AppPod) -> float:
-    """Requests that wait while the loop is late; those not yet accepted are not counted."""
+def _delayed_requests(pod: AppPod) -> float:
+    """Requests that wait while the event loop is late, without those not yet accepted."""
     return min(1.0, pod.late) * (pod.in_flight + 1)
 
 
-def _loop(pod: AppPod) -> dict[str, str]:
+def _loop_signals(pod: AppPod) -> dict[str, str]:
     return {
         "event loop lag, p99": milliseconds(pod.lag_p99),
         "event loop late": percent(min(1.0, pod.late)),
@@ -259,7 +255,7 @@ def _loop(pod: AppPod) -> dict[str, str]:
     }
 
 
-def _threads(pod: AppPod) -> dict[str, str]:
+def _thread_signals(pod: AppPod) -> dict[str, str]:
     if pod.threads is None:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""What rules of several parts ask of the queues before the database."""
+"""The queue for database connections, which rules on several parts use."""
 
 from fastapi_operator.observability import bounds
 from fastapi_operator.observability.samples import NOTHING, Histogram
@@ -11,10 +11,10 @@ def queues_for_pool(pool: Pool) -> bool:
 
 
 def queued(signals: Signals) -> float:
-    """Checkouts that wait in the pools of all pods, on average."""
+    """The mean number of checkouts that wait, in the pools of all pods."""
     return sum(pod.pool.waiting for pod in signals.app if pod.pool)
 
 
 def held(signals: Signals) -> Histogram:
-    """How long connections were held, in all pods."""
+    """The times for which connections were held, in all pods."""
     return sum((pod.pool.holds for pod in signals.app if pod.pool), NOTHING)

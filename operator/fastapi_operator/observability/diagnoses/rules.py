@@ -1,7 +1,7 @@
-"""Why a service is slow: the rules that fit its signals, in order of their effect.
+"""The table of rules, and the diagnoses of a service ordered by their effect.
 
-A rule is a row of the table in docs/observability.md. Where one explains what another would see
-as well, the other is left out: more connections do not help an event loop that is blocked.
+If one diagnosis explains another, the other is left out: for example, more connections do not help
+if the event loop is blocked.
 """
 
 from collections.abc import Callable
@@ -11,76 +11,190 @@ from fastapi_operator.observability import bounds
 from fastapi_operator.observability.diagnoses import cache, database, outliers, processes, proxy
 from fastapi_operator.observability.diagnoses.diagnosis import Diagnosis
 from fastapi_operator.observability.signals import Signals
+from fastapi_operator.observability.units import milliseconds, percent
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A row of the table.
+    """A rule of ``doctor``.
 
     Attributes:
-        name: What it is called.
-        row: Its number in the table of the documentation.
-        find: Looks for it in the signals.
-        explains: Rules whose signals follow from this one.
-        blurs: Rules whose signals this one makes look worse than they are.
+        name: Its name.
+        find: Looks for the cause in the signals.
+        condition: The signals that it looks for, for the documentation.
+        remedy: The remedy in short, for the documentation.
+        explains: Rules whose signals follow from this cause.
+        blurs: Rules whose signals this cause exaggerates.
     """
 
     name: str
-    row: int
     find: Callable[[Signals], Diagnosis | None]
+    condition: str
+    remedy: str
     explains: frozenset[str] = frozenset()
     blurs: frozenset[str] = frozenset()
 
 
-# What the app measures of others is only as true as its own event loop is on time.
-_SEEN_LATE = frozenset({"pool-too-small", "connection-held", "cache-slow"})
+# A late event loop makes the waits that the app measures look longer than they are.
+_MEASURED_BY_THE_APP = frozenset({"pool-too-small", "connection-held", "cache-slow"})
 _NOT_ON_CPU = frozenset({"blocking-call", "cpu-starved"})
 _BEHIND_THE_POOL = frozenset({"pool-too-small", "connection-held"})
 _LOADED = _BEHIND_THE_POOL | {"pooler-too-small", "database-saturated", "cache-misses"}
 
 RULES = (
-    Rule("blocking-call", 1, processes.blocking_call, blurs=_SEEN_LATE),
-    Rule("event-loop-busy", 2, processes.event_loop_busy, blurs=_SEEN_LATE),
-    Rule("too-many-workers", 3, processes.too_many_workers, _NOT_ON_CPU, _SEEN_LATE),
-    Rule("cpu-limit-too-low", 4, processes.cpu_limit_too_low, _NOT_ON_CPU, _SEEN_LATE),
-    Rule("threads-exhausted", 5, processes.threads_exhausted),
+    Rule(
+        "blocking-call",
+        processes.blocking_call,
+        f"event loop lag above {milliseconds(bounds.LOOP_LAG_BLOCKED_SECONDS)} (p99), each worker "
+        f"below {bounds.WORKER_CPU_IDLE:g} cores, no throttling",
+        "fix the call that `profile` shows",
+        blurs=_MEASURED_BY_THE_APP,
+    ),
+    Rule(
+        "event-loop-busy",
+        processes.event_loop_busy,
+        f"event loop lag above {milliseconds(bounds.LOOP_LAG_BUSY_SECONDS)} (p99), a worker above "
+        f"{bounds.WORKER_CPU_BUSY:g} cores",
+        "more pods",
+        blurs=_MEASURED_BY_THE_APP,
+    ),
+    Rule(
+        "too-many-workers",
+        processes.too_many_workers,
+        f"more than {percent(bounds.THROTTLED_SOME)} throttled, more workers than whole cores of "
+        "the limit",
+        "fewer workers",
+        explains=_NOT_ON_CPU,
+        blurs=_MEASURED_BY_THE_APP,
+    ),
+    Rule(
+        "cpu-limit-too-low",
+        processes.cpu_limit_too_low,
+        f"more than {percent(bounds.THROTTLED_SOME)} throttled, at most one worker per core",
+        "a higher limit, or none",
+        explains=_NOT_ON_CPU,
+        blurs=_MEASURED_BY_THE_APP,
+    ),
+    Rule(
+        "cpu-starved",
+        processes.cpu_starved,
+        f"event loop lag above {milliseconds(bounds.LOOP_LAG_BUSY_SECONDS)} (p99), mostly because "
+        "a runnable worker waits for a CPU",
+        "a higher CPU request",
+        blurs=_MEASURED_BY_THE_APP,
+    ),
+    Rule(
+        "threads-exhausted",
+        processes.threads_exhausted,
+        "calls wait for a thread, all threads are busy, CPU and pool have capacity",
+        "more threads",
+    ),
     Rule(
         "threads-contend",
-        7,
         processes.threads_contend,
-        frozenset({"event-loop-busy"}),
-        _SEEN_LATE,
+        f"as `event-loop-busy`, with at least {percent(bounds.THREADS_MANY)} of the threads busy",
+        "fewer threads, more pods",
+        explains=frozenset({"event-loop-busy"}),
+        blurs=_MEASURED_BY_THE_APP,
     ),
-    Rule("pool-too-small", 8, database.pool_too_small),
-    Rule("connection-held", 9, database.connection_held),
-    Rule("pooler-too-small", 10, database.pooler_too_small, _BEHIND_THE_POOL),
-    Rule("database-saturated", 11, database.database_saturated, _BEHIND_THE_POOL),
     Rule(
-        "memory-limit-too-low", 18, processes.memory_limit_too_low, frozenset({"keep-alive-race"})
+        "memory-limit-too-low",
+        processes.memory_limit_too_low,
+        "a container of the app was OOM-killed",
+        "a quarter more memory",
+        explains=frozenset({"keep-alive-race"}),
     ),
-    Rule("keep-alive-race", 24, proxy.keep_alive_race),
-    Rule("cache-too-small", 26, cache.cache_too_small),
-    Rule("cache-misses", 27, cache.cache_misses),
-    Rule("cache-refuses-writes", 28, cache.cache_refuses_writes, frozenset({"cache-misses"})),
-    Rule("cache-stampede", 29, cache.cache_stampede, _LOADED),
-    # Without its cache a service asks the database for everything.
-    Rule("cache-slow", 30, cache.cache_slow, _LOADED | {"cache-stampede"}),
-    Rule("pods-uneven", 32, processes.pods_uneven),
-    Rule("cpu-starved", 33, processes.cpu_starved, blurs=_SEEN_LATE),
+    Rule(
+        "pods-uneven",
+        processes.pods_uneven,
+        f"a pod uses {bounds.UNEVEN_FACTOR:g} times the mean CPU and receives as many more "
+        "requests",
+        "end long-lived connections",
+    ),
+    Rule(
+        "pool-too-small",
+        database.pool_too_small,
+        f"checkouts wait longer than {milliseconds(bounds.POOL_WAIT_SECONDS)} (p95), the pool is "
+        "used up, the database has capacity",
+        "declare how long a request holds a connection",
+    ),
+    Rule(
+        "connection-held",
+        database.connection_held,
+        f"as `pool-too-small`, and connections are held more than {bounds.HELD_FACTOR} times as "
+        "long as their statements take",
+        "shorter transactions",
+    ),
+    Rule(
+        "pooler-too-small",
+        database.pooler_too_small,
+        "clients wait in PgBouncer, the database has capacity",
+        "a quarter more server connections",
+        explains=_BEHIND_THE_POOL,
+    ),
+    Rule(
+        "database-saturated",
+        database.database_saturated,
+        f"more than {bounds.DATABASE_ACTIVE_PER_CORE} statements execute per core, or the "
+        f"database uses more than {percent(bounds.DATABASE_CPU_USED)} of its CPU",
+        "fix the statement; do not add connections",
+        explains=_BEHIND_THE_POOL,
+    ),
+    Rule(
+        "cache-too-small",
+        cache.cache_too_small,
+        f"hit ratio below {percent(bounds.CACHE_HITS)}, keys are evicted",
+        "a quarter more memory",
+    ),
+    Rule(
+        "cache-misses",
+        cache.cache_misses,
+        f"hit ratio below {percent(bounds.CACHE_HITS)}, no key is evicted",
+        "check keys and their time to live",
+    ),
+    Rule(
+        "cache-refuses-writes",
+        cache.cache_refuses_writes,
+        "the cache is out of memory and rejects writes",
+        "a policy that evicts",
+        explains=frozenset({"cache-misses"}),
+    ),
+    Rule(
+        "cache-stampede",
+        cache.cache_stampede,
+        f"{percent(bounds.BURST_SHARE)} of the database's work and of the cache's misses are in "
+        "a quarter of the window, and the requests are evenly distributed",
+        "single flight, random time to live",
+        explains=_LOADED,
+    ),
+    Rule(
+        "cache-slow",
+        cache.cache_slow,
+        f"cache calls take longer than {milliseconds(bounds.CACHE_SLOW_SECONDS)} (p95) or fail",
+        "find slow commands",
+        # Without its cache a service reads everything from the database.
+        explains=_LOADED | {"cache-stampede"},
+    ),
+    Rule(
+        "keep-alive-race",
+        proxy.keep_alive_race,
+        "occasional 502, and the proxy's log reports connections that the app closed",
+        "keep connections open longer in the app",
+    ),
 )
 
 
 def diagnose(signals: Signals) -> tuple[Diagnosis, ...]:
-    """The diagnoses of a service, the one with the largest effect first.
+    """Returns the diagnoses of a service, the one with the largest effect first.
 
-    Empty where nothing is wrong. Where something is and no rule fits, there is exactly one, named
-    ``unknown``, whose signals are what stands out.
+    It is empty if all signals are normal. If some are not and no rule matches, there is exactly one
+    diagnosis, ``unknown``, with the outliers as its signals.
     """
     found = {rule: diagnosis for rule in RULES if (diagnosis := rule.find(signals)) is not None}
     kept = [
         diagnosis
         for rule, diagnosis in found.items()
-        if not any(_accounts(other, found[other], rule, diagnosis) for other in found)
+        if not any(_explains(other, found[other], rule, diagnosis) for other in found)
     ]
     if kept:
         return tuple(sorted(kept, key=lambda item: (-item.effect, item.rule)))
@@ -88,8 +202,8 @@ def diagnose(signals: Signals) -> tuple[Diagnosis, ...]:
     return (unknown,) if unknown is not None else ()
 
 
-def _accounts(cause: Rule, seen: Diagnosis, other: Rule, also: Diagnosis) -> bool:
-    """Whether what the other rule sees is there because of a cause, or only looks so."""
+def _explains(cause: Rule, diagnosis: Diagnosis, other: Rule, also: Diagnosis) -> bool:
+    """Whether a cause explains the diagnosis of another rule, or exaggerates its signals."""
     if other.name in cause.explains:
         return True
-    return other.name in cause.blurs and also.effect <= bounds.BLUR_FACTOR * seen.effect
+    return other.name in cause.blurs and also.effect <= bounds.BLUR_FACTOR * diagnosis.effect

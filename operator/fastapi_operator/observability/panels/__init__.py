@@ -1,1 +1,1 @@
-"""The rows of the dashboards: one file a part of a service, and one for the operator."""
+"""The rows of the dashboards: one file per part of a service, and one for the operator."""

@@ -1,4 +1,4 @@
-"""Requests, workers and database pools, as the app itself counts them."""
+"""Requests, workers and database pools, as the app measures them."""
 
 from fastapi_operator.observability import bounds
 from fastapi_operator.observability.grafana import Panel, Query, Row
@@ -37,8 +37,8 @@ REQUESTS = Row(
     panels=(
         Panel(
             title="Requests by status",
-            text="Answers per second. A status that was not there before is news: 503 is load "
-            "shed, 500 the app's own error, whose traceback is in its log.",
+            text="Responses per second. Look for a status that is new: 503 means that the app "
+            "sheds load, 500 that the app failed; its log has the traceback.",
             unit=Unit.REQUESTS_PER_SECOND,
             queries=(
                 Query(
@@ -49,8 +49,8 @@ REQUESTS = Row(
         ),
         Panel(
             title="Share of errors",
-            text="Answers with 5xx among all. No line means no requests. Choose a route above to "
-            "find the one that fails.",
+            text="Share of responses with 5xx. If there is no line, there are no requests. Choose "
+            "a route above to find the one that fails.",
             unit=Unit.RATIO,
             bounds=(bounds.SHED, bounds.SERVER_ERRORS),
             queries=(
@@ -63,15 +63,15 @@ REQUESTS = Row(
         ),
         Panel(
             title="Duration",
-            text="Seen from inside the app. If the proxy sees much more, requests wait before the "
-            "app takes them.",
+            text="Measured inside the app. If the proxy measures much more, requests wait before "
+            "the app accepts them.",
             unit=Unit.SECONDS,
             queries=_quantiles(_SECONDS, *_SHARES, where=_ROUTED),
         ),
         Panel(
             title="Requests by route",
-            text="Where the traffic goes. A route that grew with the trouble is where to look "
-            "first.",
+            text="Traffic of each route. If the traffic of one route grew when the problem began, "
+            "start there.",
             unit=Unit.REQUESTS_PER_SECOND,
             queries=(
                 Query(
@@ -82,7 +82,8 @@ REQUESTS = Row(
         ),
         Panel(
             title="Errors by route",
-            text="Which routes fail. One alone points at its code or at what it alone needs.",
+            text="The routes that fail. If only one fails, check its code and the services that it "
+            "calls.",
             unit=Unit.REQUESTS_PER_SECOND,
             queries=(
                 Query(
@@ -98,8 +99,8 @@ REQUESTS = Row(
         ),
         Panel(
             title="Duration by route, p95",
-            text="Where the time goes. If all rise together, look at the workers below; if one "
-            "does, profile it.",
+            text="Time of each route. If all rise together, look at the workers below; if one "
+            "rises, profile it.",
             unit=Unit.SECONDS,
             queries=(
                 Query(
@@ -116,8 +117,8 @@ WORKERS = Row(
     panels=(
         Panel(
             title="Event loop lag, p99",
-            text="Above the red line something blocks the loop: with low CPU it is blocking code "
-            "in an async endpoint (kubectl fastapi profile), with full CPU it needs more pods.",
+            text="Above the red line the event loop is blocked. If CPU is low, an async endpoint "
+            "runs blocking code (kubectl fastapi profile). If CPU is full, add pods.",
             unit=Unit.SECONDS,
             bounds=(bounds.LOOP_LAG_BUSY_SECONDS, bounds.LOOP_LAG_BLOCKED_SECONDS),
             queries=(
@@ -126,21 +127,21 @@ WORKERS = Row(
         ),
         Panel(
             title="Event loop stalls",
-            text="Each is a moment in which a worker answered nobody; the log has its stack.",
+            text="In a stall a worker serves no request. The log has the stack of each.",
             unit=Unit.PER_SECOND,
             queries=(Query(rate("fastapi_worker_event_loop_stalls_total", "pod"), "{{pod}}"),),
         ),
         Panel(
             title="In flight",
-            text="Requests in flight by pod. At the dashed line, what all its workers take at "
-            "most, further ones are shed: raise maxReplicas, or mend what makes them slow.",
+            text="Requests in flight per pod. Above the dashed line, which is the limit of its "
+            "workers, requests are shed: raise maxReplicas, or fix the cause of slow requests.",
             unit=Unit.NONE,
             queries=(
                 Query(total("http_server_active_requests", "pod"), "{{pod}}"),
                 Query(
                     f"{planned_series('server.max_in_flight', CHOSEN)} * on () group_left () "
                     f"max ({total('fastapi_worker_processes', 'pod')})",
-                    "planned at most",
+                    "planned limit",
                     line=True,
                 ),
                 Query(
@@ -152,14 +153,14 @@ WORKERS = Row(
         ),
         Panel(
             title="Shed requests",
-            text="They got 503 at MAX_IN_FLIGHT. Once is a burst; lasting, pods are too few or too "
-            "slow.",
+            text="Requests rejected with 503 at MAX_IN_FLIGHT. A single peak is a burst. If it "
+            "lasts, there are too few pods, or requests are too slow.",
             unit=Unit.REQUESTS_PER_SECOND,
             queries=(Query(rate("fastapi_worker_shed_requests_total", "pod"), "{{pod}}"),),
         ),
         Panel(
             title="Threads of def endpoints",
-            text="Waiting calls while all threads are taken: set "
+            text="If calls wait while all threads are busy, set "
             "spec.traffic.blockingMillisecondsPerRequest, or make the calls shorter.",
             unit=Unit.NONE,
             queries=(
@@ -175,8 +176,9 @@ WORKERS = Row(
         ),
         Panel(
             title="CPU by pod",
-            text="Cores in use beside the planned request. Far above it on all pods: the "
-            "autoscaler is at its ceiling. Uneven: long-lived connections pin clients to pods.",
+            text="Cores in use and the planned request. If all pods are far above it, the "
+            "autoscaler is at its maximum. If pods differ, long-lived connections pin clients to "
+            "them.",
             unit=Unit.NONE,
             queries=(
                 Query(rate("fastapi_worker_cpu_seconds_total", "pod"), "{{pod}}"),
@@ -189,8 +191,9 @@ WORKERS = Row(
         ),
         Panel(
             title="CPU throttling",
-            text="Share of periods in which the limit stopped the app. Above the red line raise "
-            "the limit or leave it out. Empty: there is none, or nobody scrapes the kubelet.",
+            text="Share of the periods in which the CPU limit throttled the app. Above the red "
+            "line, raise or remove the limit. If the panel is empty, there is no limit, or "
+            "Prometheus does not scrape the kubelet.",
             unit=Unit.RATIO,
             bounds=(bounds.THROTTLED_SOME, bounds.THROTTLED),
             queries=(
@@ -210,8 +213,8 @@ WORKERS = Row(
         ),
         Panel(
             title="Memory by pod",
-            text="Resident memory of all workers beside the planned limit. A steady climb is a "
-            "leak; near the line, raise spec.resources.limits.memory.",
+            text="Resident memory of all workers and the planned limit. A steady climb is a leak. "
+            "Near the line, raise spec.resources.limits.memory.",
             unit=Unit.BYTES,
             queries=(
                 Query(total("fastapi_worker_resident_memory_bytes", "pod"), "{{pod}}"),
@@ -224,7 +227,8 @@ WORKERS = Row(
         ),
         Panel(
             title="Worker processes",
-            text="Those alive. Fewer than before, without a rollout: look for OOMKilled, crashes.",
+            text="Running workers. If the number drops without a rollout, look for OOM kills and "
+            "crashes.",
             unit=Unit.NONE,
             queries=(Query(total("fastapi_worker_processes", "pod"), "{{pod}}"),),
         ),
@@ -236,7 +240,7 @@ POOLS = Row(
     panels=(
         Panel(
             title="Connections of the pools",
-            text="Used at the dashed line means that requests wait for each other.",
+            text="If the used connections reach the dashed line, requests wait for a connection.",
             unit=Unit.NONE,
             width=6,
             queries=(
@@ -244,12 +248,12 @@ POOLS = Row(
                     total("db_client_connection_count", "db_client_connection_state"),
                     "{{db_client_connection_state}}",
                 ),
-                Query(total("db_client_connection_max"), "allowed", line=True),
+                Query(total("db_client_connection_max"), "limit", line=True),
             ),
         ),
         Panel(
             title="Wait for a connection",
-            text="Growth here comes before errors. If pooler and database have room, set "
+            text="This time grows before errors occur. If pooler and database have capacity, set "
             "spec.traffic.databaseMillisecondsPerRequest to the p95 of the panel on the right.",
             unit=Unit.SECONDS,
             width=6,
@@ -257,20 +261,20 @@ POOLS = Row(
             queries=_quantiles("db_client_connection_wait_time_seconds", *_SHARES),
         ),
         Panel(
-            title="Waiting and given up",
-            text="Who gave up after DATABASE_POOL_TIMEOUT_SECONDS got an error. Look at the "
-            "database first, then at the pool.",
+            title="Waiting and timed out",
+            text="A checkout that times out after DATABASE_POOL_TIMEOUT_SECONDS fails. Check the "
+            "database first, then the pool.",
             unit=Unit.NONE,
             width=6,
             queries=(
                 Query(total("db_client_connection_pending_requests"), "waiting"),
-                Query(rate("db_client_connection_timeouts_total"), "given up per second"),
+                Query(rate("db_client_connection_timeouts_total"), "timed out per second"),
             ),
         ),
         Panel(
             title="Time a request holds a connection",
-            text="Far above the time of its statements, a session stays open over other work: "
-            "close it before.",
+            text="If it is far above the time of the statements, a session stays open during other "
+            "work: close it earlier.",
             unit=Unit.SECONDS,
             width=6,
             queries=_quantiles("db_client_connection_use_time_seconds", 0.5, 0.95),

@@ -22,37 +22,39 @@ WORK = Row(
             ),
         ),
         Panel(
-            title="Passes by outcome",
-            text="error is a fault of the operator, refused a missing right, retry an API server "
-            "in trouble: the log names service and request.",
+            title="Reconciliations by outcome",
+            text="error is a fault of the operator, refused a missing permission, retry an API "
+            "server that fails. The log names service and request.",
             unit=Unit.PER_SECOND,
             queries=(Query(rate(f"{_PASSES}_count", "outcome", where=_EVERYWHERE), "{{outcome}}"),),
         ),
         Panel(
-            title="Passes, p95",
-            text="Duration of a pass over one service. Seconds mean a slow API server.",
+            title="Duration of a reconciliation, p95",
+            text="If it is more than a second, the API server is slow.",
             unit=Unit.SECONDS,
             queries=(Query(quantile(0.95, _PASSES, "outcome", where=_EVERYWHERE), "{{outcome}}"),),
         ),
         Panel(
             title="Services that are due",
-            text="Above nought for minutes: raise settings.workers, or look at the API server.",
+            text="If it is above zero for minutes, raise settings.workers, or check the API "
+            "server.",
             unit=Unit.NONE,
             queries=(
                 Query("sum (fastapi_operator_queue_depth)", "due"),
-                Query("sum (fastapi_operator_rollouts_waiting)", "wait for the new version"),
+                Query("sum (fastapi_operator_rollouts_waiting)", "waiting for a rollout slot"),
             ),
         ),
         Panel(
             title="Longest wait",
-            text="Above the line changes arrive late; after five minutes it restarts itself.",
+            text="Above the line, changes are applied late. After five minutes the operator "
+            "restarts.",
             unit=Unit.SECONDS,
             bounds=(bounds.OPERATOR_QUEUE_WAIT_SECONDS,),
             queries=(Query("max (fastapi_operator_queue_oldest_wait_seconds)", "longest wait"),),
         ),
         Panel(
             title="Delete brake",
-            text="1 while pruning is stopped by too many deletes: see the runbook "
+            text="1 while pruning is stopped because of too many deletions. See the runbook "
             "operator-delete-brake.",
             unit=Unit.NONE,
             most=1,
@@ -62,11 +64,11 @@ WORK = Row(
 )
 
 CLUSTER = Row(
-    title="What it does in the cluster",
+    title="Writes and requests",
     panels=(
         Panel(
             title="Writes by cause",
-            text="A lasting rate of drift means that somebody else writes the same fields.",
+            text="If drift lasts, another manager writes the same fields.",
             unit=Unit.PER_SECOND,
             queries=(
                 Query(rate("fastapi_operator_writes_total", "why", where=_EVERYWHERE), "{{why}}"),
@@ -74,7 +76,7 @@ CLUSTER = Row(
         ),
         Panel(
             title="Repaired drift by kind",
-            text="Which kind somebody else writes; its managedFields name them.",
+            text="The kinds that another manager writes. Their managedFields name it.",
             unit=Unit.PER_SECOND,
             queries=(
                 Query(
@@ -84,8 +86,8 @@ CLUSTER = Row(
         ),
         Panel(
             title="Watch events",
-            text="A flood of one kind keeps the operator busy without any write: find who touches "
-            "these objects.",
+            text="If one kind has many events, the operator is busy without writing: find the "
+            "client that changes these objects.",
             unit=Unit.PER_SECOND,
             queries=(
                 Query(
@@ -96,7 +98,8 @@ CLUSTER = Row(
         ),
         Panel(
             title="Requests to the API server",
-            text="By code; 0 is no answer, 429 a server that is overloaded, 403 a missing right.",
+            text="By status code. 0 means no response, 429 an overloaded API server, 403 a missing "
+            "permission.",
             unit=Unit.REQUESTS_PER_SECOND,
             width=12,
             queries=(
@@ -107,8 +110,8 @@ CLUSTER = Row(
             ),
         ),
         Panel(
-            title="Time of a request, p95",
-            text="The API server's own slowness; the operator can only wait.",
+            title="Duration of a request, p95",
+            text="If it is high, the API server is slow.",
             unit=Unit.SECONDS,
             width=12,
             queries=(

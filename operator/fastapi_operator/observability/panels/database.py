@@ -24,23 +24,23 @@ POOLER = Row(
     panels=(
         Panel(
             title="Clients",
-            text="Waiting clients: with an idle database its pools are too small, with a busy one "
-            "the database is. The dashed line is what each instance admits.",
+            text="If clients wait while the database is idle, the pools are too small; if it is "
+            "busy, the database is too small. The dashed line is the limit of each instance.",
             unit=Unit.NONE,
             queries=(
                 Query(total(f"{_POOLS}_client_active_connections"), "active"),
                 Query(total(f"{_POOLS}_client_waiting_connections"), "waiting"),
                 Query(
                     planned_series("pooler.max_client_connections", CHOSEN),
-                    "admitted by an instance",
+                    "limit of an instance",
                     line=True,
                 ),
             ),
         ),
         Panel(
             title="Server connections",
-            text="Active at the dashed line, while clients wait, is the end of the pool: a larger "
-            "database moves the line.",
+            text="If clients wait and the active connections reach the dashed line, the pool is "
+            "used up. A larger database raises the limit.",
             unit=Unit.NONE,
             queries=(
                 Query(total(f"{_POOLS}_server_active_connections", "pod"), "active {{pod}}"),
@@ -54,8 +54,7 @@ POOLER = Row(
         ),
         Panel(
             title="Longest wait of a client",
-            text="How long the first in line has waited. Above the line, see the runbook "
-            "pooler-clients-waiting.",
+            text="Above the line, see the runbook pooler-clients-waiting.",
             unit=Unit.SECONDS,
             bounds=(bounds.POOLER_WAIT_SECONDS,),
             queries=(
@@ -73,8 +72,8 @@ DATABASE = Row(
     panels=(
         Panel(
             title="Connections against the budget",
-            text="All connections by state. Idle in transaction: the app holds transactions open. "
-            "Near the upper line, somebody else connects.",
+            text="All connections by state. If many are idle in transaction, the app holds "
+            "transactions open. If they are near the upper line, other clients use this database.",
             unit=Unit.NONE,
             queries=(
                 Query(total("pg_stat_activity_count", "state"), "{{state}}"),
@@ -92,8 +91,8 @@ DATABASE = Row(
         ),
         Panel(
             title="CPU against its cores",
-            text="At the dashed line the database is saturated: slow statements first, then "
-            "spec.postgres.resources.",
+            text="At the dashed line the database is saturated. Fix slow statements first, then "
+            "raise spec.postgres.resources.",
             unit=Unit.NONE,
             queries=(
                 Query(
@@ -115,8 +114,8 @@ DATABASE = Row(
         ),
         Panel(
             title="Mean time of a statement",
-            text="Rises with load: the database is saturated. Rises alone: a plan changed or an "
-            "index is missing.",
+            text="If it rises with load, the database is saturated. If it rises without load, a "
+            "query plan changed or an index is missing.",
             unit=Unit.SECONDS,
             queries=(
                 Query(
@@ -128,8 +127,8 @@ DATABASE = Row(
         ),
         Panel(
             title="Time by statement",
-            text="Seconds of work each second, of the five that take most. The table on the right "
-            "has their texts.",
+            text="Seconds of work per second, for the five statements with the most. The table has "
+            "their texts.",
             unit=Unit.NONE,
             queries=(
                 Query(
@@ -140,7 +139,7 @@ DATABASE = Row(
         ),
         Panel(
             title="Slowest statements",
-            text="Mean time of a call within the last hour. EXPLAIN the first of them with usual "
+            text="Mean time of a call within the last hour. Run EXPLAIN on the first, with typical "
             "values.",
             unit=Unit.SECONDS,
             kind="table",
@@ -159,7 +158,7 @@ DATABASE = Row(
         ),
         Panel(
             title="Rows read by sequential scans",
-            text="By table, per second. Many rows again and again: an index is missing, see the "
+            text="By table, per second. If the rate stays high, an index is missing: see the "
             "runbook sequential-scans.",
             unit=Unit.PER_SECOND,
             queries=(
@@ -170,9 +169,9 @@ DATABASE = Row(
             ),
         ),
         Panel(
-            title="Indexes that nobody read for a day",
-            text="Each write keeps them up for nothing. Drop one only if it enforces no uniqueness "
-            "and no monthly report needs it.",
+            title="Indexes not read for a day",
+            text="They only slow down writes. Before you drop one, check that it does not enforce "
+            "uniqueness and that no rare report needs it.",
             unit=Unit.NONE,
             kind="table",
             queries=(
@@ -181,7 +180,8 @@ DATABASE = Row(
         ),
         Panel(
             title="Volumes, free",
-            text="Below the lines raise the size of that part's storage; it grows in place.",
+            text="Below the lines, raise the size of that part's storage; the volume grows in "
+            "place.",
             unit=Unit.RATIO,
             bounds=(bounds.VOLUME_FREE_LAST, bounds.VOLUME_FREE),
             low=True,

@@ -1,4 +1,4 @@
-"""All services at a glance: which of them needs somebody."""
+"""All services: their state, their traffic and their saturation."""
 
 from fastapi_operator.naming import SERVICE_SERIES_LABEL
 from fastapi_operator.observability import bounds
@@ -14,16 +14,17 @@ _SECONDS = "http_server_request_duration_seconds"
 _TOP = 10
 
 
-def _worst(expression: str) -> tuple[Query, ...]:
+def _top(expression: str) -> tuple[Query, ...]:
     return (Query(f"topk({_TOP}, {expression})", _LEGEND),)
 
 
 STATE = Row(
-    title="Who needs somebody",
+    title="State",
     panels=(
         Panel(
             title="Services by readiness",
-            text="All of the operator's. What is not Ready stands in the table on the right.",
+            text="All services of the operator. The table on the right lists those that are not "
+            "Ready.",
             unit=Unit.NONE,
             queries=(
                 Query(
@@ -32,8 +33,8 @@ STATE = Row(
             ),
         ),
         Panel(
-            title="Conditions in trouble",
-            text="Open the service's dashboard, or ask kubectl fastapi status.",
+            title="Failing conditions",
+            text="Open the service's dashboard, or run kubectl fastapi status.",
             unit=Unit.NONE,
             kind="table",
             queries=(
@@ -44,8 +45,8 @@ STATE = Row(
             ),
         ),
         Panel(
-            title="Alerts that fire",
-            text="Critical ones first; each leads to its runbook.",
+            title="Firing alerts",
+            text="Start with critical alerts. Each links to its runbook.",
             unit=Unit.NONE,
             kind="table",
             queries=(
@@ -60,20 +61,22 @@ STATE = Row(
 )
 
 TRAFFIC = Row(
-    title="Requests of the busiest and the worst",
+    title="Traffic",
     panels=(
         Panel(
             title="Requests",
-            text="The ten busiest. A sudden end is an outage before them.",
+            text="The ten busiest services. If a line drops suddenly, traffic no longer reaches "
+            "the service.",
             unit=Unit.REQUESTS_PER_SECOND,
-            queries=_worst(rate(f"{_SECONDS}_count", *_LABELS, where=_ALL)),
+            queries=_top(rate(f"{_SECONDS}_count", *_LABELS, where=_ALL)),
         ),
         Panel(
             title="Share of errors",
-            text="The ten with the largest share of 5xx. Several at once: look at what they share.",
+            text="The ten services with the largest share of 5xx. If several rise at once, check "
+            "the infrastructure that they share.",
             unit=Unit.RATIO,
             bounds=(bounds.SHED, bounds.SERVER_ERRORS),
-            queries=_worst(
+            queries=_top(
                 rate(
                     f"{_SECONDS}_count", *_LABELS, where=f'{_ALL}, http_response_status_code=~"5.."'
                 )
@@ -83,9 +86,9 @@ TRAFFIC = Row(
         ),
         Panel(
             title="Duration, p95",
-            text="The ten slowest. Open the one that changed.",
+            text="The ten slowest services. Open the one that changed.",
             unit=Unit.SECONDS,
-            queries=_worst(quantile(0.95, _SECONDS, *_LABELS, where=_ALL)),
+            queries=_top(quantile(0.95, _SECONDS, *_LABELS, where=_ALL)),
         ),
     ),
 )
@@ -95,55 +98,55 @@ SATURATION = Row(
     panels=(
         Panel(
             title="Event loop lag, p99",
-            text="The ten worst. Above the red line, see the runbook event-loop-blocked.",
+            text="The ten largest. Above the red line, see the runbook event-loop-blocked.",
             unit=Unit.SECONDS,
             bounds=(bounds.LOOP_LAG_BUSY_SECONDS, bounds.LOOP_LAG_BLOCKED_SECONDS),
-            queries=_worst(
+            queries=_top(
                 quantile(0.99, "fastapi_worker_event_loop_lag_seconds", *_LABELS, where=_ALL)
             ),
         ),
         Panel(
             title="Memory against the limit",
-            text="The fullest pod of each. Near 1 comes the OOM kill.",
+            text="The fullest pod of each service. Near 1, an OOM kill is likely.",
             unit=Unit.RATIO,
             bounds=(bounds.MEMORY_USED,),
-            queries=_worst(
+            queries=_top(
                 f"max by ({SERVICE}) (fastapi_worker_resident_memory_bytes{{{_ALL}}}) "
                 f"/ on ({SERVICE}) {planned_series('compute.memory_limit_bytes', _ALL)}"
             ),
         ),
         Panel(
-            title="Pods against the ceiling",
-            text="At 1 for long, the autoscaler cannot help any more.",
+            title="Pods against the maximum",
+            text="If it stays at 1, the autoscaler cannot add pods.",
             unit=Unit.RATIO,
-            queries=_worst(
+            queries=_top(
                 f'sum by ({SERVICE}) (up{{{_ALL}, {COMPONENT}="app"}} == 1) '
                 f"/ on ({SERVICE}) {planned_series('scaling.max_replicas', _ALL)}"
             ),
         ),
         Panel(
             title="Connections against max_connections",
-            text="The fullest databases. Near 1 connections fail: see the runbook "
+            text="The fullest databases. Near 1, new connections fail: see the runbook "
             "database-near-max-connections.",
             unit=Unit.RATIO,
             bounds=(bounds.DATABASE_CONNECTIONS_USED,),
-            queries=_worst(
+            queries=_top(
                 f"sum by ({SERVICE}) (pg_stat_activity_count{{{_ALL}}}) "
                 f"/ on ({SERVICE}) {planned_series('database.max_connections', _ALL)}"
             ),
         ),
         Panel(
             title="Wait for a database connection, p95",
-            text="The ten worst. Look at pooler and database of the first.",
+            text="The ten longest. Check pooler and database of the first.",
             unit=Unit.SECONDS,
             bounds=(bounds.POOL_WAIT_SECONDS,),
-            queries=_worst(
+            queries=_top(
                 quantile(0.95, "db_client_connection_wait_time_seconds", *_LABELS, where=_ALL)
             ),
         ),
         Panel(
             title="Volumes, free",
-            text="The ten fullest. Raise their size before they are full: it grows in place.",
+            text="The ten fullest. Raise their size before they are full; volumes grow in place.",
             unit=Unit.RATIO,
             bounds=(bounds.VOLUME_FREE_LAST, bounds.VOLUME_FREE),
             low=True,

@@ -24,8 +24,8 @@ STORES = Row(
     panels=(
         Panel(
             title="Hit ratio of the cache",
-            text="Low with evictions: more memory. Low without: keys or their time to live are "
-            "wrong.",
+            text="If it is low and keys are evicted, raise the memory. If it is low without "
+            "evictions, check the keys and their time to live.",
             unit=Unit.RATIO,
             width=6,
             bounds=(bounds.CACHE_HITS,),
@@ -35,7 +35,7 @@ STORES = Row(
         ),
         Panel(
             title="Evicted and expired keys",
-            text="Evictions mean that memory is short: give keys a time to live, or raise "
+            text="If keys are evicted, the cache is too small: give keys a time to live, or raise "
             "spec.redis.memory.",
             unit=Unit.PER_SECOND,
             width=6,
@@ -46,7 +46,7 @@ STORES = Row(
         ),
         Panel(
             title="Mean time of a command",
-            text="Inside the cache. One slow command makes all others wait: look for large keys.",
+            text="Measured in the cache. All commands wait for a slow one: look for large keys.",
             unit=Unit.SECONDS,
             width=6,
             bounds=(bounds.CACHE_COMMAND_SECONDS,),
@@ -61,8 +61,8 @@ STORES = Row(
         ),
         Panel(
             title="Memory",
-            text="A full cache evicts, which is its work; a full queue refuses messages: mend the "
-            "workers or raise spec.queue.memory.",
+            text="A full cache evicts keys, which is normal. A full queue rejects messages: fix "
+            "the queue workers, or raise spec.queue.memory.",
             unit=Unit.BYTES,
             width=6,
             queries=(
@@ -84,8 +84,8 @@ PROXY = Row(
     panels=(
         Panel(
             title="Requests at the proxy by status",
-            text="502 and 504 that the app does not count: it closed the connection, or was too "
-            "slow. See the runbook proxy-errors.",
+            text="The app does not count 502 and 504: it closed the connection, or was too slow. "
+            "See the runbook proxy-errors.",
             unit=Unit.REQUESTS_PER_SECOND,
             queries=(
                 Query(
@@ -103,9 +103,8 @@ PROXY = Row(
             ),
         ),
         Panel(
-            title="Duration at the proxy and behind it, p95",
-            text="What lies between the two is the client's own slowness, or the wait for the app "
-            "to take the request.",
+            title="Duration at the proxy and at the app, p95",
+            text="The difference is a slow client, or the wait until the app accepts the request.",
             unit=Unit.SECONDS,
             queries=(
                 Query(quantile(0.95, _PROXY_SECONDS), "client"),
@@ -113,8 +112,9 @@ PROXY = Row(
             ),
         ),
         Panel(
-            title="Answers from the proxy's cache",
-            text="Few HITs where many were hoped for: cookies or headers forbid it, X-Cache tells.",
+            title="Responses by cache status of the proxy",
+            text="If there are too few HITs, cookies or headers prevent caching; see the header "
+            "X-Cache.",
             unit=Unit.REQUESTS_PER_SECOND,
             queries=(
                 Query(

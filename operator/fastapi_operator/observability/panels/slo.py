@@ -1,4 +1,4 @@
-"""What the service promises and what is left of it."""
+"""The SLO of a service and the rest of its error budget."""
 
 from fastapi_operator.observability.grafana import Panel, Query, Row
 from fastapi_operator.observability.metrics import Unit
@@ -6,10 +6,10 @@ from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import CHOSEN
 
 _OF_RULES = 'namespace="$namespace", service="$service"'
-_ALLOWED = f"1 - {planned_series('observability.availability_percent', CHOSEN)} / 100"
+_PERMITTED = f"1 - {planned_series('observability.availability_percent', CHOSEN)} / 100"
 
 
-def _broken(window: str) -> str:
+def _violations(window: str) -> str:
     return f"max by (slo) (fastapi_service:broken:ratio_rate{window}{{{_OF_RULES}}})"
 
 
@@ -17,16 +17,16 @@ _LEFT = (
     "1 - sum by (slo) (sum_over_time(fastapi_service:broken:rate5m"
     f'{{{_OF_RULES}, slo="availability"}}[30d])) / on () group_left () '
     f"sum (sum_over_time(fastapi_service:requests:rate5m{{{_OF_RULES}}}[30d])) "
-    f"/ on () group_left () ({_ALLOWED})"
+    f"/ on () group_left () ({_PERMITTED})"
 )
 
 SLO = Row(
-    title="Promise and error budget",
+    title="SLO and error budget",
     panels=(
         Panel(
             title="Error budget left of 30 days",
-            text="What may still fail. At nought, let reliability come before new versions. Empty: "
-            "the service promises nothing, write spec.observability.slo.",
+            text="The share of the budget that is left. At zero, prefer reliability to new "
+            "versions. If the panel is empty, the service has no SLO: set spec.observability.slo.",
             unit=Unit.RATIO,
             kind="stat",
             width=6,
@@ -36,21 +36,20 @@ SLO = Row(
             queries=(Query(_LEFT, "{{slo}}"),),
         ),
         Panel(
-            title="Requests that break the promise",
-            text="Above the dashed line the budget shrinks. A step names the moment: look at the "
-            "marks of rollouts and at the rows below.",
+            title="Requests that violate the SLO",
+            text="Above the dashed line the budget shrinks. If it rises suddenly, compare that "
+            "moment with rollouts and with the rows below.",
             unit=Unit.RATIO,
             width=10,
             queries=(
-                Query(_broken("1h"), "{{slo}} within 1 h"),
-                Query(_broken("6h"), "{{slo}} within 6 h"),
-                Query(_ALLOWED, "allowed", line=True),
+                Query(_violations("1h"), "{{slo}} within 1 h"),
+                Query(_violations("6h"), "{{slo}} within 6 h"),
+                Query(_PERMITTED, "permitted", line=True),
             ),
         ),
         Panel(
-            title="Alerts that fire",
-            text="Each has a page in the runbooks with what to check and what to do. Begin with "
-            "critical ones.",
+            title="Firing alerts",
+            text="Each has a runbook with checks and remedies. Start with critical alerts.",
             unit=Unit.NONE,
             kind="table",
             queries=(
