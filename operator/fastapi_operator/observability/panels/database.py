@@ -54,7 +54,7 @@ POOLER = Row(
         ),
         Panel(
             title="Longest wait of a client",
-            text="Above the line, see the runbook pooler-clients-waiting.",
+            text="If it stays above the line, see the runbook pooler-clients-waiting.",
             unit=Unit.SECONDS,
             bounds=(bounds.POOLER_WAIT_SECONDS,),
             queries=(

@@ -49,7 +49,7 @@ SLO = Row(
         ),
         Panel(
             title="Firing alerts",
-            text="Each has a runbook with checks and remedies. Start with critical alerts.",
+            text="Each links to its runbook. Start with critical alerts.",
             unit=Unit.NONE,
             kind="table",
             queries=(
