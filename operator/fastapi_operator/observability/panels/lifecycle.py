@@ -40,7 +40,7 @@ SCALING = Row(
         ),
         Panel(
             title="Failing conditions",
-            text="kubectl fastapi status shows their messages.",
+            text="To see the messages of the conditions, run kubectl fastapi status.",
             unit=Unit.NONE,
             kind="table",
             width=12,
