@@ -5,9 +5,10 @@ Run from the root of the repository, with the package installed:
     python -m manifests.generate [--check]
 
 Each file comes from one source: the definition, the reference, the samples and the schemas of
-services from the models in ``fastapi_operator.api``, the roles from ``rbac.py``, alerts,
-dashboards and their sections in docs from ``fastapi_operator.observability``, the chart's schema and README from the comments
-of its values.yaml, and install.yaml with its parts from the chart itself, rendered by ``helm``.
+services from the models in ``fastapi_operator.api``, the roles from ``rbac.py``, alerts, dashboards
+and their sections in docs from ``fastapi_operator.observability``, the chart's schema and README
+from the comments of its values.yaml, and install.yaml with its parts from the chart itself,
+rendered by ``helm``.
 """
 
 import argparse
