@@ -43,7 +43,7 @@ def service_from(label: str, pattern: str, expression: str) -> str:
     return f'label_replace({expression}, "{SERVICE_SERIES_LABEL}", "$1", "{label}", "{pattern}")'
 
 
-# --- dashboards: one selected service --------------------------------------------------------------
+# --- dashboards: one selected service -------------------------------------------------------------
 CHOSEN = f'namespace="$namespace", {SERVICE_SERIES_LABEL}="$service"'
 
 
