@@ -11,7 +11,7 @@ from typing import Any
 
 
 class KubectlError(RuntimeError):
-    """kubectl exited with an error; the message is what it printed."""
+    """kubectl exited with an error; the message is its output."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Kubectl:
         return {**os.environ, **known}
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> str:
-        """Runs kubectl and returns what it printed.
+        """Runs kubectl and returns its output.
 
         Raises:
             KubectlError: kubectl failed.
@@ -57,7 +57,7 @@ class Kubectl:
         return result.stdout
 
     def json(self, *arguments: str) -> dict[str, Any]:
-        """What kubectl prints with ``-o json``."""
+        """Returns the output of kubectl with ``-o json``."""
         found: dict[str, Any] = json.loads(self(*arguments, "-o", "json"))
         return found
 
@@ -82,12 +82,12 @@ def condition(service: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def eventually(check: Callable[[], Any], *, seconds: float, what: str, pause: float = 0.5) -> Any:
-    """The first true answer of ``check``; an AssertionError names what never came.
+    """Returns the first true result of ``check``; otherwise an AssertionError names the condition.
 
     Args:
         check: Asked again and again; a KubectlError counts as not yet.
-        seconds: How long to go on.
-        what: What is waited for, in words.
+        seconds: The timeout.
+        what: The awaited condition, in words.
         pause: Seconds between two questions.
     """
     deadline = time.monotonic() + seconds

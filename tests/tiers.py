@@ -17,7 +17,7 @@ from tests.cluster import failures, packages
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# program -> Debian package; what the tests of the app and of the templates run for real
+# program -> Debian package; the tests of the app and of the templates run these servers
 _SERVERS = {
     "/usr/lib/postgresql": "postgresql",
     "redis-server": "redis-server",
@@ -31,7 +31,7 @@ class Tier:
 
     Attributes:
         minutes: Its budget with all binaries cached; more is reported, not failed.
-        commands: What it runs, from the root of the repository; pytest's get a report file.
+        commands: Its commands, from the root of the repository; pytest's get a report file.
         packages: Debian packages it needs, by the program that shows them.
     """
 
@@ -80,7 +80,7 @@ TIERS = {
     "charts": Tier(5, (("pytest", "tests/charts", "tests/docs"),), {}),
     "node": Tier(12, (("pytest", "tests/cluster/tests", "tests/e2e"),), {}),
 }
-# What takes more tools, and minutes to build them.
+# Tiers that need more tools, and minutes to build them.
 THOROUGH_TIERS = {
     "parts": Tier(10, (("pytest", "tests/parts"),), {}),
     "full": Tier(30, (("pytest", "tests/full"),), {}),
@@ -93,7 +93,7 @@ _ALL = TIERS | THOROUGH_TIERS
 
 @dataclass
 class Outcome:
-    """What a tier did."""
+    """The result of a tier."""
 
     seconds: float = 0.0
     passed: int = 0
@@ -102,7 +102,7 @@ class Outcome:
 
 
 def main() -> int:
-    """Runs the chosen tiers; all of them go on after a failure, the exit code remembers it."""
+    """Runs the chosen tiers; after a failure the others still run, and the exit code is 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"of {', '.join(_ALL)}")
     parser.add_argument(

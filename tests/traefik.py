@@ -43,7 +43,7 @@ def definitions(module: str, folder: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def running(kubeconfig: Path, log: Path) -> Iterator[int]:
-    """Traefik outside of the cluster, for the length of a block; the port where it answers."""
+    """Traefik outside of the cluster, for the length of a block; yields its port."""
     program = shutil.which("traefik")
     assert program, "traefik is missing: it is in requirements/dev.txt"
     port = _free_port()

@@ -1,4 +1,4 @@
-"""What a cluster is expected to have beside Kubernetes itself: DNS, metrics, volumes.
+"""The parts that a cluster is expected to have in addition to Kubernetes: DNS, metrics, volumes.
 
 All three are plain processes on the node's address, with an administrator's kubeconfig.
 """

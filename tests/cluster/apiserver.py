@@ -28,7 +28,7 @@ class ApiServer(handle.Handle):
         """Describe it; nothing starts yet.
 
         Args:
-            name: What to find it by; two names never disturb each other.
+            name: The name by which it is found; two names never disturb each other.
             controllers: Also run kube-controller-manager (Deployments, Jobs, garbage collection),
                 or only those of its controllers that are named.
         """
@@ -61,7 +61,7 @@ class ApiServer(handle.Handle):
 
 
 def set_mode(instance: instances.Instance, mode: str) -> None:
-    """Record what kind of instance it is; refuse to turn one kind into the other."""
+    """Records the kind of an instance; refuses to turn one kind into the other."""
     record = instance.state / "mode.json"
     if record.exists() and (other := json.loads(record.read_text())) != mode:
         raise failures.ClusterError(
@@ -72,7 +72,7 @@ def set_mode(instance: instances.Instance, mode: str) -> None:
 
 
 def mode_of(instance: instances.Instance) -> str | None:
-    """Return what kind of instance it is; None where `up` did not come that far."""
+    """Returns the kind of an instance; None if `up` did not get that far."""
     record = instance.state / "mode.json"
     return str(json.loads(record.read_text())) if record.exists() else None
 
@@ -80,7 +80,7 @@ def mode_of(instance: instances.Instance) -> str | None:
 def stop_control_plane(instance: instances.Instance) -> None:
     """End the control plane by force, the API server before its etcd, then any stray.
 
-    Nothing of its data outlives it, so there is nothing to wait for.
+    None of its data outlives it, so there is no need to wait.
     """
     running = processes.Processes(instance.state)
     for name in control_plane.STOP_ORDER:

@@ -1,7 +1,7 @@
 """The programs of the node, built once from pinned Go modules.
 
 All come from one module (`tools/go.mod`), so that the client libraries which they share are
-compiled once: half the time of one module a program. The cache's key is what the build reads.
+compiled once: half the time of one module a program. The cache's key covers the input of the build.
 """
 
 import hashlib
@@ -36,14 +36,14 @@ _VARIABLES = {
     "k8s.io/component-base/version.gitTreeState": "clean",
     "k8s.io/client-go/pkg/version.gitVersion": _KUBERNETES,
     "helm.sh/helm/v3/internal/version.version": _HELM,
-    # What `helm template` takes for the cluster's version when none is asked.
+    # The default of `helm template` for the cluster's version.
     "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor": "1",
     "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor": "35",
     "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor": "1",
     "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": "35",
 }
 # The compiler then needs two thirds of the processor time (measured on client-go): no debugger's
-# data, which the linker would drop anyhow, and fewer collections. What is built stays the same.
+# data, which the linker would drop anyhow, and fewer collections. The result is the same.
 _COMPILER_FLAGS = "all=-dwarf=false"
 _COMPILER_ENVIRONMENT = {"GOGC": "400"}
 _LINKER_FLAGS = "-s -w " + " ".join(f"-X {name}={value}" for name, value in _VARIABLES.items())

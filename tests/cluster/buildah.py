@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.cluster import execution, failures, places
 
 _LAYERS_KEPT = 60
-# What pip and apt of the host trust and are told; only the local build sees it.
+# Configuration of pip and apt on the host; only the local build uses it.
 _HOST_FILES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf"))
 
 

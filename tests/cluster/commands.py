@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `status | head`
         return 0
     except KeyboardInterrupt:
-        print("interrupted; `down` removes what is there", file=sys.stderr)
+        print("interrupted; `down` removes the remaining parts", file=sys.stderr)
         return 130
 
 
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.set_defaults(run=_up)
 
-    down = commands.add_parser("down", parents=[named], help="leave nothing of it")
+    down = commands.add_parser("down", parents=[named], help="remove all of it")
     down.set_defaults(run=_down)
 
     status = commands.add_parser("status", parents=[named], help="exit code 0: it runs")
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     load.set_defaults(run=_load_image)
 
     build = commands.add_parser(
-        "build-images", parents=[named], help="build images; load them where the node runs"
+        "build-images", parents=[named], help="build images; load them if the node runs"
     )
     build.add_argument("images", nargs="*", metavar="IMAGE", help="short names (default: all)")
     build.set_defaults(run=_build_images)

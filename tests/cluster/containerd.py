@@ -61,7 +61,7 @@ class Containerd:
         self.socket = instance.sockets / "containerd.sock"
 
     def start(self) -> None:
-        """Start it, wait until it answers, and give it the sandbox image."""
+        """Starts it, waits until it is ready, and loads the sandbox image."""
         root, state = self._instance.state / "containerd", self._instance.sockets / "containerd"
         networks = self._instance.state / "cni"
         for folder in (root, state, networks):
@@ -97,7 +97,7 @@ class Containerd:
         self._ctr(["images", "tag", "--force", image, name])
 
     def clean_up(self) -> None:
-        """Remove what it keeps outside its folders, after every process of it ended."""
+        """Removes its files outside its folders, after each of its processes has ended."""
         tasks = self._instance.sockets / "containerd/io.containerd.runtime.v2.task"
         for address in tasks.glob("*/*/address"):
             Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
@@ -115,7 +115,7 @@ class Containerd:
     def _network(self) -> dict[str, object]:
         """One route a pod and no bridge, so that the kernel sees every packet of a Service.
 
-        On a bridge, answers between two of its pods would pass by connection tracking unless
+        On a bridge, responses between two of its pods would pass by connection tracking unless
         the machine has br_netfilter.
         """
         address_management = {

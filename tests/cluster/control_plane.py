@@ -32,7 +32,7 @@ _AUDIT_POLICY = {
 
 @dataclasses.dataclass(frozen=True)
 class Endpoints:
-    """Where the control plane listens."""
+    """The addresses on which the control plane listens."""
 
     address: str
     api_port: int
@@ -57,7 +57,7 @@ class Endpoints:
             port(1),
             port(2),
             network_namespace=None,
-            # Nobody calls these addresses, and a thousand services have thousands of them.
+            # These addresses are never called, and a thousand services have thousands of them.
             service_range="10.96.0.0/16",
         )
 
@@ -177,7 +177,7 @@ class ControlPlane:
                 "kubeconfig": self.kubeconfig(user),
                 "controllers": ",".join(chosen),
                 "leader-elect": "false",
-                "secure-port": 0,  # nobody asks it anything
+                "secure-port": 0,  # it gets no requests
                 "service-account-private-key-file": self.authority.signing_key("service-account"),
                 "root-ca-file": self.authority.certificate,
                 "use-service-account-credentials": "true",  # RBAC grants each controller its own
@@ -209,7 +209,7 @@ class ControlPlane:
         return path
 
     def is_ready(self) -> bool:
-        """Whether the API server answers that it is ready."""
+        """Whether the API server reports that it is ready."""
         trust = ssl.create_default_context(cafile=str(self.authority.certificate))
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)

@@ -1,4 +1,4 @@
-"""Commands that end by themselves: their output, or an error that says what they said."""
+"""Commands that end by themselves: their output, or an error with their output."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ def output_of(
     stdin: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Run a command and return what it printed on standard output.
+    """Runs a command and returns its standard output.
 
     Raises:
         ClusterError: It failed; with the last lines that it printed.

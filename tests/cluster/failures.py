@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 class ClusterError(Exception):
-    """The local node cannot do what was asked; the message says why and what to do."""
+    """The local node cannot do the requested action; the message has the reason and the remedy."""
 
 
 class NotReadyError(ClusterError):

@@ -1,4 +1,4 @@
-"""What an API server alone and a whole node have in common: a name, a life, a kubeconfig."""
+"""The common base of an API server and of a whole node: a name, a life cycle, a kubeconfig."""
 
 import abc
 from pathlib import Path
@@ -39,7 +39,7 @@ class Handle(abc.ABC):
 
     @abc.abstractmethod
     def stop(self) -> None:
-        """Leave nothing of it."""
+        """Removes all of it."""
 
     @property
     def programs(self) -> Path:

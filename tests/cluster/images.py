@@ -33,7 +33,7 @@ _MMDEBSTRAP = [
     "--variant=minbase",
     "--include=ca-certificates",
     *APT_OPTIONS,
-    # As in the official Debian images: apt's caches would double the size of what is installed.
+    # As in the official Debian images: apt's caches would double the installed size.
     '--aptopt=Dir::Cache::pkgcache ""',
     '--aptopt=Dir::Cache::srcpkgcache ""',
     "--dpkgopt=path-exclude=/usr/share/doc/*",
@@ -53,11 +53,11 @@ class Image:
     base_argument: str = "BASE_IMAGE"
     context: str = "."
     names: tuple[str, ...] = ()
-    """What pods call it by, where not by its own name."""
+    """The name that pods use, if it is not its own name."""
     loaded: bool = True
     """Whether pods use it; else it is only a base."""
     by_default: bool = True
-    """Whether it is built where no name is given."""
+    """Whether it is built if no name is given."""
 
 
 _IMAGES = {
@@ -133,13 +133,13 @@ class Built:
     def references(self) -> list[str]:
         """Full names by which pods call it.
 
-        The tag is the key: an image that was built anew has another name, so its pods change.
+        The tag is the key: if an image was built again, it has another name, so its pods change.
         """
         return [_store_name(name, self.key) for name in self.image.names or (self.image.name,)]
 
 
 def build(names: Sequence[str] = ()) -> list[Built]:
-    """Build the named images and their bases where the cache lacks them; all by default.
+    """Builds the named images and their bases if they are not cached; all by default.
 
     Args:
         names: Short names (`operator`) or full ones.
@@ -165,7 +165,7 @@ def load(built: Sequence[Built], runtime: containerd.Containerd, records: Path) 
     """Import images into a node, except those that it has.
 
     Args:
-        built: What `build` returned.
+        built: The result of `build`.
         runtime: The node's.
         records: Folder that remembers the key of each imported image.
     """
@@ -260,7 +260,7 @@ def _key(image: Image) -> str:
         return digest.hexdigest()[:16]
     digest.update(_key(_IMAGES[image.base or ""]).encode())
     for path in _inputs(image):
-        # The same in every checkout: the path below it, and of the mode what git keeps.
+        # The same in every checkout: the path below it, and the part of the mode that git keeps.
         name = str(path.relative_to(places.REPOSITORY))
         is_executable = bool(path.stat().st_mode & 0o100)
         digest.update(f"{name}\0{is_executable}\0".encode() + path.read_bytes())
@@ -268,7 +268,7 @@ def _key(image: Image) -> str:
 
 
 def _inputs(image: Image) -> Iterator[Path]:
-    """Every file that the build reads: the Dockerfile and what its COPY lines name."""
+    """Every file that the build reads: the Dockerfile and the sources of its COPY lines."""
     dockerfile = places.REPOSITORY / (image.dockerfile or "")
     if not dockerfile.exists():
         raise failures.ClusterError(f"image {image.name}: {dockerfile} is not there")

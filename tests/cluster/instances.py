@@ -1,7 +1,7 @@
-"""A named instance and what is derived from its slot: addresses, ports, folders.
+"""A named instance and the values that follow from its slot: addresses, ports, folders.
 
 A slot is a number below 200 that one instance at a time owns. It starts at a hash of the name,
-so that an instance mostly gets the same addresses again, and moves on where the slot is taken.
+so that an instance usually gets the same addresses again. If the slot is taken, the next is used.
 """
 
 import contextlib
@@ -86,7 +86,7 @@ class Instance:
 
 
 def find(name: str) -> Instance | None:
-    """Return the instance of that name where one holds a slot."""
+    """Returns the instance of that name if one holds a slot."""
     with contextlib.suppress(FileNotFoundError):
         return Instance(name, int((_claims() / name).read_text()))
     return None
@@ -97,7 +97,7 @@ def claim(name: str, is_free: Callable[[Instance], bool]) -> Instance:
 
     Args:
         name: A DNS label of at most 30 characters.
-        is_free: Whether nothing else on this machine uses what the slot stands for.
+        is_free: Whether the machine uses none of the names and addresses of the slot.
 
     Raises:
         ClusterError: The name is unfit or every slot is taken.
@@ -125,7 +125,7 @@ def every() -> list[Instance]:
 
 
 def release(instance: Instance) -> None:
-    """Forget an instance: its files first, its slot last, so that a broken `down` can go on."""
+    """Forgets an instance: its files first, its slot last, so that a broken `down` can continue."""
     if instance.state.exists():
         shutil.rmtree(instance.state)
     (_claims() / instance.name).unlink(missing_ok=True)

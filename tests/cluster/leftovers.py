@@ -1,4 +1,4 @@
-"""What the kubelet and containerd leave on the machine outside the node's own folders."""
+"""Files of the kubelet and containerd on the machine outside the node's own folders."""
 
 import contextlib
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from tests.cluster import execution, instances
 
 _KUBELET = Path("/var/lib/kubelet")
-# Says that the folder above is there because of a local node.
+# Marks the folder above as created by a local node.
 _OURS = _KUBELET / ".fastapi-operator"
 _CONTAINER_LOGS = Path("/var/log/containers")
 
 
 def expect(instance: instances.Instance) -> None:
-    """Note what the kubelet is about to make: its device plugin folder cannot be moved."""
+    """Records files that the kubelet will create: its device plugin folder cannot be moved."""
     del instance
     if not _KUBELET.exists():
         _KUBELET.mkdir(parents=True)

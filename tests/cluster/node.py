@@ -85,7 +85,7 @@ class Node(handle.Handle):
             self._load(images.build(built))
 
     def build_images(self, names: Sequence[str] = ()) -> None:
-        """Build images (all where none is named); load them where the node runs."""
+        """Builds images (all if none is named); loads them if the node runs."""
         packages.require_root("building images")
         built = images.build(names)
         instance = instances.find(self.name)
@@ -101,7 +101,7 @@ class Node(handle.Handle):
         containerd.Containerd(self._instance()).tag(self.image(name), reference)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl against the node and return what it printed."""
+        """Runs kubectl against the node and returns its output."""
         return _kubectl(self._instance(), self.programs, *arguments, stdin=stdin)
 
     def _load(self, built: Sequence[images.Built]) -> None:
@@ -112,7 +112,7 @@ class Node(handle.Handle):
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """What `status` prints."""
+    """The output of `status`."""
 
     is_up: bool
     lines: list[str]
@@ -174,7 +174,7 @@ def _succeeds(instance: instances.Instance, programs: Path, *arguments: str) -> 
 def _stop(instance: instances.Instance) -> None:
     running = processes.Processes(instance.state)
     with progress.step(f"stopping {instance.name}"):
-        # First what would start anything again, then the pods, then what they stand on.
+        # First the processes that start others, then the pods, then the layers below them.
         for name in ("kubelet", "kube-proxy", "kube-controller-manager", "kube-scheduler"):
             running.stop(name, grace_seconds=0)
         cgroups.kill(instance)

@@ -1,4 +1,4 @@
-"""Debian packages that the node needs: installed where that is possible, else named."""
+"""Debian packages that the node needs: installed if possible, else named."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def ensure(needed: dict[str, str]) -> None:
         )
     with progress.step(f"Debian packages {' '.join(missing)}"):
         _apt_get(["update"])
-        # Only a node of ours runs containerd: the package must not start its service.
+        # Only the local node runs containerd: the package must not start its service.
         _apt_get(["install", "--yes", "--no-install-recommends", *missing])
 
 

@@ -1,4 +1,4 @@
-"""Where the local node keeps what it makes: nothing of it is inside the checkout."""
+"""Folders of the local node, all outside the checkout."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ def cache() -> Path:
 
 
 def state() -> Path:
-    """What belongs to running instances; `down` removes an instance's part of it."""
+    """Files of running instances; `down` removes those of its instance."""
     return _xdg("XDG_STATE_HOME", ".local/state") / "cluster"
 
 

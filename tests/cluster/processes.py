@@ -1,8 +1,8 @@
 """Long-running processes of an instance: started once, recorded, found again, ended.
 
 A record holds the pid with the process's start time, because pids are used again. Each process
-also carries the instance's folder in its environment, so that `down` finds what an `up` killed
-half-way started but never recorded, and what those processes started in turn (shims).
+also carries the instance's folder in its environment, so that `down` finds processes that an
+`up` started before it was killed, and their children (shims).
 """
 
 import contextlib
@@ -77,7 +77,7 @@ class Processes:
         if program is None:
             raise failures.ClusterError(f"{words[0]}: not found in {_PATH}")
         write = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        # Only what is named here is inherited: a proxy variable, for one, would send the API
+        # Only named variables are inherited: a proxy variable, for example, would send the API
         # server's calls to the kubelet elsewhere.
         pid = os.posix_spawn(
             program,

@@ -1,4 +1,4 @@
-"""What a person sees while the node comes up: one line a step, with the seconds so far."""
+"""Progress for a person while the node starts: one line per step, with the seconds so far."""
 
 import contextlib
 import sys

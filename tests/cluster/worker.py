@@ -1,4 +1,4 @@
-"""kubelet and kube-proxy: what makes the machine a node."""
+"""kubelet and kube-proxy, which make the machine a node."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Worker:
         self._processes = processes.Processes(instance.state)
 
     def start(self) -> None:
-        """Start both and return at once; `kubectl wait` on the Node says when it is ready."""
+        """Starts both and returns at once; `kubectl wait` on the Node shows when it is ready."""
         self._start_kubelet()
         self._start_kube_proxy()
 
@@ -73,7 +73,7 @@ class Worker:
             },
             "imageGCHighThresholdPercent": 100,
             "imageGCLowThresholdPercent": 99,
-            # Changed ConfigMaps reach pods in 10 s where a minute is the default.
+            # Changed ConfigMaps reach pods in 10 s; the default is a minute.
             "syncFrequency": "10s",
         }
         path = state / "kubelet.json"
@@ -87,7 +87,7 @@ class Worker:
             "cert-dir": state / "kubelet-certificates",
             "hostname-override": name,
             "node-ip": address,
-            # Where the kubelet's metrics of containers learn whose they are.
+            # From here the kubelet's container metrics get the names of their owners.
             "containerd": self._runtime_socket,
         }
         self._start("kubelet", flags)

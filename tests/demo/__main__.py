@@ -13,7 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("command", choices=["up", "down"])
     parser.add_argument("--context", help="a context of your kubeconfig (default: a local node)")
-    parser.add_argument("--registry", help="where images are pushed, for a cluster of your own")
+    parser.add_argument("--registry", help="registry for images, if the cluster is your own")
     options = parser.parse_args()
     target = targets.choose(options.context, options.registry)
     try:

@@ -1,4 +1,4 @@
-"""What the demo does, step by step, and what it shows of the result."""
+"""The steps of the demo, and its output."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ _READY_SECONDS = 300
 
 
 def tell(target: Target) -> None:
-    """Brings everything up and ends with live answers."""
+    """Brings everything up and ends with live responses."""
     began = time.monotonic()
     cluster = target.prepare()
     install_operator(cluster)
@@ -93,12 +93,12 @@ def wait_until_ready(kubectl: Kubectl, *, namespace: str = NAMESPACE) -> None:
                 progress.say(f"  {part}")
         return condition(service, "Ready").get("status") == "True"
 
-    with progress.step("waiting until every part answers"):
+    with progress.step("waiting until every part is ready"):
         eventually(is_ready, seconds=_READY_SECONDS, what=f"{SERVICE} Ready", pause=1)
 
 
 def forward(kubectl: Kubectl) -> str:
-    """Forwards a local port to the proxy, in a process that goes on after the demo."""
+    """Forwards a local port to the proxy, in a process that continues after the demo."""
     _stop_forwarding()
     port = _free_port(_PORT)
     log = _state("port-forward.log").open("w")
@@ -144,14 +144,14 @@ def show_data(kubectl: Kubectl) -> None:
 
 def show_tuning(kubectl: Kubectl) -> None:
     """Shows the headline numbers with their reasons, as status has them."""
-    print("\nWhat the operator worked out (status.tuning):")
+    print("\nNumbers that the operator derived (status.tuning):")
     status = kubectl.json("get", "fas", SERVICE, "-n", NAMESPACE)["status"]
     for decision in status["tuning"]:
         print(f"  {decision['name']:32} {decision['value']!s:>12}  {decision['reason']}")
 
 
 def database(kubectl: Kubectl, query: str, *, namespace: str = NAMESPACE) -> str:
-    """What a query answers, run by psql in the database's pod."""
+    """Returns the result of a query, run by psql in the database's pod."""
     return kubectl(
         *("exec", "-n", namespace, f"statefulset/{SERVICE}-postgres", "-c", "postgres", "--"),
         *("psql", "-X", "-h", "/run/postgresql", "-U", "postgres", "-d", "app", "-c", query),
@@ -189,7 +189,7 @@ def _where_next(cluster: Cluster, url: str, seconds: float) -> str:
 
 
 def _show(method: str, url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """One request as curl would show it, and its answer."""
+    """One request as curl would show it, and its response."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
         url, data=data, method=method, headers={"Content-Type": "application/json"}
@@ -245,7 +245,7 @@ def _stop_forwarding() -> None:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in the kernel's ticks; empty where there is none."""
+    """Returns the start time of a process in the kernel's ticks; empty if there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

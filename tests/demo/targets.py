@@ -1,6 +1,6 @@
-"""Where the demo runs: the local node, or a cluster of the user's own.
+"""Targets of the demo: the local node, or a cluster of the user.
 
-A target makes the cluster ready, brings the images to it, and says how they are called there.
+A target makes the cluster ready, loads the images, and returns their names there.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from tests.kubectl import Kubectl
 ROOT = Path(__file__).resolve().parent.parent.parent
 NODE_NAME = "fastapi-operator"
 _TAG = "demo"
-# What the product builds; the other operands are public images.
+# Images that this project builds; the other operands are public images.
 _DOCKERFILES = {
     "operator": ("operator/Dockerfile", "."),
     "sample-app": ("sample-app/Dockerfile", "."),
@@ -51,7 +51,7 @@ class Target(Protocol):
         """The cluster as it is, to remove the demo from it."""
 
     def remove(self) -> None:
-        """Removes what ``prepare`` made beside the demo itself."""
+        """Removes the additions of ``prepare``, except the demo itself."""
 
 
 def choose(context: str | None, registry: str | None) -> Target:
@@ -90,7 +90,7 @@ class LocalNode:
         )
 
     def remove(self) -> None:
-        """Stops the node; nothing of it stays but the cache of built parts."""
+        """Stops the node; only the cache of built parts remains."""
         node.Node(self._name).stop()
 
 
@@ -148,7 +148,7 @@ class OwnCluster:
 
 
 def _builder() -> str:
-    """Docker where its engine runs, else buildah."""
+    """Docker if its engine runs, else buildah."""
     docker = shutil.which("docker")
     if docker and subprocess.run([docker, "info"], capture_output=True).returncode == 0:
         return docker

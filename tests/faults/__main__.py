@@ -28,7 +28,7 @@ HEADINGS = (
 
 
 def main() -> int:
-    """Runs the rounds; the exit code tells whether every promise held."""
+    """Runs the rounds; the exit code is 0 if every guarantee held."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--services", type=int, default=50, help="in each round")
     parser.add_argument("--seed", type=int, nargs="+", default=[1, 2], help="a round each")
@@ -41,12 +41,12 @@ def main() -> int:
     broken = False
     for seed in options.seed:
         calm = undisturbed(seed, options.services)
-        print(told(calm), flush=True)
+        print(summary(calm), flush=True)
         if calm.broken:
             return 1
         for fault in chosen:
             outcome = disturbed((fault,), calm, options.services)
-            print(told(outcome), flush=True)
+            print(summary(outcome), flush=True)
             record(outcome, options.services)
             broken = broken or bool(outcome.broken)
     if options.write:
@@ -54,8 +54,8 @@ def main() -> int:
     return 1 if broken else 0
 
 
-def told(outcome: Outcome) -> str:
-    """A round in a line, and what did not hold in lines of its own."""
+def summary(outcome: Outcome) -> str:
+    """Returns a round in one line, and broken guarantees in lines of their own."""
     lines = [
         f"seed {outcome.seed}: {outcome.fault.name}: {len(outcome.objects)} objects, "
         f"{outcome.requests} requests, {outcome.seconds:.0f} s, "

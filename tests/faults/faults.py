@@ -16,7 +16,7 @@ from tests.cluster import packages
 from tests.faults.field import SETTLE_SECONDS, Field
 from tests.faults.fleet import DOOMED, Stage
 
-# What of a write differs between services and contents, but not in kind.
+# The differences between the writes of services and contents that are not differences in kind.
 _MEMBER = re.compile(r"\b[sd]\d\d\b")
 _HASH = re.compile(r"-[0-9a-f]{8,10}\b|\.[0-9a-f]{16}\b")
 _JUMPS = ("+3600s", "-86400s", "+2592000s", "-7200s", "+0s")
@@ -70,7 +70,7 @@ def api_server_away(field: Field) -> None:
 
 
 def etcd_restarted(field: Field) -> None:
-    """etcd is killed and started again 3 s later; the API server goes on."""
+    """etcd is killed and started again 3 s later; the API server continues."""
     with field.operator():
         field.stir(0.5)
         field.kill("etcd")
@@ -89,7 +89,7 @@ def requests_fail(field: Field) -> None:
 
 
 def watches_expire(field: Field) -> None:
-    """Watches tell nothing while objects are deleted by hand, and then say 410 Gone."""
+    """Watches report no events while objects are deleted by hand, and then return 410 Gone."""
     with field.proxy() as proxy, field.operator(proxy=proxy):
         # The watches have shown everything, and are trusted.
         time.sleep(4.0)
@@ -138,7 +138,7 @@ def clock_jumps(field: Field) -> None:
         assert "lease acquired" not in standby.log.read_text(), "the standby took over"
         standby.end()
     days = {match[:10] for match in re.findall(r'"timestamp": "([^"]+)"', told)}
-    field.met = f"the log tells {len(days)} different days"
+    field.met = f"the log has {len(days)} different days"
     assert len(days) > 1, "the clock of the operator did not jump"
 
 
@@ -156,7 +156,7 @@ def namespace_deleted(field: Field) -> None:
         for request in field.log.requests(since)
         if request.namespace == DOOMED and request.code >= 400
     ]
-    field.met = f"{len(refused)} requests in vain"
+    field.met = f"{len(refused)} requests without success"
     assert len(refused) <= 10 * len(field.doomed), field.met
 
 
@@ -175,10 +175,10 @@ class Fault:
     """A fault and its budget.
 
     Attributes:
-        name: As the table tells it.
-        hit: What happens.
+        name: Its name in the table.
+        hit: The function that injects it.
         budget: Requests for services, as a multiple of those of the undisturbed run. Progress is
-            told each 15 s, so a slow machine alone makes up to 1.3 times of it.
+            reported each 15 s, so a slow machine alone needs up to 1.3 times of it.
     """
 
     name: str
@@ -187,14 +187,14 @@ class Fault:
 
 
 FAULTS = (
-    # Each new life reads what it has not written itself, and writes again what it cannot tell.
+    # Each new process reads objects that it has not written, and writes those that it cannot judge.
     Fault("operator killed at every kind of write", killed_at_every_write, 2.0),
     Fault("API server away for 30 s", api_server_away, 1.5),
     Fault("etcd restarted", etcd_restarted, 1.5),
     Fault("a tenth of the requests fails", requests_fail, 1.5),
     Fault("watches expire", watches_expire, 1.5),
     Fault("services edited while the operator is down", edited_while_down, 1.5),
-    # Both write the same, and each looks where the other was faster.
+    # Both write the same, and each checks whether the other was faster.
     Fault("two operators at once", two_operators, 2.5),
     Fault("clock jumps", clock_jumps, 1.5),
     Fault("namespace deleted", namespace_deleted, 1.5),
@@ -203,7 +203,7 @@ FAULTS = (
 
 
 def kind_of(write: Write) -> str:
-    """A write without what differs between services."""
+    """Returns a write without the differences between services."""
     name = ""
     if write.method == "POST":
         name = json.loads(write.body)["metadata"]["name"]
@@ -212,7 +212,7 @@ def kind_of(write: Write) -> str:
 
 
 def _faked(clock: Path) -> Mapping[str, str]:
-    """An environment in which the wall clock is off by what the file says; time goes on evenly."""
+    """An environment in which the wall clock is off by the value in the file; it runs evenly."""
     packages.ensure({"faketime": "faketime"})
     (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
     return {

@@ -1,4 +1,4 @@
-"""One round: an API server of its own, a fleet in its stages, an operator, and what it asked."""
+"""One round: its own API server, a fleet in its stages, an operator, and its requests."""
 
 import contextlib
 import os
@@ -22,12 +22,12 @@ from tests.cluster import instances, processes
 from tests.cluster.apiserver import ApiServer
 from tests.faults import judge
 from tests.faults.fleet import DOOMED, NAMESPACES, Member, Stage, fleet
-from tests.faults.people import People, patiently
+from tests.faults.people import People, with_retries
 
 # Of a fleet that nothing disturbs any more.
 SETTLE_SECONDS = 180.0
 QUIET_SECONDS = 3.0
-# The shortest that the settings allow: what discovery says must be met within a round.
+# The shortest that the settings permit, so that a discovery takes place within a round.
 _SETTINGS = "discoverySeconds: 5\n"
 # The last lets claims go, which the namespace cannot end before.
 _CONTROLLERS = (
@@ -44,13 +44,13 @@ class NotSettledError(AssertionError):
 
 @dataclass
 class Field:
-    """What a fault works on.
+    """The environment of a fault.
 
     Attributes:
         short: A small fleet and short faults, for CI.
         wanted: The objects at the end of the undisturbed run; None in that run itself.
         remade: How often objects were deleted by hand, by the name they begin with.
-        met: What the fault has to say of itself.
+        met: The remark of the fault about itself.
     """
 
     server: ApiServer
@@ -106,7 +106,7 @@ class Field:
         return FaultyProxy(self.server.kubeconfig, share=share, seed=self.seed, fate=fate)
 
     def end(self) -> None:
-        """Kills what still runs."""
+        """Kills the remaining processes."""
         for process in self._started:
             if process.child.poll() is None:
                 process.end(signal.SIGKILL)
@@ -118,10 +118,10 @@ class Field:
         os.kill(pid_of(self.server, part), signal.SIGKILL)
 
     def restart(self) -> None:
-        """Starts what was killed, and waits until it is ready."""
+        """Starts the killed process, and waits until it is ready."""
         self.server.start()
 
-    # What happens ------------------------------------------------------------------------------
+    # Events ------------------------------------------------------------------------------------
 
     def open_turn(self, number: int, of: int) -> None:
         """Begins the turn of one of several faults; each has its share of the edits."""
@@ -137,7 +137,7 @@ class Field:
                 time.sleep(0.05)
 
     def delete_by_hand(self, api: str, plural: str, member: Member, name: str) -> None:
-        """Somebody deletes an object of a service."""
+        """A user deletes an object of a service."""
         self.kube.delete(f"/api/{api}/namespaces/{member.namespace}/{plural}/{name}")
         self.remade[member.name] = 1
 
@@ -150,10 +150,10 @@ class Field:
             time.sleep(0.3)
 
     def settle(self) -> None:
-        """Lets everything come to its end; where other faults follow, only for a moment.
+        """Waits until all changes are complete; if other faults follow, only for a moment.
 
         Raises:
-            NotSettledError: It did not in time, with what is still otherwise.
+            NotSettledError: Changes were not complete in time; the message has the differences.
         """
         self.stir()
         if not self._final:
@@ -167,19 +167,21 @@ class Field:
         self.settled_seconds = time.monotonic() - began
 
     def left(self) -> list[str]:
-        """What is not yet as it should be; once all edits are done nothing is held up."""
+        """Returns the differences from the desired state; after all edits, no change may wait."""
         if len(self._edits) > self._kept:
             return [f"{len(self._edits)} edits to be done"]
         if not self._final:
             return []
         self.people.release()
         members = [m for m in self.members() if m.stage is not Stage.LEAVING]
-        told = zip(members, patiently(lambda: self.people.states(members)), strict=True)
-        left = [f"{m.name}, which {m.stage}: {why}" for m, (state, why) in told if state != "True"]
+        states = zip(members, with_retries(lambda: self.people.states(members)), strict=True)
+        left = [
+            f"{m.name}, which {m.stage}: {why}" for m, (state, why) in states if state != "True"
+        ]
         if not left:
-            left = patiently(lambda: judge.orphans(self.kube, NAMESPACES))
+            left = with_retries(lambda: judge.orphans(self.kube, NAMESPACES))
         if not left and self.wanted is not None:
-            now = patiently(lambda: judge.snapshot(self.kube, NAMESPACES))
+            now = with_retries(lambda: judge.snapshot(self.kube, NAMESPACES))
             left = judge.differences(now, self.wanted)
         return left
 
@@ -210,7 +212,7 @@ class Field:
         self._count = len(self._edits)
 
     def broken_promises(self, requests: list[audit.Request]) -> list[str]:
-        """What an operator must never do, whatever happens to it."""
+        """Actions that an operator must never take, whatever the fault is."""
         now = judge.secrets(self.kube, NAMESPACES)
         changed = [
             f"the values of Secret {name} changed"
@@ -225,7 +227,7 @@ class Field:
 def field_of(
     name: str, *, seed: int, count: int, folder: Path, wanted: judge.Objects | None, short: bool
 ) -> Iterator[Field]:
-    """A fresh API server with a fleet, and the two controllers that collect what is gone."""
+    """A fresh API server with a fleet, and the two controllers that collect garbage."""
     members: list[Member] = fleet(seed, count)
     members += fleet(seed + 1, max(2, count // 10), prefix="d", doomed=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -233,7 +235,7 @@ def field_of(
         kube = Kube(server.kubeconfig)
         install_crd(kube)
         definition = f"{_DEFINITIONS}/{MONITOR_CRD['metadata']['name']}"
-        patiently(lambda: kube.apply(definition, MONITOR_CRD))
+        with_retries(lambda: kube.apply(definition, MONITOR_CRD))
         # After the CRDs: the collector looks for new kinds each half minute alone.
         ApiServer(name, controllers=_CONTROLLERS).start()
         for namespace in (*NAMESPACES, DOOMED):

@@ -1,4 +1,4 @@
-"""The services of a round: where each stands when the fault comes, and what it becomes. Seeded."""
+"""The services of a round: the stage of each when the fault occurs, and its next edit. Seeded."""
 
 import random
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Spec = dict[str, Any]
 
 
 class Stage(StrEnum):
-    """Where a service stands when the fault comes."""
+    """The stage of a service when the fault occurs."""
 
     COMING = "is created while the fault lasts"
     DATABASE = "waits for its database"
@@ -22,7 +22,7 @@ class Stage(StrEnum):
     READY = "is ready, and stays as it is"
     CHANGING = "is ready, and is edited while the fault lasts"
     UPGRADING = "migrates to its second image"
-    FAILED = "failed to migrate; it is mended while the fault lasts"
+    FAILED = "failed to migrate; it is fixed during the fault"
     SUSPENDED = "is suspended, and resumed while the fault lasts"
     LEAVING = "is deleted while the fault lasts"
     RETURNING = "is deleted and made again while the fault lasts"
@@ -42,7 +42,7 @@ class Member:
     Attributes:
         name: Its name.
         namespace: Its namespace.
-        stage: Where it stands when the fault comes.
+        stage: Its stage when the fault occurs.
         parts: Its spec but for the image.
     """
 

@@ -1,4 +1,4 @@
-"""What must hold after a fault: the same objects, nothing made twice, no orphan, few requests."""
+"""Checks after a fault: the same objects, no object created twice, no orphan, few requests."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from tests.faults.people import SERVICES
 
 Objects = dict[str, dict[str, Any]]
 
-# Of each life of an object; what is compared is what was asked for.
+# Different for each life of an object; only requested fields are compared.
 _BOOKKEEPING = (
     "uid",
     "resourceVersion",
@@ -23,10 +23,10 @@ _BOOKKEEPING = (
     "selfLink",
 )
 _KEPT = frozenset({SECRET.kind, CLAIM.kind})
-# Differs with uids and generated passwords: digests of what was applied and of what pods read.
+# Differs with uids and generated passwords: digests of applied bodies and of values that pods read.
 _OURS = f"{naming.GROUP}/"
 _SAID = (naming.RESTART_ANNOTATION, naming.APPROVE_ANNOTATION)
-# What the API server fills in anew for each object.
+# Fields that the API server fills in for each object.
 _FILLED = {
     "Service": ("clusterIP", "clusterIPs"),
     "PersistentVolumeClaim": ("volumeName",),
@@ -36,7 +36,7 @@ _CONTROLLER_UID = re.compile(r"(^|[./])controller-uid$")
 
 
 def live(kube: Kube, namespaces: Iterable[str]) -> Iterable[tuple[Kind, dict[str, Any]]]:
-    """Every object of a kind that the operator owns, whoever made it."""
+    """Every object of a kind that the operator owns, with any creator."""
     for namespace in namespaces:
         for kind in OWNED:
             try:
@@ -59,7 +59,7 @@ def snapshot(kube: Kube, namespaces: Iterable[str]) -> Objects:
 
 
 def meaning(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked for by an object: without status, uids, and generated values."""
+    """The requested fields of an object: without status, uids, and generated values."""
     metadata = {k: v for k, v in body["metadata"].items() if k not in _BOOKKEEPING}
     metadata["annotations"] = _annotations(metadata.get("annotations"))
     metadata["ownerReferences"] = [
@@ -96,7 +96,7 @@ def _annotations(found: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def differences(now: Objects, wanted: Objects) -> list[str]:
-    """What is missing, too much, or otherwise."""
+    """Objects that are missing, unexpected, or different."""
     found = [f"missing: {name}" for name in sorted(wanted.keys() - now.keys())]
     found += [f"too much: {name}" for name in sorted(now.keys() - wanted.keys())]
     for name in sorted(now.keys() & wanted.keys()):
@@ -139,7 +139,7 @@ def secrets(kube: Kube, namespaces: tuple[str, ...]) -> dict[str, Any]:
 
 
 def made_twice(requests: Iterable[audit.Request], allowed: Mapping[str, int]) -> list[str]:
-    """Objects that were created more often than anybody deleted them.
+    """Objects that were created more often than deleted by others.
 
     Args:
         requests: The operator's.

@@ -1,6 +1,6 @@
 """Everybody but the operator: owners who edit services, and the controllers that finish work.
 
-They go on while the API server is away: what could not be done is tried again.
+They continue while the API server is down: a failed action is retried.
 """
 
 import threading
@@ -22,7 +22,7 @@ TICK_SECONDS = 0.5
 SERVICES = "/apis/fastapi-operator.io/v1alpha1/namespaces/{namespace}/fastapiservices"
 _APPS = "/apis/apps/v1/namespaces/{namespace}"
 _JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
-# What those parts of a held service wait for.
+# The reasons for which those parts of a held service wait.
 _HELD = {
     Stage.DATABASE: frozenset({Part.DATABASE, Part.MIGRATION, Part.APP}),
     Stage.MIGRATING: frozenset({Part.MIGRATION, Part.APP}),
@@ -31,7 +31,7 @@ _HELD = {
 }
 
 
-def patiently(work: Callable[[], Any], *, seconds: float = 90.0) -> Any:
+def with_retries(work: Callable[[], Any], *, seconds: float = 90.0) -> Any:
     """Does something as soon as the API server lets it.
 
     Raises:
@@ -50,14 +50,14 @@ def patiently(work: Callable[[], Any], *, seconds: float = 90.0) -> Any:
 
 
 class People:
-    """Plays the controllers in a thread, and does the owners' edits when it is told to."""
+    """Plays the controllers in a thread, and makes the owners' edits on request."""
 
     def __init__(self, kube: Kube, members: list[Member], namespaces: tuple[str, ...]) -> None:
         self.kube = kube
         self.members = {member.name: member for member in members}
         self._namespaces = namespaces
         self._held = {member.name: _HELD.get(member.stage, frozenset()) for member in members}
-        # The second image is what is held: the first rolls out undisturbed.
+        # The second image is the held one: the first rolls out undisturbed.
         self._released = {m.name for m in members if m.stage is Stage.UPGRADING}
         self._over = threading.Event()
 
@@ -84,7 +84,7 @@ class People:
                 try:
                     list(pool.map(lambda work: work(), list(self._open())))
                 except (RefusedError, urllib3.exceptions.HTTPError):
-                    continue  # The API server is away, or the object went: the next look tells.
+                    continue  # The API server is away, or the object went: the next look shows it.
 
     def _open(self) -> Iterator[Callable[[], Any]]:
         for namespace in self._namespaces:
@@ -122,11 +122,11 @@ class People:
     def apply(self, member: Member, image: int, **changes: Any) -> None:
         """Applies a service, as `kubectl apply --server-side` does."""
         body = service_body(member.name, member.namespace, **member.spec(image, **changes))
-        patiently(lambda: self.kube.apply(self._path(member), body, force="true"))
+        with_retries(lambda: self.kube.apply(self._path(member), body, force="true"))
 
     def delete(self, member: Member) -> None:
         """Deletes a service."""
-        patiently(lambda: self.kube.delete(self._path(member)))
+        with_retries(lambda: self.kube.delete(self._path(member)))
 
     def begin(self, until: Callable[[Callable[[], bool]], None]) -> None:
         """Brings every service to its stage; the operator must be at work.
@@ -150,7 +150,7 @@ class People:
         until(lambda: all(reason == "MigrationFailed" for _, reason in self.states(failed)))
 
     def edits(self) -> list[Callable[[], None]]:
-        """What the owners do while the fault lasts."""
+        """The edits of the owners during the fault."""
         found: list[Callable[[], None]] = []
         for member in self.members.values():
             found += self._edit(member)

@@ -19,18 +19,18 @@ UNDISTURBED = Fault("undisturbed", nothing, 1.0)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a round.
+    """The result of a round.
 
     Attributes:
-        fault: What it was.
+        fault: Its name.
         seed: Of the fleet and of everything else.
         requests: For services, from the first of them to the end.
         against: Requests of the undisturbed run.
-        objects: What is there in the end.
+        objects: The objects at the end.
         seconds: How long all of it took.
         settled_seconds: From the end of the fault until everything was in order.
-        met: What the fault says of itself.
-        broken: What did not hold.
+        met: The remark of the fault about itself.
+        broken: The guarantees that did not hold.
     """
 
     fault: Fault

@@ -1,6 +1,6 @@
-"""``make mutate``: takes everything away, one after the other, and prints what nobody missed.
+"""``make mutate``: removes each builder and line in turn, and prints those that no test misses.
 
-What was judged is remembered until the code changes, so a run that was ended goes on where it was.
+Results are kept until the code changes, so a run that was stopped continues from there.
 """
 
 import argparse
@@ -21,7 +21,7 @@ _PROGRESS_SECONDS = 10.0
 
 
 def main() -> int:
-    """Judges all that is not judged yet; exit status 1 where something is missed by nobody."""
+    """Judges the remaining mutations; exit status 1 if no test fails without one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="names that contain this")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="end after these")
@@ -33,15 +33,15 @@ def main() -> int:
     missed = [item.name for item in chosen if found.get(item.name) is False]
     open_ = [item.name for item in chosen if item.name not in found]
     for name in missed:
-        print(f"nobody misses {name}")
-    print(f"{len(chosen)} taken away, {len(missed)} missed by nobody, {len(open_)} not judged yet")
+        print(f"no test misses {name}")
+    print(f"{len(chosen)} removed, {len(missed)} missed by no test, {len(open_)} not judged yet")
     if options.write and not open_:
         _write(chosen, missed)
     return 1 if missed or open_ else 0
 
 
 def _judged(chosen: list[Mutation], *, until: float) -> dict[str, bool]:
-    """What fails without each, as far as time allowed."""
+    """Returns the failing tests of each mutation, as far as time permitted."""
     state = places.state() / "mutate" / f"{_fingerprint()}.json"
     found: dict[str, bool] = json.loads(state.read_text()) if state.exists() else {}
     judge, told = Judge(), time.monotonic()

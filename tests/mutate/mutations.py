@@ -1,7 +1,7 @@
-"""What can be taken away, and a world without it.
+"""The things that can be removed, and the operator without them.
 
 A builder is an entry of ``BUILDERS``: without it a part has no objects. A fragment is a further
-function of these modules that answers a tuple, a list or a dictionary: without it that is empty.
+function of these modules that returns a tuple, a list or a dictionary: without it that is empty.
 A group of template lines is a line of text, or a block of Jinja from its opening tag to its end.
 """
 
@@ -34,7 +34,7 @@ class Mutation:
     """Something to take away.
 
     Attributes:
-        name: What it is, the same in each run.
+        name: Its name, the same in each run.
         without: Takes it away for the length of a block.
         printed_by: Whose golden cases show it: ``objects``, or the command ``init``.
     """
@@ -64,7 +64,7 @@ def _building(builders: Mapping[Part, Any]) -> Iterator[None]:
 def _fragments() -> Iterator[Mutation]:
     for found in pkgutil.iter_modules(resources.__path__):
         module = importlib.import_module(f"{resources.__name__}.{found.name}")
-        if module is footprint:  # It answers a question about objects, and builds none.
+        if module is footprint:  # It describes objects, and builds none.
             continue
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ != module.__name__ or name == "build":

@@ -1,4 +1,4 @@
-"""A sample of what ``make mutate`` takes away, and that it does take something away."""
+"""A sample of ``make mutate``, and a check that each mutation removes something."""
 
 import contextlib
 
@@ -17,7 +17,7 @@ def judge() -> Judge:
 
 
 @pytest.mark.parametrize("mutation", SAMPLE, ids=[item.name for item in SAMPLE])
-def test_somebody_misses(mutation: Mutation, judge: Judge) -> None:
+def test_some_test_fails_without(mutation: Mutation, judge: Judge) -> None:
     assert judge.notices(mutation), f"no golden case fails without {mutation.name}"
 
 

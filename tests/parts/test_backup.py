@@ -18,7 +18,7 @@ POSTGRES = {
 
 
 def ask(shop: Shop, statement: str) -> str:
-    """What the database's owner hears, in the database's own pod."""
+    """The messages to the database's owner, in the database's own pod."""
     return shop.kubectl(
         *("exec", "-n", NAMESPACE, f"{shop.name}-postgres-0", "-c", "postgres", "--"),
         *("psql", "-X", "-A", "-t", "-h", "/run/postgresql", "-U", "postgres", "-d", "app"),

@@ -57,13 +57,13 @@ def engines(cluster: Cluster) -> Iterator[dict[str, Shop]]:
 
 
 def address(shop: Shop) -> str:
-    """Where the proxy answers."""
+    """The URL of the proxy."""
     found = shop.kubectl.json("get", "service", shop.name, "-n", shop.namespace)
     return str(found["spec"]["clusterIP"])
 
 
 def get(shop: Shop, path: str, header: str = "Server", **sent: str) -> tuple[int, str, str]:
-    """Status, text and a header of an answer through the proxy."""
+    """Returns status, text and a header of a response through the proxy."""
     connection = http.client.HTTPConnection(address(shop), 80, timeout=10)
     connection.request("GET", path, headers=sent)
     answer = connection.getresponse()
@@ -75,12 +75,12 @@ def test_gunicorn_answers_from_each_worker(engines: dict[str, Shop]) -> None:
     shop.wait_until_ready()
 
     def workers() -> bool:
-        # An answer to a client that is known is never kept by the proxy.
+        # A response to a known client is never cached by the proxy.
         answers = {get(shop, "/worker", Cookie="who=me") for _ in range(20)}
         assert {status for status, _, _ in answers} == {200}
         return len({text for _, text, _ in answers}) == 2
 
-    eventually(workers, seconds=30, what="two workers answer")
+    eventually(workers, seconds=30, what="two workers respond")
 
 
 def test_granian_answers(engines: dict[str, Shop]) -> None:
@@ -124,7 +124,7 @@ def test_streams_and_web_sockets_pass_the_proxy_piece_by_piece(engines: dict[str
     assert answer.readline() == b"second\n"
     client = websocket.create_connection(f"ws://{address(shop)}/ws", timeout=10)
     client.send("hello")
-    assert client.recv() == "you said hello"
+    assert client.recv() == "received hello"
 
 
 @pytest.mark.parametrize("store", ["redis", "queue"])

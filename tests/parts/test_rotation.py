@@ -25,7 +25,7 @@ COMMAND = "from fastapi_operator.cli.main import main; main()"
 
 @contextmanager
 def traffic(address: str, paths: tuple[str, ...]) -> Iterator[Counter[str]]:
-    """Four clients that keep their connections; counts answers by status, failures by error.
+    """Four clients that keep their connections; counts responses by status, failures by error.
 
     nginx closes idle connections when it reloads, which it does as pods come and go. A request that
     meets that is sent once more by a new connection, as RFC 9110 (9.2.2) has clients do.

@@ -1,4 +1,4 @@
-"""The local node itself: what it offers, and that it leaves nothing."""
+"""The local node itself: its features, and that it leaves no files or processes."""
 
 import contextlib
 import json
@@ -44,7 +44,7 @@ def kubectl(kubeconfig: Path, *arguments: str) -> str:
 
 
 def marked_processes(name: str) -> list[int]:
-    """Processes that carry the instance's mark, whoever recorded them."""
+    """Processes that carry the instance's mark, recorded or not."""
     mark = f"={places.state() / 'instances' / name}\0".encode()
     found = []
     for folder in Path("/proc").iterdir():

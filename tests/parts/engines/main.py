@@ -1,4 +1,4 @@
-"""An app for any server: it says which worker answers, in each way that a proxy may spoil."""
+"""An app for any server: it returns its worker, in each way that a proxy can break."""
 
 import asyncio
 import os
@@ -33,5 +33,5 @@ async def events() -> StreamingResponse:
 @app.websocket("/ws")
 async def socket(client: WebSocket) -> None:
     await client.accept()
-    await client.send_text(f"you said {await client.receive_text()}")
+    await client.send_text(f"received {await client.receive_text()}")
     await client.close()
