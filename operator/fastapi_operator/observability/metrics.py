@@ -259,7 +259,8 @@ METRICS: tuple[Metric, ...] = (
         source=Source.OPERATOR,
         unit=Unit.NONE,
         labels=("kind", "why"),
-        text="Writes of the operator, by kind and cause.",
+        text="Writes by kind and cause: missing, changed, drift, reference, owner, release, "
+        "unwanted.",
     ),
     Metric(
         name="fastapi_operator_watch_events",
@@ -275,7 +276,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.OPERATOR,
         unit=Unit.NONE,
         labels=("verb", "resource", "code"),
-        text="Requests to the API server; code 0 means no response.",
+        text="Requests to the API server by verb, resource and status code; 0 means no response.",
     ),
     Metric(
         name="fastapi_operator_api_request_duration_seconds",
@@ -283,7 +284,7 @@ METRICS: tuple[Metric, ...] = (
         source=Source.OPERATOR,
         unit=Unit.SECONDS,
         labels=("verb",),
-        text="Duration of requests to the API server.",
+        text="Duration of requests to the API server, by verb.",
     ),
     Metric(
         name="fastapi_operator_queue_depth",

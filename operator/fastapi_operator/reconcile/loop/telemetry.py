@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import (
@@ -15,7 +16,7 @@ from prometheus_client import (
 )
 
 from fastapi_operator.api.status import Condition
-from fastapi_operator.naming import SERVICE_SERIES_LABEL
+from fastapi_operator.observability.metrics import metric
 from fastapi_operator.observability.planned import planned
 from fastapi_operator.reconcile.loop.queue import Queue
 from fastapi_operator.reconcile.observe.identity import Key
@@ -30,83 +31,36 @@ class Telemetry:
     """Metrics of one operator, in a registry of their own."""
 
     def __init__(self) -> None:
-        # A `_created` series beside each of ours would add a third to what is stored.
+        # `_created` series would increase the number of stored series by a third.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "fastapi_operator_api_requests",
-            "Requests to the API server by verb, resource and status code (0: no answer).",
-            ["verb", "resource", "code"],
-            registry=self.registry,
+        self._requests = _described(Counter, "fastapi_operator_api_requests", self.registry)
+        self._request_seconds = _described(
+            Histogram, "fastapi_operator_api_request_duration_seconds", self.registry
         )
-        self._request_seconds = Histogram(
-            "fastapi_operator_api_request_duration_seconds",
-            "Duration of requests to the API server by verb.",
-            ["verb"],
-            registry=self.registry,
-        )
-        self.passes = Histogram(
+        self.passes = _described(
+            Histogram,
             "fastapi_operator_pass_duration_seconds",
-            "Duration of a pass over one service, by outcome.",
-            ["outcome"],
+            self.registry,
             buckets=_PASS_BUCKETS,
-            registry=self.registry,
         )
         for outcome in OUTCOMES:
-            # There from nought on: no alert sees the first one of a series that begins with it.
+            # Each series starts at zero. An alert cannot see the first increase of a new series.
             self.passes.labels(outcome)
-        self.writes = Counter(
-            "fastapi_operator_writes",
-            "Writes by kind and cause: "
-            "missing, changed, drift, reference, owner, release, unwanted.",
-            ["kind", "why"],
-            registry=self.registry,
+        self.writes = _described(Counter, "fastapi_operator_writes", self.registry)
+        self.events = _described(Counter, "fastapi_operator_watch_events", self.registry)
+        self._services = _described(Gauge, "fastapi_operator_services", self.registry)
+        self.depth = _described(Gauge, "fastapi_operator_queue_depth", self.registry)
+        self.oldest_wait = _described(
+            Gauge, "fastapi_operator_queue_oldest_wait_seconds", self.registry
         )
-        self.events = Counter(
-            "fastapi_operator_watch_events",
-            "Watch events by kind.",
-            ["kind"],
-            registry=self.registry,
+        self.rollouts_waiting = _described(
+            Gauge, "fastapi_operator_rollouts_waiting", self.registry
         )
-        self._services = Gauge(
-            "fastapi_operator_services",
-            "Services by status of the Ready condition and its reason.",
-            ["ready", "reason"],
-            registry=self.registry,
-        )
-        self.depth = Gauge(
-            "fastapi_operator_queue_depth", "Services that wait for a pass.", registry=self.registry
-        )
-        self.oldest_wait = Gauge(
-            "fastapi_operator_queue_oldest_wait_seconds",
-            "How long the longest waiting service has been due.",
-            registry=self.registry,
-        )
-        self.rollouts_waiting = Gauge(
-            "fastapi_operator_rollouts_waiting",
-            "Services that wait for their turn to get what a new operator version changes.",
-            registry=self.registry,
-        )
-        self.delete_brake = Gauge(
-            "fastapi_operator_delete_brake",
-            "1 while pruning is stopped by too many deletes in a minute.",
-            registry=self.registry,
-        )
+        self.delete_brake = _described(Gauge, "fastapi_operator_delete_brake", self.registry)
         self._ready: dict[Key, tuple[str, str]] = {}
-        self._planned = _OfServices(
-            "fastapi_operator_planned",
-            "Planned values of a service, by the name of the decision as explain shows it.",
-            "decision",
-            registry=self.registry,
-        )
-        self._conditions = _OfServices(
-            "fastapi_operator_condition",
-            "1 for each condition of a service that tells of trouble: a part that is not ready, or "
-            "Stalled.",
-            "condition",
-            "reason",
-            registry=self.registry,
-        )
+        self._planned = _OfServices("fastapi_operator_planned", self.registry)
+        self._conditions = _OfServices("fastapi_operator_condition", self.registry)
 
     def request(self, verb: str, resource: str, status: int, seconds: float) -> None:
         """Counts a request of the operator's own client."""
@@ -158,12 +112,22 @@ class Telemetry:
         return generate_latest(self.registry)
 
 
-class _OfServices:
-    """A gauge whose series come and go with a service and what is said of it."""
+_Collector = TypeVar("_Collector", Counter, Gauge, Histogram)
 
-    def __init__(self, name: str, text: str, *labels: str, registry: CollectorRegistry) -> None:
-        own = ["namespace", SERVICE_SERIES_LABEL, *labels]
-        self._gauge = Gauge(name, text, own, registry=registry)
+
+def _described(
+    collector: type[_Collector], name: str, registry: CollectorRegistry, **options: Any
+) -> _Collector:
+    """Creates a collector with the help and the labels of the table of metrics."""
+    described = metric(name)
+    return collector(name, described.text, described.labels, registry=registry, **options)
+
+
+class _OfServices:
+    """A gauge whose series exist as long as a service and its values do."""
+
+    def __init__(self, name: str, registry: CollectorRegistry) -> None:
+        self._gauge = _described(Gauge, name, registry)
         self._told: dict[Key, Mapping[tuple[str, ...], float]] = {}
 
     def set(self, key: Key, values: Mapping[tuple[str, ...], float]) -> None:
