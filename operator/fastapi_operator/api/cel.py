@@ -1,4 +1,4 @@
-"""Evaluates the rules of ``rules.py`` on a spec, as the API server does at admission."""
+"""Evaluates the rules of ``rules.py`` as the API server does at admission."""
 
 import functools
 import re
@@ -17,12 +17,12 @@ _READ = re.compile(r"\bself\.(\w+)")
 def broken_rules(
     spec: Mapping[str, Any], *, changed: frozenset[Path] | None = None
 ) -> Iterator[Problem]:
-    """The rules that a spec breaks; an evaluation error counts as refusal, as in the API server.
+    """Yields a problem for each rule that a spec violates.
 
     Args:
-        spec: The spec as the user wrote it (camelCase), already valid by schema.
-        changed: Fields in which it differs from a spec that broke none: only what reads them can
-            break now. None where all rules are to be asked.
+        spec: The spec as the user wrote it (camelCase), valid by its schema.
+        changed: Fields that differ from a spec without violations; only rules that read them are
+            evaluated. None evaluates all rules.
     """
     for rule in RULES if changed is None else _rules_that_read(changed):
         for path, section in _sections(spec, rule.path):
@@ -45,7 +45,7 @@ def _rules_that_read(changed: frozenset[Path]) -> tuple[Rule, ...]:
 
 
 def _reads(rule: Rule) -> set[Path]:
-    """The fields that a rule asks for by name; its whole section where it names none."""
+    """Returns the fields that a rule reads, or its whole section if it names none."""
     section = () if rule.path == "spec" else split(rule.path.replace("[]", ""))
     return {(*section, name) for name in _READ.findall(rule.expression)} or {section}
 
@@ -56,7 +56,7 @@ def _overlap(one: Path, other: Path) -> bool:
 
 
 def _sections(spec: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
-    """Every section that a rule is of, with its path."""
+    """Yields every section at a rule's path."""
     found: list[tuple[str, Any]] = [("spec", spec)]
     for name in path.split(".")[1:]:
         field = name.removesuffix("[]")
@@ -69,7 +69,7 @@ def _sections(spec: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
 
 
 def holds(rule: Rule, section: Mapping[str, Any]) -> bool:
-    """Whether a section satisfies a rule; an evaluation error counts as refusal."""
+    """Whether a section satisfies a rule; an evaluation error counts as a violation."""
     result = _compiled(rule.expression).eval(data={"self": section})
     return result.type() == cel.Type.BOOL and result.value() is True
 

@@ -1,4 +1,4 @@
-"""``spec.resources`` and ``spec.traffic``: what the app gets, and what its owner knows of it."""
+"""``spec.resources`` and ``spec.traffic``: the app's resources and its expected load."""
 
 from pydantic import Field
 
@@ -21,26 +21,27 @@ class ResourceAmounts(Model):
 
 
 class Resources(Model):
-    """Resources of each app pod."""
+    """Resource requests and limits of each pod."""
 
     requests: ResourceAmounts | None = Field(
-        default=None, description="What is reserved for each pod. Default: derived."
+        default=None, description="Resources that are reserved for each pod. Default: derived."
     )
     limits: ResourceAmounts | None = Field(
         default=None,
-        description="What a pod may use at most. Default: memory as requested, no CPU limit.",
+        description="Resources that a pod may use at most. Default: the memory request, and no "
+        "CPU limit.",
     )
 
 
 class Traffic(Model):
-    """What the owner knows of the load; every figure makes the derived numbers better."""
+    """The expected load. Each figure makes the derived numbers more accurate."""
 
     peak_requests_per_second: int | None = Field(
         default=None,
         ge=1,
         le=10_000_000,
         description="Requests per second of the whole service at its daily peak. "
-        "Default: unknown, and the replica ceiling is ten pods.",
+        "Default: unknown, and maxReplicas is at most 10.",
         examples=[1200],
     )
     p95_milliseconds: int | None = Field(
@@ -55,7 +56,7 @@ class Traffic(Model):
         default=None,
         ge=1,
         le=600_000,
-        description="CPU time that one request costs, in milliseconds. Default: 2.",
+        description="CPU time of one request, in milliseconds. Default: 2.",
         examples=[3],
     )
     blocking_milliseconds_per_request: int | None = Field(
@@ -63,7 +64,7 @@ class Traffic(Model):
         ge=1,
         le=600_000,
         description="Time that one request holds a thread (def endpoints, blocking libraries), "
-        "in milliseconds. Default: unknown, and AnyIO's 40 threads are kept.",
+        "in milliseconds. Default: unknown, and AnyIO's default of 40 threads is kept.",
         examples=[20],
     )
     database_milliseconds_per_request: int | None = Field(

@@ -1,7 +1,8 @@
 """The CustomResourceDefinition, generated from the models.
 
-Pydantic's JSON Schema becomes a structural schema: references inlined, ``null`` arms dropped
-(absent and null mean the same), titles and examples left out, rules placed at their sections.
+Pydantic's JSON Schema is converted to a structural schema: references are inlined, ``null`` types
+are removed (absent and null mean the same), titles and examples are left out, and each rule is
+added to its section.
 """
 
 import copy
@@ -18,7 +19,7 @@ _DROPPED = ("title", "default", "examples", "additionalProperties")
 
 
 def crd() -> dict[str, Any]:
-    """The CustomResourceDefinition of FastAPIService, ready to be applied."""
+    """Returns the CustomResourceDefinition of FastAPIService."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -56,32 +57,37 @@ def crd() -> dict[str, Any]:
 
 
 def object_schema() -> dict[str, Any]:
-    """The structural schema of the whole object."""
+    """Returns the structural schema of the whole object."""
     spec = structural_schema(Spec)
     status = structural_schema(Status)
-    # The one default: a new object must never look finished (kstatus compares generations).
+    # The only default. Without it kstatus, which compares generations, would consider a new object
+    # reconciled.
     status["default"] = {"observedGeneration": -1}
     root = {
         "type": "object",
-        "description": "A FastAPI application with all that it needs under heavy traffic.",
+        "description": "A FastAPI application with its database, cache, queue and proxy.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string", "description": "fastapi-operator.io/v1alpha1."},
             "kind": {"type": "string", "description": "FastAPIService."},
-            # A schema may say nothing of metadata but the name's form.
+            # A schema may restrict only the name and generateName in metadata.
             "metadata": {
                 "type": "object",
                 "properties": {
                     "name": {
                         "type": "string",
-                        "description": "Name of the service; its objects' names begin with it.",
+                        "description": "Name of the service, and prefix of its objects' names.",
                         "maxLength": naming.NAME_MAX_LENGTH,
                         "pattern": "^[a-z]([a-z0-9-]*[a-z0-9])?$",
                     }
                 },
             },
-            "spec": spec | {"description": "What the user says; everything absent is derived."},
-            "status": status | {"description": "What the operator answers."},
+            "spec": spec
+            | {
+                "description": "Desired state of the service. The operator derives every field "
+                "that is absent."
+            },
+            "status": status | {"description": "Observed state of the service."},
         },
     }
     for rule in RULES:
@@ -100,10 +106,10 @@ def object_schema() -> dict[str, Any]:
 
 
 def structural_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's schema in the form that the API server accepts.
+    """Returns the structural schema of a model.
 
     Raises:
-        ValueError: The model uses something that a structural schema cannot express.
+        ValueError: A structural schema cannot express the model, for example a union.
     """
     schema = model.model_json_schema(by_alias=True, mode="validation")
     definitions = schema.pop("$defs", {})
@@ -132,7 +138,7 @@ def _converted(node: dict[str, Any], definitions: dict[str, Any], path: str) -> 
     elif "patternProperties" in node:
         ((pattern, value),) = result.pop("patternProperties").items()
         result["additionalProperties"] = _converted(value, definitions, f"{path}.*")
-        # OpenAPI can say nothing of keys here; CEL can.
+        # A structural schema cannot restrict keys, so a CEL rule does.
         longest = result.pop("propertyNames")["maxLength"]
         result["x-kubernetes-validations"] = [
             {
@@ -148,7 +154,7 @@ def _converted(node: dict[str, Any], definitions: dict[str, Any], path: str) -> 
 
 
 def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The node with its reference inlined and its ``null`` arm dropped."""
+    """Returns a node with its reference inlined and its ``null`` type removed."""
     node = copy.deepcopy(node)
     arms = [arm for arm in node.get("anyOf", ()) if arm != {"type": "null"}]
     if len(arms) == 1:

@@ -1,7 +1,7 @@
-"""From a text to documents, with every value read as kubectl reads it.
+"""Reads YAML and JSON documents with the same values as kubectl.
 
-YAML has several versions and PyYAML reads another than kubectl: ``on`` is true to both, ``y`` to
-kubectl alone, ``1:30`` a number to PyYAML alone. Source of the rules: ``resolve`` of
+PyYAML and kubectl implement different versions of YAML: ``on`` is true for both, ``y`` is true only
+for kubectl, and ``1:30`` is a number only for PyYAML. Source of the rules: ``resolve`` of
 go.yaml.in/yaml/v2 and ``convertToJSONableObject`` of sigs.k8s.io/yaml.
 """
 
@@ -14,14 +14,14 @@ from typing import Any
 
 import yaml
 
-# What an anchor may multiply a text to, in values; a spec with every field has a few hundred.
-_MOST_VALUES = 200_000
-# A spec with every field nests a tenth of this.
-_DEEPEST = 200
+# Limit for anchors that multiply a document; a spec with every field has a few hundred values.
+_MAX_VALUES = 200_000
+# A spec with every field has a tenth of this depth.
+_MAX_DEPTH = 200
 _PLAIN = "plain"
 _TAG = "tag:yaml.org,2002:"
 
-_WORDS: dict[str, Any] = {
+_KEYWORDS: dict[str, Any] = {
     **{
         form: word in ("y", "yes", "true", "on")
         for word in ("y", "yes", "true", "on", "n", "no", "false", "off")
@@ -32,16 +32,16 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
 }
-_WHOLE = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0-9]*|0)", re.ASCII)
+_INTEGER = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0-9]*|0)", re.ASCII)
 _DECIMAL = re.compile(r"[-+]?([.][0-9]+|[0-9]+([.][0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
-# Beyond 64 bits a whole number is a decimal one.
+# An integer beyond 64 bits is read as a decimal number.
 _LARGEST, _SMALLEST = 2**64 - 1, -(2**63)
-# JSON has no form for 1e21 but an exponent; below it a whole decimal is written as a whole number.
-_LARGEST_WRITTEN_WHOLE = 1e21
+# JSON writes an integral number below this as an integer, and a larger one with an exponent.
+_INTEGER_BELOW = 1e21
 
 
 class DocumentError(ValueError):
-    """The text is neither YAML nor JSON, or holds what kubectl would not send."""
+    """The text is not valid YAML or JSON, or kubectl could not send it."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class Document:
     """One document of a text.
 
     Attributes:
-        body: Its value; for an object of the API a mapping.
-        lines: Line of each value by its path, from 1; empty for JSON.
+        body: Its value; a mapping if it is an API object.
+        lines: Line number of each value by its path, from 1; empty for JSON.
     """
 
     body: Any
     lines: Mapping[str, int]
 
     def line(self, path: str) -> int | None:
-        """The line of a value, or of the nearest one around it that is written."""
+        """Returns the line of a value, or of the nearest enclosing value that is present."""
         while path:
             if path in self.lines:
                 return self.lines[path]
@@ -66,30 +66,30 @@ class Document:
 
 
 def read_documents(text: str) -> tuple[Document, ...]:
-    """The documents of a YAML or JSON text, in order; empty ones are left out.
+    """Returns the documents of a YAML or JSON text, in order, without empty ones.
 
     Raises:
-        DocumentError: The text cannot be read, or a mapping has one key twice.
+        DocumentError: The text cannot be parsed, or a mapping has a duplicate key.
     """
     try:
         if text.lstrip()[:1] == "{":
             try:
                 return tuple(_read_json(text))
             except json.JSONDecodeError:
-                pass  # YAML in flow style begins so, too.
+                pass  # It may be YAML in flow style.
         _check_depth(text)
         nodes = list(yaml.compose_all(text, Loader=_Composer))
         found = (_read_node(node) for node in nodes if node is not None)
         return tuple(document for document in found if document.body is not None)
     except yaml.YAMLError as error:
-        raise DocumentError(f"not YAML: {error}") from error
+        raise DocumentError(f"not valid YAML: {error}") from error
     except RecursionError as error:
         raise DocumentError("nested too deeply") from error
 
 
 def _read_json(text: str) -> Iterator[Document]:
     decoder = json.JSONDecoder(
-        object_pairs_hook=_without_repetition, parse_float=lambda word: _written(float(word))
+        object_pairs_hook=_without_duplicates, parse_float=lambda word: _as_json(float(word))
     )
     rest = text.strip()
     while rest:
@@ -98,21 +98,21 @@ def _read_json(text: str) -> Iterator[Document]:
         rest = rest[end:].strip()
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise DocumentError(f"the key {key!r} stands twice in one mapping")
+            raise DocumentError(f"duplicate key {key!r}")
         found[key] = value
     return found
 
 
-# libyaml is an extension that a PyYAML built from source may lack; it is ten times as fast.
+# libyaml is ten times as fast, but a PyYAML built from source may be without it.
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 class _Composer(_Loader):  # type: ignore[misc]
-    """Composes nodes; a scalar that is neither quoted nor tagged is marked as plain."""
+    """Composes nodes, and marks a scalar without quotes and tag as plain."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         if kind is yaml.ScalarNode and implicit[0]:
@@ -121,14 +121,14 @@ class _Composer(_Loader):  # type: ignore[misc]
 
 
 def _check_depth(text: str) -> None:
-    """Refuses what would overflow the stack: libyaml's composer recurses outside of Python."""
+    """Refuses deep nesting, which would overflow the stack of libyaml's recursive composer."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise DocumentError("nested too deeply")
 
 
@@ -139,7 +139,7 @@ def _read_node(root: yaml.Node) -> Document:
 
 
 class _Reader:
-    """Makes values of nodes and notes their lines."""
+    """Converts nodes to values, and records their lines."""
 
     def __init__(self) -> None:
         self.lines: dict[str, int] = {}
@@ -148,11 +148,11 @@ class _Reader:
 
     def value(self, node: yaml.Node, path: str) -> Any:
         self._values += 1
-        if self._values > _MOST_VALUES:
-            raise DocumentError(f"has more than {_MOST_VALUES} values, counting those of aliases")
+        if self._values > _MAX_VALUES:
+            raise DocumentError(f"more than {_MAX_VALUES} values, including those of aliases")
         self.lines[path] = _line(node)
         if isinstance(node, yaml.ScalarNode):
-            return _written(_scalar(node))
+            return _as_json(_scalar(node))
         if id(node) in self._open:
             raise DocumentError(f"line {_line(node)}: an anchor contains itself")
         self._open.add(id(node))
@@ -175,7 +175,7 @@ class _Reader:
             key = _key(key_node)
             if key in written:
                 line = _line(key_node)
-                raise DocumentError(f"line {line}: the key {key!r} stands twice in one mapping")
+                raise DocumentError(f"line {line}: duplicate key {key!r}")
             written.add(key)
             here = f"{path}.{key}" if path else key
             found[key] = self.value(value_node, here)
@@ -187,7 +187,9 @@ class _Reader:
         merged: dict[str, Any] = {}
         for part in parts:
             if not isinstance(part, yaml.MappingNode):
-                raise DocumentError(f"line {_line(node)}: << needs a mapping or a list of them")
+                raise DocumentError(
+                    f"line {_line(node)}: << requires a mapping or a list of mappings"
+                )
             merged |= self.value(part, path)
         return merged
 
@@ -197,7 +199,7 @@ def _line(node: yaml.Node) -> int:
 
 
 def _key(node: yaml.Node) -> str:
-    """A key as text: JSON knows no other."""
+    """Returns a key as a string, since JSON has no other keys."""
     value = _scalar(node) if isinstance(node, yaml.ScalarNode) else None
     match value:
         case str():
@@ -207,7 +209,7 @@ def _key(node: yaml.Node) -> str:
         case int():
             return str(value)
         case _:
-            raise DocumentError(f"line {_line(node)}: a key must be a text; quote it")
+            raise DocumentError(f"line {_line(node)}: a key must be a string; quote it")
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:
@@ -226,15 +228,15 @@ def _scalar(node: yaml.ScalarNode) -> Any:
 
 
 def _plain(text: str) -> Any:
-    """What a text without quotes stands for."""
-    if text in _WORDS:
-        return _WORDS[text]
+    """Returns the value of a scalar without quotes."""
+    if text in _KEYWORDS:
+        return _KEYWORDS[text]
     if text[0] == ".":
         return _decimal(text, text)
     if text[0] not in "+-0123456789":
         return text
     digits = text.replace("_", "")
-    whole = _WHOLE.fullmatch(digits)
+    whole = _INTEGER.fullmatch(digits)
     if whole:
         number = _integer(whole.group(2)) * (-1 if whole.group(1) == "-" else 1)
         if _SMALLEST <= number <= _LARGEST:
@@ -253,12 +255,12 @@ def _integer(digits: str) -> int:
     return int(digits, 0)
 
 
-def _written(value: Any) -> Any:
-    """A decimal number as JSON carries it: 1e3 and 2.0 arrive as whole numbers."""
+def _as_json(value: Any) -> Any:
+    """Returns a number as JSON writes it: 1e3 and 2.0 become integers."""
     if not isinstance(value, float):
         return value
     if not math.isfinite(value):
-        raise DocumentError(f"{value} is no number of JSON")
-    if value.is_integer() and abs(value) < _LARGEST_WRITTEN_WHOLE:
+        raise DocumentError(f"{value} is not a valid JSON number")
+    if value.is_integer() and abs(value) < _INTEGER_BELOW:
         return int(value)
     return value

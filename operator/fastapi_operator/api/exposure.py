@@ -17,7 +17,7 @@ HostName = Annotated[
 
 
 class Gateway(Model):
-    """The Gateway that an HTTPRoute attaches to."""
+    """The Gateway to which an HTTPRoute is attached."""
 
     name: ObjectName | None = Field(
         default=None,
@@ -31,17 +31,17 @@ class Gateway(Model):
     )
     section_name: ObjectName | None = Field(
         default=None,
-        description="Listener of the Gateway. Default: all that take the hosts.",
+        description="Listener of the Gateway. Default: all that match the hosts.",
         examples=["https"],
     )
 
 
 class Ingress(Model):
-    """An Ingress, where the cluster has no Gateway."""
+    """An Ingress, for clusters without a Gateway."""
 
     class_name: ObjectName | None = Field(
         default=None,
-        description="IngressClass. Default: the profile's, else the cluster's.",
+        description="IngressClass of the Ingress. Default: the profile's, else the cluster's.",
         examples=["traefik"],
     )
     annotations: Annotations | None = Field(
@@ -67,7 +67,7 @@ class LoadBalancer(Model):
 
 
 class Issuer(Model):
-    """An issuer of cert-manager."""
+    """A cert-manager issuer."""
 
     name: ObjectName = Field(description="Name of the issuer.", examples=["letsencrypt"])
     kind: Literal["Issuer", "ClusterIssuer"] | None = Field(
@@ -82,55 +82,54 @@ class Tls(Model):
 
     secret_name: ObjectName | None = Field(
         default=None,
-        description="Secret of type kubernetes.io/tls that exists, its certificate good for all "
-        "hosts. Default: one that the issuer fills.",
+        description="Existing Secret of type kubernetes.io/tls whose certificate is valid for all "
+        "hosts. Default: a Secret that the issuer fills.",
         examples=["shop-tls"],
     )
     issuer: Issuer | None = Field(
         default=None,
-        description="Issuer of a Certificate. Default: the profile's.",
+        description="Issuer of the Certificate. Default: the profile's.",
     )
 
 
 class Exposure(Model):
-    """Hosts, and what leads from them to the service."""
+    """Hosts of the service, and the objects that route them to it."""
 
     hosts: Annotated[tuple[HostName, ...], Field(min_length=1, max_length=32)] | None = Field(
         default=None,
-        description="Names under which clients know the service. Default: none, needed by "
-        "gateway and ingress.",
+        description="Host names of the service. Required by gateway, ingress and tls. "
+        "Default: none.",
         examples=[["shop.example.com"]],
     )
     gateway: Gateway | None = Field(
         default=None,
-        description="Attaches an HTTPRoute to a Gateway; write {} for the profile's. "
+        description="Creates an HTTPRoute for a Gateway; write {} for the profile's Gateway. "
         "Default: none.",
     )
     ingress: Ingress | None = Field(
         default=None,
-        description="Makes an Ingress; write {} for the profile's class, else the cluster's. "
+        description="Creates an Ingress; write {} for the profile's class, else the cluster's. "
         "Default: none.",
     )
     load_balancer: LoadBalancer | None = Field(
         default=None,
-        description="Makes the entry Service one of type LoadBalancer. Default: none.",
+        description="Gives the entry Service the type LoadBalancer. Default: none.",
     )
     tls: Tls | None = Field(
         default=None,
-        description="The hosts' certificate; write {} for the profile's issuer. "
-        "Default: none, and status.url begins with http.",
+        description="Certificate of the hosts; write {} for the profile's issuer. "
+        "Default: none, and status.url begins with http:.",
     )
     private_paths: Annotated[tuple[UrlPath, ...], Field(max_length=32)] | None = Field(
         default=None,
-        description="Paths, each with all below it, that answer 404 to everybody who comes by the "
-        "proxy. Default: none.",
+        description="Path prefixes for which the proxy returns 404. Default: none.",
         examples=[["/admin", "/docs"]],
     )
     idle_timeout_seconds: int | None = Field(
         default=None,
         ge=1,
         le=3600,
-        description="Seconds after which the load balancer in front closes an idle connection; "
-        "the proxy keeps its own open longer. Default: 60.",
+        description="Seconds after which the load balancer closes an idle connection. The proxy "
+        "keeps its connections open longer. Default: 60.",
         examples=[60],
     )

@@ -1,4 +1,4 @@
-"""Fields by their paths: ``postgres.storage.size``, as users, rules and profiles write them."""
+"""Access to fields by path, for example ``postgres.storage.size``."""
 
 import difflib
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ Path = tuple[str, ...]
 
 
 def split(path: str) -> Path:
-    """The names in a path; a leading ``spec.`` may be there or not."""
+    """Splits a path into names; a leading ``spec.`` is optional."""
     return tuple(path.removeprefix("spec.").split("."))
 
 
 def field_at(model: type[BaseModel], path: str) -> FieldInfo:
-    """The field of a model that a path of camelCase names leads to.
+    """Returns the field of a model at a path of camelCase names.
 
     Raises:
-        ValueError: There is no such field; the message names the nearest.
+        ValueError: The field does not exist; the message suggests the nearest name.
     """
     section: type[BaseModel] | None = model
     field: FieldInfo | None = None
@@ -31,7 +31,7 @@ def field_at(model: type[BaseModel], path: str) -> FieldInfo:
         if name not in fields:
             close = difflib.get_close_matches(name, fields, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"{path}: there is no field {name!r}{hint}")
+            raise ValueError(f"{path}: unknown field {name!r}{hint}")
         field = fields[name]
         section = section_of(field)
     assert field is not None, "a path has at least one name"
@@ -39,7 +39,7 @@ def field_at(model: type[BaseModel], path: str) -> FieldInfo:
 
 
 def section_of(field: FieldInfo) -> type[Model] | None:
-    """The model of a field that is a section; None for a value or a list."""
+    """Returns the model of a field that is a section; None for a value or a list."""
     for candidate in (field.annotation, *get_args(field.annotation)):
         if isinstance(candidate, type) and issubclass(candidate, Model):
             return candidate
@@ -47,7 +47,7 @@ def section_of(field: FieldInfo) -> type[Model] | None:
 
 
 def sample_at(model: type[BaseModel], path: str) -> Any:
-    """A value as a user might write it: the field's first example, or an empty section."""
+    """Returns a valid value of a field: its first example, or an empty section."""
     field = field_at(model, path)
     if field.examples:
         return field.examples[0]
@@ -55,7 +55,7 @@ def sample_at(model: type[BaseModel], path: str) -> Any:
 
 
 def value_at(spec: Mapping[str, Any], path: Path) -> Any:
-    """What a spec says at a path; None where it is silent."""
+    """Returns the value of a spec at a path, or None if it is absent."""
     value: Any = spec
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -63,7 +63,7 @@ def value_at(spec: Mapping[str, Any], path: Path) -> Any:
 
 
 def with_value(spec: Mapping[str, Any], path: Path, value: Any) -> dict[str, Any]:
-    """A copy of a spec that says ``value`` at a path."""
+    """Returns a copy of a spec with ``value`` at a path."""
     name, *rest = path
     below = spec.get(name)
     inner = below if isinstance(below, Mapping) else {}

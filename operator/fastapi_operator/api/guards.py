@@ -1,7 +1,7 @@
-"""What the open parts of a spec may not say, since the operator would break its own promise.
+"""Fields that the parts of a spec without a schema must not set.
 
-``podTemplate``, ``containers``, ``initContainers`` and ``volumes`` are open in the schema. Each
-guard names a field that something else rests on, and where its value is set instead.
+The schema does not restrict ``podTemplate``, ``containers``, ``initContainers`` and ``volumes``.
+Each guard names a field that the operator depends on, and the field of the spec to use instead.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,12 +23,12 @@ RESERVED_VOLUMES = (SCRATCH_VOLUME, METRICS_VOLUME, HEARTBEAT_VOLUME, AUTHORITY_
 
 @dataclass(frozen=True)
 class Guard:
-    """A field that stays the operator's.
+    """A field that only the operator sets.
 
     Attributes:
-        path: Path within the object it guards, a dot between fields.
-        reason: What rests on it.
-        remedy: Where its value is set.
+        path: Path within the guarded object, with dots between fields.
+        reason: Why the operator needs the field.
+        remedy: The field of the spec to use instead.
     """
 
     path: str
@@ -36,37 +36,35 @@ class Guard:
     remedy: str
 
 
-_ISOLATION = "the restricted Pod Security profile, which every pod here meets, forbids it"
+_ISOLATION = "the restricted Pod Security Standard forbids it"
 _POD = (
     Guard("spec.hostNetwork", _ISOLATION, "remove it"),
     Guard("spec.hostPID", _ISOLATION, "remove it"),
     Guard("spec.hostIPC", _ISOLATION, "remove it"),
     Guard(
         "spec.terminationGracePeriodSeconds",
-        "it is the last rung of the shutdown ladder",
+        "it is derived from the shutdown timeouts",
         "set spec.server.gracefulSeconds",
     ),
-    Guard(
-        "spec.serviceAccountName", "the account goes with its own fields", "set spec.serviceAccount"
-    ),
+    Guard("spec.serviceAccountName", "the account has its own section", "set spec.serviceAccount"),
     Guard(
         "spec.automountServiceAccountToken",
-        "the account goes with its own fields",
+        "the account has its own section",
         "set spec.serviceAccount.token",
     ),
-    Guard("spec.restartPolicy", "a Deployment knows only Always", "remove it"),
+    Guard("spec.restartPolicy", "a Deployment supports only Always", "remove it"),
     Guard("spec.securityContext.runAsNonRoot", _ISOLATION, "remove it"),
     Guard("spec.securityContext.seccompProfile", _ISOLATION, "remove it"),
 )
 _APP = (
-    Guard("image", "migrations and releases are told apart by spec.image", "set spec.image"),
-    Guard("command", "the tuned values stand in the command", "set spec.command"),
-    Guard("args", "the tuned values stand in the command", "set spec.args"),
-    Guard("env", "the environment carries the tuned values", "set spec.env"),
-    Guard("envFrom", "the environment carries the tuned values", "set spec.envFrom"),
-    Guard("ports", "Services, probes and network policies lead there", "set spec.port"),
-    Guard("resources", "workers and pools are derived from them", "set spec.resources"),
-    Guard("lifecycle", "it is the first rung of the shutdown ladder", "remove it"),
+    Guard("image", "migrations and releases are identified by spec.image", "set spec.image"),
+    Guard("command", "the command contains the tuned values", "set spec.command"),
+    Guard("args", "the command contains the tuned values", "set spec.args"),
+    Guard("env", "the environment contains the tuned values", "set spec.env"),
+    Guard("envFrom", "the environment contains the tuned values", "set spec.envFrom"),
+    Guard("ports", "Services, probes and network policies use it", "set spec.port"),
+    Guard("resources", "workers and pool sizes are derived from them", "set spec.resources"),
+    Guard("lifecycle", "the operator's preStop hook delays the shutdown", "remove it"),
 )
 _ANY_CONTAINER = (
     Guard("securityContext.privileged", _ISOLATION, "remove it"),
@@ -78,15 +76,15 @@ _ANY_CONTAINER = (
 
 
 def broken_guards(spec: Spec) -> Iterator[Problem]:
-    """What the open parts of a spec say and may not, each with its remedy."""
+    """Yields a problem for each guarded field that a spec sets."""
     template = spec.pod_template or {}
-    yield from _touched(template, _POD, "spec.podTemplate")
+    yield from _violations(template, _POD, "spec.podTemplate")
     labels = _at(template, "metadata.labels") or {}
     for label in labels if isinstance(labels, Mapping) else ():
         if label in naming.OWN_LABELS:
             yield _problem(
                 f"spec.podTemplate.metadata.labels[{label}]",
-                "selectors and watches rest on it",
+                "selectors and watches depend on it",
                 "choose another label",
             )
     for name in ("containers", "initContainers"):
@@ -94,23 +92,23 @@ def broken_guards(spec: Spec) -> Iterator[Problem]:
             _at(template, f"spec.{name}"), f"spec.podTemplate.spec.{name}"
         ):
             guards = (*_APP, *_ANY_CONTAINER) if _is_app(name, container) else _ANY_CONTAINER
-            yield from _touched(container, guards, path)
+            yield from _violations(container, guards, path)
     for name, containers in (
         ("containers", spec.containers),
         ("initContainers", spec.init_containers),
     ):
         for path, container in _items(containers, f"spec.{name}"):
-            yield from _touched(container, _ANY_CONTAINER, path)
+            yield from _violations(container, _ANY_CONTAINER, path)
             if container.get("name") == APP_CONTAINER:
                 yield _problem(
                     f"{path}.name",
-                    "app is the name of the container that serves",
+                    "app is the name of the app's container",
                     "choose another name",
                 )
     for path, volume in _items(spec.volumes, "spec.volumes"):
         if volume.get("name") in RESERVED_VOLUMES:
             yield _problem(
-                f"{path}.name", "the operator has a volume of this name", "choose another name"
+                f"{path}.name", "the operator has a volume with this name", "choose another name"
             )
 
 
@@ -119,14 +117,14 @@ def _is_app(list_name: str, container: Mapping[str, Any]) -> bool:
 
 
 def _items(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The mappings of a list with their paths; by name where they have one."""
+    """Yields the mappings of a list with their paths, which contain the name if there is one."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         for index, item in enumerate(value):
             if isinstance(item, Mapping):
                 yield f"{path}[{item.get('name', index)}]", item
 
 
-def _touched(value: Mapping[str, Any], guards: Sequence[Guard], path: str) -> Iterator[Problem]:
+def _violations(value: Mapping[str, Any], guards: Sequence[Guard], path: str) -> Iterator[Problem]:
     for guard in guards:
         if _at(value, guard.path) is not None:
             yield _problem(f"{path}.{guard.path}", guard.reason, guard.remedy)
@@ -143,6 +141,6 @@ def _problem(path: str, reason: str, remedy: str) -> Problem:
         severity=Severity.ERROR,
         stage=Stage.PLAN,
         path=path,
-        message=f"cannot be set here: {reason}",
+        message=f"must not be set: {reason}",
         remedy=remedy,
     )

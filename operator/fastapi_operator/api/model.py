@@ -1,7 +1,7 @@
-"""The base of every section of ``spec`` and the field types that they share.
+"""The base class of every section of ``spec``, and shared field types.
 
-Models are strict (no coercion), frozen, and refuse unknown fields. No field has a default other
-than None: absent means "derive", so that the operator can tell what the user said.
+Models are strict (no coercion), frozen, and refuse unknown fields. Every default is None, which
+means "derive", so that the fields that the user set can be distinguished.
 """
 
 import re
@@ -37,13 +37,13 @@ class Model(BaseModel):
 
 
 def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """The fields of a section, by the names that users write."""
+    """Yields the fields of a section with their camelCase names."""
     for name, field in model.model_fields.items():
         yield field.alias or name, field
 
 
 def section_of(annotation: Any) -> type[Model] | None:
-    """The section that a field of this type holds, be it optional or a list of sections."""
+    """Returns the section in a field's type, also if it is optional or a list of sections."""
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return annotation
     for part in get_args(annotation):
@@ -55,22 +55,24 @@ def section_of(annotation: Any) -> type[Model] | None:
 
 def _check_quantity(value: Any) -> Any:
     if isinstance(value, float):
-        raise ValueError(f'{value} is a bare decimal number; quote it: "{value}"')
+        raise ValueError(f'{value} must be a string; quote it: "{value}"')
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError("must be a quantity such as 500m, 2, 256Mi or 10Gi")
+        raise ValueError("must be a quantity, for example 500m, 2, 256Mi or 10Gi")
     if isinstance(value, int) and not 0 <= value <= quantity.LARGEST_INTEGER:
-        raise ValueError(f"{value} is not between 0 and {quantity.LARGEST_INTEGER}")
+        raise ValueError(f"{value} must be between 0 and {quantity.LARGEST_INTEGER}")
     quantity.parse_quantity(value)
     return value
 
 
 def _check_int_or_percent(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError("must be a number of pods such as 1, or a share such as 25%")
+        raise ValueError(
+            "must be a number of pods, for example 1, or a percentage, for example 25%"
+        )
     if isinstance(value, int) and not 0 <= value <= 1000:
-        raise ValueError(f"{value} is not between 0 and 1000")
+        raise ValueError(f"{value} must be between 0 and 1000")
     if isinstance(value, str) and not re.fullmatch(r"(0|[1-9][0-9]?|100)%", value):
-        raise ValueError(f"{value!r} is not a share between 0% and 100%")
+        raise ValueError(f"{value!r} must be a percentage between 0% and 100%")
     return value
 
 
@@ -104,24 +106,24 @@ IntOrPercent = Annotated[
     ),
 ]
 
-# A path of a route: no character that could end a directive in nginx.conf.
+# A path of a route, without characters that could end a directive in nginx.conf.
 UrlPath = Annotated[
     str, StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]*$", min_length=1, max_length=256)
 ]
-# A short name that begins names of objects: lower case, as in a host name.
 Endpoint = Annotated[
     str,
     StringConstraints(
         pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$", max_length=512
     ),
 ]
+# A name that is a prefix of object names: lower case, as in a host name.
 ShortName = Annotated[
     str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", min_length=1, max_length=20)
 ]
 SecretKey = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", min_length=1, max_length=253)
 ]
-# An argument of a command: any text but control characters.
+# An argument of a command: any text without control characters.
 Argument = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f]*$", max_length=1024)]
 Arguments = Annotated[tuple[Argument, ...], Field(min_length=1, max_length=64)]
 ObjectName = Annotated[
@@ -140,11 +142,11 @@ LabelValue = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$", max_length=63)
 ]
 Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=16)]
-# Values of annotations are free text; they reach objects alone, never a template.
+# Values of annotations are free text: they are written to objects, never to a template.
 Annotations = Annotated[
     dict[LabelName, Annotated[str, StringConstraints(max_length=2048)]], Field(max_length=32)
 ]
-# A piece of a pod that stays open here; the API server checks it when the child is applied.
+# Part of a pod without a schema here. The API server checks it when the owned object is applied.
 PodPart = Annotated[
     dict[str, Any],
     WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
@@ -159,12 +161,12 @@ class LocalReference(Model):
 
 
 class SecretValue(Model):
-    """One value in a Secret of the service's namespace; the operator never writes it anywhere."""
+    """One value in a Secret of the service's namespace. The operator never copies it."""
 
     name: ObjectName = Field(description="Name of the Secret.", examples=["shop-redis"])
     key: SecretKey | None = Field(
         default=None,
-        description="Key within the Secret. Default: url; for a certificate ca.crt, for Sentry "
-        "dsn, for headers of traces headers.",
+        description="Key in the Secret. Default: url, or ca.crt for a certificate, dsn for Sentry, "
+        "headers for trace headers.",
         examples=["url"],
     )

@@ -1,4 +1,4 @@
-"""``spec.observability``: what is watched."""
+"""``spec.observability``: metrics, objectives, logs, traces, errors and profiles."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,8 @@ from pydantic import Field, StringConstraints
 
 from fastapi_operator.api.model import Endpoint, Labels, Model, SecretValue
 
-# A share with at most three decimals; a string, since a bare decimal is read differently by tools.
+# A percentage with up to three decimals. It is a string, since tools read bare decimals
+# differently.
 Percent = Annotated[
     str, StringConstraints(pattern=r"^(100|[1-9]?[0-9]([.][0-9]{1,3})?)$", max_length=6)
 ]
@@ -17,8 +18,8 @@ class Metrics(Model):
 
     enabled: bool | None = Field(
         default=None,
-        description="Whether the app's metrics port is opened and scraped; false suits an app "
-        "without the runtime, whose proxy and other parts are watched on. Default: true.",
+        description="Whether the app's metrics port is open and scraped. Set false for an app "
+        "without the runtime; the proxy and the other parts are still monitored. Default: true.",
         examples=[True],
     )
     interval_seconds: int | None = Field(
@@ -30,78 +31,78 @@ class Metrics(Model):
     )
     exporters: bool | None = Field(
         default=None,
-        description="Whether PostgreSQL, PgBouncer, Redis and nginx have an exporter beside them. "
-        "Default: where the cluster has PodMonitors, so that somebody reads them.",
+        description="Whether PostgreSQL, PgBouncer, Redis and nginx each get an exporter. "
+        "Default: true if the cluster serves PodMonitor.",
         examples=[True],
     )
     dashboard: Literal["Shared", "PerService"] | None = Field(
         default=None,
-        description="Shared: the dashboard of all services, which the operator's chart brings, "
-        "shows this one too. PerService adds one of its own, as a ConfigMap for Grafana's sidecar "
-        "and a GrafanaDashboard where the cluster has that API. Default: Shared.",
+        description="Shared uses the dashboard of all services from the operator's chart. "
+        "PerService adds a dashboard for this service, as a ConfigMap for Grafana's sidecar and, "
+        "if the cluster serves it, as a GrafanaDashboard. Default: Shared.",
         examples=["PerService"],
     )
     additional_labels: Labels | None = Field(
         default=None,
-        description="Labels added to monitoring objects, as many Prometheus installations "
-        "select by one. Default: none.",
+        description="Additional labels of monitoring objects, for example the label that your "
+        "Prometheus selects. Default: none.",
         examples=[{"release": "kube-prometheus-stack"}],
     )
 
 
 class Slo(Model):
-    """What the service promises; alerts fire when its error budget burns too fast."""
+    """Service level objectives. Alerts fire if the error budget is consumed too fast."""
 
     availability_percent: Percent | None = Field(
         default=None,
-        description="Share of requests that are not answered with 5xx, quoted. Default: 99.9.",
+        description="Percentage of requests without a 5xx response, quoted. Default: 99.9.",
         examples=["99.9"],
     )
     latency_milliseconds: int | None = Field(
         default=None,
         ge=1,
         le=600_000,
-        description="Milliseconds within which latencyPercent of the requests are answered. "
-        "Default: no promise.",
+        description="Response time in milliseconds that latencyPercent of the requests must meet. "
+        "Default: no objective.",
         examples=[300],
     )
     latency_percent: Percent | None = Field(
         default=None,
-        description="Share of requests that are as fast as latencyMilliseconds, quoted. "
+        description="Percentage of requests that must be as fast as latencyMilliseconds, quoted. "
         "Default: 99.",
         examples=["99"],
     )
 
 
 class Logs(Model):
-    """Log lines of the app."""
+    """Logs of the app."""
 
     level: Literal["debug", "info", "warning", "error"] | None = Field(
         default=None,
-        description="Least severe level that is written. Default: info.",
+        description="Lowest level that is logged. Default: info.",
         examples=["info"],
     )
 
 
 class Traces(Model):
-    """Traces by OTLP."""
+    """Traces, exported by OTLP."""
 
     endpoint: Endpoint | None = Field(
         default=None,
-        description="Collector that takes OTLP over HTTP. Default: the profile's; without one no "
-        "traces are sent.",
+        description="Collector that accepts OTLP over HTTP. Default: the profile's, else no traces "
+        "are sent.",
         examples=["http://otel-collector.observability:4318"],
     )
     sample_percent: Percent | None = Field(
         default=None,
-        description="Share of new traces that are kept, quoted; a caller's decision is followed. "
-        "Default: 5.",
+        description="Percentage of new traces to sample, quoted. If the caller has decided, its "
+        "decision is used. Default: 5.",
         examples=["5"],
     )
     headers_secret_ref: SecretValue | None = Field(
         default=None,
-        description="Secret with headers for the collector, as name=value,…; its default key is "
-        "headers. Default: none.",
+        description="Secret with headers for the collector, as name=value,…, by default under the "
+        "key headers. Default: none.",
     )
 
 
@@ -110,43 +111,45 @@ class Errors(Model):
 
     sentry_secret_ref: SecretValue | None = Field(
         default=None,
-        description="Secret with Sentry's DSN; its default key is dsn. Default: none.",
+        description="Secret with the Sentry DSN, by default under the key dsn. Default: none.",
     )
     environment: Annotated[
         str | None, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
     ] = Field(
         default=None,
-        description="Environment that errors and traces are filed under. Default: the namespace.",
+        description="Environment attribute of errors and traces. Default: the namespace.",
         examples=["production"],
     )
 
 
 class Profiling(Model):
-    """Profiles of running processes."""
+    """CPU and memory profiles of running processes."""
 
     enabled: bool | None = Field(
         default=None,
-        description="Whether the runtime answers requests for profiles on the private port. "
-        "Default: true where metrics are on.",
+        description="Whether the runtime serves profiles on the private port. "
+        "Default: true if metrics are enabled.",
         examples=[True],
     )
 
 
 class Observability(Model):
-    """Metrics, promises, logs, traces, errors and profiles of the service."""
+    """Metrics, objectives, logs, traces, errors and profiles of the service."""
 
     metrics: Metrics | None = Field(
         default=None, description="Prometheus metrics. Default: scraped."
     )
     slo: Slo | None = Field(
         default=None,
-        description="What the service promises; write {} for 99.9 % available. Default: none.",
+        description="Service level objectives; write {} for 99.9 % availability. Default: none.",
     )
-    logs: Logs | None = Field(default=None, description="Log lines. Default: from info upwards.")
+    logs: Logs | None = Field(default=None, description="Logs of the app. Default: level info.")
     traces: Traces | None = Field(
-        default=None, description="Traces by OTLP. Default: where the profile has an endpoint."
+        default=None,
+        description="Traces, exported by OTLP. Default: sent if the profile has an endpoint.",
     )
     errors: Errors | None = Field(default=None, description="Error tracking. Default: none.")
     profiling: Profiling | None = Field(
-        default=None, description="Profiles of running processes. Default: on the private port."
+        default=None,
+        description="CPU and memory profiles of running processes. Default: on the private port.",
     )

@@ -1,4 +1,4 @@
-"""From YAML or an API object to a ``FastAPIService``, or to the problems that forbid it."""
+"""Parses YAML or an API object into a ``FastAPIService``, or into problems."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fastapi_operator import naming
-from fastapi_operator.api import cel, complaint
+from fastapi_operator.api import cel, schema_problems
 from fastapi_operator.api.documents import Document, DocumentError, read_documents
 from fastapi_operator.api.model import Model, fields_of, section_of
 from fastapi_operator.api.service import FastAPIService, Metadata, Spec
@@ -17,29 +17,29 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def find_services(text: str) -> tuple[Document, ...]:
-    """The FastAPIServices of a YAML or JSON text, in order, also those in a List.
+    """Returns the FastAPIServices of a YAML or JSON text, in order, also those in a List.
 
-    Other kinds are passed over: a service often stands in one file with its ConfigMaps.
+    Other kinds are ignored, since a file often contains also ConfigMaps.
 
     Raises:
-        DocumentError: The text cannot be read, has a duplicate key, or holds no FastAPIService.
+        DocumentError: The text cannot be parsed, has a duplicate key, or has no FastAPIService.
     """
     objects = [item for document in read_documents(text) for item in _objects(document)]
     services = tuple(found for found in objects if found.body.get("kind") == naming.KIND)
     if not services:
         kinds = sorted({str(found.body.get("kind")) for found in objects})
-        there = f"; there is {', '.join(kinds)}" if kinds else ""
-        raise DocumentError(f"no document of kind {naming.KIND} found{there}")
+        others = f"; found kinds: {', '.join(kinds)}" if kinds else ""
+        raise DocumentError(f"no document of kind {naming.KIND}{others}")
     return services
 
 
 def load_services(text: str) -> tuple[dict[str, Any], ...]:
-    """The bodies of ``find_services``."""
+    """Returns the bodies of ``find_services``."""
     return tuple(found.body for found in find_services(text))
 
 
 def _objects(document: Document) -> Iterator[Document]:
-    """The object of a document, or those of a List as ``kubectl get`` prints it."""
+    """Yields the object of a document, or the items of a List from ``kubectl get``."""
     body = document.body
     if not isinstance(body, dict):
         return
@@ -60,20 +60,27 @@ def _objects(document: Document) -> Iterator[Document]:
 def parse_service(
     body: Mapping[str, Any],
 ) -> tuple[FastAPIService | None, tuple[Problem, ...]]:
-    """A service and its warnings, or None and the errors, of the schema and the rule stage.
+    """Parses an object and checks its schema and rules.
 
     Args:
-        body: The object as the user wrote it or as the API server stores it.
+        body: The object as the user wrote it, or as the API server stores it.
+
+    Returns:
+        The service, or None if there are errors; and all problems.
     """
     problems: list[Problem] = []
     if body.get("apiVersion") != naming.API_VERSION:
         problems.append(
-            _error("apiVersion", f"is {body.get('apiVersion')!r}", f"write {naming.API_VERSION}")
+            _error(
+                "apiVersion",
+                f"{body.get('apiVersion')!r} is not supported",
+                f"use {naming.API_VERSION}",
+            )
         )
     metadata = _validated(Metadata, body.get("metadata", {}), "metadata", problems)
     raw_spec = body.get("spec")
     if not isinstance(raw_spec, Mapping):
-        problems.append(_error("spec", "is missing", "it needs at least image"))
+        problems.append(_error("spec", "is required", "set at least image"))
         return None, tuple(problems)
     problems.extend(_nulls(Spec, raw_spec, "spec"))
     given = _given(Spec, raw_spec)
@@ -90,34 +97,34 @@ def _validated(
     model: type[ModelT], value: Any, root: str, problems: list[Problem]
 ) -> ModelT | None:
     try:
-        # JSON mode: strict about scalars, yet a list may become a tuple.
+        # JSON mode is strict about scalars, but converts a list to a tuple.
         return model.model_validate_json(json.dumps(value))
     except ValidationError as error:
         problems.extend(
-            complaint.problem(root, model, detail)
+            schema_problems.problem(root, model, detail)
             for detail in error.errors()
-            if not complaint.is_echo(detail)
+            if not schema_problems.is_redundant(detail)
         )
         return None
 
 
 def _known(model: type[Model]) -> dict[str, type[Model] | None]:
-    """The fields of a section, with the section that each holds, if any."""
+    """Returns the fields of a section, each with its own section, if any."""
     return {name: section_of(field.annotation) for name, field in fields_of(model)}
 
 
 def _nulls(model: type[Model], section: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    """Fields that are written and say nothing; pieces of a pod are not looked into."""
+    """Yields a warning for each field that is null, except in parts of a pod."""
     known = _known(model)
     for name, value in section.items():
         inner = known.get(name)
         if value is None and name in known:
-            all_defaults = f"write {name}: {{}} to have it with all defaults, or "
+            all_defaults = f"write {name}: {{}} for all defaults, or "
             yield Problem(
                 severity=Severity.WARNING,
                 stage=Stage.SCHEMA,
                 path=f"{path}.{name}",
-                message="is null and counts as absent",
+                message="is null, which means absent",
                 remedy=f"{all_defaults if inner else ''}remove it",
             )
         elif inner is not None and isinstance(value, Mapping):
@@ -129,7 +136,7 @@ def _nulls(model: type[Model], section: Mapping[str, Any], path: str) -> Iterato
 
 
 def _given(model: type[Model], section: Mapping[str, Any]) -> dict[str, Any]:
-    """A section as the API server stores it; an unknown field stays to be complained of."""
+    """Returns a section as the API server stores it, but with unknown fields."""
     known = _known(model)
     return {
         name: _given_value(known.get(name), value)
@@ -145,7 +152,7 @@ def _given_value(model: type[Model] | None, value: Any) -> Any:
         return {name: _given_value(None, item) for name, item in value.items() if item is not None}
     if isinstance(value, list):
         return [_given_value(model, item) for item in value]
-    # To the API server 8000.0 is a whole number, and it is stored as one.
+    # The API server stores 8000.0 as an integer.
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value

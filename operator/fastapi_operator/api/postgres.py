@@ -22,25 +22,26 @@ class Pooler(Model):
 
     engine: Literal["PgBouncer", "None"] | None = Field(
         default=None,
-        description="The pooler's program; None connects the app to the database, and then only "
-        "the app's own pools keep the connection budget. Default: PgBouncer.",
+        description="Pooler software. None connects the app directly to the database. Then only "
+        "the pools of the app enforce the connection budget. Default: PgBouncer.",
         examples=["PgBouncer"],
     )
     instances: int | None = Field(
         default=None,
         ge=1,
         le=16,
-        description="PgBouncer pods. Default: 2 where the app runs at least two pods, else 1.",
+        description="Number of PgBouncer pods. Default: 2 if the app runs at least two pods, else "
+        "1.",
         examples=[2],
     )
 
 
 class Migrations(Model):
-    """A Job that changes the database's schema before a new version serves."""
+    """A Job that migrates the database's schema before a new version is rolled out."""
 
     command: Arguments | None = Field(
         default=None,
-        description="Command that migrates, run in the app's image. "
+        description="Command of the migration, run in the app's image. "
         "Default: [alembic, upgrade, head].",
         examples=[["alembic", "upgrade", "head"]],
     )
@@ -48,40 +49,41 @@ class Migrations(Model):
         default=None,
         ge=10,
         le=86_400,
-        description="Seconds after which a migration is given up. Default: 1800.",
+        description="Seconds after which a migration is stopped and counts as failed. Default: "
+        "1800.",
         examples=[600],
     )
     retry: Annotated[str | None, StringConstraints(pattern=r"^[A-Za-z0-9._-]*$", max_length=63)] = (
         Field(
             default=None,
-            description="Any new value runs a failed migration once more. Default: none.",
+            description="A new value runs a failed migration again. Default: none.",
             examples=["2"],
         )
     )
 
 
 class Backup(Model):
-    """Dumps of a managed database on a volume of their own."""
+    """Scheduled dumps of a managed database on a separate volume."""
 
     schedule: CronExpression | None = Field(
         default=None,
-        description="When to dump, as five cron fields in UTC. Default: 17 2 * * *.",
+        description="Times of the dumps, as five cron fields in UTC. Default: 17 2 * * *.",
         examples=["17 2 * * *"],
     )
     keep: int | None = Field(
         default=None,
         ge=1,
         le=365,
-        description="Number of dumps that are kept. Default: 7.",
+        description="Number of dumps to keep. Default: 7.",
         examples=[7],
     )
     storage: Storage | None = Field(
-        default=None, description="The volume of the dumps. Default: as large as the database's."
+        default=None, description="Volume of the dumps. Default: the size of the database's volume."
     )
 
 
 class RestoreFrom(Model):
-    """A dump from which a new, empty database is filled."""
+    """A dump that fills a new, empty database."""
 
     claim: ObjectName = Field(
         description="PersistentVolumeClaim with dumps, as spec.postgres.backup writes them.",
@@ -109,7 +111,7 @@ class SecretKeys(Model):
     )
     database: SecretKey | None = Field(
         default=None,
-        description="Key of the database's name. Default: dbname.",
+        description="Key of the database name. Default: dbname.",
         examples=["dbname"],
     )
     username: SecretKey | None = Field(
@@ -126,7 +128,7 @@ class DatabaseSecret(Model):
     name: ObjectName = Field(description="Name of the Secret.", examples=["shop-database"])
     keys: SecretKeys | None = Field(
         default=None,
-        description="Its keys. Default: host, dbname, username and password.",
+        description="Keys of the Secret. Default: host, dbname, username and password.",
     )
 
 
@@ -135,15 +137,15 @@ class DatabaseTls(Model):
 
     mode: Literal["Disable", "Require", "VerifyCA", "VerifyFull"] | None = Field(
         default=None,
-        description="What is asked of the server: Require encrypts and believes any certificate, "
-        "VerifyCA checks its authority, VerifyFull its host name too. Default: VerifyFull where "
-        "caRef is given, else Require.",
+        description="Verification of the server. Require encrypts and accepts any certificate, "
+        "VerifyCA checks the certificate authority, VerifyFull also the host name. "
+        "Default: VerifyFull if caRef is set, else Require.",
         examples=["VerifyFull"],
     )
     ca_ref: SecretValue | None = Field(
         default=None,
-        description="Secret with the certificate of the authority, in PEM; its default key is "
-        "ca.crt. Default: none.",
+        description="Secret with the CA certificate in PEM, by default under the key ca.crt. "
+        "Default: none.",
     )
 
 
@@ -154,85 +156,85 @@ class CloudNativePG(Model):
         default=None,
         ge=1,
         le=9,
-        description="Database pods, one of which takes writes. Default: 3.",
+        description="Number of database pods, one of which accepts writes. Default: 3.",
         examples=[3],
     )
     backup: PodPart | None = Field(
         default=None,
-        description="The Cluster's spec.backup, passed on as it stands. Default: none.",
+        description="The Cluster's spec.backup, copied unchanged. Default: none.",
         examples=[{"retentionPolicy": "30d", "volumeSnapshot": {"className": "csi-snapshots"}}],
     )
 
 
 class Postgres(Model):
-    """PostgreSQL: run and tuned here, run by CloudNativePG, or external."""
+    """PostgreSQL: run by the operator, run by CloudNativePG, or external."""
 
     mode: Literal["Managed", "CloudNativePG", "External"] | None = Field(
         default=None,
-        description="Managed is a single instance run here; CloudNativePG asks that operator for "
-        "a Cluster; External is reached by the credentials in secretRef. Default: Managed.",
+        description="Who runs the database. Managed is a single instance that the operator runs. "
+        "CloudNativePG is a Cluster of that operator. External is reached with the credentials in "
+        "secretRef. Default: Managed.",
         examples=["Managed"],
     )
     version: Annotated[str | None, StringConstraints(pattern=r"^[1-9][0-9]$", max_length=2)] = (
         Field(
             default=None,
-            description="With mode Managed: the major version that the data was made with, quoted. "
-            "An operator that runs another one then leaves the database as it is and says so. "
-            "Default: the operator's.",
+            description="With mode Managed: major version of the data, quoted. If the operator "
+            "runs another version, it leaves the database unchanged and reports it. Default: the "
+            "operator's.",
             examples=["18"],
         )
     )
     driver: Literal["Async", "Blocking"] | None = Field(
         default=None,
-        description="How the app's code reaches the database: Async awaits on the event loop "
-        "(asyncpg); Blocking holds a thread for each query (psycopg2, def endpoints), and there "
-        "are then no more threads than connections. Default: Async.",
+        description="Kind of database driver in the app. Async awaits on the event loop (asyncpg). "
+        "Blocking holds a thread for each query (psycopg2, def endpoints), so the threads are "
+        "limited to the number of connections. Default: Async.",
         examples=["Async"],
     )
-    storage: Storage | None = Field(
-        default=None, description="The volume of the data. Default: 10Gi."
-    )
+    storage: Storage | None = Field(default=None, description="Volume of the data. Default: 10Gi.")
     resources: Resources | None = Field(
         default=None,
-        description="Resources of the database's pod; connections, buffers and pool sizes follow "
-        "from them. Default: 1 CPU and 1Gi.",
+        description="Resources of the database's pod. Connections, buffers and pool sizes are "
+        "derived from them. Default: 1 CPU and 1Gi.",
     )
     backup: Backup | None = Field(
         default=None,
-        description="Scheduled dumps of a managed database; write {} for a nightly one. "
-        "Default: none, which is a standing warning.",
+        description="Scheduled dumps of a managed database; write {} for a nightly dump. "
+        "Default: none, with a permanent warning.",
     )
     restore_from: RestoreFrom | None = Field(
         default=None,
-        description="Fills a new managed database; one that has data is left alone. Default: none.",
+        description="Dump that fills a new managed database. It is ignored if the database has "
+        "data. Default: none.",
     )
     deletion_policy: DeletionPolicy | None = Field(
         default=None,
-        description="Whether the volumes and credentials stay when the service is deleted. "
+        description="Whether the volumes and the credentials stay when the service is deleted. "
         "Default: Retain.",
         examples=["Retain"],
     )
     cloud_native_pg: CloudNativePG | None = Field(
         default=None,
         alias="cloudNativePG",
-        description="With mode CloudNativePG: what is passed on to it. Default: derived.",
+        description="With mode CloudNativePG: settings of its Cluster. Default: derived.",
     )
     secret_ref: DatabaseSecret | None = Field(
         default=None,
-        description="With mode External: the credentials of the app's role. Default: none.",
+        description="With mode External: credentials of the app's role. Default: none.",
     )
     migration_secret_ref: DatabaseSecret | None = Field(
         default=None,
-        description="With mode External: the credentials of the schema's owner, for migrations. "
+        description="With mode External: credentials of the schema's owner, for migrations. "
         "Default: those of secretRef.",
     )
     max_connections: int | None = Field(
         default=None,
         ge=1,
         le=100_000,
-        description="With mode External: connections that the database grants this service; "
-        "every pool is sized from it, and explain shows who gets how many. Default: none, the "
-        "field is required.",
+        description="With mode External: number of connections that this service may use. Every "
+        "pool size is derived from it; explain shows the distribution. Default: none, the field is "
+        "required.",
         examples=[100],
     )
     tls: DatabaseTls | None = Field(
@@ -242,11 +244,11 @@ class Postgres(Model):
     )
     pooler: Pooler | None = Field(
         default=None,
-        description="PgBouncer, in transaction mode, between the database and app, background and "
-        "schedules; migrations go past it. Default: derived.",
+        description="PgBouncer in transaction mode, between the database and the app, background "
+        "and schedules. Migrations bypass it. Default: derived.",
     )
     migrations: Migrations | None = Field(
         default=None,
-        description="A Job that migrates the schema before a new image serves; until it has "
-        "succeeded, and when it fails, the old version goes on. Default: none.",
+        description="Job that migrates the schema before a new image is rolled out. Until it "
+        "succeeds, the old version continues to serve. Default: none.",
     )

@@ -1,4 +1,4 @@
-"""``spec.proxy``: the reverse proxy before the app."""
+"""``spec.proxy``: the reverse proxy in front of the app."""
 
 from typing import Annotated, Literal
 
@@ -9,8 +9,9 @@ from fastapi_operator.api.model import Model, Quantity, UrlPath
 HeaderName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", min_length=1, max_length=64)
 ]
-# Stands between double quotes in the proxy's configuration, so that semicolons and single quotes
-# are plain characters, as a content security policy needs; what could end the quotes is refused.
+# The proxy's configuration has the value in double quotes. Semicolons and single quotes, which a
+# content security policy needs, are plain characters there. Characters that could end the quotes
+# are refused.
 HeaderValue = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9 .,:;=/_*'()@%&?!+~-]*$", max_length=1024)
 ]
@@ -21,46 +22,46 @@ Paths = Annotated[tuple[UrlPath, ...], Field(min_length=1, max_length=32)]
 
 
 class CachedRoute(Model):
-    """Answers to GET below a path that the proxy may keep."""
+    """A path whose GET responses the proxy may cache."""
 
-    path: UrlPath = Field(description="The path, with all below it.", examples=["/items"])
+    path: UrlPath = Field(description="Path prefix of the route.", examples=["/items"])
     seconds: int = Field(
         ge=1,
         le=86_400,
-        description="Seconds that an answer is fresh, where the app's Cache-Control says nothing.",
+        description="Seconds that a response is fresh, unless the app sets Cache-Control.",
         examples=[10],
     )
 
 
 class HttpCache(Model):
-    """The proxy's own cache.
+    """The proxy's HTTP cache.
 
-    Requests with Authorization or Cookie go past it, answers with Set-Cookie are never kept.
+    Requests with Authorization or Cookie bypass it. Responses with Set-Cookie are never cached.
     """
 
     routes: Annotated[tuple[CachedRoute, ...], Field(min_length=1, max_length=32)] = Field(
-        description="What may be cached."
+        description="Routes to cache."
     )
     stale_seconds: int | None = Field(
         default=None,
         ge=0,
         le=86_400,
-        description="An old answer still serves while one request renews it and while the app "
-        "fails; one that nobody asked for during these seconds is dropped. 0: only fresh answers "
-        "serve. Default: as long as the longest seconds of the routes.",
+        description="Seconds that a stale response is served while one request refreshes it, or "
+        "while the app fails. A response that is not requested for this long is removed. 0 serves "
+        "fresh responses only. Default: the largest seconds of the routes.",
         examples=[60],
     )
     size: Quantity | None = Field(
         default=None,
-        description="Room for answers in each proxy pod, in bytes. Default: 256Mi.",
+        description="Size of the cache in each proxy pod, in bytes. Default: 256Mi.",
         examples=["1Gi"],
     )
 
 
 class StaticFiles(Model):
-    """Files of the app's image that the proxy serves itself."""
+    """Files of the app's image that the proxy serves."""
 
-    path: UrlPath = Field(description="Path of the URLs.", examples=["/static"])
+    path: UrlPath = Field(description="Path prefix of the URLs.", examples=["/static"])
     directory: UrlPath = Field(
         description="Directory in the app's image.", examples=["/app/static"]
     )
@@ -68,156 +69,155 @@ class StaticFiles(Model):
         default=None,
         ge=0,
         le=31_536_000,
-        description="Seconds that clients may keep a file. Default: 3600.",
+        description="Seconds that clients may cache a file. Default: 3600.",
         examples=[86_400],
     )
 
 
 class RateLimit(Model):
-    """How fast one client may ask; faster ones get 429."""
+    """Request rate limit of each client. Requests beyond it get 429."""
 
     requests_per_second: int = Field(
         ge=1,
         le=100_000,
-        description="Requests per second of one client address; each proxy pod counts by itself.",
+        description="Requests per second of one client address. Each proxy pod counts separately.",
         examples=[50],
     )
     burst: int | None = Field(
         default=None,
         ge=0,
         le=100_000,
-        description="Requests above the rate that are let through at once. Default: twice the "
-        "rate.",
+        description="Requests beyond the rate that are accepted at once. Default: twice the rate.",
         examples=[100],
     )
     paths: Paths | None = Field(
         default=None,
-        description="Paths to limit, each with all below it. Default: all.",
+        description="Path prefixes to limit. Default: all paths.",
         examples=[["/login"]],
     )
 
 
 class Compression(Model):
-    """Compression of answers."""
+    """Compression of responses."""
 
     enabled: bool | None = Field(
         default=None,
-        description="Whether text and JSON are compressed. Default: true.",
+        description="Whether to compress text and JSON. Default: true.",
         examples=[True],
     )
     min_bytes: int | None = Field(
         default=None,
         ge=0,
         le=10_000_000,
-        description="Smallest answer that is compressed, in bytes. Default: 1024.",
+        description="Size of the smallest response to compress, in bytes. Default: 1024.",
         examples=[1024],
     )
 
 
 class Header(Model):
-    """A header that the proxy sets in every answer."""
+    """A header that the proxy sets in every response."""
 
     name: HeaderName = Field(description="Name of the header.", examples=["X-Frame-Options"])
     value: HeaderValue = Field(description="Value of the header.", examples=["DENY"])
 
 
 class Headers(Model):
-    """Headers of answers."""
+    """Headers of responses."""
 
     security: bool | None = Field(
         default=None,
-        description="Whether X-Content-Type-Options, Referrer-Policy, X-Frame-Options and, with "
-        "exposure.tls, Strict-Transport-Security are set where the app does not set them. "
-        "Default: true.",
+        description="Whether to set X-Content-Type-Options, Referrer-Policy, X-Frame-Options and, "
+        "with exposure.tls, Strict-Transport-Security, unless the app sets them. Default: true.",
         examples=[True],
     )
     add: Annotated[tuple[Header, ...], Field(max_length=32)] | None = Field(
         default=None,
-        description="Further headers; they replace the app's of the same name. Default: none.",
+        description="Additional headers. They replace headers of the app with the same name. "
+        "Default: none.",
     )
 
 
 class Timeouts(Model):
-    """How long the proxy waits."""
+    """Timeouts of the proxy."""
 
     connect_seconds: int | None = Field(
         default=None,
         ge=1,
         le=60,
-        description="Seconds to reach a pod of the app. Default: 2.",
+        description="Seconds to wait for a connection to a pod of the app. Default: 2.",
         examples=[2],
     )
     read_seconds: int | None = Field(
         default=None,
         ge=1,
         le=3600,
-        description="Seconds between two pieces of the app's answer. Default: 30.",
+        description="Seconds to wait between two reads of the app's response. Default: 30.",
         examples=[30],
     )
     client_seconds: int | None = Field(
         default=None,
         ge=1,
         le=3600,
-        description="Seconds between two pieces of a client's request. Default: 15.",
+        description="Seconds to wait between two reads of a client's request. Default: 15.",
         examples=[15],
     )
 
 
 class Proxy(Model):
-    """nginx or Caddy between the clients and the app."""
+    """The reverse proxy between clients and the app: nginx, Caddy or none."""
 
     engine: Literal["Nginx", "Caddy", "None"] | None = Field(
         default=None,
-        description="The proxy's program; None sends clients to the app. Default: Nginx.",
+        description="Proxy software. None sends clients directly to the app. Default: Nginx.",
         examples=["Nginx"],
     )
     replicas: int | None = Field(
         default=None,
         ge=1,
         le=100,
-        description="Proxy pods. Default: 2, or 1 where the app runs one pod.",
+        description="Number of proxy pods. Default: 2, or 1 if the app runs one pod.",
         examples=[2],
     )
     max_body_size: Quantity | None = Field(
         default=None,
-        description="Largest request body, in bytes; a larger one gets 413. Default: 10Mi.",
+        description="Largest request body, in bytes. Larger requests get 413. Default: 10Mi.",
         examples=["10Mi"],
     )
     max_header_size: Quantity | None = Field(
         default=None,
-        description="Largest request line and largest single header, in bytes, at least 1Ki; a "
-        "larger one gets 414 or 431. Default: 8Ki.",
+        description="Largest request line and largest single header, in bytes, at least 1Ki. "
+        "Larger requests get 414 or 431. Default: 8Ki.",
         examples=["16Ki"],
     )
     timeouts: Timeouts | None = Field(
-        default=None, description="How long the proxy waits. Default: derived."
+        default=None, description="Timeouts of the proxy. Default: derived."
     )
     streaming_paths: Paths | None = Field(
         default=None,
-        description="Paths, each with all below it, whose answers pass unbuffered and may be "
-        "silent for an hour: server-sent events and WebSockets. Default: none.",
+        description="Path prefixes whose responses are not buffered and may be idle for an hour, "
+        "for example server-sent events and WebSockets. Default: none.",
         examples=[["/events", "/ws"]],
     )
     cache: HttpCache | None = Field(
         default=None,
-        description="Answers that the proxy keeps; for engine Nginx. Default: none.",
+        description="HTTP cache of the proxy. Requires engine Nginx. Default: none.",
     )
     static: Annotated[tuple[StaticFiles, ...], Field(max_length=16)] | None = Field(
-        default=None, description="Files that the proxy serves from the app's image. Default: none."
+        default=None, description="Files of the app's image that the proxy serves. Default: none."
     )
     rate_limit: RateLimit | None = Field(
         default=None,
-        description="How fast one client may ask; for engine Nginx. Default: no limit.",
+        description="Request rate limit of each client. Requires engine Nginx. Default: none.",
     )
     compression: Compression | None = Field(
-        default=None, description="Compression of answers. Default: text and JSON."
+        default=None, description="Compression of responses. Default: text and JSON."
     )
     headers: Headers | None = Field(
-        default=None, description="Headers of answers. Default: the security headers."
+        default=None, description="Headers of responses. Default: the security headers."
     )
     trusted_networks: Annotated[tuple[NetworkRange, ...], Field(max_length=32)] | None = Field(
         default=None,
-        description="Addresses of load balancers whose X-Forwarded-For is believed. "
+        description="Networks of load balancers whose X-Forwarded-For is trusted. "
         "Default: the private networks.",
         examples=[["10.0.0.0/8"]],
     )

@@ -1,4 +1,4 @@
-"""``spec.redis`` and ``spec.queue``: a cache that forgets, and a broker that must not."""
+"""``spec.redis`` and ``spec.queue``: a cache that may evict keys, and a broker that must not."""
 
 from typing import Literal
 
@@ -12,17 +12,17 @@ Engine = Literal["Redis", "Valkey"]
 
 
 class _Store(Model):
-    """What cache and queue have in common: who runs the server, and which one."""
+    """Fields that the cache and the queue have in common."""
 
     mode: Mode | None = Field(
         default=None,
-        description="Managed is run and tuned here; External is reached by the URL in secretRef. "
-        "Default: Managed.",
+        description="Who runs the server. Managed is run and tuned by the operator. External is "
+        "reached by the URL in secretRef. Default: Managed.",
         examples=["Managed"],
     )
     engine: Engine | None = Field(
         default=None,
-        description="The managed server's program. Default: Redis.",
+        description="Software of a managed server. Default: Redis.",
         examples=["Redis"],
     )
 
@@ -33,57 +33,57 @@ class _Store(Model):
 
 
 class Redis(_Store):
-    """A cache: it evicts when full, and keeps nothing over a restart unless asked."""
+    """A cache. It evicts keys when it is full, and loses them at a restart without persistence."""
 
     memory: Quantity | None = Field(
         default=None,
-        description="Memory limit of the cache's pod, in bytes; three quarters hold data, with "
-        "persistence six tenths. Default: 256Mi.",
+        description="Memory limit of the cache's pod, in bytes. Data may use three quarters of it, "
+        "or six tenths with persistence. Default: 256Mi.",
         examples=["512Mi"],
     )
     persistence: Storage | None = Field(
         default=None,
-        description="A volume that keeps the cache warm over a restart; write {} for one of "
-        "derived size. Default: none.",
+        description="Volume that keeps the data over a restart; write {} for a derived size. "
+        "Default: none.",
         examples=[{"size": "2Gi"}],
     )
     secret_ref: SecretValue | None = Field(
         default=None,
-        description="With mode External: where the URL (redis:// or rediss://) stands. "
+        description="With mode External: Secret with the URL (redis:// or rediss://). "
         "Default: none.",
     )
     max_clients: int | None = Field(
         default=None,
         ge=1,
         le=1_000_000,
-        description="With mode External: connections that the server grants this service. "
+        description="With mode External: number of connections that this service may use. "
         "Default: 1000.",
         examples=[1000],
     )
 
 
 class Queue(_Store):
-    """A broker for background work: it never evicts, and writes every change to its volume."""
+    """A broker for background work. It never evicts messages, and logs every change to a volume."""
 
     memory: Quantity | None = Field(
         default=None,
-        description="Memory limit of the queue's pod, in bytes; half holds messages, since "
+        description="Memory limit of the queue's pod, in bytes. Messages may use half of it, since "
         "rewriting the log may need as much again. Default: 256Mi.",
         examples=["512Mi"],
     )
     persistence: Storage | None = Field(
         default=None,
-        description="The volume of the log. Default: derived.",
+        description="Volume of the log. Default: derived.",
         examples=[{"size": "2Gi"}],
     )
     deletion_policy: DeletionPolicy | None = Field(
         default=None,
-        description="Whether the volume and its credentials stay when the service is deleted. "
+        description="Whether the volume and the credentials stay when the service is deleted. "
         "Default: Retain.",
         examples=["Retain"],
     )
     secret_ref: SecretValue | None = Field(
         default=None,
-        description="With mode External: where the URL (redis://, rediss:// or amqp://) stands. "
+        description="With mode External: Secret with the URL (redis://, rediss:// or amqp://). "
         "Default: none.",
     )

@@ -1,4 +1,4 @@
-"""The reference of the resource, written from the models: Markdown, and JSON Schema for editors."""
+"""Generates the reference of the resource: Markdown, and JSON Schema for editors."""
 
 import json
 import re
@@ -26,7 +26,7 @@ class Section:
     """One table of the reference.
 
     Attributes:
-        path: Where it stands: ``spec.postgres.pooler``; ``[]`` ends the path of a list's items.
+        path: Its path, for example ``spec.postgres.pooler``. The path of list items ends in ``[]``.
         model: Its model.
         schema: Its structural schema.
     """
@@ -37,12 +37,12 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """The link to its heading, as GitHub and most sites make it."""
+        """The link to its heading, as GitHub generates it."""
         return "#" + re.sub(r"[^a-z0-9]", "", self.path.lower())
 
 
 def sections(model: type[Model], root: str) -> tuple[Section, ...]:
-    """Every section from a root downwards, outer ones first, each kind of section once."""
+    """Returns every section below a root, outer ones first, each model once."""
     found: dict[type[Model], Section] = {}
 
     def walk(section: Section) -> None:
@@ -60,10 +60,10 @@ def sections(model: type[Model], root: str) -> tuple[Section, ...]:
 
 
 def markdown(examples: Mapping[str, str]) -> str:
-    """The tables of spec, rules and status.
+    """Returns the tables of spec, rules and status.
 
     Args:
-        examples: A whole service in YAML for a section, by its path.
+        examples: A complete service in YAML for each section, by its path.
     """
     spec, status = sections(Spec, "spec"), sections(Status, "status")
     parts = [_contents(spec)]
@@ -72,7 +72,7 @@ def markdown(examples: Mapping[str, str]) -> str:
         if section.path.removesuffix("[]") in examples:
             text = examples[section.path.removesuffix("[]")]
             parts.append(
-                "<details><summary>A service with all of it</summary>\n\n"
+                "<details><summary>Example with all fields</summary>\n\n"
                 f"```yaml\n{text}```\n\n</details>\n"
             )
     return "\n".join(parts)
@@ -92,7 +92,7 @@ def _section(section: Section, known: Mapping[type[Model], Section]) -> str:
         f"- `{rule.field}`: {rule.message}.\n" for rule in RULES if rule.path == section.path
     )
     return f"{level} `{section.path}`\n\n{about}\n\n{_HEAD}{rows}" + (
-        f"\nRules between its fields:\n\n{rules}" if rules else ""
+        f"\nRules:\n\n{rules}" if rules else ""
     )
 
 
@@ -124,11 +124,11 @@ def _kind(node: Mapping[str, Any]) -> str:
         case {"x-kubernetes-int-or-string": True, "maximum": most} if most > 1000:
             kind = "quantity"
         case {"x-kubernetes-int-or-string": True, "maximum": most}:
-            kind = f"whole number 0 to {most}, or share such as 25%"
+            kind = f"integer 0 to {most}, or percentage"
         case {"x-kubernetes-int-or-string": True}:
-            kind = "whole number or text"
+            kind = "integer or string"
         case {"x-kubernetes-preserve-unknown-fields": True}:
-            kind = "piece of a pod"
+            kind = "part of a pod"
         case {"enum": choices}:
             kind = " or ".join(f"`{choice}`" for choice in choices)
         case {"type": "array", "items": item, "maxItems": most}:
@@ -136,14 +136,14 @@ def _kind(node: Mapping[str, Any]) -> str:
         case {"additionalProperties": value, "maxProperties": most}:
             kind = f"map of at most {most}: {_kind(value)}"
         case {"type": "integer", "minimum": least, "maximum": most}:
-            kind = f"whole number {least} to {most}"
+            kind = f"integer {least} to {most}"
         case {"type": "boolean"}:
-            kind = "true or false"
+            kind = "boolean"
         case {"type": "string", "maxLength": longest}:
             pattern = f", `{node['pattern']}`" if "pattern" in node else ""
-            kind = f"text of at most {longest}{pattern}"
+            kind = f"string of at most {longest} characters{pattern}"
         case _:
-            kind = {"integer": "whole number", "string": "text"}.get(node.get("type", ""), "value")
+            kind = {"integer": "integer", "string": "string"}.get(node.get("type", ""), "value")
     return kind
 
 
@@ -156,7 +156,7 @@ def _cell(text: str) -> str:
 
 
 def editor_schema() -> dict[str, Any]:
-    """JSON Schema of the whole object, for editors: an unknown field is an error."""
+    """Returns the JSON Schema of the whole object for editors, without unknown fields."""
     schema = closed(object_schema())
     del schema["properties"]["status"]
     properties = schema["properties"]
@@ -173,7 +173,7 @@ def editor_schema() -> dict[str, Any]:
 
 
 def closed(node: Mapping[str, Any]) -> dict[str, Any]:
-    """A structural schema as JSON Schema: unknown fields are errors, as the API server has it."""
+    """Returns a structural schema as JSON Schema that refuses unknown fields, as kubectl does."""
     result = {key: value for key, value in node.items() if not key.startswith("x-kubernetes-")}
     if "properties" in node:
         result["properties"] = {name: closed(child) for name, child in node["properties"].items()}

@@ -1,4 +1,4 @@
-"""``spec.scaling``: how many pods."""
+"""``spec.scaling``: the number of pods."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from fastapi_operator.api.model import Endpoint, Model, ObjectName
 
 
 class Keda(Model):
-    """Where KEDA reads the requests under way."""
+    """The Prometheus from which KEDA reads the requests in flight."""
 
     prometheus_address: Endpoint = Field(
         description="Address of the Prometheus that scrapes the app.",
@@ -16,8 +16,8 @@ class Keda(Model):
     )
     authentication_name: ObjectName | None = Field(
         default=None,
-        description="A TriggerAuthentication in the service's namespace, for a Prometheus that "
-        "asks for credentials. Default: none.",
+        description="TriggerAuthentication in the service's namespace, if the Prometheus requires "
+        "credentials. Default: none.",
         examples=["prometheus"],
     )
 
@@ -29,54 +29,56 @@ class Scaling(Model):
         default=None,
         ge=0,
         le=1000,
-        description="A fixed number of pods; switches autoscaling off, and is what kubectl scale "
-        "sets. Default: autoscaling.",
+        description="Fixed number of pods. It disables autoscaling. kubectl scale sets it. "
+        "Default: autoscaling.",
         examples=[3],
     )
     engine: Literal["HorizontalPodAutoscaler", "Keda"] | None = Field(
         default=None,
-        description="Who scales: Kubernetes itself by CPU, or KEDA by CPU and by the requests "
-        "under way, which it reads from a Prometheus. Default: HorizontalPodAutoscaler.",
+        description="Autoscaler. HorizontalPodAutoscaler scales by CPU. Keda scales by CPU and by "
+        "the requests in flight, which it reads from a Prometheus. "
+        "Default: HorizontalPodAutoscaler.",
         examples=["Keda"],
     )
     keda: Keda | None = Field(
-        default=None, description="With engine Keda: what it reads. Default: none."
+        default=None,
+        description="Prometheus that KEDA reads. Required with engine Keda. Default: none.",
     )
     min_replicas: int | None = Field(
         default=None,
         ge=1,
         le=1000,
-        description="The fewest pods that the autoscaler keeps. Default: 2.",
+        description="Smallest number of pods. Default: 2.",
         examples=[2],
     )
     max_replicas: int | None = Field(
         default=None,
         ge=1,
         le=1000,
-        description="The most pods that the autoscaler may start. Default: derived from traffic "
-        "and from what the connection budget allows.",
+        description="Largest number of pods. Default: derived from traffic and from the "
+        "connection budget.",
         examples=[20],
     )
     target_cpu_percent: int | None = Field(
         default=None,
         ge=10,
         le=100,
-        description="CPU use, in percent of the request, that the autoscaler aims at. Default: 65.",
+        description="Target CPU use, in percent of the request. Default: 65.",
         examples=[65],
     )
     target_in_flight: int | None = Field(
         default=None,
         ge=1,
         le=10_000,
-        description="Requests under way in one pod that the autoscaler aims at, beside CPU; "
-        "without KEDA the cluster needs a custom metrics API. Default: with KEDA derived, else CPU "
-        "alone.",
+        description="Target number of requests in flight in each pod, in addition to CPU. Without "
+        "KEDA the cluster needs a custom metrics API. Default: derived with KEDA, otherwise CPU "
+        "only.",
         examples=[40],
     )
     scale_down_seconds: int | None = Field(
         default=None,
         ge=0,
         le=3600,
-        description="Seconds that load must stay low before pods are taken away. Default: 300.",
+        description="Seconds that the load must stay low before pods are removed. Default: 300.",
         examples=[300],
     )

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 from fastapi_operator.api.compute import Resources
 from fastapi_operator.api.model import Arguments, Model, PodParts, ShortName
 
-# Five fields of digits, names, ranges, lists and steps; a zone has its own field.
+# Five fields of digits, names, ranges, lists and steps. The time zone is a separate field.
 CronExpression = Annotated[
     str,
     StringConstraints(
@@ -19,14 +19,14 @@ CronExpression = Annotated[
 
 
 class Background(Model):
-    """A process that runs beside the app, such as a Celery worker or its beat."""
+    """A background process, for example a Celery worker or Celery beat."""
 
     name: ShortName = Field(
         description="Name of the process, unique among background and schedules.",
         examples=["worker"],
     )
     command: Arguments = Field(
-        description="Its whole command, run in the app's image.",
+        description="Command of the process, run in the app's image.",
         examples=[["celery", "-A", "shop.tasks", "worker"]],
     )
     args: Arguments | None = Field(
@@ -35,48 +35,54 @@ class Background(Model):
         examples=[["--loglevel", "info"]],
     )
     replicas: int | None = Field(
-        default=None, ge=0, le=1000, description="Pods of the process. Default: 1.", examples=[2]
+        default=None,
+        ge=0,
+        le=1000,
+        description="Number of pods of the process. Default: 1.",
+        examples=[2],
     )
     singleton: bool | None = Field(
         default=None,
-        description="At most one pod at any time, also during a rollout, as a scheduler such as "
-        "Celery beat needs. Default: false.",
+        description="Whether at most one pod may run at any time, also during a rollout. A "
+        "scheduler, for example Celery beat, requires it. Default: false.",
         examples=[True],
     )
     processes: int | None = Field(
         default=None,
         ge=1,
         le=256,
-        description="Processes in each pod that open database connections, for the connection "
-        "budget: of Celery the children (--concurrency), not their parent. Default: 1.",
+        description="Number of processes in each pod that open database connections, for the "
+        "connection budget. For Celery, count the children (--concurrency) without their parent. "
+        "Default: 1.",
         examples=[4],
     )
     connections_per_process: int | None = Field(
         default=None,
         ge=0,
         le=1000,
-        description="Database connections of each process; 0 for one that uses no database. "
-        "Default: 2.",
+        description="Number of database connections of each process. 0 if the process uses no "
+        "database. Default: 2.",
         examples=[1],
     )
     resources: Resources | None = Field(
-        default=None, description="Resources of each pod. Default: derived from its processes."
+        default=None, description="Resources of each pod. Default: derived from processes."
     )
     env: PodParts | None = Field(
         default=None,
-        description="Variables beside those of the app, as in a Pod's container. Default: none.",
+        description="Environment variables in addition to the app's, as in a Pod's container. "
+        "Default: none.",
         examples=[[{"name": "QUEUES", "value": "mail"}]],
     )
     graceful_seconds: int | None = Field(
         default=None,
         ge=1,
         le=86_400,
-        description="Seconds that the task under way may take at shutdown. Default: 60.",
+        description="Seconds that a running task may take at shutdown. Default: 60.",
         examples=[300],
     )
     liveness_command: Arguments | None = Field(
         default=None,
-        description="Command that fails when the process must be restarted. Default: none.",
+        description="Command that fails if the process must be restarted. Default: none.",
         examples=[["celery", "-A", "shop.tasks", "inspect", "ping"]],
     )
 
@@ -89,7 +95,7 @@ class Schedule(Model):
         examples=["report"],
     )
     schedule: CronExpression = Field(
-        description="When to run, as five cron fields.", examples=["0 6 * * 1-5"]
+        description="Times of the runs, as five cron fields.", examples=["0 6 * * 1-5"]
     )
     time_zone: Annotated[
         str | None,
@@ -100,7 +106,7 @@ class Schedule(Model):
         examples=["Europe/Oslo"],
     )
     command: Arguments = Field(
-        description="Its whole command, run in the app's image.",
+        description="Command of the job, run in the app's image.",
         examples=[["python", "-m", "shop.report"]],
     )
     args: Arguments | None = Field(
@@ -110,28 +116,30 @@ class Schedule(Model):
     )
     concurrency: Literal["Forbid", "Allow", "Replace"] | None = Field(
         default=None,
-        description="What happens when the last run is not over. Default: Forbid.",
+        description="Whether a run may start while the previous one is still running. Forbid skips "
+        "it, Allow starts it, Replace ends the previous run first. Default: Forbid.",
         examples=["Forbid"],
     )
     timeout_seconds: int | None = Field(
         default=None,
         ge=1,
         le=604_800,
-        description="Seconds after which a run is given up. Default: 3600.",
+        description="Seconds after which a run is stopped and counts as failed. Default: 3600.",
         examples=[600],
     )
     retries: int | None = Field(
         default=None,
         ge=0,
         le=20,
-        description="Further attempts of a failed run. Default: 0.",
+        description="Number of retries of a failed run. Default: 0.",
         examples=[2],
     )
     connections_per_process: int | None = Field(
         default=None,
         ge=0,
         le=1000,
-        description="Database connections of a run; 0 for one that uses no database. Default: 2.",
+        description="Number of database connections of a run. 0 if it uses no database. "
+        "Default: 2.",
         examples=[1],
     )
     resources: Resources | None = Field(
@@ -139,6 +147,7 @@ class Schedule(Model):
     )
     env: PodParts | None = Field(
         default=None,
-        description="Variables beside those of the app, as in a Pod's container. Default: none.",
+        description="Environment variables in addition to the app's, as in a Pod's container. "
+        "Default: none.",
         examples=[[{"name": "REPORT", "value": "daily"}]],
     )

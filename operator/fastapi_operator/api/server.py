@@ -10,22 +10,22 @@ Engine = Literal["Uvicorn", "Gunicorn", "Granian"]
 
 
 class Probes(Model):
-    """Paths that answer the kubelet; without one the port is probed by TCP."""
+    """HTTP paths for the kubelet's probes. A probe without a path checks the port by TCP."""
 
     startup: UrlPath | None = Field(
         default=None,
-        description="Path that answers 200 once the app has started. Default: TCP.",
+        description="Path that returns 200 after the app has started. Default: TCP.",
         examples=["/startupz"],
     )
     readiness: UrlPath | None = Field(
         default=None,
-        description="Path that answers 200 while the app takes requests. Default: TCP.",
+        description="Path that returns 200 while the app accepts requests. Default: TCP.",
         examples=["/readyz"],
     )
     liveness: UrlPath | None = Field(
         default=None,
-        description="Path that answers 200 unless the process must be restarted; it must not "
-        "look at the database. Default: TCP.",
+        description="Path that returns 200 unless the process must be restarted. It must not "
+        "depend on the database. Default: TCP.",
         examples=["/livez"],
     )
 
@@ -35,56 +35,57 @@ class Server(Model):
 
     engine: Engine | None = Field(
         default=None,
-        description="The server's program, which the image must have. Default: Uvicorn.",
+        description="Server software. The image must contain it. Default: Uvicorn.",
         examples=["Uvicorn"],
     )
     worker_policy: Literal["Quota", "TwoNPlusOne", "Fixed"] | None = Field(
         default=None,
-        description="How the number of worker processes is found: Quota by the CPU and memory a "
-        "pod is given, TwoNPlusOne by 2n+1 of those cores, Fixed by workers. Default: Quota.",
+        description="How to derive the number of workers. Quota uses the CPU and memory of the "
+        "pod, TwoNPlusOne uses 2n+1 for n cores, Fixed uses workers. Default: Quota.",
         examples=["Quota"],
     )
     workers: int | None = Field(
         default=None,
         ge=1,
         le=64,
-        description="Worker processes a pod; only with workerPolicy Fixed. Default: derived.",
+        description="Number of worker processes in each pod. Requires workerPolicy Fixed. "
+        "Default: derived.",
         examples=[2],
     )
     threads: int | None = Field(
         default=None,
         ge=1,
         le=1000,
-        description="Threads of each process for def endpoints and blocking calls (AnyIO tokens). "
-        "Default: derived.",
+        description="Number of threads in each process for def endpoints and blocking calls (AnyIO "
+        "tokens). Default: derived.",
         examples=[40],
     )
     keep_alive_seconds: int | None = Field(
         default=None,
         ge=1,
         le=3600,
-        description="Seconds that an idle connection stays open; must exceed the idle time of the "
-        "proxy before it. Default: derived.",
+        description="Seconds that an idle connection stays open. Must exceed the idle timeout of "
+        "the proxy. Default: derived.",
         examples=[75],
     )
     graceful_seconds: int | None = Field(
         default=None,
         ge=1,
         le=3600,
-        description="Seconds that requests under way may take at shutdown. Default: derived.",
+        description="Seconds that requests in flight may take at shutdown. Default: derived.",
         examples=[25],
     )
     probes: Probes | None = Field(
-        default=None, description="Paths that answer the kubelet. Default: TCP probes."
+        default=None, description="HTTP paths for the kubelet's probes. Default: TCP probes."
     )
     root_path: UrlPath | None = Field(
         default=None,
-        description="Path under which a proxy serves the app. Default: none.",
+        description="Path prefix under which a proxy serves the app. Default: none.",
         examples=["/shop"],
     )
     extra_args: Arguments | None = Field(
         default=None,
-        description="Further arguments of the server's command line. Default: none.",
+        description="Additional arguments of the server's command. Default: none.",
         examples=[["--no-server-header"]],
     )
 

@@ -24,10 +24,10 @@ ImageReference = Annotated[
 
 
 class Spec(Model):
-    """What a user says of a service; everything absent is derived."""
+    """The desired state of a service. The operator derives every field that is absent."""
 
     image: ImageReference = Field(
-        description="The app's image.", examples=["registry.example.com/shop:1.4.2"]
+        description="Image of the app.", examples=["registry.example.com/shop:1.4.2"]
     )
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         default=None,
@@ -49,7 +49,7 @@ class Spec(Model):
         | None
     ) = Field(
         default=None,
-        description="The ASGI application, as module:attribute. Default: main:app.",
+        description="ASGI application, as module:attribute. Default: main:app.",
         examples=["shop.main:app"],
     )
     port: int | None = Field(
@@ -61,8 +61,8 @@ class Spec(Model):
     )
     command: Arguments | None = Field(
         default=None,
-        description="Command in place of the derived one; tuned values then reach the app by its "
-        "environment alone. Default: derived from server.",
+        description="Command that replaces the derived one. The app then gets the tuned values "
+        "from environment variables only. Default: derived from server.",
         examples=[["python3", "-m", "shop"]],
     )
     args: Arguments | None = Field(
@@ -78,51 +78,51 @@ class Spec(Model):
         | None
     ) = Field(
         default=None,
-        description="Profile of the platform team: defaults, ceilings and required fields. "
-        "Default: the namespace's by its label fastapi-operator.io/profile, else none.",
+        description="Profile with defaults, ceilings and required fields of the platform team. "
+        "Default: from the namespace's label fastapi-operator.io/profile, else none.",
         examples=["production"],
     )
     suspend: bool | None = Field(
         default=None,
-        description="Stops reconciling; pods go on running. Default: false.",
+        description="Whether to suspend reconciliation. Running pods are unaffected. Default: "
+        "false.",
         examples=[False],
     )
-    server: Server | None = Field(default=None, description="The ASGI server. Default: derived.")
+    server: Server | None = Field(default=None, description="ASGI server. Default: derived.")
     resources: Resources | None = Field(
         default=None, description="Resources of each app pod. Default: derived."
     )
-    traffic: Traffic | None = Field(
-        default=None, description="What is known of the load. Default: nothing."
-    )
+    traffic: Traffic | None = Field(default=None, description="Expected load. Default: unknown.")
     scaling: Scaling | None = Field(
-        default=None, description="How many pods. Default: autoscaling from two."
+        default=None, description="Number of pods. Default: autoscaling from 2 pods."
     )
     redis: Redis | None = Field(
-        default=None, description="A Redis cache; write {} for all defaults. Default: none."
+        default=None, description="Redis cache; write {} for all defaults. Default: none."
     )
     queue: Queue | None = Field(
         default=None,
-        description="A broker for background work; write {} for all defaults. Default: none.",
+        description="Broker for background work; write {} for all defaults. Default: none.",
     )
     postgres: Postgres | None = Field(
-        default=None, description="A PostgreSQL database; write {} for all defaults. Default: none."
+        default=None, description="PostgreSQL database; write {} for all defaults. Default: none."
     )
     proxy: Proxy | None = Field(
-        default=None, description="The reverse proxy before the app. Default: nginx."
+        default=None, description="Reverse proxy in front of the app. Default: nginx."
     )
     exposure: Exposure | None = Field(
         default=None,
-        description="How clients outside the cluster reach the service. Default: not at all.",
+        description="How clients outside the cluster reach the service. Default: they cannot.",
     )
     background: Annotated[tuple[Background, ...], Field(max_length=16)] | None = Field(
         default=None,
-        description="Other processes of the image, such as queue workers. Default: none.",
+        description="Background processes of the image, for example queue workers. Default: none.",
     )
     schedules: Annotated[tuple[Schedule, ...], Field(max_length=16)] | None = Field(
         default=None, description="Commands of the image that run at set times. Default: none."
     )
     observability: Observability | None = Field(
-        default=None, description="What is watched. Default: metrics where the cluster has them."
+        default=None,
+        description="Metrics, objectives, logs, traces, errors and profiles. Default: metrics.",
     )
     env: Annotated[tuple[PodPart, ...], Field(max_length=256)] | None = Field(
         default=None,
@@ -137,16 +137,19 @@ class Spec(Model):
     )
     availability: Availability | None = Field(
         default=None,
-        description="Where pods run and may be drained. Default: spread, one at a time.",
+        description="Placement of the pods, and their disruption budget. Default: spread, one at a "
+        "time.",
     )
     rollout: Rollout | None = Field(
-        default=None, description="How a new version replaces the old one. Default: derived."
+        default=None, description="Rolling update of the app. Default: derived."
     )
     network: Network | None = Field(
-        default=None, description="Who may talk to whom. Default: only what the parts need."
+        default=None,
+        description="NetworkPolicies. Default: only the connections that the parts need.",
     )
     service_account: ServiceAccount | None = Field(
-        default=None, description="Account of the app's pods. Default: one of its own, no token."
+        default=None,
+        description="ServiceAccount of the app's pods. Default: a new one, without a token.",
     )
     volumes: PodParts | None = Field(
         default=None,
@@ -155,14 +158,13 @@ class Spec(Model):
     )
     volume_mounts: PodParts | None = Field(
         default=None,
-        description="Where the app's container mounts volumes, as in a Pod's container. "
-        "Default: none.",
+        description="Volume mounts of the app's container, as in a Pod's container. Default: none.",
         examples=[[{"name": "models", "mountPath": "/models", "readOnly": True}]],
     )
     init_containers: PodParts | None = Field(
         default=None,
-        description="Containers that run before the app, as in a Pod; with restartPolicy Always "
-        "they run beside it and stop after it. Default: none.",
+        description="Init containers of the app, as in a Pod. With restartPolicy Always they are "
+        "sidecars, which stop after the app. Default: none.",
         examples=[
             [
                 {
@@ -175,20 +177,20 @@ class Spec(Model):
     )
     containers: PodParts | None = Field(
         default=None,
-        description="Containers beside the app's, as in a Pod. Default: none.",
+        description="Additional containers of the app's pods, as in a Pod. Default: none.",
         examples=[[{"name": "shipper", "image": "registry.example.com/shipper:2"}]],
     )
     pod_template: PodPart | None = Field(
         default=None,
-        description="Merged into the app's pod template last (strategic merge: adds and changes, "
-        "removes nothing), for what has no field here; what the operator must keep is refused. "
-        "Default: none.",
+        description="Patch of the app's pod template (strategic merge, applied last), for settings "
+        "without a field in this resource. It cannot remove fields, or change those that the "
+        "operator needs. Default: none.",
         examples=[{"spec": {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["legacy"]}]}}],
     )
 
 
 class Metadata(BaseModel):
-    """What the core reads of an object's metadata."""
+    """The metadata that the operator reads."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
 
@@ -205,7 +207,7 @@ class Metadata(BaseModel):
 
 
 class FastAPIService(BaseModel):
-    """A service, read from the API server or from a file."""
+    """A service from the API server or from a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

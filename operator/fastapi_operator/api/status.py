@@ -1,7 +1,7 @@
-"""``status``: what the operator answers; at most 8 KiB.
+"""``status``: the observed state of a service, at most 8 KiB.
 
-This is the one place that shortens: each text and list to its own bound when a section is made,
-and the whole when it becomes a body.
+Only this module shortens the status: each text and list to its own bound when a section is built,
+and the whole status when it becomes a body.
 """
 
 import json
@@ -13,11 +13,12 @@ from pydantic import Field, WithJsonSchema, model_validator
 from fastapi_operator.api.model import Model
 
 MAX_BYTES = 8 * 1024
-# How long messages may be where all of them would not fit: a thought, a sentence, its beginning.
-_SHORTER = (300, 120, 60, 16)
-# What people miss least comes first: explain shows every decision, validate every problem.
+# Lengths to which messages are cut, one after another, until the status fits.
+_MESSAGE_LENGTHS = (300, 120, 60, 16)
+# Lists that are cut next, the least important first: explain shows every decision, and validate
+# shows every problem.
 MOST_PENDING = 16
-_DISPENSABLE = ("tuning", "pending", "problems")
+_CUT_LISTS = ("tuning", "pending", "problems")
 
 ScalarValue = Annotated[
     int | str | bool,
@@ -27,7 +28,7 @@ ScalarValue = Annotated[
 ]
 
 
-class Answer(Model):
+class StatusSection(Model):
     """A section of the status, whose texts and lists are cut to their bounds."""
 
     @model_validator(mode="before")
@@ -51,117 +52,125 @@ def _cut(value: Any, longest: int) -> Any:
     return value[:longest] if isinstance(value, tuple) else value
 
 
-class Condition(Answer):
-    """One aspect of the service's state, after the Kubernetes API conventions."""
+class Condition(StatusSection):
+    """One aspect of the service's state, as in the Kubernetes API conventions."""
 
-    type: str = Field(description="The aspect, such as Ready or DatabaseReady.", max_length=63)
-    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    reason: str = Field(description="Why, as one CamelCase word.", max_length=128)
-    message: str = Field(description="Why, for people.", max_length=1024)
-    observed_generation: int = Field(description="The generation of the spec that was judged.")
+    type: str = Field(
+        description="Type of the condition, for example Ready or DatabaseReady.", max_length=63
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
+    reason: str = Field(description="Reason as one CamelCase word.", max_length=128)
+    message: str = Field(description="Reason in a sentence, with the remedy.", max_length=1024)
+    observed_generation: int = Field(
+        description="Generation of the spec for which the condition was set."
+    )
     last_transition_time: str = Field(
-        description="When status last changed, RFC 3339.",
+        description="Time of the last change of the status, RFC 3339.",
         max_length=32,
         json_schema_extra={"format": "date-time"},
     )
 
 
-class TunedValue(Answer):
-    """A headline decision of the tuning engine."""
+class TunedValue(StatusSection):
+    """A headline decision of the plan."""
 
-    name: str = Field(description="Path of the decision, such as server.workers.", max_length=63)
-    value: ScalarValue = Field(description="The value in force.")
-    reason: str = Field(description="Why it has this value.", max_length=300)
-    source: Literal["spec", "profile", "derived"] = Field(description="Who decided.")
+    name: str = Field(
+        description="Name of the decision, for example server.workers.", max_length=63
+    )
+    value: ScalarValue = Field(description="Value of the decision.")
+    reason: str = Field(description="Reason for the value.", max_length=300)
+    source: Literal["spec", "profile", "derived"] = Field(description="Origin of the value.")
 
 
-class BudgetStatus(Answer):
-    """The connection budget from the app's processes to the database."""
+class BudgetStatus(StatusSection):
+    """The connection budget between the app's processes and the database."""
 
-    processes: int = Field(description="Processes at peak, rollout surge included.")
-    demand: int = Field(description="Connections that all processes may ask for.")
+    processes: int = Field(description="Number of processes at peak, including the rollout surge.")
+    demand: int = Field(description="Connections that all processes may open.")
     pooler_clients: int | None = Field(
         default=None, description="Client connections that all poolers accept."
     )
     pooler_servers: int | None = Field(
         default=None,
-        description="Server connections of all poolers, and of as many that are being replaced.",
+        description="Server connections of all poolers, including those that a rollout replaces.",
     )
     max_connections: int = Field(description="Connections that the database accepts.")
     reserved: int = Field(description="Connections kept for administration and migrations.")
 
 
-class StatusProblem(Answer):
-    """A problem of the service as it was found."""
+class StatusProblem(StatusSection):
+    """A problem of the service."""
 
-    severity: Literal["error", "warning"] = Field(description="Whether it stops the service.")
-    path: str = Field(description="The field, as it is written in the service.", max_length=256)
-    message: str = Field(description="What is wrong, and what to do.", max_length=512)
-
-
-class Pending(Answer):
-    """A change that waits for its moment."""
-
-    name: str = Field(description="What would change.", max_length=128)
-    reason: str = Field(description="What it waits for.", max_length=512)
+    severity: Literal["error", "warning"] = Field(
+        description="Severity. An error stops the rollout of the spec."
+    )
+    path: str = Field(description="Path of the field in the service.", max_length=256)
+    message: str = Field(description="The problem and its remedy.", max_length=512)
 
 
-class MigrationStatus(Answer):
-    """Where the database's schema stands."""
+class Pending(StatusSection):
+    """A change that waits."""
 
-    key: str = Field(description="Key of the wanted migration.", max_length=63)
+    name: str = Field(
+        description="Name of the object or setting that would change.", max_length=128
+    )
+    reason: str = Field(description="Reason for waiting.", max_length=512)
+
+
+class MigrationStatus(StatusSection):
+    """State of the database migration."""
+
+    key: str = Field(description="Key of the desired migration.", max_length=63)
     state: Literal["Waiting", "Running", "Succeeded", "Failed"] = Field(
-        description="How far it is."
+        description="State of the migration."
     )
 
 
-class Status(Answer):
-    """The operator's answer to a spec."""
+class Status(StatusSection):
+    """The observed state of a service."""
 
-    observed_generation: int = Field(
-        description="The generation of the spec that was last acted on."
-    )
+    observed_generation: int = Field(description="Generation of the spec that was last reconciled.")
     conditions: Annotated[tuple[Condition, ...], Field(max_length=32)] = Field(
         default=(),
-        description="Ready, Reconciling and Stalled (kstatus), and one condition a part.",
+        description="Ready, Reconciling and Stalled (kstatus), and one condition for each part.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
         },
     )
     tuning: Annotated[tuple[TunedValue, ...], Field(max_length=24)] = Field(
-        default=(), description="The headline decisions with their reasons."
+        default=(), description="Headline decisions with their reasons."
     )
     connection_budget: BudgetStatus | None = Field(
         default=None, description="Connections from the app to the database."
     )
     problems: Annotated[tuple[StatusProblem, ...], Field(max_length=16)] = Field(
-        default=(), description="What is wrong with the spec, errors first."
+        default=(), description="Problems of the spec, errors first."
     )
     pending: Annotated[tuple[Pending, ...], Field(max_length=MOST_PENDING)] = Field(
-        default=(), description="Changes that wait for their moment, and one that has it."
+        default=(), description="Changes that wait, or that are in progress."
     )
-    url: str | None = Field(default=None, description="Where the service answers.", max_length=300)
-    replicas: int | None = Field(default=None, description="App pods at present.")
+    url: str | None = Field(default=None, description="URL of the service.", max_length=300)
+    replicas: int | None = Field(default=None, description="Number of app pods.")
     selector: str | None = Field(
         default=None, description="Label selector of the app's pods.", max_length=300
     )
     image_digest: str | None = Field(
-        default=None, description="Digest of the image that ready pods run.", max_length=200
+        default=None, description="Digest of the image in the ready pods.", max_length=200
     )
     migration: MigrationStatus | None = Field(
-        default=None, description="The wanted migration and how far it is."
+        default=None, description="State of the database migration."
     )
 
     def to_body(self) -> dict[str, Any]:
-        """The status as the API server stores it: absent fields left out, at most 8 KiB."""
+        """Returns the status as the API server stores it: at most 8 KiB, without absent fields."""
         body = self.model_dump(by_alias=True, exclude_none=True, mode="json")
         body = {name: value for name, value in body.items() if value != []}
-        for longest in _SHORTER:
+        for longest in _MESSAGE_LENGTHS:
             if _size(body) <= MAX_BYTES:
                 return body
             body = _with_shorter_messages(body, longest)
-        for name in _DISPENSABLE:
+        for name in _CUT_LISTS:
             while _size(body) > MAX_BYTES and body.get(name):
                 body[name].pop()
         return body
@@ -181,5 +190,5 @@ def _with_shorter_messages(value: Any, longest: int) -> Any:
 
 
 def _size(body: dict[str, Any]) -> int:
-    """Bytes of a body as it travels."""
+    """Returns the size of a body as JSON, in bytes."""
     return len(json.dumps(body, ensure_ascii=False).encode())

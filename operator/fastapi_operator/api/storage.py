@@ -1,4 +1,4 @@
-"""Volumes of managed parts, and what becomes of them with the service."""
+"""Volumes of managed parts, and whether they stay when the service is deleted."""
 
 from typing import Literal
 
@@ -14,8 +14,8 @@ class Storage(Model):
 
     size: Quantity | None = Field(
         default=None,
-        description="Size of the volume, in bytes; it may grow where the StorageClass allows it, "
-        "never shrink. Default: derived.",
+        description="Size of the volume, in bytes. It may grow if the StorageClass allows it, and "
+        "cannot shrink. Default: derived.",
         examples=["50Gi"],
     )
     class_name: ObjectName | None = Field(

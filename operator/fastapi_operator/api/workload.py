@@ -1,4 +1,4 @@
-"""``availability``, ``rollout``, ``network`` and ``serviceAccount``: how the app's pods live."""
+"""``spec.availability``, ``spec.rollout``, ``spec.network`` and ``spec.serviceAccount``."""
 
 from typing import Literal
 
@@ -16,27 +16,26 @@ from fastapi_operator.api.model import (
 
 
 class DisruptionBudget(Model):
-    """How many pods a drain may take at once."""
+    """The PodDisruptionBudget of the app."""
 
     max_unavailable: IntOrPercent | None = Field(
         default=None,
-        description="Pods, or their share, that a drain may take away; at least one, so that no "
-        "drain hangs. Default: 1.",
+        description="Number or percentage of pods that a drain may evict at once, at least one. "
+        "Default: 1.",
         examples=[1, "25%"],
     )
 
 
 class Availability(Model):
-    """Where the pods run, and what may be taken from them."""
+    """Placement of the pods, and their disruption budget."""
 
     disruption_budget: DisruptionBudget | None = Field(
-        default=None, description="How many pods a drain may take. Default: one at a time."
+        default=None, description="PodDisruptionBudget of the app. Default: one pod at a time."
     )
     spread: Literal["Preferred", "Required", "None"] | None = Field(
         default=None,
-        description="Whether pods keep apart from each other, by node and by zone; with Required "
-        "a pod stays pending rather than crowd a node while another has fewer. Default: "
-        "Preferred.",
+        description="Whether pods are spread over nodes and zones. Required keeps a pod pending if "
+        "no node allows an even spread. Default: Preferred.",
         examples=["Preferred"],
     )
     priority_class_name: ObjectName | None = Field(
@@ -46,7 +45,8 @@ class Availability(Model):
     )
     node_selector: Labels | None = Field(
         default=None,
-        description="Labels of the nodes that may run the pods. Default: the profile's, else any.",
+        description="Labels of the nodes that may run the pods. Default: the profile's, else any "
+        "node.",
         examples=[{"kubernetes.io/arch": "amd64"}],
     )
     tolerations: PodParts | None = Field(
@@ -77,73 +77,75 @@ class Availability(Model):
 
 
 class Rollout(Model):
-    """How a new version replaces the old one."""
+    """The rolling update of the app."""
 
     max_surge: IntOrPercent | None = Field(
         default=None,
-        description="Pods, or their share, that a rollout adds; they count in the connection "
-        "budget. Default: derived.",
+        description="Number or percentage of additional pods during a rollout. They count in the "
+        "connection budget. Default: derived.",
         examples=["25%"],
     )
     max_unavailable: IntOrPercent | None = Field(
         default=None,
-        description="Pods, or their share, that a rollout may take away first. Default: 0.",
+        description="Number or percentage of pods that may be unavailable during a rollout. "
+        "Default: 0.",
         examples=[0],
     )
     deadline_seconds: int | None = Field(
         default=None,
         ge=10,
         le=86_400,
-        description="Seconds without progress after which the rollout counts as failed; old pods "
-        "go on serving. Default: 600.",
+        description="Seconds without progress after which a rollout counts as failed. The old pods "
+        "continue to serve. Default: 600.",
         examples=[600],
     )
 
 
 class Network(Model):
-    """Who may talk to whom."""
+    """NetworkPolicies of the service."""
 
     policies: Literal["Enabled", "Disabled"] | None = Field(
         default=None,
-        description="Whether NetworkPolicies are made. Default: Enabled.",
+        description="Whether to create NetworkPolicies. Default: Enabled.",
         examples=["Enabled"],
     )
     egress: Literal["Open", "Restricted"] | None = Field(
         default=None,
-        description="What the app's pods may reach: Open all but the cloud's metadata address, "
-        "Restricted the service's own parts, names and egressTo. Default: Open.",
+        description="Destinations that the app's pods may reach. Open allows all except the "
+        "cloud's metadata address. Restricted allows the service's parts, DNS and egressTo. "
+        "Default: Open.",
         examples=["Restricted"],
     )
     egress_to: PodParts | None = Field(
         default=None,
-        description="With egress Restricted: further rules, as in a NetworkPolicy's egress. "
+        description="With egress Restricted: additional rules, as in a NetworkPolicy's egress. "
         "Default: none.",
         examples=[[{"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"port": 443}]}]],
     )
     ingress_from: PodParts | None = Field(
         default=None,
         description="Peers that may reach the service's entry, as in a NetworkPolicy's from. "
-        "Default: everybody.",
+        "Default: all.",
         examples=[[{"namespaceSelector": {"matchLabels": {"name": "gateways"}}}]],
     )
 
 
 class ServiceAccount(Model):
-    """The account of the app's pods."""
+    """The ServiceAccount of the app's pods."""
 
     name: ObjectName | None = Field(
         default=None,
-        description="An account that exists already. Default: one of the service's own.",
+        description="Name of an existing ServiceAccount. Default: a new one for the service.",
         examples=["shop-existing"],
     )
     annotations: Annotations | None = Field(
         default=None,
-        description="Annotations of the service's own account, as cloud identities need them. "
-        "Default: none.",
+        description="Annotations of the ServiceAccount that the operator creates, for example for "
+        "a cloud identity. Default: none.",
         examples=[{"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/shop"}],
     )
     token: bool | None = Field(
         default=None,
-        description="Whether pods get a token for the Kubernetes API. Default: false.",
+        description="Whether to mount a token for the Kubernetes API. Default: false.",
         examples=[False],
     )

@@ -54,16 +54,16 @@ def test_json_is_read_with_tabs_and_one_object_after_the_other() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb:\n  c: 1\n  c: 2", "line 4: the key 'c' stands twice"),
-        ("a: {on: 1, true: 2}", "the key 'true' stands twice"),
-        ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
+        ("a: 1\nb:\n  c: 1\n  c: 2", "line 4: duplicate key 'c'"),
+        ("a: {on: 1, true: 2}", "duplicate key 'true'"),
+        ('{"a": 1, "a": 2}', "duplicate key 'a'"),
         ("a: &a [*a]", "line 1: an anchor contains itself"),
         ("a: *b", "undefined alias"),
-        ("a: {<<: 5}", "<< needs a mapping"),
-        ("? [a]\n: b", "a key must be a text"),
+        ("a: {<<: 5}", "<< requires a mapping"),
+        ("? [a]\n: b", "a key must be a string"),
         ("a: !!python/object:os.system x", "cannot read"),
-        ("[" * 3000, "not YAML|nested too deeply"),
-        ("a: b: c", "not YAML"),
+        ("[" * 3000, "not valid YAML|nested too deeply"),
+        ("a: b: c", "not valid YAML"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_place(text: str, message: str) -> None:

@@ -62,6 +62,6 @@ def test_a_problem_says_what_rests_on_the_field_and_where_it_is_set() -> None:
         service(podTemplate={"spec": {"containers": [{"name": "app", "image": "x"}]}}).spec
     )
     assert str(problem) == (
-        "spec.podTemplate.spec.containers[app].image: cannot be set here: migrations and releases "
-        "are told apart by spec.image; set spec.image"
+        "spec.podTemplate.spec.containers[app].image: must not be set: migrations and releases "
+        "are identified by spec.image; set spec.image"
     )

@@ -19,20 +19,20 @@ IMAGE = {"image": "registry.example.com/shop:1"}
         (
             IMAGE | {"server": {"workers": -1}},
             "spec.server.workers",
-            "-1 should be greater than or equal to 1",
+            "-1 must be greater than or equal to 1",
         ),
         (
             IMAGE | {"server": {"engine": "Hypercorn"}},
             "spec.server.engine",
-            "is 'Hypercorn'; should be 'Uvicorn'",
+            "'Hypercorn' is not supported; use 'Uvicorn'",
         ),
-        (IMAGE | {"port": "8000"}, "spec.port", "'8000' should be a whole number without quotes"),
+        (IMAGE | {"port": "8000"}, "spec.port", "'8000' must be an integer without quotes"),
         (IMAGE | {"redis": {"memory": "12 bananas"}}, "spec.redis.memory", "'12 bananas' is not"),
         (IMAGE | {"redis": {"memory": 0.5}}, "spec.redis.memory", 'quote it: "0.5"'),
         (IMAGE | {"redis": {"memory": True}}, "spec.redis.memory", "must be a quantity"),
-        (IMAGE | {"app": "shop main"}, "spec.app", "'shop main' should match ^"),
-        ({"image": 'x"; rm'}, "spec.image", 'such as "registry.example.com/shop:1.4.2"'),
-        (IMAGE | {"server": {"rootPath": "/a;b"}}, "spec.server.rootPath", "'/a;b' should match ^"),
+        (IMAGE | {"app": "shop main"}, "spec.app", "'shop main' must match ^"),
+        ({"image": 'x"; rm'}, "spec.image", 'for example "registry.example.com/shop:1.4.2"'),
+        (IMAGE | {"server": {"rootPath": "/a;b"}}, "spec.server.rootPath", "'/a;b' must match ^"),
         (IMAGE | {"server": {"engine": "uvicorn"}}, "spec.server.engine", "did you mean Uvicorn?"),
         (
             IMAGE | {"postgres": {"migrations": {"retry": 2}}},
@@ -41,7 +41,7 @@ IMAGE = {"image": "registry.example.com/shop:1"}
         ),
         (IMAGE | {"suspend": "true"}, "spec.suspend", "true or false without quotes"),
         (IMAGE | {"redis": True}, "spec.redis", "write {} for all defaults"),
-        (IMAGE | {"command": "serve"}, "spec.command", "'serve' should be a list; such as [\"py"),
+        (IMAGE | {"command": "serve"}, "spec.command", "'serve' must be a list; for example [\"py"),
         (IMAGE | {"command": []}, "spec.command", "[] "),
         (IMAGE | {"unheard": None}, "spec.unheard", "unknown field"),
         (IMAGE | {"image": "x" * 600}, "spec.image", "…"),
@@ -58,7 +58,7 @@ IMAGE = {"image": "registry.example.com/shop:1"}
         (
             IMAGE | {"availability": {"nodeSelector": {"a b": "c"}}},
             "spec.availability.nodeSelector.a b",
-            "should match ^",
+            "must match ^",
         ),
         (IMAGE | {"imagePullSecrets": [{}]}, "spec.imagePullSecrets[0].name", "is required"),
     ],
@@ -145,12 +145,12 @@ items:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind: FastAPIService\nspec: {image: a, image: b}", "'image' stands twice"),
+        ("kind: FastAPIService\nspec: {image: a, image: b}", "duplicate key 'image'"),
         (
             "kind: FastApiService",
-            "no document of kind FastAPIService found; there is FastApiService",
+            "no document of kind FastAPIService; found kinds: FastApiService",
         ),
-        ("{", "not YAML"),
+        ("{", "not valid YAML"),
     ],
 )
 def test_a_text_that_holds_no_service_says_why(text: str, message: str) -> None:

@@ -135,7 +135,7 @@ def test_validate_without_a_file_or_a_service_exits_with_2() -> None:
     assert run("validate").returncode == 2
     nothing = run("validate", "-", text="kind: Deployment\n")
     assert nothing.returncode == 2
-    assert "there is Deployment" in nothing.stderr
+    assert "found kinds: Deployment" in nothing.stderr
 
 
 def test_validate_reports_problems_of_the_plan() -> None:

@@ -1,4 +1,4 @@
-"""What a validation error means to the person who wrote the field: value, rule and remedy."""
+"""Converts validation errors of pydantic to problems with value, cause and remedy."""
 
 import difflib
 import json
@@ -15,22 +15,22 @@ from fastapi_operator.problems import Problem, Severity, Stage
 _SHOWN_LENGTH = 80
 
 
-def is_echo(detail: ErrorDetails) -> bool:
-    """Whether an error only repeats others: a list counts as too short without its wrong items."""
+def is_redundant(detail: ErrorDetails) -> bool:
+    """Whether an error follows from others: pydantic counts a list without its invalid items."""
     return detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]
 
 
 def problem(root: str, model: type[BaseModel], detail: ErrorDetails) -> Problem:
-    """The problem that an error of pydantic stands for.
+    """Converts one error to a problem.
 
     Args:
-        root: Path of the object that was validated, such as ``spec``.
-        model: Its model.
+        root: Path of the validated object, for example ``spec``.
+        model: Model of the object.
         detail: The error.
     """
-    # The key of a map that is wrong itself is marked in the location.
+    # Pydantic marks an invalid key of a mapping in the location.
     location = [part for part in detail["loc"] if part != "[key]"]
-    message, remedy = _told(model, location, detail)
+    message, remedy = _message_and_remedy(model, location, detail)
     return Problem(
         severity=Severity.ERROR,
         stage=Stage.SCHEMA,
@@ -40,38 +40,38 @@ def problem(root: str, model: type[BaseModel], detail: ErrorDetails) -> Problem:
     )
 
 
-def _told(
+def _message_and_remedy(
     model: type[BaseModel], location: list[str | int], detail: ErrorDetails
 ) -> tuple[str, str]:
-    """Message and remedy."""
-    value, told = detail["input"], detail["msg"]
+    value, cause = detail["input"], detail["msg"]
     example = _example(model, location)
     match detail["type"]:
         case "extra_forbidden":
-            answer = "unknown field", _nearest_field(model, location)
+            result = "unknown field", _nearest_field(model, location)
         case "missing":
-            answer = "is required", example
+            result = "is required", example
         case "literal_error":
             choices = str(detail["ctx"]["expected"])
             nearest = _nearest(value, choices.split("'"))
-            answer = f"is {_shown(value)}; should be {choices}", nearest
+            suggestion = f"; {nearest}" if nearest else ""
+            result = f"{_shown(value)} is not supported", f"use {choices}{suggestion}"
         case "value_error":
-            answer = told.removeprefix("Value error, "), ""
+            result = cause.removeprefix("Value error, "), ""
         case "string_pattern_mismatch":
-            answer = f"{_shown(value)} should match {detail['ctx']['pattern']}", example
+            result = f"{_shown(value)} must match {detail['ctx']['pattern']}", example
         case "string_type" if isinstance(value, int | float):
-            answer = f"{_shown(value)} is no text", f'quote it: "{_shown(value)}"'
+            result = f"{_shown(value)} must be a string", f'quote it: "{_shown(value)}"'
         case "int_type" | "bool_type" if isinstance(value, str):
-            kind = "a whole number" if detail["type"] == "int_type" else "true or false"
-            answer = f"{_shown(value)} should be {kind} without quotes", example
+            kind = "an integer" if detail["type"] == "int_type" else "true or false"
+            result = f"{_shown(value)} must be {kind} without quotes", example
         case "model_type":
-            answer = f"{_shown(value)} should be a section", "write {} for all defaults"
+            result = f"{_shown(value)} must be a mapping", "write {} for all defaults"
         case "tuple_type":
-            answer = f"{_shown(value)} should be a list", example
+            result = f"{_shown(value)} must be a list", example
         case _:
-            said = told.partition(" ")[2].replace(" after validation", "")
-            answer = f"{_shown(value)} {said}", ""
-    return answer
+            rest = cause.partition(" ")[2].replace(" after validation", "")
+            result = f"{_shown(value)} {rest.replace('should', 'must', 1)}", ""
+    return result
 
 
 def _path(root: str, location: Iterable[str | int]) -> str:
@@ -90,7 +90,7 @@ def _shown(value: Any) -> str:
 
 
 def _section(model: type[BaseModel], location: Iterable[str | int]) -> type[BaseModel] | None:
-    """The section at a location; the items of a list are sections of one kind."""
+    """Returns the section at a location; indexes of lists are skipped."""
     section: type[BaseModel] | None = model
     for part in location:
         if section is not None and isinstance(part, str):
@@ -109,16 +109,16 @@ def _example(model: type[BaseModel], location: list[str | int]) -> str:
     field = _field(section, names[-1]) if section is not None and names else None
     if field is None or not field.examples:
         return ""
-    return f"such as {json.dumps(field.examples[0], ensure_ascii=False)}"
+    return f"for example {json.dumps(field.examples[0], ensure_ascii=False)}"
 
 
 def _nearest_field(model: type[BaseModel], location: list[str | int]) -> str:
-    """Which field was perhaps meant, among those of the section that has the unknown one."""
+    """Suggests the nearest known field, or lists the known fields of the section."""
     section = _section(model, location[:-1])
     if section is None:
         return ""
     names = [name for name, _ in fields_of(section)]
-    return _nearest(location[-1], names) or f"known are {', '.join(names)}"
+    return _nearest(location[-1], names) or f"known fields are {', '.join(names)}"
 
 
 def _nearest(word: Any, known: Iterable[str]) -> str:
