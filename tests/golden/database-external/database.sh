@@ -1,6 +1,6 @@
-# Writes the line of the database from the values of Secret shop-database, which no other file holds.
+# Writes the line of the database from the values of Secret shop-database, which no other file has.
 set -eu
-# A value may have any character but a line break; quotes are doubled, as PgBouncer reads them.
+# A value can have every character except a line break; quotes are doubled for PgBouncer.
 value() {
     file=/etc/pgbouncer/database/$1
     if [ ! -s "$file" ]; then

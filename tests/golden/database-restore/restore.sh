@@ -1,4 +1,4 @@
-# Fills a new database from a dump, once; start.sh runs it before anybody is served.
+# Restores a new database from a dump, once. start.sh runs it before the server accepts clients.
 set -eu
 database=app
 done=/var/lib/postgresql/restored
@@ -9,20 +9,20 @@ tables=$(psql -X -A -t -d "$database" -c "
     WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND nspname !~ '^(pg_|information_schema$)'
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')")
 if [ "$tables" -ne 0 ]; then
-    echo "the database has data: nothing is restored"
+    echo "the database has data: the restore is skipped"
     echo "had data" >"$done"
     exit 0
 fi
 
 cd /dumps
-# Names carry the time, so the last is the newest.
+# Names contain the time, so the last is the newest.
 dump=$(ls | grep '\.dump$' | sort | tail -n 1)
 if [ -z "$dump" ] || [ ! -f "$dump" ]; then
     echo "claim shop-postgres-backup has no dump ${dump:-at all}; its files: $(ls | tr '\n' ' ')" >&2
     exit 1
 fi
 echo "restoring $dump"
-# All of it or nothing, so that a restore that was ended begins anew.
+# In one transaction, so that a restore that was ended starts again.
 pg_restore --dbname="$database" --single-transaction --exit-on-error "$dump"
 vacuumdb --dbname="$database" --analyze-only --quiet
 echo "$dump" >"$done"

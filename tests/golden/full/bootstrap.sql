@@ -1,5 +1,5 @@
--- Roles, database and rights of the service; run at every start, over the pod's own socket, by a
--- server that takes no other connection. Each statement may run any number of times.
+-- Roles, database and privileges of the service. Runs at every start over the pod's own socket,
+-- while the server accepts no other connection. Each statement can run any number of times.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset tuples_only on
@@ -9,7 +9,7 @@
 \set migrator_password `cat /etc/postgresql/passwords/migrator`
 \set monitor_password `cat /etc/postgresql/passwords/monitor`
 
--- No password reaches a log, not even in a statement that fails.
+-- No password is written to a log, not even in a statement that fails.
 SET log_statement = 'none';
 SET log_min_error_statement = 'panic';
 SET log_min_duration_statement = -1;
@@ -24,24 +24,24 @@ ALTER ROLE app WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'app_pas
 ALTER ROLE app_alternate WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'alternate_password';
 ALTER ROLE migrator WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'migrator_password';
 ALTER ROLE monitor WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'monitor_password';
--- Statistics of all, rows of none.
+-- Can read all statistics and no rows.
 GRANT pg_monitor TO monitor;
--- What the app connects as after every other rotation of its credentials: the same role to all else.
+-- The app's role after every second rotation of its credentials; it acts as the first role.
 GRANT app TO app_alternate;
 ALTER ROLE app_alternate SET role = 'app';
 
--- Settings of a role, not of a connection: a pooler hands connections from client to client.
+-- Settings of the role, not of a connection: clients share the connections of a pooler.
 ALTER ROLE app SET statement_timeout = '15s';
 ALTER ROLE app SET idle_in_transaction_session_timeout = '30s';
 ALTER ROLE app_alternate SET statement_timeout = '15s';
 ALTER ROLE app_alternate SET idle_in_transaction_session_timeout = '30s';
--- A migration may take its time, but not while everybody waits for its lock.
+-- A migration has no statement timeout, but must not make other sessions wait for its lock.
 ALTER ROLE migrator SET statement_timeout = 0;
 ALTER ROLE migrator SET lock_timeout = '5s';
--- A look that takes longer than Prometheus waits for is of no use.
+-- A query that takes longer than the timeout of a scrape is useless.
 ALTER ROLE monitor SET statement_timeout = '10s';
 
--- The migrator owns the database and so the schema public; the app reads and writes rows.
+-- The migrator owns the database and its schema public; the app reads and writes rows.
 SELECT 'CREATE DATABASE app OWNER migrator'
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'app')
 \gexec

@@ -1,19 +1,19 @@
 #!/bin/sh
-# Starts PostgreSQL: makes the cluster if there is none, brings roles and rights up to date, serves.
+# Starts PostgreSQL: creates the cluster if there is none, updates roles and privileges, serves.
 set -eu
 
 home=/var/lib/postgresql
 data=$home/data
 export PGHOST=/run/postgresql PGUSER=postgres PGDATABASE=postgres
 
-# A kubelet that ends the pod early must not wait for its patience to run out.
+# If the pod is ended early, the kubelet must not wait for the whole grace period.
 trap 'exit 143' TERM INT
 
 if [ ! -d "$data" ]; then
-    # Complete or not there at all: a half-made cluster never gets the final name.
+    # An incomplete cluster never gets the final name.
     rm -rf "$data.new"
     locale='--locale=C.UTF-8'
-    # Built in since PostgreSQL 17: its order never changes with the C library.
+    # Since PostgreSQL 17 a builtin locale, whose order does not change with the C library.
     if initdb --help | grep -q builtin-locale; then
         locale='--locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C.UTF-8'
     fi
@@ -37,11 +37,11 @@ if [ "$has" != "$is" ]; then
         "dump it with $has and restore it with $is" >&2
     exit 1
 fi
-# A volume driver may have opened it to the group, and PostgreSQL then refuses to start.
+# A volume driver can make the directory readable by its group; PostgreSQL then does not start.
 chmod 0700 "$data"
 
-# With sockets in the pod only, so that nobody is served before roles and rights are right.
-# A crash before this start is recovered from here, however long it takes.
+# With a socket in the pod only, so that no client connects before roles and privileges are set.
+# This start recovers from a crash, with a timeout of one day.
 pg_ctl --pgdata="$data" --silent --wait --timeout=86400 \
     --options="-c config_file=/etc/postgresql/postgresql.conf -c listen_addresses=''" start
 if ! psql --no-psqlrc --file=/etc/postgresql/bootstrap.sql; then
@@ -50,12 +50,12 @@ if ! psql --no-psqlrc --file=/etc/postgresql/bootstrap.sql; then
 fi
 pg_ctl --pgdata="$data" --silent --wait --mode=fast stop
 
-# Kubernetes asks with TERM, on which PostgreSQL waits for its clients; INT ends their sessions.
+# Kubernetes sends TERM, on which PostgreSQL waits for its clients; INT ends their sessions.
 postgres -D "$data" -c config_file=/etc/postgresql/postgresql.conf &
 server=$!
 trap 'kill -INT "$server"' TERM INT
 set +e
-# A signal ends the first wait; the next ones wait for PostgreSQL itself.
+# A signal ends the first wait; the next ones wait for the end of PostgreSQL.
 wait "$server"; status=$?
 while kill -0 "$server" 2>/dev/null; do
     wait "$server"; status=$?

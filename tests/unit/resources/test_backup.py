@@ -95,7 +95,7 @@ def test_database_that_has_data_is_left_alone(pod: Pod) -> None:
         owner(pod, "DELETE FROM items WHERE id > 1")
     with new_database(pod):
         assert psql(pod, "SELECT count(*) FROM items") == "1"
-        assert "has data: nothing is restored" in pod.output()
+        assert "has data: the restore is skipped" in pod.output()
 
 
 def test_newest_dumps_are_kept_and_remains_are_swept(pod: Pod) -> None:
