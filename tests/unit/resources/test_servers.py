@@ -99,19 +99,19 @@ def container(server: dict[str, Any], metrics_port: int, directory: Path) -> dic
     return found
 
 
-def several(kind: str, workers: int) -> dict[str, Any]:
-    return {"kind": kind, "workerPolicy": "Fixed", "workers": workers}
+def several(engine: str, workers: int) -> dict[str, Any]:
+    return {"engine": engine, "workerPolicy": "Fixed", "workers": workers}
 
 
 def of(*servers: dict[str, Any]) -> pytest.MarkDecorator:
     """Runs a test with each of these servers."""
-    names = [f"{server['kind']}-{server['workers']}" for server in servers]
+    names = [f"{server['engine']}-{server['workers']}" for server in servers]
     return pytest.mark.parametrize("server", servers, ids=names, indirect=True)
 
 
 # Several workers of uvicorn are tested with the runtime.
-ALONE = [several(kind, 1) for kind in ("Uvicorn", "Gunicorn", "Granian")]
-IN_PAIRS = [several(kind, 2) for kind in ("Gunicorn", "Granian")]
+ALONE = [several(engine, 1) for engine in ("Uvicorn", "Gunicorn", "Granian")]
+IN_PAIRS = [several(engine, 2) for engine in ("Gunicorn", "Granian")]
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def running(server: dict[str, Any], tmp_path: Path) -> Iterator[Running]:
     rendered = container(server, metrics_port, tmp_path)
     environment = {entry["name"]: entry["value"] for entry in rendered["env"]}
     arguments = environment.get("GUNICORN_CMD_ARGS", "")
-    assert (HEARTBEAT_DIRECTORY in arguments) is (server["kind"] == "Gunicorn")
+    assert (HEARTBEAT_DIRECTORY in arguments) is (server["engine"] == "Gunicorn")
     if arguments:
         # The volume of the pod is a directory of the test here; all else is as rendered.
         environment["GUNICORN_CMD_ARGS"] = arguments.replace(HEARTBEAT_DIRECTORY, str(heartbeat))
