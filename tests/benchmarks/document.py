@@ -1,4 +1,4 @@
-"""Writes a section of docs/benchmarks.md; the text around it is left alone."""
+"""Writes a section of docs/benchmarks.md; the text around it is kept."""
 
 import os
 import platform
@@ -8,13 +8,13 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
 
 def read(section: str) -> str:
-    """What stands between the section's markers."""
+    """Returns the text between the section's markers."""
     _, _, rest = DOCUMENT.read_text().partition(f"<!-- begin: {section} -->\n")
     return rest.partition(f"<!-- end: {section} -->")[0]
 
 
 def write(section: str, text: str) -> None:
-    """Replaces what stands between the section's markers.
+    """Replaces the text between the section's markers.
 
     Raises:
         ValueError: The document has no such section.
@@ -28,6 +28,6 @@ def write(section: str, text: str) -> None:
 
 
 def machine() -> str:
-    """The machine in a line, with what else it is doing."""
+    """Returns the machine and its load in one line."""
     cores, load = os.cpu_count(), os.getloadavg()[0]
     return f"Linux {platform.release()}, {cores} cores, load {load:.1f} at the start"

@@ -1,4 +1,4 @@
-"""How long an answer takes: a plan, and ``explain`` from the start of its process to its end.
+"""Measures the time of a plan, and of ``explain`` as a process.
 
     python -m tests.benchmarks.explain
 
@@ -26,7 +26,7 @@ ROUNDS = 21
 
 
 def main() -> None:
-    """Measures the samples in turn, so that each meets the same neighbours."""
+    """Measures the samples in turn, so that each has the same load beside it."""
     names = ("minimal", "full")
     plans: dict[str, list[float]] = {name: [] for name in names}
     starts: dict[str, list[float]] = {name: [] for name in names}

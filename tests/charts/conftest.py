@@ -22,7 +22,7 @@ Object = dict[str, Any]
 
 
 class HelmError(RuntimeError):
-    """helm exited with an error; the message is what it printed."""
+    """helm exited with an error; the message is its output."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Helm:
     kubeconfig: Path | None = None
 
     def run(self, *arguments: str | Path, values: Mapping[str, Any] | None = None) -> str:
-        """What helm prints; ``values`` come as one file.
+        """Returns the output of helm; ``values`` are passed as one file.
 
         Raises:
             HelmError: helm failed.

@@ -1,4 +1,4 @@
-"""Dashboards use metrics that exist, and each panel says what it shows and what to do about it."""
+"""Dashboards use metrics that exist, and each panel explains its data and the action to take."""
 
 import importlib.util
 import json
@@ -32,7 +32,7 @@ _SCRAPE_LABELS = {
 # Made by Prometheus itself, and by the rules of a promise.
 _PROMETHEUS = {"up", "ALERTS"}
 _RECORDED = re.compile(r"^fastapi_service:")
-# kubectl apply copies the object into an annotation, which holds 256 KiB.
+# kubectl apply copies the object into an annotation, which is limited to 256 KiB.
 _MOST_BYTES = 200 * 1024
 
 
@@ -60,7 +60,7 @@ SERIES = {name: metric for metric in (*METRICS, *EXPORTED) for name in series_of
 
 
 def used_in(expression: str) -> set[str]:
-    """The series that a query reads: what stands before braces, a range, or alone."""
+    """Returns the series that a query reads: names before braces or a range, or by themselves."""
     text = re.sub(r'"[^"]*"', '""', expression)
     text = re.sub(r"\b(?:by|on|group_left|ignoring)\s*\([^)]*\)", " ", text)
     text = re.sub(r"\{[^}]*\}", " ", text)
@@ -81,7 +81,7 @@ def _exposed(registry: CollectorRegistry) -> dict[str, tuple[str, tuple[str, ...
 
 
 def _runtime_metrics() -> Any:
-    """The runtime's module alone: the package belongs to the app's environment, not to ours."""
+    """Loads only the runtime's module: the package belongs to the app's environment."""
     path = ROOT / "runtime/fastapi_operator_runtime/metrics.py"
     spec = importlib.util.spec_from_file_location("runtime_metrics", path)
     assert spec is not None
@@ -92,7 +92,7 @@ def _runtime_metrics() -> Any:
 
 
 @pytest.mark.parametrize("source", [Source.APP, Source.OPERATOR])
-def test_the_table_is_what_is_exposed(source: Source) -> None:
+def test_the_table_lists_the_exposed_metrics(source: Source) -> None:
     if source is Source.OPERATOR:
         registry = Telemetry().registry
     else:
@@ -112,7 +112,7 @@ def _check_expression(expression: str) -> None:
     assert used or "fastapi_service:" in expression
     for name in used - _PROMETHEUS:
         if SERIES[name].kind is not Kind.GAUGE:
-            # A counter's value says nothing; how it grows does.
+            # The value of a counter has no meaning; its rate has.
             within = rf"(?:rate|increase)\({re.escape(name)}\b"
             assert re.search(within, expression), f"{name} is a counter"
     assert expression.count("(") == expression.count(")")
@@ -133,7 +133,7 @@ def test_an_alert_names_series_of_the_table(alert: Any) -> None:
     _check_expression(alert.expression)
 
 
-def test_every_planned_value_is_drawn_or_alerts() -> None:
+def test_every_planned_value_is_shown_or_alerts() -> None:
     text = "\n".join(query.values[1].expression for query in _queries())
     text += "\n".join(alert.expression for alert in ALERTS)
     assert {name for name in PLANNED if f'decision="{name}"' in text} == PLANNED
@@ -154,7 +154,7 @@ def test_a_dashboard_is_fixed_templated_and_small(dashboard: Dashboard) -> None:
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.name)
-def test_a_panel_says_what_to_do_and_in_which_unit(dashboard: Dashboard) -> None:
+def test_a_panel_has_an_action_and_a_unit(dashboard: Dashboard) -> None:
     model = dashboard.model()
     assert len({panel["id"] for panel in model["panels"]}) == len(model["panels"])
     titles = [panel["title"] for panel in model["panels"]]

@@ -1,4 +1,4 @@
-"""What is shipped besides the charts: locks, the image's recipe, and why each library is there."""
+"""The other shipped files: locks, the image's Dockerfile, and the reason for each library."""
 
 import fnmatch
 import re
@@ -25,7 +25,7 @@ def test_a_lock_pins_everything_by_hash_and_names_no_index(lock: Path) -> None:
         assert forbidden not in text
 
 
-def test_what_the_image_runs_is_what_is_tested() -> None:
+def test_the_image_runs_the_tested_versions() -> None:
     def pins(path: str) -> dict[str, str]:
         text = (ROOT / path).read_text()
         return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", text, re.MULTILINE))

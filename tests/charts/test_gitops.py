@@ -1,6 +1,6 @@
-"""Argo CD and Flux see each state of a service for what it is.
+"""Argo CD and Flux report each state of a service correctly.
 
-The states were recorded from the operator at work, by tests/api/test_gitops.py, which also asks
+The states were recorded from a running operator by tests/api/test_gitops.py, which also checks
 both of the live objects.
 """
 
@@ -18,7 +18,7 @@ from tests.charts.conftest import ROOT
 from tests.charts.test_judges import conform, schema_location  # noqa: F401 (a fixture)
 from tests.judges import health
 
-# state -> what Argo CD and what Flux must say of it
+# state -> the expected results of Argo CD and Flux
 STATES = {
     "new": ("Progressing", "InProgress"),
     "progressing": ("Progressing", "InProgress"),
@@ -42,7 +42,7 @@ def test_every_state_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_argo_cd_says_what_the_operator_says(state: str) -> None:
+def test_argo_cd_reports_the_operators_state(state: str) -> None:
     body = recorded(state)
     status, message = health.argo(body)
     assert status == STATES[state][0]
@@ -54,7 +54,7 @@ def test_argo_cd_says_what_the_operator_says(state: str) -> None:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_flux_waits_ends_or_fails_as_the_operator_says(state: str) -> None:
+def test_flux_waits_ends_or_fails_by_the_operators_state(state: str) -> None:
     assert health.flux(recorded(state)) == STATES[state][1]
 
 
@@ -68,7 +68,7 @@ def test_a_service_without_conditions_is_not_healthy(conditions: list[Any] | Non
     assert health.flux(body) == "InProgress"
 
 
-def test_argo_cds_settings_get_the_script_under_the_kinds_name() -> None:
+def test_argo_cds_settings_have_the_script_under_the_kinds_name() -> None:
     folder = ROOT / "manifests/gitops/argocd"
     (generated,) = yaml.safe_load((folder / "kustomization.yaml").read_text())["configMapGenerator"]
     assert generated["name"] == "argocd-cm"
@@ -80,7 +80,7 @@ def test_a_pipeline_renders_and_checks_a_service_without_a_cluster(
     schema_location: str,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    """No kubeconfig, no network: what the pipeline sees is what the operator would apply."""
+    """Without kubeconfig and network, a pipeline gets the objects that the operator applies."""
     command = [Path(sys.executable).parent / "fastapi-operator", "render", "-f"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": os.devnull}
     if "PYTHONPATH" in os.environ:

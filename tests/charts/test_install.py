@@ -52,7 +52,7 @@ def namespace(kubectl: Kubectl) -> str:
 
 @pytest.fixture
 def installed(live: Helm, kubectl: Kubectl, namespace: str) -> Iterator[str]:
-    """The namespace of a default installation, of which nothing is left after the test."""
+    """The namespace of a default installation, which is removed completely after the test."""
     live.run("install", "platform", OPERATOR, "--namespace", namespace)
     yield namespace
     live.run("uninstall", "platform", "--namespace", namespace, "--ignore-not-found")
@@ -62,7 +62,7 @@ def installed(live: Helm, kubectl: Kubectl, namespace: str) -> Iterator[str]:
 def allowed(
     kubectl: Kubectl, user: str, questions: Iterable[tuple[str, str, str]], namespace: str
 ) -> set[tuple[str, str, str]]:
-    """Which of the asked (group, resource, verb) a user may do in a namespace."""
+    """Returns those of the (group, resource, verb) that a user may do in a namespace."""
     asked = list(questions)
     reviews = [
         {
@@ -104,7 +104,7 @@ def test_samples_are_accepted(kubectl: Kubectl, installed: str) -> None:
     kubectl("apply", "-f", str(ROOT / "manifests/samples"), *arguments)
 
 
-def test_the_operators_account_may_do_what_its_table_says_and_no_more(
+def test_the_operators_account_has_exactly_the_rights_of_the_table(
     kubectl: Kubectl, installed: str
 ) -> None:
     account = f"system:serviceaccount:{installed}:platform-fastapi-operator"
@@ -128,7 +128,7 @@ def test_the_operators_account_may_do_what_its_table_says_and_no_more(
     assert allowed(kubectl, account, everything, installed) == services | own
 
 
-def test_narrowed_to_namespaces_it_may_do_nothing_elsewhere(
+def test_limited_to_namespaces_it_has_no_rights_elsewhere(
     live: Helm, kubectl: Kubectl, namespace: str
 ) -> None:
     team = f"{namespace}-team"
@@ -148,9 +148,7 @@ def test_narrowed_to_namespaces_it_may_do_nothing_elsewhere(
         kubectl("delete", "crd", DEFINITION)
 
 
-def test_whoever_may_edit_a_namespace_may_write_its_services(
-    kubectl: Kubectl, installed: str
-) -> None:
+def test_editors_of_a_namespace_may_write_its_services(kubectl: Kubectl, installed: str) -> None:
     for role in ("view", "edit"):
         kubectl(
             "create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}",
@@ -214,7 +212,7 @@ def test_services_outlive_the_release_and_the_next_one_takes_over(
     live.run("uninstall", "other", "--namespace", installed)
 
 
-def test_a_service_without_the_definition_is_told_to_install_the_operator(
+def test_without_the_definition_the_error_is_to_install_the_operator(
     live: Helm, namespace: str
 ) -> None:
     with pytest.raises(HelmError, match="install the operator first"):

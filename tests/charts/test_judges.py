@@ -1,4 +1,4 @@
-"""What is shipped and what the operator renders, before kubeconform, kube-score and a mirror."""
+"""The shipped files and rendered objects, checked by kubeconform, kube-score and a mirror."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def documents(objects: list[Object]) -> str:
 
 
 def rendered_services() -> Iterator[tuple[Path, list[Object]]]:
-    """What the operator makes of each sample."""
+    """Returns the objects of each sample."""
     for sample in (*SAMPLES, *(ROOT / "tests/golden").glob("*/service.yaml")):
         for body in load_services(sample.read_text()):
             service, _ = parse_service(body)
@@ -86,14 +86,14 @@ def listed() -> dict[str, str]:
 @pytest.mark.parametrize(
     "values", [{}, EVERYTHING, {"watchNamespaces": ["a"]}], ids=["default", "more", "narrowed"]
 )
-def test_what_the_operators_chart_renders_conforms(
+def test_objects_of_the_operators_chart_conform(
     helm: Helm, schema_location: str, values: dict[str, Any]
 ) -> None:
     done = conform(schema_location, documents(helm.render(OPERATOR, values)))
     assert done.returncode == 0, done.stdout
 
 
-def test_what_the_services_chart_renders_conforms(helm: Helm, schema_location: str) -> None:
+def test_objects_of_the_services_chart_conform(helm: Helm, schema_location: str) -> None:
     done = conform(schema_location, documents(helm.render(SERVICE, IMAGE)))
     assert done.returncode == 0, done.stdout
 
@@ -110,7 +110,7 @@ def test_every_manifest_conforms(schema_location: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_what_the_operator_makes_of_every_sample_conforms(schema_location: str) -> None:
+def test_objects_of_every_sample_conform(schema_location: str) -> None:
     objects = [body for _, bodies in rendered_services() for body in bodies]
     done = conform(schema_location, documents(objects))
     assert done.returncode == 0, done.stdout
@@ -139,21 +139,21 @@ def findings(text: str) -> list[str]:
     return [line for line in done.stdout.splitlines() if line.startswith("[CRITICAL]")]
 
 
-def test_kube_score_finds_nothing_critical_in_either_chart(helm: Helm) -> None:
+def test_kube_score_finds_no_critical_problem_in_either_chart(helm: Helm) -> None:
     text = documents(helm.render(OPERATOR) + helm.render(SERVICE, IMAGE))
     found = findings(text)
     assert [line for line in found if not line.endswith(OFF)] == []
-    # Both are found, so kube-score has looked; and neither would be off for nothing.
+    # kube-score finds both, so it did check, and both exceptions are needed.
     assert {reason for reason in OFF for line in found if line.endswith(reason)} == set(OFF)
 
 
-# What kube-score would have otherwise in the pods that the operator makes, and why it is so.
+# Findings of kube-score in the operator's pods that are intended, with the reason.
 DECIDED = {
     OFF[0]: "as above",
     OFF[1]: "as above",
     # Files are bounded already: the root is read-only, each scratch volume has its own limit. Logs
-    # are the kubelet's, which keeps as much as its node says: a limit below that, which nobody here
-    # knows, evicts a healthy pod for talking.
+    # belong to the kubelet, whose limit is a setting of the node. A lower limit here would evict a
+    # healthy pod because of its logs.
     "Ephemeral Storage limit is not set": "files are bounded by volume, logs by the kubelet",
     "Ephemeral Storage request is not set": "files are bounded by volume, logs by the kubelet",
     "Container has the same readiness and liveness probe": "the same question, asked for longer",
@@ -163,7 +163,7 @@ DECIDED = {
 }
 
 
-def test_kube_score_finds_in_a_service_only_what_was_decided() -> None:
+def test_kube_score_finds_only_intended_deviations_in_a_service() -> None:
     samples = [ROOT / "manifests/samples" / name for name in ("minimal.yaml", "shop.yaml")]
     found = [
         line

@@ -43,7 +43,7 @@ def test_generated_files_are_fresh(helm: Helm) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_stale_or_left_over_file_is_named_with_what_renews_it(helm: Helm, tmp_path: Path) -> None:
+def test_a_stale_or_left_over_file_is_named_with_the_remedy(helm: Helm, tmp_path: Path) -> None:
     for folder in ("manifests", "charts"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     definition = tmp_path / "manifests/crds/fastapiservices.yaml"
@@ -68,7 +68,7 @@ def test_the_copies_of_the_definition_are_identical() -> None:
     assert installed == yaml.safe_load(copies[0].read_text())
 
 
-def test_the_kustomize_bases_hold_what_install_yaml_holds() -> None:
+def test_the_kustomize_bases_have_the_objects_of_install_yaml() -> None:
     def keys(bodies: list[dict[str, Any]]) -> list[tuple[str, str]]:
         return sorted((body["kind"], body["metadata"]["name"]) for body in bodies)
 
@@ -84,7 +84,7 @@ def _resources(folder: Path) -> Iterator[dict[str, Any]]:
             yield from yaml.safe_load_all((folder / name).read_text())
 
 
-def test_install_yaml_names_nothing_of_helm() -> None:
+def test_install_yaml_has_no_labels_of_helm() -> None:
     text = (ROOT / "manifests/install.yaml").read_text()
     assert "helm.sh" not in text
     assert "managed-by: Helm" not in text

@@ -1,4 +1,4 @@
-"""Every metric that is exposed or read stands in docs/reference/metrics.md, with its meaning."""
+"""Every metric that is exposed or read is in docs/reference/metrics.md, with its meaning."""
 
 import math
 import re
@@ -28,7 +28,7 @@ _OTHERS = re.compile(r"^(?:up|ALERTS|fastapi_service:.*)$")
 
 
 class Recording(Window):
-    """A window that has everything, and remembers what it was asked for."""
+    """A window that has every series, and records the queries."""
 
     def __init__(self) -> None:
         super().__init__([Scrape(0.0, {}), Scrape(1.0, {})])
@@ -52,7 +52,7 @@ class Recording(Window):
 
 
 def read_by_doctor() -> set[str]:
-    """The series that `doctor`, `profile` and `measure` ask a window for."""
+    """Returns the series that `doctor`, `profile` and `measure` read from a window."""
     window = Recording()
     pods = [Pod(part.value, part) for part in Part]
     readings.read({pod.name: window for pod in pods}, pods, planned=Planned())
@@ -61,7 +61,7 @@ def read_by_doctor() -> set[str]:
 
 
 def read_by_a_promise() -> set[str]:
-    """The series that the rules of a service's own promise ask for."""
+    """Returns the series that the rules of a service's objective read."""
     plan = derive(
         service(observability={"slo": {"availabilityPercent": "99.9", "latencyMilliseconds": 300}}),
         Settings(),
@@ -103,7 +103,7 @@ def documented() -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_what_is_read_or_told_is_in_the_reference(reader: str) -> None:
+def test_metrics_that_are_read_or_shown_are_in_the_reference(reader: str) -> None:
     names = {name for name in READERS[reader]() if not _OTHERS.match(name)}
     assert names
     found = documented()
@@ -114,6 +114,6 @@ def test_what_is_read_or_told_is_in_the_reference(reader: str) -> None:
         assert kind == SERIES[name].kind, name
 
 
-def test_others_metrics_are_listed_only_where_they_are_read() -> None:
+def test_third_party_metrics_are_listed_only_if_they_are_read() -> None:
     read = set().union(*(names() for names in READERS.values()))
     assert {metric.name for metric in EXPORTED if not read & set(series_of(metric))} == set()

@@ -1,4 +1,4 @@
-"""What the chart installs for monitoring and what the command prints are the same."""
+"""The chart installs the same monitoring objects that the command prints."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ def printed(*arguments: str) -> list[Object]:
 
 
 def content(body: Object) -> Any:
-    """What an object says, whatever the spelling of the JSON within it."""
+    """Returns the content of an object, independent of the format of JSON in it."""
     if body["kind"] == "ConfigMap":
         return {name: json.loads(text) for name, text in body["data"].items()}
     return body["spec"]
@@ -64,7 +64,7 @@ def test_chart_and_command_agree(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize(("kind", "chosen"), KINDS.items())
-def test_a_kind_can_be_printed_alone(kind: str, chosen: Shared) -> None:
+def test_one_kind_can_be_printed(kind: str, chosen: Shared) -> None:
     assert {body["kind"] for body in printed("--kind", chosen.value)} == {kind}
 
 

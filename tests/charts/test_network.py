@@ -1,4 +1,4 @@
-"""NetworkPolicies as rendered, judged by Cyclonus: what must get through does, all else does not.
+"""NetworkPolicies as rendered, evaluated by Cyclonus: only required flows are permitted.
 
 The bridge network of the tests' node enforces no policy, so an engine that knows their semantics
 reads them instead. The flows below are written by hand, not taken from the builder's own table.
@@ -50,7 +50,7 @@ QUEUE, WORKER, REPORT = part(Part.QUEUE), part(Part.BACKGROUND), part(Part.SCHED
 BACKUP = part(Part.BACKUP)
 
 Flows = tuple[tuple[Peer, Peer, int], ...]
-# case: what must get through, and what must not
+# case: flows that must be permitted, and flows that must not
 EXPECTED: dict[str, tuple[Flows, Flows]] = {
     "quota": (
         (
@@ -118,22 +118,22 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_what_must_get_through_does_and_nothing_else(name: str, tmp_path: Path) -> None:
+def test_only_required_flows_are_permitted(name: str, tmp_path: Path) -> None:
     passes, fails = EXPECTED[name]
     assert not [flow for flow in passes if flow in fails], "a flow cannot be both"
     policies = [dict(item.body) for item in load(name).of_kind("NetworkPolicy")]
-    told = _judged(policies, (*passes, *fails), tmp_path)
+    results = _judged(policies, (*passes, *fails), tmp_path)
     wrong = [
         f"{_named(source)} to {_named(target)}:{port} " + ("gets through" if got else "is refused")
         for number, ((source, target, port), got) in enumerate(
-            zip((*passes, *fails), told, strict=True)
+            zip((*passes, *fails), results, strict=True)
         )
         if got is not (number < len(passes))
     ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_without_policies_everything_gets_through(tmp_path: Path) -> None:
+def test_without_policies_all_flows_are_permitted(tmp_path: Path) -> None:
     flows = EXPECTED["quota"][1]
     unrelated = {
         "apiVersion": "networking.k8s.io/v1",
@@ -145,7 +145,7 @@ def test_without_policies_everything_gets_through(tmp_path: Path) -> None:
 
 
 def _judged(policies: list[dict[str, Any]], flows: Flows, folder: Path) -> list[bool]:
-    """Whether each flow gets through, in Cyclonus' words."""
+    """Returns whether each flow is permitted, from Cyclonus' output."""
     policy, traffic = folder / "policies.json", folder / "traffic.json"
     kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicyList"}
     policy.write_text(json.dumps({**kind, "items": policies}))

@@ -1,4 +1,4 @@
-"""What the operator's chart renders, with its defaults and otherwise."""
+"""The objects of the operator's chart, with its defaults and other values."""
 
 from typing import Any
 
@@ -100,7 +100,7 @@ def test_no_rule_has_a_wildcard_and_no_right_is_wider_than_the_kinds_it_writes()
     assert written == {(kind.group, kind.plural) for kind in kinds.OWNED}
 
 
-def test_people_with_the_clusters_view_edit_and_admin_roles_get_the_services(helm: Helm) -> None:
+def test_the_clusters_view_edit_and_admin_roles_include_services(helm: Helm) -> None:
     roles = {
         label.rpartition("-")[2]: body["rules"]
         for body in of_kind(helm.render(OPERATOR), "ClusterRole")
@@ -112,7 +112,7 @@ def test_people_with_the_clusters_view_edit_and_admin_roles_get_the_services(hel
     assert [rule["resources"] for rule in writers] == [["fastapiservices"]]
 
 
-def test_without_rbac_nothing_is_bound(helm: Helm) -> None:
+def test_without_rbac_there_are_no_bindings(helm: Helm) -> None:
     objects = helm.render(OPERATOR, {"rbac": {"create": False, "aggregateRoles": False}})
     assert not [body for body in objects if "rbac.authorization" in body["apiVersion"]]
 
@@ -201,7 +201,7 @@ def test_images_are_pinned_by_digest(helm: Helm) -> None:
     assert settings.images.redis.reference == f"mirror.example.com/library/redis:8.0@{digest}"
 
 
-def test_an_empty_registry_leaves_the_repository_alone(helm: Helm) -> None:
+def test_an_empty_registry_keeps_the_repository(helm: Helm) -> None:
     objects = helm.render(OPERATOR, {"image": {"registry": "", "repository": "x", "tag": "y"}})
     assert container_of(objects)["image"] == "x:y"
 
@@ -215,7 +215,7 @@ def test_a_single_replica_has_no_disruption_budget(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize("name", ["a" * 53, "fastapi-operator-" + "b" * 36, "x"])
-def test_no_name_exceeds_what_a_label_may_hold(helm: Helm, name: str) -> None:
+def test_no_name_exceeds_the_length_of_a_label(helm: Helm, name: str) -> None:
     values = {**EVERYTHING, "fullnameOverride": name * 2 if len(name) > 1 else ""}
     for chosen in (EVERYTHING, values):
         objects = helm.render(OPERATOR, chosen, release=name)
@@ -259,7 +259,7 @@ def test_two_releases_in_one_namespace_have_a_lease_each(helm: Helm) -> None:
 # Monitoring ------------------------------------------------------------------------------------
 
 
-def test_a_monitor_is_left_out_refused_or_rendered_where_the_api_is_missing(helm: Helm) -> None:
+def test_a_monitor_is_skipped_an_error_or_rendered_if_the_api_is_missing(helm: Helm) -> None:
     def monitors(mode: str, *arguments: str) -> list[Object]:
         values = {"serviceMonitor": {"enabled": True, "renderMode": mode}}
         return of_kind(helm.render(OPERATOR, values, *arguments), "ServiceMonitor")
@@ -292,7 +292,7 @@ def test_the_dashboard_carries_the_label_of_grafanas_sidecar(helm: Helm) -> None
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert config["metadata"]["annotations"] == {"grafana_folder": "FastAPI"}
     assert config["metadata"]["namespace"] == "grafana"
-    # kubectl apply copies the object into an annotation, which holds 256 KiB.
+    # kubectl apply copies the object into an annotation, which is limited to 256 KiB.
     assert len(config["data"]["service.json"]) < 200 * 1024
 
 
@@ -315,7 +315,7 @@ def test_a_wrong_value_is_refused_by_name(helm: Helm, values: dict[str, Any], me
         helm.render(OPERATOR, values)
 
 
-def test_as_a_subchart_it_admits_what_parents_pass(helm: Helm) -> None:
+def test_as_a_subchart_it_accepts_values_of_the_parent(helm: Helm) -> None:
     values = {"global": {"imageRegistry": "x"}, "enabled": True}
     assert helm.render(OPERATOR, values) == helm.render(OPERATOR)
 

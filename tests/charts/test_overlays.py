@@ -1,4 +1,4 @@
-"""Each kustomize overlay is what the operator's chart renders with the values that say the same."""
+"""Each kustomize overlay equals the operator's chart with the corresponding values."""
 
 import subprocess
 from pathlib import Path
@@ -43,7 +43,7 @@ OVERLAYS: dict[str, dict[str, Any]] = {
 
 
 def built(folder: Path) -> list[Object]:
-    """What ``kubectl apply -k`` would apply."""
+    """Returns the objects that ``kubectl apply -k`` would apply."""
     command = [binaries.ensure() / "kubectl", "kustomize", folder]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return list(yaml.safe_load_all(done.stdout))

@@ -1,4 +1,4 @@
-"""The platform team's policies in a real API server: what they let through, what they refuse."""
+"""The platform team's policies in a real API server: permitted and rejected services."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def kubectl() -> Iterator[Kubectl]:
 
 
 def refusal(kubectl: Kubectl, spec: dict[str, Any], namespace: str = "team-a") -> str:
-    """What the API server says against a service; empty where it takes it."""
+    """Returns the API server's error for a service; empty if it accepts it."""
     body = {
         "apiVersion": "fastapi-operator.io/v1alpha1",
         "kind": "FastAPIService",
@@ -104,12 +104,12 @@ def refusal(kubectl: Kubectl, spec: dict[str, Any], namespace: str = "team-a") -
 
 
 @pytest.mark.parametrize("case", PERMITTED)
-def test_what_keeps_to_the_bounds_is_taken(kubectl: Kubectl, case: str) -> None:
+def test_a_service_within_the_bounds_is_accepted(kubectl: Kubectl, case: str) -> None:
     assert refusal(kubectl, PERMITTED[case]) == ""
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_exceeds_a_bound_is_refused_with_the_bound(kubectl: Kubectl, case: str) -> None:
+def test_a_service_beyond_a_bound_is_rejected_with_the_bound(kubectl: Kubectl, case: str) -> None:
     spec, message = REFUSED[case]
     assert message in refusal(kubectl, spec)
 

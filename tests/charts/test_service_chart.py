@@ -1,4 +1,4 @@
-"""What the service's chart renders: its values are the spec."""
+"""The objects of the service's chart, whose values are the spec."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def test_large_numbers_stay_whole(helm: Helm) -> None:
     assert service["spec"]["traffic"]["peakRequestsPerSecond"] == 10_000_000
 
 
-def test_the_image_is_asked_for_by_name(helm: Helm) -> None:
+def test_a_missing_image_is_named_in_the_error(helm: Helm) -> None:
     with pytest.raises(HelmError, match="--set image="):
         helm.render(SERVICE)
 

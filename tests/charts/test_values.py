@@ -1,4 +1,4 @@
-"""Each value of each chart changes what is rendered, and is documented."""
+"""Each value of each chart changes the rendered objects, and is documented."""
 
 import functools
 import json
@@ -16,7 +16,7 @@ _RULES = {"rules": {"renderMode": "alwaysRender"}}
 _GRAFANA = {"grafanaDashboards": {"renderMode": "alwaysRender"}}
 _PEER = {"namespaceSelector": {}}
 
-# value -> (another setting of it, what else must be set for it to show)
+# value -> (another setting of it, further values that it needs to have an effect)
 OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "nameOverride": ("other", {}),
     "fullnameOverride": ("other", {}),
@@ -140,7 +140,7 @@ def test_every_value_has_a_test(chart: Path) -> None:
     [(chart, name) for chart, table in CHARTS.items() for name in table],
     ids=lambda item: item.name if isinstance(item, Path) else item,
 )
-def test_a_value_changes_what_is_rendered(helm: Helm, chart: Path, name: str) -> None:
+def test_a_value_changes_the_rendered_objects(helm: Helm, chart: Path, name: str) -> None:
     other, context = CHARTS[chart][name]
     (value,) = [value for value in leaves(chart) if value.name == name]
     assert value.default != other

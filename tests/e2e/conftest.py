@@ -22,7 +22,7 @@ READY_SECONDS = 240
 
 @dataclass(frozen=True)
 class Answer:
-    """What the service answered."""
+    """A response of the service."""
 
     status: int
     body: Any
@@ -87,7 +87,7 @@ class Shop:
             return Answer(error.code, error.read().decode(), error.headers)
 
     def database(self, query: str) -> str:
-        """What a query answers in the database's own pod."""
+        """Returns the result of a query, run in the database's pod."""
         return story.database(self.kubectl, query, namespace=self.namespace)
 
     def children(self) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def _owner(item: dict[str, Any]) -> str | None:
 def cluster() -> Iterator[Cluster]:
     """A node of the tests' own, with the operator.
 
-    It is stopped afterwards whatever happens; ``KEEP_NODE=1`` leaves it for the next run.
+    It is always stopped afterwards, unless ``KEEP_NODE=1`` keeps it for the next run.
     """
     target = targets.LocalNode(NODE)
     try:

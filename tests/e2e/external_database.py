@@ -1,4 +1,4 @@
-"""A PostgreSQL that the operator did not make: what a cloud or another team would offer."""
+"""A PostgreSQL that the operator did not create, as a cloud or another team would provide."""
 
 import secrets
 import subprocess
@@ -10,7 +10,7 @@ from tests.kubectl import Kubectl
 NAME = "orders-database"
 MAX_CONNECTIONS = 40
 
-# TLS only, and a role of the owner's; nothing in it is tuned.
+# TLS only, with a role for the owner and without tuning.
 _START = f"""
 set -eu
 mkdir -p /data/pg && cp /tls/tls.key /data/tls.key && chmod 600 /data/tls.key
@@ -19,7 +19,7 @@ echo 'hostssl all all all scram-sha-256' >> /data/pg/pg_hba.conf
 exec postgres -D /data/pg -k /tmp -c listen_addresses='*' -c max_connections={MAX_CONNECTIONS} \\
     -c ssl=on -c ssl_cert_file=/tls/tls.crt -c ssl_key_file=/data/tls.key
 """
-_WWW_DATA = 33  # any user that the image's passwd knows: initdb refuses one without a name
+_WWW_DATA = 33  # any user in the image's passwd, because initdb needs a user with a name
 
 
 def start(kubectl: Kubectl, *, namespace: str, image: str) -> None:
@@ -46,7 +46,7 @@ def start(kubectl: Kubectl, *, namespace: str, image: str) -> None:
 
 
 def query(kubectl: Kubectl, namespace: str, statement: str) -> str:
-    """What a statement answers, asked inside the database's pod as its superuser."""
+    """Returns the result of a statement, run in the database's pod as its superuser."""
     script = "PGPASSWORD=$(cat /secret/password) psql -h /tmp -U owner postgres -Atc"
     command = ("sh", "-c", f'{script} "$0"', statement)
     return kubectl("exec", "-n", namespace, f"deploy/{NAME}", "--", *command).strip()

@@ -20,7 +20,7 @@ from tests.kubectl import eventually
 
 pytestmark = pytest.mark.node
 
-# As short as tells: the node's tests are long enough.
+# As short as possible, because tests on a node take long.
 SECONDS = "6"
 BLOCKING = "/labs/blocking?seconds=0.3"
 MAIN = "from fastapi_operator.cli.main import main; main()"
@@ -42,7 +42,7 @@ def asking(shop: Shop, path: str, method: str = "GET", clients: int = 3) -> Iter
 
     def ask() -> None:
         while not stop.wait(0.05):
-            with suppress(OSError):  # a pod that is about to end may not answer in time
+            with suppress(OSError):  # a pod that is shutting down may not respond in time
                 shop.request(method, path)
 
     threads = [threading.Thread(target=ask) for _ in range(clients)]
@@ -91,7 +91,7 @@ def test_measured_traffic_fits_into_the_spec(labs: Shop, tmp_path: Path) -> None
 
 
 def type_page(shop: Shop, name: str, folder: Path) -> str:
-    """Types the commands of a runbook in order; what they print."""
+    """Runs the commands of a runbook in order and returns their output."""
     plugin = folder / "kubectl-fastapi"
     plugin.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{MAIN}' \"$@\"\n")
     plugin.chmod(0o755)
@@ -104,7 +104,7 @@ def type_page(shop: Shop, name: str, folder: Path) -> str:
             ["bash", "-o", "pipefail", "-c", script.replace("--seconds 20", "--seconds 3")],
             env=environment, cwd=folder, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-        # To find no such line in a log is an answer.
+        # grep exits with 1 if a log has no such line; that is a valid result.
         assert done.returncode == 0 or "| grep" in script, (script, done.stderr)
         shown += done.stdout
     return shown
@@ -117,7 +117,7 @@ def test_the_commands_of_a_runbook_show_the_blocking_call(labs: Shop, tmp_path: 
     assert "wait_in_the_loop" in (tmp_path / "flame.svg").read_text()
 
 
-def test_who_may_not_look_is_told_which_right_is_missing(labs: Shop) -> None:
+def test_missing_rights_are_named_in_the_error(labs: Shop) -> None:
     kubectl = labs.kubectl
     kubectl("create", "serviceaccount", "nobody", "-n", labs.namespace)
     try:

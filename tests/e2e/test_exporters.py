@@ -1,4 +1,4 @@
-"""What exporters tell of a running service: all that the table names, and true counts."""
+"""Exporters of a running service expose every metric in the table, with correct counts."""
 
 import dataclasses
 import re
@@ -36,7 +36,7 @@ SPEC = {
         "migrations": {},
     },
     "proxy": {"replicas": 1, "cache": {"routes": [{"path": "/items", "seconds": 1}]}},
-    # Without PodMonitors in the cluster nobody would read them: the spec asks for them.
+    # The cluster has no PodMonitors, so the spec must request the exporters.
     "observability": {"metrics": {"exporters": True}},
 }
 
@@ -100,7 +100,7 @@ def is_exposed(metric: Metric, page: str) -> bool:
     shown = samples(page, metric.series)
     own = set(metric.labels) | ({"le"} if metric.kind is Kind.HISTOGRAM else set())
     names = [set(re.findall(r'(\w+)="', labels)) for labels in shown]
-    # An exporter may call a counter what never counts.
+    # An exporter may declare a counter for a value that is not one.
     is_kind = metric.kind is Kind.GAUGE or kinds.get(metric.name) == metric.kind
     return is_kind and any(own <= labels for labels in names)
 
@@ -115,11 +115,11 @@ def is_exposed(metric: Metric, page: str) -> bool:
         ("proxy", Source.PROXY),
     ],
 )
-def test_an_exporter_exposes_what_the_table_names(
+def test_an_exporter_exposes_the_metrics_of_the_table(
     observed: Shop, part: str, source: Source
 ) -> None:
     assert observed.request("GET", "/items").status == 200
-    for pod in ("deploy/shop-redis", "shop-queue-0"):  # errors are told once there was one
+    for pod in ("deploy/shop-redis", "shop-queue-0"):  # the metric exists after the first error
         wrong = ("redis-cli", "--user", "monitor", "no-such-command")
         observed.kubectl("exec", "-n", NAMESPACE, pod, "-c", "redis", "--", *wrong)
     from_here = (metric for metric in EXPORTED if not metric.name.startswith("caddy_"))
@@ -132,7 +132,7 @@ def test_an_exporter_exposes_what_the_table_names(
     eventually(lambda: not missing(), seconds=30, what=f"metrics of the {part}")
 
 
-def test_the_proxys_exporter_counts_what_clients_sent(observed: Shop) -> None:
+def test_the_proxys_exporter_counts_the_requests_of_clients(observed: Shop) -> None:
     def counted() -> dict[str, float]:
         return samples(scrape(observed, "proxy"), "fastapi_proxy_request_duration_seconds_count")
 

@@ -51,7 +51,7 @@ def status(port: int, path: str, host: str = HOST) -> int:
     ],
     ids=["gateway", "ingress"],
 )
-def test_clients_outside_reach_the_host_and_not_what_is_private(
+def test_outside_clients_reach_the_host_but_no_private_path(
     shop: Shop, edge: int, way: dict[str, object]
 ) -> None:
     exposure = {"hosts": [HOST], "privatePaths": ["/docs"], **way}
@@ -69,7 +69,7 @@ def test_clients_outside_reach_the_host_and_not_what_is_private(
     assert status(edge, "/openapi.json", host="other.example.com") == 404
 
 
-def test_what_the_page_about_the_proxy_tells_to_type_works(shop: Shop) -> None:
+def test_the_commands_of_the_page_about_the_proxy_work(shop: Shop) -> None:
     page = (ROOT / "docs/parts/proxy.md").read_text()
     commands = re.findall(r"^kubectl (.+)$", page, re.MULTILINE)
     assert len(commands) == 3

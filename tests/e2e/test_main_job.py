@@ -1,4 +1,4 @@
-"""The main job: one FastAPIService, and the app answers from real PostgreSQL and Redis."""
+"""The main job: one FastAPIService, and the app responds with data from PostgreSQL and Redis."""
 
 import json
 import time
@@ -25,7 +25,7 @@ def test_an_item_read_twice_comes_from_redis_the_second_time(shop: Shop) -> None
     assert user["email"] in rows
 
 
-def test_every_connection_of_the_app_comes_through_the_pooler(shop: Shop) -> None:
+def test_the_app_connects_through_the_pooler_only(shop: Shop) -> None:
     shop.request("GET", "/items")
     pods = shop.kubectl.json("get", "pods", "-n", shop.namespace)["items"]
     addresses = {
@@ -62,7 +62,7 @@ def test_the_planned_connections_are_the_databases_own(shop: Shop) -> None:
     assert str(tuning["database.max_connections"]["value"]) in answer.split()
 
 
-def test_status_is_small_and_says_ready_for_every_part(shop: Shop) -> None:
+def test_status_is_small_and_every_part_is_ready(shop: Shop) -> None:
     def conditions() -> dict[str, str]:
         return {item["type"]: item["status"] for item in shop.get()["status"]["conditions"]}
 

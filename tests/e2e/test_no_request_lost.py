@@ -1,4 +1,4 @@
-"""The short form of ``make resilience``: what changes under load costs no client its answer."""
+"""The short form of ``make resilience``: changes under load lose no request."""
 
 import pytest
 
@@ -13,7 +13,7 @@ REQUESTS, RATE = 1500, 50
 
 
 def rollout_and_reload(bench: Bench) -> None:
-    """Another environment and another header at once, then an app that is told to end."""
+    """Changes the environment and a header at once, then stops an app."""
     bench.patch({"proxy": {"headers": {"add": [{"name": "X-Marker", "value": "reloaded"}]}}})
     scenarios.configuration_change(bench)
     scenarios.terminate(bench, scenarios.pods(bench, "app")[0])
@@ -22,6 +22,6 @@ def rollout_and_reload(bench: Bench) -> None:
 def test_a_rollout_a_reload_and_a_termination_lose_no_request(shop: Shop) -> None:
     bench = Bench(shop.kubectl, shop.app_image, shop.namespace)
     outcome = run(bench, Scenario("short", rollout_and_reload), requests=REQUESTS, rate=RATE)
-    assert not outcome.broken, outcome.told()
+    assert not outcome.broken, outcome.report()
     assert len(outcome.answers) >= REQUESTS
     assert shop.request("GET", "/items?limit=1").headers["X-Marker"] == "reloaded"

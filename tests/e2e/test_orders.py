@@ -1,4 +1,4 @@
-"""A service written from docs/reference/api.md alone, for an app that others wrote.
+"""A service for an unmodified app, written only from docs/reference/api.md.
 
 External PostgreSQL over TLS, Valkey as cache, a queue with a Celery worker and beat, two hosts and
 a certificate.
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.node
 
 NAMESPACE = "orders"
 HOSTS = ["orders.example.com", "www.orders.example.com"]
-# Written by somebody who had read nothing but the reference.
+# Written by a person who had read only the reference.
 SERVICE = Path(__file__).parent / "orders/service.yaml"
 
 
@@ -74,7 +74,7 @@ def test_the_cache_is_valkey(orders: Shop) -> None:
     assert orders.request("GET", "/cache").body == {"greeting": "hello", "server": "valkey"}
 
 
-def test_the_external_database_sees_the_pooler_alone_and_over_tls(orders: Shop) -> None:
+def test_only_the_pooler_connects_to_the_external_database_over_tls(orders: Shop) -> None:
     orders.request("GET", "/ticks")
     pods = orders.kubectl.json(
         *("get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=pooler")

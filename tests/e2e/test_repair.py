@@ -1,4 +1,4 @@
-"""What is deleted by hand comes back; what failed to migrate never serves."""
+"""Deleted objects are created again; a version whose migration fails does not serve."""
 
 import time
 from typing import Any
@@ -41,7 +41,7 @@ def test_any_child_deleted_by_hand_is_repaired(shop: Shop) -> None:
 
         eventually(repaired, seconds=60, what=f"{kind} {name} repaired")
     shop.wait_until_ready()
-    # The pooler asks for the database's new address every five seconds.
+    # The pooler resolves the database's address every five seconds.
     eventually(
         lambda: shop.request("GET", "/items").status == 200,
         seconds=20,
@@ -49,7 +49,7 @@ def test_any_child_deleted_by_hand_is_repaired(shop: Shop) -> None:
     )
 
 
-def test_a_lost_release_record_is_written_again_and_migrates_nothing_twice(shop: Shop) -> None:
+def test_a_deleted_release_record_is_written_again_without_a_second_migration(shop: Shop) -> None:
     def of_kind(kind: str) -> set[str]:
         return {child["metadata"]["name"] for child in shop.children() if child["kind"] == kind}
 

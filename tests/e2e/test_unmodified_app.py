@@ -23,7 +23,7 @@ def helm(cluster: Cluster) -> Helm:
 
 @pytest.fixture(scope="module")
 def hello(cluster: Cluster) -> Iterator[Shop]:
-    """A hello-world with nothing but an image, by the service's chart."""
+    """A hello-world with only an image, installed by the service's chart."""
     started = node.Node(NODE)
     started.build_images(["hello", "py-spy"])
     running = Shop(cluster.kubectl, started.image("hello"), namespace="hello", name="hello")

@@ -15,7 +15,7 @@ from tests.kubectl import Kubectl
 NODE = "full"
 RELEASE = "fastapi-operator"
 DEFINITION = "fastapiservices.fastapi-operator.io"
-# What pages call the image of their reader; here it is FastAPI's own first example.
+# The name of the reader's image in pages; here it is FastAPI's first example.
 EXAMPLES = ("registry.example.com/shop:1.4.2", "registry.example.com/hello:1.0.0")
 _OPERANDS = ("postgres", "pgbouncer", "redis", "valkey", "nginx")
 
@@ -50,7 +50,7 @@ class Platform:
         )
 
     def clean(self) -> None:
-        """Leaves no definition, no service, no operator, and nothing in its own namespaces."""
+        """Removes the definition, the services, the operator, and all objects in its namespaces."""
         self.kubectl("delete", "crd", DEFINITION, "--ignore-not-found")
         found = self.kubectl.json("get", "namespaces")["items"]
         names = {body["metadata"]["name"] for body in found} - {"default"}
@@ -66,7 +66,7 @@ class Platform:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Platform]:
-    """The node. It is stopped afterwards whatever happens; ``KEEP_NODE=1`` leaves it."""
+    """Yields the node. It is always stopped afterwards, unless ``KEEP_NODE=1`` keeps it."""
     running = node.Node(NODE)
     try:
         running.start(with_images=True)
@@ -85,7 +85,7 @@ def cluster() -> Iterator[Platform]:
 
 @pytest.fixture
 def platform(cluster: Platform) -> Iterator[Platform]:
-    """The cluster with nothing of ours in it, before the test and after it."""
+    """Yields the cluster without our objects, and removes them after the test."""
     cluster.clean()
     yield cluster
     cluster.clean()

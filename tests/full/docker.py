@@ -1,6 +1,6 @@
 """`docker build` and `docker push` as pages type them: buildah, and the node's own images.
 
-There is no registry here, so that a push ends where a pull would: on the node.
+There is no registry, so a push loads the image into the node.
 """
 
 import argparse
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def install(folder: Path, node_name: str) -> None:
-    """Writes a program `docker` for that node into a folder, for somebody's PATH."""
+    """Writes a program `docker` for that node into a folder, to put on a PATH."""
     program = folder / "docker"
     program.write_text(
         f"#!/bin/sh\nPYTHONPATH={ROOT}{os.pathsep}$PYTHONPATH NODE={node_name} "
@@ -25,7 +25,7 @@ def install(folder: Path, node_name: str) -> None:
 
 
 def main() -> None:
-    """Does what the arguments say."""
+    """Runs the command in the arguments."""
     parser = argparse.ArgumentParser(prog="docker", description=__doc__)
     commands = parser.add_subparsers(required=True)
     built = commands.add_parser("build")

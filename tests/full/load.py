@@ -1,4 +1,4 @@
-"""Requests at an even rate, each counted by what was asked for and what came back."""
+"""Requests at an even rate, counted by request and response."""
 
 import http.client
 import itertools
@@ -20,10 +20,10 @@ class Request(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What a generator did."""
+    """The result of a generator."""
 
     answers: Counter[tuple[str, str]]
-    """How many, by route and status; the status says what went wrong where none came."""
+    """Requests by route and status; without a response, the status is the error."""
     seconds: float
 
     @property
@@ -39,10 +39,10 @@ def generate(
 
     Args:
         url: The service.
-        requests: What is sent, one after the other and again from the first.
-        rate: Requests a second of all clients together, if they are answered so fast.
+        requests: The requests, sent in order and repeated.
+        rate: Requests per second of all clients together, if responses are fast enough.
         seconds: How long.
-        clients: How many ask at the same time, at most.
+        clients: Maximum number of simultaneous requests.
     """
     answers: Counter[tuple[str, str]] = Counter()
     taken, lock, began = itertools.count(), threading.Lock(), time.monotonic()

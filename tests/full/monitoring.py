@@ -1,4 +1,4 @@
-"""What a platform has to watch services with: the Prometheus operator and kube-state-metrics.
+"""The monitoring of a platform: the Prometheus operator and kube-state-metrics.
 
 Both are built from their Go modules and installed by their own manifests; Prometheus is Debian's.
 Their programs reach the pods through a folder of the machine, since no registry has images of them.
@@ -27,12 +27,12 @@ _PROGRAMS: dict[str, Any] = {"name": "programs", "mountPath": "/programs", "read
 
 @dataclass(frozen=True)
 class Prometheus:
-    """A running Prometheus, asked by its API."""
+    """A running Prometheus, queried through its API."""
 
     address: str
 
     def get(self, path: str, **parameters: str) -> Any:
-        """The data of an answer.
+        """Returns the data of a response.
 
         Raises:
             urllib.error.HTTPError: The query is wrong.
@@ -47,7 +47,7 @@ class Prometheus:
         return found
 
     def samples(self, expression: str, since: float, until: float) -> int:
-        """How many numbers a query answers with between two moments, every 15 s."""
+        """Returns how many values a query has between two times, every 15 s."""
         answer = self.get(
             "query_range", query=expression, start=str(since), end=str(until), step="15"
         )
@@ -74,7 +74,7 @@ def _selectors(part: Any) -> Iterator[str]:
 
 
 def install(node: Node, kubectl: Kubectl) -> Prometheus:
-    """Installs all of it, and waits until Prometheus answers."""
+    """Installs all parts, and waits until Prometheus is ready."""
     folder = str(programs.program("operator", of="monitoring").parent)
     image = node.image("prometheus")
     reloader = f"--prometheus-config-reloader={image}"
@@ -111,7 +111,7 @@ def install(node: Node, kubectl: Kubectl) -> Prometheus:
 
 
 def remove(kubectl: Kubectl) -> None:
-    """Removes what other tests do not expect in a cluster; its namespace goes with the others."""
+    """Removes objects that other tests do not expect; its namespace is deleted with the others."""
     for path in (_BUNDLE, _KUBE_STATE):
         files = ("-k" if path.is_dir() else "-f", str(path))
         kubectl("delete", "--ignore-not-found", "--wait=false", *files)
@@ -122,7 +122,7 @@ def _volume(folder: str) -> dict[str, Any]:
 
 
 def _objects(image: str, folder: str) -> Iterator[dict[str, Any]]:
-    """Prometheus, which takes every monitor and rule of the cluster, and what it may read."""
+    """Returns Prometheus, which selects every monitor and rule of the cluster, and its rights."""
     here = {"name": "prometheus", "namespace": NAMESPACE}
     yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": here}
     yield {

@@ -7,7 +7,7 @@ from tests.benchmarks import document
 
 
 def record(section: str, heading: str, rows: Sequence[str]) -> None:
-    """Prints a table, and writes it into its section where that was asked for."""
+    """Prints a table, and writes it into its section if requested."""
     rule = "|" + " --- |" * (heading.count("|") - 1)
     table = "\n".join([heading, rule, *rows])
     print(table)

@@ -1,4 +1,4 @@
-"""The page's canary by route weights, through a real Gateway, while clients go on asking."""
+"""The page's canary by route weights, through a real Gateway, under load."""
 
 import time
 from collections import Counter
@@ -47,7 +47,7 @@ def next_image(cluster: Platform, tmp_path: Path) -> None:
 
 
 def share(seen: Traffic) -> float:
-    """Which part of the answers was the next version's."""
+    """Returns the share of responses from the next version."""
     bodies = Counter(answer.body for answer in seen)
     assert sum(bodies.values()) > 500
     return sum(n for body, n in bodies.items() if b"again" in body) / bodies.total()

@@ -1,6 +1,6 @@
 """Commands that look into a running service, typed as the pages about parts and alerts have them.
 
-That they run is what is asked: names, containers, columns and paths are right. The state that a
+The test checks that they run: names, containers, columns and paths are correct. The state that a
 page is about is not made.
 """
 
@@ -57,7 +57,7 @@ spec:
 
 @pytest.fixture(scope="module")
 def words(cluster: Platform) -> Iterator[dict[str, str]]:
-    """A shop with every part, Ready; answers what stands for a page's own words."""
+    """Creates a shop with every part, waits until it is Ready, and returns the replacements."""
     kubectl = cluster.kubectl
     cluster.clean()
     for module in (modules.PROMETHEUS, modules.FLUX, modules.FLUX_SOURCES):
@@ -99,7 +99,7 @@ def pod(kubectl: Kubectl) -> str:
 def test_the_commands_of_a_page_run(
     cluster: Platform, words: dict[str, str], page: Path, tmp_path: Path
 ) -> None:
-    # What a page takes for granted.
+    # The state that a page assumes.
     (tmp_path / "service.yaml").write_text(SHOP)
     (tmp_path / "settings.yaml").write_text("{}\n")
     known = environment(cluster) | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}

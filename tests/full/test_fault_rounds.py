@@ -8,10 +8,10 @@ from tests.faults.fleet import Stage
 from tests.faults.rounds import disturbed, undisturbed
 
 
-def test_a_fleet_that_is_hit_ends_where_an_undisturbed_one_does() -> None:
+def test_a_fleet_with_faults_converges_like_one_without() -> None:
     calm = undisturbed(seed=1, count=len(Stage), short=True)
     assert calm.broken == ()
-    # Each death but the last needs something to write, so that it comes last.
+    # Each crash except the last needs a pending write, so the last is without one.
     hits = (requests_fail, killed_at_every_write)
     hit = disturbed(
         [fault for wanted in hits for fault in FAULTS if fault.hit is wanted],

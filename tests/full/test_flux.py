@@ -1,6 +1,6 @@
 """A real Flux kustomize-controller applies a service, waits for it, and fails with it.
 
-Of Flux the source-controller alone is missing: the test serves the archive itself, and says so in
+Only Flux's source-controller is missing: the test serves the archive itself and reports it in
 the status of the GitRepository.
 """
 
@@ -49,7 +49,7 @@ def serving(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """A namespace of an API server that knows services and Flux, and in which Flux works."""
+    """Yields a namespace of an API server with the definitions of services and Flux, and runs Flux."""
     with ApiServer(f"flux-{os.getpid()}") as server:
         kube = Kube(server.kubeconfig)
         install_crd(kube)
@@ -97,7 +97,7 @@ class Repository:
         world.kube.request("POST", self._path, self._body(spec=spec))
 
     def push(self, **spec: Any) -> None:
-        """A commit in which the service says so."""
+        """Commits this service."""
         self._commits += 1
         service = {
             "apiVersion": "fastapi-operator.io/v1alpha1",
@@ -153,7 +153,7 @@ def test_flux_waits_for_a_service_and_fails_with_it(world: World, tmp_path: Path
         repository = Repository(world, served, address)
         repository.push()
         path = kustomization(world)
-        # Applied, and nobody there to answer: not healthy.
+        # Applied, but no operator runs: not healthy.
         eventually(lambda: world.get("fastapiservices", "shop"), within=60)
         time.sleep(5)
         assert ready(path).get("status") != "True", ready(path)

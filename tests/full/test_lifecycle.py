@@ -1,4 +1,4 @@
-"""A release from its first installation to its end, while a service goes on answering.
+"""A release from its installation to its removal, while a service keeps responding.
 
 The chart and the operator of the release before come from the repository's history: its newest
 version tag, and until one is there the commit that gave generated credentials their present keys,
@@ -21,7 +21,7 @@ from tests.full.conftest import DEFINITION, EXAMPLES, RELEASE, Platform
 from tests.full.traffic import traffic
 from tests.kubectl import eventually
 
-# The first one builds what the caches lack.
+# The first one fills the build caches.
 pytestmark = [pytest.mark.node, pytest.mark.timeout(900)]
 
 _TAG = "previous"
@@ -94,7 +94,7 @@ def pods(shop: Shop) -> set[str]:
 
 
 def obeys(shop: Shop, word: str) -> None:
-    """A change of the service reaches its pods: whatever operator runs, it works."""
+    """Checks that a change of the service reaches its pods with the running operator."""
     shop.patch({"env": [{"name": "WORD", "value": word}]})
 
     def applied() -> bool:
@@ -132,7 +132,7 @@ def test_a_release_is_upgraded_rolled_back_removed_and_replaced(
     assert answers.lost == []
     assert len(answers) > 500
 
-    # With nobody left to answer for a finalizer.
+    # No operator is left to remove a finalizer.
     platform.kubectl("delete", "namespace", "life", "--timeout=60s")
 
 

@@ -1,4 +1,4 @@
-"""What the documentation tells to type, typed on a node: each way ends at a running service."""
+"""Runs the commands of the documentation on a node; each page ends with a running service."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from tests.full.conftest import EXAMPLES, NODE, Platform
 
 pytestmark = pytest.mark.node
 
-# These begin without anything; the others look at what runs.
+# These begin with an empty cluster; the others use running services.
 PAGES = (
     "README.md",
     "docs/first-service.md",
@@ -32,7 +32,7 @@ def words() -> dict[str, str]:
 
 
 def environment(platform: Platform) -> dict[str, str]:
-    """The environment of somebody who has kubectl, helm and the cluster's kubeconfig."""
+    """Returns an environment with kubectl, helm and the cluster's kubeconfig."""
     path = f"{platform.helm.program.parent}{os.pathsep}{platform.node.programs}"
     return {
         "PATH": f"{path}{os.pathsep}{os.environ['PATH']}",
@@ -56,7 +56,7 @@ def test_each_way_ends_at_a_running_service(platform: Platform, way: str, tmp_pa
     blocks.run(commands, tmp_path, environment=environment(platform), words=words())
 
 
-def test_the_manifests_are_applied_as_their_page_says(platform: Platform, tmp_path: Path) -> None:
+def test_the_manifests_page_applies_the_manifests(platform: Platform, tmp_path: Path) -> None:
     # The sample's app has migrations, so its image is the sample app's.
     platform.node.name_image("sample-app", EXAMPLES[0])
     try:
@@ -79,6 +79,6 @@ def test_a_project_becomes_a_service(platform: Platform, tmp_path: Path) -> None
     assert done.startswith("http://shop")
 
 
-def test_the_operator_is_installed_as_its_page_says(platform: Platform, tmp_path: Path) -> None:
+def test_the_install_page_installs_the_operator(platform: Platform, tmp_path: Path) -> None:
     commands = chosen("docs/install.md", "With Helm")
     blocks.run(commands, tmp_path, environment=environment(platform), words={})

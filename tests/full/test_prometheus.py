@@ -1,4 +1,4 @@
-"""A real Prometheus watches a service under load: every query answers, and its totals are true.
+"""A real Prometheus watches a service under load: every query has a result, and totals are correct.
 
 The Prometheus operator makes it from the monitors and rules that the product makes; the kubelet and
 kube-state-metrics are there as on any cluster.
@@ -60,7 +60,7 @@ SPEC: dict[str, Any] = {
         "slo": {"availabilityPercent": "99", "latencyMilliseconds": 250},
     },
 }
-# An app that shows no metrics, behind the other proxy, whose autoscaler counts requests under way.
+# An app without metrics, behind the other proxy, with an autoscaler by requests in flight.
 EDGE: dict[str, Any] = {
     "image": EXAMPLES[0],
     "app": "shop.main:app",
@@ -69,7 +69,7 @@ EDGE: dict[str, Any] = {
     "proxy": {"engine": "Caddy", "replicas": 1},
     "observability": {"metrics": {"enabled": False, "intervalSeconds": 5}},
 }
-# In turn: answers of all kinds, quick and slow, with and without database, cache and threads.
+# Repeated: responses of all kinds, fast and slow, with and without database, cache and threads.
 _ITEM = "/items/{item_id}"
 REQUESTS = (
     *(Request("/items", "/items"),) * 5,
@@ -88,7 +88,7 @@ CACHED = Request("/labs/label?price_cents=100", "/labs/label")
 
 @dataclass
 class Watched:
-    """The service, its Prometheus, and what happened so far."""
+    """The service, its Prometheus, and the events so far."""
 
     shop: Shop
     prometheus: Prometheus
@@ -186,7 +186,7 @@ def _counted(prometheus: Prometheus, query: str) -> Counter[str]:
 
 
 def test_totals_are_those_of_the_load_generator(watched: Watched) -> None:
-    # Once each before, so that every series is there from its nought on.
+    # Each request once before, so that every series starts at zero.
     before = {query: _counted(watched.prometheus, query) for query in (_APP, _PROXY)}
     load = generate(watched.address(), REQUESTS, rate=RATE, seconds=SECONDS)
     sent: Counter[str] = Counter()
@@ -200,7 +200,7 @@ def test_totals_are_those_of_the_load_generator(watched: Watched) -> None:
             counted = _counted(watched.prometheus, query)
             counted.subtract(before[query])
             for status in sorted(sent):
-                # What the proxy itself answered, the app never saw.
+                # The app does not see requests that the proxy answers itself.
                 meant = 0 if name == "app" and status in ("502", "504") else sent[status]
                 share = abs(counted[status] - meant) / sent[status]
                 rows.append((name, status, sent[status], counted[status], share))
@@ -230,9 +230,9 @@ _GRAFANA = {
 
 
 def _weighed(expression: str) -> str:
-    """An alert that always answers: whether it is so, instead of nothing.
+    """Returns an alert's expression with a result in any case, instead of an empty one.
 
-    Comparisons answer 0 or 1, what excludes must be there too, and a day is not waited for.
+    Comparisons return 0 or 1, excluding series must exist too, and a day is shortened.
     """
     text = re.sub(r"(?<=\s)(>=|<=|==|!=|>|<)(?=\s)", r"\1 bool", expression)
     return re.sub(r"\bunless\b", "and", text).replace(" offset 23h", "")
@@ -245,7 +245,7 @@ def _filled(expression: str, service: str) -> str:
 
 
 def _queries(prometheus: Prometheus) -> Iterator[tuple[str, str]]:
-    """Every query of panels, marks, choices and rules, by where it stands."""
+    """Returns every query of panels, annotations, variables and rules, by its location."""
     for dashboard in DASHBOARDS:
         model = dashboard.model()
         for panel in model["panels"]:
@@ -263,9 +263,9 @@ def _queries(prometheus: Prometheus) -> Iterator[tuple[str, str]]:
 
 
 def _trouble(watched: Watched) -> None:
-    """What brings the series that a healthy service does not have."""
+    """Causes the events whose series a healthy service does not have."""
     shop, where = watched.shop, ("-n", NAMESPACE)
-    # Somebody else's hand, which the operator repairs.
+    # A change by another client, which the operator reverts.
     shop.kubectl("scale", "deployment", "shop-pooler", *where, "--replicas=3")
     generate(watched.address(), [TOO_SLOW], rate=5, seconds=2)
     shop.patch({"postgres": {"migrations": {"command": ["false"]}}})
@@ -274,8 +274,8 @@ def _trouble(watched: Watched) -> None:
         seconds=60,
         what="a migration that failed",
     )
-    # All pods of both apps end until the kubelet waits with their next start: clients get errors,
-    # and pods are missing for longer than a scrape takes to come by. The last time they end after
+    # All pods of both apps end until the kubelet delays their next start: clients get errors, and
+    # pods are missing for longer than a scrape interval. The last time they end after
     # a process in them took all memory there is.
     apps = ("-l", "app.kubernetes.io/component=app", "-o", "name")
     pods = shop.kubectl("get", "pods", *where, *apps).split()
@@ -290,7 +290,7 @@ def _trouble(watched: Watched) -> None:
     time.sleep(10)
 
 
-def test_every_query_of_every_panel_and_rule_answers(watched: Watched) -> None:
+def test_every_query_of_every_panel_and_rule_has_a_result(watched: Watched) -> None:
     prometheus = watched.prometheus
     generate(watched.address(), [CACHED], rate=50, seconds=10)
     generate(watched.address("edge"), [Request("/", "/")], rate=20, seconds=10)
@@ -298,7 +298,7 @@ def test_every_query_of_every_panel_and_rule_answers(watched: Watched) -> None:
     until = time.time()
 
     def unanswered(query: str) -> str:
-        # Each of its selectors too: what is added to nothing, or is one of two, would hide it.
+        # Each of its selectors as well, because a sum or an `or` would hide a selector without series.
         parts = (query, *prometheus.selectors(query))
         return next((p for p in parts if not prometheus.samples(p, watched.began, until)), "")
 

@@ -1,4 +1,4 @@
-"""A running Deployment is taken over by the steps of the page, while its clients go on asking."""
+"""A running Deployment is taken over by the steps of the page, under load."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Clients that ask a service without a pause and remember what came back."""
+"""Clients that send requests to a service without a pause and record the responses."""
 
 import http.client
 import threading
@@ -10,23 +10,23 @@ from urllib.parse import urlsplit
 
 
 class Answer(NamedTuple):
-    """What became of one request."""
+    """The result of one request."""
 
     seconds: float
     """Since the first one."""
     outcome: str
-    """The status, or what went wrong."""
+    """The status, or the error."""
     body: bytes = b""
     again: bool = False
-    """Whether its connection had been closed meanwhile, so that it was asked on a new one."""
+    """Whether its connection had been closed, so that it was sent again on a new one."""
 
 
 class Traffic(list[Answer]):
-    """All answers, in the order in which they came."""
+    """All results, in order of arrival."""
 
     @property
     def lost(self) -> list[Answer]:
-        """What was not answered with 200."""
+        """Returns the results other than 200."""
         return [answer for answer in self if answer.outcome != "200"]
 
 
@@ -34,14 +34,14 @@ class Traffic(list[Answer]):
 def traffic(
     url: str, *, clients: int = 2, pause: float = 0.02, keep: bool = False, host: str | None = None
 ) -> Iterator[Traffic]:
-    """Asks for a URL for as long as the block goes on.
+    """Requests a URL until the end of the block.
 
     Args:
-        url: What is asked for.
-        clients: Threads that ask one request after the other.
+        url: The URL.
+        clients: Threads, each with one request at a time.
         pause: Seconds between two requests of a client.
         keep: Whether a client keeps its connection; else each request has one of its own.
-        host: The Host header, where it is not the address.
+        host: The Host header, if it is not the address.
     """
     over, found = threading.Event(), Traffic()
     target, began = urlsplit(url), time.monotonic()
@@ -61,7 +61,7 @@ def traffic(
                 try:
                     outcome, body = one()
                 except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                    # What every client with a pool does with a connection that was closed idle.
+                    # As every client with a pool does if an idle connection was closed.
                     if not kept:
                         raise
                     again = True

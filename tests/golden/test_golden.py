@@ -59,7 +59,7 @@ def _whole(case: Case) -> Iterator[Mapping[str, Any]]:
 
 
 def _described(item: Desired) -> str:
-    """Returns an object as ``render`` prints it, below a line that says how it is written."""
+    """Returns an object as ``render`` prints it, below a line with its part, write and gate."""
     remarks = [str(item.part)]
     if item.write is Write.CREATE_ONCE:
         remarks.append("created once")
@@ -95,7 +95,7 @@ def test_case_builds_its_expected_objects(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_case_has_no_file_that_nothing_reads(name: str) -> None:
+def test_case_has_no_unused_file(name: str) -> None:
     case = load(name)
     assert {path.name for path in case.directory.iterdir()} <= {*_INPUTS, *rebuilt(case)}
 

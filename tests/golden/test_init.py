@@ -1,6 +1,6 @@
-"""What ``init`` writes for projects as people lay them out, to the byte.
+"""The files that ``init`` writes for typical projects, compared as a whole.
 
-``UPDATE_GOLDEN=1 pytest tests/golden`` writes the expected files anew.
+``UPDATE_GOLDEN=1 pytest tests/golden`` updates the expected files.
 """
 
 import os
@@ -48,7 +48,7 @@ PROJECTS = {
 
 
 def written(name: str, root: Path) -> str:
-    """Both files for a project, one after the other."""
+    """Returns both files for a project, one after the other."""
     for path, text in PROJECTS[name].items():
         (root / name / path).parent.mkdir(parents=True, exist_ok=True)
         (root / name / path).write_text(text)
@@ -64,4 +64,4 @@ def test_project_gets_its_expected_files(name: str, tmp_path: Path) -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         expected.parent.mkdir(exist_ok=True)
         expected.write_text(text)
-    assert text == expected.read_text(), "if it is meant: UPDATE_GOLDEN=1 pytest tests/golden"
+    assert text == expected.read_text(), "if this is intended: UPDATE_GOLDEN=1 pytest tests/golden"

@@ -1,4 +1,4 @@
-"""What holds for the objects of every service, checked on all golden cases."""
+"""Properties of the objects of every service, checked on all golden cases."""
 
 import json
 from collections import Counter
@@ -29,33 +29,33 @@ def containers(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def users_own(case: Case) -> set[str]:
-    """Names of containers and volumes that the user wrote."""
+    """Returns the names of containers and volumes in the user's spec."""
     spec = case.service.spec
     parts = (*(spec.init_containers or ()), *(spec.containers or ()), *(spec.volumes or ()))
     return {part["name"] for part in parts}
 
 
-def _answering(case: Case, service: Desired) -> Part:
-    """The part whose pods a Service leads to: a load balancer is an exposure of the entry."""
+def _part_behind(case: Case, service: Desired) -> Part:
+    """Returns the part whose pods a Service selects; a load balancer belongs to the exposure."""
     if service.part is not Part.EXPOSURE:
         return service.part
     return Part.PROXY if case.plan.proxy else Part.APP
 
 
 def _runs_database(case: Case) -> bool:
-    """Whether the database is a server of the service's own."""
+    """Returns whether the database is managed."""
     postgres = case.service.spec.postgres
     return postgres is not None and postgres.mode in (None, "Managed")
 
 
 def _restored(case: Case) -> set[str]:
-    """The claim with another service's dumps."""
+    """Returns the claim with another service's dumps."""
     postgres = case.service.spec.postgres
     return {postgres.restore_from.claim} if postgres and postgres.restore_from else set()
 
 
 def _certificates(case: Case) -> set[str | None]:
-    """Secrets that users or cert-manager fill."""
+    """Returns the Secrets that users or cert-manager create."""
     return {case.plan.exposure.certificate} if case.plan.exposure else set()
 
 
@@ -74,7 +74,7 @@ def test_no_two_objects_share_a_key(case: Case) -> None:
     ] == []
 
 
-def test_objects_carry_our_labels_and_nothing_that_the_reconciler_adds(case: Case) -> None:
+def test_objects_have_our_labels_but_no_metadata_of_the_reconciler(case: Case) -> None:
     for item in case.objects:
         metadata = item.body["metadata"]
         ours = {"name", "namespace", "labels"}
@@ -128,13 +128,13 @@ def test_containers_set_their_command_and_their_resources(case: Case) -> None:
 
 
 def test_shells_never_see_a_kubernetes_escape(case: Case) -> None:
-    # Kubernetes turns $$ into $ in commands, which no script here may rely on.
+    # Kubernetes replaces $$ with $ in commands, so scripts must not use $$.
     for _, template in templates(case):
         for container in containers(template):
             assert not any("$$" in part for part in container["command"])
 
 
-def test_environment_has_each_name_once_and_expands_only_what_stands_above(case: Case) -> None:
+def test_environment_has_each_name_once_and_expands_only_earlier_names(case: Case) -> None:
     for item, template in templates(case):
         for container in containers(template):
             seen: set[str] = set()
@@ -163,7 +163,7 @@ def test_mounts_name_volumes_and_volumes_name_objects(case: Case) -> None:
                     assert source["configMap"]["name"] in by_kind["ConfigMap"]
                 else:
                     secret, known = source["secret"], by_kind["Secret"] | _certificates(case)
-                    # Of the user's, a missing one is told by whoever reads it.
+                    # A program that reads a Secret of the user reports if it is missing.
                     assert secret["name"] in known or secret["optional"]
             claim = volume.get("persistentVolumeClaim")
             if claim and volume["name"] not in users_own(case):
@@ -192,7 +192,7 @@ def test_references_to_generated_secrets_name_keys_that_are_generated(case: Case
                 assert key in keys[secret], (item.key, secret, key)
 
 
-def test_selectors_select_the_pods_of_their_part_alone(case: Case) -> None:
+def test_selectors_select_only_the_pods_of_their_part(case: Case) -> None:
     pods = {item.key: template["metadata"]["labels"] for item, template in templates(case)}
     parts = {item.key: item.part for item, _ in templates(case)}
     for item, _template in templates(case):
@@ -203,17 +203,17 @@ def test_selectors_select_the_pods_of_their_part_alone(case: Case) -> None:
     for service in case.of_kind("Service"):
         selector = service.body["spec"]["selector"]
         chosen = {parts[key] for key, labels in pods.items() if selector.items() <= labels.items()}
-        assert chosen == {_answering(case, service)}
+        assert chosen == {_part_behind(case, service)}
 
 
-def test_services_and_monitors_lead_to_ports_that_exist(case: Case) -> None:
+def test_services_and_monitors_use_ports_that_exist(case: Case) -> None:
     ports = {
         item.part: {port["name"] for c in containers(template) for port in c.get("ports", ())}
         for item, template in templates(case)
     }
     for service in case.of_kind("Service"):
         for port in service.body["spec"]["ports"]:
-            assert port["targetPort"] in ports[_answering(case, service)], service.key
+            assert port["targetPort"] in ports[_part_behind(case, service)], service.key
     for monitor in case.of_kind("ServiceMonitor"):
         offered = {
             port["name"]
@@ -233,7 +233,7 @@ def test_services_and_monitors_lead_to_ports_that_exist(case: Case) -> None:
 def test_service_of_the_bare_name_serves_clients_on_port_80(case: Case) -> None:
     name = case.service.metadata.name
     (entry,) = [item for item in case.of_kind("Service") if item.key.name == name]
-    assert _answering(case, entry) is (Part.PROXY if case.plan.proxy else Part.APP)
+    assert _part_behind(case, entry) is (Part.PROXY if case.plan.proxy else Part.APP)
     terminates = case.plan.exposure is not None and case.plan.exposure.terminates
     ports = [port["port"] for port in entry.body["spec"]["ports"]]
     assert ports == ([80, 443] if terminates else [80])
@@ -250,8 +250,8 @@ def test_every_part_with_pods_is_isolated_and_every_flow_ends_at_an_open_port(ca
     assert set(policies) == isolated
     inputs = Inputs(case.service, case.plan, case.settings, Facts())
     table = flows(inputs)
-    # Parts that open connections to a server which is not ours, wherever it is.
-    abroad = {flow.source for flow in table if flow.target is None}
+    # Parts that connect to an external server, at any address.
+    external = {flow.source for flow in table if flow.target is None}
     for flow in table:
         if flow.target is None:
             continue
@@ -269,10 +269,10 @@ def test_every_part_with_pods_is_isolated_and_every_flow_ends_at_an_open_port(ca
             for peer in rule.get("to", ())
         )
         open_to_all = part in USERS_CODE and network.egress != "Restricted"
-        assert everywhere is (open_to_all or part in abroad), part
+        assert everywhere is (open_to_all or part in external), part
 
 
-def test_only_what_holds_data_or_secrets_is_created_once(case: Case) -> None:
+def test_only_objects_with_data_or_secrets_are_created_once(case: Case) -> None:
     once = {item.key.kind for item in case.objects if item.write is Write.CREATE_ONCE}
     assert once <= {"Secret", "PersistentVolumeClaim", "Job"}
     for item in case.of_kind("Secret"):
@@ -299,7 +299,7 @@ def test_data_and_its_credentials_stay_together(case: Case) -> None:
     assert kept_parts <= {Part.DATABASE, Part.BACKUP, Part.QUEUE}
 
 
-def test_app_and_what_it_depends_on_of_its_version_wait_for_the_migration(case: Case) -> None:
+def test_app_and_parts_of_the_same_version_wait_for_the_migration(case: Case) -> None:
     for item in case.objects:
         version = (Part.APP, Part.BACKGROUND, Part.SCHEDULES, Part.POOLER)
         if item.key.kind in ("Deployment", "StatefulSet", "CronJob") and item.part in version:
@@ -308,7 +308,7 @@ def test_app_and_what_it_depends_on_of_its_version_wait_for_the_migration(case: 
             assert item.gate is Gate.DATABASE
 
 
-def test_direct_database_url_reaches_the_migration_alone(case: Case) -> None:
+def test_only_the_migration_gets_the_direct_database_url(case: Case) -> None:
     for item, template in templates(case):
         text = json.dumps(template)
         if item.part is not Part.MIGRATION:

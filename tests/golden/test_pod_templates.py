@@ -1,7 +1,6 @@
-"""A changed pod template restarts pods of every user, so the changelog says why.
+"""A changed pod template restarts the pods of every user, so CHANGELOG.md must give a reason.
 
-CHANGELOG.md carries a digest of each pod template of two cases: who changes one comes by its
-entries.
+CHANGELOG.md has a digest of each pod template of two cases, so that a change leads you there.
 """
 
 import hashlib
@@ -17,14 +16,15 @@ CHANGELOG = Path(__file__).resolve().parents[2] / "CHANGELOG.md"
 
 
 @pytest.mark.parametrize("name", ["minimal", "full"])
-def test_a_changed_pod_template_stands_in_the_changelog(name: str) -> None:
+def test_a_changed_pod_template_is_in_the_changelog(name: str) -> None:
     digests = {
         item.key.name: hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:8]
         for item, template in templates(load(name))
         if item.key.kind in ("Deployment", "StatefulSet")
     }
     built = ", ".join(f"{key} {digest}" for key, digest in sorted(digests.items()))
-    told = re.findall(rf"<!-- pods of {name}: (.*?) -->", CHANGELOG.read_text())
-    assert told == [built], (
-        f"pods of every user restart: say in CHANGELOG.md why, and <!-- pods of {name}: {built} -->"
+    recorded = re.findall(rf"<!-- pods of {name}: (.*?) -->", CHANGELOG.read_text())
+    assert recorded == [built], (
+        "pods of every user restart: add the reason to CHANGELOG.md, and "
+        f"<!-- pods of {name}: {built} -->"
     )

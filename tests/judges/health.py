@@ -12,19 +12,19 @@ from tests.cluster import execution, places
 from tests.judges import programs
 
 _GITOPS = places.REPOSITORY / "manifests/gitops"
-# In the order in which Flux asks them (RFC 0009).
+# In the order in which Flux evaluates them (RFC 0009).
 _ASKED = {"inProgress": "InProgress", "failed": "Failed", "current": "Current"}
 
 
 def argo(body: Mapping[str, Any]) -> tuple[str, str]:
     """Status and message by health.lua, run as Argo CD does."""
     command = [programs.program("lua"), _GITOPS / "argocd/health.lua"]
-    answer = json.loads(execution.output_of(command, stdin=json.dumps(body)))
-    return answer["status"], answer["message"]
+    result = json.loads(execution.output_of(command, stdin=json.dumps(body)))
+    return result["status"], result["message"]
 
 
 def flux(body: Mapping[str, Any]) -> str:
-    """The status by the CEL expressions of the Kustomization, asked as Flux does.
+    """The status by the CEL expressions of the Kustomization, evaluated as Flux does.
 
     Raises:
         Exception: An expression cannot be evaluated; Flux then waits for its timeout.

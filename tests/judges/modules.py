@@ -36,7 +36,7 @@ _Loader.add_constructor("tag:yaml.org,2002:value", yaml.CSafeLoader.construct_ya
 
 @functools.cache
 def folder(module: str) -> Path:
-    """Where a module's files are; they are downloaded the first time."""
+    """Returns the folder of a module; it is downloaded the first time."""
     # Outside of any module, so that this one's version is not resolved against others.
     command = ["go", "-C", "/", "mod", "download", "-json", module]
     return Path(json.loads(execution.output_of(command))["Dir"])

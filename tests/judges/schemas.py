@@ -46,7 +46,7 @@ def _custom() -> Iterator[tuple[str, str, str, Any]]:
 def _definitions() -> dict[str, Any]:
     source = modules.folder(modules.KUBERNETES) / "api/openapi-spec/swagger.json"
     closed: dict[str, Any] = _closed(json.loads(source.read_text())["definitions"])
-    # Written as a number as well, which the type of the definition does not say.
+    # Also accepts a number, which the type in the definition does not show.
     for name in ("api.resource.Quantity", "util.intstr.IntOrString"):
         closed[f"io.k8s.apimachinery.pkg.{name}"] = {"type": ["string", "number"]}
     # A definition is judged by its own rules when it is installed; its schema recurs.

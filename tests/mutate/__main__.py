@@ -78,7 +78,7 @@ def _write(chosen: list[Mutation], missed: list[str]) -> None:
         rows.append(f"| {kind} | {len(names)} | {len(names) - len(lost)} |")
     document.write(
         "mutate",
-        "\n".join(["| taken away | number | noticed by a test |", "| --- | --- | --- |", *rows]),
+        "\n".join(["| removed | number | noticed by a test |", "| --- | --- | --- |", *rows]),
     )
 
 

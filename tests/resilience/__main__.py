@@ -46,15 +46,15 @@ def _recorded() -> dict[str, list[str]]:
 
 def _table(headings: Sequence[str], names: Sequence[str]) -> str:
     rows = _recorded()
-    told = [rows[name] for name in names if name in rows]
-    if not told:
+    measured = [rows[name] for name in names if name in rows]
+    if not measured:
         return "Not run yet in its full form."
-    lines = [(*headings, "load"), ["---"] * (len(headings) + 1), *told]
+    lines = [(*headings, "load"), ["---"] * (len(headings) + 1), *measured]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def main() -> int:
-    """Runs the scenarios; the exit code tells whether every promise held."""
+    """Runs the scenarios; returns 1 if a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", default=[""], help="words of the cases' names")
     parser.add_argument("--requests", type=int, default=20_000, help="at least, in each scenario")
@@ -83,7 +83,7 @@ def main() -> int:
                 print(f"{name}: {error}", flush=True)
                 broken = True
                 continue
-            print(found.told(), flush=True)
+            print(found.report(), flush=True)
             record(name, found.row())
             broken = broken or bool(found.broken)
     if options.write:

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection that tells exactly how a request ended, and never sends one twice."""
+"""One HTTP/1.1 connection that reports exactly how a request ended, and sends none twice."""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Request:
     """One request.
 
     Attributes:
-        kind: What it is for, as scenarios speak of it.
+        kind: Its purpose, by the name that scenarios use.
         method: The method.
         path: Path and query.
         body: JSON to send.
@@ -23,7 +23,7 @@ class Request:
     body: bytes = b""
 
     def encoded(self, host: str, *, last: bool) -> bytes:
-        """Its bytes; ``last`` asks the server to close the connection afterwards."""
+        """Returns its bytes; ``last`` requests that the server closes the connection."""
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}"]
         if self.body:
             lines += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
@@ -38,7 +38,7 @@ class Ending:
 
     Attributes:
         outcome: The status, or ``refused``, ``broken`` or ``timeout``.
-        detail: What was answered, or what went wrong.
+        detail: The response, or the error.
         reusable: Whether the connection takes another request.
     """
 
@@ -69,11 +69,11 @@ class Connection:
         self._writer.close()
 
     async def exchange(self, encoded: bytes) -> Ending:
-        """Sends a request and reads its answer to the end.
+        """Sends a request and reads its response to the end.
 
         Raises:
             OSError: The connection broke.
-            asyncio.IncompleteReadError: It ended before the answer did.
+            asyncio.IncompleteReadError: The connection ended before the response did.
         """
         self._writer.write(encoded)
         status, headers = await self._head()

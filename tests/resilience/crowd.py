@@ -15,7 +15,7 @@ DATABASE_CONNECTIONS = 40
 _WAVES = 5
 _SECONDS_BETWEEN = 3
 _READ = Request("list", "GET", "/items?limit=1")
-# An app that opens a connection for every request, whatever it was told.
+# An app that ignores its pool size and opens a connection for every request.
 _IGNORING = (
     {"name": "DATABASE_POOL_SIZE", "value": "500"},
     {"name": "MAX_IN_FLIGHT", "value": "2000"},
@@ -24,7 +24,7 @@ _IGNORING = (
 _SERVERS = ("sv_active", "sv_idle", "sv_used", "sv_tested", "sv_login", "sv_active_cancel")
 
 
-# What the app is told beside the contract, by the name of the case.
+# Further variables of the app, by the name of the case.
 CASES: Mapping[str, Sequence[Mapping[str, str]]] = {
     f"{CLIENTS} clients": (),
     f"{CLIENTS} clients, and an app that ignores its pool size": _IGNORING,
@@ -41,10 +41,10 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Crowd:
-    """What the clients and the database saw.
+    """The observations of the clients and the database.
 
     Attributes:
-        name: What the app does.
+        name: The behaviour of the app.
         open: Client connections open at the same time, at the last wave's end.
         outcomes: How the requests ended.
         pooled: Server connections of all poolers at most, by ``SHOW POOLS``.
@@ -61,7 +61,7 @@ class Crowd:
 
     @property
     def broken(self) -> list[str]:
-        """The promises that did not hold."""
+        """Returns the promises that were broken."""
         found = []
         if self.open < CLIENTS:
             found.append(f"{self.open} of {CLIENTS} client connections stayed open")
@@ -73,17 +73,19 @@ class Crowd:
 
     def row(self) -> list[str]:
         """Its row of the table."""
-        told = ", ".join(f"{outcome}: {count}" for outcome, count in sorted(self.outcomes.items()))
+        outcomes = ", ".join(
+            f"{outcome}: {count}" for outcome, count in sorted(self.outcomes.items())
+        )
         numbers = (self.open, self.pooled, self.backends, self.waiting)
-        return [self.name, *map(str, numbers), told]
+        return [self.name, *map(str, numbers), outcomes]
 
-    def told(self) -> str:
-        """The row, and what did not hold."""
+    def report(self) -> str:
+        """Returns the row and the broken promises."""
         return "\n".join((" | ".join(self.row()), *(f"  BROKEN {what}" for what in self.broken)))
 
 
 def gather(bench: Bench, name: str) -> Crowd:
-    """All clients connect and ask together, again and again, on connections they keep."""
+    """All clients connect and send requests at once, repeatedly, on persistent connections."""
     bench.patch({"env": [*ENVIRONMENT, *CASES[name]]})
     bench.wait_until_ready()
     with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""An open loop: requests leave at their times, whatever became of those before them."""
+"""An open loop: requests are sent on schedule, whether or not earlier ones completed."""
 
 import asyncio
 import collections
@@ -13,7 +13,7 @@ from types import TracebackType
 from tests.resilience.client import BROKEN, REFUSED, TIMEOUT, Connection, Ending, Request
 
 TIMEOUT_SECONDS = 30
-# Every so many requests comes from a client that has no connection yet, and keeps none.
+# One of this many requests uses a new connection, which is closed afterwards.
 NEW_CONNECTION_EACH = 5
 
 _SOON_SECONDS = 1
@@ -26,7 +26,7 @@ class Answer:
     Attributes:
         request: The request.
         at: When it was due, on the monotonic clock.
-        seconds: From then to the end of its answer.
+        seconds: From then to the end of its response.
         new: Whether it came on a connection of its own.
         ending: How it ended.
     """
@@ -39,7 +39,7 @@ class Answer:
 
     @property
     def answered(self) -> bool:
-        """Whether the service did what it was asked."""
+        """Returns whether the request succeeded."""
         return self.ending.outcome[0] in "23"
 
 
@@ -70,7 +70,7 @@ class Load:
     ) -> None:
         self._stop.set()
         self._thread.shutdown()
-        # A load that failed has counted nothing since.
+        # A load that failed has not counted since then.
         self._running.result()
 
     def wait_for(self, requests: int) -> None:
@@ -79,7 +79,7 @@ class Load:
             time.sleep(0.5)
 
     def carried(self, seconds: float) -> bool:
-        """Whether everything that was due in the last seconds was answered, and soon."""
+        """Returns whether all requests of the last seconds got a response in time."""
         since = time.monotonic() - seconds
         recent = [answer for answer in self.answers if answer.at >= since]
         soon = sum(answer.answered and answer.seconds < _SOON_SECONDS for answer in recent)

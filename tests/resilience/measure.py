@@ -18,7 +18,7 @@ from tests.resilience.traffic import Traffic
 
 NODE = NAMESPACE = "resilience"
 MANIFEST = Path(__file__).resolve().parents[1] / "demo" / "shop.yaml"
-# The same app by another name: what is measured is the rollout, not what differs.
+# The same app with another name: the rollout is measured, not a difference of versions.
 NEXT_IMAGE = "registry.example.com/shop:next"
 # Before the change: connections are open and caches filled.
 _WARM_SECONDS = 5
@@ -43,7 +43,7 @@ def prepared() -> Iterator[Bench]:
 
 
 def apply(bench: Bench) -> None:
-    """The shop of the demo with two pods, so that nothing but the scenarios scales it."""
+    """Returns the demo's shop with two pods, so that only the scenarios scale it."""
     manifest = yaml.safe_load(MANIFEST.read_text().replace("APP_IMAGE", bench.app_image))
     manifest["metadata"]["namespace"] = bench.namespace
     manifest["spec"] |= {
@@ -64,7 +64,7 @@ def run(bench: Bench, scenario: Scenario, *, requests: int, rate: float) -> Outc
         sampling.database_connections(bench) as backends,
         Load(bench.address, traffic.requests(), rate=rate) as load,
     ):
-        # What is lost before the change is the machine's doing, and would hide what it does.
+        # A request that is lost before the change is caused by the machine and would hide others.
         eventually(
             lambda: load.carried(_WARM_SECONDS),
             seconds=_PATIENCE_SECONDS,

@@ -1,4 +1,4 @@
-"""What one change cost its clients."""
+"""The cost of one change for its clients."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from tests.resilience.client import BROKEN, REFUSED, TIMEOUT
 from tests.resilience.load import Answer
 from tests.resilience.traffic import CACHED
 
-# After the database is back, so long may it take until everything is answered again.
+# The time that is permitted until all requests succeed after the database is back.
 RECOVERY_SECONDS = 10
 _SHOWN = 12
 
@@ -33,12 +33,12 @@ class Outcome:
 
     Attributes:
         name: The scenario's name.
-        answers: All requests, in the order of their times, from a little before the change.
+        answers: All requests in order, from shortly before the change.
         began: When the change began, on the monotonic clock.
         ended: When it was over.
         database_gone: Whether the database was away meanwhile.
         twice: Writes that the database has twice.
-        unaccounted: Writes that were answered and not done, or done more often than sent.
+        unaccounted: Writes that were confirmed and not done, or done more often than sent.
         backends: Connections of the app at the database at most.
     """
 
@@ -53,17 +53,17 @@ class Outcome:
 
     @property
     def lost(self) -> list[Answer]:
-        """Requests that got no answer although they should have."""
+        """Returns the requests that got no response although they should have."""
         return [answer for answer in self.answers if not (answer.answered or self._excused(answer))]
 
     @property
     def excused(self) -> list[Answer]:
-        """Requests that nobody could have answered, and were told so."""
+        """Returns the requests that could not succeed, and got a 503."""
         return [answer for answer in self.answers if self._excused(answer)]
 
     @property
     def broken(self) -> list[str]:
-        """The promises that did not hold."""
+        """Returns the promises that were broken."""
         found = []
         if self.lost:
             found.append(f"{len(self.lost)} requests lost")
@@ -74,7 +74,7 @@ class Outcome:
         return found
 
     def of(self, *outcomes: str) -> int:
-        """How many requests ended so; ``5`` stands for every status that begins with it."""
+        """Returns the number of requests with this result; ``5`` means every 5xx status."""
         return sum(answer.ending.outcome.startswith(outcomes) for answer in self.answers)
 
     def p99_milliseconds(self) -> float:
@@ -99,8 +99,8 @@ class Outcome:
             f"{self.backends}",
         ]
 
-    def told(self) -> str:
-        """The row, and the first requests that were lost, each with its time and its answer."""
+    def report(self) -> str:
+        """Returns the row and the first lost requests, each with its time and response."""
         lines = [" | ".join(self.row())]
         lines += [f"  BROKEN {promise}" for promise in self.broken]
         for answer in self.lost[:_SHOWN]:

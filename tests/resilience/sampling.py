@@ -46,7 +46,7 @@ def pools(shop: Shop, pod: str) -> Iterator[list[collections.Counter[str]]]:
 
 @contextlib.contextmanager
 def _watched(shop: Shop, target: str, command: tuple[str, ...], query: str) -> Iterator[list[str]]:
-    """What a query printed each second; it ends with its pod, without a word."""
+    """Yields the output of a query each second; it ends without an error if its pod ends."""
     container, *program = command
     process = subprocess.Popen(
         shop.kubectl.command(

@@ -1,4 +1,4 @@
-"""What is done to the running service, one function a change; each returns when it is over."""
+"""The changes to the running service, one function each, which returns when it is complete."""
 
 import functools
 import time
@@ -9,7 +9,7 @@ from fastapi_operator import naming
 from tests.e2e.conftest import Shop
 from tests.kubectl import eventually
 
-# The service's own variables. What is called cached stays so until a scenario ends.
+# The service's own variables. Cached properties are kept until a scenario ends.
 ENVIRONMENT = ({"name": "CACHE_TTL_SECONDS", "value": "3600"},)
 _SECONDS = 240
 _PAUSE = 2
@@ -27,7 +27,7 @@ class Bench(Shop):
 
     @functools.cached_property
     def address(self) -> str:
-        """Asked for once: no scenario makes the Service anew."""
+        """Read once, because no scenario creates the Service again."""
         return super().address
 
 
@@ -36,9 +36,9 @@ class Scenario:
     """One change under load.
 
     Attributes:
-        name: What the table calls it.
+        name: Its name in the table.
         change: Makes it and waits until it is over.
-        database_gone: Whether what needs the database may be answered 503 meanwhile.
+        database_gone: Whether requests that need the database may get 503 meanwhile.
     """
 
     name: str
@@ -72,7 +72,7 @@ def proxy_reload(shop: Bench) -> None:
         marker = f"{time.time_ns()}"
         shop.patch({"proxy": {"headers": {"add": [{"name": "X-Marker", "value": marker}]}}})
         eventually(
-            functools.partial(_every_proxy_says, shop, marker),
+            functools.partial(_every_proxy_has, shop, marker),
             seconds=_SECONDS,
             what=f"every proxy answers with X-Marker: {marker}",
             pause=_PAUSE,
@@ -97,21 +97,21 @@ def pods_deleted(shop: Bench) -> None:
 
 
 def app_terminated(shop: Bench) -> None:
-    """Six times SIGTERM to the app's process, which nothing has announced."""
+    """Sends SIGTERM to the app's process six times, without notice."""
     for pod in pods(shop, "app") * 3:
         terminate(shop, pod)
 
 
 def terminate(shop: Bench, pod: str) -> None:
-    """SIGTERM to the app in a pod, whose container then starts anew."""
+    """Sends SIGTERM to the app in a pod, whose container then restarts."""
     before = _starts(shop, pod)
     kill = "import os, signal; os.kill(1, signal.SIGTERM)"
     shop.kubectl("exec", "-n", shop.namespace, pod, "-c", "app", "--", "python3", "-c", kill)
-    # It serves on while it drains, and starts anew only after a pause that grows each time.
+    # It serves while it drains, and restarts only after a back-off that grows each time.
     eventually(
         lambda: _starts(shop, pod) > before,
         seconds=_SECONDS,
-        what=f"the app of {pod} starts anew",
+        what=f"the app of {pod} restarts",
         pause=_PAUSE,
     )
     _settle(shop)
@@ -129,12 +129,12 @@ def credential_rotation(shop: Bench) -> None:
 
 
 def redis_restart(shop: Bench) -> None:
-    """The cache's pod goes and comes back empty."""
+    """Deletes the cache's pod; the new one is empty."""
     _restart(shop, "deployment", "redis")
 
 
 def database_restart(shop: Bench) -> None:
-    """The database's pod goes and comes back with its volume."""
+    """Deletes the database's pod; the new one has its volume."""
     _restart(shop, "statefulset", "postgres")
 
 
@@ -194,7 +194,7 @@ def _rotates(shop: Bench) -> bool:
     return any(item["name"].startswith("rotation of Secret") for item in pending)
 
 
-def _every_proxy_says(shop: Bench, marker: str) -> bool:
-    """Whether ten new connections, of which each proxy gets some, see the header."""
+def _every_proxy_has(shop: Bench, marker: str) -> bool:
+    """Returns whether ten new connections, distributed to all proxies, see the header."""
     answers = (shop.request("GET", "/items?limit=1") for _ in range(10))
     return all(answer.headers["X-Marker"] == marker for answer in answers)

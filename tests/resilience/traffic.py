@@ -1,4 +1,4 @@
-"""What clients ask of the shop: reads that Redis has, lists from the database, and writes."""
+"""The clients' requests to the shop: reads from Redis, lists from the database, and writes."""
 
 import itertools
 import json
@@ -43,16 +43,16 @@ class Traffic:
         """Compares the writes with the database.
 
         Returns:
-            Writes that the database has twice, and those that were answered without being done or
+            Writes that the database has twice, and those that were confirmed without being done or
             are there without having been sent.
         """
         writes = [answer for answer in answers if answer.request.kind == WRITE]
         done = sum(answer.answered for answer in writes)
-        told = self._shop.database(
+        result = self._shop.database(
             "COPY (SELECT count(*), count(*) - count(DISTINCT name) FROM items "
             f"WHERE name LIKE '{self._prefix}-%') TO STDOUT"
         )
-        rows, twice = map(int, told.split())
+        rows, twice = map(int, result.split())
         rows -= _HOT_ITEMS
         return twice, max(0, done - rows) + max(0, rows - len(writes))
 

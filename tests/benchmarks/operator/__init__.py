@@ -1,1 +1,1 @@
-"""What the operator costs on a real kube-apiserver and etcd."""
+"""The cost of the operator on a real kube-apiserver and etcd."""

@@ -27,7 +27,7 @@ from tests.cluster.apiserver import ApiServer
 
 MIB = 2**20
 
-# What was done, what was hoped for, what came.
+# The operation, the target, the result.
 Row = tuple[str, str, str]
 
 
@@ -37,10 +37,10 @@ class Plan:
 
     Attributes:
         full: Services with every part.
-        few: Services with an image alone, to compare the cost of many with.
+        few: Services with only an image, as the baseline for the cost of many.
         minimal: Many of the same.
         rounds: Runs of the fresh services with every part, each on a new API server.
-        rest_seconds: How long nobody wants anything.
+        rest_seconds: Length of the idle period.
         changes: Images that are changed, one after another.
         edits: Objects that are edited by hand.
         pause: Seconds between two changes or edits.
@@ -198,12 +198,12 @@ def reactions(found: work.Reactions) -> str:
 
 
 def say(found: object) -> None:
-    """What was measured, as it comes."""
+    """Prints a result as soon as it is measured."""
     print(f"{found} (load {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Reads the arguments, measures, prints, and writes where that is asked for."""
+    """Reads the arguments, measures, prints, and writes the page if requested."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.operator")
     parser.add_argument("--services", type=int, help="minimal services; default 1000")
     parser.add_argument("--full", type=int, help="services with every part; default 100")

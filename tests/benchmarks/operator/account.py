@@ -1,6 +1,6 @@
 """The account under which the operator runs in a cluster: its rights, and a token of its own.
 
-A client certificate, as administrators have, is verified anew by each request: a twelfth of the
+A client certificate, as administrators have, is verified again by each request: a twelfth of the
 API server's CPU time that no pod ever costs.
 """
 
@@ -26,7 +26,7 @@ _RIGHTS = {
 
 
 def kubeconfig(kube: Kube, administrator: Path, target: Path) -> Path:
-    """Creates the account as ``manifests/install.yaml`` does; answers a kubeconfig with its token.
+    """Creates the account as ``manifests/install.yaml`` does; returns a kubeconfig with its token.
 
     Args:
         kube: The administrator's way to the API server.

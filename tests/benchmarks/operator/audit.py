@@ -1,4 +1,4 @@
-"""What the operator asked of the API server, read from the API server's own audit log."""
+"""The operator's requests to the API server, from the API server's audit log."""
 
 import datetime
 import json
@@ -15,7 +15,7 @@ _APART = frozenset({"leases"})
 
 @dataclass(frozen=True)
 class Request:
-    """One answered request.
+    """One completed request.
 
     Attributes:
         verb: ``get``, ``list``, ``create``, ``patch``, ``delete``.
@@ -24,7 +24,7 @@ class Request:
         name: Of the object.
         code: HTTP status.
         began: When it came, in seconds since 1970.
-        ended: When it was answered.
+        ended: Time of the response.
     """
 
     verb: str
@@ -48,11 +48,11 @@ class AuditLog:
         self._path = path
 
     def mark(self) -> int:
-        """The position now; requests that are written later come after it."""
+        """Returns the current position; later requests are after it."""
         return self._path.stat().st_size
 
     def requests(self, since: int, *, of: bytes = _OPERATOR) -> list[Request]:
-        """The requests after a mark, of the operator unless others are asked for."""
+        """Returns the requests after a mark, by default those of the operator."""
         found = []
         with self._path.open("rb") as lines:
             if since:
@@ -82,7 +82,7 @@ def of_services(requests: list[Request]) -> list[Request]:
 
 
 def relists(requests: list[Request]) -> list[Request]:
-    """Lists of services and their children, which a resync asks for; not those of discovery."""
+    """Returns the lists of services and their children by a resync, without those of discovery."""
     return [item for item in requests if item.verb == "list" and item.resource != "namespaces"]
 
 

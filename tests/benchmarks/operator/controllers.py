@@ -1,4 +1,4 @@
-"""Plays everybody but the operator: users who write services, and controllers that finish work."""
+"""Simulates users who write services, and controllers that complete workloads."""
 
 import asyncio
 import contextlib
@@ -85,7 +85,7 @@ class Controllers:
         await asyncio.gather(*(self.request("POST", path, body) for body in bodies))
 
     async def until_ready(self, count: int, *, seconds: float) -> float:
-        """Waits until ``count`` services are Ready; answers when, by the monotonic clock."""
+        """Waits until ``count`` services are Ready; returns the time on the monotonic clock."""
         async with asyncio.timeout(seconds):
             while sum(self.ready.values()) < count:
                 self._changed.clear()

@@ -31,12 +31,12 @@ class Operator:
             self._child = subprocess.Popen(command, stdout=output, stderr=output)
 
     async def until_ready(self, *, seconds: float = 60.0) -> float:
-        """Waits until the first lists are complete; answers how long that took, in seconds."""
+        """Waits until the initial lists are complete; returns the duration in seconds."""
         await self._until(lambda: self._ask("/readyz") is not None, seconds)
         return time.monotonic() - self.started
 
     async def until_passes(self, count: int, *, seconds: float = 300.0) -> float:
-        """Waits until so many passes are done and none waits; answers seconds since the start."""
+        """Waits for this many passes and an empty queue; returns the seconds since the start."""
 
         def done() -> bool:
             values = self.metrics()
@@ -57,7 +57,7 @@ class Operator:
         return {name: float(value) for name, _, value in pairs}
 
     def memory_bytes(self, field: str = "VmHWM") -> int:
-        """Resident memory, at its highest unless ``VmRSS`` is asked for."""
+        """Returns the peak resident memory, or the current one with ``VmRSS``."""
         lines = Path(f"/proc/{self._child.pid}/status").read_text().splitlines()
         (line,) = (line for line in lines if line.startswith(f"{field}:"))
         return int(line.split()[1]) * 1024

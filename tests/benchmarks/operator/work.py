@@ -1,4 +1,4 @@
-"""The pieces of work that are measured, each on services that are there or come."""
+"""The measured operations, on services that exist or are created."""
 
 import asyncio
 import random
@@ -48,7 +48,7 @@ class Fresh:
 
 @dataclass(frozen=True)
 class Quiet:
-    """A time in which nobody wants anything."""
+    """Measures an idle period."""
 
     seconds: float
     writes: int
@@ -69,7 +69,7 @@ class Restart:
 
 @dataclass(frozen=True)
 class Reactions:
-    """Answers to single changes: seconds each, and requests each."""
+    """Measures single changes: seconds and requests for each."""
 
     seconds: list[float]
     requests: float
@@ -87,7 +87,7 @@ async def fresh(
     ]
     await asyncio.gather(*creations)
     ended = await users.until_ready(len(names), seconds=300 + len(names))
-    await asyncio.sleep(2)  # Whatever the operator still has to say.
+    await asyncio.sleep(2)  # For the operator's last writes.
     requests = audit.of_services(log.requests(since))
     return Fresh(
         services=len(names),
@@ -135,7 +135,7 @@ async def restart(log: audit.AuditLog, start: Any, services: int) -> tuple[Opera
 async def image_changes(
     log: audit.AuditLog, users: Controllers, names: list[str], pause: float
 ) -> Reactions:
-    """Changes one image after another; from the answer to the user to the first write."""
+    """Changes one image after another; measures from the response to the first write."""
     since, chosen = log.mark(), names
     for name in chosen:
         space = _space(name)
@@ -162,7 +162,7 @@ async def image_changes(
 async def edits(
     log: audit.AuditLog, users: Controllers, made: list[audit.Request], count: int, pause: float
 ) -> Reactions:
-    """Edits and deletes objects by hand; from the answer to the editor to the repair."""
+    """Edits and deletes objects; measures from the response to the editor to the repair."""
     chosen = random.Random(1)
     targets = [item for item in made if item.resource in _EDITS and item.code == 201]
     sample = chosen.sample(targets, min(count, len(targets)))

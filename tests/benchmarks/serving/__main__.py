@@ -1,4 +1,4 @@
-"""Measures the tuned pod beside the article's line, the defaults and a grid.
+"""Compares the tuned pod with the article's line, the defaults and a grid.
 
     python -m tests.benchmarks.serving [--short] [--write]
 
@@ -34,7 +34,7 @@ class Plan:
 
     Attributes:
         limits: CPU limits of the pods.
-        workloads: What they do.
+        workloads: The workloads.
         seconds: Length of one run.
         rounds: Interleaved rounds.
         grid: Whether the whole grid is screened, or its ends.
@@ -61,7 +61,7 @@ class Bench:
         self._settings = settings
 
     def container(self, workload: Workload, limit: str) -> dict[str, Any]:
-        """What the operator makes of the workload's service."""
+        """Returns the operator's plan for the workload's service."""
         body = variants.service(self._image, limit, workload.traffic)
         return variants.tuned_container(body, self._settings)
 
@@ -90,7 +90,7 @@ def measure(pod: pods.Running, workload: str, seconds: float) -> Run:
 
 
 def screen(bench: Bench, plan: Plan, limit: str) -> list[Cell]:
-    """Each variant once; what a workload does not change is started once for all of them."""
+    """Measures each variant once; parts that no workload changes are started once."""
     cells = [Cell(workload.name, limit) for workload in plan.workloads]
     containers = {workload.name: bench.container(workload, limit) for workload in plan.workloads}
     any_container = containers[plan.workloads[0].name]
@@ -114,7 +114,7 @@ def screen(bench: Bench, plan: Plan, limit: str) -> list[Cell]:
 
 
 def compare(bench: Bench, plan: Plan, cells: list[Cell]) -> None:
-    """Fresh interleaved rounds of one limit's cells; which comes first changes each round."""
+    """Measures the cells of one limit in fresh, interleaved rounds with a changing order."""
     limit = cells[0].limit
     article = variants.article(plan.cores[-1])
     first = bench.container(plan.workloads[0], limit)
@@ -140,11 +140,11 @@ def compare(bench: Bench, plan: Plan, cells: list[Cell]) -> None:
                     for name in names[turned:] + names[:turned]:
                         seen = load.run(f"{order[name].url}/{workload.name}", seconds=plan.seconds)
                         cell.rounds.setdefault(name, []).append(seen)
-            told = ratios.ratio(
+            found = ratios.ratio(
                 [s.requests_per_second for s in cell.rounds["tuned"]],
                 [s.requests_per_second for s in cell.rounds["winner"]],
             )
-            progress.say(f"{limit} {workload.name}: tuned beside {cell.winner}: {told}")
+            progress.say(f"{limit} {workload.name}: tuned and {cell.winner}: {found}")
 
 
 @contextlib.contextmanager
@@ -207,7 +207,7 @@ def _say(cell: Cell, name: str) -> None:
 
 
 def measured(plan: Plan) -> str:
-    """Measures, and tells it as tables."""
+    """Measures and prints tables."""
     packages.ensure({load.PROGRAM: "wrk"})
     facts, began = document.machine(), time.monotonic()
     cells: list[Cell] = []

@@ -1,4 +1,4 @@
-"""What is measured of one workload under one limit."""
+"""The measurements of one workload under one limit."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The load: wrk against one address, and what it saw."""
+"""The load: runs wrk against an address and returns its results."""
 
 import json
 import subprocess
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAM = "wrk"
-# As many as the smallest in-flight limit lets through twice: below it nothing is shed.
+# Half of the smallest in-flight limit: no request is shed below it.
 CONNECTIONS = 16
-# wrk tells latency as a picture for people; this tells it as data.
+# wrk prints latency for people; this script prints it as data.
 _REPORT = """
 done = function(summary, latency, requests)
   io.write(string.format(
@@ -24,7 +24,7 @@ end
 
 @dataclass(frozen=True)
 class Seen:
-    """What clients saw in one run."""
+    """The results of one run."""
 
     requests_per_second: float
     p50_milliseconds: float
@@ -35,13 +35,13 @@ class Seen:
 def run(url: str, *, seconds: float) -> Seen:
     """A closed loop of connections, after a second of warming up."""
     _wrk(url, 1)
-    told = _wrk(url, round(seconds))
-    answered = told["requests"] - told["errors"]
+    results = _wrk(url, round(seconds))
+    answered = results["requests"] - results["errors"]
     return Seen(
-        requests_per_second=answered / (told["microseconds"] / 1e6),
-        p50_milliseconds=told["p50"] / 1000,
-        p99_milliseconds=told["p99"] / 1000,
-        errors=told["errors"],
+        requests_per_second=answered / (results["microseconds"] / 1e6),
+        p50_milliseconds=results["p50"] / 1000,
+        p99_milliseconds=results["p99"] / 1000,
+        errors=results["errors"],
     )
 
 
@@ -59,5 +59,5 @@ def _wrk(url: str, seconds: int) -> dict[str, int]:
             text=True,
             cwd=Path(script.name).parent,
         ).stdout
-    told: dict[str, int] = json.loads(printed[printed.index('{"requests"') :])
-    return told
+    results: dict[str, int] = json.loads(printed[printed.index('{"requests"') :])
+    return results

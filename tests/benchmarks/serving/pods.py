@@ -14,7 +14,7 @@ from tests.kubectl import Kubectl, eventually
 _READY_SECONDS = 240
 # Share of a core below which all workers have started.
 _RESTING = 0.15
-# Where the two versions of control groups keep a container's figures, read within it.
+# Files of a container's figures in both versions of control groups, read in the container.
 _READ = (
     "cat /proc/uptime; cut -d ' ' -f 22 /proc/1/stat; getconf CLK_TCK; "
     "cat /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat 2>/dev/null; "
@@ -47,11 +47,11 @@ class Figures:
 
 @dataclass(frozen=True)
 class Running:
-    """A pod that answers.
+    """A pod that is ready.
 
     Attributes:
         url: Its address, past any proxy.
-        ready_seconds: From the start of its first process to its first answer.
+        ready_seconds: From the start of its first process to its first response.
     """
 
     kubectl: Kubectl
@@ -66,7 +66,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(kubectl: Kubectl, body: Mapping[str, Any]) -> Iterator[Running]:
-    """The pod, answering; deleted afterwards."""
+    """Yields the pod when it is ready; deletes it afterwards."""
     name = body["metadata"]["name"]
     kubectl.apply(dict(body))
     try:
@@ -117,16 +117,16 @@ def _figures(kubectl: Kubectl, name: str) -> Figures:
     uptime, began, ticks, *lines = kubectl(
         "exec", name, "-n", NAMESPACE, "--", "sh", "-c", _READ
     ).splitlines()
-    told = {}
+    figures = {}
     for line in lines:
         key, _, value = line.partition(" ")
-        told.setdefault(key, int(value.split()[0]) if value.split() else 0)
+        figures.setdefault(key, int(value.split()[0]) if value.split() else 0)
     # Control groups v1 count a group's children under a name of their own.
-    inactive = told.get("total_inactive_file", told.get("inactive_file", 0))
+    inactive = figures.get("total_inactive_file", figures.get("inactive_file", 0))
     return Figures(
-        periods=told.get("nr_periods", 0),
-        throttled=told.get("nr_throttled", 0),
-        memory_bytes=told["current"] - inactive,
-        cpu_seconds=told.get("used_nanoseconds", 0) / 1e9 or told.get("usage_usec", 0) / 1e6,
+        periods=figures.get("nr_periods", 0),
+        throttled=figures.get("nr_throttled", 0),
+        memory_bytes=figures["current"] - inactive,
+        cpu_seconds=figures.get("used_nanoseconds", 0) / 1e9 or figures.get("usage_usec", 0) / 1e6,
         age_seconds=float(uptime.split()[0]) - int(began) / int(ticks),
     )

@@ -1,4 +1,4 @@
-"""What was measured, as tables with a verdict a row."""
+"""Prints measurements as tables with a verdict in each row."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ def text(cells: Sequence[Cell], *, article: str, facts: str, minutes: float) -> 
     """All tables.
 
     Args:
-        cells: What was measured.
+        cells: The measurements.
         article: The variant of the article's line that ran in the rounds.
         facts: The machine in a line.
         minutes: How long it took.

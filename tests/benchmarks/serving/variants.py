@@ -1,4 +1,4 @@
-"""What is compared: the tuned pod, the article's line, the server's defaults, and a grid."""
+"""The variants: the tuned pod, the article's line, the server's defaults, and a grid."""
 
 import copy
 import itertools
@@ -27,8 +27,8 @@ class Workload:
 
     Attributes:
         name: Its route.
-        traffic: What its owner would write in ``spec.traffic``.
-        grid: The environment variables of the grid beside WEB_CONCURRENCY, with their values.
+        traffic: The value of ``spec.traffic``.
+        grid: The environment variables of the grid and WEB_CONCURRENCY, with their values.
         workers: The worker counts of the grid.
     """
 
@@ -69,9 +69,9 @@ class Variant:
     """One way to run the app.
 
     Attributes:
-        name: What the tables call it.
+        name: Its name in the tables.
         command: The server's command.
-        environment: Variables beside the connections.
+        environment: Variables except those of connections.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Variant:
 
 
 def service(image: str, limit: str, traffic: Mapping[str, int]) -> dict[str, Any]:
-    """The service that is tuned: what a user would write."""
+    """Returns the service that is tuned, as a user would write it."""
     return {
         "apiVersion": "fastapi-operator.io/v1alpha1",
         "kind": "FastAPIService",
@@ -132,12 +132,12 @@ def grid(workload: Workload, container: Mapping[str, Any]) -> Iterator[Variant]:
 
 
 def defaults() -> Variant:
-    """The server as it starts when nobody sets anything."""
+    """Returns the server with its defaults."""
     return Variant("defaults", ("uvicorn", "main:app", *_BIND), {})
 
 
 def article(cores: int) -> Variant:
-    """The well-known line on a node of so many cores: it asks the node, not the pod."""
+    """Returns the well-known line on a node with this many cores; it ignores the pod's limit."""
     workers = str(2 * cores + 1)
     command = (
         *("gunicorn", "main:app", "--workers", workers, "--timeout", "120"),
@@ -150,7 +150,7 @@ def article(cores: int) -> Variant:
 def pod(name: str, variant: Variant, container: Mapping[str, Any], limit: str) -> dict[str, Any]:
     """A pod of one variant: the tuned container with another command and environment.
 
-    Its memory is not limited, so that what a variant takes can be seen.
+    Its memory is not limited, so that the memory of a variant is visible.
     """
     body = copy.deepcopy(dict(container))
     for field in ("lifecycle", "startupProbe", "livenessProbe", "readinessProbe"):
@@ -181,7 +181,7 @@ def pod(name: str, variant: Variant, container: Mapping[str, Any], limit: str) -
 
 
 def _own_variables(container: Mapping[str, Any]) -> dict[str, str]:
-    """What the operator sets, but for the connections and the metrics of several workers."""
+    """Returns the operator's variables, except for connections and metrics of several workers."""
     return {
         entry["name"]: entry["value"]
         for entry in container["env"]
