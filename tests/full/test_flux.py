@@ -49,7 +49,7 @@ def serving(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """Yields a namespace of an API server with the definitions of services and Flux, and runs Flux."""
+    """Yields a namespace of an API server with the definitions of services and Flux's."""
     with ApiServer(f"flux-{os.getpid()}") as server:
         kube = Kube(server.kubeconfig)
         install_crd(kube)

@@ -298,7 +298,7 @@ def test_every_query_of_every_panel_and_rule_has_a_result(watched: Watched) -> N
     until = time.time()
 
     def unanswered(query: str) -> str:
-        # Each of its selectors as well, because a sum or an `or` would hide a selector without series.
+        # Each of its selectors as well, because an `or` would hide a selector without series.
         parts = (query, *prometheus.selectors(query))
         return next((p for p in parts if not prometheus.samples(p, watched.began, until)), "")
 
