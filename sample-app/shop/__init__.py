@@ -1,1 +1,1 @@
-"""A small shop: users, items with reviews, orders. It is an application to copy from."""
+"""A small shop with users, items, reviews and orders: an example application to copy from."""

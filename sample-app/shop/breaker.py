@@ -1,4 +1,4 @@
-"""A circuit breaker: if a dependency fails repeatedly, calls to it are skipped for a while."""
+"""A circuit breaker: if a dependency keeps failing, it is not called for a while."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 
 class Breaker:
-    """Opens after `failures` failures in a row, and permits one trial after `open_seconds`.
+    """Opens after `failures` failures in a row, and allows one trial call after `open_seconds`.
 
     Args:
-        failures: Failures in a row that open it.
-        open_seconds: Time until a trial.
-        clock: Seconds, monotonic; for tests.
+        failures: Number of failures in a row that opens the breaker.
+        open_seconds: Time in seconds until a trial call is allowed.
+        clock: Returns monotonic seconds; tests replace it.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Breaker:
         return self._failures >= self._limit and self._clock() < self._trial_at
 
     def allows(self) -> bool:
-        """Returns whether to make the call; after the pause, only one caller makes the trial."""
+        """Returns whether to make the call; after the pause, only one of several callers may."""
         if self._failures < self._limit:
             return True
         if self._clock() < self._trial_at:
@@ -42,11 +42,11 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """Records a successful call."""
+        """Records that the call succeeded."""
         self._failures = 0
 
     def failed(self) -> None:
-        """Records a failed call."""
+        """Records that the call failed."""
         self._failures += 1
         if self._failures >= self._limit:
             self._trial_at = self._clock() + self._open_seconds

@@ -1,8 +1,11 @@
-"""Cache-aside in Redis. If the cache is slow or down, it costs latency, but causes no error.
+"""A cache in Redis (cache-aside). If Redis is unavailable, requests get slower but never fail.
 
-The database is protected by: one load per key and process at a time (single flight); lifetimes that
-vary by a tenth, so that keys of the same second do not expire together; short timeouts; and a
-breaker, so that a dead Redis gets one request in five seconds instead of one per request.
+The database behind the cache is protected in three ways:
+
+- Each process loads a key only once at a time (single flight).
+- Expiry times vary by 10 %, so that keys that were set together do not expire together.
+- Timeouts are short and a breaker stops calls, so that an unavailable Redis is tried once in five
+  seconds instead of at every request.
 """
 
 from __future__ import annotations
@@ -24,17 +27,17 @@ Outcome = Literal["hit", "miss"]
 Load = Callable[[], Awaitable[bytes | None]]
 
 JITTER = 0.1
-REDIS_FAULTS = (RedisError, OSError, TimeoutError)
+REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
 
 class Cache:
-    """Bytes by key.
+    """Stores bytes by key.
 
     Args:
         redis: The client; if None, nothing is cached.
         ttl_seconds: Mean lifetime of an entry.
         circuit: The breaker in front of Redis.
-        local: Entries that are also kept in the process.
+        local: An additional cache in the process.
     """
 
     def __init__(
@@ -53,14 +56,15 @@ class Cache:
         self._loads: dict[str, asyncio.Task[bytes | None]] = {}
 
     async def get_or_load(self, key: str, load: Load) -> tuple[bytes | None, Outcome]:
-        """Returns the entry of `key`; if there is none, loads and stores it.
+        """Returns the entry of `key`; if it is missing, loads and stores it.
 
         Args:
-            key: The entry's name.
-            load: Reads the value from its source; if it returns None, no entry is stored.
+            key: Name of the entry.
+            load: Reads the value from its source. None means that it does not exist and
+                is not stored.
 
         Returns:
-            The value, and whether Redis had it.
+            The value, and whether it was cached.
         """
         if self._local is not None and (kept := self._local.get(key)) is not None:
             return kept, "hit"
@@ -71,23 +75,23 @@ class Cache:
             return cached, "hit"
         task = self._loads.get(key)
         if task is None:
-            # Its own task, so that a disconnecting client does not cancel the others.
+            # As a task, the load is not cancelled for the others if one client disconnects.
             task = asyncio.create_task(self._load(key, load), name=f"load {key}")
             self._loads[key] = task
             task.add_done_callback(lambda _done: self._loads.pop(key, None))
         try:
             return await asyncio.shield(task), "miss"
         except Exception:
-            # Redis may only have been slow: if the source is down, a second try is worthwhile.
+            # The source failed. Perhaps Redis was only slow or has the key by now, so try it again.
             cached = await self._read(key)
             if cached is None:
                 raise
             return cached, "hit"
 
     async def invalidate(self, key: str) -> None:
-        """Deletes the entry of `key`; call it after the commit that changes it.
+        """Removes the entry of `key`; call this after the commit that changes the value.
 
-        If Redis cannot be reached, the old entry stays until it expires.
+        If Redis cannot be reached, the old entry remains until it expires.
         """
         self.changed(key)
         if self._redis is not None and self._breaker.allows():
@@ -97,11 +101,11 @@ class Cache:
                 await self._guard(pipeline.execute())
 
     def changed(self, key: str) -> None:
-        """Records that the source of `key` has changed, here or in another process."""
+        """Handles a change of the value of `key`, made in this process or in another one."""
         if self._local is not None:
             self._local.drop(key)
         if key in self._loads:
-            self._outdated.add(key)  # that load may have read the value before the change
+            self._outdated.add(key)  # A running load may have read the old value.
 
     async def _load(self, key: str, load: Load) -> bytes | None:
         self._outdated.discard(key)
@@ -123,13 +127,16 @@ class Cache:
         return value if isinstance(value, bytes) else None
 
     async def _guard(self, call: Awaitable[object]) -> object:
-        """Returns the response of Redis; if it fails, None, and the breaker counts a failure."""
+        """Returns the result of a Redis call; if it fails, records the failure and returns None."""
         try:
-            answer = await call
-        except REDIS_FAULTS as error:
+            result = await call
+        except REDIS_ERRORS as error:
             self._breaker.failed()
             if self._breaker.is_open:
-                logger.warning("cache is left alone for a while: %s", type(error).__name__)
+                logger.warning(
+                    "Redis is not used for a while after repeated failures: %s",
+                    type(error).__name__,
+                )
             return None
         self._breaker.succeeded()
-        return answer
+        return result

@@ -1,4 +1,4 @@
-"""Conditional responses: an ETag, and 304 without a body if the client has the same copy."""
+"""Conditional responses: an ETag, and 304 without a body if the client already has the body."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def respond(request: Request, body: bytes, headers: Mapping[str, str]) -> Respon
 
     Args:
         request: The request, for its If-None-Match.
-        body: Encoded JSON.
-        headers: Further headers, for both responses.
+        body: JSON, encoded.
+        headers: Additional headers for both responses.
     """
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     all_headers = {**headers, "ETag": etag}
@@ -24,7 +24,7 @@ def respond(request: Request, body: bytes, headers: Mapping[str, str]) -> Respon
 
 
 def _matches(condition: str | None, etag: str) -> bool:
-    """Compares weakly, as If-None-Match requires: if a proxy compresses, it weakens the tag."""
+    """Compares weakly, as If-None-Match requires: a compressing proxy makes the tag weak."""
     if condition is None:
         return False
     tags = [tag.strip().removeprefix("W/") for tag in condition.split(",")]

@@ -12,38 +12,38 @@ from shop import cache, passwords, settings
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """A session for one request; its connection is returned before the response is sent."""
+    """Yields a session for one request; its connection is returned before the response is sent."""
     sessions: async_sessionmaker[AsyncSession] = request.state.sessions
     async with sessions() as session:
         yield session
 
 
 def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
-    """The session factory, for work that may need no session: a cache hit uses no connection."""
+    """Returns the session factory, for endpoints that may need no session, as on a cache hit."""
     sessions: async_sessionmaker[AsyncSession] = request.state.sessions
     return sessions
 
 
 def get_cache(request: Request) -> cache.Cache:
-    """The cache of this process."""
+    """Returns the cache of this process."""
     found: cache.Cache = request.state.cache
     return found
 
 
 def get_passwords(request: Request) -> passwords.PasswordHasher:
-    """The password hasher of this process."""
+    """Returns the password hasher of this process."""
     found: passwords.PasswordHasher = request.state.passwords
     return found
 
 
 def get_settings(request: Request) -> settings.Settings:
-    """The settings of this process."""
+    """Returns the settings of this process."""
     found: settings.Settings = request.state.settings
     return found
 
 
-# `scope="function"`: closed when the endpoint returns, before the body is streamed. With the
-# default a slow client would hold a database connection for as long as it reads.
+# With `scope="function"`, the session is closed when the endpoint returns, before the body is sent.
+# With the default, a slow client would hold a database connection while it reads the response.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 SessionsDep = Annotated[async_sessionmaker[AsyncSession], Depends(get_sessions)]
 CacheDep = Annotated[cache.Cache, Depends(get_cache)]

@@ -1,4 +1,4 @@
-"""Field types that several models share: the limits of the database, in the schema."""
+"""Field types that several models share. Their limits are those of the database columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_BIGINT = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=MAX_BIGINT)]
 PathId = Annotated[int, Path(ge=1, le=MAX_BIGINT)]
 
-# PostgreSQL text can hold any character except NUL.
+# PostgreSQL text can contain every character except NUL.
 NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, Field(min_length=2, max_length=50, pattern=NO_NUL)]
 LongText = Annotated[str, Field(max_length=4000, pattern=NO_NUL)]

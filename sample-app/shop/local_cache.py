@@ -1,7 +1,7 @@
-"""Entries kept for a few seconds in the process, in front of Redis: disabled by default.
+"""An optional cache in the process, in front of Redis, for a few seconds.
 
-It saves the round trip for the most requested keys. It is safe with several replicas because every
-change is published: if a process does not receive the publications, it keeps no entries.
+It saves the round trip to Redis for the most popular keys. It is safe with several replicas because
+every change is published: if a process is not subscribed to the changes, it stores nothing.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ RETRY_SECONDS = 1.0
 
 
 class LocalCache:
-    """At most `entries` values for at most `ttl_seconds`; least recently used first out.
+    """Stores up to `entries` values for `ttl_seconds`; drops the least recently used first.
 
     Args:
-        ttl_seconds: Lifetime; also the limit of staleness if a publication is lost.
-        entries: Largest number of values.
-        clock: Seconds, monotonic; for tests.
+        ttl_seconds: Lifetime of a value, also the longest time it is stale if a message is lost.
+        entries: Maximum number of values.
+        clock: Returns monotonic seconds; tests replace it.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class LocalCache:
         self.listening = False
 
     def get(self, key: str) -> bytes | None:
-        """Returns the value if it is present and fresh."""
+        """Returns the value if it exists and has not expired."""
         found = self._values.get(key)
         if found is None or not self.listening:
             return None
@@ -54,7 +54,7 @@ class LocalCache:
         return value
 
     def set(self, key: str, value: bytes) -> None:
-        """Stores a value, unless publications are not received."""
+        """Stores a value, unless changes cannot be received."""
         if not self.listening:
             return
         self._values[key] = (self._clock() + self._ttl_seconds, value)
@@ -63,11 +63,11 @@ class LocalCache:
             self._values.popitem(last=False)
 
     def drop(self, key: str) -> None:
-        """Deletes one value."""
+        """Removes one value."""
         self._values.pop(key, None)
 
-    def deafen(self) -> None:
-        """Deletes all values, and stores none until publications are received again."""
+    def disable(self) -> None:
+        """Removes all values, and stores none until changes can be received again."""
         self.listening = False
         self._values.clear()
 
@@ -76,8 +76,8 @@ class Listener:
     """Receives the changes that any process publishes.
 
     Args:
-        redis: Its own client, because a subscription occupies its connection.
-        local: The entries; disabled while there is no subscription.
+        redis: A separate client, because a subscription occupies its connection.
+        local: The cache to disable while there is no subscription.
         changed: Called with the key of each change.
     """
 
@@ -105,8 +105,11 @@ class Listener:
             try:
                 await self._listen()
             except (RedisError, OSError, TimeoutError) as error:
-                logger.info("no changes are heard for a while: %s", type(error).__name__)
-            self._local.deafen()
+                logger.info(
+                    "the subscription to changes was lost and will be retried: %s",
+                    type(error).__name__,
+                )
+            self._local.disable()
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _listen(self) -> None:
@@ -115,7 +118,7 @@ class Listener:
             while True:
                 message = await subscription.get_message(timeout=LISTEN_SECONDS)
                 if message is None:
-                    # A dead peer is silent as well: only a response shows that it is up.
+                    # No message may also mean that the connection is dead, so check it.
                     await subscription.ping()
                 elif message["type"] == "subscribe":
                     self._local.listening = True

@@ -15,13 +15,13 @@ from shop import body_limit, problems, settings, state
 
 
 def create_app(config: settings.Settings | None = None) -> FastAPI:
-    """Creates the application.
+    """Builds the application.
 
     Args:
-        config: Settings; if absent, they are read from the environment.
+        config: The settings; if None, they are read from the environment.
 
     Raises:
-        fastapi_operator_runtime.SettingsError: A variable has a value that is not valid.
+        fastapi_operator_runtime.SettingsError: A variable has an invalid value.
     """
     config = settings.Settings.load() if config is None else config
     app = FastAPI(
@@ -29,7 +29,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         version="0.1.0",
         lifespan=state.lifespan(config),
         max_body_size=config.max_body_bytes,
-        # FastAPI's own tracing and metrics: FASTAPI_OTEL_AUTO_CONFIGURE and OTEL_* enable them.
+        # FastAPI's own traces and metrics. FASTAPI_OTEL_AUTO_CONFIGURE and OTEL_* enable them.
         telemetry={"exclude": is_probe},
     )
     problems.install(app)

@@ -1,4 +1,4 @@
-"""The tables. Names of constraints are fixed, so that migrations can refer to them."""
+"""The tables. The names of constraints are fixed, so that migrations can refer to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Base(orm.DeclarativeBase):
 
 
 class User(Base):
-    """A person who writes reviews. The password is stored as an argon2id hash."""
+    """A user. The password is stored as an argon2id hash."""
 
     __tablename__ = "users"
 
@@ -42,7 +42,7 @@ class User(Base):
 
 
 class Item(Base):
-    """An article for sale. `created_at, id` is the order of lists and their index."""
+    """An item for sale. Lists are sorted by `created_at, id`, which has an index."""
 
     __tablename__ = "items"
 
@@ -55,7 +55,7 @@ class Item(Base):
     reviews: orm.Mapped[list[Review]] = orm.relationship(
         back_populates="item",
         order_by="Review.id.desc()",
-        # A relationship that was not loaded raises an error, instead of a hidden query per row.
+        # Reading a relationship that was not loaded is an error, not a hidden query for each row.
         lazy="raise_on_sql",
         passive_deletes=True,
     )
@@ -67,7 +67,7 @@ class Item(Base):
 
 
 class Review(Base):
-    """One user's opinion of one item."""
+    """A review of an item by a user."""
 
     __tablename__ = "reviews"
 
@@ -82,14 +82,14 @@ class Review(Base):
 
     __table_args__ = (
         sa.CheckConstraint("rating BETWEEN 1 AND 5", name="rating_range"),
-        # PostgreSQL creates no index for a foreign key; without it a delete scans the table.
+        # PostgreSQL creates no index for a foreign key; without one, each delete scans the table.
         sa.Index(None, "item_id", "id"),
         sa.Index(None, "author_id"),
     )
 
 
 class Token(Base):
-    """An access token, stored as the digest of the client's token."""
+    """An access token. Only its digest is stored."""
 
     __tablename__ = "tokens"
 
@@ -101,7 +101,7 @@ class Token(Base):
 
 
 class Order(Base):
-    """The items that one user bought at one time."""
+    """An order of a user."""
 
     __tablename__ = "orders"
 
@@ -115,12 +115,12 @@ class Order(Base):
         order_by="OrderLine.item_id", lazy="raise_on_sql", passive_deletes=True
     )
 
-    # Also the index of a user's orders.
+    # This constraint is also the index for the orders of a user.
     __table_args__ = (sa.UniqueConstraint("user_id", "idempotency_key"),)
 
 
 class OrderLine(Base):
-    """A quantity of one item, at the price of that time."""
+    """An item of an order, with its quantity and its price at that time."""
 
     __tablename__ = "order_lines"
 

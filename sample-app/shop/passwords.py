@@ -1,8 +1,8 @@
-"""Password hashing: argon2id, in its own threads, with a limited number at a time.
+"""Password hashing with argon2id, in a limited number of separate threads.
 
-A hash takes tens of milliseconds of CPU on purpose. In the event loop, it would stop every other
-request; in the shared thread pool, it would occupy threads of `def` endpoints. argon2 releases the
-interpreter lock, so its threads run in parallel with the loop.
+A hash intentionally takes tens of milliseconds of CPU. In the event loop it would block every other
+request, and in the shared thread pool it would use the threads of `def` endpoints. argon2 releases
+the interpreter lock, so its threads run in parallel with the event loop.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import anyio.to_thread
 import argon2
 
 MEMORY_KIB = 19 * 1024
-"""With two passes and one lane: OWASP's first recommendation for argon2id. The library's default
-takes 64 MiB a hash, which a container of 256 MiB cannot afford."""
+"""With two passes and one lane, this is OWASP's first recommendation for argon2id. The library's
+default needs 64 MiB per hash, too much for a container with 256 MiB."""
 
 
 class PasswordHasher:
     """Hashes and checks passwords off the event loop.
 
     Args:
-        concurrency: Hashes at a time; each needs `MEMORY_KIB` of memory.
+        concurrency: Number of hashes at the same time; each needs `MEMORY_KIB` of memory.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -31,17 +31,17 @@ class PasswordHasher:
         self._decoy: str | None = None
 
     async def hash(self, password: str) -> str:
-        """Returns the hash of `password`, with salt and parameters inside."""
+        """Returns the hash of `password`, which includes salt and parameters."""
         return await anyio.to_thread.run_sync(self._hasher.hash, password, limiter=self._limiter)
 
     async def matches(self, password_hash: str, password: str) -> bool:
-        """Returns whether `password` is the one that was hashed."""
+        """Returns whether the hash is that of `password`."""
         return await anyio.to_thread.run_sync(
             self._matches, password_hash, password, limiter=self._limiter
         )
 
     async def decoy(self) -> str:
-        """A hash that no password matches, for sign-ins of users who do not exist."""
+        """Returns a hash that no password matches, for a sign-in with an unknown e-mail address."""
         if self._decoy is None:
             self._decoy = await self.hash(secrets.token_urlsafe())
         return self._decoy

@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457), one shape for every failure."""
+"""Error responses as `application/problem+json` (RFC 9457), in the same format for all errors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MEDIA_TYPE = "application/problem+json"
 DATABASE_RETRY_SECONDS = "1"
 
 UNREACHABLE = (ConnectionError, TimeoutError, socket.gaierror)
-"""What connecting raises as it is, before SQLAlchemy has a connection to speak of."""
+"""Errors while connecting, which SQLAlchemy does not wrap."""
 
 
 class ProblemDetail(BaseModel):
-    """The body of every error."""
+    """The body of every error response."""
 
     type: str = "about:blank"
     title: str
@@ -39,7 +39,7 @@ def response(
     errors: Sequence[Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """Returns a problem as a response."""
+    """Returns an error response."""
     problem = ProblemDetail(
         title=http.HTTPStatus(status).phrase, status=status, detail=detail, errors=errors
     )
@@ -52,7 +52,7 @@ def response(
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Returns the OpenAPI description of these statuses."""
+    """Returns the OpenAPI responses for these status codes."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetail"}}}
     return {
         status: {
@@ -65,7 +65,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of `app` a problem response."""
+    """Adds handlers to `app` that turn every error into such a response."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(exc.TimeoutError, _database_busy)
@@ -83,12 +83,12 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    # The rejected input is omitted: it can be a password.
+    # The rejected input is left out, because it may be a password.
     errors = [
         {"loc": list(item["loc"]), "msg": item["msg"], "type": item["type"]}
         for item in error.errors()
     ]
-    return response(422, "the request does not fit its model", errors=jsonable_encoder(errors))
+    return response(422, "the request is not valid", errors=jsonable_encoder(errors))
 
 
 async def _database_busy(_request: Request, _error: Exception) -> JSONResponse:
@@ -98,8 +98,8 @@ async def _database_busy(_request: Request, _error: Exception) -> JSONResponse:
 
 
 async def _database_failed(_request: Request, error: Exception) -> JSONResponse:
-    """503 if the connection broke, so that a retry can succeed; 500 for a fault of the app."""
-    if isinstance(error, UNREACHABLE) or _is_connection_fault(error):
+    """Returns 503 if the connection failed, as a retry may succeed, and 500 for other errors."""
+    if isinstance(error, UNREACHABLE) or _is_connection_error(error):
         return response(
             503, "the database cannot be reached", headers={"Retry-After": DATABASE_RETRY_SECONDS}
         )
@@ -110,9 +110,9 @@ async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
     return response(500)
 
 
-def _is_connection_fault(error: Exception) -> bool:
+def _is_connection_error(error: Exception) -> bool:
     if not isinstance(error, exc.DBAPIError):
         return False
     state = getattr(error.orig, "sqlstate", None) or ""
-    # 08: connection; 53: resources; 57P: shutdown or start-up; 57014: statement timeout.
+    # 08: connection; 53: resources; 57P: shutdown or startup; 57014: statement timeout.
     return error.connection_invalidated or state[:2] in ("08", "53") or state.startswith("57")

@@ -1,4 +1,4 @@
-"""`python -m shop.seed`: fill the database with made-up items and reviews, for demos and load."""
+"""`python -m shop.seed`: fills the database with random items and reviews, for demos and load."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NAMES = ("Lamp", "Chair", "Table", "Shelf", "Kettle", "Clock", "Mirror", "Rug")
 
 
 async def seed(config: settings.Settings, items: int, reviews: int) -> None:
-    """Inserts one user, `items` items and `reviews` reviews each, in batches.
+    """Inserts one user, `items` items and `reviews` reviews per item, in batches.
 
-    Core inserts instead of ORM objects, because no identity map is needed.
+    It uses Core inserts, which are faster than ORM objects.
     """
     engine = database.create_engine(config, observe=False)
     choice = random.Random(0)
@@ -35,22 +35,24 @@ async def seed(config: settings.Settings, items: int, reviews: int) -> None:
                 {"name": choice.choice(NAMES), "price_cents": choice.randrange(100, 100_000)}
                 for _ in range(min(BATCH, items - start))
             ]
-            made = await connection.scalars(sa.insert(models.Item).returning(models.Item.id), rows)
-            written = [
+            item_ids = await connection.scalars(
+                sa.insert(models.Item).returning(models.Item.id), rows
+            )
+            review_rows = [
                 {"item_id": item_id, "author_id": author, "rating": choice.randint(1, 5)}
-                for item_id in made
+                for item_id in item_ids
                 for _ in range(reviews)
             ]
-            if written:
-                await connection.execute(sa.insert(models.Review), written)
+            if review_rows:
+                await connection.execute(sa.insert(models.Review), review_rows)
     await engine.dispose()
 
 
 def main() -> None:
-    """Reads the arguments and seeds."""
+    """Reads the arguments and fills the database."""
     parser = argparse.ArgumentParser(prog="python -m shop.seed", description=__doc__)
-    parser.add_argument("--items", type=int, default=1000)
-    parser.add_argument("--reviews", type=int, default=3, help="of each item")
+    parser.add_argument("--items", type=int, default=1000, help="number of items")
+    parser.add_argument("--reviews", type=int, default=3, help="number of reviews per item")
     arguments = parser.parse_args()
     asyncio.run(seed(settings.Settings.load(), arguments.items, arguments.reviews))
 

@@ -1,4 +1,4 @@
-"""Resources that a process opens at start-up and closes at shutdown."""
+"""The resources that a process opens at startup and closes at shutdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shop import cache, local_cache, passwords, settings
 
 
 class State(TypedDict):
-    """The typed lifespan state: `request.state` holds these."""
+    """The typed lifespan state, which endpoints read from `request.state`."""
 
     settings: settings.Settings
     engine: AsyncEngine
@@ -31,9 +31,9 @@ class State(TypedDict):
 def lifespan(
     config: settings.Settings,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
-    """A lifespan that opens everything in the worker's own event loop, after any fork.
+    """Returns a lifespan that opens all resources in the worker's own event loop, after any fork.
 
-    The last opened resource is closed first, also if start-up fails half-way.
+    They are closed in reverse order, also if startup fails halfway.
     """
 
     @contextlib.asynccontextmanager
@@ -44,14 +44,14 @@ def lifespan(
             store = _open_cache(config, stack)
             processes = None
             if config.labs:
-                # Spawned, not forked: a fork would copy the event loop's threads and sockets.
+                # Spawn, because a fork would copy the event loop's threads and sockets.
                 spawn = multiprocessing.get_context("spawn")
                 processes = ProcessPoolExecutor(config.cpu_processes, mp_context=spawn)
                 stack.callback(processes.shutdown, cancel_futures=True)
             yield State(
                 settings=config,
                 engine=engine,
-                # Objects stay readable after the commit: no hidden query during serialisation.
+                # Objects stay readable after the commit, without a hidden query at serialisation.
                 sessions=async_sessionmaker(engine, expire_on_commit=False),
                 cache=store,
                 passwords=passwords.PasswordHasher(config.password_hash_threads),

@@ -42,7 +42,7 @@ def _restored_logging() -> Iterator[None]:
 
 
 def alembic(url: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Alembic as the migration Job does: in the directory of alembic.ini, by environment."""
+    """Runs Alembic as the migration Job does: in the directory of alembic.ini."""
     return subprocess.run(
         [sys.executable, "-m", "alembic", *arguments],
         cwd=ROOT,
@@ -68,8 +68,8 @@ def postgres() -> Iterator[testing.PostgresServer]:
 
 @pytest.fixture(scope="session")
 def pooler(postgres: testing.PostgresServer) -> Iterator[testing.PgBouncerServer]:
-    """The URL of the application's pooler, with fewer connections than the application's pool."""
-    # From the images, if the machine has none that tracks prepared statements.
+    """The pooler between app and database, with fewer connections than the app's pool."""
+    # The one of the images, if the installed version does not track prepared statements.
     try:
         testing.find_pgbouncer()
     except testing.MissingProgram:
@@ -91,7 +91,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def database(postgres: testing.PostgresServer, pooler: testing.PgBouncerServer) -> Iterator[str]:
-    """The URL, through the pooler, of a migrated, empty database of this test's own."""
+    """The URL, through the pooler, of a migrated and empty database for this test."""
     name = f"shop{next(_numbers)}"
     postgres.create_database(name, template=TEMPLATE)
     yield pooler.url(name)
@@ -100,11 +100,11 @@ def database(postgres: testing.PostgresServer, pooler: testing.PgBouncerServer) 
 
 @pytest.fixture
 def environment(database: str, redis_server: testing.RedisServer) -> dict[str, str]:
-    """The variables of the operator. Each test has its own Redis database, emptied before."""
+    """The variables that the operator sets. Each test has its own, empty Redis database."""
     number = next(_numbers) % 14  # 14 and 15 belong to the module-wide servers
     url = redis_server.url.removesuffix("/0") + f"/{number}"
     subprocess.run(["redis-cli", "-u", url, "flushdb"], check=True, capture_output=True)
-    # On a busy machine, Redis must not time out; the tests of faults set a shorter timeout.
+    # Long, for busy machines; tests of failures set a short timeout themselves.
     return {"DATABASE_URL": database, "REDIS_URL": url, "REDIS_TIMEOUT_SECONDS": "10"}
 
 
@@ -115,7 +115,7 @@ def app(environment: dict[str, str]) -> FastAPI:
 
 @pytest.fixture(scope="session")
 def connect() -> Connect:
-    """A client of a started application; it gets 500s as a client would, not as exceptions."""
+    """A client of a started application that gets responses with 500 instead of exceptions."""
 
     @contextlib.asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
@@ -136,7 +136,7 @@ async def client(app: FastAPI, connect: Connect) -> AsyncIterator[httpx2.AsyncCl
 
 @pytest.fixture
 async def user(client: httpx2.AsyncClient) -> dict[str, Any]:
-    """A user; the client is signed in as him from now on."""
+    """Creates a user; the client is signed in as this user afterwards."""
     response = await client.post("/users", json=ADA)
     assert response.status_code == 201, response.text
     found: dict[str, Any] = response.json()
@@ -156,13 +156,13 @@ async def item(client: httpx2.AsyncClient) -> dict[str, Any]:
 
 @pytest.fixture
 def statements(client: httpx2.AsyncClient) -> Iterator[list[str]]:
-    """The SQL that the application sends, from now on."""
+    """The SQL statements that the application sends during the test."""
     seen: list[str] = []
     engine: AsyncEngine = client.state["engine"]  # type: ignore[attr-defined]
 
-    def note(_connection: sa.Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def record(_connection: sa.Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
         seen.append(" ".join(statement.split()))
 
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    event.listen(engine.sync_engine, "before_cursor_execute", record)
     yield seen
-    event.remove(engine.sync_engine, "before_cursor_execute", note)
+    event.remove(engine.sync_engine, "before_cursor_execute", record)

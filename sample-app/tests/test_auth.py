@@ -15,14 +15,14 @@ from shop.dependencies import SessionDep
 ADA = {"email": "ada@example.com", "password": "correct horse"}
 
 
-async def test_the_owner_of_a_token_is_known(
+async def test_a_token_identifies_its_owner(
     client: httpx2.AsyncClient, user: dict[str, Any]
 ) -> None:
     assert (await client.get("/users/me")).json() == user
 
 
 @pytest.mark.parametrize("header", [None, "Bearer unknown", "Basic YTpi", "Bearer"])
-async def test_without_a_valid_token_the_answer_is_401(
+async def test_a_request_without_a_valid_token_returns_401(
     client: httpx2.AsyncClient, header: str | None
 ) -> None:
     headers = {"Authorization": header} if header else {}
@@ -33,12 +33,12 @@ async def test_without_a_valid_token_the_answer_is_401(
 
 
 @pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"email": "eve@example.com"}])
-async def test_a_wrong_sign_in_does_not_reveal_the_cause(
+async def test_a_failed_sign_in_does_not_reveal_the_wrong_field(
     client: httpx2.AsyncClient, user: dict[str, Any], wrong: dict[str, str]
 ) -> None:
     response = await client.post("/tokens", json={**ADA, **wrong})
     assert response.status_code == 401
-    assert response.json()["detail"] == "address or password is wrong"
+    assert response.json()["detail"] == "e-mail address or password is wrong"
 
 
 async def test_an_unknown_address_takes_as_long_as_a_wrong_password(
@@ -55,7 +55,7 @@ async def test_an_unknown_address_takes_as_long_as_a_wrong_password(
     assert 0.3 < unknown / wrong < 3
 
 
-async def test_an_expired_token_is_refused(
+async def test_an_expired_token_is_rejected(
     client: httpx2.AsyncClient,
     user: dict[str, Any],
     postgres: testing.PostgresServer,
@@ -65,7 +65,7 @@ async def test_an_expired_token_is_refused(
     assert (await client.get("/users/me")).status_code == 401
 
 
-async def test_the_token_itself_is_not_in_the_database(
+async def test_the_database_contains_no_token_in_plain_text(
     client: httpx2.AsyncClient,
     user: dict[str, Any],
     postgres: testing.PostgresServer,
@@ -77,7 +77,7 @@ async def test_the_token_itself_is_not_in_the_database(
     assert token not in rows
 
 
-async def test_a_dependency_asked_for_twice_is_resolved_once(
+async def test_a_dependency_used_twice_is_resolved_once(
     app: FastAPI, client: httpx2.AsyncClient, user: dict[str, Any], statements: list[str]
 ) -> None:
     @app.get("/twice")

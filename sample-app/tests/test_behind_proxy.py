@@ -1,4 +1,4 @@
-"""Headers that the shop trusts from a proxy, and its own URLs behind one; with a real server."""
+"""Trusted proxy headers and the root path, with a real server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAMP = {"name": "Lamp", "price_cents": 1990}
 
 
 def client_address(server: testing.AppServer) -> str:
-    """The address in the line of the one request so far."""
+    """Returns the client address in the log line of the only request."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         for line in server.log_lines():
@@ -40,7 +40,7 @@ def client_address(server: testing.AppServer) -> str:
         ),
     ],
 )
-def test_only_a_trusted_peer_sets_the_address_of_the_client(
+def test_the_client_address_is_taken_only_from_a_trusted_peer(
     environment: dict[str, str], believed: str, forwarded: str, address: str, scheme: str
 ) -> None:
     allowed = {"FORWARDED_ALLOW_IPS": believed}
@@ -52,7 +52,7 @@ def test_only_a_trusted_peer_sets_the_address_of_the_client(
     assert urlsplit(redirect.headers["location"]).scheme == scheme
 
 
-def test_behind_a_root_path_every_generated_address_has_it(environment: dict[str, str]) -> None:
+def test_generated_urls_include_the_root_path(environment: dict[str, str]) -> None:
     root = {"UVICORN_ROOT_PATH": "/shop"}
     with testing.AppServer("shop.main:app", environment={**environment, **root}) as server:
         document = httpx2.get(f"{server.url}/openapi.json").json()
@@ -65,7 +65,7 @@ def test_behind_a_root_path_every_generated_address_has_it(environment: dict[str
         assert urlsplit(redirect.headers["location"]).path == "/shop/items"
 
 
-def test_without_a_root_path_addresses_have_none(environment: dict[str, str]) -> None:
+def test_generated_urls_have_no_prefix_without_a_root_path(environment: dict[str, str]) -> None:
     with testing.AppServer("shop.main:app", environment=environment) as server:
         assert "servers" not in httpx2.get(f"{server.url}/openapi.json").json()
         made = httpx2.post(f"{server.url}/items", json=LAMP)

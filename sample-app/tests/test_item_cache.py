@@ -1,4 +1,4 @@
-"""The cache, through HTTP and against a real Redis that is also killed and frozen."""
+"""The item cache over HTTP, with a real Redis that is also killed and frozen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def own_redis() -> Iterator[testing.RedisServer]:
 async def fragile(
     own_redis: testing.RedisServer, database: str, connect: Any
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of an application whose Redis belongs to this test."""
+    """A client of an application with a Redis server of this test."""
     config = settings.Settings.load(
         {
             "DATABASE_URL": database,
@@ -59,7 +59,7 @@ async def test_the_second_read_comes_from_redis(
     assert second.headers["etag"] == first.headers["etag"]
 
 
-async def test_a_new_review_is_seen_at_once(
+async def test_a_new_review_invalidates_the_cached_item(
     client: httpx2.AsyncClient, item: dict[str, Any], user: dict[str, Any]
 ) -> None:
     assert [await read(client), await read(client)] == ["miss", "hit"]
@@ -75,9 +75,7 @@ async def test_a_missing_item_is_not_cached(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/items/1")).status_code == 200
 
 
-async def test_lifetimes_are_spread(
-    client: httpx2.AsyncClient, environment: dict[str, str]
-) -> None:
+async def test_lifetimes_vary(client: httpx2.AsyncClient, environment: dict[str, str]) -> None:
     lifetimes = []
     async with redis.asyncio.Redis.from_url(environment["REDIS_URL"]) as store:
         for number in range(1, 21):
@@ -89,7 +87,7 @@ async def test_lifetimes_are_spread(
     assert min(lifetimes) < 59_500, "and taken from others"
 
 
-async def test_a_killed_redis_costs_no_request(
+async def test_no_request_fails_when_redis_is_killed(
     fragile: httpx2.AsyncClient, own_redis: testing.RedisServer
 ) -> None:
     await fragile.post("/items", json=LAMP)
@@ -105,7 +103,7 @@ async def test_a_killed_redis_costs_no_request(
     assert review.status_code == 201
 
 
-async def test_a_redis_that_comes_back_is_used_again(
+async def test_redis_is_used_again_after_it_recovers(
     own_redis: testing.RedisServer, database: str, connect: Any
 ) -> None:
     config = settings.Settings.load({"DATABASE_URL": database, "REDIS_URL": own_redis.url})
@@ -120,7 +118,7 @@ async def test_a_redis_that_comes_back_is_used_again(
         assert [await read(client), await read(client)] == ["miss", "hit"]
 
 
-async def test_a_frozen_redis_costs_latency_a_few_times_and_then_nothing(
+async def test_a_frozen_redis_delays_only_the_first_requests(
     fragile: httpx2.AsyncClient, own_redis: testing.RedisServer
 ) -> None:
     await fragile.post("/items", json=LAMP)
@@ -135,7 +133,7 @@ async def test_a_frozen_redis_costs_latency_a_few_times_and_then_nothing(
     assert max(waits[-5:]) < 0.4, "the breaker is open"
 
 
-async def test_a_redis_two_seconds_late_costs_the_timeout_and_no_response(
+async def test_a_slow_redis_costs_at_most_the_timeout_and_fails_no_request(
     own_redis: testing.RedisServer, database: str, connect: Any
 ) -> None:
     with testing.SlowLink(own_redis.port) as link:
@@ -160,14 +158,14 @@ async def test_a_redis_two_seconds_late_costs_the_timeout_and_no_response(
             assert (await client.get("/items/2")).json()["id"] == 2
 
 
-async def test_no_redis_at_all_is_a_cache_that_misses(database: str, connect: Any) -> None:
+async def test_without_redis_every_read_is_a_miss(database: str, connect: Any) -> None:
     app = main.create_app(settings.Settings.load({"DATABASE_URL": database}))
     async with connect(app) as client:
         await client.post("/items", json=LAMP)
         assert [await read(client), await read(client)] == ["miss", "miss"]
 
 
-async def test_many_reads_of_a_cold_key_load_it_once() -> None:
+async def test_concurrent_reads_of_a_missing_key_load_it_once() -> None:
     store = cache.Cache(None, ttl_seconds=60)
     loads = 0
 
@@ -184,7 +182,7 @@ async def test_many_reads_of_a_cold_key_load_it_once() -> None:
     assert loads == 2, "the next load is not answered by the last"
 
 
-async def test_a_client_that_disconnects_does_not_cancel_others() -> None:
+async def test_a_disconnected_client_does_not_cancel_the_load_for_others() -> None:
     store = cache.Cache(None, ttl_seconds=60)
 
     async def load() -> bytes:
@@ -199,7 +197,7 @@ async def test_a_client_that_disconnects_does_not_cancel_others() -> None:
     assert await second == (b"value", "miss")
 
 
-async def test_a_load_that_fails_fails_for_all_and_the_next_tries_again() -> None:
+async def test_a_failed_load_fails_all_waiters_and_is_retried_by_the_next_read() -> None:
     store = cache.Cache(None, ttl_seconds=60)
 
     async def fails() -> bytes:
@@ -215,7 +213,7 @@ async def test_a_load_that_fails_fails_for_all_and_the_next_tries_again() -> Non
     assert await store.get_or_load("key", works) == (b"value", "miss")
 
 
-async def test_an_entry_is_read_again_if_its_source_is_down(
+async def test_the_cache_is_read_again_if_the_source_fails(
     own_redis: testing.RedisServer,
 ) -> None:
     async with redis.asyncio.Redis.from_url(own_redis.url) as client:
@@ -228,7 +226,7 @@ async def test_an_entry_is_read_again_if_its_source_is_down(
         assert await store.get_or_load("key", fails_beside_a_faster_process) == (b"value", "hit")
 
 
-def test_a_breaker_opens_tries_once_and_closes() -> None:
+def test_breaker_opens_allows_one_trial_and_closes() -> None:
     now = 0.0
     circuit = breaker.Breaker(failures=3, open_seconds=5, clock=lambda: now)
     for _ in range(2):

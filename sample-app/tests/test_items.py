@@ -26,7 +26,7 @@ async def test_a_new_item_can_be_read_at_its_location(client: httpx2.AsyncClient
     assert read.json() == response.json()
 
 
-async def test_an_item_carries_its_reviews_newest_first(
+async def test_an_item_includes_its_reviews_newest_first(
     client: httpx2.AsyncClient, item: dict[str, Any], user: dict[str, Any]
 ) -> None:
     for rating in (3, 5):
@@ -37,13 +37,15 @@ async def test_an_item_carries_its_reviews_newest_first(
     assert [review["rating"] for review in read["reviews"]] == [5, 3]
 
 
-async def test_a_review_needs_its_item(client: httpx2.AsyncClient, user: dict[str, Any]) -> None:
+async def test_a_review_requires_an_existing_item(
+    client: httpx2.AsyncClient, user: dict[str, Any]
+) -> None:
     response = await client.post("/items/404/reviews", json={"rating": 5})
     assert response.status_code == 404
     assert response.json()["detail"] == "item 404 does not exist"
 
 
-async def test_a_review_needs_a_signed_in_author(
+async def test_a_review_requires_a_signed_in_author(
     client: httpx2.AsyncClient, item: dict[str, Any]
 ) -> None:
     response = await client.post("/items/1/reviews", json={"rating": 5})
@@ -51,7 +53,7 @@ async def test_a_review_needs_a_signed_in_author(
 
 
 @pytest.mark.parametrize("rating", [0, 6, 2.5, "good"])
-async def test_a_rating_is_one_to_five(
+async def test_a_rating_is_between_one_and_five(
     client: httpx2.AsyncClient, item: dict[str, Any], user: dict[str, Any], rating: Any
 ) -> None:
     review = {"rating": rating}
@@ -60,14 +62,14 @@ async def test_a_rating_is_one_to_five(
 
 
 @pytest.mark.parametrize("item_id", ["0", "-1", "x", str(2**63)])
-async def test_an_impossible_id_never_reaches_the_database(
+async def test_an_invalid_id_is_rejected_before_the_database(
     client: httpx2.AsyncClient, item_id: str, statements: list[str]
 ) -> None:
     assert (await client.get(f"/items/{item_id}")).status_code == 422
     assert statements == []
 
 
-async def test_pages_hold_every_item_once_newest_first(client: httpx2.AsyncClient) -> None:
+async def test_pages_contain_every_item_once_newest_first(client: httpx2.AsyncClient) -> None:
     for number in range(7):
         await client.post("/items", json={**LAMP, "name": f"Lamp {number}"})
     seen: list[str] = []
@@ -81,7 +83,7 @@ async def test_pages_hold_every_item_once_newest_first(client: httpx2.AsyncClien
     assert after is None
 
 
-async def test_an_item_added_meanwhile_moves_no_page(client: httpx2.AsyncClient) -> None:
+async def test_a_new_item_does_not_shift_the_next_page(client: httpx2.AsyncClient) -> None:
     for number in range(4):
         await client.post("/items", json={**LAMP, "name": f"Lamp {number}"})
     first = (await client.get("/items", params={"limit": 2})).json()
@@ -102,17 +104,17 @@ async def test_a_list_reads_only_the_listed_columns(
 
 
 @pytest.mark.parametrize("after", ["x", "!!!!", "MjAyNg", "", "é"])
-async def test_a_foreign_cursor_is_refused(client: httpx2.AsyncClient, after: str) -> None:
+async def test_an_invalid_cursor_is_rejected(client: httpx2.AsyncClient, after: str) -> None:
     response = await client.get("/items", params={"after": after})
     assert response.status_code == 422
 
 
-def test_a_cursor_survives_the_journey() -> None:
+def test_a_cursor_can_be_encoded_and_decoded() -> None:
     start = cursor.Cursor(datetime.datetime(2026, 11, 22, 20, 0, 0, 123456, datetime.UTC), 42)
     assert cursor.Cursor.decode(start.encode()) == start
 
 
-async def test_a_client_that_has_the_item_gets_304(
+async def test_a_client_with_a_current_copy_gets_304(
     client: httpx2.AsyncClient, item: dict[str, Any], user: dict[str, Any]
 ) -> None:
     address = f"/items/{item['id']}"
@@ -130,7 +132,7 @@ async def test_a_client_that_has_the_item_gets_304(
     assert changed.headers["etag"] != etag
 
 
-async def test_an_export_holds_every_item_and_no_connection(
+async def test_an_export_contains_every_item_and_holds_no_connection(
     client: httpx2.AsyncClient, postgres: testing.PostgresServer, database: str
 ) -> None:
     insert = (

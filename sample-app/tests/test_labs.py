@@ -29,12 +29,12 @@ async def take(client: httpx2.AsyncClient, path: str, count: int) -> float:
     return time.perf_counter() - started_at
 
 
-async def test_labs_are_closed_unless_asked_for(client: httpx2.AsyncClient) -> None:
+async def test_labs_are_disabled_by_default(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/labs/async")).status_code == 404
     assert "/labs/async" not in (await client.get("/openapi.json")).json()["paths"]
 
 
-async def test_awaited_waits_overlap_and_blocking_ones_do_not(labs: httpx2.AsyncClient) -> None:
+async def test_awaits_run_concurrently_and_blocking_calls_do_not(labs: httpx2.AsyncClient) -> None:
     await take(labs, "/labs/async", 1)
     together = await take(labs, "/labs/async?seconds=0.2", 8)
     one_by_one = await take(labs, "/labs/blocking?seconds=0.2", 8)
@@ -42,18 +42,20 @@ async def test_awaited_waits_overlap_and_blocking_ones_do_not(labs: httpx2.Async
     assert together < one_by_one / 2
 
 
-async def test_def_endpoints_wait_in_threads_up_to_the_tokens(labs: httpx2.AsyncClient) -> None:
+async def test_def_endpoints_run_in_as_many_threads_as_there_are_tokens(
+    labs: httpx2.AsyncClient,
+) -> None:
     assert 0.2 <= await take(labs, "/labs/sync?seconds=0.2", 8) < 0.2 * 8 / 2
     assert await take(labs, "/labs/sync?seconds=0.2", 9) >= 0.4, "eight tokens: the ninth waits"
 
 
 @pytest.mark.parametrize("where", ["inline", "thread", "process"])
-async def test_work_has_the_same_result_everywhere(labs: httpx2.AsyncClient, where: str) -> None:
+async def test_the_result_is_the_same_in_every_place(labs: httpx2.AsyncClient, where: str) -> None:
     response = await labs.get(f"/labs/compute?where={where}&rounds=1000")
     assert response.json() == {"digest": work.digest(1000), "where": where}
 
 
-async def test_leaked_memory_stays(labs: httpx2.AsyncClient) -> None:
+async def test_leaked_memory_is_kept(labs: httpx2.AsyncClient) -> None:
     before = (await labs.post("/labs/memory?mebibytes=1")).json()["mebibytes"]
     assert (await labs.post("/labs/memory?mebibytes=2")).json()["mebibytes"] == before + 2
     assert (await labs.post("/labs/memory?mebibytes=65")).status_code == 422
@@ -83,10 +85,10 @@ def served(environment: dict[str, str]) -> Iterator[testing.AppServer]:
         yield server
 
 
-def test_work_in_a_process_leaves_the_loop_free_and_inline_stops_it(
+def test_work_in_a_process_does_not_block_the_event_loop_and_inline_does(
     served: testing.AppServer,
 ) -> None:
-    """Through a real server: the longest wait of a probe while the work is done."""
+    """Measures, with a real server, the longest response time of a probe during the work."""
     httpx2.get(f"{served.url}/labs/compute?where=process&rounds=1", timeout=30)
 
     def longest_probe(where: str) -> float:

@@ -1,4 +1,4 @@
-"""A process closes the resources that it opened, also if its start fails half-way."""
+"""Resources are closed at shutdown, also if startup fails halfway."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from shop import settings, state
 
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The closed resources, in order."""
+    """The names of the closed resources, in order."""
     names: list[str] = []
 
-    def note(owner: type, method: str, name: str) -> None:
+    def record(owner: type, method: str, name: str) -> None:
         close: Callable[..., Awaitable[None]] = getattr(owner, method)
 
-        async def noted(*arguments: object) -> None:
+        async def recorded(*arguments: object) -> None:
             names.append(name)
             await close(*arguments)
 
-        monkeypatch.setattr(owner, method, noted)
+        monkeypatch.setattr(owner, method, recorded)
 
-    note(AsyncEngine, "dispose", "database")
-    note(redis_asyncio.Redis, "aclose", "redis")
+    record(AsyncEngine, "dispose", "database")
+    record(redis_asyncio.Redis, "aclose", "redis")
     return names
 
 
-async def test_the_last_opened_resource_is_closed_first(
+async def test_resources_are_closed_in_reverse_order(
     environment: dict[str, str], closed: list[str]
 ) -> None:
     async with state.lifespan(settings.Settings.load(environment))(FastAPI()):
@@ -40,7 +40,7 @@ async def test_the_last_opened_resource_is_closed_first(
     assert closed == ["redis", "database"]
 
 
-async def test_a_start_that_fails_half_way_leaves_nothing_open(
+async def test_a_failed_startup_closes_all_resources(
     environment: dict[str, str], closed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""The cache inside the process, and how changes reach it from other replicas."""
+"""The cache in the process, and the changes that it receives from other replicas."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def local(client: Any) -> local_cache.LocalCache:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 (there is no event for the actions of other tasks)
+        while not condition():  # noqa: ASYNC110 (other tasks set no event)
             await asyncio.sleep(0.01)
 
 
@@ -62,7 +62,7 @@ async def read(client: httpx2.AsyncClient) -> int:
     return len(response.json()["reviews"])
 
 
-async def test_a_change_in_one_replica_is_seen_in_the_other(
+async def test_a_change_in_one_replica_reaches_the_other(
     replicas: tuple[httpx2.AsyncClient, httpx2.AsyncClient],
 ) -> None:
     one, two = replicas
@@ -75,7 +75,7 @@ async def test_a_change_in_one_replica_is_seen_in_the_other(
     assert await read(two) == 1
 
 
-async def test_an_entry_of_the_process_needs_no_redis(
+async def test_a_local_entry_is_read_without_redis(
     replicas: tuple[httpx2.AsyncClient, httpx2.AsyncClient], own_redis: testing.RedisServer
 ) -> None:
     one, _ = replicas
@@ -86,7 +86,7 @@ async def test_an_entry_of_the_process_needs_no_redis(
         assert asyncio.get_running_loop().time() - started_at < 1
 
 
-async def test_a_replica_that_hears_nothing_keeps_nothing(
+async def test_a_replica_without_a_subscription_stores_nothing(
     replicas: tuple[httpx2.AsyncClient, httpx2.AsyncClient], own_redis: testing.RedisServer
 ) -> None:
     one, _ = replicas
@@ -100,7 +100,7 @@ async def test_a_replica_that_hears_nothing_keeps_nothing(
     await until(lambda: local(one).listening)
 
 
-async def test_a_value_that_changed_while_it_was_loaded_is_not_kept() -> None:
+async def test_a_value_that_changes_during_its_load_is_not_stored() -> None:
     kept = local_cache.LocalCache(30)
     kept.listening = True
     store = cache.Cache(None, ttl_seconds=60, local=kept)
@@ -116,7 +116,7 @@ async def test_a_value_that_changed_while_it_was_loaded_is_not_kept() -> None:
     assert kept.get("key") is None
 
 
-def test_it_is_bounded_in_time_and_number() -> None:
+def test_lifetime_and_number_of_entries_are_limited() -> None:
     now = 0.0
     kept = local_cache.LocalCache(10, entries=2, clock=lambda: now)
     kept.set("a", b"1")

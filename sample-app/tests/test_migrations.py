@@ -33,7 +33,7 @@ def succeed(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProce
     return done
 
 
-def test_up_down_and_up_again(
+def test_migrations_can_be_applied_reverted_and_applied_again(
     run_alembic: Run, empty: str, postgres: testing.PostgresServer
 ) -> None:
     succeed(run_alembic(empty, "upgrade", "head"))
@@ -49,7 +49,7 @@ def test_models_and_migrations_agree(run_alembic: Run, postgres: testing.Postgre
     succeed(run_alembic(postgres.url("migrated"), "check"))
 
 
-def test_success_leaves_the_revisions_in_the_termination_message(
+def test_success_writes_the_revisions_to_the_termination_message(
     run_alembic: Run, empty: str, tmp_path: Path
 ) -> None:
     message = tmp_path / "termination-log"
@@ -67,7 +67,7 @@ def test_an_unwritable_termination_message_does_not_fail_the_migration(
     assert not absent.exists()
 
 
-def test_a_failed_migration_leaves_the_database_and_the_message_as_they_were(
+def test_a_failed_migration_changes_neither_database_nor_message(
     run_alembic: Run, empty: str, postgres: testing.PostgresServer, tmp_path: Path
 ) -> None:
     postgres.execute("CREATE TABLE reviews (id int)", "empty")
@@ -80,13 +80,13 @@ def test_a_failed_migration_leaves_the_database_and_the_message_as_they_were(
     assert message.read_text() == ""
 
 
-def test_two_jobs_at_once_migrate_once(run_alembic: Run, empty: str) -> None:
+def test_concurrent_jobs_migrate_once(run_alembic: Run, empty: str) -> None:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for done in pool.map(lambda _: run_alembic(empty, "upgrade", "head"), range(2)):
             succeed(done)
 
 
-def test_the_role_s_statement_timeout_does_not_bound_a_migration(
+def test_the_statement_timeout_of_the_role_does_not_apply_to_migrations(
     run_alembic: Run, empty: str, postgres: testing.PostgresServer
 ) -> None:
     postgres.execute("ALTER DATABASE empty SET statement_timeout = '1s'")
@@ -104,14 +104,14 @@ def test_statements_can_be_printed_without_a_database(run_alembic: Run) -> None:
     assert "CREATE TABLE items" in done.stdout
 
 
-def test_an_unset_url_is_one_sentence(run_alembic: Run) -> None:
+def test_a_missing_url_is_reported_in_one_sentence(run_alembic: Run) -> None:
     done = run_alembic("", "upgrade", "head")
     assert done.returncode != 0
     assert "DATABASE_URL is not set; set it to a postgresql:// URL" in done.stderr
 
 
 def test_a_migration_imports_no_web_framework() -> None:
-    """It starts for every rollout, so the rollout waits for its imports."""
+    """Every rollout waits for the migration, so its imports must be few."""
     program = "import shop.models, shop.settings, sys; print(*sys.modules)"
     command = [sys.executable, "-c", f"from fastapi_operator_runtime import database; {program}"]
     modules = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()

@@ -1,4 +1,4 @@
-"""Every operation of the OpenAPI document responds to generated input as documented."""
+"""Every response to generated input conforms to the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def document(served: testing.AppServer) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_url(f"{served.url}/openapi.json")
 
 
-def test_the_document_has_these_operations_and_no_others(
+def test_the_document_lists_exactly_these_operations(
     document: schemathesis.BaseSchema,
 ) -> None:
     found = [result.ok() for result in document.get_all_operations()]
@@ -64,7 +64,7 @@ def test_the_document_has_these_operations_and_no_others(
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_every_response_is_documented(
+def test_every_response_conforms_to_the_document(
     document: schemathesis.BaseSchema, signed_in: dict[str, str], method: str, path: str
 ) -> None:
     @hypothesis.settings(
@@ -74,9 +74,9 @@ def test_every_response_is_documented(
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(case=document[path][method].as_strategy())
-    def ask(case: schemathesis.Case) -> None:
-        # A cursor is opaque: a schema cannot distinguish it from another text.
+    def send(case: schemathesis.Case) -> None:
+        # A schema cannot describe which texts are valid cursors.
         foreign_cursor = "after" in (case.query or {})
         case.call_and_validate(excluded_checks=[positive_data_acceptance] if foreign_cursor else [])
 
-    ask()
+    send()

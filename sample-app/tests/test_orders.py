@@ -20,7 +20,7 @@ def order(*lines: tuple[int, int]) -> dict[str, Any]:
     return {"lines": [{"item_id": item_id, "quantity": n} for item_id, n in lines]}
 
 
-async def test_an_order_has_todays_prices_and_a_total(client: httpx2.AsyncClient) -> None:
+async def test_an_order_has_the_current_prices_and_a_total(client: httpx2.AsyncClient) -> None:
     response = await client.post("/orders", json=order((1, 2), (2, 1), (1, 1)))
     assert response.status_code == 201
     body = response.json()
@@ -32,14 +32,14 @@ async def test_an_order_has_todays_prices_and_a_total(client: httpx2.AsyncClient
     assert (await client.get(response.headers["location"])).json() == body
 
 
-async def test_an_order_of_something_unknown_is_not_made(client: httpx2.AsyncClient) -> None:
+async def test_an_order_with_an_unknown_item_is_rejected(client: httpx2.AsyncClient) -> None:
     response = await client.post("/orders", json=order((1, 1), (7, 1), (8, 1)))
     assert response.status_code == 409
     assert response.json()["detail"] == "these items do not exist: 7, 8"
     assert (await client.get("/orders/1")).status_code == 404
 
 
-async def test_many_lines_are_as_many_statements_as_one(
+async def test_the_number_of_statements_does_not_depend_on_the_lines(
     client: httpx2.AsyncClient, statements: list[str]
 ) -> None:
     await client.post("/orders", json=order((1, 1)))
@@ -49,7 +49,7 @@ async def test_many_lines_are_as_many_statements_as_one(
     assert len(statements) == one == 5
 
 
-async def test_an_order_sent_again_with_its_key_is_made_once(client: httpx2.AsyncClient) -> None:
+async def test_a_repeated_idempotency_key_creates_one_order(client: httpx2.AsyncClient) -> None:
     headers = {"Idempotency-Key": "abc-1"}
     calls = (client.post("/orders", json=order((1, 1)), headers=headers) for _ in range(5))
     responses = await asyncio.gather(*calls)
@@ -59,12 +59,12 @@ async def test_an_order_sent_again_with_its_key_is_made_once(client: httpx2.Asyn
     assert other.json()["id"] != responses[0].json()["id"]
 
 
-async def test_orders_without_a_key_are_as_many_as_were_sent(client: httpx2.AsyncClient) -> None:
+async def test_each_request_without_a_key_creates_an_order(client: httpx2.AsyncClient) -> None:
     made = [(await client.post("/orders", json=order((1, 1)))).json()["id"] for _ in range(2)]
     assert made[0] != made[1]
 
 
-async def test_an_order_is_its_owners_alone(client: httpx2.AsyncClient) -> None:
+async def test_only_the_owner_can_read_an_order(client: httpx2.AsyncClient) -> None:
     made = (await client.post("/orders", json=order((1, 1)))).json()
     eve = {"email": "eve@example.com", "password": "correct horse"}
     await client.post("/users", json={**eve, "name": "Eve"})

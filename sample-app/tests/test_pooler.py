@@ -1,4 +1,4 @@
-"""The whole suite runs behind PgBouncer in transaction mode; these are its requirements."""
+"""PgBouncer in transaction mode, behind which the whole test suite runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def make_engine() -> AsyncIterator[Callable[[str], AsyncEngine]]:
 
 
 async def work(engine: AsyncEngine) -> None:
-    """Ten sessions at once, each of many short transactions with the same prepared statement."""
+    """Runs ten concurrent sessions of short transactions with the same prepared statement."""
 
     async def session(number: int) -> None:
         async with engine.connect() as connection:
@@ -50,7 +50,7 @@ async def work(engine: AsyncEngine) -> None:
     await asyncio.gather(*(session(number) for number in range(CLIENTS)))
 
 
-async def test_ten_connections_of_the_app_are_three_of_the_database(
+async def test_ten_connections_of_the_app_use_three_of_the_database(
     make_engine: Callable[[str], AsyncEngine],
     database: str,
     pooler: testing.PgBouncerServer,
@@ -67,23 +67,23 @@ async def test_ten_connections_of_the_app_are_three_of_the_database(
         assert await connection.scalar(sa.text(NAMES)) > 0, "PgBouncer has renamed them"
 
 
-async def test_a_pooler_that_tracks_no_statements_breaks_the_same_work(
+async def test_the_same_work_fails_if_the_pooler_tracks_no_statements(
     make_engine: Callable[[str], AsyncEngine], database: str, postgres: testing.PostgresServer
 ) -> None:
-    """The test above can fail: it would see this."""
+    """Shows that the test above can fail."""
     with testing.PgBouncerServer(postgres, prepared_statements=0) as forgetful:
         engine = make_engine(forgetful.url(database.rpartition("/")[2]))
         with pytest.raises(exc.DBAPIError, match="prepared statement"):
             await work(engine)
 
 
-async def test_a_statement_beyond_the_role_s_time_is_a_503(
+async def test_a_statement_that_exceeds_the_timeout_of_the_role_returns_503(
     app: FastAPI,
     connect: Callable[[FastAPI], AbstractAsyncContextManager[Any]],
     database: str,
     postgres: testing.PostgresServer,
 ) -> None:
-    """The limit is the role's, set by the operator: none can travel through the pooler."""
+    """The operator sets the timeout of the role, as the pooler drops session settings."""
     name = database.rpartition("/")[2]
     postgres.execute(f"ALTER DATABASE {name} SET statement_timeout = '200ms'")
 

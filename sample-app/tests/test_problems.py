@@ -21,16 +21,16 @@ def is_problem(response: httpx2.Response, status: int) -> None:
     assert response.headers["x-request-id"]
 
 
-async def test_errors_of_routing_are_problems(client: httpx2.AsyncClient) -> None:
+async def test_routing_errors_are_problem_responses(client: httpx2.AsyncClient) -> None:
     is_problem(await client.get("/nowhere"), 404)
     is_problem(await client.delete("/items"), 405)
 
 
-async def test_a_body_that_is_too_large_is_refused(client: httpx2.AsyncClient) -> None:
+async def test_a_too_large_body_is_rejected(client: httpx2.AsyncClient) -> None:
     item = {"name": "Lamp", "price_cents": 1, "description": "x" * 70_000}
     declared = await client.post("/items", json=item)
     is_problem(declared, 413)
-    assert declared.json()["detail"] == "a body may have 65536 bytes"
+    assert declared.json()["detail"] == "the request body is larger than 65536 bytes"
 
     async def parts() -> AsyncIterator[bytes]:
         for _ in range(70):
@@ -40,7 +40,7 @@ async def test_a_body_that_is_too_large_is_refused(client: httpx2.AsyncClient) -
     is_problem(await client.post("/items", content=parts(), headers=headers), 413)
 
 
-async def test_nothing_runs_for_a_body_that_is_declared_too_large(
+async def test_a_body_declared_too_large_is_rejected_before_the_app_runs(
     app: FastAPI, connect: Any
 ) -> None:
     ran: list[int] = []
@@ -57,12 +57,12 @@ async def test_nothing_runs_for_a_body_that_is_declared_too_large(
 
 
 @pytest.mark.parametrize("body", ["{", "[]", "null", '{"name": "\\ud800", "price_cents": 1}'])
-async def test_an_invalid_item_is_a_422(client: httpx2.AsyncClient, body: str) -> None:
+async def test_an_invalid_body_returns_422(client: httpx2.AsyncClient, body: str) -> None:
     headers = {"Content-Type": "application/json"}
     is_problem(await client.post("/items", content=body, headers=headers), 422)
 
 
-async def test_a_bug_is_a_500_without_details(app: FastAPI, connect: Any) -> None:
+async def test_an_unexpected_error_returns_500_without_details(app: FastAPI, connect: Any) -> None:
     @app.get("/bug")
     async def bug() -> None:
         raise RuntimeError("hunter2")
@@ -73,7 +73,7 @@ async def test_a_bug_is_a_500_without_details(app: FastAPI, connect: Any) -> Non
         assert "hunter2" not in response.text
 
 
-async def test_a_database_that_is_gone_is_a_503_and_heals(connect: Any) -> None:
+async def test_an_unavailable_database_returns_503_until_it_recovers(connect: Any) -> None:
     with testing.PostgresServer() as server:
         app = main.create_app(
             settings.Settings.load(
@@ -88,11 +88,11 @@ async def test_a_database_that_is_gone_is_a_503_and_heals(connect: Any) -> None:
             assert response.headers["retry-after"] == "1"
             assert (await client.get("/livez")).status_code == 200, "not a reason to restart"
             server.start()
-            # No table there, which is a bug of the app and not of the network.
+            # The table is missing, which is an error of the app and not of the connection.
             is_problem(await client.get("/users/1"), 500)
 
 
-async def test_a_full_pool_is_a_503(database: str, connect: Any) -> None:
+async def test_an_exhausted_pool_returns_503(database: str, connect: Any) -> None:
     app = main.create_app(
         settings.Settings.load(
             {

@@ -1,4 +1,4 @@
-"""The cost of statements: their number, and the index that they use."""
+"""The number of statements, and the indexes that they use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ANALYZE;
 
 @pytest.fixture(scope="module")
 def filled(postgres: testing.PostgresServer) -> Iterator[str]:
-    """The name of a database with enough rows for the planner to care."""
+    """The name of a database with enough rows that the planner uses indexes."""
     postgres.create_database("filled", template="migrated")
     postgres.execute(ROWS, "filled")
     yield "filled"
@@ -37,7 +37,7 @@ def filled(postgres: testing.PostgresServer) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("reviews", [0, 1, 25])
-async def test_an_item_is_two_statements_however_many_reviews(
+async def test_an_item_takes_two_statements_for_any_number_of_reviews(
     client: httpx2.AsyncClient,
     item: dict[str, Any],
     user: dict[str, Any],
@@ -57,7 +57,7 @@ def explain(postgres: testing.PostgresServer, database: str, statement: Any) -> 
     return postgres.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}", database)
 
 
-def test_a_deep_page_reads_the_index_from_its_key_on(
+def test_a_late_page_reads_the_index_from_its_key(
     postgres: testing.PostgresServer, filled: str
 ) -> None:
     start = cursor.Cursor(datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), 1000)
@@ -67,15 +67,15 @@ def test_a_deep_page_reads_the_index_from_its_key_on(
     assert "Rows Removed" not in plan
 
 
-def test_an_offset_would_read_every_row_before_the_page(
+def test_an_offset_reads_every_row_before_the_page(
     postgres: testing.PostgresServer, filled: str
 ) -> None:
-    """Why there is no `?page=`: the same rows, found by counting."""
+    """The reason why there is no `?page=`."""
     plan = explain(postgres, filled, queries.page_statement(None, 21).offset(18000))
     assert "on items (actual rows=18021" in plan
 
 
-def test_reviews_of_an_item_are_found_by_the_index(
+def test_the_reviews_of_an_item_are_read_with_the_index(
     postgres: testing.PostgresServer, filled: str
 ) -> None:
     plan = postgres.execute(
@@ -90,17 +90,17 @@ def test_reviews_of_an_item_are_found_by_the_index(
 def test_without_the_index_the_table_is_scanned(
     postgres: testing.PostgresServer, filled: str
 ) -> None:
-    """The test above can fail: it would see this."""
+    """Shows that the test above can fail."""
     explained = "EXPLAIN SELECT id FROM reviews WHERE item_id = 7"
     without = f"BEGIN; DROP INDEX ix_reviews_item_id_id; {explained}; ROLLBACK"
     plan = postgres.execute(without, filled)
     assert "Seq Scan" in plan
 
 
-async def test_a_relationship_that_was_not_asked_for_is_an_error(
+async def test_reading_an_unloaded_relationship_is_an_error(
     client: httpx2.AsyncClient, item: dict[str, Any]
 ) -> None:
     async with client.state["sessions"]() as session:  # type: ignore[attr-defined]
         found = await session.get_one(models.Item, item["id"])
         with pytest.raises(exc.InvalidRequestError, match="raise_on_sql"):
-            found.reviews  # noqa: B018 (a hidden query a row, were it allowed)
+            found.reviews  # noqa: B018 (otherwise a hidden query for each row)

@@ -1,4 +1,4 @@
-"""The shop in a real uvicorn with two workers, as the operator runs it."""
+"""The shop in uvicorn with two workers, as the operator runs it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def served(
     postgres.drop_database("served")
 
 
-def test_the_story_of_the_readme(served: testing.AppServer) -> None:
+def test_the_requests_of_the_readme(served: testing.AppServer) -> None:
     with httpx2.Client(base_url=served.url) as client:
         client.post("/users", json=ADA)
         signing_in = {"email": ADA["email"], "password": ADA["password"]}
@@ -58,7 +58,7 @@ def test_the_story_of_the_readme(served: testing.AppServer) -> None:
     assert reads[1].json()["reviews"][0]["body"] == "bright"
 
 
-def test_metrics_and_pools_hold_under_load(
+def test_metrics_and_pools_are_correct_under_load(
     served: testing.AppServer, postgres: testing.PostgresServer
 ) -> None:
     httpx2.post(f"{served.url}/items", json=LAMP)
@@ -75,7 +75,7 @@ def test_metrics_and_pools_hold_under_load(
         return served.sample(COUNT, http_route="/items", http_request_method="GET")
 
     deadline = time.monotonic() + 10
-    while counted() < 400:  # the last ones are counted when their responses are sent
+    while counted() < 400:  # The last requests are counted after their responses are sent.
         assert time.monotonic() < deadline
     assert [counted() for _ in range(3)] == [400] * 3
     connections = postgres.execute(
@@ -84,7 +84,7 @@ def test_metrics_and_pools_hold_under_load(
     assert 1 <= int(connections) <= 2 * (2 + 1)
 
 
-def test_sigterm_drops_no_request(environment: dict[str, str]) -> None:
+def test_no_request_fails_at_sigterm(environment: dict[str, str]) -> None:
     with two_workers(environment["DATABASE_URL"], environment["REDIS_URL"]) as served:
         sign_up_and_terminate(served)
 

@@ -13,7 +13,7 @@ from shop import passwords
 ADA = {"name": "Ada", "email": "ada@example.com", "password": "correct horse"}
 
 
-async def test_a_sign_up_answers_201_without_the_password(client: httpx2.AsyncClient) -> None:
+async def test_a_sign_up_returns_201_without_the_password(client: httpx2.AsyncClient) -> None:
     response = await client.post("/users", json=ADA)
     assert response.status_code == 201
     body = response.json()
@@ -43,16 +43,16 @@ async def test_reading_a_user_does_not_read_the_hash(
     assert "password_hash" not in statements[0]
 
 
-async def test_an_address_signs_up_once_in_any_case(
+async def test_an_address_can_sign_up_once_regardless_of_case(
     client: httpx2.AsyncClient, user: dict[str, Any]
 ) -> None:
     response = await client.post("/users", json={**ADA, "email": "ADA@Example.com"})
     assert response.status_code == 409
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.json()["detail"] == "a user with this e-mail address exists"
+    assert response.json()["detail"] == "a user with this e-mail address already exists"
 
 
-async def test_of_many_sign_ups_at_once_one_wins(client: httpx2.AsyncClient) -> None:
+async def test_one_of_several_concurrent_sign_ups_succeeds(client: httpx2.AsyncClient) -> None:
     responses = await asyncio.gather(*(client.post("/users", json=ADA) for _ in range(5)))
     assert sorted(response.status_code for response in responses) == [201] + [409] * 4
 
@@ -71,7 +71,7 @@ async def test_of_many_sign_ups_at_once_one_wins(client: httpx2.AsyncClient) -> 
         ("role", "admin"),
     ],
 )
-async def test_a_wrong_field_is_named_and_its_value_not_repeated(
+async def test_an_invalid_field_is_reported_without_its_value(
     client: httpx2.AsyncClient, field: str, value: str
 ) -> None:
     response = await client.post("/users", json={**ADA, field: value})
@@ -82,13 +82,13 @@ async def test_a_wrong_field_is_named_and_its_value_not_repeated(
     assert value not in response.text or len(value) < 6
 
 
-async def test_a_user_that_does_not_exist_is_a_404(client: httpx2.AsyncClient) -> None:
+async def test_an_unknown_user_returns_404(client: httpx2.AsyncClient) -> None:
     response = await client.get("/users/404")
     assert response.status_code == 404
     assert response.json()["detail"] == "user 404 does not exist"
 
 
-async def test_hashing_leaves_the_event_loop_free() -> None:
+async def test_hashing_does_not_block_the_event_loop() -> None:
     hasher = passwords.PasswordHasher(2)
     longest = 0.0
 

@@ -1,1 +1,1 @@
-"""Bearer tokens: sign-in, and the user of a request."""
+"""Sign-in with bearer tokens, and the current user of a request."""

@@ -1,7 +1,7 @@
-"""Statements on access tokens.
+"""SQL statements for access tokens.
 
-A token is random and stored as a digest: if a person reads the table, they cannot sign in. Every
-replica accepts every token without a shared secret, and a token can be withdrawn.
+A token is random, and only its digest is stored. Therefore a person who can read the table cannot
+sign in, the replicas need no shared secret, and a token can be revoked.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ TOKEN_BYTES = 32
 
 
 def digest(token: str) -> bytes:
-    """Returns the stored form of a token. It has 256 random bits: a fast hash is enough."""
+    """Returns the digest of a token. A token has 256 random bits, so a fast hash is secure."""
     return hashlib.sha256(token.encode()).digest()
 
 
-async def credentials(session: AsyncSession, email: str) -> tuple[int, str] | None:
-    """Returns id and password hash of the user with this address."""
+async def get_credentials(session: AsyncSession, email: str) -> tuple[int, str] | None:
+    """Returns id and password hash of the user with this e-mail address."""
     statement = sa.select(models.User.id, models.User.password_hash).where(
         models.User.email == email.lower()
     )
@@ -32,8 +32,8 @@ async def credentials(session: AsyncSession, email: str) -> tuple[int, str] | No
     return None if row is None else (row.id, row.password_hash)
 
 
-async def issue(session: AsyncSession, user_id: int, lifetime_seconds: int) -> str:
-    """Creates a token of the user."""
+async def create(session: AsyncSession, user_id: int, lifetime_seconds: int) -> str:
+    """Creates a token for the user and commits."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     expires_at = sa.func.now() + datetime.timedelta(seconds=lifetime_seconds)
     statement = sa.insert(models.Token).values(
@@ -44,8 +44,8 @@ async def issue(session: AsyncSession, user_id: int, lifetime_seconds: int) -> s
     return token
 
 
-async def owner(session: AsyncSession, token: str) -> models.User | None:
-    """Returns the user of this token; None if it is unknown or has expired."""
+async def get_owner(session: AsyncSession, token: str) -> models.User | None:
+    """Returns the owner of a token; None if the token is unknown or expired."""
     statement = (
         sa.select(models.User)
         .join(models.Token, models.Token.user_id == models.User.id)

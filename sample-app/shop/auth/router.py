@@ -21,20 +21,20 @@ async def sign_in(
     passwords: dependencies.PasswordsDep,
     config: dependencies.SettingsDep,
 ) -> schemas.Token:
-    """Sign in with address and password."""
+    """Sign in with e-mail address and password."""
     async with sessions() as session:
-        found = await queries.credentials(session, body.email)
-    # No connection is held while the hash is computed. An unknown address takes the same time as
-    # a wrong password, so that the response does not reveal which addresses exist.
+        found = await queries.get_credentials(session, body.email)
+    # The session is closed, so no connection is held while the hash is computed. An unknown address
+    # takes as long as a wrong password, so that the time does not reveal which addresses exist.
     user_id, password_hash = found or (0, await passwords.decoy())
     if not await passwords.matches(password_hash, body.password.get_secret_value()):
-        raise auth.unauthorized("address or password is wrong")
+        raise auth.unauthorized("e-mail address or password is wrong")
     async with sessions() as session:
-        token = await queries.issue(session, user_id, config.token_lifetime_seconds)
+        token = await queries.create(session, user_id, config.token_lifetime_seconds)
     return schemas.Token(access_token=token, expires_in=config.token_lifetime_seconds)
 
 
 @router.get("/users/me", response_model=users.User, responses=problems.documented(401))
 async def read_myself(user: auth.CurrentUserDep) -> models.User:
-    """The user of the request."""
+    """Return the current user."""
     return user

@@ -1,4 +1,4 @@
-"""Requests and responses of signing in."""
+"""Request and response bodies of the sign-in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shop import fields
 
 
 class TokenRequest(BaseModel):
-    """A sign-in."""
+    """Credentials for a sign-in."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -19,8 +19,8 @@ class TokenRequest(BaseModel):
 
 
 class Token(BaseModel):
-    """An access token, shown once."""
+    """An access token. It cannot be read again later."""
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"
-    expires_in: int = Field(description="seconds")
+    expires_in: int = Field(description="lifetime in seconds")

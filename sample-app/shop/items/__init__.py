@@ -1,1 +1,1 @@
-"""Items and their reviews: the part with most reads, and therefore the cached part."""
+"""Items and their reviews. They are read most often, so they are cached."""

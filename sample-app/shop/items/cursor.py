@@ -1,4 +1,4 @@
-"""The position in a list at which the next page starts, opaque to clients."""
+"""The start of the next page of a list. Clients must not interpret it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shop import fields
 
 
 class InvalidCursor(ValueError):
-    """The text is not a cursor."""
+    """The text is not a valid cursor."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,16 @@ class Cursor:
     id: int
 
     def encode(self) -> str:
-        """Returns the text that a client sends back."""
+        """Returns the text that a client sends to get the next page."""
         plain = f"{self.created_at.isoformat()}|{self.id}"
         return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
     @classmethod
     def decode(cls, text: str) -> Cursor:
-        """Returns the cursor that `encode` created.
+        """Returns the cursor that `encode` encoded.
 
         Raises:
-            InvalidCursor: `encode` did not create it.
+            InvalidCursor: The text is not the result of `encode`.
         """
         try:
             padded = text + "=" * (-len(text) % 4)

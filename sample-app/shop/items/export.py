@@ -1,4 +1,4 @@
-"""All items as one stream of JSON lines, without holding a connection while the client reads."""
+"""Streams all items as JSON lines, without holding a connection while the client reads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PAGE = 500
 
 
 async def lines(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[bytes]:
-    """Yields one item per line, newest first.
+    """Yields one line per item, newest first.
 
-    A page is read, its session is closed, then the page is sent. If a session lived as long as the
-    stream, it would belong to the slowest reader, and a few of them would exhaust the pool.
+    Each page is read, its session is closed, and then the page is sent. If a session stayed open
+    during the whole stream, a few slow clients could use up the connection pool.
     """
     start: cursor.Cursor | None = None
     while True:

@@ -1,4 +1,4 @@
-"""Statements on items and reviews."""
+"""SQL statements for items and reviews."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class NoSuchItem(Exception):
 
 
 def page_statement(after: cursor.Cursor | None, limit: int) -> sa.Select[*Summary]:
-    """Returns items from a key on, newest first: with the index, page 1000 is as fast as page 1.
+    """Returns the statement for a page, newest first, that starts after a key.
 
-    OFFSET would read and drop every row before the page. Only the listed columns are read.
+    With the index, page 1000 is as fast as page 1; OFFSET would read and discard all rows before
+    the page. Only the columns of the list are read.
     """
     item = models.Item
     statement = (
@@ -40,8 +41,8 @@ def page_statement(after: cursor.Cursor | None, limit: int) -> sa.Select[*Summar
 async def page(
     session: AsyncSession, *, after: cursor.Cursor | None, limit: int
 ) -> tuple[Sequence[sa.Row[*Summary]], cursor.Cursor | None]:
-    """Returns one page, and the start of the next; None on the last page."""
-    # One row more than requested shows whether there is a next page, without a count.
+    """Returns a page and the cursor of the next one, or None for the last page."""
+    # One additional row shows whether there is a next page, without a count.
     rows = (await session.execute(page_statement(after, limit + 1))).all()
     if len(rows) <= limit:
         return rows, None
@@ -50,7 +51,7 @@ async def page(
 
 
 async def get_with_reviews(session: AsyncSession, item_id: int) -> models.Item | None:
-    """Returns the item and its reviews: two statements for any number of reviews."""
+    """Returns the item with its reviews, in two statements for any number of reviews."""
     statement = (
         sa.select(models.Item)
         .where(models.Item.id == item_id)
@@ -80,7 +81,7 @@ async def add_review(
     try:
         await session.commit()
     except exc.IntegrityError as error:
-        # The foreign key decides: a delete could follow a look-up.
+        # Rely on the foreign key: between a lookup and the insert, the item could be deleted.
         if "fk_reviews_item_id_items" in str(error.orig):
             raise NoSuchItem from None
         raise

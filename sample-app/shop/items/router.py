@@ -13,12 +13,12 @@ from shop.items import cursor, export, queries, schemas
 
 router = APIRouter(prefix="/items", tags=["items"])
 
-# A client may keep its copy but revalidates each time; the response is usually 304.
+# A client may keep a copy but must revalidate it; the response is usually 304.
 CACHE_CONTROL = "public, max-age=0, must-revalidate"
 
 
 def cache_key(item_id: int) -> str:
-    """Returns the key of an item in Redis; the version changes with the shape of the model."""
+    """Returns the Redis key of an item; change the version when the model changes."""
     return f"shop:item:v1:{item_id}"
 
 
@@ -28,15 +28,15 @@ async def list_items(
     after: Annotated[str | None, Query(max_length=100, description="`next` of a page")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> schemas.ItemPage:
-    """Items, newest first."""
+    """List items, newest first."""
     try:
         start = cursor.Cursor.decode(after) if after is not None else None
     except cursor.InvalidCursor:
-        raise HTTPException(422, "`after` is not the `next` of a page") from None
-    rows, following = await queries.page(session, after=start, limit=limit)
+        raise HTTPException(422, "`after` must be the `next` of a page") from None
+    rows, next_start = await queries.page(session, after=start, limit=limit)
     return schemas.ItemPage(
         items=[schemas.ItemSummary.model_validate(row) for row in rows],
-        next=following.encode() if following else None,
+        next=next_start.encode() if next_start else None,
     )
 
 
@@ -52,7 +52,7 @@ async def create_item(
     response: Response,
     session: dependencies.SessionDep,
 ) -> models.Item:
-    """Put an item up for sale."""
+    """Create an item."""
     item = await queries.create(session, body)
     response.headers["Location"] = request.url_for("read_item", item_id=item.id).path
     return item
@@ -60,7 +60,7 @@ async def create_item(
 
 @router.get("/export", response_class=StreamingResponse)
 async def export_items(sessions: dependencies.SessionsDep) -> StreamingResponse:
-    """Every item, one JSON object a line."""
+    """Export all items, one JSON object per line."""
     return StreamingResponse(export.lines(sessions), media_type="application/jsonl")
 
 
@@ -75,9 +75,9 @@ async def read_item(
     cache: dependencies.CacheDep,
     sessions: dependencies.SessionsDep,
 ) -> Response:
-    """One item with its reviews, from Redis if it was read recently.
+    """Return one item with its reviews, from Redis if it is cached.
 
-    The response itself is cached: a hit is neither validated nor serialised again.
+    The cache contains the response body, so a hit is neither validated nor serialised again.
     """
 
     async def load() -> bytes | None:

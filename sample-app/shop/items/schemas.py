@@ -1,4 +1,4 @@
-"""Requests and responses for items. Lists are lean: no description, no reviews."""
+"""Request and response bodies for items. Lists contain neither descriptions nor reviews."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Review(BaseModel):
 
 
 class Item(ItemSummary):
-    """An item with its description and its newest reviews."""
+    """An item with its description and its reviews, newest first."""
 
     description: str
     reviews: list[Review]

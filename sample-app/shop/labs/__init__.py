@@ -1,1 +1,1 @@
-"""Experiments: each technique next to its alternative. Served only if LABS=true."""
+"""Experiments that compare each technique with its alternative. Served only if LABS=true."""

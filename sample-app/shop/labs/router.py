@@ -1,12 +1,12 @@
-"""`/labs`: the same work done in the right place and in the wrong one.
+"""`/labs`: the same work done in the right way and in the wrong way.
 
 | work | right | wrong |
 | --- | --- | --- |
-| waiting for I/O | `await` in `async def` | a blocking call in `async def`: all others wait |
-| a blocking library | `def`, which runs in a thread | the same in `async def` |
-| much CPU | a process pool | a thread: it alternates with the event loop |
-| | | inline: no other task runs |
-| keeping results | a limit, as in `lru_cache` | a list that only grows |
+| waiting for I/O | `await` in `async def` | a blocking call in `async def`: all requests wait |
+| a blocking library | `def`, which runs in a thread | a call in `async def` |
+| long computations | a process pool | a thread: it competes with the event loop |
+| | | in the event loop: no other request is served |
+| storing results | a limited size, for example `lru_cache` | a list that only grows |
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Mebibytes = Annotated[int, Query(ge=1, le=64)]
 Rounds = Annotated[int, Query(ge=1, le=work.ROUNDS_MAX)]
 
 
-_kept: list[bytes] = []  # the anti-pattern: it has no limit
+_kept: list[bytes] = []  # Anti-pattern: its size is not limited.
 
 
 class Waited(BaseModel):
@@ -39,42 +39,42 @@ class Waited(BaseModel):
 
 
 class Computed(BaseModel):
-    """The result of the work, and the place of its execution."""
+    """The result of the work, and the place in which it ran."""
 
     digest: str
     where: Literal["inline", "thread", "process"]
 
 
 class Kept(BaseModel):
-    """Memory that a process never releases."""
+    """The memory that the process never frees."""
 
     mebibytes: int
 
 
 class Label(BaseModel):
-    """A price for people."""
+    """A formatted price."""
 
     label: str
 
 
 @router.get("/async")
 async def wait_asynchronously(seconds: Seconds = 0.1) -> Waited:
-    """Waiting that yields to the event loop: thousands of requests wait at once."""
+    """Wait without blocking the event loop; thousands of requests can wait at the same time."""
     await asyncio.sleep(seconds)
     return Waited(seconds=seconds)
 
 
 @router.get("/sync")
 def wait_in_a_thread(seconds: Seconds = 0.1) -> Waited:
-    """A blocking call in `def`: at most THREAD_TOKENS requests wait at once."""
+    """Block a thread; as many requests can wait at the same time as there are THREAD_TOKENS."""
     time.sleep(seconds)
     return Waited(seconds=seconds)
 
 
 @router.get("/blocking")
 async def wait_in_the_loop(seconds: Seconds = 0.1) -> Waited:
-    """The anti-pattern: if one request waits, all others wait too. Watch the event-loop lag."""
-    time.sleep(seconds)  # noqa: ASYNC251 (the purpose of this endpoint)
+    """Anti-pattern: block the event loop and thus all requests. Watch the event-loop lag."""
+    time.sleep(seconds)  # noqa: ASYNC251 (this endpoint demonstrates it)
     return Waited(seconds=seconds)
 
 
@@ -84,7 +84,7 @@ async def compute(
     where: Literal["inline", "thread", "process"] = "process",
     rounds: Rounds = 200_000,
 ) -> Computed:
-    """CPU work in the loop, in a thread or in another process."""
+    """Compute in the event loop, in a thread or in another process."""
     if where == "inline":
         result = work.digest(rounds)
     elif where == "thread":
@@ -100,18 +100,18 @@ def label(
     price_cents: Annotated[int, Query(ge=0, le=10**9)],
     currency: Annotated[str, Query(pattern="^[A-Z]{3}$")] = "EUR",
 ) -> Label:
-    """A pure function behind `lru_cache`."""
+    """Return a formatted price from a pure function with `lru_cache`."""
     return Label(label=work.price_label(price_cents, currency))
 
 
 @router.post("/memory")
 def keep(mebibytes: Mebibytes = 16) -> Kept:
-    """A leak. Watch the working set and, after the limit, `OOMKilled`."""
+    """Leak memory. Watch the working set and, at the limit, `OOMKilled`."""
     _kept.extend(b"x" * 2**20 for _ in range(mebibytes))
     return Kept(mebibytes=len(_kept))
 
 
 @router.get("/error")
 async def fail() -> None:
-    """A bug, to see how it is reported."""
-    raise RuntimeError("a bug that was asked for")
+    """Raise an error, to see how it is reported."""
+    raise RuntimeError("a requested error")

@@ -1,4 +1,4 @@
-"""Work that keeps a CPU busy; pure, so that it can run in another thread or process."""
+"""CPU-intensive pure functions, which can also run in another thread or process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ROUNDS_MAX = 2_000_000
 
 
 def digest(rounds: int) -> str:
-    """Hashes a few bytes repeatedly: about a second for two million rounds."""
+    """Hashes a few bytes repeatedly; two million rounds take about a second."""
     value = b"shop"
     for _ in range(rounds):
         value = hashlib.md5(value, usedforsecurity=False).digest()
@@ -18,10 +18,10 @@ def digest(rounds: int) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def price_label(price_cents: int, currency: str) -> str:
-    """Returns a price for people. It is pure and small, so `lru_cache` suits it.
+    """Formats a price. `lru_cache` suits it because it is pure and its results are small.
 
-    If it were an `async def` function, `lru_cache` would keep the coroutine, which can be awaited
-    once: the second caller gets "cannot reuse already awaited coroutine".
+    On an `async def` function, `lru_cache` would store the coroutine, which can be awaited only
+    once: the second caller would get "cannot reuse already awaited coroutine".
     """
     whole, cents = divmod(price_cents, 100)
     return f"{whole:,}.{cents:02d} {currency}"

@@ -1,1 +1,1 @@
-"""Alembic's migrations. They ship in the image and run as a Job before a rollout."""
+"""Alembic migrations. They are part of the image and run as a Job before a rollout."""

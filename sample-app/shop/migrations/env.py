@@ -1,4 +1,4 @@
-"""Runs the migrations on DATABASE_URL; in the Job that is the direct URL without the pooler."""
+"""Runs the migrations on DATABASE_URL. In the Job, that URL bypasses the pooler."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from shop import models, settings
 
 TERMINATION_LOG = Path("/dev/termination-log")
 
-# If two Jobs run at once (a retry while the first still runs), only one may migrate.
+# Two Jobs at the same time, for example a retry while the first still runs, must not both migrate.
 ADVISORY_LOCK = 0x5B0F_A57A
 
-# A migration that waits for a lock blocks every statement behind it, so it fails and is retried.
+# A migration that waits for a lock blocks all later statements, so it fails and is retried.
 LOCK_TIMEOUT = "5s"
 
 
 def run(connection: sa.Connection) -> None:
-    """Migrates on `connection`, inside one transaction."""
-    # The timeout of the role is for requests.
+    """Runs the migrations on `connection`, each in a transaction."""
+    # The role's own timeout is meant for requests.
     connection.execute(sa.text("SET statement_timeout = 0"))
     connection.execute(sa.select(sa.func.pg_advisory_lock(ADVISORY_LOCK)))
     connection.execute(sa.text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
@@ -44,7 +44,7 @@ def run(connection: sa.Connection) -> None:
 
 
 def report(current: tuple[str, ...]) -> None:
-    """Writes the revisions to the Job's termination message, where Kubernetes shows them."""
+    """Writes the revisions to the termination message of the Job, which Kubernetes shows."""
     heads = script.ScriptDirectory.from_config(context.config).get_heads()
     line = json.dumps({"current": list(current), "head": heads})
     path = Path(os.environ.get("TERMINATION_LOG_PATH", TERMINATION_LOG))
@@ -53,7 +53,7 @@ def report(current: tuple[str, ...]) -> None:
 
 
 async def run_online() -> None:
-    """Connects once, without a pool, and migrates."""
+    """Connects without a pool and runs the migrations."""
     config = settings.Settings.load()
     engine = create_async_engine(
         database.async_url(config),

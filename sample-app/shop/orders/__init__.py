@@ -1,1 +1,1 @@
-"""Orders: several rows in one transaction, safe to repeat."""
+"""Orders: several rows in one transaction, and safe to retry with an idempotency key."""

@@ -1,4 +1,4 @@
-"""Statements on orders."""
+"""SQL statements for orders."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class NoSuchItems(Exception):
 async def create(
     session: AsyncSession, *, user_id: int, key: str | None, new: schemas.OrderCreate
 ) -> int:
-    """Inserts an order and its lines in one transaction; four statements for any number of lines.
+    """Inserts an order in one transaction, with four statements for any number of lines.
 
     Args:
         session: The session of the request.
-        user_id: The customer.
-        key: The client's Idempotency-Key: if it is repeated, the existing order is returned.
+        user_id: The user who orders.
+        key: The client's Idempotency-Key; if it was used before, the existing order is returned.
         new: The order.
 
     Returns:
-        The order's id.
+        The id of the order.
 
     Raises:
-        NoSuchItems: An item does not exist; no row was inserted.
+        NoSuchItems: An item does not exist; nothing was inserted.
     """
     quantities: collections.Counter[int] = collections.Counter()
     for line in new.lines:
@@ -47,7 +47,7 @@ async def create(
     if missing := quantities.keys() - prices.keys():
         raise NoSuchItems(set(missing))
     total = sum(prices[item_id] * quantity for item_id, quantity in quantities.items())
-    # The unique key decides; if two equal requests arrive at once, one waits here.
+    # The unique constraint makes the second of two equal requests wait here for the first.
     order_id: int | None = await session.scalar(
         postgresql.insert(models.Order)
         .values(user_id=user_id, idempotency_key=key, total_cents=total)
@@ -55,11 +55,11 @@ async def create(
         .returning(models.Order.id)
     )
     if order_id is None:
-        made = sa.select(models.Order.id).where(
+        existing = sa.select(models.Order.id).where(
             models.Order.user_id == user_id, models.Order.idempotency_key == key
         )
-        made_before: int = (await session.execute(made)).scalar_one()
-        return made_before
+        existing_id: int = (await session.execute(existing)).scalar_one()
+        return existing_id
     lines = [
         {"order_id": order_id, "item_id": item_id, "quantity": n, "price_cents": prices[item_id]}
         for item_id, n in quantities.items()
@@ -70,7 +70,7 @@ async def create(
 
 
 async def get(session: AsyncSession, *, user_id: int, order_id: int) -> models.Order | None:
-    """Returns the user's order with its lines in one statement: for few lines, a join is best."""
+    """Returns an order of the user with its lines, in one join, since an order has few lines."""
     statement = (
         sa.select(models.Order)
         .where(models.Order.id == order_id, models.Order.user_id == user_id)

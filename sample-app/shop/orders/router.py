@@ -18,7 +18,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=64,
         pattern=r"^[A-Za-z0-9_\-]+$",
-        description="sent again with the same key, an order is made once",
+        description="makes retries safe: requests with the same key create one order",
     ),
 ]
 
@@ -37,7 +37,7 @@ async def create_order(
     session: dependencies.SessionDep,
     idempotency_key: IdempotencyKey = None,
 ) -> models.Order | None:
-    """Order items at their present prices."""
+    """Order items at their current prices."""
     try:
         order_id = await queries.create(session, user_id=user.id, key=idempotency_key, new=body)
     except queries.NoSuchItems as error:
@@ -54,7 +54,7 @@ async def create_order(
 async def read_order(
     order_id: fields.PathId, user: CurrentUserDep, session: dependencies.SessionDep
 ) -> models.Order:
-    """One of your own orders."""
+    """Return an order of the current user."""
     order = await queries.get(session, user_id=user.id, order_id=order_id)
     if order is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"order {order_id} does not exist")

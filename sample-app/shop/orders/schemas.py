@@ -1,4 +1,4 @@
-"""Requests and responses for orders."""
+"""Request and response bodies for orders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shop import fields
 
 
 class LineCreate(BaseModel):
-    """A quantity of one item."""
+    """An item and its quantity."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,1 +1,1 @@
-"""Users: sign-up and look-up."""
+"""Users: sign-up and lookup."""

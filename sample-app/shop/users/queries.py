@@ -1,4 +1,4 @@
-"""Statements on users."""
+"""SQL statements for users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ async def create(
 ) -> models.User:
     """Inserts a user and commits.
 
-    The unique constraint decides: if two sign-ups arrived at once, both would pass a look-up.
+    The unique constraint detects a duplicate. A lookup before the insert would not be enough: two
+    sign-ups at the same time would both pass it.
 
     Raises:
         EmailTaken: The address is in use.
@@ -35,7 +36,7 @@ async def create(
 
 
 async def get(session: AsyncSession, user_id: int) -> models.User | None:
-    """Returns the user, without the password hash, which is a deferred column."""
+    """Returns the user without the password hash, which is a deferred column."""
     return (
         await session.execute(sa.select(models.User).where(models.User.id == user_id))
     ).scalar_one_or_none()

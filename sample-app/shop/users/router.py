@@ -23,8 +23,8 @@ async def create_user(
     session: dependencies.SessionDep,
     passwords: dependencies.PasswordsDep,
 ) -> models.User:
-    """Sign up."""
-    # Hashed before the first statement, so that no database connection waits for the CPU.
+    """Create a user (sign up)."""
+    # Hash before the first statement, so that no database connection is held meanwhile.
     password_hash = await passwords.hash(body.password.get_secret_value())
     try:
         user = await queries.create(
@@ -32,7 +32,7 @@ async def create_user(
         )
     except queries.EmailTaken:
         raise HTTPException(
-            status.HTTP_409_CONFLICT, "a user with this e-mail address exists"
+            status.HTTP_409_CONFLICT, "a user with this e-mail address already exists"
         ) from None
     response.headers["Location"] = request.url_for("read_user", user_id=user.id).path
     return user
@@ -40,7 +40,7 @@ async def create_user(
 
 @router.get("/{user_id}", response_model=schemas.User, responses=problems.documented(404, 422))
 async def read_user(user_id: fields.PathId, session: dependencies.SessionDep) -> models.User:
-    """One user."""
+    """Return one user."""
     user = await queries.get(session, user_id)
     if user is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"user {user_id} does not exist")

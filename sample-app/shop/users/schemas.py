@@ -1,4 +1,4 @@
-"""Requests and responses for users. A response never has the password."""
+"""Request and response bodies for users. No response contains the password."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from shop import fields
 
 
 class UserCreate(BaseModel):
-    """A sign-up."""
+    """The data for a sign-up."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: fields.Name
     email: fields.Email
-    # The limit prevents hashing a megabyte of text.
+    # The limit prevents clients from making the server hash a very long text.
     password: SecretStr = Field(min_length=8, max_length=128)
 
 
 class User(BaseModel):
-    """The public data of a user."""
+    """A user as other users may see it."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -1,7 +1,7 @@
 """tokens and orders.
 
-New tables only: the version before runs on with them (expand). Nothing is dropped or renamed in
-the release that stops using it; that is the next release's migration (contract).
+This migration only adds tables, so the previous version of the app keeps working (expand). A table
+or column is dropped or renamed only in the release after the one that stops using it (contract).
 """
 
 from __future__ import annotations
