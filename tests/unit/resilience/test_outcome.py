@@ -25,10 +25,10 @@ def _answer(outcome: str, *, kind: str = LIST, at: float = _BEGAN + 1) -> Answer
     return Answer(Request(kind, "GET", "/"), at, 0.02, False, Ending(outcome, "no pod"))
 
 
-def test_everything_but_an_answer_is_lost_and_told_with_its_time() -> None:
+def test_a_request_without_a_response_is_reported_with_its_time() -> None:
     found = _outcome(_answer("200"), _answer("502"), _answer(BROKEN), _answer("404"))
     assert found.broken == ["3 requests lost"]
-    assert "+1.00 s, after 0.02 s: GET /  502 no pod" in found.told()
+    assert "+1.00 s, after 0.02 s: GET /  502 no pod" in found.report()
     assert not _outcome(_answer("200"), _answer("304")).broken
 
 
