@@ -64,10 +64,10 @@ def registry(
         return await connection.for_kopf(configuration)
 
     @kopf.on.event(SERVICE.group, SERVICE.version, SERVICE.plural, registry=handlers)
-    async def service_event(event: Mapping[str, Any], **_: Any) -> None:
-        controller.service_event(deleted=event["type"] == "DELETED", body=event["object"])
+    async def on_service_event(event: Mapping[str, Any], **_: Any) -> None:
+        controller.on_service_event(deleted=event["type"] == "DELETED", body=event["object"])
         if event["type"] is None:
-            controller.listed_by_watches()
+            controller.on_watch_relisted()
 
     for kind in kinds:
         _watch(handlers, controller, kind)
@@ -83,10 +83,10 @@ def _watch(handlers: kopf.OperatorRegistry, controller: Controller, kind: Kind) 
         id=kind.plural,
         registry=handlers,
     )
-    async def child_event(event: Mapping[str, Any], **_: Any) -> None:
-        controller.child_event(kind, deleted=event["type"] == "DELETED", body=event["object"])
+    async def on_child_event(event: Mapping[str, Any], **_: Any) -> None:
+        controller.on_child_event(kind, deleted=event["type"] == "DELETED", body=event["object"])
         if event["type"] is None:
-            controller.listed_by_watches()
+            controller.on_watch_relisted()
 
 
 def settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastapi_operator.cli.run import Options, operate
-from fastapi_operator.reconcile.plan.desired_state import Draw
+from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState
 from fastapi_operator.settings import Settings
 
 
@@ -22,7 +22,7 @@ class RunningOperator:
         kubeconfig: Path,
         *,
         namespaces: tuple[str, ...],
-        make: Draw,
+        build: BuildDesiredState,
         **options: object,
     ) -> None:
         settings = Settings(
@@ -36,7 +36,7 @@ class RunningOperator:
             health_port=0,
             **options,  # type: ignore[arg-type]
         )
-        self._make = make
+        self._build = build
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], None] = lambda: None
         self.error: BaseException | None = None
@@ -49,7 +49,7 @@ class RunningOperator:
             stop, loop = asyncio.Event(), asyncio.get_running_loop()
             self._stop = lambda: loop.call_soon_threadsafe(stop.set)
             started.set()
-            await operate(self._options, make=self._make, stop=stop)
+            await operate(self._options, build=self._build, stop=stop)
 
         def body() -> None:
             try:

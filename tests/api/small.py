@@ -1,6 +1,6 @@
-"""Wanted lists small enough to see through, for tests of how objects are kept.
+"""Small desired states, for tests of how objects are written and kept.
 
-What the real builders want is tested elsewhere; here each object stands for a way of writing.
+The real builders are tested elsewhere; here each object represents one way of writing.
 """
 
 from collections.abc import Mapping
@@ -10,31 +10,31 @@ from fastapi_operator import naming
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile.plan.desired_state import Blueprint
+from fastapi_operator.reconcile.plan.desired_state import DesiredState
 from fastapi_operator.resources.desired import Desired, Gate, Generated, Write
 from fastapi_operator.settings import Settings
 
 
-def make(body: Mapping[str, Any], settings: Settings, facts: Facts) -> Blueprint:
-    """The blueprint: an app with its configuration, and a database where one is asked for."""
+def build(body: Mapping[str, Any], settings: Settings, facts: Facts) -> DesiredState:
+    """Returns an app with its configuration, and a database if the spec has one."""
     service, problems = parse_service(body)
     suspended = bool(body["spec"].get("suspend"))
     if service is None:
-        return Blueprint(problems=problems, suspended=suspended)
+        return DesiredState(problems=problems, suspended=suspended)
     name, namespace, spec = service.metadata.name, service.metadata.namespace, service.spec
     key = None
-    desired = []
+    objects = []
     if spec.postgres is not None:
-        desired += database(name, namespace, retain=spec.postgres.deletion_policy != "Delete")
+        objects += database(name, namespace, retain=spec.postgres.deletion_policy != "Delete")
     if spec.postgres is not None and spec.postgres.migrations is not None:
         key = naming.content_hash(f"{spec.image} {spec.postgres.migrations.retry}")
-        desired.append(migration(name, namespace, key, spec.image))
+        objects.append(migration(name, namespace, key, spec.image))
     fixed = spec.scaling.replicas if spec.scaling else None
-    desired += app(name, namespace, spec.image, replicas=fixed)
+    objects += app(name, namespace, spec.image, replicas=fixed)
     if fixed is None:
-        desired.append(autoscaler(name, namespace))
-    return Blueprint(
-        problems=problems, desired=tuple(desired), migration_key=key, suspended=suspended
+        objects.append(autoscaler(name, namespace))
+    return DesiredState(
+        problems=problems, objects=tuple(objects), migration_key=key, suspended=suspended
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from fastapi_operator.cluster.kinds import OWNED, SECRET, Kind
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.kube import Kube, RefusedError, audited
 from tests.api.running import RunningOperator
 from tests.api.test_process import MONITOR_CRD
@@ -148,7 +148,7 @@ def _may(asks: Kube, path: str) -> bool:
 
 def operator_of(account: Account, watched: tuple[str, ...]) -> RunningOperator:
     return RunningOperator(
-        account.kubeconfig, namespaces=watched, make=draw, lease_namespace=SYSTEM
+        account.kubeconfig, namespaces=watched, build=build_desired_state, lease_namespace=SYSTEM
     )
 
 

@@ -50,7 +50,7 @@ def test_every_object_is_valid_to_the_last_field(world: World, case: str) -> Non
 
 
 def test_one_autoscaler_is_gone_before_the_other_comes(world: World) -> None:
-    world.start(make=desired_state.draw)
+    world.start(build=desired_state.build_desired_state)
     world.apply()
     world.until_ready()
     assert world.get("horizontalpodautoscalers", "shop")

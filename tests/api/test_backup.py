@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.world import World, eventually
 
 BACKUP: dict[str, Any] = {"backup": {"schedule": "41 3 * * *"}}
@@ -16,7 +16,7 @@ def _report(world: World, **times: str) -> None:
 
 
 def test_dumps_begin_once_there_is_a_database(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(postgres=BACKUP)
     eventually(lambda: world.get("statefulsets", "shop-postgres"))
     eventually(lambda: world.get("persistentvolumeclaims", NAME))
@@ -27,10 +27,10 @@ def test_dumps_begin_once_there_is_a_database(world: World) -> None:
 
 
 def test_status_tells_the_last_dump_and_a_failed_one(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(postgres=BACKUP)
     world.until_ready()
-    assert "none has succeeded yet" in world.condition("BackupReady")["message"]
+    assert "no run has succeeded yet" in world.condition("BackupReady")["message"]
     good, bad = "2026-11-22T03:41:09Z", "2026-11-23T03:41:00Z"
     _report(world, lastScheduleTime="2026-11-22T03:41:00Z", lastSuccessfulTime=good)
     eventually(lambda: f"last success was at {good}" in world.condition("BackupReady")["message"])
@@ -41,7 +41,7 @@ def test_status_tells_the_last_dump_and_a_failed_one(world: World) -> None:
 
 
 def test_dumps_stay_when_they_are_no_longer_wanted(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(postgres=BACKUP)
     world.until_ready()
     world.apply(postgres={"deletionPolicy": "Retain"})
@@ -52,7 +52,7 @@ def test_dumps_stay_when_they_are_no_longer_wanted(world: World) -> None:
 
 
 def test_nothing_migrates_before_the_database_is_restored(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(postgres={"restoreFrom": {"claim": "old-backup"}, "migrations": {}})
     eventually(lambda: world.get("statefulsets", "shop-postgres"))
     pod = world.get("statefulsets", "shop-postgres")["spec"]["template"]["spec"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.plan.desired_state import Blueprint
+from fastapi_operator.reconcile.plan.desired_state import DesiredState
 from tests.api import small
 from tests.api.kube import service_body
 from tests.api.world import World, eventually
@@ -211,13 +211,13 @@ def test_what_goes_between_the_first_lists_and_the_watches_is_repaired(world: Wo
     operator.stop()
     doomed = [world.path("services", "shop")]
 
-    def make(*arguments: Any) -> Blueprint:
+    def build(*arguments: Any) -> DesiredState:
         # The first pass runs after our lists and before Kopf has made its own.
         if doomed:
             world.kube.delete(doomed.pop())
-        return small.make(*arguments)
+        return small.build(*arguments)
 
-    world.start(make=make)
+    world.start(build=build)
     eventually(lambda: not doomed and world.get("services", "shop"))
 
 
@@ -248,9 +248,9 @@ def test_a_fault_in_the_plan_is_told_and_the_last_good_plan_is_kept(world: World
     def fragile(body: Any, settings: Any, facts: Any) -> Any:
         if body["spec"]["image"].endswith(":bad"):
             raise ZeroDivisionError("no workers")
-        return small.make(body, settings, facts)
+        return small.build(body, settings, facts)
 
-    world.start(make=fragile)
+    world.start(build=fragile)
     world.apply(postgres={"migrations": {}})
     world.until_ready()
     world.apply(image="registry.test/shop:bad", postgres={"migrations": {}})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.kube import service_body, to_yaml
 from tests.api.world import World, eventually
 
@@ -55,7 +55,7 @@ def document(world: World, **spec: object) -> str:
 @pytest.fixture
 def shop(world: World) -> World:
     """A ready service with a cache."""
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(redis={})
     world.until_ready()
     return world

@@ -58,7 +58,7 @@ def test_traefik_takes_the_route_and_says_so_in_the_status(world: World, tmp_pat
         gateway = traefik.gateway(world.namespace, port, "*.example.com")
         path = f"{_GATEWAYS}/namespaces/{world.namespace}/gateways/public"
         world.kube.apply(path, gateway)
-        world.start(make=desired_state.draw)
+        world.start(build=desired_state.build_desired_state)
         exposure = {"gateway": {"name": "public"}}
         world.apply(exposure=exposure | {"hosts": ["shop.example.com"]})
         world.kube.request("POST", _slices(world), _no_endpoints())
@@ -75,14 +75,14 @@ def test_traefik_takes_the_route_and_says_so_in_the_status(world: World, tmp_pat
 
 
 def test_a_route_without_a_gateway_names_it(world: World) -> None:
-    world.start(make=desired_state.draw)
+    world.start(build=desired_state.build_desired_state)
     world.apply(exposure={"hosts": ["shop.example.com"], "gateway": {"name": "absent"}})
     eventually(lambda: world.condition("ExposureReady").get("reason") == "NotAccepted")
     assert f"{world.namespace}/absent" in world.condition("ExposureReady")["message"]
 
 
 def test_a_certificate_is_waited_for_and_taken_back(world: World) -> None:
-    world.start(make=desired_state.draw)
+    world.start(build=desired_state.build_desired_state)
     hosts = {"hosts": ["shop.example.com"], "ingress": {}}
     world.apply(exposure=hosts | {"tls": {"issuer": {"name": "letsencrypt"}}})
     eventually(lambda: world.condition("ExposureReady").get("reason") == "NotIssued")
@@ -102,7 +102,7 @@ def test_a_certificate_is_waited_for_and_taken_back(world: World) -> None:
 
 
 def test_an_exposure_that_is_taken_back_leaves_nothing(world: World) -> None:
-    world.start(make=desired_state.draw)
+    world.start(build=desired_state.build_desired_state)
     world.apply(exposure={"hosts": ["shop.example.com"], "ingress": {"className": "traefik"}})
     world.until_ready()
     path = owned_kind("networking.k8s.io", "Ingress").path(world.namespace, "shop")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.faulty import FaultyProxy, at_write
 from tests.api.kube import Kube
 from tests.api.running import RunningOperator
@@ -68,7 +68,7 @@ def test_an_operator_killed_again_and_again_ends_where_an_undisturbed_one_does(
             process.end(signal.SIGKILL)
         world.finish_rollouts()
         check()
-    operator = world.start(make=draw)
+    operator = world.start(build=build_desired_state)
     world.until_ready()
     check()
     names = set(objects(world))
@@ -80,7 +80,7 @@ def test_an_operator_killed_again_and_again_ends_where_an_undisturbed_one_does(
     undisturbed = World(world.kube, world.kubeconfig, f"{world.namespace}-u", world.audit_log)
     space = {"metadata": {"name": undisturbed.namespace}}
     world.kube.request("POST", "/api/v1/namespaces", space)
-    undisturbed.start(make=draw)
+    undisturbed.start(build=build_desired_state)
     try:
         undisturbed.apply(**FULL)
         undisturbed.until_ready()
@@ -92,8 +92,8 @@ def test_an_operator_killed_again_and_again_ends_where_an_undisturbed_one_does(
 
 def test_two_operators_at_once_do_no_harm(world: World) -> None:
     check = watching(world)
-    world.start(make=draw)
-    world.start(make=draw)
+    world.start(build=build_desired_state)
+    world.start(build=build_desired_state)
     world.apply(**FULL)
     world.until_ready()
     check()
@@ -113,7 +113,7 @@ def test_requests_that_fail_at_random_change_nothing_in_the_end(
     check = watching(world)
     with FaultyProxy(world.kubeconfig, share=0.1) as proxy:
         through = RunningOperator(
-            proxy.kubeconfig(tmp_path), namespaces=(world.namespace,), make=draw
+            proxy.kubeconfig(tmp_path), namespaces=(world.namespace,), build=build_desired_state
         )
         with through:
             for tag in ("1", "2"):
@@ -142,7 +142,7 @@ def test_an_operator_that_dies_at_every_write_ends_where_an_undisturbed_one_does
         fate = at_write(EVERY, done=lives % 2 == 1)
         with FaultyProxy(world.kubeconfig, fate=fate) as proxy:
             life = RunningOperator(
-                proxy.kubeconfig(tmp_path), namespaces=(world.namespace,), make=draw
+                proxy.kubeconfig(tmp_path), namespaces=(world.namespace,), build=build_desired_state
             )
             with life:
                 ready = (
@@ -155,7 +155,9 @@ def test_an_operator_that_dies_at_every_write_ends_where_an_undisturbed_one_does
     assert len([name for name in names if name.startswith("controllerrevisions/")]) == 1
     assert lives > 30 // EVERY, f"only {lives} lives: the faults did not happen"
     since = world.mark()
-    with RunningOperator(world.kubeconfig, namespaces=(world.namespace,), make=draw):
+    with RunningOperator(
+        world.kubeconfig, namespaces=(world.namespace,), build=build_desired_state
+    ):
         time.sleep(3.0)
     assert world.writes(since) == []
 
@@ -172,7 +174,9 @@ def played(world: World) -> bool:
 def test_what_is_deleted_while_a_watch_expires_comes_back(world: World, tmp_path: Path) -> None:
     with FaultyProxy(world.kubeconfig) as proxy:
         config = proxy.kubeconfig(tmp_path)
-        with RunningOperator(config, namespaces=(world.namespace,), make=draw) as operator:
+        with RunningOperator(
+            config, namespaces=(world.namespace,), build=build_desired_state
+        ) as operator:
             world.apply()
             world.until_ready()
             time.sleep(4.0)  # The watches have shown everything, and are trusted.
@@ -192,7 +196,7 @@ def test_nothing_is_made_again_for_a_service_of_whose_end_nobody_told(
     """Each kind has a watch of its own: those of children may be faster than that of services."""
     with FaultyProxy(world.kubeconfig) as proxy:
         config = proxy.kubeconfig(tmp_path)
-        with RunningOperator(config, namespaces=(world.namespace,), make=draw):
+        with RunningOperator(config, namespaces=(world.namespace,), build=build_desired_state):
             world.apply()
             world.until_ready()
             time.sleep(4.0)  # The watches have shown everything, and are trusted.
@@ -218,7 +222,7 @@ def test_a_discovery_that_fails_is_no_absence(world: World, tmp_path: Path) -> N
         with FaultyProxy(world.kubeconfig) as proxy:
             config = proxy.kubeconfig(tmp_path)
             with RunningOperator(
-                config, namespaces=(world.namespace,), make=draw, settings=settings
+                config, namespaces=(world.namespace,), build=build_desired_state, settings=settings
             ):
                 world.apply()
                 world.until_ready()
@@ -245,7 +249,7 @@ def own_server() -> Any:
 def test_a_frozen_control_plane_is_waited_for(own_server: ApiServer, part: str) -> None:
     with world_on(own_server) as world:
         check = watching(world)
-        operator = world.start(make=draw)
+        operator = world.start(build=build_desired_state)
         world.apply(**FULL)
         eventually(lambda: objects(world))
         pid = pid_of(own_server, part)
@@ -262,7 +266,7 @@ def test_a_frozen_control_plane_is_waited_for(own_server: ApiServer, part: str) 
 def test_a_restarted_api_server_is_found_again(own_server: ApiServer) -> None:
     with world_on(own_server) as world:
         check = watching(world)
-        operator = world.start(make=draw)
+        operator = world.start(build=build_desired_state)
         world.apply(**FULL)
         eventually(lambda: objects(world))
         os.kill(pid_of(own_server, "kube-apiserver"), signal.SIGKILL)
@@ -277,7 +281,7 @@ def test_a_restarted_api_server_is_found_again(own_server: ApiServer) -> None:
 
 def test_a_namespace_that_goes_takes_its_service_quietly(controlled_world: World) -> None:
     world = controlled_world
-    operator = world.start(make=draw)
+    operator = world.start(build=build_desired_state)
     world.apply(**FULL)
     eventually(lambda: world.get("statefulsets", "shop-postgres"))
     since = world.mark()

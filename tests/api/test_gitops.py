@@ -4,7 +4,7 @@ import os
 
 import yaml
 
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.world import World, eventually
 from tests.charts.test_gitops import RECORDED, STATES
 from tests.judges import health
@@ -28,7 +28,7 @@ def test_each_state_is_seen_for_what_it_is(world: World) -> None:
     world.apply()
     judge(world, "new")
 
-    operator = world.start(make=draw)
+    operator = world.start(build=build_desired_state)
     eventually(lambda: world.condition("Reconciling").get("status") == "True")
     judge(world, "progressing")
 
@@ -57,7 +57,7 @@ def test_each_state_is_seen_for_what_it_is(world: World) -> None:
 
 
 def test_a_rollout_past_its_deadline_is_a_failure_until_it_succeeds(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(image="registry.test/shop:of-nobody")
     eventually(lambda: world.get("deployments", "shop"))
     path = world.path("deployments", "shop")
@@ -88,7 +88,7 @@ def test_no_child_carries_what_tools_mark_their_own_objects_with(world: World) -
         "helm.sh/chart": "fastapi-service-0.1.0",
     }
     notes = {"argocd.argoproj.io/tracking-id": "x", "meta.helm.sh/release-name": "shop"}
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(postgres={}, redis={})
     path = world.path("fastapiservices", "shop")
     world.kube.patch(path, {"metadata": {"labels": marks, "annotations": notes}})

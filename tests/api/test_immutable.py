@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from fastapi_operator.facts import Facts
-from fastapi_operator.reconcile.plan.desired_state import Blueprint, Draw, draw
+from fastapi_operator.reconcile.plan.desired_state import (
+    BuildDesiredState,
+    DesiredState,
+    build_desired_state,
+)
 from fastapi_operator.settings import Settings
 from tests.api import small
 from tests.api.world import World, eventually
@@ -16,22 +20,22 @@ from tests.api.world import World, eventually
 NEXT = "registry.test/shop:2"
 
 
-def changing(kind: str, change: Mapping[str, Any]) -> Draw:
-    """A plan that wants another ``spec`` of one kind from the second image on."""
+def changing(kind: str, change: Mapping[str, Any]) -> BuildDesiredState:
+    """Builds another ``spec`` of one kind from the second image on."""
 
-    def make(body: Mapping[str, Any], settings: Settings, facts: Facts) -> Blueprint:
-        made = small.make(body, settings, facts)
+    def build(body: Mapping[str, Any], settings: Settings, facts: Facts) -> DesiredState:
+        made = small.build(body, settings, facts)
         if body["spec"]["image"] != NEXT:
             return made
         desired = tuple(
             replace(item, body={**item.body, "spec": {**item.body["spec"], **change}})
             if item.key.kind == kind
             else item
-            for item in made.desired
+            for item in made.objects
         )
-        return replace(made, desired=desired)
+        return replace(made, objects=desired)
 
-    return make
+    return build
 
 
 SELECTOR = {"matchLabels": {"fastapi-operator.io/service": "shop"}}
@@ -47,7 +51,7 @@ SELECTOR = {"matchLabels": {"fastapi-operator.io/service": "shop"}}
 def test_an_object_without_data_is_made_anew(
     world: World, plural: str, kind: str, change: dict[str, Any]
 ) -> None:
-    world.start(make=changing(kind, change))
+    world.start(build=changing(kind, change))
     world.apply()
     world.until_ready()
     before = world.get(plural, "shop")["metadata"]["uid"]
@@ -65,7 +69,7 @@ def test_an_object_without_data_is_made_anew(
 
 def test_a_stateful_set_is_not_deleted_and_the_remedy_works(controlled_world: World) -> None:
     world = controlled_world
-    world.start(make=changing("StatefulSet", {"serviceName": "other"}))
+    world.start(build=changing("StatefulSet", {"serviceName": "other"}))
     world.apply(postgres={})
     before = eventually(lambda: world.get("statefulsets", "shop-postgres"))
     world.apply(image=NEXT, postgres={})
@@ -124,7 +128,7 @@ def requested(world: World) -> str:
 
 def test_a_volume_grows_and_never_shrinks(world: World) -> None:
     grows = expandable(world, allowed=True)
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(postgres=storage("1Gi", grows))
     bind(world, "shop-postgres-data")
     world.apply(postgres=storage("2Gi", grows))
@@ -144,7 +148,7 @@ def test_a_volume_grows_and_never_shrinks(world: World) -> None:
 
 def test_a_volume_that_cannot_grow_is_told_with_its_remedy(world: World) -> None:
     fixed = expandable(world, allowed=False)
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(postgres=storage("1Gi", fixed))
     bind(world, "shop-postgres-data")
     world.apply(postgres=storage("2Gi", fixed))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.faulty import FaultyProxy
 from tests.api.kube import RefusedError
 from tests.api.process import MAIN, Process, fetch, free_port
@@ -189,7 +189,7 @@ def test_an_optional_kind_that_appears_is_used_watched_and_repaired(world: World
     definition = (
         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{MONITOR_CRD['metadata']['name']}"
     )
-    operator = world.start(make=draw, settings={"discovery_seconds": 5})
+    operator = world.start(build=build_desired_state, settings={"discovery_seconds": 5})
     world.apply()
     world.until_ready()
     monitors = f"/apis/monitoring.coreos.com/v1/namespaces/{world.namespace}/servicemonitors"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.world import World, eventually
 
 WORKER = {"name": "worker", "command": ["work"]}
@@ -29,7 +29,7 @@ def images(world: World) -> set[str]:
 
 
 def test_they_wait_for_the_migration_and_stay_old_while_it_fails(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     spec: dict[str, Any] = {"background": [WORKER], "schedules": [REPORT]}
     spec["postgres"] = {"migrations": {}}
     world.apply(image="registry.test/shop:1", **spec)
@@ -54,7 +54,7 @@ def test_they_wait_for_the_migration_and_stay_old_while_it_fails(world: World) -
 
 
 def test_a_schedule_is_repaired_and_goes_with_its_entry(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(schedules=[REPORT])
     world.until_ready()
     path = world.path("cronjobs", "shop-schedules-report")
@@ -74,7 +74,7 @@ def test_a_schedule_is_repaired_and_goes_with_its_entry(world: World) -> None:
 
 
 def test_a_failed_run_is_told_until_one_succeeds(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(schedules=[REPORT])
     world.until_ready()
     path = world.path("cronjobs", "shop-schedules-report")
@@ -135,7 +135,7 @@ def never_two(world: World) -> None:
 
 def test_a_singleton_never_has_two_pods(controlled_world: World, silent_node: str) -> None:
     world, gone = controlled_world, {"gracePeriodSeconds": "0"}
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(image="registry.test/shop:1", background=[BEAT])
     name = started(world, silent_node, image="registry.test/shop:1")
     # A rollout.

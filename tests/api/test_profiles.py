@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.profiles import Profile
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.world import World, eventually
 
 TEAM = {
@@ -39,7 +39,7 @@ def test_the_namespace_label_chooses_a_profile_and_a_change_of_it_is_taken_up(
     world: World,
 ) -> None:
     label(world, "team")
-    world.start(make=draw, settings={"profiles": TEAM, "discovery_seconds": 5})
+    world.start(build=build_desired_state, settings={"profiles": TEAM, "discovery_seconds": 5})
     world.apply(scaling={"maxReplicas": 50})
 
     assert eventually(lambda: bounds(world)) == (4, 6)
@@ -62,7 +62,7 @@ def test_a_required_field_that_is_missing_and_an_unknown_profile_stall_the_servi
     world: World,
 ) -> None:
     label(world, "strict")
-    world.start(make=draw, settings={"profiles": TEAM, "discovery_seconds": 5})
+    world.start(build=build_desired_state, settings={"profiles": TEAM, "discovery_seconds": 5})
     world.apply()
 
     stalled = eventually(lambda: world.condition("Stalled"))
@@ -80,7 +80,7 @@ def test_the_profile_is_known_before_the_first_write(world: World) -> None:
     label(world, "team")
     world.apply(scaling={"maxReplicas": 50})
     since = world.mark()
-    world.start(make=draw, settings={"profiles": TEAM})
+    world.start(build=build_desired_state, settings={"profiles": TEAM})
     eventually(lambda: bounds(world))
 
     asked = world.requests(since)

@@ -2,13 +2,13 @@
 
 import time
 
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.world import World, eventually
 
 
 def test_a_queue_outlives_its_service_and_is_adopted_again(controlled_world: World) -> None:
     world = controlled_world
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(queue={})
     eventually(lambda: world.get("statefulsets", "shop-queue"))
     secret = world.get("secrets", "shop-queue")
@@ -33,7 +33,7 @@ def test_a_queue_outlives_its_service_and_is_adopted_again(controlled_world: Wor
 
 
 def test_a_queue_without_its_credentials_is_given_no_new_ones(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(queue={})
     world.until_ready()
     world.kube.delete(world.path("secrets", "shop-queue"))
@@ -43,7 +43,7 @@ def test_a_queue_without_its_credentials_is_given_no_new_ones(world: World) -> N
 
 
 def test_a_queue_that_may_go_and_a_cache_go_with_the_service(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     service = world.apply(queue={"deletionPolicy": "Delete"}, redis={"persistence": {}})
     world.until_ready()
     for kind, names in (

@@ -21,17 +21,17 @@ from hypothesis.stateful import (
 
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import (
-    CLAIM,
     CONTROLLER_REVISION,
     DEPLOYMENT,
     JOB,
     OWNED,
+    PERSISTENT_VOLUME_CLAIM,
     SECRET,
     Kind,
     owned_kind,
 )
 from fastapi_operator.facts import Facts
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from fastapi_operator.reconcile.write import brakes
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.settings import Settings
@@ -70,7 +70,7 @@ SPECS: tuple[dict[str, Any], ...] = (
     {"server": {"engine": "Gunicorn"}},
 )
 # Lost credentials and volumes are told, and never made anew; records prove what was released.
-_UNTOUCHED = frozenset({SECRET.kind, CLAIM.kind, CONTROLLER_REVISION.kind})
+_UNTOUCHED = frozenset({SECRET.kind, PERSISTENT_VOLUME_CLAIM.kind, CONTROLLER_REVISION.kind})
 EDITED = tuple(
     kind
     for kind in OWNED
@@ -110,7 +110,7 @@ def test_random_edits_end_in_the_rendered_state(
     # The brakes are for edits without an end, and have their own tests.
     monkeypatch.setattr(brakes, "DELETES_A_MINUTE", 10**6)
     monkeypatch.setattr(brakes, "LOOP_WRITES", 10**6)
-    collected_world.start(make=draw)
+    collected_world.start(build=build_desired_state)
     done: Counter[str] = Counter()
 
     class Machine(Edits):
@@ -204,7 +204,7 @@ class Edits(RuleBasedStateMachine):
     @rule()
     def restart_the_operator(self) -> None:
         self.world.operators.pop().stop()
-        self.world.start(make=draw)
+        self.world.start(build=build_desired_state)
         self.since_restart = 0
         self._count("restart the operator")
 
@@ -278,7 +278,11 @@ class Edits(RuleBasedStateMachine):
             apis=frozenset({"monitoring.coreos.com/v1/ServiceMonitor"}),
         )
         settings = Settings(watch_namespaces=(self.world.namespace,))
-        return [item for item in draw(body, settings, facts).desired if item.key.kind != JOB.kind]
+        return [
+            item
+            for item in build_desired_state(body, settings, facts).objects
+            if item.key.kind != JOB.kind
+        ]
 
     def _unequal(self, desired: Desired, live: dict[str, Any]) -> list[str]:
         """Compares with what the API server would make of the rendered object alone."""

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from fastapi_operator.reconcile.observe.references import STAMP_ANNOTATION
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.world import World, eventually
 
 WATCHED = {"fastapi-operator.io/watched": "true"}
@@ -38,7 +38,7 @@ def warnings(world: World) -> list[str]:
 
 def test_a_changed_key_that_the_app_reads_restarts_it(world: World) -> None:
     secret(world, token="one", other="x")
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(env=ENV)
     world.until_ready()
     before = stamp(world)
@@ -52,7 +52,7 @@ def test_a_changed_key_that_the_app_reads_restarts_it(world: World) -> None:
 
 def test_a_key_that_nobody_reads_restarts_nothing(world: World) -> None:
     secret(world, token="one", other="x")
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(env=ENV)
     world.until_ready()
     since = world.mark()
@@ -63,19 +63,19 @@ def test_a_key_that_nobody_reads_restarts_nothing(world: World) -> None:
 
 def test_a_key_that_changed_while_the_operator_was_down_restarts_the_app(world: World) -> None:
     secret(world, token="one")
-    operator = world.start(make=draw)
+    operator = world.start(build=build_desired_state)
     world.apply(env=ENV)
     world.until_ready()
     before = stamp(world)
     operator.stop()
     secret(world, token="two")
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     eventually(lambda: stamp(world) != before)
 
 
 def test_a_deleted_secret_does_not_replace_pods_that_run(world: World) -> None:
     secret(world, token="one")
-    operator = world.start(make=draw)
+    operator = world.start(build=build_desired_state)
     world.apply(env=ENV)
     world.until_ready()
     since = world.mark()
@@ -83,7 +83,7 @@ def test_a_deleted_secret_does_not_replace_pods_that_run(world: World) -> None:
     time.sleep(1.0)
     assert [text for text in world.writes(since) if "deployments" in text] == []
     operator.stop()
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     eventually(lambda: warnings(world))
     assert [text for text in world.writes(since) if "deployments" in text] == []
 
@@ -91,7 +91,7 @@ def test_a_deleted_secret_does_not_replace_pods_that_run(world: World) -> None:
 def test_a_secret_without_the_label_is_a_warning_until_it_is_labelled(world: World) -> None:
     body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}}
     world.kube.request("POST", world.path("secrets"), body)
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(envFrom=[{"secretRef": {"name": "keys"}}])
     world.until_ready()
     (told,) = [text for text in warnings(world) if "keys" in text]
@@ -103,7 +103,7 @@ def test_a_secret_without_the_label_is_a_warning_until_it_is_labelled(world: Wor
 
 
 def test_a_cache_password_made_anew_reaches_the_cache_and_the_app(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(redis={})
     world.until_ready()
     app, cache = stamp(world), stamp(world, "shop-redis")
@@ -123,7 +123,7 @@ def test_a_cache_password_made_anew_reaches_the_cache_and_the_app(world: World) 
 def test_no_value_can_be_read_from_the_stamp(world: World) -> None:
     """Two Secrets of one value have different stamps: there is no table to look it up in."""
     secret(world, token="one")
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(env=ENV)
     world.until_ready()
     before = stamp(world)

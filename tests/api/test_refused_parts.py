@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.world import World, eventually
 
 
@@ -35,7 +35,7 @@ from tests.api.world import World, eventually
 def test_a_refused_piece_of_a_pod_stalls_with_its_path(
     world: World, spec: dict[str, Any], told: str
 ) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(**spec)
     stalled = eventually(
         lambda: (found := world.condition("Stalled")).get("status") == "True" and found

@@ -13,7 +13,14 @@ import pytest
 import yaml
 
 from fastapi_operator import naming
-from fastapi_operator.cluster.kinds import CLAIM, CNPG_CLUSTER, JOB, OWNED, SECRET, Kind
+from fastapi_operator.cluster.kinds import (
+    CNPG_CLUSTER,
+    JOB,
+    OWNED,
+    PERSISTENT_VOLUME_CLAIM,
+    SECRET,
+    Kind,
+)
 from fastapi_operator.reconcile.loop.controller import WATCHED
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.write import brakes
@@ -97,7 +104,7 @@ class _Life:
 
     def take_owners_away(self) -> None:
         """Of what is written once; what is kept has none, and gets one."""
-        for kind in (SECRET, CLAIM, JOB):
+        for kind in (SECRET, PERSISTENT_VOLUME_CLAIM, JOB):
             for path, body in self._objects(kind):
                 service = self.world.service(body["metadata"]["labels"][naming.SERVICE_LABEL])
                 owner = Owner(
@@ -136,7 +143,7 @@ class _Life:
                 service = self.world.service(body["metadata"]["labels"][naming.SERVICE_LABEL])
                 owners = [owner["uid"] for owner in body["metadata"].get("ownerReferences", ())]
                 if owners and owners != [service["metadata"]["uid"]]:
-                    if kind is CLAIM:
+                    if kind is PERSISTENT_VOLUME_CLAIM:
                         self.world.kube.patch(path, {"metadata": {"finalizers": None}})
                     self.world.kube.delete(path, propagationPolicy="Background")
 

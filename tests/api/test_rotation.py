@@ -12,7 +12,7 @@ import pytest
 
 from fastapi_operator import naming
 from fastapi_operator.reconcile.observe.observed import Phase, Rotation
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.faulty import FaultyProxy, at_write
 from tests.api.running import RunningOperator
 from tests.api.test_commands import run
@@ -56,7 +56,7 @@ def ask(world: World, wish: str) -> None:
 
 def is_done(world: World, wish: str) -> bool:
     found = [rotation(world, name) for name in SECRETS]
-    return all(item and (item.wish, item.phase) == (wish, Phase.CLOSED) for item in found)
+    return all(item and (item.request, item.phase) == (wish, Phase.CLOSED) for item in found)
 
 
 class Pods:
@@ -84,7 +84,7 @@ class Pods:
 
 @pytest.fixture
 def shop(world: World) -> Iterator[World]:
-    operator = world.start(make=draw)
+    operator = world.start(build=build_desired_state)
     world.apply(**SPEC)
     world.until_ready()
     operator.stop()
@@ -105,7 +105,7 @@ def test_an_operator_that_dies_at_every_write_of_a_rotation_locks_no_pod_out(
         fate = at_write(EVERY, done=lives % 2 == 1)
         with FaultyProxy(shop.kubeconfig, fate=fate) as proxy:
             life = RunningOperator(
-                proxy.kubeconfig(tmp_path), namespaces=(shop.namespace,), make=draw
+                proxy.kubeconfig(tmp_path), namespaces=(shop.namespace,), build=build_desired_state
             )
             with life:
 
@@ -131,10 +131,10 @@ def test_an_operator_that_dies_at_every_write_of_a_rotation_locks_no_pod_out(
 
 def test_the_former_user_stays_as_long_as_old_pods_do(shop: World) -> None:
     before = values(shop, "shop-postgres")
-    shop.start(make=draw)
+    shop.start(build=build_desired_state)
     ask(shop, "first")
     switched = eventually(lambda: _in(shop, Phase.SWITCHED))
-    assert switched.wish == "first"
+    assert switched.request == "first"
     waits = eventually(lambda: shop.service()["status"].get("pending"))
     assert "Deployment shop" in waits[0]["reason"]
     time.sleep(1.0)
@@ -153,7 +153,7 @@ def _in(world: World, phase: Phase) -> Rotation | None:
 
 
 def test_a_second_rotation_waits_for_the_servers_and_leads_back(shop: World) -> None:
-    shop.start(make=draw)
+    shop.start(build=build_desired_state)
     for wish, user in (("first", "app_alternate"), ("second", "app")):
         ask(shop, wish)
 
@@ -168,7 +168,7 @@ def test_a_second_rotation_waits_for_the_servers_and_leads_back(shop: World) -> 
 
 
 def test_credentials_made_after_a_wish_are_not_rotated_for_it(world: World) -> None:
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply()
     ask(world, "early")
     world.apply(**SPEC)
@@ -178,7 +178,7 @@ def test_credentials_made_after_a_wish_are_not_rotated_for_it(world: World) -> N
 
 
 def test_the_command_rotates_and_says_where_there_is_nothing_to(shop: World) -> None:
-    shop.start(make=draw)
+    shop.start(build=build_desired_state)
     done = run(shop, "rotate", "shop")
     assert done.returncode == 0, done.stderr
     eventually(lambda: _in(shop, Phase.SWITCHED))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.world import World, eventually
 
 FULL: dict[str, Any] = {
@@ -247,7 +247,7 @@ def test_events_are_posted_on_transitions_only(world: World) -> None:
 
 def test_a_full_service_of_the_real_builders(world: World) -> None:
     """Every kind is applied strictly; then rest, restart, and a status of at most 8 KiB."""
-    operator = world.start(make=draw)
+    operator = world.start(build=build_desired_state)
     since = world.mark()
     world.apply(**FULL)
     world.until_ready()
@@ -272,14 +272,14 @@ def test_a_full_service_of_the_real_builders(world: World) -> None:
     assert world.requests(since) == []
     operator.stop()
     since = world.mark()
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     time.sleep(3.0)
     assert world.writes(since) == []
 
 
 def test_the_digest_of_the_image_that_ready_pods_run_is_shown(world: World) -> None:
     digest = f"sha256:{'ab' * 32}"
-    world.start(make=draw)
+    world.start(build=build_desired_state)
     world.apply(image="registry.test/shop:latest")
     deployment = eventually(lambda: world.get("deployments", "shop"))
     labels = deployment["spec"]["template"]["metadata"]["labels"]

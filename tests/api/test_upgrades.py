@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi_operator.facts import Facts
-from fastapi_operator.reconcile.plan.desired_state import Blueprint, draw
+from fastapi_operator.reconcile.plan.desired_state import DesiredState, build_desired_state
 from fastapi_operator.settings import Settings
 from tests.api import small
 from tests.api.world import World, eventually
@@ -15,11 +15,11 @@ NAMES = tuple(f"shop-{number}" for number in range(6))
 NEW_POSTGRES = {"images": {"postgres": {"repository": "library/postgres", "tag": "18.9"}}}
 
 
-def newer(body: Mapping[str, Any], settings: Settings, facts: Facts) -> Blueprint:
-    """The next version of the operator: it stops pods with more patience."""
-    made = small.make(body, settings, facts)
+def newer(body: Mapping[str, Any], settings: Settings, facts: Facts) -> DesiredState:
+    """The next version of the operator: it gives pods a longer grace period."""
+    made = small.build(body, settings, facts)
     desired = []
-    for item in made.desired:
+    for item in made.objects:
         changed = item
         if item.key.kind == "Deployment":
             template = item.body["spec"]["template"]
@@ -27,7 +27,7 @@ def newer(body: Mapping[str, Any], settings: Settings, facts: Facts) -> Blueprin
             spec = {**item.body["spec"], "template": {**template, "spec": pod}}
             changed = replace(item, body={**item.body, "spec": spec})
         desired.append(changed)
-    return replace(made, desired=tuple(desired))
+    return replace(made, objects=tuple(desired))
 
 
 def is_new(world: World, name: str) -> bool:
@@ -56,7 +56,7 @@ def test_a_new_version_reaches_a_few_services_at_a_time(world: World) -> None:
         world.until_ready(name)
     operator.stop()
 
-    world.start(make=newer, settings={"rollouts_at_once": 2})
+    world.start(build=newer, settings={"rollouts_at_once": 2})
     eventually(lambda: len(new_ones(world)) == 2)
     waiting = [name for name in NAMES if name not in new_ones(world)]
     eventually(lambda: all(pending(world, name) for name in waiting))
@@ -92,13 +92,13 @@ def test_a_version_under_which_nothing_becomes_ready_stops_after_the_first_few(
         world.until_ready(name)
     operator.stop()
     since = world.mark()
-    world.start(make=newer, settings={"rollouts_at_once": 1})
+    world.start(build=newer, settings={"rollouts_at_once": 1})
     eventually(lambda: len(new_ones(world)) == 1)
     time.sleep(3.0)
     assert len(new_ones(world)) == 1
     assert len([text for text in world.writes(since) if text.startswith("patch deploy")]) == 1
     (first,) = new_ones(world)
-    assert "rolls out here" in pending(world, first)["rollout"]
+    assert "other services wait until this one is Ready" in pending(world, first)["rollout"]
 
 
 def test_an_operator_that_is_restarted_hands_out_no_more_turns(world: World) -> None:
@@ -109,12 +109,12 @@ def test_an_operator_that_is_restarted_hands_out_no_more_turns(world: World) -> 
         world.until_ready(name)
     operator.stop()
     for _ in range(3):
-        operator = world.start(make=newer, settings={"rollouts_at_once": 2})
+        operator = world.start(build=newer, settings={"rollouts_at_once": 2})
         eventually(lambda: len(new_ones(world)) == 2)
         time.sleep(1.5)
         operator.stop()
         assert len(new_ones(world)) == 2
-    world.start(make=newer, settings={"rollouts_at_once": 2})
+    world.start(build=newer, settings={"rollouts_at_once": 2})
     for name in new_ones(world):
         finish(world, name)
     eventually(lambda: len(new_ones(world)) == 4)
@@ -122,7 +122,7 @@ def test_an_operator_that_is_restarted_hands_out_no_more_turns(world: World) -> 
 
 
 def test_a_database_is_not_restarted_before_somebody_agrees(world: World) -> None:
-    operator = world.start(make=draw)
+    operator = world.start(build=build_desired_state)
     world.apply(postgres={})
     world.until_ready()
     operator.stop()
@@ -132,7 +132,7 @@ def test_a_database_is_not_restarted_before_somebody_agrees(world: World) -> Non
         body = world.get("statefulsets", "shop-postgres")
         return bool(body["metadata"]["generation"] != before)
 
-    world.start(make=draw, settings=NEW_POSTGRES)
+    world.start(build=build_desired_state, settings=NEW_POSTGRES)
     reason = eventually(lambda: pending(world).get("StatefulSet shop-postgres"))
     world.until_ready()
     # The owner's other wishes are granted meanwhile.
@@ -154,12 +154,12 @@ def test_a_database_is_not_restarted_before_somebody_agrees(world: World) -> Non
 
 
 def test_a_change_of_the_database_s_own_fields_is_done_at_once(world: World) -> None:
-    operator = world.start(make=draw)
+    operator = world.start(build=build_desired_state)
     world.apply(postgres={})
     world.until_ready()
     operator.stop()
     before = world.get("statefulsets", "shop-postgres")["metadata"]["generation"]
-    world.start(make=draw, settings=NEW_POSTGRES)
+    world.start(build=build_desired_state, settings=NEW_POSTGRES)
     eventually(lambda: pending(world))
     world.apply(postgres={"resources": {"requests": {"memory": "2Gi"}}})
     eventually(
@@ -170,22 +170,22 @@ def test_a_change_of_the_database_s_own_fields_is_done_at_once(world: World) -> 
 
 
 def test_a_value_that_waits_is_shown_as_it_is_in_force(world: World) -> None:
-    def larger(body: Mapping[str, Any], settings: Settings, facts: Facts) -> Blueprint:
+    def larger(body: Mapping[str, Any], settings: Settings, facts: Facts) -> DesiredState:
         """A version whose formula for threads has changed."""
         spec = {**body["spec"], "server": {"threads": 77}}
-        return draw({**body, "spec": spec}, settings, facts)
+        return build_desired_state({**body, "spec": spec}, settings, facts)
 
     def threads() -> object:
         tuned = world.service()["status"]["tuning"]
         return next(item["value"] for item in tuned if item["name"] == "server.threads")
 
-    operator = world.start(make=draw)
+    operator = world.start(build=build_desired_state)
     for name in ("first", "shop"):
         world.apply(name)
         world.until_ready(name)
     operator.stop()
     before = threads()
-    world.start(make=larger, settings={"rollouts_at_once": 1})
+    world.start(build=larger, settings={"rollouts_at_once": 1})
     eventually(lambda: pending(world) or pending(world, "first"))
     name = "shop" if pending(world) else "first"
     assert pending(world, name)["server.threads"] == f"{before} becomes 77"

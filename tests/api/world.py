@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi_operator.api.crd import crd
 from fastapi_operator.cluster.kinds import OWNED
-from fastapi_operator.reconcile.plan.desired_state import Draw
+from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState
 from tests.api import small
 from tests.api.kube import Kube, RefusedError, audited, service_body
 from tests.api.running import RunningOperator
@@ -46,10 +46,10 @@ class World:
     audit_log: Path
     operators: list[RunningOperator] = field(default_factory=list)
 
-    def start(self, *, make: Draw = small.make, **options: Any) -> RunningOperator:
+    def start(self, *, build: BuildDesiredState = small.build, **options: Any) -> RunningOperator:
         """Starts an operator for this namespace and waits until it watches."""
         operator = RunningOperator(
-            self.kubeconfig, namespaces=(self.namespace,), make=make, **options
+            self.kubeconfig, namespaces=(self.namespace,), build=build, **options
         )
         since = self.mark()
         self.operators.append(operator)

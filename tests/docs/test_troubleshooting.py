@@ -15,7 +15,7 @@ _MAKERS = {
     "Health", "Refusal", "_waiting", "Waiting", "_mark", "mark_stalled", "mark_reconciling",
 }  # fmt: skip
 _REASON = re.compile(r"[A-Z][A-Za-z]+")
-_NO_REASON = {"True", "False", "Unknown", "NotStalled", "Done", *pod_diagnostics._ON_THE_WAY}
+_NO_REASON = {"True", "False", "Unknown", "NotStalled", "Done", *pod_diagnostics._STARTING}
 
 
 def reasons() -> set[str]:

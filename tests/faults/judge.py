@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi_operator import naming
-from fastapi_operator.cluster.kinds import CLAIM, OWNED, SECRET, Kind
+from fastapi_operator.cluster.kinds import OWNED, PERSISTENT_VOLUME_CLAIM, SECRET, Kind
 from tests.api.kube import Kube, RefusedError
 from tests.benchmarks.operator import audit
 from tests.faults.people import SERVICES
@@ -22,7 +22,7 @@ _BOOKKEEPING = (
     "managedFields",
     "selfLink",
 )
-_KEPT = frozenset({SECRET.kind, CLAIM.kind})
+_KEPT = frozenset({SECRET.kind, PERSISTENT_VOLUME_CLAIM.kind})
 # Differs with uids and generated passwords: digests of applied bodies and of values that pods read.
 _OURS = f"{naming.GROUP}/"
 _SAID = (naming.RESTART_ANNOTATION, naming.APPROVE_ANNOTATION)

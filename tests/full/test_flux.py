@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.kube import Kube
 from tests.api.world import World, eventually, install_crd, world_on
 from tests.charts.conftest import ROOT
@@ -158,7 +158,7 @@ def test_flux_waits_for_a_service_and_fails_with_it(world: World, tmp_path: Path
         time.sleep(5)
         assert ready(path).get("status") != "True", ready(path)
 
-        world.start(make=draw)
+        world.start(build=build_desired_state)
         world.until_ready()
         eventually(lambda: ready(path).get("status") == "True", within=60)
 

@@ -34,7 +34,7 @@ def test_a_new_service_begins_with_the_dump_of_another(cluster: Cluster) -> None
     try:
         service(old, small(postgres={**POSTGRES, "backup": {}}))
         old.wait_until_ready()
-        assert "none has succeeded yet" in old.condition("BackupReady")["message"]
+        assert "no run has succeeded yet" in old.condition("BackupReady")["message"]
         ask(old, "CREATE TABLE kept (name text); INSERT INTO kept VALUES ('hat')")
 
         cluster.kubectl(

@@ -24,8 +24,8 @@ from fastapi_operator.cluster.kinds import (
 from fastapi_operator.reconcile.observe import reading
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.projection import APPLIED_ANNOTATION
-from fastapi_operator.reconcile.plan.desired_state import draw
-from fastapi_operator.reconcile.plan.owned_object import Sealed, completed, seal
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
+from fastapi_operator.reconcile.plan.owned_object import OwnedObject, complete_body, make_owned
 from fastapi_operator.resources.desired import ObjectKey, Write
 from fastapi_operator.settings import Settings
 
@@ -105,30 +105,32 @@ async def _diff_service(
         reading.object_key(kind, found): found
         for kind, found in await target.read_children(name, facts)
     }
-    blueprint = draw(body, settings, facts)
-    if blueprint.error is not None:
-        console.print_problems(name, blueprint.problems)
+    state = build_desired_state(body, settings, facts)
+    if state.error is not None:
+        console.print_problems(name, state.problems)
         raise typer.Exit(2)
     restart = (metadata.get("annotations") or {}).get(naming.RESTART_ANNOTATION, "")
-    sealed = [seal(desired, owner, restart=restart) for desired in blueprint.desired]
+    owned = [make_owned(desired, owner, restart=restart) for desired in state.objects]
     lines: list[str] = []
-    for item in sealed:
+    for item in owned:
         lines += await _diff_object(target, item, live.get(item.key))
-    desired_keys = {item.key for item in sealed}
+    desired_keys = {item.key for item in owned}
     for key, found in live.items():
         if key not in desired_keys and _would_be_deleted(key, found, owner):
             lines += _unified_diff(key, found, None)
     return lines
 
 
-async def _diff_object(cluster: Cluster, item: Sealed, live: Mapping[str, Any] | None) -> list[str]:
+async def _diff_object(
+    cluster: Cluster, item: OwnedObject, live: Mapping[str, Any] | None
+) -> list[str]:
     kind = owned_kind(item.key.group, item.key.kind)
     if item.desired.write is Write.CREATE_ONCE and live is not None:
         return []
     try:
         result = await cluster.client.apply(
             kind,
-            completed(item, _child(kind, item.key, live), {}),
+            complete_body(item, _child(kind, item.key, live), {}),
             only_create=live is None,
             rehearse=True,
         )

@@ -6,7 +6,7 @@ from fastapi_operator import naming
 from fastapi_operator.cli import inputs
 from fastapi_operator.cli.connect import Cluster, NameArgument, run_with_cluster
 from fastapi_operator.facts import Facts
-from fastapi_operator.reconcile.plan.desired_state import draw
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from fastapi_operator.settings import Settings
 
 
@@ -33,7 +33,9 @@ def rotate(
 
     async def work(cluster: Cluster) -> None:
         body = await cluster.read_service(name)
-        generated = (item.generate for item in draw(body, Settings(), Facts()).desired)
+        generated = (
+            item.generate for item in build_desired_state(body, Settings(), Facts()).objects
+        )
         if not any(generate and generate.alternating for generate in generated):
             inputs.fail(
                 f"{name}: the operator generated no credentials for it; to rotate your own, change "

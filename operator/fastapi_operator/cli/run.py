@@ -1,4 +1,4 @@
-"""``fastapi-operator run``: the operator itself."""
+"""``fastapi-operator run``: the operator process."""
 
 import asyncio
 import contextlib
@@ -26,18 +26,18 @@ from fastapi_operator.cluster.lease import Lease, LeaseLostError
 from fastapi_operator.reconcile.loop.controller import Controller
 from fastapi_operator.reconcile.loop.endpoint import Endpoint
 from fastapi_operator.reconcile.loop.telemetry import Telemetry, configure_logging
-from fastapi_operator.reconcile.plan.desired_state import Draw, draw
+from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState, build_desired_state
 from fastapi_operator.resources import templates
 from fastapi_operator.settings import Settings
 
-# A service that has been due for so long means that the workers hang.
+# If a service has been due for so long, the workers hang.
 STUCK_SECONDS = 300.0
 RETRY_SECONDS = 2.0
-# A pass takes a moment; one that waits for the API server for longer may as well be cut short.
-# Kopf's own end and the Lease take up to 7 s more of the pod's terminationGracePeriodSeconds of 30.
-SETTLE_SECONDS = 5.0
-# An event or a request makes more than the usual 700 objects, nearly all of which go by their
-# reference counts: looking for cycles each time costs more than it finds.
+# A reconciliation takes a moment; if it waits for the API server for longer, it is cancelled.
+# Stopping Kopf and releasing the Lease take up to 7 s more of the pod's grace period of 30 s.
+DRAIN_SECONDS = 5.0
+# An event or a request creates more objects than the default threshold of 700, and nearly all are
+# freed by reference counts: a search for cycles each time costs more than it frees.
 GC_THRESHOLDS = (10_000, 10, 10)
 _INSTALL = "install the CRD: fastapi-operator crd | kubectl apply --server-side -f -"
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Options:
-    """How one operator process runs."""
+    """The options of one operator process."""
 
     settings: Settings
     kubeconfig: str | None = None
@@ -157,17 +157,17 @@ def run(  # noqa: PLR0917 (typer reads them as options)
         lease_name=lease_name,
     )
     templates.load()
-    gc.freeze()  # What is loaded by now stays, and need not be walked again.
+    gc.freeze()  # Objects that are loaded by now stay, and need not be traversed again.
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(operate(options, make=draw))
+            runner.run(operate(options, build=build_desired_state))
     except connection.UnreachableError as error:
-        _log.error("cannot reach the cluster", error=str(error))
+        _log.error("cannot connect to the cluster", error=str(error))
         raise typer.Exit(1) from error
     except LeaseLostError as error:
         _log.error("stopping", error=str(error))
-        # Nothing may be written any more, not even what tidy shutdown would.
+        # Nothing may be written any more, so that even a clean shutdown is skipped.
         os._exit(1)
 
 
@@ -175,66 +175,71 @@ def _own_namespace() -> str:
     return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "default"
 
 
-async def operate(options: Options, *, make: Draw, stop: asyncio.Event | None = None) -> None:
+async def operate(
+    options: Options, *, build: BuildDesiredState, stop: asyncio.Event | None = None
+) -> None:
     """Runs the operator until it is stopped.
 
     Args:
-        options: How it runs.
-        make: Draws a service's blueprint.
-        stop: Ends the operator when it is set; signals set it too.
+        options: The options of the process.
+        build: Builds the desired state of a service.
+        stop: Stops the operator when it is set; signals set it too.
 
     Raises:
         UnreachableError: There is no usable configuration.
-        LeaseLostError: Another operator took over.
+        LeaseLostError: Another operator may have become leader.
     """
     stop = stop or asyncio.Event()
     telemetry = Telemetry()
     configuration = await connection.load(kubeconfig=options.kubeconfig, context=options.context)
     client = Client(configuration, dry_run=options.dry_run, observe=telemetry.request)
-    controller = Controller(client, options.settings, telemetry, make=make)
-    state = _State(controller)
-    endpoint = Endpoint(telemetry, healthy=state.unhealthy, ready=state.unready)
+    controller = Controller(client, options.settings, telemetry, build=build)
+    probes = _Probes(controller)
+    endpoint = Endpoint(telemetry, healthy=probes.why_unhealthy, ready=probes.why_not_ready)
     server = await endpoint.serve(options.health_port)
     lease = _lease(options, client)
     tasks: list[asyncio.Task[None]] = []
     try:
-        _listen(stop)
+        _handle_signals(stop)
         if lease is not None:
-            state.standby = True
-            await _unless(stop, lease.acquire())
-            state.standby = False
+            probes.standby = True
+            await _run_until_stopped(stop, lease.acquire())
+            probes.standby = False
         if not stop.is_set():
-            tasks = await _begin(controller, lease, options, stop)
+            tasks = await _start_tasks(controller, lease, options, stop)
             await _watch(controller, configuration, options, stop, tasks)
     finally:
-        await _end(tasks)
+        await _cancel(tasks)
         if lease is not None:
             await lease.release()
         server.close()
         await client.close()
 
 
-async def _begin(
+async def _start_tasks(
     controller: Controller, lease: Lease | None, options: Options, stop: asyncio.Event
 ) -> list[asyncio.Task[None]]:
-    """Starts what lives as long as the process. Kopf's end cancels tasks younger than itself."""
+    """Starts the tasks of the whole process.
+
+    They must be older than Kopf's task, because Kopf cancels all younger tasks when it ends.
+    """
     tasks = [asyncio.create_task(lease.keep(), name="lease")] if lease is not None else []
-    await _unless(stop, _first_lists(controller))
+    await _run_until_stopped(stop, _list_with_retries(controller))
     tasks.append(asyncio.create_task(controller.resync(), name="resync"))
-    tasks.append(asyncio.create_task(controller.look_at_images(), name="images"))
+    tasks.append(asyncio.create_task(controller.poll_images(), name="images"))
     for number in range(options.settings.workers):
-        tasks.append(asyncio.create_task(controller.work(), name=f"worker {number}"))
+        tasks.append(asyncio.create_task(controller.worker.run(), name=f"worker {number}"))
     return tasks
 
 
-async def _first_lists(controller: Controller) -> None:
+async def _list_with_retries(controller: Controller) -> None:
     while True:
         try:
             await controller.discover()
             await controller.sync()
         except ApiError as error:
             remedy = _INSTALL if error.status == 404 else ""
-            _log.warning("first lists failed", error=str(error).strip(), remedy=remedy)
+            _log.warning("initial list failed", error=str(error).strip(), remedy=remedy)
             await asyncio.sleep(RETRY_SECONDS)
         else:
             return
@@ -247,25 +252,25 @@ async def _watch(
     stop: asyncio.Event,
     tasks: list[asyncio.Task[None]],
 ) -> None:
-    """Keeps Kopf watching: anew where other kinds are on offer, and where Kopf broke.
+    """Runs Kopf, and restarts it if the served kinds change or if Kopf fails.
 
-    What was missed in between is found by new lists; the store and the queue live on.
+    New lists find the changes that were missed in between; the store and the queue are kept.
     """
     while not stop.is_set():
-        offered = kinds.on_offer(controller.facts)
+        served = kinds.on_offer(controller.facts)
         namespaces = options.settings.watch_namespaces
         restart, started = asyncio.Event(), asyncio.Event()
-        controller.watching()
-        # Older than Kopf's task: on its way out Kopf cancels every younger one.
+        controller.begin_watching()
+        # This task must be older than Kopf's, because Kopf cancels all younger tasks when it ends.
         confirming = asyncio.create_task(controller.confirm(), name="confirm")
         watching = asyncio.create_task(
             kopf.operator(
-                registry=handlers.registry(controller, configuration, offered),
-                settings=handlers.settings(offered),
+                registry=handlers.registry(controller, configuration, served),
+                settings=handlers.settings(served),
                 memories=handlers.NoMemories(),
                 standalone=True,
-                # Kopf would ask for the user's name, which a numeric user in a pod has not; the
-                # argument's type is private.
+                # By default Kopf reads the name of the user, which a numeric user in a pod lacks.
+                # The type of the argument is private.
                 identity="fastapi-operator",  # type: ignore[arg-type]
                 clusterwide=not namespaces,
                 namespaces=namespaces,
@@ -274,47 +279,47 @@ async def _watch(
             ),
             name="kopf",
         )
-        listening = asyncio.create_task(_listen_again(started, stop), name="signals")
+        listening = asyncio.create_task(_handle_signals_after(started, stop), name="signals")
         try:
-            await _until_changed(controller, options, stop, watching, tasks)
-            await _settle(controller)
+            await _wait_for_change(controller, options, stop, watching, tasks)
+            await _drain(controller)
             if stop.is_set():
-                # What has not ended by now is done by the next process, as after any other end.
-                await _end(tasks)
+                # Unfinished work is left to the next process, as after a crash.
+                await _cancel(tasks)
         except BaseException:
-            # Nothing may be written any more: the lease is lost, or we no longer know what we do.
-            await _end(tasks)
+            # Nothing may be written any more: the lease is lost, or the state is unknown.
+            await _cancel(tasks)
             raise
         finally:
             restart.set()
             for task in (confirming, listening):
                 task.cancel()
             await asyncio.gather(watching, confirming, listening, return_exceptions=True)
-            _listen(stop)
+            _handle_signals(stop)
         if not stop.is_set():
-            await _unless(stop, _first_lists(controller))
+            await _run_until_stopped(stop, _list_with_retries(controller))
             controller.queue.resume()
 
 
-async def _settle(controller: Controller) -> None:
-    """Lets passes end before Kopf does: on its way out it cancels the tasks that they started."""
+async def _drain(controller: Controller) -> None:
+    """Waits for active reconciliations before Kopf ends, because Kopf cancels their requests."""
     controller.queue.pause()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(SETTLE_SECONDS):
+        async with asyncio.timeout(DRAIN_SECONDS):
             await controller.queue.idle()
 
 
-async def _until_changed(
+async def _wait_for_change(
     controller: Controller,
     options: Options,
     stop: asyncio.Event,
     watching: asyncio.Task[None],
     tasks: list[asyncio.Task[None]],
 ) -> None:
-    """Waits until the watched kinds change, Kopf breaks, or the operator is to stop.
+    """Waits until the watched kinds change, Kopf fails, or the operator is stopped.
 
     Raises:
-        Exception: Whatever ended one of our own tasks, none of which ends by itself.
+        Exception: The error of one of the process's own tasks, which run until they are cancelled.
     """
     while not stop.is_set():
         waiting = asyncio.create_task(stop.wait())
@@ -329,18 +334,18 @@ async def _until_changed(
         if watching in done:
             error = None if watching.cancelled() else watching.exception()
             if error is None:
-                # A signal ended it, and is meant for us as well.
+                # A signal ended Kopf, and so must end the operator as well.
                 stop.set()
             else:
-                _log.error("watching broke", error=f"{type(error).__name__}: {error}")
+                _log.error("watching failed", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(RETRY_SECONDS)
             return
-        if await _unless(stop, controller.discover()):
+        if await _run_until_stopped(stop, controller.discover()):
             return
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
-    """Does some work, or gives it up when the operator is stopped."""
+async def _run_until_stopped(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
+    """Runs a coroutine; cancels it and returns None if the operator is stopped first."""
     working, stopping = asyncio.ensure_future(work), asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -351,7 +356,7 @@ async def _unless(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | No
     return None
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -369,40 +374,40 @@ def _lease(options: Options, client: Client) -> Lease | None:
     )
 
 
-class _State:
-    """What the probes tell."""
+class _Probes:
+    """The results of the liveness and readiness probes; an empty text is success."""
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self.standby = False
 
-    def unhealthy(self) -> str:
-        """Why the process should be restarted."""
+    def why_unhealthy(self) -> str:
+        """Returns why the process should be restarted."""
         waited = self._controller.queue.oldest_wait_seconds
         return f"a service has waited for {waited:.0f} s" if waited > STUCK_SECONDS else ""
 
-    def unready(self) -> str:
-        """Why the process does no work; a standby is ready for its turn."""
+    def why_not_ready(self) -> str:
+        """Returns why the process is not ready; a standby is ready to become leader."""
         if self.standby or self._controller.synced:
-            return self.unhealthy()
-        return "the first lists are not complete"
+            return self.why_unhealthy()
+        return "the initial list is not complete"
 
 
-async def _listen_again(started: asyncio.Event, stop: asyncio.Event) -> None:
-    """Takes the signals back from Kopf: passes end before it, and not by its hand."""
+async def _handle_signals_after(started: asyncio.Event, stop: asyncio.Event) -> None:
+    """Replaces Kopf's signal handlers, so that reconciliations end before Kopf does."""
     await started.wait()
-    _listen(stop)
+    _handle_signals(stop)
 
 
-def _listen(stop: asyncio.Event) -> None:
-    """SIGTERM and SIGINT stop the operator.
+def _handle_signals(stop: asyncio.Event) -> None:
+    """Makes SIGTERM and SIGINT stop the operator.
 
-    Kopf puts its own handlers in the place of ours, and those that it leaves behind lead nowhere.
+    Kopf replaces these handlers with its own when it starts, and does not restore them.
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
             loop.add_signal_handler(number, stop.set)
         except (NotImplementedError, RuntimeError):
-            # Not the main thread: a test's operator, which is stopped by its event.
+            # Not in the main thread: the operator of a test, which is stopped by its event.
             return

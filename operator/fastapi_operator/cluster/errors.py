@@ -56,7 +56,7 @@ class ApiError(Exception):
         return unknown or (self.causes if self.status == 422 else ())
 
     @property
-    def namespace_is_going(self) -> bool:
+    def namespace_is_terminating(self) -> bool:
         """Whether the namespace is being deleted or is gone: nothing can be written any more."""
         if "NamespaceTerminating" in self.conflict_types:
             return True

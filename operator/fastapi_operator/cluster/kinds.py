@@ -15,7 +15,7 @@ class Judge(StrEnum):
     ROLLOUT = "rollout"
     STATEFUL = "stateful"
     JOB = "job"
-    CLAIM = "claim"
+    PERSISTENT_VOLUME_CLAIM = "claim"
     AUTOSCALER = "autoscaler"
     SCHEDULE = "schedule"
     LOAD_BALANCER = "load balancer"
@@ -104,12 +104,12 @@ CNPG_CLUSTER = Kind(
 )
 SECRET = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap")
-CLAIM = Kind(
+PERSISTENT_VOLUME_CLAIM = Kind(
     "",
     "v1",
     "persistentvolumeclaims",
     "PersistentVolumeClaim",
-    judge=Judge.CLAIM,
+    judge=Judge.PERSISTENT_VOLUME_CLAIM,
     wave=Wave.NETWORK,  # after the credentials: a volume without them is a lost database
 )
 
@@ -119,7 +119,7 @@ OWNED: tuple[Kind, ...] = (
     SECRET,
     CONFIG_MAP,
     Kind("", "v1", "serviceaccounts", "ServiceAccount"),
-    CLAIM,
+    PERSISTENT_VOLUME_CLAIM,
     Kind("", "v1", "services", "Service", judge=Judge.LOAD_BALANCER, wave=Wave.NETWORK),
     Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", wave=Wave.NETWORK),
     CONTROLLER_REVISION,

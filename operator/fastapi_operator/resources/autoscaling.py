@@ -26,7 +26,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     body = make(inputs)
     # Two autoscalers would each revert the changes of the other.
     after = ObjectKey(*other, inputs.namespace, inputs.name)
-    return (Desired(Part.AUTOSCALING, body, gate=Gate.MIGRATED, after=after),)
+    return (Desired(Part.AUTOSCALING, body, gate=Gate.MIGRATED, blocked_by=after),)
 
 
 def _autoscaler(inputs: Inputs) -> dict[str, Any]:

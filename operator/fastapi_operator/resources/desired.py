@@ -78,7 +78,7 @@ class Desired:
         retain: Whether it has no owner reference and stays when the service is deleted.
         generate: Values of a Secret that are generated when it is written; needs CREATE_ONCE.
         hands_over_replicas: Whether ``spec.replicas`` is left to an autoscaler that owns it.
-        after: An object that conflicts with it and must be deleted before it is written.
+        blocked_by: An object that conflicts with it and must be deleted before it is written.
         requested_hash: A hash of the user's fields about it. If a change replaces its pods but
             not this hash, it waits for an approval; empty if no approval is needed.
     """
@@ -90,7 +90,7 @@ class Desired:
     retain: bool = False
     generate: Generated | None = None
     hands_over_replicas: bool = False
-    after: ObjectKey | None = None
+    blocked_by: ObjectKey | None = None
     requested_hash: str = ""
 
     @cached_property

@@ -3,7 +3,11 @@
 import base64
 import itertools
 
-from fastapi_operator.reconcile.write.credentials import filled, renewed, switched
+from fastapi_operator.reconcile.write.credentials import (
+    fill_credentials,
+    renew_unused_password,
+    switch_user,
+)
 from fastapi_operator.resources.desired import Generated
 
 GENERATED = Generated(
@@ -16,7 +20,7 @@ GENERATED = Generated(
 def made() -> dict[str, str]:
     """The data of a new Secret with passwords p1, p2, p3."""
     numbers = itertools.count(1)
-    body = filled({}, GENERATED, password=lambda: f"p{next(numbers)}")
+    body = fill_credentials({}, GENERATED, password=lambda: f"p{next(numbers)}")
     return dict(body["data"])
 
 
@@ -36,14 +40,14 @@ def test_the_first_user_is_in_use_at_first() -> None:
 
 
 def test_a_switch_changes_nothing_that_a_server_reads() -> None:
-    change = switched(made(), GENERATED)
+    change = switch_user(made(), GENERATED)
     assert plain(change) == {"username": "app_alternate", "password": "p2"}
-    back = switched(made() | change, GENERATED)
+    back = switch_user(made() | change, GENERATED)
     assert plain(back) == {"username": "app", "password": "p1"}
 
 
 def test_only_the_user_that_is_not_in_use_gets_another_password() -> None:
-    now = made() | switched(made(), GENERATED)
-    change = renewed(now, GENERATED, password=lambda: "fresh")
+    now = made() | switch_user(made(), GENERATED)
+    change = renew_unused_password(now, GENERATED, password=lambda: "fresh")
     assert plain(change) == {"app": "fresh", "users": "app=fresh other=p2 monitor=p3"}
     assert plain(now | change)["password"] == "p2"

@@ -74,7 +74,7 @@ def test_a_refusal_is_passed_on(conditions: list[dict[str, Any]], reason: str) -
 @pytest.mark.parametrize(
     ("conditions", "expected"),
     [
-        ([], Health(False, "NotIssued", "cert-manager has not seen it yet")),
+        ([], Health(False, "NotIssued", "cert-manager has not observed it yet")),
         ([condition("Ready", "True", "Ready")], Health(True)),
         (
             [

@@ -76,8 +76,12 @@ ROLLED_OUT = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "read
             {"metadata": {}, "status": {"conditions": [condition("Failed", "True", "Deadline")]}},
             "Deadline",
         ),
-        (Judge.CLAIM, {"metadata": {}, "status": {"phase": "Pending"}}, ""),
-        (Judge.CLAIM, {"metadata": {}, "status": {"phase": "Lost"}}, "VolumeLost"),
+        (Judge.PERSISTENT_VOLUME_CLAIM, {"metadata": {}, "status": {"phase": "Pending"}}, ""),
+        (
+            Judge.PERSISTENT_VOLUME_CLAIM,
+            {"metadata": {}, "status": {"phase": "Lost"}},
+            "VolumeLost",
+        ),
         (Judge.AUTOSCALER, {"metadata": {}, "status": {}}, "NotYetActive"),
         (
             Judge.AUTOSCALER,

@@ -9,10 +9,10 @@ import pytest
 from fastapi_operator.reconcile.observe.observed import Child, Health
 from fastapi_operator.reconcile.observe.pod_diagnostics import (
     STARTING_SECONDS,
-    Ward,
-    diagnosis,
-    masked,
-    selector,
+    PodDiagnostics,
+    diagnose,
+    mask_credentials,
+    pod_selector,
 )
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from tests.unit.reconcile.test_queue import Clock
@@ -81,7 +81,7 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_a_pod_says_why(status: dict[str, Any], reason: str, told: str) -> None:
-    found = diagnosis([pod(**status)], NOW)
+    found = diagnose([pod(**status)], NOW)
     assert found is not None
     assert found.reason == reason
     assert told in found.message
@@ -99,13 +99,13 @@ def test_a_pod_says_why(status: dict[str, Any], reason: str, told: str) -> None:
     ],
 )
 def test_a_pod_on_its_way_says_nothing(status: dict[str, Any]) -> None:
-    assert diagnosis([pod(**status)], NOW) is None
+    assert diagnose([pod(**status)], NOW) is None
 
 
 def test_the_worst_pod_speaks() -> None:
     slow = pod("slow", **container({"running": {}}))
     broken = pod("broken", **container(waiting("ImagePullBackOff", "x")))
-    found = diagnosis([slow, broken, pod("fine")], NOW)
+    found = diagnose([slow, broken, pod("fine")], NOW)
     assert found is not None
     assert found.reason == "ImagePullBackOff"
 
@@ -123,24 +123,24 @@ def test_the_worst_pod_speaks() -> None:
     ],
 )
 def test_credentials_are_masked(text: str, hidden: str) -> None:
-    assert hidden not in masked(text)
+    assert hidden not in mask_credentials(text)
 
 
 def test_other_text_is_kept_and_the_end_of_a_long_one() -> None:
-    assert masked("cannot open http://host/path@1") == "cannot open http://host/path@1"
+    assert mask_credentials("cannot open http://host/path@1") == "cannot open http://host/path@1"
     long = "x" * 5000 + "ValueError: the cause"
-    assert masked(long).endswith("ValueError: the cause")
-    assert len(masked(long)) <= 600
+    assert mask_credentials(long).endswith("ValueError: the cause")
+    assert len(mask_credentials(long)) <= 600
 
 
 def test_a_workload_is_asked_after_three_seconds_and_then_less_and_less_often() -> None:
     clock = Clock()
     clock.now = 100.0
-    ward, deployment = Ward(clock=clock), app()[2]
+    diagnostics, deployment = PodDiagnostics(clock=clock), app()[2]
     unready = children(child(deployment, health=UNREADY))
-    assert ward.due([deployment], unready) == []
-    assert ward.next_in([deployment]) == 3
-    times = _looks(ward, clock, deployment, unready, until=3700)
+    assert diagnostics.due([deployment], unready) == []
+    assert diagnostics.next_in([deployment]) == 3
+    times = _looks(diagnostics, clock, deployment, unready, until=3700)
     pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     young = [pause for pause, time in zip(pauses, times, strict=False) if time < 690]
     assert STARTING_SECONDS + max(young) < 15, "a probe that has no success is told within 15 s"
@@ -149,57 +149,62 @@ def test_a_workload_is_asked_after_three_seconds_and_then_less_and_less_often() 
 
 def test_a_workload_that_was_changed_is_asked_as_a_new_one() -> None:
     clock = Clock()
-    ward, deployment = Ward(clock=clock), app()[2]
+    diagnostics, deployment = PodDiagnostics(clock=clock), app()[2]
     old = children(child(deployment, health=UNREADY))
-    ward.due([deployment], old)
-    _looks(ward, clock, deployment, old, until=clock.now + 3600)
-    ward.looked(deployment.key, Health(False, "CrashLoopBackOff", "boom", failed=True))
+    diagnostics.due([deployment], old)
+    _looks(diagnostics, clock, deployment, old, until=clock.now + 3600)
+    diagnostics.record(deployment.key, Health(False, "CrashLoopBackOff", "boom", failed=True))
     changed = children(child(deployment, health=UNREADY, live_digest="other"))
-    assert ward.due([deployment], changed) == []
-    assert ward.next_in([deployment]) == 3
-    assert ward.findings([deployment]) == {}, "the old pods' words are not those of the new ones"
+    assert diagnostics.due([deployment], changed) == []
+    assert diagnostics.next_in([deployment]) == 3
+    assert diagnostics.findings([deployment]) == {}, "the diagnosis is of the old pods"
 
 
 def _looks(
-    ward: Ward, clock: Clock, item: Desired, found: dict[ObjectKey, Child], *, until: float
+    diagnostics: PodDiagnostics,
+    clock: Clock,
+    item: Desired,
+    found: dict[ObjectKey, Child],
+    *,
+    until: float,
 ) -> list[float]:
     """When a workload was asked."""
     times = []
     while clock.now < until:
-        wait = ward.next_in([item])
+        wait = diagnostics.next_in([item])
         assert wait is not None
         clock.now += wait
-        assert ward.due([item], found) == [item]
-        ward.looked(item.key, None)
+        assert diagnostics.due([item], found) == [item]
+        diagnostics.record(item.key, None)
         times.append(clock.now)
     return times
 
 
 def test_a_finding_lasts_until_the_workload_is_ready() -> None:
     clock = Clock()
-    ward, deployment = Ward(clock=clock), app()[2]
+    diagnostics, deployment = PodDiagnostics(clock=clock), app()[2]
     unready = children(child(deployment, health=UNREADY))
-    ward.due([deployment], unready)
+    diagnostics.due([deployment], unready)
     clock.now += 3
-    ward.due([deployment], unready)
+    diagnostics.due([deployment], unready)
     said = Health(False, "CrashLoopBackOff", "boom", failed=True)
-    ward.looked(deployment.key, said)
-    ward.looked(deployment.key, None)  # between two crashes a pod just runs
-    assert ward.findings([deployment]) == {deployment.key: said}
-    ward.due([deployment], children(child(deployment)))
-    assert ward.findings([deployment]) == {}
-    assert ward.next_in([deployment]) is None
+    diagnostics.record(deployment.key, said)
+    diagnostics.record(deployment.key, None)  # between two crashes a pod just runs
+    assert diagnostics.findings([deployment]) == {deployment.key: said}
+    diagnostics.due([deployment], children(child(deployment)))
+    assert diagnostics.findings([deployment]) == {}
+    assert diagnostics.next_in([deployment]) is None
 
 
 def test_a_failed_job_is_asked_at_once_and_only_until_it_answered() -> None:
     clock = Clock()
-    ward, job = Ward(clock=clock), migration("k1")
+    diagnostics, job = PodDiagnostics(clock=clock), migration("k1")
     failed = children(child(job, health=FAILED))
-    assert ward.due([job], failed) == [job]
-    ward.looked(job.key, Health(False, "Failed", "no", failed=True))
+    assert diagnostics.due([job], failed) == [job]
+    diagnostics.record(job.key, Health(False, "Failed", "no", failed=True))
     clock.now += 3600
-    assert ward.due([job], failed) == []
-    assert ward.next_in([job]) is None
+    assert diagnostics.due([job], failed) == []
+    assert diagnostics.next_in([job]) is None
 
 
 @pytest.mark.parametrize(
@@ -213,7 +218,7 @@ def test_a_failed_job_is_asked_at_once_and_only_until_it_answered() -> None:
 )
 def test_a_pod_within_its_start_is_no_failing_probe(started: bool, since: str, told: bool) -> None:
     state = {"running": {"startedAt": since}}
-    found = diagnosis([pod(**container(state, started=started))], NOW)
+    found = diagnose([pod(**container(state, started=started))], NOW)
     assert (found is not None and found.reason == "ProbeFailing") == told
 
 
@@ -226,16 +231,16 @@ def test_a_probe_that_fails_is_named_by_its_path(started: bool, kind: str) -> No
         **pod(**container({"running": {}}, started=started)),
         "spec": {"containers": [{"name": "app", **probes}]},
     }
-    health = diagnosis([found], NOW)
+    health = diagnose([found], NOW)
     assert health is not None
     assert f"its {kind} probe GET /{kind} fails" in health.message
-    assert f"404 there, mend spec.server.probes.{kind}" in health.message
+    assert f"404 for this path, set spec.server.probes.{kind}" in health.message
 
 
 def test_pods_are_selected_by_the_workload() -> None:
     labels = {"b": "2", "a": "1"}
     deployment = desired("Deployment", "shop", body={"spec": {"selector": {"matchLabels": labels}}})
-    assert selector(deployment) == "a=1,b=2"
+    assert pod_selector(deployment) == "a=1,b=2"
     run = {"jobTemplate": {"metadata": {"labels": labels}}}
-    assert selector(desired("CronJob", "shop", body={"spec": run})) == "a=1,b=2"
-    assert selector(migration("k1")) == "batch.kubernetes.io/job-name=shop-migrate-k1"
+    assert pod_selector(desired("CronJob", "shop", body={"spec": run})) == "a=1,b=2"
+    assert pod_selector(migration("k1")) == "batch.kubernetes.io/job-name=shop-migrate-k1"

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from fastapi_operator.reconcile.loop.queue import Queue
-from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.identity import ServiceKey
 
-A, B = Key("default", "a"), Key("default", "b")
+A, B = ServiceKey("default", "a"), ServiceKey("default", "b")
 
 
 class Clock:
@@ -57,11 +57,11 @@ def test_a_key_in_work_does_not_hold_up_others(queue: Queue) -> None:
 
 
 def test_a_later_key_waits_and_comes_forward_when_asked(queue: Queue, clock: Clock) -> None:
-    queue.add(A, after=10)
+    queue.add(A, delay=10)
     assert queue.take() is None
     assert queue.next_in() == 10
-    queue.add(A, after=2)
-    queue.add(A, after=30)
+    queue.add(A, delay=2)
+    queue.add(A, delay=30)
     clock.now += 2
     assert queue.take() == A
     queue.done(A)
@@ -86,7 +86,7 @@ def test_failures_back_off_and_success_forgets_them(queue: Queue, clock: Clock) 
 
 
 def test_the_wait_that_the_server_asked_for_wins(queue: Queue) -> None:
-    assert queue.retry(A, at_least=20) == 20
+    assert queue.retry(A, min_delay=20) == 20
 
 
 def test_jitter_spreads_by_half(clock: Clock) -> None:
@@ -112,7 +112,7 @@ def test_a_paused_queue_hands_out_nothing(queue: Queue) -> None:
 
 def test_depth_and_oldest_wait_count_what_is_due(queue: Queue, clock: Clock) -> None:
     queue.add(A)
-    queue.add(B, after=5)
+    queue.add(B, delay=5)
     clock.now += 3
     assert (queue.depth, queue.oldest_wait_seconds) == (1, 3)
     clock.now += 4
@@ -120,36 +120,36 @@ def test_depth_and_oldest_wait_count_what_is_due(queue: Queue, clock: Clock) -> 
 
 
 def test_the_patient_let_others_go_first(queue: Queue, clock: Clock) -> None:
-    queue.add(A, patience=5)
+    queue.add(A, slack=5)
     clock.now += 4
     queue.add(B)
     assert [queue.take(), queue.take()] == [B, A]
 
 
 def test_patience_ends(queue: Queue, clock: Clock) -> None:
-    queue.add(A, patience=5)
+    queue.add(A, slack=5)
     clock.now += 6
     queue.add(B)
     assert [queue.take(), queue.take()] == [A, B]
 
 
 def test_a_key_loses_its_patience_when_it_is_added_without(queue: Queue, clock: Clock) -> None:
-    queue.add(A, patience=30)
-    queue.add(B, patience=5)
+    queue.add(A, slack=30)
+    queue.add(B, slack=5)
     queue.add(A)
     assert [queue.take(), queue.take(), queue.take()] == [A, B, None]
 
 
 def test_a_patient_key_does_not_come_before_it_is_due(queue: Queue, clock: Clock) -> None:
-    queue.add(A, after=10)
-    queue.add(B, patience=30)
+    queue.add(A, delay=10)
+    queue.add(B, slack=30)
     assert [queue.take(), queue.take()] == [B, None]
     assert queue.next_in() == 10
 
 
 async def test_waiting_workers_share_the_work() -> None:
     queue = Queue(clock=asyncio.get_running_loop().time)
-    seen: list[Key] = []
+    seen: list[ServiceKey] = []
 
     async def work() -> None:
         while True:
@@ -162,7 +162,7 @@ async def test_waiting_workers_share_the_work() -> None:
     await asyncio.sleep(0)
     queue.add(A)
     queue.add(B)
-    queue.add(A, after=0.05)
+    queue.add(A, delay=0.05)
     await asyncio.sleep(0.15)
     for worker in workers:
         worker.cancel()

@@ -3,10 +3,15 @@
 from typing import Any
 
 from fastapi_operator.cluster.kinds import CONFIG_MAP, SECRET
-from fastapi_operator.reconcile.observe.identity import Key
-from fastapi_operator.reconcile.observe.references import references, stamp, stamp_of, values_of
+from fastapi_operator.reconcile.observe.identity import ServiceKey
+from fastapi_operator.reconcile.observe.references import (
+    compute_stamp,
+    find_references,
+    hash_values,
+    read_stamp,
+)
 from fastapi_operator.reconcile.observe.values import ValueIndex
-from fastapi_operator.reconcile.plan.owned_object import completed, seal, unwatched
+from fastapi_operator.reconcile.plan.owned_object import complete_body, find_unwatched, make_owned
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from tests.unit.reconcile.worlds import OWNER, desired
 
@@ -41,7 +46,7 @@ def test_keys_are_read_by_variables_and_whole_objects_by_env_from() -> None:
             {**reads("keys", "token"), "envFrom": [{"configMapRef": {"name": "flags"}}]},
         ],
     }
-    assert references(workload(**pod).body) == {
+    assert find_references(workload(**pod).body) == {
         KEYS: frozenset({"seed", "token"}),
         ObjectKey("", "ConfigMap", OWNER.namespace, "flags"): None,
     }
@@ -55,50 +60,50 @@ def test_mounted_files_count_unless_a_sidecar_reloads_them() -> None:
             "projected": {"sources": [{"secret": {"name": "users", "items": [{"key": "acl"}]}}]},
         },
     ]
-    plain = references(workload(volumes=volumes).body)
+    plain = find_references(workload(volumes=volumes).body)
     users = ObjectKey("", "Secret", OWNER.namespace, "users")
     assert plain == {KEYS: None, users: frozenset({"acl"})}
     sidecar = {"name": "reload", "volumeMounts": [{"name": "conf", "mountPath": "/etc/conf"}]}
-    assert references(workload(volumes=volumes, initContainers=[sidecar]).body) == {KEYS: None}
+    assert find_references(workload(volumes=volumes, initContainers=[sidecar]).body) == {KEYS: None}
 
 
 def test_only_a_key_that_is_read_changes_the_stamp() -> None:
-    read = references(workload(containers=[reads("keys", "token")]).body)
-    first = stamp(read, {KEYS: values_of(secret(token="1", other="1"))}, None)
-    assert stamp(read, {KEYS: values_of(secret(token="1", other="2"))}, first) == first
-    assert stamp(read, {KEYS: values_of(secret(token="2", other="1"))}, first) != first
+    read = find_references(workload(containers=[reads("keys", "token")]).body)
+    first = compute_stamp(read, {KEYS: hash_values(secret(token="1", other="1"))}, None)
+    assert compute_stamp(read, {KEYS: hash_values(secret(token="1", other="2"))}, first) == first
+    assert compute_stamp(read, {KEYS: hash_values(secret(token="2", other="1"))}, first) != first
 
 
 def test_what_is_gone_keeps_its_stamp_and_what_was_never_seen_has_none() -> None:
-    read = references(workload(containers=[reads("keys", "token")]).body)
-    assert stamp(read, {}, {"Secret/keys": "abc"}) == {"Secret/keys": "abc"}
-    assert stamp(read, {}, {}) == {}
+    read = find_references(workload(containers=[reads("keys", "token")]).body)
+    assert compute_stamp(read, {}, {"Secret/keys": "abc"}) == {"Secret/keys": "abc"}
+    assert compute_stamp(read, {}, {}) == {}
 
 
 def test_equal_values_of_two_objects_have_different_hashes() -> None:
-    first, second = values_of(secret(uid="u1", a="1")), values_of(secret(uid="u2", a="1"))
+    first, second = hash_values(secret(uid="u1", a="1")), hash_values(secret(uid="u2", a="1"))
     assert first.hashes != second.hashes
     assert "1" not in first.hashes.values()
 
 
 def test_the_body_that_is_sent_carries_the_stamp_beside_the_template_s_own_metadata() -> None:
-    sealed = seal(workload(containers=[reads("keys", "token")]), OWNER)
-    values = {KEYS: values_of(secret(token="1"))}
-    body = completed(sealed, None, values)
+    owned = make_owned(workload(containers=[reads("keys", "token")]), OWNER)
+    values = {KEYS: hash_values(secret(token="1"))}
+    body = complete_body(owned, None, values)
     assert body["spec"]["template"]["metadata"]["labels"] == {"a": "b"}
-    assert stamp_of(body) == stamp(sealed.references, values, None)
-    assert stamp_of(sealed.body) == {}
+    assert read_stamp(body) == compute_stamp(owned.references, values, None)
+    assert read_stamp(owned.body) == {}
 
 
 def test_a_stamp_that_somebody_wrote_is_no_stamp_of_ours() -> None:
     annotations = {"fastapi-operator.io/references": "hello"}
-    assert stamp_of({"spec": {"template": {"metadata": {"annotations": annotations}}}}) == {
+    assert read_stamp({"spec": {"template": {"metadata": {"annotations": annotations}}}}) == {
         "": "hello"
     }
 
 
 def test_the_readers_of_a_changed_value_are_told_and_of_an_old_event_not() -> None:
-    index, shop = ValueIndex(), Key("default", "shop")
+    index, shop = ValueIndex(), ServiceKey("default", "shop")
     index.note_reader(shop, frozenset({KEYS}))
     assert index.put(SECRET, secret(5, token="1")) == {shop}
     assert index.put(SECRET, secret(4, token="0")) == frozenset()
@@ -109,7 +114,7 @@ def test_the_readers_of_a_changed_value_are_told_and_of_an_old_event_not() -> No
 
 
 def test_values_that_nobody_reads_are_forgotten_with_their_object() -> None:
-    index, shop = ValueIndex(), Key("default", "shop")
+    index, shop = ValueIndex(), ServiceKey("default", "shop")
     index.put(SECRET, secret(5, token="1"))
     index.note_reader(shop, frozenset({KEYS}))
     index.missing_from(SECRET, None, set(), 9)
@@ -128,8 +133,8 @@ def test_our_own_config_maps_are_no_values() -> None:
 
 
 def test_an_unwatched_object_of_the_user_is_a_warning_with_its_remedy() -> None:
-    sealed = (seal(workload(containers=[reads("keys", "token")]), OWNER),)
-    (problem,) = unwatched(sealed, {})
+    owned = (make_owned(workload(containers=[reads("keys", "token")]), OWNER),)
+    (problem,) = find_unwatched(owned, {})
     assert "Secret keys" in problem.message
     assert problem.remedy == "kubectl label secret keys fastapi-operator.io/watched=true"
-    assert unwatched(sealed, {KEYS: values_of(secret())}) == ()
+    assert find_unwatched(owned, {KEYS: hash_values(secret())}) == ()

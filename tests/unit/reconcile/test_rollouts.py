@@ -1,29 +1,29 @@
 """A few services at a time get what the operator alone changes."""
 
-from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.plan.rollouts import Rollouts
 
-A, B, C = (Key("default", name) for name in "abc")
+A, B, C = (ServiceKey("default", name) for name in "abc")
 
 
-def rollouts(woken: list[Key], at_once: int = 1) -> Rollouts:
-    made = Rollouts(at_once=at_once, wake=woken.append)
+def rollouts(woken: list[ServiceKey], at_once: int = 1) -> Rollouts:
+    made = Rollouts(limit=at_once, wake=woken.append)
     for key in (A, B, C):
-        made.judge(key, generation=1, ours=True)
+        made.note_first(key, generation=1, operator_change=True)
     return made
 
 
-def begins(made: Rollouts, key: Key, *, generation: int = 1, ready: bool = True) -> bool:
-    return made.may_begin(key, generation=generation, ready=ready)
+def begins(made: Rollouts, key: ServiceKey, *, generation: int = 1, ready: bool = True) -> bool:
+    return made.may_start(key, generation=generation, ready=ready)
 
 
 def test_the_next_begins_when_one_is_ready_again() -> None:
-    woken: list[Key] = []
+    woken: list[ServiceKey] = []
     made = rollouts(woken)
     assert begins(made, A)
     assert begins(made, A), "a turn lasts until the service is ready"
     assert not begins(made, B)
-    made.settled(A)
+    made.finish(A)
     assert woken == [B]
     assert begins(made, B)
 
@@ -42,14 +42,14 @@ def test_a_service_that_was_not_ready_takes_no_turn() -> None:
 
 
 def test_only_the_first_pass_tells_an_upgrade() -> None:
-    made = Rollouts(at_once=1, wake=lambda _: None)
-    made.judge(A, generation=1, ours=False)
-    made.judge(A, generation=1, ours=True)
-    assert not made.is_ours(A)
+    made = Rollouts(limit=1, wake=lambda _: None)
+    made.note_first(A, generation=1, operator_change=False)
+    made.note_first(A, generation=1, operator_change=True)
+    assert not made.is_waiting(A)
 
 
 def test_a_deleted_service_gives_its_turn_away() -> None:
-    woken: list[Key] = []
+    woken: list[ServiceKey] = []
     made = rollouts(woken)
     assert begins(made, A)
     made.forget(A)
@@ -60,10 +60,10 @@ def test_a_deleted_service_gives_its_turn_away() -> None:
 
 
 def test_a_turn_of_an_earlier_process_counts() -> None:
-    woken: list[Key] = []
+    woken: list[ServiceKey] = []
     made = rollouts(woken)
-    made.resume(A)
+    made.restore(A)
     assert begins(made, A, ready=False), "what it had begun goes on"
     assert not begins(made, B)
-    made.settled(A)
+    made.finish(A)
     assert woken == [B]

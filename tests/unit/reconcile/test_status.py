@@ -9,7 +9,7 @@ from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.observe.observed import Health, Observed
 from fastapi_operator.reconcile.plan.refusals import Refusal
-from fastapi_operator.reconcile.plan.status import Situation, part_health, status_of
+from fastapi_operator.reconcile.plan.status import StatusInput, build_status, part_health
 from fastapi_operator.reconcile.plan.steps import Waiting
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.settings import Settings
@@ -32,14 +32,15 @@ from tests.unit.services import EVERYTHING
 NOW, BEFORE = "2026-11-22T12:00:00Z", "2026-11-22T11:00:00Z"
 
 
-def situation(wanted: list[Desired], observed: Observed, **changes: Any) -> Situation:
+def situation(wanted: list[Desired], observed: Observed, **changes: Any) -> StatusInput:
     values: dict[str, Any] = {"owner": OWNER, "generation": 3, "before": {}, "now": NOW}
-    return Situation(**{**values, "desired": wanted, "observed": observed, **changes})
+    return StatusInput(**{**values, "desired": wanted, "observed": observed, **changes})
 
 
-def conditions(found: Situation) -> dict[str, tuple[str, str, str]]:
+def conditions(found: StatusInput) -> dict[str, tuple[str, str, str]]:
     return {
-        item.type: (item.status, item.reason, item.message) for item in status_of(found).conditions
+        item.type: (item.status, item.reason, item.message)
+        for item in build_status(found).conditions
     }
 
 
@@ -79,7 +80,9 @@ def test_optional_parts_do_not_keep_a_service_from_ready() -> None:
 
 def test_a_failed_run_is_told_and_the_service_stays_ready() -> None:
     wanted = [*app(), desired("CronJob", "shop-schedules-report", Part.SCHEDULES)]
-    run = Health(False, "RunFailed", "the run of 07:00 failed; none has succeeded yet", failed=True)
+    run = Health(
+        False, "RunFailed", "the run of 07:00 failed; no run has succeeded yet", failed=True
+    )
     observed = Observed(children(*(child(item) for item in app()), child(wanted[-1], health=run)))
     said = {wanted[-1].key: Health(False, "Failed", "pod report-1: exit code 1: no route", True)}
     found = conditions(situation(wanted, observed, diagnoses=said))
@@ -118,7 +121,7 @@ def test_a_wrong_spec_stalls_with_its_field() -> None:
         "InvalidSpec",
         "spec.resources: too small; set 1Gi",
     )
-    (told,) = status_of(found).problems
+    (told,) = build_status(found).problems
     assert (told.path, told.message) == ("spec.resources", "too small; set 1Gi")
 
 
@@ -127,7 +130,7 @@ def test_warnings_do_not_stall() -> None:
     wanted = app()
     found = situation(wanted, all_live(wanted), problems=[warning])
     assert conditions(found)["Ready"][0] == "True"
-    assert status_of(found).problems[0].severity == "warning"
+    assert build_status(found).problems[0].severity == "warning"
 
 
 def test_a_failed_migration_stalls_with_the_words_of_its_pod() -> None:
@@ -144,7 +147,7 @@ def test_a_failed_migration_stalls_with_the_words_of_its_pod() -> None:
     assert conditions(found)["Stalled"][:2] == ("True", "MigrationFailed")
     assert "no such revision" in conditions(found)["MigrationsReady"][2]
     assert conditions(found)["ApplicationReady"][0] == "True"
-    migrated = status_of(found).migration
+    migrated = build_status(found).migration
     assert migrated is not None
     assert (migrated.key, migrated.state) == ("k2", "Failed")
 
@@ -152,7 +155,10 @@ def test_a_failed_migration_stalls_with_the_words_of_its_pod() -> None:
 @pytest.mark.parametrize(
     ("said", "remedy"),
     [
-        ("FAILED: Can't locate revision identified by 'f00'", "put the image that made it"),
+        (
+            "FAILED: Can't locate revision identified by 'f00'",
+            "set spec.image to the image",
+        ),
         ("Multiple head revisions are present for given argument 'head'", "alembic merge heads"),
         ("LockNotAvailable: canceling statement due to lock timeout", "migrations.retry"),
     ],
@@ -207,7 +213,7 @@ def test_a_transition_time_stays_while_the_status_does() -> None:
             {"type": "Stalled", "status": "False", "lastTransitionTime": BEFORE},
         ]
     }
-    found = status_of(situation(wanted, all_live(wanted), before=before))
+    found = build_status(situation(wanted, all_live(wanted), before=before))
     times = {item.type: item.last_transition_time for item in found.conditions}
     assert times["Ready"] == NOW
     assert times["Stalled"] == BEFORE
@@ -238,7 +244,7 @@ def test_a_long_message_is_cut_to_what_the_schema_takes() -> None:
 def test_the_headline_stands_there_in_the_words_of_explain() -> None:
     plan = derive(EVERYTHING, Settings(), Facts())
     explained = {item["name"]: item for item in map(decision_record, plan.decisions())}
-    told = status_of(situation([], Observed({}), plan=plan)).tuning
+    told = build_status(situation([], Observed({}), plan=plan)).tuning
     assert len(told) == len(plan.headline())
     for item in told:
         assert item.reason == explained[item.name]["reason"]

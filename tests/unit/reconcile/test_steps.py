@@ -1,11 +1,11 @@
-"""From wanted and observed to writes, deletes and waiting."""
+"""From objects and observed to writes, deletes and waiting."""
 
 from dataclasses import replace
 from typing import Any
 
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.observed import Observed, Replicas
-from fastapi_operator.reconcile.plan.steps import Action, Steps, next_steps, open_gates
+from fastapi_operator.reconcile.plan.steps import Action, Steps, find_open_gates, plan_steps
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey
 from tests.unit.reconcile.worlds import (
     FAILED,
@@ -17,15 +17,15 @@ from tests.unit.reconcile.worlds import (
     database,
     desired,
     migration,
+    owned,
     record,
-    sealed,
 )
 
 SPEC = {"image": "shop:1"}
 
 
 def steps(
-    wanted: list[Desired],
+    objects: list[Desired],
     observed: Observed,
     *,
     released: list[Desired] | None = None,
@@ -33,11 +33,11 @@ def steps(
     spec: Any = None,
 ) -> Steps:
     """The steps with the gates as the observed world has them."""
-    gates = open_gates(wanted, observed, owner=OWNER, migration_key=key)
-    return next_steps(
+    gates = find_open_gates(objects, observed, owner=OWNER, migration_key=key)
+    return plan_steps(
         owner=OWNER,
-        wanted=sealed(wanted),
-        released=sealed(released or []),
+        desired_objects=owned(objects),
+        released_objects=owned(released or []),
         observed=observed,
         gates=gates,
         spec=spec,
@@ -49,17 +49,17 @@ def actions(found: Steps) -> list[tuple[str, str]]:
     """What is written, as pairs of action and object."""
     return [
         (step.action.value, f"{step.key.kind}/{step.key.name}")
-        for step in (*found.before, *found.after)
+        for step in (*found.before_release, *found.after_release)
     ]
 
 
-def live(wanted: list[Desired]) -> list[Any]:
-    return [child(item) for item in wanted]
+def live(objects: list[Desired]) -> list[Any]:
+    return [child(item) for item in objects]
 
 
 def test_missing_objects_are_written_configuration_first() -> None:
-    wanted = [*reversed(database()), *app()]
-    found = steps(wanted, Observed())
+    objects = [*reversed(database()), *app()]
+    found = steps(objects, Observed())
     assert actions(found) == [
         ("create", "Secret/shop-db"),
         ("create", "PersistentVolumeClaim/shop-db"),
@@ -71,9 +71,9 @@ def test_missing_objects_are_written_configuration_first() -> None:
 
 
 def test_where_all_is_as_wanted_nothing_is_done() -> None:
-    wanted = [*database(), *app()]
-    observed = Observed(children(*live(wanted)), record(image="shop:1"))
-    assert steps(wanted, observed, spec=SPEC) == Steps()
+    objects = [*database(), *app()]
+    observed = Observed(children(*live(objects)), record(image="shop:1"))
+    assert steps(objects, observed, spec=SPEC) == Steps()
 
 
 def test_drift_and_change_are_told_apart() -> None:
@@ -81,22 +81,22 @@ def test_drift_and_change_are_told_apart() -> None:
     observed = Observed(
         children(
             child(service, live_digest="edited"),
-            child(config, desired_digest="older"),
+            child(config, last_applied_digest="older"),
             child(deployment),
         )
     )
     found = steps([service, config, deployment], observed)
-    assert {step.key.kind: step.why for step in (*found.before, *found.after)} == {
+    assert {step.key.kind: step.why for step in (*found.before_release, *found.after_release)} == {
         "Service": "drift",
         "ConfigMap": "changed",
     }
 
 
 def test_after_a_restart_objects_that_are_still_ours_are_adopted_without_a_write() -> None:
-    wanted = [desired("ConfigMap", "a"), desired("ConfigMap", "b")]
-    untouched = child(wanted[0], wanted_digest=None, owned=_paths(wanted[0]))
-    touched = child(wanted[1], wanted_digest=None, owned=frozenset())
-    found = steps(wanted, Observed(children(untouched, touched)))
+    objects = [desired("ConfigMap", "a"), desired("ConfigMap", "b")]
+    untouched = child(objects[0], expected_live_digest=None, owned_fields=_paths(objects[0]))
+    touched = child(objects[1], expected_live_digest=None, owned_fields=frozenset())
+    found = steps(objects, Observed(children(untouched, touched)))
     assert found.adopted == (untouched,)
     assert actions(found) == [("apply", "ConfigMap/b")]
 
@@ -105,7 +105,7 @@ def _paths(item: Desired) -> frozenset[int]:
     """The paths that an apply of the object would own."""
     from fastapi_operator.reconcile.observe import projection  # noqa: PLC0415
 
-    (body,) = (one.body for one in sealed([item]))
+    (body,) = (one.body for one in owned([item]))
 
     def fields(value: Any) -> dict[str, Any]:
         if isinstance(value, dict):
@@ -123,8 +123,8 @@ def _paths(item: Desired) -> frozenset[int]:
 
 
 def test_the_migration_waits_for_the_database_and_the_app_for_the_migration() -> None:
-    wanted = [*database(), migration("k1"), *app()]
-    waiting = steps(wanted, Observed(), key="k1")
+    objects = [*database(), migration("k1"), *app()]
+    waiting = steps(objects, Observed(), key="k1")
     assert {(item.key.kind, item.reason) for item in waiting.waiting} == {
         ("Job", "WaitingForDatabase"),
         ("ConfigMap", "WaitingForMigration"),
@@ -133,13 +133,13 @@ def test_the_migration_waits_for_the_database_and_the_app_for_the_migration() ->
     assert waiting.release is None
 
     up = children(*live(database()), child(app()[0]))
-    assert actions(steps(wanted, Observed(up), key="k1")) == [("create", "Job/shop-migrate-k1")]
+    assert actions(steps(objects, Observed(up), key="k1")) == [("create", "Job/shop-migrate-k1")]
 
     running = {**up, **children(child(migration("k1"), health=UNREADY))}
-    assert actions(steps(wanted, Observed(running), key="k1")) == []
+    assert actions(steps(objects, Observed(running), key="k1")) == []
 
     done = {**up, **children(child(migration("k1")))}
-    found = steps(wanted, Observed(done), key="k1", spec=SPEC)
+    found = steps(objects, Observed(done), key="k1", spec=SPEC)
     assert actions(found) == [("first", "ConfigMap/shop-app"), ("first", "Deployment/shop")]
     assert found.release is not None
     assert (found.release.migrated, found.release.revision) == (("k1",), 1)
@@ -147,7 +147,7 @@ def test_the_migration_waits_for_the_database_and_the_app_for_the_migration() ->
 
 def test_while_a_migration_fails_the_old_version_is_repaired_and_nothing_is_removed() -> None:
     old, new = app("shop:1"), app("shop:2")
-    wanted = [*database(), migration("k2"), *new]
+    objects = [*database(), migration("k2"), *new]
     stray = child(ObjectKey("", "ConfigMap", "default", "shop-old"))
     observed = Observed(
         children(
@@ -158,17 +158,17 @@ def test_while_a_migration_fails_the_old_version_is_repaired_and_nothing_is_remo
         ),
         record("k1", image="shop:1"),
     )
-    found = steps(wanted, observed, released=old, key="k2", spec={"image": "shop:2"})
-    assert [step.sealed.desired for step in found.after] == old[1:]
+    found = steps(objects, observed, released=old, key="k2", spec={"image": "shop:2"})
+    assert [step.owned.desired for step in found.after_release] == old[1:]
     assert found.release is None
     assert found.deletes == ()
 
 
 def test_a_key_in_the_record_opens_the_gate_without_a_job() -> None:
-    wanted = [*database(), migration("k1"), *app()]
+    objects = [*database(), migration("k1"), *app()]
     observed = Observed(children(*live(database())), record("k1", "k2", image="shop:2"))
-    found = steps(wanted, observed, key="k1", spec=SPEC)
-    assert not [step for step in found.before if step.key.kind == "Job"]
+    found = steps(objects, observed, key="k1", spec=SPEC)
+    assert not [step for step in found.before_release if step.key.kind == "Job"]
     assert found.release is not None
     assert found.release.migrated == ("k1", "k2")
 
@@ -177,18 +177,18 @@ def test_a_closed_database_gate_holds_only_what_is_not_there_yet() -> None:
     pooler = desired("Deployment", "shop-pooler", Part.POOLER, gate=Gate.DATABASE)
     down = child(database()[2], health=UNREADY)
     rest = live(database()[:2])
-    wanted = [*database(), pooler]
-    missing = steps(wanted, Observed(children(down, *rest)))
+    objects = [*database(), pooler]
+    missing = steps(objects, Observed(children(down, *rest)))
     assert actions(missing) == []
     edited = child(pooler, live_digest="edited")
-    found = steps(wanted, Observed(children(down, *rest, edited)))
+    found = steps(objects, Observed(children(down, *rest, edited)))
     assert actions(found) == [("apply", "Deployment/shop-pooler")]
 
 
 def test_a_volume_without_its_credentials_asks_to_look_first() -> None:
     secret, claim, stateful = database()
     observed = Observed(children(child(claim), child(stateful)))
-    (step,) = steps([secret, claim, stateful], observed).before
+    (step,) = steps([secret, claim, stateful], observed).before_release
     assert (step.key.kind, step.volume) == ("Secret", claim.key)
 
 
@@ -203,11 +203,11 @@ def test_only_owned_objects_are_removed() -> None:
 
 
 def test_configuration_stays_while_pods_that_mount_it_are_replaced() -> None:
-    wanted = app()
+    objects = app()
     old = child(ObjectKey("", "ConfigMap", "default", "shop-app-old"))
-    rolling = [child(wanted[0]), child(wanted[1]), child(wanted[2], health=UNREADY)]
-    assert steps(wanted, Observed(children(old, *rolling))).deletes == ()
-    assert steps(wanted, Observed(children(old, *live(wanted)))).deletes == (old,)
+    rolling = [child(objects[0]), child(objects[1]), child(objects[2], health=UNREADY)]
+    assert steps(objects, Observed(children(old, *rolling))).deletes == ()
+    assert steps(objects, Observed(children(old, *live(objects)))).deletes == (old,)
 
 
 def test_the_last_three_migration_jobs_are_kept() -> None:
@@ -224,9 +224,9 @@ def test_the_last_three_migration_jobs_are_kept() -> None:
 def test_a_deletion_policy_moves_the_owner_reference() -> None:
     kept, owned = database(retain=True), database(retain=False)
     found = steps(owned, Observed(children(*live(kept))))
-    assert [step.action for step in found.before] == [Action.OWN, Action.OWN]
+    assert [step.action for step in found.before_release] == [Action.OWN, Action.OWN]
     found = steps(kept, Observed(children(*live(owned))))
-    assert [step.action for step in found.before] == [Action.DISOWN, Action.DISOWN]
+    assert [step.action for step in found.before_release] == [Action.DISOWN, Action.DISOWN]
 
 
 def test_an_object_of_another_owner_is_inspected_before_it_is_written() -> None:
@@ -244,7 +244,7 @@ def test_an_object_that_is_being_deleted_is_waited_for() -> None:
 
 def test_what_would_get_in_the_way_is_gone_first() -> None:
     old = desired("HorizontalPodAutoscaler", "shop", Part.AUTOSCALING)
-    new = desired("ConfigMap", "shop-scaler", Part.AUTOSCALING, after=old.key)
+    new = desired("ConfigMap", "shop-scaler", Part.AUTOSCALING, blocked_by=old.key)
     found = steps([new], Observed(children(child(old))))
     assert (actions(found), [gone.key for gone in found.deletes]) == ([], [old.key])
     assert found.waiting[0].message.startswith("waits until HorizontalPodAutoscaler")
@@ -260,10 +260,10 @@ def test_replicas_of_an_autoscaler_are_no_drift() -> None:
 
 
 def test_a_new_spec_is_recorded_once() -> None:
-    wanted = app()
-    observed = Observed(children(*live(wanted)), record(image="shop:0"))
-    found = steps(wanted, observed, spec=SPEC)
+    objects = app()
+    observed = Observed(children(*live(objects)), record(image="shop:0"))
+    found = steps(objects, observed, spec=SPEC)
     assert found.release is not None
     assert found.release.spec == SPEC
-    observed = Observed(children(*live(wanted)), found.release)
-    assert steps(wanted, observed, spec=SPEC).release is None
+    observed = Observed(children(*live(objects)), found.release)
+    assert steps(objects, observed, spec=SPEC).release is None

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, DEPLOYMENT, owned_kind
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.observed import ReleaseRecord
 from fastapi_operator.reconcile.observe.reading import object_key
 from fastapi_operator.reconcile.observe.store import Change, Store
@@ -13,7 +13,7 @@ from fastapi_operator.reconcile.plan import release
 from tests.unit.reconcile.worlds import OWNER
 
 CONFIG = owned_kind("", "ConfigMap")
-SHOP = Key("default", "shop")
+SHOP = ServiceKey("default", "shop")
 
 
 def config(version: int, data: str = "1", *, uid: str = "u1", **metadata: Any) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def test_an_event_that_left_before_our_write_does_not_undo_it() -> None:
     written(store, config(5, "new"))
     assert store.put_child(CONFIG, config(4, "old")) is None
     (child,) = store.observed(SHOP).children.values()
-    assert (child.version, child.live_digest) == (5, child.wanted_digest)
+    assert (child.version, child.live_digest) == (5, child.expected_live_digest)
 
 
 def test_an_edit_is_urgent_and_its_author_is_known() -> None:
@@ -76,8 +76,8 @@ def test_an_edit_is_urgent_and_its_author_is_known() -> None:
     written(store, config(5))
     assert store.put_child(CONFIG, config(6, "edited")) == Change(SHOP, urgent=True)
     (child,) = store.observed(SHOP).children.values()
-    assert child.live_digest != child.wanted_digest
-    assert store.editor(child.key) == "rival"
+    assert child.live_digest != child.expected_live_digest
+    assert store.last_editor(child.key) == "rival"
 
 
 def test_a_late_answer_does_not_hide_a_later_edit() -> None:
@@ -88,7 +88,7 @@ def test_a_late_answer_does_not_hide_a_later_edit() -> None:
     assert change == Change(SHOP, urgent=True)
     (child,) = store.observed(SHOP).children.values()
     assert child.version == 6
-    assert child.live_digest != child.wanted_digest
+    assert child.live_digest != child.expected_live_digest
 
 
 def test_health_alone_is_not_urgent() -> None:
@@ -119,7 +119,7 @@ def test_a_late_answer_does_not_bring_a_deleted_object_back() -> None:
     store = Store()
     written(store, config(5))
     key = object_key(CONFIG, config(5))
-    assert store.end_child(key, config(7)) == Change(SHOP, urgent=True)
+    assert store.delete_child(key, config(7)) == Change(SHOP, urgent=True)
     written(store, config(6))
     assert store.observed(SHOP).children == {}, "somebody deleted it after our write"
     written(store, config(8, uid="u2"))
@@ -139,7 +139,7 @@ def test_an_object_that_got_its_label_back_is_known_again() -> None:
     store = Store()
     written(store, config(5))
     key = object_key(CONFIG, config(5))
-    store.end_child(key, config(7))
+    store.delete_child(key, config(7))
     written(store, config(8))
     assert store.observed(SHOP).children[key].version == 8
 
@@ -216,12 +216,12 @@ def test_a_child_that_went_unasked_casts_doubt_on_its_service() -> None:
     (child,) = store.observed(SHOP).children.values()
     store.note_deleting(child)
     store.drop_child(child.key)
-    assert not store.doubts(SHOP), "we deleted it ourselves"
+    assert not store.is_unverified(SHOP), "we deleted it ourselves"
     store.put_child(CONFIG, config(6))
     store.drop_child(child.key)
-    assert store.doubts(SHOP)
-    store.trust(SHOP)
-    assert not store.doubts(SHOP)
+    assert store.is_unverified(SHOP)
+    store.mark_verified(SHOP)
+    assert not store.is_unverified(SHOP)
 
 
 def test_the_newest_release_record_counts() -> None:

@@ -4,13 +4,13 @@ from fastapi_operator.api.status import Condition
 from fastapi_operator.facts import Facts
 from fastapi_operator.observability.planned import PLANNED
 from fastapi_operator.reconcile.loop.telemetry import Telemetry
-from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
 from tests.unit.services import service
 
-SHOP = Key("team", "shop")
+SHOP = ServiceKey("team", "shop")
 LABELS = {"namespace": "team", "fastapi_operator_io_service": "shop"}
 
 

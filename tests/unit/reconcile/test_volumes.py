@@ -17,17 +17,17 @@ def claim(size: str, class_name: str | None = None) -> dict[str, Any]:
 
 
 def test_a_larger_wish_is_asked_for_and_noted() -> None:
-    patch = volumes.growth(claim("1Gi", "fast"), claim("2Gi"))
+    patch = volumes.resize_patch(claim("1Gi", "fast"), claim("2Gi"))
     assert patch["spec"] == {"resources": {"requests": {"storage": "2Gi"}}}
     assert patch["metadata"] == {"uid": "u1", "annotations": {APPLIED_ANNOTATION: "2Gi"}}
 
 
 def test_an_equal_size_written_otherwise_is_only_noted() -> None:
-    assert "spec" not in volumes.growth(claim("1Gi"), claim("1024Mi"))
+    assert "spec" not in volumes.resize_patch(claim("1Gi"), claim("1024Mi"))
 
 
 def test_a_smaller_wish_and_another_class_are_impossible() -> None:
-    assert volumes.impossible(KEY, claim("1Gi"), claim("1Gi")) == ""
-    assert "cannot shrink to 1Gi" in volumes.impossible(KEY, claim("2Gi"), claim("1Gi"))
-    told = volumes.impossible(KEY, claim("1Gi", "slow"), claim("1Gi", "fast"))
-    assert "is of StorageClass slow, which cannot be changed to fast" in told
+    assert volumes.why_not_resizable(KEY, claim("1Gi"), claim("1Gi")) == ""
+    assert "cannot shrink to 1Gi" in volumes.why_not_resizable(KEY, claim("2Gi"), claim("1Gi"))
+    told = volumes.why_not_resizable(KEY, claim("1Gi", "slow"), claim("1Gi", "fast"))
+    assert "has the StorageClass slow, which cannot be changed to fast" in told

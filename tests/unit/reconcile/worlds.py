@@ -1,4 +1,4 @@
-"""Wanted and live objects for the tests of steps and status."""
+"""Desired and live objects for the tests of steps and status."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from fastapi_operator.cluster.kinds import owned_kind
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Child, Health, ReleaseRecord, Replicas
-from fastapi_operator.reconcile.plan.owned_object import Sealed, seal
+from fastapi_operator.reconcile.plan.owned_object import OwnedObject, make_owned
 from fastapi_operator.resources.desired import Desired, Gate, Generated, ObjectKey, Write
 
 OWNER = Owner("default", "shop", "uid-shop")
@@ -24,7 +24,7 @@ _GROUPS = {
 
 
 def desired(kind: str, name: str, part: Part = Part.APP, **options: Any) -> Desired:
-    """A wanted object."""
+    """A desired object."""
     body: dict[str, Any] = {
         "apiVersion": _GROUPS.get(kind, "v1"),
         "kind": kind,
@@ -70,24 +70,24 @@ def migration(key: str) -> Desired:
     )
 
 
-def sealed(wanted: list[Desired]) -> tuple[Sealed, ...]:
-    """Wanted objects ready to be sent."""
-    return tuple(seal(item, OWNER) for item in wanted)
+def owned(objects: list[Desired]) -> tuple[OwnedObject, ...]:
+    """Desired objects as they are applied."""
+    return tuple(make_owned(item, OWNER) for item in objects)
 
 
 def child(item: Desired | ObjectKey, **changes: Any) -> Child:
-    """The live object as it is right after it was applied; ``changes`` say what is different."""
+    """The live object right after it was applied, with ``changes``."""
     key = item if isinstance(item, ObjectKey) else item.key
     retained = isinstance(item, Desired) and item.retain
-    digest = seal(item, OWNER).digest if isinstance(item, Desired) else None
+    digest = make_owned(item, OWNER).built_digest if isinstance(item, Desired) else None
     values: dict[str, Any] = {
         "key": key,
         "uid": f"uid-{key.kind}-{key.name}",
         "owner_uid": None if retained else OWNER.uid,
         "service": OWNER.name,
         "live_digest": f"live-{digest}",
-        "wanted_digest": f"live-{digest}",
-        "desired_digest": digest,
+        "expected_live_digest": f"live-{digest}",
+        "last_applied_digest": digest,
         "health": Health(True),
         "version": 5,
     }

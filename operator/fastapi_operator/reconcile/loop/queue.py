@@ -1,6 +1,6 @@
-"""The work queue: each service at most once, one pass at a time, failures with back-off.
+"""The work queue: each service at most once, one reconciliation at a time, with back-off.
 
-Everything is decided by the time that is passed in, so that tests need no sleeping.
+The clock is passed in, so that tests need no sleep.
 """
 
 import asyncio
@@ -10,25 +10,25 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.identity import ServiceKey
 
 BACKOFF_FLOOR_SECONDS = 1.0
 BACKOFF_CEILING_SECONDS = 300.0
 
 
-class _Wish(NamedTuple):
-    """When a pass is wanted, and its rank among those that are due: the least comes first."""
+class _Entry(NamedTuple):
+    """When a service is due, and by when it should be handed out; earlier deadlines go first."""
 
     due: float
-    rank: float
+    deadline: float
 
 
 class Queue:
-    """Keys that are due now or later.
+    """The services to reconcile, now or later.
 
-    A key that is added while its pass runs is handed out again after ``done``. A key that waits
-    for a later time comes forward when it is added for an earlier one. Among keys that are due
-    the patient ones let others go first, each for as long as its patience lasts.
+    If a service is added while it is being reconciled, it is handed out again after ``done``. If
+    it is added again for an earlier time, it moves forward. Among the services that are due, the
+    one with the earliest deadline is handed out first.
     """
 
     def __init__(
@@ -39,90 +39,91 @@ class Queue:
     ) -> None:
         self._clock = clock
         self._jitter = jitter
-        self._wishes: dict[Key, _Wish] = {}
-        self._active: set[Key] = set()
-        self._failures: dict[Key, int] = {}
-        # By time and by rank; an entry that is no longer its key's wish is skipped.
-        self._later: list[tuple[float, int, Key]] = []
-        self._ready: list[tuple[float, int, Key]] = []
+        self._entries: dict[ServiceKey, _Entry] = {}
+        self._active: set[ServiceKey] = set()
+        self._failures: dict[ServiceKey, int] = {}
+        # Heaps by due time and by deadline; an item that no longer matches its entry is skipped.
+        self._later: list[tuple[float, int, ServiceKey]] = []
+        self._ready: list[tuple[float, int, ServiceKey]] = []
         self._count = itertools.count()
         self._changed = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self._taking = asyncio.Lock()
         self._paused = False
 
-    def add(self, key: Key, *, after: float = 0.0, patience: float = 0.0) -> None:
-        """Wants a pass for ``key`` in ``after`` seconds, or at an earlier time already asked.
+    def add(self, key: ServiceKey, *, delay: float = 0.0, slack: float = 0.0) -> None:
+        """Adds a service, or moves it forward if it is already queued for a later time.
 
         Args:
             key: The service.
-            after: Seconds until it is due.
-            patience: Seconds for which keys that become due later may go before it.
+            delay: Seconds until it is due.
+            slack: Seconds after its due time for which services that become due later may be
+                handed out before it.
         """
-        due = self._clock() + after
-        wish, known = _Wish(due, due + patience), self._wishes.get(key)
+        due = self._clock() + delay
+        entry, known = _Entry(due, due + slack), self._entries.get(key)
         if known is not None:
-            wish = _Wish(min(wish.due, known.due), min(wish.rank, known.rank))
-        if wish == known:
+            entry = _Entry(min(entry.due, known.due), min(entry.deadline, known.deadline))
+        if entry == known:
             return
-        self._wishes[key] = wish
+        self._entries[key] = entry
         if key not in self._active:
-            self._line_up(key)
+            self._push(key)
 
-    def _line_up(self, key: Key) -> None:
-        heapq.heappush(self._later, (self._wishes[key].due, next(self._count), key))
+    def _push(self, key: ServiceKey) -> None:
+        heapq.heappush(self._later, (self._entries[key].due, next(self._count), key))
         self._changed.set()
 
-    def retry(self, key: Key, *, at_least: float = 0.0) -> float:
-        """Wants another pass after a failure; answers in how many seconds.
+    def retry(self, key: ServiceKey, *, min_delay: float = 0.0) -> float:
+        """Adds a service after a failure and returns the delay in seconds.
 
-        The wait doubles with each failure in a row and is spread by half, so that services that
-        failed together do not come back together.
+        The delay doubles with each failure in a row. Up to half of it is added at random, so that
+        services that failed together are not retried together.
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         doubled = BACKOFF_FLOOR_SECONDS * 2.0 ** min(failures, 16)
-        wait = max(min(doubled, BACKOFF_CEILING_SECONDS), at_least) * (1 + self._jitter() / 2)
-        self.add(key, after=wait)
-        return wait
+        delay = max(min(doubled, BACKOFF_CEILING_SECONDS), min_delay) * (1 + self._jitter() / 2)
+        self.add(key, delay=delay)
+        return delay
 
-    def succeeded(self, key: Key) -> None:
-        """Forgets the failures of a key."""
+    def succeeded(self, key: ServiceKey) -> None:
+        """Resets the back-off of a service."""
         self._failures.pop(key, None)
 
-    def forget(self, key: Key) -> None:
-        """Drops a key whose service is gone."""
-        self._wishes.pop(key, None)
+    def forget(self, key: ServiceKey) -> None:
+        """Drops a deleted service."""
+        self._entries.pop(key, None)
         self._failures.pop(key, None)
 
-    def take(self) -> Key | None:
-        """A key that is due and not in work, or None. Whoever takes it must call ``done``."""
+    def take(self) -> ServiceKey | None:
+        """Returns a service that is due and not active, or None. The caller must call ``done``."""
         if self._paused:
             return None
         now = self._clock()
         while self._later and self._later[0][0] <= now:
             due, number, key = heapq.heappop(self._later)
-            wish = self._wishes.get(key)
-            if wish is not None and wish.due == due:
-                heapq.heappush(self._ready, (wish.rank, number, key))
+            entry = self._entries.get(key)
+            if entry is not None and entry.due == due:
+                heapq.heappush(self._ready, (entry.deadline, number, key))
         while self._ready:
-            rank, _, key = heapq.heappop(self._ready)
-            wish = self._wishes.get(key)
-            if wish is not None and wish.rank == rank and key not in self._active:
-                del self._wishes[key]
+            deadline, _, key = heapq.heappop(self._ready)
+            entry = self._entries.get(key)
+            if entry is not None and entry.deadline == deadline and key not in self._active:
+                del self._entries[key]
                 self._active.add(key)
                 return key
         return None
 
-    def done(self, key: Key) -> None:
-        """Ends a pass."""
+    def done(self, key: ServiceKey) -> None:
+        """Marks the reconciliation of a service as finished."""
         self._active.discard(key)
-        if key in self._wishes:
-            self._line_up(key)
+        if key in self._entries:
+            self._push(key)
         self._changed.set()
 
-    async def get(self) -> Key:
-        """Waits for a key that is due; one worker at a time looks, the others stand behind it."""
-        async with self._turn:
+    async def get(self) -> ServiceKey:
+        """Waits for a service that is due; only one worker at a time watches the queue."""
+        async with self._taking:
             while (key := self.take()) is None:
                 self._changed.clear()
                 try:
@@ -133,39 +134,39 @@ class Queue:
             return key
 
     def next_in(self) -> float | None:
-        """Seconds until some key is due that is not in work; None where there is none."""
+        """Returns the seconds until a service that is not active is due; None if there is none."""
         if self._paused or not (self._ready or self._later):
             return None
         return 0.0 if self._ready else max(0.0, self._later[0][0] - self._clock())
 
     def pause(self) -> None:
-        """Hands out nothing more; passes in work go on."""
+        """Hands out no more services; active reconciliations continue."""
         self._paused = True
 
     async def idle(self) -> None:
-        """Waits until no pass is in work; for use after ``pause``."""
+        """Waits until no reconciliation is active; call ``pause`` first."""
         while self._active:
             self._changed.clear()
             await self._changed.wait()
 
     def resume(self) -> None:
-        """Hands out keys again."""
+        """Hands out services again."""
         self._paused = False
         self._changed.set()
 
     @property
     def active(self) -> int:
-        """Passes in work."""
+        """The number of active reconciliations."""
         return len(self._active)
 
     @property
     def depth(self) -> int:
-        """Keys that are due and wait for a worker."""
+        """The number of services that are due and wait for a worker."""
         now = self._clock()
-        return sum(1 for due, _ in self._wishes.values() if due <= now)
+        return sum(1 for due, _ in self._entries.values() if due <= now)
 
     @property
     def oldest_wait_seconds(self) -> float:
-        """How long the longest waiting key has been due."""
+        """How long the longest waiting service has been due."""
         now = self._clock()
-        return max((now - due for due, _ in self._wishes.values() if due <= now), default=0.0)
+        return max((now - due for due, _ in self._entries.values() if due <= now), default=0.0)

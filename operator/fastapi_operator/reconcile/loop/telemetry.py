@@ -19,7 +19,7 @@ from fastapi_operator.api.status import Condition
 from fastapi_operator.observability.metrics import metric
 from fastapi_operator.observability.planned import planned
 from fastapi_operator.reconcile.loop.queue import Queue
-from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.tuning.plan import Plan
 
 # What becomes of a pass.
@@ -58,7 +58,7 @@ class Telemetry:
             Gauge, "fastapi_operator_rollouts_waiting", self.registry
         )
         self.delete_brake = _described(Gauge, "fastapi_operator_delete_brake", self.registry)
-        self._ready: dict[Key, tuple[str, str]] = {}
+        self._ready: dict[ServiceKey, tuple[str, str]] = {}
         self._planned = _OfServices("fastapi_operator_planned", self.registry)
         self._conditions = _OfServices("fastapi_operator_condition", self.registry)
 
@@ -71,7 +71,7 @@ class Telemetry:
         """Counts a write."""
         self.writes.labels(kind, why).inc()
 
-    def service(self, key: Key, conditions: Iterable[Condition], plan: Plan | None) -> None:
+    def service(self, key: ServiceKey, conditions: Iterable[Condition], plan: Plan | None) -> None:
         """Notes what a pass answered; without a plan the last one stays in force."""
         by_type = {condition.type: condition for condition in conditions}
         ready = by_type.pop("Ready")
@@ -87,13 +87,13 @@ class Telemetry:
         if plan is not None:
             self._planned.set(key, {(name,): value for name, value in planned(plan).items()})
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: ServiceKey) -> None:
         """Drops a deleted service."""
         self._count(key, None)
         self._conditions.set(key, {})
         self._planned.set(key, {})
 
-    def _count(self, key: Key, now: tuple[str, str] | None) -> None:
+    def _count(self, key: ServiceKey, now: tuple[str, str] | None) -> None:
         before = self._ready.pop(key, None)
         if before is not None:
             self._services.labels(*before).dec()
@@ -128,9 +128,9 @@ class _OfServices:
 
     def __init__(self, name: str, registry: CollectorRegistry) -> None:
         self._gauge = _described(Gauge, name, registry)
-        self._told: dict[Key, Mapping[tuple[str, ...], float]] = {}
+        self._told: dict[ServiceKey, Mapping[tuple[str, ...], float]] = {}
 
-    def set(self, key: Key, values: Mapping[tuple[str, ...], float]) -> None:
+    def set(self, key: ServiceKey, values: Mapping[tuple[str, ...], float]) -> None:
         """Replaces all series of a service."""
         before = self._told.pop(key, {})
         for labels in before.keys() - values.keys():

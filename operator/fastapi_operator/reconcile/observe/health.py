@@ -1,4 +1,4 @@
-"""Whether a live object does its work, read from its status and judged per kind."""
+"""Whether a live object is ready, by the rule of its kind."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,10 +13,10 @@ MESSAGE_MAX_LENGTH = 600
 
 
 def judge(how: Judge, body: Body) -> Health:
-    """The health of a live object.
+    """Returns the health of a live object.
 
     Args:
-        how: How its kind is judged.
+        how: The rule of its kind.
         body: The live object.
     """
     if body.get("metadata", {}).get("deletionTimestamp"):
@@ -29,10 +29,10 @@ def _present(_body: Body) -> Health:
 
 
 def _rollout(body: Body) -> Health:
-    """A Deployment: every pod is of the newest revision and answers its readiness probe."""
+    """A Deployment: all pods are of the newest revision and ready."""
     status, wanted = body.get("status", {}), body.get("spec", {}).get("replicas", 1)
     if status.get("observedGeneration", 0) < body["metadata"].get("generation", 1):
-        return Health(False, "Progressing", "the Deployment controller has not seen it yet")
+        return Health(False, "Progressing", "the Deployment controller has not observed it yet")
     for kind, value in (("ReplicaFailure", "True"), ("Progressing", "False")):
         condition = _condition(status, kind, value)
         if condition:
@@ -54,7 +54,7 @@ def _pods_not_ready(ready: int, wanted: int) -> Health:
 def _stateful(body: Body) -> Health:
     status, wanted = body.get("status", {}), body.get("spec", {}).get("replicas", 1)
     if status.get("observedGeneration", 0) < body["metadata"].get("generation", 1):
-        return Health(False, "Progressing", "the StatefulSet controller has not seen it yet")
+        return Health(False, "Progressing", "the StatefulSet controller has not observed it yet")
     ready = status.get("readyReplicas", 0)
     if ready < wanted:
         return _pods_not_ready(ready, wanted)
@@ -75,12 +75,12 @@ def _job(body: Body) -> Health:
     return Health(False, "Running", "the Job has not finished")
 
 
-def _claim(body: Body) -> Health:
+def _persistent_volume_claim(body: Body) -> Health:
     phase = body.get("status", {}).get("phase", "Pending")
     if phase == "Lost":
-        return Health(False, "VolumeLost", "the claim has lost its volume", failed=True)
-    # Pending is no fault in itself: many storage classes bind when the first pod is scheduled,
-    # and that pod's workload is not ready until then.
+        return Health(False, "VolumeLost", "the volume of the claim is lost", failed=True)
+    # Pending is not an error: many storage classes bind when the first pod is scheduled, and the
+    # workload of that pod is not ready until then.
     return READY
 
 
@@ -91,28 +91,28 @@ def _autoscaler(body: Body) -> Health:
         if condition:
             return _failure(kind, condition)
     if not status.get("conditions"):
-        return Health(False, "NotYetActive", "the autoscaler has not acted yet")
+        return Health(False, "NotYetActive", "the autoscaler has no status yet")
     return READY
 
 
 def _schedule(body: Body) -> Health:
-    """A CronJob: the last run that is over succeeded."""
+    """A CronJob: the last finished run succeeded."""
     status = body.get("status", {})
     run, success = status.get("lastScheduleTime"), status.get("lastSuccessfulTime")
     # Both are RFC 3339 in UTC, so they compare as texts.
-    before = f"the last success was at {success}" if success else "none has succeeded yet"
+    before = f"the last success was at {success}" if success else "no run has succeeded yet"
     if run is None or status.get("active") or (success is not None and success >= run):
         return Health(True, message=before)
     return Health(False, "RunFailed", f"the run of {run} failed; {before}", failed=True)
 
 
 def _by_condition(body: Body) -> Health:
-    """An object of another operator: its own condition Ready."""
+    """An object of another operator: its condition Ready is True."""
     status = body.get("status", {})
     if _condition(status, "Ready", "True"):
         return READY
-    said = _condition(status, "Ready", "False") or {}
-    why = status.get("phase") or said.get("message") or "its operator has not seen it yet"
+    unready = _condition(status, "Ready", "False") or {}
+    why = status.get("phase") or unready.get("message") or "its operator has not observed it yet"
     return Health(False, "NotReady", str(why)[:MESSAGE_MAX_LENGTH])
 
 
@@ -125,7 +125,7 @@ def _load_balancer(body: Body) -> Health:
 
 
 def _route(body: Body) -> Health:
-    """An HTTPRoute: each Gateway that it names has taken it and found its Service."""
+    """An HTTPRoute: each of its Gateways has accepted it and resolved its references."""
     generation = body["metadata"].get("generation", 1)
     parents = body.get("status", {}).get("parents") or ()
     accepted = False
@@ -146,7 +146,7 @@ def _route(body: Body) -> Health:
         f"{ref.get('namespace', '')}/{ref['name']}"
         for ref in body.get("spec", {}).get("parentRefs", ())
     )
-    return Health(False, "NotAccepted", f"no controller has taken it for the Gateway {names}")
+    return Health(False, "NotAccepted", f"no controller has accepted it for the Gateway {names}")
 
 
 def _certificate(body: Body) -> Health:
@@ -157,7 +157,7 @@ def _certificate(body: Body) -> Health:
     if failed:
         return _failure("Issuing", failed)
     waiting = _condition(status, "Ready", "False")
-    message = _message(waiting) if waiting else "cert-manager has not seen it yet"
+    message = _message(waiting) if waiting else "cert-manager has not observed it yet"
     return Health(False, "NotIssued", message)
 
 
@@ -166,7 +166,7 @@ _JUDGES: Mapping[Judge, Callable[[Body], Health]] = {
     Judge.ROLLOUT: _rollout,
     Judge.STATEFUL: _stateful,
     Judge.JOB: _job,
-    Judge.CLAIM: _claim,
+    Judge.PERSISTENT_VOLUME_CLAIM: _persistent_volume_claim,
     Judge.AUTOSCALER: _autoscaler,
     Judge.SCHEDULE: _schedule,
     Judge.LOAD_BALANCER: _load_balancer,

@@ -1,4 +1,4 @@
-"""What is known of a service's live objects: digests and health, never a body."""
+"""The facts that are kept of a service's live objects: digests and health, never a body."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from fastapi_operator.resources.desired import ObjectKey
 
 
 class Health(NamedTuple):
-    """Whether an object does its work, and if not, why."""
+    """Whether an object is ready, and the reason if it is not."""
 
     ready: bool
     reason: str = ""
@@ -25,7 +25,7 @@ class Replicas(NamedTuple):
 
     Attributes:
         wanted: ``spec.replicas`` of the live object.
-        ours: Whether our own field manager lists that field.
+        ours: Whether the operator's field manager lists that field.
         live: Pods that exist, from its status.
     """
 
@@ -35,10 +35,10 @@ class Replicas(NamedTuple):
 
 
 class Phase(StrEnum):
-    """How far a rotation is.
+    """The phase of a rotation.
 
-    SWITCHED: the other user is in use. REPLACED: all pods know it. CLOSED: the former user has
-    another password, which nobody uses.
+    SWITCHED: the other user is in use. REPLACED: all pods use it. CLOSED: the former user has
+    another password, which is not in use.
     """
 
     SWITCHED = "Switched"
@@ -47,31 +47,31 @@ class Phase(StrEnum):
 
 
 class Rotation(NamedTuple):
-    """The last rotation of a Secret's credentials, as an annotation of it says.
+    """The last rotation of a Secret's credentials, as an annotation of the Secret records it.
 
     Attributes:
-        wish: What the service's annotation said.
-        phase: How far it is.
-        since: When that was written, in seconds since 1970.
+        request: The value of the service's annotation that requested it.
+        phase: Its phase.
+        since: When that phase began, in seconds since 1970.
     """
 
-    wish: str
+    request: str
     phase: Phase
     since: int
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self | None:
-        """The rotation of a live Secret; None where there was none, or somebody wrote there."""
+        """Returns the rotation of a live Secret; None if the annotation is missing or invalid."""
         text = (body["metadata"].get("annotations") or {}).get(naming.ROTATION_ANNOTATION)
         try:
-            wish, phase, since = json.loads(text or "[]")
-            return cls(str(wish), Phase(phase), int(since))
+            request, phase, since = json.loads(text or "[]")
+            return cls(str(request), Phase(phase), int(since))
         except (TypeError, ValueError):
             return None
 
     @property
     def text(self) -> str:
-        """The annotation."""
+        """The value of the annotation."""
         return json.dumps(self)
 
 
@@ -81,24 +81,25 @@ class Child:
 
     Attributes:
         key: Its identity.
-        uid: Its uid, a precondition of its deletion.
+        uid: Its uid, the precondition of its deletion.
         owner_uid: The uid of its controller owner; None for retained objects.
-        service: The service its label names.
-        live_digest: Digest of the live object projected on the fields that we own.
-        wanted_digest: ``live_digest`` as it was right after our last write; None where this
-            process neither wrote the object nor compared it with what is wanted.
-        desired_digest: Digest of the body that our last write sent; None before one. It stands
-            in an annotation of the object, so that a restarted operator writes nothing.
-        health: What its status says.
-        version: Its resourceVersion, by which a late watch event is told from a new one.
+        service: The service that its label names.
+        live_digest: Digest of the live object projected on the fields that the operator owns.
+        expected_live_digest: ``live_digest`` right after the operator's last write; another
+            ``live_digest`` is drift. None if this process has neither written the object nor
+            compared it with the desired body.
+        last_applied_digest: Digest of the body that the last write sent; None before the first.
+            It is read from an annotation, so that a restarted operator writes nothing.
+        health: Its health, from its status.
+        version: Its resourceVersion, which shows whether a watch event is outdated.
         created: Its creationTimestamp, which orders migration Jobs.
-        deleting: It has a deletionTimestamp, or we asked for its deletion.
-        replicas: Replicas of a workload, kept out of the digests; None for other kinds.
-        owned: Hashes of the paths of the fields that we own; kept only until the first pass
-            has compared them with the wanted body.
-        stamp: What its pods read when they started; None where it is no workload.
-        asked: The hash of what its user said about it when it was written; None for most.
-        rotation: The last rotation of its credentials; None for most.
+        deleting: Whether it has a deletionTimestamp, or the operator has deleted it.
+        replicas: Replicas of a workload, which no digest includes; None for other kinds.
+        owned_fields: Hashes of the paths of the fields that the operator owns; kept only until
+            they are compared with the desired body for the first time.
+        stamp: The values that its pods read when they started; None if it is not a workload.
+        requested_hash: Digest of the spec fields that it was built from; None for most objects.
+        rotation: The last rotation of its credentials; None for most objects.
     """
 
     key: ObjectKey
@@ -106,26 +107,26 @@ class Child:
     owner_uid: str | None
     service: str
     live_digest: str
-    wanted_digest: str | None
-    desired_digest: str | None
+    expected_live_digest: str | None
+    last_applied_digest: str | None
     health: Health
     version: int = 0
     created: str = ""
     deleting: bool = False
     replicas: Replicas | None = None
-    owned: frozenset[int] | None = None
+    owned_fields: frozenset[int] | None = None
     stamp: Stamp | None = None
-    asked: str | None = None
+    requested_hash: str | None = None
     rotation: Rotation | None = None
 
 
 @dataclass(frozen=True)
 class ReleaseRecord:
-    """The newest ControllerRevision of a service: proof of what was migrated and released.
+    """The newest ControllerRevision of a service: proof of its migrations and its release.
 
     Attributes:
         spec: The last released spec as the user wrote it.
-        migrated: Keys of migrations that once succeeded, oldest first.
+        migrated: Keys of migrations that have succeeded, oldest first.
         revision: Counter, one higher with each record.
     """
 
@@ -135,7 +136,7 @@ class ReleaseRecord:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
-        """The record in a ControllerRevision."""
+        """Returns the record in a ControllerRevision."""
         data = body.get("data") or {}
         return cls(
             spec=data.get("spec") or {},
@@ -151,12 +152,12 @@ class ReleaseRecord:
 
 @dataclass(frozen=True)
 class Observed:
-    """A service's live objects at the start of a pass.
+    """A service's live objects when its reconciliation starts.
 
     Attributes:
         children: Its objects.
         release: Its newest release record.
-        values: Secrets and ConfigMaps that are watched, whosever they are.
+        values: All Secrets and ConfigMaps that are watched, of any owner.
     """
 
     children: Mapping[ObjectKey, Child] = field(default_factory=dict)

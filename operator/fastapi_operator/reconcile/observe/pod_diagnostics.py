@@ -1,8 +1,8 @@
-"""Why the pods of an unready workload do not answer, in their own words.
+"""The reasons why the pods of an unready workload are not ready, from their own statuses.
 
-Pods are not watched. A workload that is unready for three seconds has its pods listed once, and
-again with growing pauses while it stays unready. Somebody may be waiting for one that is new or
-was changed: what its pods say is told within 15 s.
+Pods are not watched. If a workload is unready for three seconds, its pods are listed, and listed
+again at growing intervals while it stays unready. If the workload is new or was changed, a person
+may be waiting, so that a problem of its pods is reported within 15 s.
 """
 
 import datetime
@@ -17,19 +17,19 @@ from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT, JOB, STATEFUL_S
 from fastapi_operator.reconcile.observe.observed import Child, Health
 from fastapi_operator.resources.desired import Desired, ObjectKey
 
-FIRST_LOOK_SECONDS = 3.0
+FIRST_CHECK_SECONDS = 3.0
 YOUNG_SECONDS = 600.0
-YOUNG_LOOK_CEILING_SECONDS = 6.0
-LOOK_CEILING_SECONDS = 300.0
-# Imports take seconds on a throttled core, and each pod of a rollout starts once. With a look at
-# least each 6 s, a probe that has no success is still told within 15 s.
+YOUNG_CHECK_CEILING_SECONDS = 6.0
+CHECK_CEILING_SECONDS = 300.0
+# Imports take seconds on a throttled CPU, and each pod of a rollout starts once. With a check at
+# least every 6 s, a probe that never succeeds is still reported within 15 s.
 STARTING_SECONDS = 8.0
 PODS_LISTED = 20
 MESSAGE_MAX_LENGTH = 600
 
 WORKLOADS = frozenset({DEPLOYMENT.kind, STATEFUL_SET.kind, JOB.kind, CRON_JOB.kind})
 
-# The credentials in a URL: whatever stands before the @ of scheme://user:password@host.
+# The credentials in a URL: the text before the @ of scheme://user:password@host.
 _URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*:[^\s@]*@|(?<=://)[^/\s@:]+@")
 _SECRET_ASSIGNMENT = re.compile(
     r"(?i)\b(password|passwd|secret|token|api[_-]?key)(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&]+)"
@@ -38,24 +38,24 @@ _SECRET_ASSIGNMENT = re.compile(
 Body = Mapping[str, Any]
 
 
-def masked(text: str) -> str:
-    """A pod's text without credentials, short enough for a condition."""
+def mask_credentials(text: str) -> str:
+    """Returns a message of a pod without credentials, short enough for a condition."""
     text = _URL_CREDENTIALS.sub("***@", text)
     text = _SECRET_ASSIGNMENT.sub(r"\1\2***", text).strip()
-    # The end of a traceback says what happened; its beginning says where Python started.
+    # The end of a traceback has the error; its beginning only has the entry point.
     return text if len(text) <= MESSAGE_MAX_LENGTH else "…" + text[-MESSAGE_MAX_LENGTH + 1 :]
 
 
-def diagnosis(pods: Iterable[Body], now: datetime.datetime) -> Health | None:
-    """The worst that any of the pods says; None where none says anything."""
+def diagnose(pods: Iterable[Body], now: datetime.datetime) -> Health | None:
+    """Returns the worst problem of the pods; None if no pod has one."""
     found = [health for pod in pods if (health := _pod(pod, now)) is not None]
     return max(
         found, key=lambda health: (health.failed, _WEIGHT.get(health.reason, 0)), default=None
     )
 
 
-def selector(desired: Desired) -> str:
-    """The label selector of a workload's pods."""
+def pod_selector(desired: Desired) -> str:
+    """Returns the label selector of a workload's pods."""
     if desired.key.kind == JOB.kind:
         return f"batch.kubernetes.io/job-name={desired.key.name}"
     spec = desired.body["spec"]
@@ -66,7 +66,7 @@ def selector(desired: Desired) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
 
 
-_ON_THE_WAY = frozenset({"ContainerCreating", "PodInitializing"})
+_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 _WEIGHT = {
     "ImagePullBackOff": 8,
     "ErrImagePull": 8,
@@ -88,7 +88,7 @@ def _pod(pod: Body, now: datetime.datetime) -> Health | None:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             reason = condition.get("reason", "Unschedulable")
             return Health(
-                False, reason, f"pod {name}: {masked(condition.get('message', ''))}", True
+                False, reason, f"pod {name}: {mask_credentials(condition.get('message', ''))}", True
             )
     containers = [
         *(status.get("initContainerStatuses") or ()),
@@ -103,7 +103,7 @@ def _pod(pod: Body, now: datetime.datetime) -> Health | None:
     if found:
         return max(found, key=lambda health: (health.failed, _WEIGHT.get(health.reason, 0)))
     if status.get("phase") == "Failed":
-        message = f"pod {name}: {masked(status.get('message', '') or 'failed')}"
+        message = f"pod {name}: {mask_credentials(status.get('message', '') or 'failed')}"
         return Health(False, status.get("reason") or "Failed", message, True)
     return None
 
@@ -119,19 +119,19 @@ def _container(pod: str, status: Body, spec: Body, now: datetime.datetime) -> He
         reason = waiting.get("reason", "ContainerCreating")
         if reason == "CrashLoopBackOff" and last:
             return _ended(where, last, reason, restarts)
-        message = f"{where}: {masked(waiting.get('message', '') or reason)}"
-        return None if reason in _ON_THE_WAY else Health(False, reason, message, True)
+        message = f"{where}: {mask_credentials(waiting.get('message', '') or reason)}"
+        return None if reason in _STARTING else Health(False, reason, message, True)
     if ended:
         return _ended(where, ended, "Failed", restarts) if ended.get("exitCode", 0) else None
     if "running" not in state or status.get("ready", True):
         return None
     if last and last.get("exitCode", 0) != 0:
         return _ended(where, last, "CrashLoopBackOff", restarts)
-    return _unanswered(where, status, spec, now)
+    return _failing(where, status, spec, now)
 
 
-def _unanswered(where: str, status: Body, spec: Body, now: datetime.datetime) -> Health | None:
-    """What a container says that runs and is not ready: nothing, within its start."""
+def _failing(where: str, status: Body, spec: Body, now: datetime.datetime) -> Health | None:
+    """Returns the failing probe of a container that runs; None while it starts."""
     running = status["state"]["running"]
     if status.get("started") is False and _runs_for(running, now) < STARTING_SECONDS:
         return None
@@ -139,34 +139,34 @@ def _unanswered(where: str, status: Body, spec: Body, now: datetime.datetime) ->
 
 
 def _runs_for(running: Body, now: datetime.datetime) -> float:
-    """Seconds since a container was started; infinite where its status does not say."""
+    """Returns the seconds since a container started; infinite if its status lacks the time."""
     since = running.get("startedAt")
     return (now - datetime.datetime.fromisoformat(since)).total_seconds() if since else math.inf
 
 
 def _failing_probe(status: Body, spec: Body) -> str:
-    """Which probe has not passed, by its path: most often one that the app does not know."""
+    """Describes the probe that fails; most often the app has no route with its path."""
     kind = "startup" if status.get("started") is False else "readiness"
     path = (spec.get(f"{kind}Probe") or {}).get("httpGet", {}).get("path")
     if path is None:
         return f"its {kind} probe fails"
-    told = f"its {kind} probe GET {path} fails"
+    fault = f"its {kind} probe GET {path} fails"
     if status.get("name") != APP_CONTAINER:
-        return told
-    return f"{told}; where the app answers 404 there, mend spec.server.probes.{kind}"
+        return fault
+    return f"{fault}; if the app returns 404 for this path, set spec.server.probes.{kind}"
 
 
 def _ended(where: str, ended: Body, reason: str, restarts: int) -> Health:
     if ended.get("reason") == "OOMKilled":
         reason = "OOMKilled"
-    told = masked(ended.get("message", "") or ended.get("reason", ""))
+    message = mask_credentials(ended.get("message", "") or ended.get("reason", ""))
     again = f" after {restarts} restarts" if restarts else ""
-    text = f"{where}: exit code {ended.get('exitCode')}{again}: {told}"
+    text = f"{where}: exit code {ended.get('exitCode')}{again}: {message}"
     return Health(False, reason, text, True)
 
 
 @dataclass
-class _Look:
+class _Check:
     digest: str
     since: float
     next_at: float
@@ -174,61 +174,61 @@ class _Look:
     found: Health | None = None
 
 
-class Ward:
-    """Which workloads are unready since when, and what their pods said last."""
+class PodDiagnostics:
+    """The unready workloads, and the last diagnosis of their pods."""
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._looks: dict[ObjectKey, _Look] = {}
+        self._checks: dict[ObjectKey, _Check] = {}
 
     def due(self, desired: Iterable[Desired], children: Mapping[ObjectKey, Child]) -> list[Desired]:
-        """The workloads whose pods should be listed now."""
+        """Returns the workloads whose pods should be listed now."""
         now, due = self._clock(), []
         for item in desired:
             key, child = item.key, children.get(item.key)
             if key.kind not in WORKLOADS:
                 continue
             if child is None or child.health.ready:
-                self._looks.pop(key, None)
+                self._checks.pop(key, None)
                 continue
-            # A finished Job that failed says why at once.
-            wait = 0.0 if child.health.failed and key.kind == JOB.kind else FIRST_LOOK_SECONDS
-            look = self._looks.get(key)
-            if look is None or look.digest != child.live_digest:
-                look = _Look(child.live_digest, now, now + wait, FIRST_LOOK_SECONDS)
-                self._looks[key] = look
+            # The pod of a failed Job has its final status already.
+            wait = 0.0 if child.health.failed and key.kind == JOB.kind else FIRST_CHECK_SECONDS
+            check = self._checks.get(key)
+            if check is None or check.digest != child.live_digest:
+                check = _Check(child.live_digest, now, now + wait, FIRST_CHECK_SECONDS)
+                self._checks[key] = check
             if wait == 0.0:
-                look.next_at = min(look.next_at, now) if look.found is None else math.inf
-            if look.next_at <= now:
+                check.next_at = min(check.next_at, now) if check.found is None else math.inf
+            if check.next_at <= now:
                 due.append(item)
         return due
 
-    def looked(self, key: ObjectKey, found: Health | None) -> None:
-        """Notes what the pods said and when to ask again."""
-        look = self._looks[key]
-        # One silent look does not unsay what was found: between two crashes a pod just runs.
-        look.found = found if found is not None else look.found
+    def record(self, key: ObjectKey, found: Health | None) -> None:
+        """Records a diagnosis and schedules the next check."""
+        check = self._checks[key]
+        # A check without a problem does not clear the last one: between two crashes a pod runs.
+        check.found = found if found is not None else check.found
         now = self._clock()
-        young = now - look.since < YOUNG_SECONDS
-        ceiling = YOUNG_LOOK_CEILING_SECONDS if young else LOOK_CEILING_SECONDS
-        look.pause = min(look.pause * 1.6, ceiling)
-        look.next_at = now + look.pause
+        young = now - check.since < YOUNG_SECONDS
+        ceiling = YOUNG_CHECK_CEILING_SECONDS if young else CHECK_CEILING_SECONDS
+        check.pause = min(check.pause * 1.6, ceiling)
+        check.next_at = now + check.pause
 
     def findings(self, desired: Iterable[Desired]) -> dict[ObjectKey, Health]:
-        """What is known of the unready workloads."""
+        """Returns the last diagnosis of each unready workload."""
         found = {}
         for item in desired:
-            look = self._looks.get(item.key)
-            if look is not None and look.found is not None:
-                found[item.key] = look.found
+            check = self._checks.get(item.key)
+            if check is not None and check.found is not None:
+                found[item.key] = check.found
         return found
 
     def next_in(self, desired: Iterable[Desired]) -> float | None:
-        """Seconds until the next look; None where every workload is ready."""
-        looks = (self._looks[item.key].next_at for item in desired if item.key in self._looks)
-        soonest = min(looks, default=math.inf)
+        """Returns the seconds until the next check; None if all workloads are ready."""
+        times = (self._checks[item.key].next_at for item in desired if item.key in self._checks)
+        soonest = min(times, default=math.inf)
         return max(0.0, soonest - self._clock()) if soonest < math.inf else None
 
     def forget(self, key: ObjectKey) -> None:
-        """Drops a workload that is gone."""
-        self._looks.pop(key, None)
+        """Drops a deleted workload."""
+        self._checks.pop(key, None)

@@ -1,9 +1,9 @@
-"""The live object as far as it is ours: projected on the fields that our field manager owns.
+"""Projects a live object on the fields that the operator's field manager owns.
 
-The API server writes into ``metadata.managedFields`` which manager owns which field (FieldsV1).
-The digest of the object projected on our entry changes when somebody edits or takes one of our
-fields, and stays when a default is filled in, a status changes, or an autoscaler works beside us.
-No body needs to be kept to see that.
+The API server records in ``metadata.managedFields`` which manager owns which field (FieldsV1). The
+digest of the object, projected on the operator's entry, changes if another manager edits or takes
+over one of its fields. It stays the same if a default is filled in, the status changes, or an
+autoscaler changes its own fields. So drift is found without keeping the body.
 
 FieldsV1 keys: ``f:name`` a field, ``k:{...}`` the element of a list with those key fields,
 ``v:value`` an element of a set, ``i:n`` an element by position, ``.`` the item itself. An empty
@@ -21,12 +21,13 @@ import orjson
 
 from fastapi_operator import naming
 
-# The digest of the body that was sent last; it tells a restarted operator that nothing is to do.
+# The digest of the last applied body; from it a restarted operator sees that nothing changed.
 APPLIED_ANNOTATION = f"{naming.GROUP}/applied"
-# A hash of what the user said about it, where a restart that nobody asked for must wait.
-ASKED_ANNOTATION = f"{naming.GROUP}/asked"
+# The digest of the spec fields that an object was built from. If they did not change, a restart was
+# not requested and must wait for an approval.
+REQUESTED_HASH_ANNOTATION = f"{naming.GROUP}/requested-hash"
 
-# Keys of the element lists that the Kubernetes API merges, in the order in which they are tried.
+# Keys of the lists that the Kubernetes API merges by key, in the order in which they are tried.
 # Source: x-kubernetes-list-map-keys in the OpenAPI document of Kubernetes 1.35.
 _LIST_KEYS: tuple[tuple[str, ...], ...] = (
     ("name",),
@@ -44,13 +45,13 @@ _KEY_DEFAULTS = {"protocol": "TCP"}
 
 
 def digest(value: object) -> str:
-    """A digest that is equal for equal JSON values."""
+    """Returns a digest that is equal for equal JSON values."""
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def own_fields(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What our server-side apply owns of an object; None where we never applied it."""
+    """Returns the fields that the operator's apply owns; None if it never applied the object."""
     for entry in body.get("metadata", {}).get("managedFields") or ():
         if (
             entry.get("manager") == naming.FIELD_MANAGER
@@ -63,7 +64,7 @@ def own_fields(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def owners_of(body: Mapping[str, Any], *path: str) -> frozenset[str]:
-    """The field managers that list the field at ``path``, such as ``spec``, ``replicas``."""
+    """Returns the managers that own the field at ``path``, for example ``spec``, ``replicas``."""
     found = set()
     for entry in body.get("metadata", {}).get("managedFields") or ():
         fields = entry.get("fieldsV1", {})
@@ -77,7 +78,7 @@ def owners_of(body: Mapping[str, Any], *path: str) -> frozenset[str]:
 
 
 def project(value: Any, fields: Mapping[str, Any]) -> Any:
-    """``value`` reduced to what ``fields`` (FieldsV1) lists."""
+    """Returns ``value`` reduced to the fields in ``fields`` (FieldsV1)."""
     if not fields:
         return value
     if isinstance(value, Mapping):
@@ -94,9 +95,9 @@ def project(value: Any, fields: Mapping[str, Any]) -> Any:
 
 
 def live_digest(body: Mapping[str, Any]) -> str:
-    """Digest of the fields of ``body`` that we own; empty where we own none.
+    """Returns the digest of the fields that the operator owns; empty if it owns none.
 
-    ``spec.replicas`` is left out: who owns it is judged apart, since an autoscaler may take it.
+    ``spec.replicas`` is excluded and compared separately, because an autoscaler may own it.
     """
     fields = own_fields(body)
     if fields is None:
@@ -108,16 +109,15 @@ def live_digest(body: Mapping[str, Any]) -> str:
 
 
 def owned_paths(body: Mapping[str, Any]) -> frozenset[int]:
-    """Hashes of all paths that we own; a leaf also with a mark, for ``covers``."""
+    """Returns hashes of all paths that the operator owns; ``covers`` needs a mark on leaves."""
     return frozenset(_walk(own_fields(body) or {}, ""))
 
 
 def covers(owned: frozenset[int], body: Mapping[str, Any]) -> bool:
-    """Whether every field of a wanted body is still ours.
+    """Whether the operator still owns every field of a desired body.
 
-    When another manager changes one of our fields it takes that field over. So, where the
-    annotation says that this very body was applied and all of its fields are still ours, the live
-    object is as it was applied.
+    A manager that changes a field takes it over. So if the annotation shows that this body was
+    applied, and the operator still owns all of its fields, the live object has not drifted.
     """
     return all(
         _covered(owned, value, f"/f:{name}")
@@ -156,7 +156,7 @@ def _walk(fields: Mapping[str, Any], path: str) -> Iterator[int]:
         if key == ".":
             continue
         kind, _, text = key.partition(":")
-        # The API server's JSON escapes other characters than ours: one form for both.
+        # The API server's JSON escapes other characters than Python's: one form for both.
         here = f"{path}/{kind}:{_compact(json.loads(text)) if kind in 'kv' else text}"
         yield _hash(here)
         if below:
@@ -179,7 +179,7 @@ def _fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
             yield key[2:], below
 
 
-# The same few keys stand in the managed fields of all objects of a kind.
+# The managed fields of all objects of a kind have the same few keys.
 @functools.lru_cache(maxsize=4096)
 def _parsed(key: str) -> tuple[str, Any]:
     kind, _, text = key.partition(":")
@@ -187,7 +187,7 @@ def _parsed(key: str) -> tuple[str, Any]:
 
 
 def _element(values: Sequence[Any], key: str) -> Any:
-    """The element of a list that a FieldsV1 key names, or None."""
+    """Returns the element of a list that a FieldsV1 key names, or None."""
     kind, wanted = _parsed(key)
     if kind == "i":
         return values[wanted] if wanted < len(values) else None

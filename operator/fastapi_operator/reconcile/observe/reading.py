@@ -1,4 +1,4 @@
-"""From a live object to what is kept of it: digests, health and names, never the body."""
+"""Reads the facts that are kept of a live object: digests, health and names, not the body."""
 
 import sys
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import orjson
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import DEPLOYMENT, SECRET, STATEFUL_SET, Kind
 from fastapi_operator.reconcile.observe import health, projection, references
-from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child, Health, Replicas, Rotation
 from fastapi_operator.resources.desired import ObjectKey
 
@@ -19,25 +19,25 @@ Body = Mapping[str, Any]
 # The kinds whose pods are replaced when their template changes.
 WORKLOADS = (DEPLOYMENT, STATEFUL_SET)
 
-# Annotations of a service with this prefix are requests to the operator; others are not read.
+# Annotations of a service with this prefix are requests to the operator; others are ignored.
 REQUEST_PREFIX = f"{naming.GROUP}/"
 
 
 @dataclass(frozen=True, slots=True)
 class LiveService:
-    """A FastAPIService as it was last seen.
+    """A FastAPIService as it was last reported.
 
     Attributes:
         key: Namespace and name.
         uid: Its uid.
         generation: Generation of its spec.
         version: Its resourceVersion.
-        deleting: It has a deletionTimestamp.
-        text: ``metadata`` as far as it is read, ``spec`` and ``status`` as JSON, which
-            takes a third of the memory of the dictionaries.
+        deleting: Whether it has a deletionTimestamp.
+        text: The relevant ``metadata``, ``spec`` and ``status`` as JSON, which takes a third of
+            the memory of dictionaries.
     """
 
-    key: Key
+    key: ServiceKey
     uid: str
     generation: int
     version: int
@@ -46,19 +46,19 @@ class LiveService:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The service as a dictionary of its own."""
+        """The service as a new dictionary."""
         body: dict[str, Any] = orjson.loads(self.text)
         return body
 
 
 def object_key(kind: Kind, body: Body) -> ObjectKey:
-    """The identity of a live object; items of a list carry no kind of their own."""
+    """Returns the identity of a live object; items of a list have no kind of their own."""
     metadata = body["metadata"]
     return ObjectKey(kind.group, kind.kind, sys.intern(metadata["namespace"]), metadata["name"])
 
 
 def service_of(body: Body) -> str:
-    """The service that an object belongs to: its owner's, else the one that its label names."""
+    """Returns the service of an object: its controller owner, or else the one in its label."""
     controller = _controller(body)
     if controller is not None and controller.get("kind") == naming.KIND:
         return str(controller["name"])
@@ -71,7 +71,7 @@ def _controller(body: Body) -> Mapping[str, Any] | None:
 
 
 def live_service(body: Body) -> LiveService:
-    """A service as it is kept."""
+    """Returns the facts that are kept of a service."""
     metadata = body["metadata"]
     requests = {
         name: value
@@ -92,7 +92,7 @@ def live_service(body: Body) -> LiveService:
         "status": body.get("status") or {},
     }
     return LiveService(
-        key=Key(sys.intern(metadata["namespace"]), sys.intern(metadata["name"])),
+        key=ServiceKey(sys.intern(metadata["namespace"]), sys.intern(metadata["name"])),
         uid=metadata["uid"],
         generation=int(metadata.get("generation", 0)),
         version=int(metadata.get("resourceVersion") or 0),
@@ -110,43 +110,45 @@ def child_of(
     version: int,
     written: bool,
 ) -> Child:
-    """A child as it is kept.
+    """Returns the facts that are kept of a child.
 
     Args:
         kind: Its kind.
         key: Its identity.
         body: The live object.
-        known: What was kept of it so far.
+        known: The facts that were kept before.
         version: Its resourceVersion.
-        written: The body is the answer to our own write.
+        written: Whether the body is the response to the operator's own write.
     """
     metadata = body["metadata"]
     same = known is not None and known.uid == metadata["uid"]
     live = projection.live_digest(body)
-    wanted: str | None = None
+    expected: str | None = None
     if written:
-        wanted = live
+        expected = live
     elif known is not None and same:
-        wanted = known.wanted_digest
+        expected = known.expected_live_digest
     owner = _controller(body)
     judged = health.judge(kind.judge, body)
     return Child(
         key=known.key if known is not None else key,
         uid=metadata["uid"],
-        # Alike in all children of a service, and kept once.
+        # Equal in all children of a service, and so kept once.
         owner_uid=sys.intern(owner["uid"]) if owner else None,
         service=sys.intern(service_of(body)),
         live_digest=live,
-        wanted_digest=wanted,
-        desired_digest=(metadata.get("annotations") or {}).get(projection.APPLIED_ANNOTATION),
+        expected_live_digest=expected,
+        last_applied_digest=(metadata.get("annotations") or {}).get(projection.APPLIED_ANNOTATION),
         health=health.READY if judged == health.READY else Health(*judged),
         version=version,
         created=sys.intern(metadata.get("creationTimestamp", "")),
         deleting=bool(metadata.get("deletionTimestamp")),
         replicas=_replicas(kind, body),
-        owned=projection.owned_paths(body) if wanted is None else None,
-        stamp=references.stamp_of(body) if kind in WORKLOADS else None,
-        asked=(metadata.get("annotations") or {}).get(projection.ASKED_ANNOTATION),
+        owned_fields=projection.owned_paths(body) if expected is None else None,
+        stamp=references.read_stamp(body) if kind in WORKLOADS else None,
+        requested_hash=(metadata.get("annotations") or {}).get(
+            projection.REQUESTED_HASH_ANNOTATION
+        ),
         rotation=Rotation.of(body) if kind is SECRET else None,
     )
 
@@ -162,7 +164,7 @@ def _replicas(kind: Kind, body: Body) -> Replicas | None:
 
 
 def last_editor(body: Body) -> str:
-    """The other field manager that changed an object last."""
+    """Returns the other field manager that changed an object last; empty if there is none."""
     entries = [
         entry
         for entry in body["metadata"].get("managedFields") or ()

@@ -1,12 +1,12 @@
-"""What a pod reads of Secrets and ConfigMaps, and how a change of it restarts the pod.
+"""The Secrets and ConfigMaps that a pod reads, and how their change restarts the pod.
 
-A process reads its environment once, and most read their files once. So a workload's pod template
-carries a stamp: for each object that its pods read, a hash of the keys that they read. Another
-value is another stamp, and so a rollout. A value that is mounted where a reload sidecar sees it
-needs none.
+A process reads its environment once, and most processes read their files once. So the pod template
+of a workload carries a stamp: for each object that its pods read, a hash of the keys that they
+read. If a value changes, the stamp changes, and a rollout follows. A volume that a reload sidecar
+mounts needs no stamp.
 
-Only hashes are kept, and each is keyed with the uid of its object: whoever may not read a Secret
-cannot guess its values from the stamps in a Deployment.
+Only hashes are kept, and each is keyed with the uid of its object, so that the values of a Secret
+cannot be guessed from the stamps in a Deployment.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from fastapi_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SECRET, STATE
 from fastapi_operator.resources.desired import ObjectKey
 from fastapi_operator.resources.pod import RELOADER
 
-# On pod templates: what their pods read, as it was when they were started.
+# On pod templates: the stamp of the values that the pods read when they started.
 STAMP_ANNOTATION = f"{naming.GROUP}/references"
 
 Body = Mapping[str, Any]
@@ -29,7 +29,7 @@ Stamp = Mapping[str, str]
 
 
 class Values(NamedTuple):
-    """What is kept of a Secret or ConfigMap.
+    """The facts that are kept of a Secret or ConfigMap.
 
     Attributes:
         uid: Its uid, the key of the hashes.
@@ -42,8 +42,8 @@ class Values(NamedTuple):
     hashes: Mapping[str, str]
 
 
-def values_of(body: Body) -> Values:
-    """The values of a live Secret or ConfigMap, hashed."""
+def hash_values(body: Body) -> Values:
+    """Returns the hashed values of a live Secret or ConfigMap."""
     metadata = body["metadata"]
     texts = {**(body.get("data") or {}), **(body.get("binaryData") or {})}
     return Values(
@@ -53,8 +53,8 @@ def values_of(body: Body) -> Values:
     )
 
 
-def references(body: Body) -> References:
-    """What the pods of a workload read when they start; nothing for other kinds."""
+def find_references(body: Body) -> References:
+    """Returns the keys that the pods of a workload read at start; none for other kinds."""
     if body["kind"] not in (DEPLOYMENT.kind, STATEFUL_SET.kind):
         return {}
     namespace = body["metadata"]["namespace"]
@@ -68,8 +68,8 @@ def references(body: Body) -> References:
     return found
 
 
-def stamp_of(body: Body) -> Stamp | None:
-    """The stamp of a live workload; None for other kinds."""
+def read_stamp(body: Body) -> Stamp | None:
+    """Returns the stamp of a live workload; None for other kinds."""
     template = (body.get("spec") or {}).get("template")
     if template is None:
         return None
@@ -77,19 +77,21 @@ def stamp_of(body: Body) -> Stamp | None:
     try:
         stamp = json.loads(text or "{}")
     except ValueError:
-        # Somebody wrote there; it differs from any stamp of ours, and so is set right.
+        # The annotation was edited; it differs from any valid stamp, and so is corrected.
         stamp = {"": text}
     return stamp if isinstance(stamp, dict) else {"": str(text)}
 
 
-def stamp(read: References, values: Mapping[ObjectKey, Values], before: Stamp | None) -> Stamp:
-    """The stamp that a workload should carry.
+def compute_stamp(
+    read: References, values: Mapping[ObjectKey, Values], before: Stamp | None
+) -> Stamp:
+    """Returns the stamp that a workload should carry.
 
     Args:
-        read: What its pods read.
-        values: The objects whose values are known.
-        before: The stamp of the live workload. What it says of an object that is not known
-            now stays: that a Secret is gone for a moment is no reason to start pods without it.
+        read: The keys that its pods read.
+        values: The known values.
+        before: The stamp of the live workload. Its entry for an object that is not known now is
+            kept: a Secret that is missing for a moment is no reason to start pods without it.
     """
     found = {}
     for key, wanted in read.items():
@@ -102,17 +104,17 @@ def stamp(read: References, values: Mapping[ObjectKey, Values], before: Stamp | 
     return found
 
 
-def stamped(body: Body, found: Stamp) -> Body:
-    """A workload's body with the stamp on its pod template."""
+def with_stamp(body: Body, found: Stamp) -> Body:
+    """Returns a workload's body with the stamp on its pod template."""
     if not found:
         return body
     text = json.dumps(found, sort_keys=True, separators=(",", ":"))
-    template = annotated(body["spec"]["template"], {STAMP_ANNOTATION: text})
+    template = with_annotations(body["spec"]["template"], {STAMP_ANNOTATION: text})
     return {**body, "spec": {**body["spec"], "template": template}}
 
 
-def annotated(template: Body, more: Mapping[str, str]) -> Body:
-    """A pod template with further annotations."""
+def with_annotations(template: Body, more: Mapping[str, str]) -> Body:
+    """Returns a pod template with further annotations."""
     metadata = template.get("metadata", {})
     annotations = {**metadata.get("annotations", {}), **more}
     return {**template, "metadata": {**metadata, "annotations": annotations}}

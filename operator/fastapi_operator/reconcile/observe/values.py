@@ -1,36 +1,36 @@
-"""The watched Secrets and ConfigMaps, hashed, and which services' pods read them."""
+"""Hashes of the watched Secrets and ConfigMaps, and the services whose pods read them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi_operator.cluster.kinds import CONFIG_MAP, SECRET, Kind
 from fastapi_operator.reconcile.observe import reading, references
-from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.resources.desired import ObjectKey
 
 
 class ValueIndex:
-    """Hashes of values by object, and services by what their pods read."""
+    """Hashes of values by object, and services by the objects that their pods read."""
 
     def __init__(self) -> None:
         self._known: dict[ObjectKey, references.Values] = {}
-        self._readers: dict[ObjectKey, set[Key]] = {}
-        self._reads: dict[Key, frozenset[ObjectKey]] = {}
+        self._readers: dict[ObjectKey, set[ServiceKey]] = {}
+        self._reads: dict[ServiceKey, frozenset[ObjectKey]] = {}
 
     @property
     def known(self) -> Mapping[ObjectKey, references.Values]:
-        """All values that are known."""
+        """All known values."""
         return self._known
 
-    def put(self, kind: Kind, body: Mapping[str, Any]) -> frozenset[Key]:
-        """Takes in a live object; answers the services that read it, where a value changed.
+    def put(self, kind: Kind, body: Mapping[str, Any]) -> frozenset[ServiceKey]:
+        """Stores a live object; returns the services that read it if a value changed.
 
-        ConfigMaps of our own are left out: those whose change needs a restart have another name.
-        What is deleted stays known, since pods that run have read it.
+        The operator's own ConfigMaps are ignored: if their change needs a restart, their name
+        changes. Deleted objects stay known, because running pods have read them.
         """
         if kind not in (SECRET, CONFIG_MAP) or (kind is CONFIG_MAP and reading.service_of(body)):
             return frozenset()
-        key, seen = reading.object_key(kind, body), references.values_of(body)
+        key, seen = reading.object_key(kind, body), references.hash_values(body)
         known = self._known.get(key)
         if known is not None and known.uid == seen.uid and seen.version <= known.version:
             return frozenset()
@@ -39,8 +39,8 @@ class ValueIndex:
             return frozenset()
         return frozenset(self._readers.get(key, ()))
 
-    def note_reader(self, service: Key, read: frozenset[ObjectKey]) -> None:
-        """Notes what the pods of a service read; nothing where it is gone."""
+    def note_reader(self, service: ServiceKey, read: frozenset[ObjectKey]) -> None:
+        """Notes the objects that the pods of a service read; none if the service is deleted."""
         before = self._reads.pop(service, frozenset())
         for key in before - read:
             self._readers[key].discard(service)
@@ -52,7 +52,7 @@ class ValueIndex:
     def missing_from(
         self, kind: Kind, namespace: str | None, seen: set[ObjectKey], version: int
     ) -> None:
-        """Forgets what a complete list at ``version`` no longer holds and no service reads."""
+        """Drops objects that a complete list at ``version`` lacks and that no service reads."""
         for key in [
             key
             for key, values in self._known.items()

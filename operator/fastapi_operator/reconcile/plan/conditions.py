@@ -1,8 +1,8 @@
-"""Conditions after kstatus, set by named mark functions alone.
+"""Conditions as kstatus defines them, set only by the mark functions.
 
-``Reconciling`` is True while work goes on, ``Stalled`` is True where nothing moves before somebody
-changes something, and ``Ready`` is True only when every part answers at the generation that is
-observed. A transition time moves only with its status.
+``Reconciling`` is True while changes are in progress. ``Stalled`` is True if no progress is
+possible until a person changes something. ``Ready`` is True only if all parts are ready at the
+observed generation. A transition time changes only with its status.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ State = Literal["True", "False", "Unknown"]
 
 
 class Conditions:
-    """The conditions of one answer."""
+    """The conditions of one status."""
 
     def __init__(self, *, generation: int, now: str, before: Mapping[str, Any]) -> None:
-        """Begins with none.
+        """Starts without conditions.
 
         Args:
-            generation: The generation of the spec that is judged.
+            generation: The generation of the spec that was reconciled.
             now: The time of a transition, RFC 3339.
-            before: The status that is stored now.
+            before: The stored status.
         """
         self._generation = generation
         self._now = now
@@ -34,34 +34,34 @@ class Conditions:
         self._marked: dict[str, Condition] = {}
 
     def mark_part_ready(self, part: Part, message: str = "") -> None:
-        """The part answers, and what there is to say of it all the same."""
+        """Marks a part as ready; the message is additional information."""
         self._mark(part.condition, "True", "Ready", message)
 
     def mark_part_not_ready(self, part: Part, health: Health) -> None:
-        """The part does not answer, and why."""
+        """Marks a part as not ready, with the reason."""
         self._mark(part.condition, "False", health.reason or "NotReady", health.message)
 
     def mark_ready(self) -> None:
-        """Every part answers, and nothing is left to do."""
-        self._mark("Ready", "True", "Ready", "every part answers")
+        """Marks the service as ready: all parts are ready and all changes are applied."""
+        self._mark("Ready", "True", "Ready", "all parts are ready")
         self._mark("Reconciling", "False", "Done", "")
         self._mark("Stalled", "False", "NotStalled", "")
 
     def mark_reconciling(self, reason: str, message: str) -> None:
-        """Work goes on; it ends without anybody's help."""
+        """Marks the service as reconciling: it makes progress without help."""
         self._mark("Ready", "False", reason, message)
         self._mark("Reconciling", "True", reason, message)
         self._mark("Stalled", "False", "NotStalled", "")
 
     def mark_stalled(self, reason: str, message: str) -> None:
-        """Nothing moves before somebody changes something."""
+        """Marks the service as stalled: a person must change something."""
         self._mark("Ready", "False", reason, message)
         self._mark("Reconciling", "False", reason, "")
         self._mark("Stalled", "True", reason, message)
 
     def mark_suspended(self, ready: bool) -> None:
-        """Nothing is written on request; the pods go on."""
-        message = "spec.suspend is true: nothing is written, running pods go on"
+        """Marks the service as suspended by its spec."""
+        message = "spec.suspend is true: reconciliation is suspended; running pods are unaffected"
         self._mark("Ready", "True" if ready else "False", "Suspended", message)
         self._mark("Reconciling", "False", "Suspended", message)
         self._mark("Stalled", "False", "NotStalled", "")
@@ -72,7 +72,7 @@ class Conditions:
         return self._marked["Ready"].status == "True"
 
     def all(self) -> tuple[Condition, ...]:
-        """The conditions in a steady order: the summary first, then part by part."""
+        """Returns the conditions in a fixed order: the summary first, then each part."""
         return tuple(self._marked.values())
 
     def _mark(self, kind: str, status: State, reason: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The pure core in one call: parse, derive, build."""
+"""Builds the desired state of a service in one call: parse, derive, build."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,45 +16,45 @@ from fastapi_operator.tuning.plan import Plan
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class DesiredState:
     """Everything that follows from a spec alone.
 
     Attributes:
-        problems: What is wrong with it; with an error there are no objects.
-        desired: The wanted objects.
-        migration_key: Key of the wanted migration; None where none is wanted.
-        plan: The numbers; None where the spec is refused.
-        suspended: The user asked that nothing be written.
+        problems: The problems of the spec; if one is an error, there are no objects.
+        objects: The desired objects.
+        migration_key: Key of the desired migration; None if there is none.
+        plan: The numbers; None if the spec cannot be parsed.
+        suspended: Whether ``spec.suspend`` is true.
     """
 
     problems: tuple[Problem, ...]
-    desired: tuple[Desired, ...] = ()
+    objects: tuple[Desired, ...] = ()
     migration_key: str | None = None
     plan: Plan | None = None
     suspended: bool = False
 
     @property
     def error(self) -> Problem | None:
-        """The first problem that forbids applying the service."""
+        """The first problem that prevents the service from being applied."""
         return next((p for p in self.problems if p.severity is Severity.ERROR), None)
 
 
-Draw = Callable[[Mapping[str, Any], Settings, Facts], Blueprint]
+BuildDesiredState = Callable[[Mapping[str, Any], Settings, Facts], DesiredState]
 
 
-def draw(body: Mapping[str, Any], settings: Settings, facts: Facts) -> Blueprint:
-    """The blueprint of a service: parse, derive, build. Pure."""
+def build_desired_state(body: Mapping[str, Any], settings: Settings, facts: Facts) -> DesiredState:
+    """Returns the desired state of a service."""
     service, problems = parse_service(body)
     suspended = bool((body.get("spec") or {}).get("suspend"))
     if service is None:
-        return Blueprint(problems=problems, suspended=suspended)
+        return DesiredState(problems=problems, suspended=suspended)
     plan = derive(service, settings, facts)
     problems = (*problems, *plan.problems)
     if any(problem.severity is Severity.ERROR for problem in problems):
-        return Blueprint(problems=problems, plan=plan, suspended=suspended)
-    return Blueprint(
+        return DesiredState(problems=problems, plan=plan, suspended=suspended)
+    return DesiredState(
         problems=problems,
-        desired=build(service, plan, settings, facts),
+        objects=build(service, plan, settings, facts),
         migration_key=migration_key(plan.planned(service)),
         plan=plan,
         suspended=suspended,

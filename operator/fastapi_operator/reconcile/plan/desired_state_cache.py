@@ -1,4 +1,4 @@
-"""From the text of a service to its wanted objects, remembered while the service is in motion."""
+"""Keeps the desired states of services that are being reconciled."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -11,56 +11,56 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.projection import digest
-from fastapi_operator.reconcile.plan.desired_state import Blueprint, Draw
-from fastapi_operator.reconcile.plan.owned_object import Sealed, seal
+from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState, DesiredState
+from fastapi_operator.reconcile.plan.owned_object import OwnedObject, make_owned
 from fastapi_operator.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
-# A full service's objects take about 300 KiB as dictionaries; those in motion are few.
-REMEMBERED = 64
+# The objects of a large service take about 300 KiB as dictionaries; few services change at once.
+CACHED = 64
 
 
-class Drawer:
-    """Draws blueprints and remembers the newest ones."""
+class DesiredStateCache:
+    """Builds desired states and keeps the most recently used ones."""
 
-    def __init__(self, settings: Settings, *, make: Draw) -> None:
+    def __init__(self, settings: Settings, *, build: BuildDesiredState) -> None:
         self._settings = settings
-        self._make = make
-        self._known: OrderedDict[str, tuple[Blueprint, tuple[Sealed, ...]]] = OrderedDict()
+        self._build = build
+        self._cached: OrderedDict[str, tuple[DesiredState, tuple[OwnedObject, ...]]] = OrderedDict()
 
-    def blueprint(
+    def get(
         self, body: Mapping[str, Any], owner: Owner, facts: Facts
-    ) -> tuple[Blueprint, tuple[Sealed, ...]]:
-        """A service's blueprint, and its objects ready to be sent."""
+    ) -> tuple[DesiredState, tuple[OwnedObject, ...]]:
+        """Returns the desired state of a service, and its objects as they are applied."""
         profile = facts.profiles.get(owner.namespace)
-        known = [facts.kubernetes, sorted(facts.apis), profile]
-        source = digest([owner.uid, body["metadata"], body["spec"], *known])
-        if source in self._known:
-            self._known.move_to_end(source)
-            return self._known[source]
-        made = self._drawn(body, facts)
-        asked = body["metadata"]["annotations"]
-        restart = asked.get(naming.RESTART_ANNOTATION, "")
-        rotate = asked.get(naming.ROTATE_ANNOTATION, "")
-        sealed = (seal(item, owner, restart=restart, rotate=rotate) for item in made.desired)
-        answer = (made, tuple(sealed))
-        self._known[source] = answer
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
-        return answer
+        cluster = [facts.kubernetes, sorted(facts.apis), profile]
+        source = digest([owner.uid, body["metadata"], body["spec"], *cluster])
+        if source in self._cached:
+            self._cached.move_to_end(source)
+            return self._cached[source]
+        state = self._build_or_fail(body, facts)
+        annotations = body["metadata"]["annotations"]
+        restart = annotations.get(naming.RESTART_ANNOTATION, "")
+        rotate = annotations.get(naming.ROTATE_ANNOTATION, "")
+        owned = (make_owned(item, owner, restart=restart, rotate=rotate) for item in state.objects)
+        entry = (state, tuple(owned))
+        self._cached[source] = entry
+        if len(self._cached) > CACHED:
+            self._cached.popitem(last=False)
+        return entry
 
-    def _drawn(self, body: Mapping[str, Any], facts: Facts) -> Blueprint:
+    def _build_or_fail(self, body: Mapping[str, Any], facts: Facts) -> DesiredState:
         try:
-            return self._make(body, self._settings, facts)
+            return self._build(body, self._settings, facts)
         except Exception as error:
-            # Our own fault, yet the service's owner has to learn why nothing moves.
-            _log.exception("no plan", service=body["metadata"]["name"])
+            # A bug of the operator, but the service's owner must see why nothing changes.
+            _log.exception("cannot build the desired state", service=body["metadata"]["name"])
             problem = Problem(
                 severity=Severity.ERROR,
                 stage=Stage.PLAN,
                 path="spec",
-                message=f"the operator failed to plan this: {type(error).__name__}: {error}",
-                remedy="report it with the operator's log; the last good plan is kept",
+                message=f"the operator failed to plan this spec: {type(error).__name__}: {error}",
+                remedy="report it with the operator's log; the last valid plan is kept",
             )
-            return Blueprint(problems=(problem,))
+            return DesiredState(problems=(problem,))

@@ -1,7 +1,7 @@
-"""The body as it is sent: whose it is, what was applied last, what only the live world knows.
+"""Completes a desired object to the body that is applied: owner, digest, replicas, stamp.
 
-Replicas and the stamp of what pods read are no part of the digest: they are added when the body is
-sent, and compared apart.
+The digest excludes the replicas and the stamp of the values that pods read: both depend on live
+objects, are added when the body is sent, and are compared separately.
 """
 
 import base64
@@ -17,65 +17,69 @@ from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Child, Phase, Rotation
 from fastapi_operator.reconcile.observe.projection import (
     APPLIED_ANNOTATION,
-    ASKED_ANNOTATION,
+    REQUESTED_HASH_ANNOTATION,
     digest,
 )
 from fastapi_operator.reconcile.observe.references import (
     References,
     Values,
-    annotated,
-    references,
-    stamp,
-    stamped,
+    compute_stamp,
+    find_references,
+    with_annotations,
+    with_stamp,
 )
 from fastapi_operator.resources.desired import Desired, ObjectKey
 
 
 @dataclass(frozen=True)
-class Sealed:
-    """A wanted object made ready to be sent.
+class OwnedObject:
+    """A desired object with the fields that every object of a service carries.
 
     Attributes:
-        desired: What was wanted.
+        desired: The desired object.
         key: Its identity.
-        body: With owner reference and the digest as annotation, without replicas and stamp.
-        digest: Digest of everything in the body but the annotation itself.
-        replicas: What ``spec.replicas`` should be; None where it is not ours to say.
-        references: What its pods read of Secrets and ConfigMaps.
+        body: Its body with owner reference and digest, without replicas and stamp.
+        built_digest: Digest of the body without the annotation that holds it.
+        replicas: The desired ``spec.replicas``; None if an autoscaler owns the field.
+        references: The keys of Secrets and ConfigMaps that its pods read.
     """
 
     desired: Desired
     key: ObjectKey
     body: Mapping[str, Any]
-    digest: str
+    built_digest: str
     replicas: int | None = None
     references: References = field(default_factory=dict)
 
 
-def seal(desired: Desired, owner: Owner, *, restart: str = "", rotate: str = "") -> Sealed:
-    """Adds to a wanted object what every object of a service carries.
+def make_owned(
+    desired: Desired, owner: Owner, *, restart: str = "", rotate: str = ""
+) -> OwnedObject:
+    """Adds the fields that every object of a service carries.
 
     Args:
-        desired: What is wanted.
+        desired: The desired object.
         owner: Its service.
-        restart: The service's newest wish to have the app's pods replaced, where there is one.
-        rotate: The newest wish to have its credentials rotated.
+        restart: The service's newest request to restart the app's pods; empty if there is none.
+        rotate: The newest request to rotate its credentials; empty if there is none.
     """
     metadata = dict(desired.body["metadata"])
     if not desired.retain:
         metadata["ownerReferences"] = [owner.reference]
     if desired.requested_hash:
-        told = {ASKED_ANNOTATION: desired.requested_hash}
-        metadata["annotations"] = {**metadata.get("annotations", {}), **told}
+        origin = {REQUESTED_HASH_ANNOTATION: desired.requested_hash}
+        metadata["annotations"] = {**metadata.get("annotations", {}), **origin}
     if rotate and desired.generate and desired.generate.alternating:
-        # Credentials that are made now are newer than any wish.
+        # Credentials that are created now are newer than any request.
         done = {naming.ROTATION_ANNOTATION: Rotation(rotate, Phase.CLOSED, 0).text}
         metadata["annotations"] = {**metadata.get("annotations", {}), **done}
     body: dict[str, Any] = {**desired.body, "metadata": metadata}
     if restart and desired.part is Part.APP and desired.key.kind == DEPLOYMENT.kind:
         body["spec"] = {
             **body["spec"],
-            "template": annotated(body["spec"]["template"], {naming.RESTART_ANNOTATION: restart}),
+            "template": with_annotations(
+                body["spec"]["template"], {naming.RESTART_ANNOTATION: restart}
+            ),
         }
     replicas = None
     if "replicas" in body.get("spec", ()):
@@ -83,73 +87,75 @@ def seal(desired: Desired, owner: Owner, *, restart: str = "", rotate: str = "")
         replicas = spec.pop("replicas")
         body["spec"] = spec
     if "stringData" in body:
-        # The API server turns stringData into data and forgets it: nothing to compare with.
+        # The API server moves stringData to data, so that it could not be compared.
         texts = body.pop("stringData")
         coded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
         body["data"] = {**body.get("data", {}), **coded}
-    mark = digest(body)
+    built_digest = digest(body)
     body["metadata"] = {
         **metadata,
-        "annotations": {**metadata.get("annotations", {}), APPLIED_ANNOTATION: mark},
+        "annotations": {**metadata.get("annotations", {}), APPLIED_ANNOTATION: built_digest},
     }
-    return Sealed(
+    return OwnedObject(
         desired=desired,
         key=desired.key,
         body=body,
-        digest=mark,
+        built_digest=built_digest,
         replicas=replicas,
-        references=references(desired.body),
+        references=find_references(desired.body),
     )
 
 
-def completed(
-    sealed: Sealed, child: Child | None, values: Mapping[ObjectKey, Values]
+def complete_body(
+    owned: OwnedObject, child: Child | None, values: Mapping[ObjectKey, Values]
 ) -> Mapping[str, Any]:
-    """The body as it may be sent now: with replicas, and stamped with what its pods will read."""
+    """Returns the body to send now, with replicas and with the stamp of the current values."""
     before = child.stamp if child is not None else None
-    return stamped(_with_replicas(sealed, child), stamp(sealed.references, values, before))
+    return with_stamp(_with_replicas(owned, child), compute_stamp(owned.references, values, before))
 
 
-def stamp_in_order(sealed: Sealed, child: Child, values: Mapping[ObjectKey, Values]) -> bool:
-    """Whether the pods were started with the values that they read now."""
-    return (child.stamp or {}) == stamp(sealed.references, values, child.stamp)
+def stamp_is_current(owned: OwnedObject, child: Child, values: Mapping[ObjectKey, Values]) -> bool:
+    """Whether the pods started with the current values."""
+    return (child.stamp or {}) == compute_stamp(owned.references, values, child.stamp)
 
 
-def unwatched(wanted: Sequence[Sealed], values: Mapping[ObjectKey, Values]) -> tuple[Problem, ...]:
-    """A warning for each object of the user's whose changes will not reach the pods."""
-    ours = {sealed.key for sealed in wanted}
-    read = {key for sealed in wanted for key in sealed.references} - ours - values.keys()
+def find_unwatched(
+    objects: Sequence[OwnedObject], values: Mapping[ObjectKey, Values]
+) -> tuple[Problem, ...]:
+    """Returns a warning for each object of the user whose changes do not restart the pods."""
+    ours = {owned.key for owned in objects}
+    read = {key for owned in objects for key in owned.references} - ours - values.keys()
     return tuple(
         Problem(
             severity=Severity.WARNING,
             stage=Stage.PLAN,
             path="spec",
-            message=f"{key.kind} {key.name} is not watched: a change of it restarts no pod",
+            message=f"{key.kind} {key.name} is not watched: its changes do not restart pods",
             remedy=f"kubectl label {key.kind.lower()} {key.name} {naming.WATCHED_LABEL}=true",
         )
         for key in sorted(read)
     )
 
 
-def _with_replicas(sealed: Sealed, child: Child | None) -> Mapping[str, Any]:
-    """The body with the replicas that may be sent now.
+def _with_replicas(owned: OwnedObject, child: Child | None) -> Mapping[str, Any]:
+    """Returns the body with the replicas to send now.
 
-    A field that we alone own and then leave out is removed, and the API server's default of one
-    pod takes its place. So where an autoscaler is to own it, the live count is sent until the
-    autoscaler has taken the field over, and never after.
+    If a manager omits a field that it alone owns, the API server removes the field, and the
+    default of one pod applies. So if an autoscaler is to own it, the live count is sent until the
+    autoscaler has taken the field over, and never after that.
     """
-    if sealed.replicas is None:
-        return sealed.body
-    replicas: int | None = sealed.replicas
-    if sealed.desired.hands_over_replicas and child is not None and child.replicas is not None:
+    if owned.replicas is None:
+        return owned.body
+    replicas: int | None = owned.replicas
+    if owned.desired.hands_over_replicas and child is not None and child.replicas is not None:
         replicas = child.replicas.wanted if child.replicas.ours else None
     if replicas is None:
-        return sealed.body
-    return {**sealed.body, "spec": {**sealed.body["spec"], "replicas": replicas}}
+        return owned.body
+    return {**owned.body, "spec": {**owned.body["spec"], "replicas": replicas}}
 
 
-def replicas_in_order(sealed: Sealed, child: Child) -> bool:
-    """Whether the live replicas need no write."""
-    if sealed.replicas is None or child.replicas is None or sealed.desired.hands_over_replicas:
+def replicas_match(owned: OwnedObject, child: Child) -> bool:
+    """Whether the live replicas are as desired."""
+    if owned.replicas is None or child.replicas is None or owned.desired.hands_over_replicas:
         return True
-    return child.replicas.ours and child.replicas.wanted == sealed.replicas
+    return child.replicas.ours and child.replicas.wanted == owned.replicas

@@ -1,8 +1,8 @@
-"""From a field of a child that the API server refused to the field of the spec it came from. Pure.
+"""Refused writes, and the fields of the spec from which a refused field was copied.
 
-Pieces of a pod are open in the schema, so that only the child's apply finds what is wrong in them.
-No table says where each was copied to: what stands at the refused place, or around it, is looked
-for in the spec.
+The CRD accepts parts of a pod spec without validation, so that an invalid field is only found when
+the child is applied. No table maps such fields back: the value at the refused path, or around it,
+is searched for in the spec.
 """
 
 import dataclasses
@@ -11,24 +11,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi_operator.reconcile.plan.owned_object import Sealed
+from fastapi_operator.reconcile.plan.owned_object import OwnedObject
 from fastapi_operator.resources.desired import ObjectKey
 
 _TOKEN = re.compile(r"\[(\d+)\]|\[((?:[\w./-]+=\"[^\"]*\",?)+)\]|[.]?([^.\[\]]+)")
 _KEY = re.compile(r"([\w./-]+)=\"([^\"]*)\"")
 
-# A field's name, an index, or the keys that an item of a list is known by.
+# A field's name, an index, or the keys that identify an item of a list.
 Token = str | int | tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A write that will not succeed before somebody changes something.
+    """A write that does not succeed until a person changes something.
 
     Attributes:
         key: The object.
         reason: One CamelCase word: ``NameTaken``, ``Invalid``, ``CredentialsLost`` …
-        message: What was refused and what to do.
+        message: The refused field or object, and the remedy.
         faults: Fields of the object that the API server refused, each with its reason.
     """
 
@@ -38,23 +38,25 @@ class Refusal:
     faults: tuple[tuple[str, str], ...] = ()
 
 
-def traced(refusal: Refusal, wanted: Iterable[Sealed], spec: Mapping[str, Any]) -> Refusal:
-    """A refusal in terms of the spec, where the refused fields came from it."""
-    sealed = next((item for item in wanted if item.key == refusal.key), None)
-    if sealed is None:
+def with_spec_paths(
+    refusal: Refusal, objects: Iterable[OwnedObject], spec: Mapping[str, Any]
+) -> Refusal:
+    """Returns a refusal that names fields of the spec, if the refused fields came from there."""
+    owned = next((item for item in objects if item.key == refusal.key), None)
+    if owned is None:
         return refusal
-    told = [
+    faults = [
         f"{path}: {reason}"
         for field, reason in refusal.faults
-        if (path := spec_path(field, sealed.body, spec)) is not None
+        if (path := spec_path(field, owned.body, spec)) is not None
     ]
-    if not told:
+    if not faults:
         return refusal
-    return dataclasses.replace(refusal, message=f"{'; '.join(told)} (refused in {refusal.key})")
+    return dataclasses.replace(refusal, message=f"{'; '.join(faults)} (refused in {refusal.key})")
 
 
 def spec_path(field: str, body: Mapping[str, Any], spec: Mapping[str, Any]) -> str | None:
-    """The path in a spec of what a child's field was made from.
+    """Returns the path in a spec from which a field of a child was copied.
 
     Args:
         field: The refused field, as the API server writes it:
@@ -63,7 +65,7 @@ def spec_path(field: str, body: Mapping[str, Any], spec: Mapping[str, Any]) -> s
         spec: The spec as the user wrote it.
 
     Returns:
-        The path, beginning with ``spec``; None where nothing in the spec is like it.
+        The path, starting with ``spec``; None if no value in the spec matches.
     """
     tokens = _tokens(field)
     written = [(path, value) for path, value in _nodes(spec, ("spec",)) if path != ("spec",)]
@@ -90,7 +92,7 @@ def _tokens(field: str) -> tuple[Token, ...]:
 
 
 def _along(body: Any, tokens: Sequence[Token]) -> Iterator[Any]:
-    """The values on the way to a field, the body itself first, as far as they exist."""
+    """Yields the values on the path to a field, starting with the body, as far as they exist."""
     node = body
     yield node
     for token in tokens:
@@ -123,10 +125,10 @@ def _nodes(value: Any, path: tuple[Token, ...]) -> Iterator[tuple[tuple[Token, .
 
 
 def _same(path: tuple[Token, ...], value: Any, place: tuple[Token, ...], node: Any) -> bool:
-    """Whether a value of the spec is what stands in the child, perhaps with more added to it."""
+    """Whether a value of the spec is the one in the child, perhaps with fields added to it."""
     same_name = _name(path) == _name(place)
     if value in ({}, []):
-        return False  # It is like every other empty one; what it stands in tells more.
+        return False  # Equal to every other empty value; its parent is more specific.
     if value == node:
         return same_name or isinstance(value, Mapping)
     if not same_name or not isinstance(value, Mapping) or not isinstance(node, Mapping):
@@ -135,7 +137,7 @@ def _same(path: tuple[Token, ...], value: Any, place: tuple[Token, ...], node: A
 
 
 def _name(path: Sequence[Token]) -> Token | None:
-    """The field at the end of a path; of a list's item the list's."""
+    """Returns the last field name of a path; for an item of a list, the name of the list."""
     return next((token for token in reversed(path) if isinstance(token, str)), None)
 
 

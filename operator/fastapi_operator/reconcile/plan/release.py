@@ -1,9 +1,9 @@
-"""The release record: which spec was released last, and which migrations once succeeded.
+"""The release record: the spec that was released last, and the migrations that have succeeded.
 
-A record is a ControllerRevision ``NAME-release-N``. The API server refuses to change the data of
-one, so each release is a new object with the next number; the newest counts, and the last ten
-stay as a history that people can read. It is written after the migration Job succeeded and before
-the Deployment is applied. While a migration runs or has failed, the app is built from the record.
+A record is a ControllerRevision ``NAME-release-N``. The API server refuses to change its data, so
+that each release is a new object with the next number. The newest one is used; the last ten are
+kept as a history. A record is written after the migration Job succeeded and before the Deployment
+is applied. While a migration runs or if it failed, the app is built from the newest record.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Child, ReleaseRecord
 
 KEPT = 10
-# Keys of migrations that are remembered; an image older than that runs its migration again.
+# Keys of migrations that a record keeps; the migration of an older image runs again.
 MIGRATIONS_REMEMBERED = 50
 
 
@@ -27,7 +27,7 @@ def next_record(
     migration_key: str | None,
     children: Iterable[Child] = (),
 ) -> ReleaseRecord | None:
-    """The record to write now that ``spec`` may be released, or None where it stands already."""
+    """Returns the record to write for a release of ``spec``; None if it exists already."""
     migrated = record.migrated if record else ()
     if migration_key is not None and migration_key not in migrated:
         migrated = (*migrated, migration_key)[-MIGRATIONS_REMEMBERED:]
@@ -39,7 +39,7 @@ def next_record(
 
 
 def to_body(record: ReleaseRecord, owner: Owner) -> dict[str, Any]:
-    """The ControllerRevision that holds a record."""
+    """Returns the ControllerRevision with a record."""
     return {
         "apiVersion": CONTROLLER_REVISION.api_version,
         "kind": CONTROLLER_REVISION.kind,
@@ -55,7 +55,7 @@ def to_body(record: ReleaseRecord, owner: Owner) -> dict[str, Any]:
 
 
 def outdated(children: Iterable[Child]) -> tuple[Child, ...]:
-    """The records that the history no longer keeps, oldest first."""
+    """Returns the records beyond the history that is kept, oldest first."""
     records = sorted(
         (child for child in children if child.key.kind == CONTROLLER_REVISION.kind), key=_number
     )

@@ -1,24 +1,23 @@
-"""What to do about a migration that failed, by the words of Alembic and PostgreSQL."""
+"""Remedies for failed migrations, by the error messages of Alembic and PostgreSQL."""
 
-# What a pod said, as far as it is the same each time, and what helps.
+# The constant part of an error message, and the remedy.
 _REMEDIES = (
     (
         "Can't locate revision identified by",
-        "the database is at a revision that this image does not have: put the image that made it, "
-        "or a newer one, into spec.image",
+        "the database is at a revision that this image does not have: set spec.image to the image "
+        "that created the revision, or to a newer one",
     ),
     (
         "Multiple head revisions are present",
-        "two branches of the schema are open: join them with alembic merge heads, in a new image",
+        "the migrations have two heads: merge them with alembic merge heads, and build a new image",
     ),
     (
         "canceling statement due to lock timeout",
-        "an open transaction holds the table: end it, then give spec.postgres.migrations.retry "
-        "another value",
+        "an open transaction locks the table: end it, then change spec.postgres.migrations.retry",
     ),
 )
 
 
 def remedy(message: str) -> str:
-    """What helps where a migration ended with this message; empty where that is not known."""
+    """Returns the remedy for a failed migration's message; empty if it is not known."""
     return next((advice for words, advice in _REMEDIES if words in message), "")

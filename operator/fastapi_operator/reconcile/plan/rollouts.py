@@ -1,80 +1,80 @@
-"""What a new operator version renders differently reaches a few services at a time.
+"""Limits how many services roll out a change of the operator at once.
 
-The change of a spec is its owner's wish and is done at once. A change without one comes from the
-operator: an upgrade, or other settings. It is found in the first pass over a service in this
-process, when the status already answers the newest generation. Such services take turns: the next
-begins when one is ready again, so that a version under which services do not become ready stops
-after the first few. A service that was not ready before cannot get worse and takes no turn. Who has
-a turn stands in its status before anything of it is written, so that an operator that is restarted,
-or dies again and again, does not hand out more.
+A change of a spec is its owner's request and is applied at once. All other changes come from the
+operator: an upgrade, or new settings. They are found in the first reconciliation of a service by
+this process, if the status already reports the newest generation. Such services need a rollout
+slot. A slot becomes free when its service is ready again, so that a version under which services
+do not become ready stops after the first few. A service that was not ready before cannot get worse
+and needs no slot. The slot is recorded in the service's status before anything else is written, so
+that an operator that is restarted, or crashes repeatedly, does not hand out more.
 """
 
 from collections.abc import Callable
 
-from fastapi_operator.reconcile.observe.identity import Key
+from fastapi_operator.reconcile.observe.identity import ServiceKey
 
 
 class Rollouts:
-    """Who waits for a turn, and who has one."""
+    """The services that wait for a rollout slot, and those that have one."""
 
-    def __init__(self, *, at_once: int, wake: Callable[[Key], None]) -> None:
-        self.at_once = at_once
+    def __init__(self, *, limit: int, wake: Callable[[ServiceKey], None]) -> None:
+        self.limit = limit
         self._wake = wake
-        self._judged: set[Key] = set()
-        self._waiting: dict[Key, int] = {}
-        self._rolling: set[Key] = set()
+        self._noted: set[ServiceKey] = set()
+        self._waiting: dict[ServiceKey, int] = {}
+        self._rolling: set[ServiceKey] = set()
 
-    def judge(self, key: Key, *, generation: int, ours: bool) -> None:
-        """Notes, at the first pass over a service, whether the operator alone changes it.
+    def note_first(self, key: ServiceKey, *, generation: int, operator_change: bool) -> None:
+        """Notes, at the first reconciliation of a service, whether the operator changes it.
 
         Args:
             key: The service.
             generation: The generation of its spec.
-            ours: Workloads are to be changed although the spec was answered before.
+            operator_change: Whether workloads would change although the spec did not.
         """
-        if key in self._judged:
+        if key in self._noted:
             return
-        self._judged.add(key)
-        if ours:
+        self._noted.add(key)
+        if operator_change:
             self._waiting[key] = generation
 
-    def is_ours(self, key: Key) -> bool:
-        """Whether the service waits for what the operator alone changes."""
+    def is_waiting(self, key: ServiceKey) -> bool:
+        """Whether the service waits for a slot."""
         return key in self._waiting
 
-    def may_begin(self, key: Key, *, generation: int, ready: bool) -> bool:
-        """Whether what has changed may be written now."""
+    def may_start(self, key: ServiceKey, *, generation: int, ready: bool) -> bool:
+        """Whether the changes may be written now; takes a slot if one is needed."""
         if key not in self._waiting:
             return True
         if self._waiting[key] == generation and ready:
-            if key not in self._rolling and len(self._rolling) >= self.at_once:
+            if key not in self._rolling and len(self._rolling) >= self.limit:
                 return False
             self._rolling.add(key)
         del self._waiting[key]
         return True
 
-    def resume(self, key: Key) -> None:
-        """Gives a service the turn back that it had in an earlier process."""
+    def restore(self, key: ServiceKey) -> None:
+        """Restores the slot that a service had in an earlier process."""
         self._rolling.add(key)
 
-    def has_turn(self, key: Key) -> bool:
-        """Whether others wait for this service to become ready."""
+    def has_slot(self, key: ServiceKey) -> bool:
+        """Whether the service has a slot."""
         return key in self._rolling
 
-    def settled(self, key: Key) -> None:
-        """Ends the turn of a service that is ready, or that nobody waits for any more."""
+    def finish(self, key: ServiceKey) -> None:
+        """Frees the slot of a service that is ready, suspended or deleted."""
         if key in self._rolling:
             self._rolling.discard(key)
-            for next_key in list(self._waiting)[: self.at_once - len(self._rolling)]:
+            for next_key in list(self._waiting)[: self.limit - len(self._rolling)]:
                 self._wake(next_key)
 
-    def forget(self, key: Key) -> None:
-        """Drops a service that is gone."""
-        self._judged.discard(key)
+    def forget(self, key: ServiceKey) -> None:
+        """Drops a deleted service."""
+        self._noted.discard(key)
         self._waiting.pop(key, None)
-        self.settled(key)
+        self.finish(key)
 
     @property
     def waiting(self) -> int:
-        """Services that wait for their turn."""
+        """The number of services that wait for a slot."""
         return len(self._waiting)

@@ -1,10 +1,10 @@
-"""Rotation of generated credentials: which write of a Secret comes next. Pure.
+"""Plans the rotation of generated credentials: the next write of each Secret.
 
-Two users alternate. A rotation names the other one, whose password every server has long known, and
-pods are replaced with it as with any value that they read, while those of before go on with theirs.
-When the last of them is gone, the former user gets another password, which servers learn while
-nobody uses it. Each write is one patch of one Secret that also says how far it is: an operator may
-end at any of them.
+Two users alternate. A rotation switches to the other user, whose password all servers already
+accept, and the pods are replaced as for any value that they read; old pods keep the former user.
+When the last old pod has ended, the former user gets another password, which the servers load while
+it is not in use. Each write is one patch of one Secret and records the phase, so that the operator
+may stop after any of them.
 """
 
 import datetime
@@ -14,100 +14,102 @@ from dataclasses import dataclass
 from fastapi_operator.api.status import Pending
 from fastapi_operator.cluster.kinds import CRON_JOB
 from fastapi_operator.reconcile.observe.observed import Child, Observed, Phase, Rotation
-from fastapi_operator.reconcile.plan.owned_object import Sealed, stamp_in_order
+from fastapi_operator.reconcile.plan.owned_object import OwnedObject, stamp_is_current
 from fastapi_operator.reconcile.plan.steps import Action, Step
 from fastapi_operator.resources.desired import PASSWORD, USERNAME, ObjectKey
 from fastapi_operator.tuning import figures
 
-# What Kubernetes grants a pod that does not say.
+# The Kubernetes default of terminationGracePeriodSeconds.
 _GRACE_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Rotations:
-    """What is to do now for the credentials of a service.
+    """The rotations of a service's credentials.
 
     Attributes:
-        steps: Writes.
-        pending: What a rotation that is under way waits for.
-        again: In how many seconds there is something to do although nothing happens.
+        steps: Writes to perform now.
+        pending: The reasons why rotations in progress wait.
+        requeue_after: The delay in seconds until the next write; None if only an event is awaited.
     """
 
     steps: tuple[Step, ...] = ()
     pending: tuple[Pending, ...] = ()
-    again: float | None = None
+    requeue_after: float | None = None
 
 
-def next_rotations(kept: Sequence[Sealed], observed: Observed, *, wish: str, now: int) -> Rotations:
-    """The next write of each Secret whose credentials rotate.
+def plan_rotations(
+    objects: Sequence[OwnedObject], observed: Observed, *, request: str, now: int
+) -> Rotations:
+    """Returns the next write of each Secret whose credentials rotate.
 
     Args:
-        kept: The objects of the service as they are kept now.
-        observed: The live ones.
-        wish: The service's annotation that asks for a rotation.
+        objects: The objects of the service that are in force.
+        observed: Its live objects.
+        request: The service's annotation that requests a rotation.
         now: The time in seconds since 1970.
     """
     steps, pending, waits = [], [], []
-    for sealed in kept:
-        generated, child = sealed.desired.generate, observed.children.get(sealed.key)
+    for owned in objects:
+        generated, child = owned.desired.generate, observed.children.get(owned.key)
         if generated is None or not generated.alternating or child is None or child.deleting:
             continue
-        phase, reason, wait = _next(child, kept, observed, wish=wish, now=now)
+        phase, reason, wait = _next(child, objects, observed, request=request, now=now)
         if reason:
-            pending.append(Pending(name=f"rotation of Secret {sealed.key.name}", reason=reason))
+            pending.append(Pending(name=f"rotation of Secret {owned.key.name}", reason=reason))
         if wait > 0:
             waits.append(wait)
         elif phase is not None:
-            # A later wish waits until this rotation has come to its end.
-            begun = child.rotation if phase is not Phase.SWITCHED else None
-            after = Rotation(begun.wish if begun else wish, phase, now)
-            steps.append(Step(Action.ROTATE, sealed, child, "rotation", rotation=after))
+            # A later request waits until this rotation is complete.
+            current = child.rotation if phase is not Phase.SWITCHED else None
+            rotation = Rotation(current.request if current else request, phase, now)
+            steps.append(Step(Action.ROTATE, owned, child, "rotation", rotation=rotation))
     return Rotations(tuple(steps), tuple(pending), min(waits, default=None))
 
 
 def _next(
-    child: Child, kept: Sequence[Sealed], observed: Observed, *, wish: str, now: int
+    child: Child, objects: Sequence[OwnedObject], observed: Observed, *, request: str, now: int
 ) -> tuple[Phase | None, str, float]:
-    """The next phase, what it waits for, and for how long; 0 where an event will tell."""
+    """Returns the next phase, why it waits, and for how long; 0 if only an event is awaited."""
     done = child.rotation
     if done is None or done.phase is Phase.CLOSED:
-        if not wish or (done is not None and done.wish == wish):
+        if not request or (done is not None and done.request == request):
             return None, "", 0
         wait = done.since + figures.CREDENTIALS_SETTLE_SECONDS - now if done else 0
-        why = f"begins at {_time(now + wait)}, when all servers know what the last one made"
+        why = f"starts at {_time(now + wait)}, when all servers have loaded the last new password"
         return Phase.SWITCHED, why if wait > 0 else "", wait
     if done.phase is Phase.SWITCHED:
         old = [
-            f"{sealed.key.kind} {sealed.key.name}"
-            for sealed in kept
-            if _reads(sealed, child.key) and not _replaced(sealed, observed)
+            f"{owned.key.kind} {owned.key.name}"
+            for owned in objects
+            if _reads(owned, child.key) and not _replaced(owned, observed)
         ]
-        why = f"the former user stays until these pods are replaced: {', '.join(old)}"
+        why = f"the former user is kept until these pods are replaced: {', '.join(old)}"
         return (None, why, 0) if old else (Phase.REPLACED, "", 0)
-    wait = done.since + max((_lives_on(item, child.key) for item in kept), default=0) - now
-    why = f"the former user stays until {_time(now + wait)}, when the last pod that knows it ended"
+    wait = done.since + max((_lifetime(item, child.key) for item in objects), default=0) - now
+    why = f"the former user is kept until {_time(now + wait)}, when the last pod with it has ended"
     return Phase.CLOSED, why, wait
 
 
-def _reads(sealed: Sealed, secret: ObjectKey) -> bool:
-    keys = sealed.references.get(secret, frozenset())
+def _reads(owned: OwnedObject, secret: ObjectKey) -> bool:
+    keys = owned.references.get(secret, frozenset())
     return keys is None or bool(keys & {USERNAME, PASSWORD})
 
 
-def _replaced(sealed: Sealed, observed: Observed) -> bool:
-    child = observed.children.get(sealed.key)
+def _replaced(owned: OwnedObject, observed: Observed) -> bool:
+    child = observed.children.get(owned.key)
     return (
-        child is not None and child.health.ready and stamp_in_order(sealed, child, observed.values)
+        child is not None and child.health.ready and stamp_is_current(owned, child, observed.values)
     )
 
 
-def _lives_on(sealed: Sealed, secret: ObjectKey) -> int:
-    """Seconds that a pod may go on with what it read when it started."""
-    spec = sealed.desired.body.get("spec", {})
-    if sealed.key.kind == CRON_JOB.kind:
+def _lifetime(owned: OwnedObject, secret: ObjectKey) -> int:
+    """Returns the seconds for which a pod may still use the values that it read at its start."""
+    spec = owned.desired.body.get("spec", {})
+    if owned.key.kind == CRON_JOB.kind:
         job = spec["jobTemplate"]["spec"]
         return int(job["activeDeadlineSeconds"]) + _grace(job["template"])
-    return _grace(spec["template"]) if _reads(sealed, secret) else 0
+    return _grace(spec["template"]) if _reads(owned, secret) else 0
 
 
 def _time(seconds: float) -> str:

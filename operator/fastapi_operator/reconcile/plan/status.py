@@ -1,4 +1,4 @@
-"""What the operator answers: conditions, tuned values, problems. Pure."""
+"""Builds the status of a service: conditions, tuned values, problems."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,38 +20,38 @@ from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Health, Observed
 from fastapi_operator.reconcile.plan import pending
 from fastapi_operator.reconcile.plan.conditions import Conditions
-from fastapi_operator.reconcile.plan.pending import Held
+from fastapi_operator.reconcile.plan.pending import HeldWrite
 from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.remedies import remedy
-from fastapi_operator.reconcile.plan.steps import Waiting, migrated, migration_job
+from fastapi_operator.reconcile.plan.steps import Waiting, is_migrated, migration_job_key
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import Plan
 
 
 @dataclass(frozen=True)
-class Situation:
-    """All that the answer depends on.
+class StatusInput:
+    """Everything that the status depends on.
 
     Attributes:
         owner: The service.
-        generation: The generation that this pass acted on.
-        before: The status that is stored now, as the API server has it.
+        generation: The generation of the spec that was reconciled.
+        before: The stored status.
         now: The time of a transition, RFC 3339.
-        problems: What is wrong with the spec.
-        plan: The numbers; None where the spec is refused.
-        desired: Objects that the service wants.
-        observed: Its live objects.
-        waiting: Wanted objects that wait for something.
+        problems: The problems of the spec.
+        plan: The numbers; None if the spec cannot be parsed.
+        desired: The desired objects.
+        observed: The live objects.
+        waiting: Desired objects that are not written yet.
         refusals: Writes that were refused.
-        diagnoses: What the pods of unready workloads say.
-        migration_key: Key of the wanted migration.
-        suspended: Nothing is written on request.
-        failure: The error of the operator or the API server that ended this pass.
-        held: Writes that wait for an approval or a turn.
-        rotating: What rotations of credentials wait for.
-        turn: Others wait until this service is ready under the operator's new version.
-        image_digest: The digest that the app's pods were last seen to run.
+        diagnoses: The problems of the pods of unready workloads.
+        migration_key: Key of the desired migration; None if there is none.
+        suspended: Whether the reconciliation is suspended.
+        failure: The temporary error that ended the reconciliation; empty if there was none.
+        held: Writes that wait for an approval or a rollout slot.
+        rotating: The entries of rotations that wait.
+        has_slot: Whether the service has a rollout slot.
+        image_digest: The digest that the app's pods ran when they were last listed.
     """
 
     owner: Owner
@@ -68,64 +68,62 @@ class Situation:
     migration_key: str | None = None
     suspended: bool = False
     failure: str = ""
-    held: Sequence[Held] = ()
+    held: Sequence[HeldWrite] = ()
     rotating: Sequence[Pending] = ()
-    turn: bool = False
+    has_slot: bool = False
     image_digest: str | None = None
 
 
-def status_of(situation: Situation) -> Status:
-    """The answer to a service, from what its objects are like now."""
-    conditions = Conditions(
-        generation=situation.generation, now=situation.now, before=situation.before
-    )
-    parts = part_health(situation)
-    _summarise(conditions, situation, parts)
+def build_status(inputs: StatusInput) -> Status:
+    """Returns the status of a service."""
+    conditions = Conditions(generation=inputs.generation, now=inputs.now, before=inputs.before)
+    parts = part_health(inputs)
+    _mark_summary(conditions, inputs, parts)
     for part, health in parts.items():
         if health.ready:
             conditions.mark_part_ready(part, health.message)
         else:
             conditions.mark_part_not_ready(part, health)
-    plan = situation.plan
+    plan = inputs.plan
     tuned = _tuning(plan.headline()) if plan else ()
-    app = _app(situation)
+    app = _app(inputs)
     replicas = app.replicas.live if app is not None and app.replicas is not None else None
     return Status(
-        observed_generation=situation.generation,
+        observed_generation=inputs.generation,
         conditions=conditions.all(),
-        tuning=pending.in_force(situation.held, tuned, situation.before),
+        tuning=pending.keep_held_values(inputs.held, tuned, inputs.before),
         connection_budget=_budget(plan),
-        problems=_problems(situation.problems),
+        problems=_problems(inputs.problems),
         pending=pending.pending(
-            situation.held,
+            inputs.held,
             tuned,
-            situation.before,
-            service=situation.owner.name,
-            turn=situation.turn and not conditions.ready,
-            others=situation.rotating,
+            inputs.before,
+            service=inputs.owner.name,
+            has_slot=inputs.has_slot and not conditions.ready,
+            others=inputs.rotating,
         ),
-        url=_url(situation),
+        url=_url(inputs),
         replicas=replicas,
-        selector=_selector(situation.owner) if app is not None else None,
-        # A restarted operator has not looked yet: what was seen last is still the best answer.
-        image_digest=situation.image_digest or situation.before.get("imageDigest"),
-        migration=_migration(situation),
+        selector=_selector(inputs.owner) if app is not None else None,
+        # After a restart of the operator, the stored digest is used until the pods are listed.
+        image_digest=inputs.image_digest or inputs.before.get("imageDigest"),
+        migration=_migration(inputs),
     )
 
 
-def part_health(situation: Situation) -> dict[Part, Health]:
-    """The health of each wanted part: of its worst object."""
+def part_health(inputs: StatusInput) -> dict[Part, Health]:
+    """Returns the health of each desired part: that of its least healthy object."""
     parts: dict[Part, Health] = {}
-    waiting = {item.key: item for item in situation.waiting}
-    refused = {item.key: item for item in situation.refusals}
-    for desired in situation.desired:
-        health = _object_health(desired, situation, waiting, refused)
+    waiting = {item.key: item for item in inputs.waiting}
+    refused = {item.key: item for item in inputs.refusals}
+    for desired in inputs.desired:
+        health = _object_health(desired, inputs, waiting, refused)
         worst = parts.get(desired.part)
-        told = health.ready and health.message and worst == Health(True)
-        if worst is None or told or _badness(health) > _badness(worst):
+        has_message = health.ready and health.message and worst == Health(True)
+        if worst is None or has_message or _severity(health) > _severity(worst):
             parts[desired.part] = health
-    if situation.migration_key is not None:
-        parts[Part.MIGRATION] = _migration_health(situation)
+    if inputs.migration_key is not None:
+        parts[Part.MIGRATION] = _migration_health(inputs)
     else:
         parts.pop(Part.MIGRATION, None)
     return {part: parts[part] for part in Part if part in parts}
@@ -133,110 +131,111 @@ def part_health(situation: Situation) -> dict[Part, Health]:
 
 def _object_health(
     desired: Desired,
-    situation: Situation,
+    inputs: StatusInput,
     waiting: Mapping[ObjectKey, Waiting],
     refused: Mapping[ObjectKey, Refusal],
 ) -> Health:
     key = desired.key
     if key in refused:
         return Health(False, refused[key].reason, refused[key].message, failed=True)
-    child = situation.observed.children.get(key)
+    child = inputs.observed.children.get(key)
     if child is None:
         if key in waiting:
             return Health(False, waiting[key].reason, f"{key} {waiting[key].message}")
         return Health(False, "NotWritten", f"{key} is not written yet")
     if child.health.ready:
         return child.health
-    diagnosis = situation.diagnoses.get(key)
-    told = f"{key.kind} {key.name}: {child.health.message}"
+    diagnosis = inputs.diagnoses.get(key)
+    message = f"{key.kind} {key.name}: {child.health.message}"
     if diagnosis is not None and key.kind == CRON_JOB.kind:
-        # When the last run was and what its pod said: the one is not known from the other.
-        return child.health._replace(message=f"{told}; {diagnosis.message}")
-    return diagnosis or child.health._replace(message=told)
+        # The CronJob has the time of the last run, and the pod has its error.
+        return child.health._replace(message=f"{message}; {diagnosis.message}")
+    return diagnosis or child.health._replace(message=message)
 
 
-def _migration_health(situation: Situation) -> Health:
-    key = situation.migration_key
+def _migration_health(inputs: StatusInput) -> Health:
+    key = inputs.migration_key
     assert key is not None
-    if migrated(situation.observed, situation.owner, key):
+    if is_migrated(inputs.observed, inputs.owner, key):
         return Health(True)
-    job_key = migration_job(situation.owner, key)
-    refusal = next((item for item in situation.refusals if item.key == job_key), None)
+    job_key = migration_job_key(inputs.owner, key)
+    refusal = next((item for item in inputs.refusals if item.key == job_key), None)
     if refusal is not None:
         return Health(False, refusal.reason, refusal.message, failed=True)
-    job = situation.observed.children.get(job_key)
+    job = inputs.observed.children.get(job_key)
     if job is None:
         return Health(False, "WaitingForDatabase", "the migration waits for the database")
+    diagnosis = inputs.diagnoses.get(job_key)
     if job.health.failed:
-        told = situation.diagnoses.get(job_key)
-        message = told.message if told is not None and told.message else job.health.message
+        message = (diagnosis.message if diagnosis else "") or job.health.message
         advice = remedy(message)
         message = f"Job {job_key.name}: {message}" + (f"; {advice}" if advice else "")
         return Health(False, "MigrationFailed", message, failed=True)
-    told = situation.diagnoses.get(job_key)
-    if told is not None:
-        return told
+    if diagnosis is not None:
+        return diagnosis
     return Health(False, "MigrationRunning", f"Job {job_key.name} has not finished")
 
 
-def _summarise(conditions: Conditions, situation: Situation, parts: Mapping[Part, Health]) -> None:
+def _mark_summary(
+    conditions: Conditions, inputs: StatusInput, parts: Mapping[Part, Health]
+) -> None:
     needed = {part: health for part, health in parts.items() if part.record.required}
     unready = sorted(
         ((part, health) for part, health in needed.items() if not health.ready),
-        key=lambda item: (-_badness(item[1]), CAUSES_FIRST.index(item[0])),
+        key=lambda item: (-_severity(item[1]), CAUSES_FIRST.index(item[0])),
     )
-    error = next((p for p in situation.problems if p.severity is Severity.ERROR), None)
+    error = next((p for p in inputs.problems if p.severity is Severity.ERROR), None)
     migration = parts.get(Part.MIGRATION)
-    if situation.suspended:
+    if inputs.suspended:
         conditions.mark_suspended(ready=bool(needed) and not unready)
     elif error is not None:
         conditions.mark_stalled("InvalidSpec", str(error))
-    elif situation.refusals:
-        first = situation.refusals[0]
+    elif inputs.refusals:
+        first = inputs.refusals[0]
         conditions.mark_stalled(first.reason, first.message)
     elif migration is not None and migration.failed:
         conditions.mark_stalled(migration.reason, migration.message)
-    elif situation.failure:
-        conditions.mark_reconciling("Retrying", situation.failure)
+    elif inputs.failure:
+        conditions.mark_reconciling("Retrying", inputs.failure)
     elif unready:
         part, health = unready[0]
-        told = f"{part.value}: {health.message or health.reason}"
-        mark = conditions.mark_stalled if _past_deadline(situation) else conditions.mark_reconciling
-        mark(health.reason or "Progressing", told)
+        message = f"{part.value}: {health.message or health.reason}"
+        mark = conditions.mark_stalled if _past_deadline(inputs) else conditions.mark_reconciling
+        mark(health.reason or "Progressing", message)
     else:
         conditions.mark_ready()
 
 
-def _past_deadline(situation: Situation) -> bool:
-    """Whether pods did not become ready within a rollout's deadline, whatever they say of it."""
+def _past_deadline(inputs: StatusInput) -> bool:
+    """Whether pods did not become ready within a rollout's deadline, for any reason."""
     found = (
-        situation.observed.children.get(desired.key)
-        for desired in situation.desired
+        inputs.observed.children.get(desired.key)
+        for desired in inputs.desired
         if desired.part.record.required
     )
     return any(child and child.health.reason == "ProgressDeadlineExceeded" for child in found)
 
 
-def _badness(health: Health) -> int:
+def _severity(health: Health) -> int:
     return 0 if health.ready else 2 if health.failed else 1
 
 
-def _app(situation: Situation) -> Any:
+def _app(inputs: StatusInput) -> Any:
     keys = (
         desired.key
-        for desired in situation.desired
+        for desired in inputs.desired
         if desired.part is Part.APP and desired.key.kind == DEPLOYMENT.kind
     )
-    return next((situation.observed.children.get(key) for key in keys), None)
+    return next((inputs.observed.children.get(key) for key in keys), None)
 
 
-def _url(situation: Situation) -> str | None:
-    """Where clients outside reach the service, else where it answers inside the cluster."""
-    exposure = situation.plan.exposure if situation.plan else None
+def _url(inputs: StatusInput) -> str | None:
+    """Returns the URL for clients outside of the cluster, or else the one inside."""
+    exposure = inputs.plan.exposure if inputs.plan else None
     if exposure is not None and exposure.url is not None:
         return exposure.url
-    owner = situation.owner
-    for desired in situation.desired:
+    owner = inputs.owner
+    for desired in inputs.desired:
         if desired.key.kind == "Service" and desired.key.name == owner.name:
             port = desired.body["spec"]["ports"][0]["port"]
             tail = "" if port == 80 else f":{port}"
@@ -295,13 +294,13 @@ def _problems(problems: Iterable[Problem]) -> tuple[StatusProblem, ...]:
     )
 
 
-def _migration(situation: Situation) -> MigrationStatus | None:
-    key = situation.migration_key
+def _migration(inputs: StatusInput) -> MigrationStatus | None:
+    key = inputs.migration_key
     if key is None:
         return None
-    if migrated(situation.observed, situation.owner, key):
+    if is_migrated(inputs.observed, inputs.owner, key):
         return MigrationStatus(key=key, state="Succeeded")
-    job = situation.observed.children.get(migration_job(situation.owner, key))
+    job = inputs.observed.children.get(migration_job_key(inputs.owner, key))
     if job is None:
         return MigrationStatus(key=key, state="Waiting")
     return MigrationStatus(key=key, state="Failed" if job.health.failed else "Running")

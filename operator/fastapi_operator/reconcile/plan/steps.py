@@ -1,4 +1,4 @@
-"""What a pass has to do: from wanted and observed objects to writes, deletes and waiting. Pure."""
+"""Plans the steps of a reconciliation: compares desired and live objects."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from enum import StrEnum
 
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import (
-    CLAIM,
     CNPG_CLUSTER,
     CONTROLLER_REVISION,
     DEPLOYMENT,
     JOB,
+    PERSISTENT_VOLUME_CLAIM,
     STATEFUL_SET,
     owned_kind,
 )
@@ -19,7 +19,11 @@ from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Child, Observed, ReleaseRecord, Rotation
 from fastapi_operator.reconcile.observe.projection import covers
 from fastapi_operator.reconcile.plan import release
-from fastapi_operator.reconcile.plan.owned_object import Sealed, replicas_in_order, stamp_in_order
+from fastapi_operator.reconcile.plan.owned_object import (
+    OwnedObject,
+    replicas_match,
+    stamp_is_current,
+)
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey, Write
 
 MIGRATION_JOBS_KEPT = 3
@@ -28,10 +32,10 @@ MIGRATION_JOBS_KEPT = 3
 class Action(StrEnum):
     """How an object is written.
 
-    FIRST is an apply that fails where the object exists. APPLY is an apply of what is ours.
-    CREATE is one POST. OWN and DISOWN change only the owner reference of what is written once.
-    RESIZE brings a volume claim to its wanted size. ROTATE changes credentials. INSPECT reads the
-    object first, since its name may be taken.
+    FIRST is an apply that fails if the object exists. APPLY is an apply of an object that the
+    operator owns. CREATE is a POST of an object that is written once. OWN and DISOWN change only
+    the owner reference of such an object. RESIZE enlarges a PersistentVolumeClaim. ROTATE changes
+    credentials. INSPECT reads the object first, because its name may be taken.
     """
 
     FIRST = "first"
@@ -49,18 +53,18 @@ class Step:
     """One write.
 
     Attributes:
-        action: How it is written.
-        sealed: The body to send.
-        child: The live object, where one is known.
+        action: How the object is written.
+        owned: The object to write.
+        child: The live object; None if it is missing.
         why: ``missing``, ``changed``, ``drift``, ``reference``, ``owner`` or ``rotation``, for
             logs and metrics.
-        volume: The data volume whose credentials this Secret would invent; the Secret must
-            then be found, and is never made.
-        rotation: How far the rotation of the Secret's credentials is after this write.
+        volume: The existing data volume of a missing credentials Secret; the Secret must then be
+            restored and is never generated.
+        rotation: The rotation of the Secret's credentials after this write.
     """
 
     action: Action
-    sealed: Sealed
+    owned: OwnedObject
     child: Child | None
     why: str
     volume: ObjectKey | None = None
@@ -68,18 +72,18 @@ class Step:
 
     @property
     def content(self) -> str:
-        """What tells this write from others of the same object."""
-        return self.rotation.text if self.rotation else self.sealed.digest
+        """Distinguishes this write from others of the same object."""
+        return self.rotation.text if self.rotation else self.owned.built_digest
 
     @property
     def key(self) -> ObjectKey:
         """The identity of the object that is written."""
-        return self.sealed.key
+        return self.owned.key
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A wanted object that is not written yet, and what it waits for."""
+    """A desired object that is not written yet, and the reason."""
 
     key: ObjectKey
     part: Part
@@ -89,125 +93,126 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Steps:
-    """All that a pass does, in this order.
+    """The steps of a reconciliation, in this order.
 
     Attributes:
-        before: Writes that need no release, wave after wave.
-        release: The record to write before ``after``; None where it stands.
-        after: Writes behind the MIGRATED gate.
-        deletes: Objects that are no longer wanted.
-        adopted: Children that are found as they were applied by an earlier process.
-        waiting: Wanted objects behind a closed gate.
+        before_release: Writes in front of the MIGRATED gate, wave after wave.
+        release: The release record to write; None if it exists already.
+        after_release: Writes behind the MIGRATED gate, wave after wave.
+        deletes: Objects that are no longer desired.
+        adopted: Children that are as an earlier operator process applied them.
+        waiting: Desired objects that are not written yet.
     """
 
-    before: tuple[Step, ...] = ()
+    before_release: tuple[Step, ...] = ()
     release: ReleaseRecord | None = None
-    after: tuple[Step, ...] = ()
+    after_release: tuple[Step, ...] = ()
     deletes: tuple[Child, ...] = ()
     adopted: tuple[Child, ...] = ()
     waiting: tuple[Waiting, ...] = ()
 
+    @property
+    def writes(self) -> tuple[Step, ...]:
+        """All writes of objects."""
+        return (*self.before_release, *self.after_release)
 
-def open_gates(
-    wanted: Iterable[Desired],
+
+def find_open_gates(
+    desired_objects: Iterable[Desired],
     observed: Observed,
     *,
     owner: Owner,
     migration_key: str | None,
 ) -> frozenset[Gate]:
-    """The gates that are open: facts about live objects, never a memory of what was done."""
+    """Returns the gates that are open, from live objects alone."""
     opened = {Gate.NONE}
     servers = (STATEFUL_SET.kind, CNPG_CLUSTER.kind)
     databases = [
         desired.key
-        for desired in wanted
+        for desired in desired_objects
         if desired.part is Part.DATABASE and desired.key.kind in servers
     ]
     if all(_is_ready(observed, key) for key in databases):
         opened.add(Gate.DATABASE)
-    if migration_key is None or migrated(observed, owner, migration_key):
+    if migration_key is None or is_migrated(observed, owner, migration_key):
         opened.add(Gate.MIGRATED)
     return frozenset(opened)
 
 
-def migrated(observed: Observed, owner: Owner, migration_key: str) -> bool:
-    """Whether a migration once succeeded: by the record, or by its Job that just has."""
+def is_migrated(observed: Observed, owner: Owner, migration_key: str) -> bool:
+    """Whether a migration has succeeded, by the release record or by its Job."""
     if observed.release is not None and migration_key in observed.release.migrated:
         return True
-    return _is_ready(observed, migration_job(owner, migration_key))
+    return _is_ready(observed, migration_job_key(owner, migration_key))
 
 
-def migration_job(owner: Owner, migration_key: str) -> ObjectKey:
-    """The identity of the Job of a migration."""
+def migration_job_key(owner: Owner, migration_key: str) -> ObjectKey:
+    """Returns the identity of the Job of a migration."""
     name = naming.child_name(owner.name, Part.MIGRATION.record.suffix, migration_key)
     return ObjectKey(JOB.group, JOB.kind, owner.namespace, name)
 
 
-def in_force(
-    wanted: Sequence[Sealed], released: Sequence[Sealed], gates: frozenset[Gate]
-) -> tuple[Sealed, ...]:
-    """The objects that are kept now: behind a closed MIGRATED gate those of the old release."""
+def objects_in_force(
+    desired_objects: Sequence[OwnedObject],
+    released_objects: Sequence[OwnedObject],
+    gates: frozenset[Gate],
+) -> tuple[OwnedObject, ...]:
+    """Returns the objects to keep now; behind a closed MIGRATED gate those of the last release."""
     if Gate.MIGRATED in gates:
-        return tuple(wanted)
-    free = [sealed for sealed in wanted if sealed.desired.gate is not Gate.MIGRATED]
-    old = [sealed for sealed in released if sealed.desired.gate is Gate.MIGRATED]
+        return tuple(desired_objects)
+    free = [owned for owned in desired_objects if owned.desired.gate is not Gate.MIGRATED]
+    old = [owned for owned in released_objects if owned.desired.gate is Gate.MIGRATED]
     return (*free, *old)
 
 
-def next_steps(
+def plan_steps(
     *,
     owner: Owner,
-    wanted: Sequence[Sealed],
-    released: Sequence[Sealed],
+    desired_objects: Sequence[OwnedObject],
+    released_objects: Sequence[OwnedObject],
     observed: Observed,
     gates: frozenset[Gate],
     spec: Mapping[str, object] | None,
     migration_key: str | None,
 ) -> Steps:
-    """What is to do now.
+    """Returns the steps to perform now.
 
     Args:
         owner: The service.
-        wanted: Its objects, built from its spec.
-        released: Its objects built from the release record; needed while MIGRATED is closed.
+        desired_objects: Its objects, built from its spec.
+        released_objects: Its objects, built from the release record; needed while MIGRATED is
+            closed.
         observed: Its live objects and the release record.
         gates: The gates that are open.
-        spec: The spec to record as released once MIGRATED is open; None records nothing.
-        migration_key: Key of the wanted migration; None where none is wanted.
+        spec: The spec to record as released when MIGRATED is open; None to record nothing.
+        migration_key: Key of the desired migration; None if there is none.
     """
-    migrating = Gate.MIGRATED not in gates
-    kept = in_force(wanted, released, gates)
-    keys = {sealed.key for sealed in kept}
+    objects = objects_in_force(desired_objects, released_objects, gates)
+    keys = {owned.key for owned in objects}
     waiting = [
-        _waiting(sealed.desired, "WaitingForMigration", "waits for the migration")
-        for sealed in wanted
-        if sealed.key not in keys
+        _waiting(owned.desired, "WaitingForMigration", "waits for the migration")
+        for owned in desired_objects
+        if owned.key not in keys
     ]
-    lost = _volume_without_credentials(wanted, observed)
-    done = observed.release.migrated if observed.release else ()
+    lost = _volume_without_credentials(desired_objects, observed)
     before: list[Step] = []
     after: list[Step] = []
     adopted: list[Child] = []
-    for sealed in kept:
-        desired, child = sealed.desired, observed.children.get(sealed.key)
-        if child is None and migration_key in done and _is_migration(desired, owner, migration_key):
-            continue  # An image that once succeeded rolls back without a Job.
-        if child is None and desired.gate not in gates and desired.gate is not Gate.MIGRATED:
-            waiting.append(_waiting(desired, "WaitingForDatabase", "waits for the database"))
+    for owned in objects:
+        desired, child = owned.desired, observed.children.get(owned.key)
+        if child is None and _is_done_migration(desired, observed, owner, migration_key):
+            continue  # If an image's migration has succeeded once, its rollback needs no Job.
+        blocker = _blocker(desired, child, observed, gates)
+        if blocker is not None:
+            waiting.append(blocker)
             continue
-        if child is not None and child.deleting:
-            waiting.append(_waiting(desired, "Deleting", "waits until the old object is gone"))
-            continue
-        if child is None and desired.after in observed.children:
-            waiting.append(_waiting(desired, "Deleting", f"waits until {desired.after} is gone"))
-            continue
-        step = _step(sealed, observed, owner, lost.get(sealed.key))
+        step = _step(owned, observed, owner, lost.get(owned.key))
         if step is not None:
             (after if desired.gate is Gate.MIGRATED else before).append(step)
-        elif child is not None and child.wanted_digest is None:
+        elif child is not None and child.expected_live_digest is None:
             adopted.append(child)
     record = None
-    if not migrating and spec is not None:
+    if Gate.MIGRATED in gates and spec is not None:
         record = release.next_record(
             observed.release,
             spec=spec,
@@ -216,69 +221,85 @@ def next_steps(
         )
     all_open = set(gates) >= set(Gate)
     return Steps(
-        before=_by_wave(before),
+        before_release=_by_wave(before),
         release=record,
-        after=_by_wave(after),
-        deletes=_no_longer_wanted(owner, keys, observed) if all_open else (),
+        after_release=_by_wave(after),
+        deletes=_no_longer_desired(owner, keys, observed) if all_open else (),
         adopted=tuple(adopted),
         waiting=tuple(waiting),
     )
 
 
-def _step(
-    sealed: Sealed, observed: Observed, owner: Owner, volume: ObjectKey | None
-) -> Step | None:
-    child = observed.children.get(sealed.key)
-    once = sealed.desired.write is Write.CREATE_ONCE
-    if child is None:
-        return Step(Action.CREATE if once else Action.FIRST, sealed, None, "missing", volume)
-    if child.owner_uid not in (None, owner.uid):
-        return Step(Action.INSPECT, sealed, child, "owner")
-    if not once:
-        why = _difference(sealed, child, observed)
-        return Step(Action.APPLY, sealed, child, why) if why else None
-    owned, retain = child.owner_uid is not None, sealed.desired.retain
-    if owned is retain:
-        return Step(Action.DISOWN if retain else Action.OWN, sealed, child, "owner")
-    if sealed.key.kind == CLAIM.kind and child.desired_digest != sealed.digest:
-        return Step(Action.RESIZE, sealed, child, "changed")
+def _blocker(
+    desired: Desired, child: Child | None, observed: Observed, gates: frozenset[Gate]
+) -> Waiting | None:
+    """Returns the reason why an object cannot be written now; None if it can."""
+    if child is None and desired.gate not in gates and desired.gate is not Gate.MIGRATED:
+        return _waiting(desired, "WaitingForDatabase", "waits for the database")
+    if child is not None and child.deleting:
+        return _waiting(desired, "Deleting", "waits until the old object is deleted")
+    if child is None and desired.blocked_by in observed.children:
+        return _waiting(desired, "Deleting", f"waits until {desired.blocked_by} is deleted")
     return None
 
 
-def _difference(sealed: Sealed, child: Child, observed: Observed) -> str:
-    """Why an object of ours has to be applied again, or nothing."""
-    if child.desired_digest != sealed.digest:
+def _step(
+    owned: OwnedObject, observed: Observed, owner: Owner, volume: ObjectKey | None
+) -> Step | None:
+    child = observed.children.get(owned.key)
+    once = owned.desired.write is Write.CREATE_ONCE
+    if child is None:
+        return Step(Action.CREATE if once else Action.FIRST, owned, None, "missing", volume)
+    if child.owner_uid not in (None, owner.uid):
+        return Step(Action.INSPECT, owned, child, "owner")
+    if not once:
+        why = _difference(owned, child, observed)
+        return Step(Action.APPLY, owned, child, why) if why else None
+    has_owner, retain = child.owner_uid is not None, owned.desired.retain
+    if has_owner is retain:
+        return Step(Action.DISOWN if retain else Action.OWN, owned, child, "owner")
+    if (
+        owned.key.kind == PERSISTENT_VOLUME_CLAIM.kind
+        and child.last_applied_digest != owned.built_digest
+    ):
+        return Step(Action.RESIZE, owned, child, "changed")
+    return None
+
+
+def _difference(owned: OwnedObject, child: Child, observed: Observed) -> str:
+    """Returns why an object must be applied again; empty if it need not be."""
+    if child.last_applied_digest != owned.built_digest:
         return "changed"
-    if not stamp_in_order(sealed, child, observed.values):
+    if not stamp_is_current(owned, child, observed.values):
         return "reference"
-    if child.wanted_digest is None:
-        as_applied = child.owned is not None and covers(child.owned, sealed.body)
+    if child.expected_live_digest is None:
+        as_applied = child.owned_fields is not None and covers(child.owned_fields, owned.body)
     else:
-        as_applied = child.live_digest == child.wanted_digest
-    return "" if as_applied and replicas_in_order(sealed, child) else "drift"
+        as_applied = child.live_digest == child.expected_live_digest
+    return "" if as_applied and replicas_match(owned, child) else "drift"
 
 
 def _volume_without_credentials(
-    wanted: Iterable[Sealed], observed: Observed
+    desired_objects: Sequence[OwnedObject], observed: Observed
 ) -> Mapping[ObjectKey, ObjectKey]:
-    """Secrets that would be generated although the data they open exists: Secret to volume."""
+    """Returns the volumes of credentials Secrets that are missing although their data exists."""
     volumes = {
-        sealed.desired.part: sealed.key
-        for sealed in wanted
-        if sealed.desired.retain
-        and sealed.key.kind == CLAIM.kind
-        and sealed.key in observed.children
+        owned.desired.part: owned.key
+        for owned in desired_objects
+        if owned.desired.retain
+        and owned.key.kind == PERSISTENT_VOLUME_CLAIM.kind
+        and owned.key in observed.children
     }
     return {
-        sealed.key: volumes[sealed.desired.part]
-        for sealed in wanted
-        if sealed.desired.generate is not None
-        and sealed.key not in observed.children
-        and sealed.desired.part in volumes
+        owned.key: volumes[owned.desired.part]
+        for owned in desired_objects
+        if owned.desired.generate is not None
+        and owned.key not in observed.children
+        and owned.desired.part in volumes
     }
 
 
-def _no_longer_wanted(owner: Owner, keys: set[ObjectKey], observed: Observed) -> tuple[Child, ...]:
+def _no_longer_desired(owner: Owner, keys: set[ObjectKey], observed: Observed) -> tuple[Child, ...]:
     mine = [
         child
         for child in observed.children.values()
@@ -289,7 +310,7 @@ def _no_longer_wanted(owner: Owner, keys: set[ObjectKey], observed: Observed) ->
         key=lambda child: (child.key in keys, child.created),
     )
     kept = {child.key for child in jobs[-MIGRATION_JOBS_KEPT:]}
-    # Pods of the old revision mount the old configuration until the last of them is replaced.
+    # Pods of the old revision mount the old configuration until the last one is replaced.
     rolling = any(
         key in observed.children and not observed.children[key].health.ready
         for key in keys
@@ -311,8 +332,15 @@ def _is_ready(observed: Observed, key: ObjectKey) -> bool:
     return child is not None and child.health.ready
 
 
-def _is_migration(desired: Desired, owner: Owner, migration_key: str | None) -> bool:
-    return migration_key is not None and desired.key == migration_job(owner, migration_key)
+def _is_done_migration(
+    desired: Desired, observed: Observed, owner: Owner, migration_key: str | None
+) -> bool:
+    """Whether an object is the Job of a migration that a release record lists as succeeded."""
+    if migration_key is None or observed.release is None:
+        return False
+    return migration_key in observed.release.migrated and desired.key == migration_job_key(
+        owner, migration_key
+    )
 
 
 def _waiting(desired: Desired, reason: str, message: str) -> Waiting:

@@ -1,4 +1,4 @@
-"""Brakes against runaway work: the same write again and again, and too many deletes."""
+"""Brakes against runaway writes: the same write repeatedly, and too many deletes."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,7 +11,7 @@ DELETES_A_MINUTE = 10
 
 
 class Brakes:
-    """Remembers recent writes and deletes of all services."""
+    """Keeps the recent writes and deletes of all services."""
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -19,7 +19,7 @@ class Brakes:
         self._deletes: deque[float] = deque()
 
     def is_loop(self, key: ObjectKey, digest: str) -> bool:
-        """Whether this same write was done too often lately: somebody undoes it each time."""
+        """Whether the same write was repeated too often, because another client undoes it."""
         known = self._writes.get(key)
         if known is None or known[0] != digest:
             return False
@@ -27,7 +27,7 @@ class Brakes:
         return len(known[1]) >= LOOP_WRITES
 
     def wrote(self, key: ObjectKey, digest: str) -> None:
-        """Notes a write."""
+        """Records a write."""
         known = self._writes.get(key)
         if known is None or known[0] != digest:
             known = (digest, deque(maxlen=LOOP_WRITES))
@@ -40,16 +40,16 @@ class Brakes:
         return len(self._deletes) < DELETES_A_MINUTE
 
     def deleted(self) -> None:
-        """Notes a delete."""
+        """Records a delete."""
         self._deletes.append(self._clock())
 
     @property
-    def pulled(self) -> bool:
-        """Whether deletes are stopped at the moment."""
+    def deletes_stopped(self) -> bool:
+        """Whether deletes are stopped now."""
         return not self.may_delete()
 
     def sweep(self) -> None:
-        """Forgets writes that no longer count."""
+        """Drops writes that are too old to count."""
         horizon = self._clock() - LOOP_WINDOW_SECONDS
         for key in [key for key, (_, times) in self._writes.items() if times[-1] < horizon]:
             del self._writes[key]

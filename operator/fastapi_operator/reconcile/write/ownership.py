@@ -1,4 +1,4 @@
-"""Whose an object is that already carries a wanted name: ours, going by itself, or taken."""
+"""Who owns an existing object that has the name of a desired one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,8 @@ def _controller(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next((ref for ref in references if ref.get("controller")), None)
 
 
-def is_going(body: Mapping[str, Any], owner: Owner) -> bool:
-    """Whether an object will be gone by itself: deleted, or left by a service of the same name."""
+def will_be_removed(body: Mapping[str, Any], owner: Owner) -> bool:
+    """Whether an object will be deleted anyway, for example with a former service of that name."""
     if body["metadata"].get("deletionTimestamp"):
         return True
     controller = _controller(body)
@@ -26,8 +26,8 @@ def is_going(body: Mapping[str, Any], owner: Owner) -> bool:
     )
 
 
-def taken(key: ObjectKey, body: Mapping[str, Any], owner: Owner) -> str:
-    """Why an object is not ours to write, or nothing."""
+def explain_name_conflict(key: ObjectKey, body: Mapping[str, Any], owner: Owner) -> str:
+    """Returns why the operator must not write an object; empty if the service owns it."""
     controller = _controller(body)
     if controller is not None and controller.get("uid") == owner.uid:
         return ""
@@ -35,12 +35,12 @@ def taken(key: ObjectKey, body: Mapping[str, Any], owner: Owner) -> str:
     if controller is None and labels.get(naming.SERVICE_LABEL) == owner.name:
         return ""
     if controller is not None:
-        whose = f"it belongs to {controller.get('kind')} {controller.get('name')}"
+        current = f"its owner is {controller.get('kind')} {controller.get('name')}"
     else:
         entries = body["metadata"].get("managedFields") or ()
         managers = sorted({str(entry.get("manager")) for entry in entries})
-        whose = f"it was made by {', '.join(managers) or 'somebody else'}"
+        current = f"it was created by {', '.join(managers) or 'another client'}"
     return (
-        f"{key} exists already and is not of this service: {whose}; "
+        f"{key} exists already and does not belong to this service: {current}; "
         "delete or rename it, or give the FastAPIService another name"
     )

@@ -1,4 +1,4 @@
-"""A claim is made once, yet its volume may grow: what a changed wish means for the live claim."""
+"""Changes of a PersistentVolumeClaim: it is created once, but its volume may grow."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,44 +10,44 @@ from fastapi_operator.resources.desired import ObjectKey
 Body = Mapping[str, Any]
 
 
-def growth(live: Body, wanted: Body) -> dict[str, Any]:
-    """The patch that brings a live claim to its wanted size and notes what was wanted."""
+def resize_patch(live: Body, desired: Body) -> dict[str, Any]:
+    """Returns the patch that enlarges a live PersistentVolumeClaim and records the new digest."""
     patch: dict[str, Any] = {
         "metadata": {
             "uid": live["metadata"]["uid"],
             "annotations": {
-                APPLIED_ANNOTATION: wanted["metadata"]["annotations"][APPLIED_ANNOTATION]
+                APPLIED_ANNOTATION: desired["metadata"]["annotations"][APPLIED_ANNOTATION]
             },
         }
     }
-    if _size(wanted) > _size(live):
-        requests = wanted["spec"]["resources"]["requests"]
+    if _size(desired) > _size(live):
+        requests = desired["spec"]["resources"]["requests"]
         patch["spec"] = {"resources": {"requests": {"storage": requests["storage"]}}}
     return patch
 
 
-def impossible(key: ObjectKey, live: Body, wanted: Body) -> str:
-    """Why a live claim cannot become as wanted, and what to do; nothing where it can."""
-    if _size(wanted) < _size(live):
-        has = live["spec"]["resources"]["requests"]["storage"]
-        wish = wanted["spec"]["resources"]["requests"]["storage"]
+def why_not_resizable(key: ObjectKey, live: Body, desired: Body) -> str:
+    """Returns why a live claim cannot be changed as desired, and the remedy; empty if it can."""
+    if _size(desired) < _size(live):
+        current = live["spec"]["resources"]["requests"]["storage"]
+        requested = desired["spec"]["resources"]["requests"]["storage"]
         return (
-            f"{key} has {has} and a volume cannot shrink to {wish}; ask for {has} or more, or "
-            "move the data to a new service"
+            f"{key} has {current}, and a volume cannot shrink to {requested}; request {current} "
+            "or more, or move the data to a new service"
         )
-    has, wish = (body["spec"].get("storageClassName") for body in (live, wanted))
-    if wish not in (None, has):
+    current, requested = (body["spec"].get("storageClassName") for body in (live, desired))
+    if requested not in (None, current):
         return (
-            f"{key} is of StorageClass {has}, which cannot be changed to {wish}; ask for {has}, "
-            "or move the data to a new service"
+            f"{key} has the StorageClass {current}, which cannot be changed to {requested}; "
+            f"request {current}, or move the data to a new service"
         )
     return ""
 
 
-def refused_growth(key: ObjectKey, message: str) -> str:
-    """What the API server's refusal of a larger size means."""
+def explain_refused_resize(key: ObjectKey, message: str) -> str:
+    """Returns the message for a larger size that the API server refused."""
     return (
-        f"{key} cannot grow: {message}; set allowVolumeExpansion on its StorageClass, or ask for "
+        f"{key} cannot grow: {message}; set allowVolumeExpansion on its StorageClass, or request "
         "the old size again"
     )
 

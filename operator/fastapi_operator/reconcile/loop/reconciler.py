@@ -1,0 +1,334 @@
+"""One reconciliation of a service: observe, plan, write, and report the status.
+
+A reconciliation does everything that is possible now and returns. It never waits: an event of a
+child, or the delay that the reconciliation returns, starts the next one.
+"""
+
+import dataclasses
+import datetime
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from fastapi_operator import naming
+from fastapi_operator.api.status import Status
+from fastapi_operator.cluster.client import Client
+from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.cluster.kinds import POD, SERVICE
+from fastapi_operator.facts import Facts
+from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.loop.images import Images
+from fastapi_operator.reconcile.loop.status_writer import StatusWriter, find_condition, summary_of
+from fastapi_operator.reconcile.loop.telemetry import Telemetry
+from fastapi_operator.reconcile.observe import pod_diagnostics
+from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
+from fastapi_operator.reconcile.observe.pod_diagnostics import PodDiagnostics
+from fastapi_operator.reconcile.observe.reading import LiveService
+from fastapi_operator.reconcile.observe.store import Store
+from fastapi_operator.reconcile.plan.desired_state import DesiredState
+from fastapi_operator.reconcile.plan.desired_state_cache import DesiredStateCache
+from fastapi_operator.reconcile.plan.owned_object import OwnedObject, find_unwatched
+from fastapi_operator.reconcile.plan.pending import (
+    HeldWrite,
+    changes_workloads,
+    has_slot,
+    hold_restarts,
+    hold_rollout,
+    with_slot,
+)
+from fastapi_operator.reconcile.plan.refusals import with_spec_paths
+from fastapi_operator.reconcile.plan.rollouts import Rollouts
+from fastapi_operator.reconcile.plan.rotation import Rotations, plan_rotations
+from fastapi_operator.reconcile.plan.status import StatusInput, build_status
+from fastapi_operator.reconcile.plan.steps import Steps, plan_steps
+from fastapi_operator.reconcile.plan.target import find_target
+from fastapi_operator.reconcile.write.outcome import NamespaceTerminatingError, Outcome
+from fastapi_operator.reconcile.write.perform import Performer
+from fastapi_operator.resources.desired import Desired
+
+# A name may become free and a Secret may be restored without a watch event for it.
+REFUSED_RETRY_SECONDS = {"NameTaken": 60.0, "CredentialsLost": 60.0}
+REFUSED_RETRY_OTHERWISE_SECONDS = 300.0
+BLOCKED_RETRY_SECONDS = 5.0
+BRAKED_RETRY_SECONDS = 60.0
+# While a namespace terminates, each deleted object would otherwise start a useless reconciliation.
+TERMINATING_PAUSE_SECONDS = 30.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ReconcileResult:
+    """When to reconcile a service again if no event arrives.
+
+    Attributes:
+        requeue_after: The delay in seconds; None if only an event is awaited.
+        failed: A temporary error occurred; the queue chooses the delay by its back-off.
+        progressed: Objects were written although the reconciliation failed.
+        min_delay: The delay in seconds that the API server requested.
+    """
+
+    requeue_after: float | None = None
+    failed: bool = False
+    progressed: bool = False
+    min_delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a reconciliation planned and wrote, and the status that was stored before."""
+
+    before: Mapping[str, Any]
+    state: DesiredState
+    objects: tuple[OwnedObject, ...]
+    steps: Steps
+    outcome: Outcome
+    held: tuple[HeldWrite, ...] = ()
+    rotations: Rotations = field(default_factory=Rotations)
+
+    @property
+    def desired(self) -> tuple[Desired, ...]:
+        return tuple(owned.desired for owned in self.objects)
+
+
+class _ServiceDeletedError(Exception):
+    """The service was deleted, but its watch has not reported it yet."""
+
+
+class Reconciler:
+    """Reconciles services; state that outlives a reconciliation is in the objects passed in."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        store: Store,
+        desired_states: DesiredStateCache,
+        performer: Performer,
+        pod_diagnostics: PodDiagnostics,
+        rollouts: Rollouts,
+        images: Images,
+        telemetry: Telemetry,
+        clock: Callable[[], float],
+        instance: str,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._desired_states = desired_states
+        self._performer = performer
+        self._pod_diagnostics = pod_diagnostics
+        self._rollouts = rollouts
+        self._images = images
+        self._telemetry = telemetry
+        self._clock = clock
+        self._status = StatusWriter(client, store, clock=clock, instance=instance)
+        self._terminating_until: dict[str, float] = {}
+
+    async def reconcile(self, key: ServiceKey, facts: Facts) -> ReconcileResult:
+        """Reconciles one service.
+
+        Raises:
+            ApiError: The API server failed in a way that may be temporary.
+        """
+        live = self._store.service(key)
+        if live is None or live.deleting:
+            self.forget(key)
+            return ReconcileResult()
+        pause = self._terminating_until.get(key.namespace, 0.0) - self._clock()
+        if pause > 0:
+            return ReconcileResult(requeue_after=pause)
+        self._terminating_until.pop(key.namespace, None)
+        body, owner = live.body, Owner(key.namespace, key.name, live.uid)
+        try:
+            work = await self._plan_and_write(body, owner, facts)
+        except _ServiceDeletedError:
+            _log.info("service is deleted", service=key.name, namespace=key.namespace)
+            self._store.drop_service(body)
+            self.forget(key)
+            return ReconcileResult()
+        except NamespaceTerminatingError as error:
+            _log.info("namespace is terminating", namespace=key.namespace, error=str(error))
+            self._terminating_until[key.namespace] = self._clock() + TERMINATING_PAUSE_SECONDS
+            return ReconcileResult(requeue_after=TERMINATING_PAUSE_SECONDS)
+        await self._diagnose_pods(key, work)
+        status_delay = await self._report_status(live, owner, work)
+        return self._result(work, status_delay)
+
+    def forget(self, key: ServiceKey) -> None:
+        """Drops all state of a deleted service."""
+        self._status.forget(key)
+        self._rollouts.forget(key)
+        self._images.forget(key)
+        self._telemetry.forget(key)
+
+    async def _plan_and_write(self, body: Mapping[str, Any], owner: Owner, facts: Facts) -> _Work:
+        key, before = owner.key, body["status"]
+        observed = self._store.observed(key)
+        target = find_target(self._desired_states, body, owner, facts, observed)
+        self._store.values.note_reader(key, target.references)
+        objects = target.objects
+        if target.state.suspended or not target.desired:
+            return _Work(before, target.state, objects, Steps(), Outcome())
+        steps = plan_steps(
+            owner=owner,
+            desired_objects=target.desired,
+            released_objects=target.released,
+            observed=observed,
+            gates=target.gates,
+            spec=target.spec,
+            migration_key=target.migration_key,
+        )
+        unrecorded = steps.release is not None and observed.release is None
+        missing = any(step.why == "missing" for step in steps.writes)
+        if (missing or unrecorded) and self._store.is_unverified(key):
+            await self._verify_service(owner)
+        steps, held = self._hold(key, body, steps)
+        rotations = plan_rotations(
+            objects,
+            observed,
+            request=body["metadata"]["annotations"].get(naming.ROTATE_ANNOTATION, ""),
+            now=int(time.time()),
+        )
+        steps = dataclasses.replace(steps, before_release=(*rotations.steps, *steps.before_release))
+        if self._rollouts.has_slot(key) and not has_slot(before):
+            before = await self._announce_rollout(owner, before, steps)
+        outcome = await self._performer.perform(steps, owner)
+        outcome.refusals = [
+            with_spec_paths(item, target.desired, body["spec"]) for item in outcome.refusals
+        ]
+        return _Work(before, target.state, objects, steps, outcome, held, rotations)
+
+    async def _verify_service(self, owner: Owner) -> None:
+        """Checks that the service still exists before missing objects are created again.
+
+        Raises:
+            _ServiceDeletedError: It does not.
+        """
+        body = await self._client.get(SERVICE, owner.namespace, owner.name)
+        if body is None or body["metadata"]["uid"] != owner.uid:
+            raise _ServiceDeletedError
+        self._store.mark_verified(owner.key)
+
+    def _hold(
+        self, key: ServiceKey, body: Mapping[str, Any], steps: Steps
+    ) -> tuple[Steps, tuple[HeldWrite, ...]]:
+        """Takes out the writes that wait for an approval or for a rollout slot."""
+        metadata, before = body["metadata"], body["status"]
+        generation = metadata["generation"]
+        approved = metadata["annotations"].get(naming.APPROVE_ANNOTATION, "")
+        steps, held = hold_restarts(steps, approved=approved)
+        is_reported = before.get("observedGeneration") == generation
+        self._rollouts.note_first(
+            key, generation=generation, operator_change=is_reported and changes_workloads(steps)
+        )
+        if not self._rollouts.is_waiting(key):
+            return steps, held
+        ready = summary_of(before.get("conditions")).get("Ready", ("",))[0] == "True"
+        if not self._rollouts.may_start(key, generation=generation, ready=ready):
+            steps, waiting = hold_rollout(steps)
+            return steps, (*held, *waiting)
+        return steps, held
+
+    async def _announce_rollout(
+        self, owner: Owner, before: Mapping[str, Any], steps: Steps
+    ) -> Mapping[str, Any]:
+        """Records in the status that the service has a rollout slot, and returns that status.
+
+        This is the first write of the rollout, because the process may end at any write.
+        """
+        status = with_slot(before)
+        await self._status.write(owner.key, owner.uid, status)
+        changed = sorted(
+            f"{step.key.kind} {step.key.name}" for step in steps.writes if step.why == "changed"
+        )
+        message = (
+            f"the operator's new version or settings change these objects: {', '.join(changed)}"
+        )
+        await self._status.post_event(owner.key, owner.uid, "Normal", "OperatorRollout", message)
+        return status
+
+    async def _diagnose_pods(self, key: ServiceKey, work: _Work) -> None:
+        children = self._store.observed(key).children
+        for desired in self._pod_diagnostics.due(work.desired, children):
+            found = None
+            try:
+                async for pods, _ in self._client.pages(
+                    POD,
+                    key.namespace,
+                    label_selector=pod_diagnostics.pod_selector(desired),
+                    limit=pod_diagnostics.PODS_LISTED,
+                ):
+                    found = pod_diagnostics.diagnose(pods, datetime.datetime.now(datetime.UTC))
+                    break
+            except ApiError as error:
+                _log.warning("cannot list pods", error=str(error), service=key.name)
+            self._pod_diagnostics.record(desired.key, found)
+
+    async def _report_status(self, live: LiveService, owner: Owner, work: _Work) -> float | None:
+        """Writes the status if it is due; returns the delay in seconds if it is not."""
+        key = live.key
+        status = self._build_status(live, owner, work)
+        self._images.note(key, ready=_is_ready(status, Part.APP.condition))
+        if _is_ready(status, "Ready") or work.state.suspended:
+            self._rollouts.finish(key)
+        self._telemetry.service(key, status.conditions, work.state.plan)
+        return await self._status.report(live, work.before, status)
+
+    def _build_status(self, live: LiveService, owner: Owner, work: _Work) -> Status:
+        key, state, failure = live.key, work.state, work.outcome.failure
+        unwatched = find_unwatched(work.objects, self._store.values.known)
+        return build_status(
+            StatusInput(
+                owner=owner,
+                generation=live.generation,
+                before=work.before,
+                now=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                problems=(*state.problems, *unwatched),
+                plan=state.plan,
+                desired=work.desired,
+                observed=self._store.observed(key),
+                waiting=work.steps.waiting,
+                refusals=work.outcome.refusals,
+                diagnoses=self._pod_diagnostics.findings(work.desired),
+                migration_key=state.migration_key,
+                suspended=state.suspended,
+                failure=str(failure) if failure else "",
+                held=work.held,
+                rotating=work.rotations.pending,
+                has_slot=self._rollouts.has_slot(key),
+                image_digest=self._images.digest(key),
+            )
+        )
+
+    def _result(self, work: _Work, status_delay: float | None) -> ReconcileResult:
+        outcome = work.outcome
+        if outcome.failure is not None:
+            return ReconcileResult(
+                failed=True,
+                progressed=bool(outcome.done),
+                min_delay=outcome.failure.retry_after_seconds,
+            )
+        delays = [
+            status_delay,
+            self._pod_diagnostics.next_in(work.desired),
+            work.rotations.requeue_after,
+        ]
+        delays += [
+            REFUSED_RETRY_SECONDS.get(refusal.reason, REFUSED_RETRY_OTHERWISE_SECONDS)
+            for refusal in outcome.refusals
+        ]
+        if outcome.blocked:
+            delays.append(BLOCKED_RETRY_SECONDS)
+        if outcome.braked:
+            delays.append(BRAKED_RETRY_SECONDS)
+        soonest = min((delay for delay in delays if delay is not None), default=None)
+        return ReconcileResult(requeue_after=soonest)
+
+
+def _is_ready(status: Status, condition_type: str) -> bool:
+    if all(item.type != condition_type for item in status.conditions):
+        return False
+    return find_condition(status, condition_type).status == "True"
