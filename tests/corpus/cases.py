@@ -1,8 +1,8 @@
-"""Labelled services: what is right and what is wrong, by section of the spec.
+"""Labelled services: valid and invalid ones, by section of the spec.
 
-Each file is a list of cases. ``stage`` says who refuses the service: ``schema`` (a field's form),
-``rule`` (fields together), ``plan`` (what the numbers come to), or ``none``; ``path`` is the field
-that the refusal must name. ``image`` is given unless a case writes ``body``, a whole object.
+Each file is a list of cases. ``stage`` names the check that rejects the service: ``schema`` (a
+field's form), ``rule`` (fields together), ``plan`` (its numbers), or ``none``; ``path`` is the
+field that the error must name. ``image`` is given unless a case writes ``body``, a whole object.
 """
 
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Faults put into real processes on purpose, and what the diagnosis makes of them."""
+"""Faults injected into real processes, and their diagnosis."""

@@ -1,4 +1,4 @@
-"""Every fault with random numbers, and what it was called.
+"""Injects every fault with random numbers, and prints its diagnosis.
 
 PYTHONPATH=runtime python -m tests.diagnosis [--seed N] [--seconds N] [--write] [ROW ...]
 """
@@ -43,7 +43,7 @@ def main() -> int:
     others = [verdict.right for row, verdict in verdicts.items() if not row.isdigit()]
     rest = [verdict.rings and verdict.shows for verdict in verdicts.values()]
     print(
-        f"named {sum(named)} of {len(named)}, {sum(others)} of {len(others)} others told from them"
+        f"named {sum(named)} of {len(named)}, {sum(others)} of {len(others)} others distinguished"
     )
     return 0 if all((*others, *rest)) and named.count(False) <= MISTAKES_MAX else 1
 
@@ -55,7 +55,7 @@ def _table(written: str, line: str, machine: str) -> str:
     names = (FAULTS[row](random.Random(0)).name for row in FAULTS)
     rows = [found[name] for name in names if name in found]
     right = sum("**" not in row for row in rows)
-    told = f"{right} of {len(rows)} rows are as they must be; what is not is bold."
+    told = f"{right} of {len(rows)} rows are correct; others are bold."
     return f"{machine}.\n\n{COLUMNS}\n" + "\n".join(rows) + f"\n\n{told}"
 
 

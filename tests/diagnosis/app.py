@@ -1,6 +1,6 @@
 """An application with every fault that is looked for, each on a path of its own.
 
-Run by uvicorn in the app's environment. What is random of a fault comes by variables.
+Run by uvicorn in the app's environment. The random values of a fault are variables.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ async def query(statement: str) -> None:
 
 
 async def cached(key: int, load: str) -> str:
-    """The cache-aside of a beginner: whoever misses loads, with however many others."""
+    """The cache-aside of a beginner: after a miss, every request loads, even if others do too."""
     name = f"key:{key}"
     try:
         if await redis.get(name) is not None:

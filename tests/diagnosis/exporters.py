@@ -1,4 +1,4 @@
-"""The exporters that stand beside the servers in the cluster, from the images' Debian."""
+"""The exporters that run next to the servers in the cluster, from the images' Debian."""
 
 import hashlib
 import shlex
@@ -50,7 +50,7 @@ class Exporter(server.Server):
 
     @property
     def url(self) -> str:
-        """Where the metrics are."""
+        """The URL of the metrics."""
         return f"http://127.0.0.1:{self.port}/metrics"
 
     def command(self) -> Sequence[str]:
@@ -63,7 +63,7 @@ class Exporter(server.Server):
         ]
 
     def environment(self) -> dict[str, str]:
-        """Where the server is that it reads."""
+        """The address of the server that it reads."""
         return dict(self._environment)
 
     def account(self) -> server.Account:

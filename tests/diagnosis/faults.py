@@ -1,6 +1,6 @@
-"""The faults: what is wrong, by how much, and which rule must say so.
+"""The faults: the cause, its size, and the rule that must report it.
 
-What is wrong is drawn at random within bounds, so that thresholds are not fitted to one number.
+The cause is random within bounds, so that thresholds are not fitted to one number.
 """
 
 import random
@@ -19,22 +19,22 @@ class Fault:
     """One thing that is wrong.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         expected: The rule that must come first; ``unknown``, or ``nothing``.
-        load: What clients do.
-        alert: The alert that must fire; empty where none knows it.
+        load: The load of the clients.
+        alert: The alert that must fire; empty if no alert covers it.
         page: The alert's page of the runbooks.
-        culprit: What its commands and queries must print, as a pattern.
+        culprit: The pattern that the output of its commands and queries must match.
         drawn: The random numbers, for the report.
         environment: Variables of the app.
-        spec: What the service says.
+        spec: The spec of the service.
         other_pod: Variables of the second pod that differ.
         arguments: Further arguments of uvicorn.
         server_connections: Those of PgBouncer to the database.
-        cache_delay_seconds: How late the cache's answers arrive.
+        cache_delay_seconds: The delay of the cache's responses.
         proxy_delay_seconds: How late those of the app arrive at nginx.
-        memory_bytes: What a pod may grow by until the kernel ends it; 0 bounds nothing.
-        wave_seconds: Where clients come through nginx, all at once: how often.
+        memory_bytes: The growth of a pod until the kernel kills it; 0 means unlimited.
+        wave_seconds: If all clients use nginx at once: the interval.
         warm_seconds: How long clients ask before anything is read.
         seconds: The shortest window that can show it.
     """
@@ -226,7 +226,7 @@ def _failing(chance: random.Random) -> Fault:
 def _waiting(chance: random.Random) -> Fault:
     seconds = chance.uniform(1.5, 3)
     return Fault(
-        name="another service that answers late",
+        name="another service that responds late",
         expected=UNKNOWN,
         load=Load("/waiting", clients=12, share=0.6),
         drawn={"seconds": seconds},

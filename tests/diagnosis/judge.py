@@ -1,4 +1,4 @@
-"""What a fault is called, which alerts it raises, and what their page shows of it."""
+"""The diagnosis of a fault, its alerts, and the output of its page."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ from tests.diagnosis.stage import PROXY, Stage, running
 from tests.unit.services import service
 
 STEP_SECONDS = 1.0
-# Whatever else runs on this machine may take the CPU of the app: true, and not what is looked for.
+# Other programs on this machine can take the CPU of the app; that is true, but not the fault.
 STARVED = "cpu-starved"
 LOOKS = 3
 NAMES = (*readings.NAMES, *replay.NAMES)
@@ -37,21 +37,21 @@ NAMES = (*readings.NAMES, *replay.NAMES)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a fault was called.
+    """The diagnosis of a fault.
 
     Attributes:
         fault: The fault.
         found: The diagnoses, the first one first.
-        signals: What they were made of.
-        alerts: The alerts that would fire if it went on, with their severity.
-        told: What the commands and queries of its page print.
+        signals: The signals of the diagnosis.
+        alerts: The alerts that would fire if it continued, with their severity.
+        printed: The output of the commands and queries of its page.
     """
 
     fault: Fault
     found: tuple[Diagnosis, ...]
     signals: Signals
     alerts: Mapping[str, str]
-    told: str
+    printed: str
 
     @property
     def first(self) -> str:
@@ -65,19 +65,19 @@ class Verdict:
 
     @property
     def rings(self) -> bool:
-        """Whether the fault's own alert fires, and nobody is woken for another."""
+        """Whether the fault's own alert fires, and no alert for another fault."""
         own = {self.fault.alert} - {""}
         woken = {name for name, severity in self.alerts.items() if severity == "critical"}
         return own <= set(self.alerts) and woken <= own
 
     @property
     def shows(self) -> bool:
-        """Whether its page shows the culprit, where it can be run without a cluster."""
-        return re.search(self.fault.culprit, self.told, re.MULTILINE) is not None
+        """Whether its page shows the culprit, if it can be run without a cluster."""
+        return re.search(self.fault.culprit, self.printed, re.MULTILINE) is not None
 
 
 def judge(fault: Fault, database: testing.PostgresServer, *, seconds: float) -> Verdict:
-    """Puts a fault into effect, and asks for its diagnosis, its alerts and what its page shows."""
+    """Injects a fault, and collects its diagnosis, its alerts and the output of its page."""
     plan = _plan(fault)
     with running(fault, database, plan) as stage, _clients(fault, stage):
         pods = stage.pods
@@ -121,7 +121,7 @@ def _killed(fault: Fault, stage: Stage) -> tuple[Pod, ...]:
 
 
 def _record(stage: Stage, seconds: float) -> dict[str, list[Scrape]]:
-    """What each pod shows, once a second."""
+    """The metrics of each pod, once a second."""
     scrapes: dict[str, list[Scrape]] = {pod.name: [] for pod in stage.pods}
     began = time.monotonic()
     for moment in range(round(seconds / STEP_SECONDS) + 1):
@@ -136,7 +136,7 @@ def _record(stage: Stage, seconds: float) -> dict[str, list[Scrape]]:
 
 
 def _counted(lines: Iterable[str]) -> dict[Series, float]:
-    """What the exporter beside nginx would have counted, from the access log."""
+    """The counts of the exporter next to nginx, from the access log."""
     found: Counter[Series] = Counter()
     for line in lines:
         if line.startswith("{"):

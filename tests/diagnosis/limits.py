@@ -24,7 +24,7 @@ class MemoryLimit:
     def __enter__(self) -> Self:
         pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
         self._group.mkdir()
-        # What it has stays where it was counted; only what comes is counted here.
+        # Present memory stays in its group; only new memory is counted here.
         (self._group / "cgroup.procs").write_text(str(self._pid))
         moved = pages * os.sysconf("SC_PAGE_SIZE") if self._counts_what_was_there() else 0
         (self._group / self._limit).write_text(str(moved + self._more_bytes))

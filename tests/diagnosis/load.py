@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Load:
-    """What the clients of a pod do.
+    """The load of the clients of a pod.
 
     Attributes:
-        path: What most of them ask for.
+        path: The path of most requests.
         clients: How many there are for each pod.
-        pause_seconds: How long each waits after an answer, on average.
+        pause_seconds: The average pause after a response.
         share: Share of requests that ask for ``path``; the others ask for ``/items``.
         method: How they ask.
     """
@@ -70,7 +70,7 @@ def _waves(load: Load, port: int, period_seconds: float, stop: threading.Event) 
             thread.start()
         for thread in asking:
             thread.join()
-        # About the moment at which the server closes what is idle: just before, or just after.
+        # Around the moment at which the server closes idle connections: just before, or just after.
         until = began + period_seconds + chance.uniform(-0.005, 0.02)
         stop.wait(max(0.0, until - time.monotonic()))
 

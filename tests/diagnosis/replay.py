@@ -1,4 +1,4 @@
-"""What was seen for seconds, as if it had gone on for long enough that alerts ring.
+"""Extends samples of some seconds to a time in which alerts fire.
 
 The recorded window is repeated and given to Prometheus's own checker with the shared rules as they
 are installed. Labels are those that a service's monitors add.
@@ -29,7 +29,7 @@ INTERVAL_SECONDS = 15
 MINUTES = 40
 KILLED_AFTER_MINUTES = 30
 _GAUGES = {metric.name for metric in (*METRICS, *EXPORTED) if metric.kind is Kind.GAUGE}
-# What is read of a page: the beginnings of names.
+# The metrics that are read: prefixes of names.
 NAMES = tuple(metric.name for metric in (*METRICS, *EXPORTED))
 _SERVICE = {"namespace": "team", SERVICE_SERIES_LABEL: "shop"}
 
@@ -46,9 +46,9 @@ def series(recorded: Recorded, pods: Sequence[Pod], plan: Plan) -> dict[str, str
     """The values of all series over the whole time, as promtool reads them.
 
     Args:
-        recorded: What each pod showed, by its name.
+        recorded: The metrics of each pod, by its name.
         pods: The pods.
-        plan: The numbers of the service, which the operator tells as metrics.
+        plan: The numbers of the service, which the operator exposes as metrics.
     """
     moments = range(0, MINUTES * 60 + 1, INTERVAL_SECONDS)
     found = {}
@@ -70,7 +70,7 @@ def series(recorded: Recorded, pods: Sequence[Pod], plan: Plan) -> dict[str, str
 
 
 def answers(queries: Sequence[str], given: Mapping[str, str]) -> list[str]:
-    """What each query answers at the end of the time; ``nil`` is nothing."""
+    """The result of each query at the end of the time; ``nil`` is an empty result."""
     with tempfile.TemporaryDirectory() as folder:
         rules, test = Path(folder) / "rules.yaml", Path(folder) / "test.yaml"
         rules.write_text(yaml.safe_dump({"groups": catalog.groups("https://runbooks.example.com")}))
@@ -78,7 +78,7 @@ def answers(queries: Sequence[str], given: Mapping[str, str]) -> list[str]:
         done = subprocess.run(
             [promtool(), "test", "rules", test], capture_output=True, text=True, check=False
         )
-    # No query answers what the test expects, and so promtool shows the answer.
+    # No query returns the expected value of the test, so promtool prints the result.
     told = re.findall(r"^\s*got: (.*)$", done.stderr, re.MULTILINE)
     if len(told) != len(queries):
         raise AssertionError(done.stdout + done.stderr)
@@ -104,7 +104,7 @@ def _test(queries: Sequence[str], given: Mapping[str, str]) -> dict[str, object]
 
 
 def _values(key: Series, scrapes: Sequence[Scrape], moments: range) -> Iterator[float]:
-    """A series at each moment: its window again and again, and a counter goes on from there."""
+    """A series at each moment: its window repeated, and a counter continues from there."""
     seen = [scrape.values.get(key) for scrape in scrapes]
     levels = [0.0 if value is None else value for value in seen]
     length = scrapes[-1].at - scrapes[0].at
@@ -112,7 +112,7 @@ def _values(key: Series, scrapes: Sequence[Scrape], moments: range) -> Iterator[
     is_gauge = key[0] in _GAUGES
     counted = [0.0]
     for before, now in pairwise(levels):
-        # A counter that falls was begun anew.
+        # A counter that falls was reset.
         counted.append(counted[-1] + (now - before if now >= before else now))
     for moment in moments:
         rounds, rest = divmod(moment, length)
@@ -121,7 +121,7 @@ def _values(key: Series, scrapes: Sequence[Scrape], moments: range) -> Iterator[
 
 
 def _kube_state(pod: Pod, moments: int) -> dict[str, str]:
-    """What kube-state-metrics tells of a container that was killed."""
+    """The metrics of kube-state-metrics for a container that was killed."""
     labels = {"namespace": "team", "pod": pod.name, "container": "app"}
     alive = KILLED_AFTER_MINUTES * 60 // INTERVAL_SECONDS
     values = f"0x{alive} 1x{moments - alive}"

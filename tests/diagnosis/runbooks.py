@@ -1,6 +1,6 @@
 """The commands of an alert's page, run in order on its fault, without the cluster around them.
 
-What ``kubectl exec`` would run in a pod runs here on the same server, ``logs`` is its log, and a
+Commands for ``kubectl exec`` run here on the same server, ``logs`` is its log, and a
 profile comes from the same private port. Commands on objects of the cluster are left out: they run
 on a node, in tests/e2e/test_doctor.py.
 """
@@ -22,7 +22,7 @@ _QUERY = re.compile(r"```promql\n\s*(.*?)\n\s*```", re.DOTALL)
 
 
 def commands(page: str, stage: Stage) -> Iterator[str]:
-    """What the commands of a page print, one after the other."""
+    """The output of the commands of a page, in order."""
     for block in blocks(ROOT / f"docs/runbooks/{page}.md"):
         if block.script.startswith("kubectl fastapi profile"):
             yield profile(stage)
@@ -39,7 +39,7 @@ def commands(page: str, stage: Stage) -> Iterator[str]:
 
 
 def queries(page: str, given: Mapping[str, str]) -> list[str]:
-    """What the queries of a page answer once the fault has lasted."""
+    """The results of the queries of a page after the fault has lasted."""
     text = (ROOT / f"docs/runbooks/{page}.md").read_text()
     asked = [
         q.replace("NAMESPACE", "team").replace("SERVICE", "shop") for q in _QUERY.findall(text)
@@ -48,7 +48,7 @@ def queries(page: str, given: Mapping[str, str]) -> list[str]:
 
 
 def profile(stage: Stage, seconds: int = 2) -> str:
-    """What ``profile`` would print of the first pod."""
+    """The output of ``profile`` for the first pod."""
     url = stage.apps[0].metrics_url.removesuffix("/metrics")
     with urllib.request.urlopen(f"{url}/debug/profile?seconds={seconds}&hertz=100") as answer:
         taken = Profile(answer.read().decode())

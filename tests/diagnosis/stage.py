@@ -34,7 +34,7 @@ class StatementsServer(testing.PostgresServer):
 
 @contextlib.contextmanager
 def database() -> Iterator[testing.PostgresServer]:
-    """A database for faults one after the other, and a PgBouncer that can stand before it."""
+    """A database for successive faults, and an optional PgBouncer in front of it."""
     os.environ["PATH"] = f"{debian.ensure('pgbouncer')}{os.pathsep}{os.environ['PATH']}"
     with StatementsServer() as server:
         server.execute("CREATE EXTENSION pg_stat_statements")
@@ -49,7 +49,7 @@ class FaultyApp(testing.AppServer):
         return [str(ROOT / ".venv-app/bin/python"), *list(super().command())[1:]]
 
     def start(self) -> None:
-        """Before the clients where the tests may say so: they share its cores."""
+        """Before the clients, if the tests may set priorities: they share its cores."""
         super().start()
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, self.pid, -10)
@@ -69,9 +69,9 @@ class Stage:
         pooler: PgBouncer before it.
         redis: The cache.
         apps: The pods of the app.
-        pages: Where the metrics of each pod are.
+        pages: The URLs of the metrics of each pod.
         pods: The pods as the API server would have them.
-        nginx: The proxy, where the fault is about it.
+        nginx: The proxy, if the fault needs it.
     """
 
     database: testing.PostgresServer
@@ -84,7 +84,7 @@ class Stage:
 
     @property
     def logs(self) -> tuple[Path, ...]:
-        """What the proxy has written, or the app where there is none."""
+        """The log of the proxy; without a proxy, that of the app."""
         if self.nginx is None:
             return tuple(app.log_path for app in self.apps)
         return (self.nginx.pod.root / "output", self.nginx.pod.paths["/dev/stdout"])

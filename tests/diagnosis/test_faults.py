@@ -28,4 +28,4 @@ def test_a_fault_is_named_first_and_its_alert_fires(
     verdict = judge(fault, database, seconds=SECONDS)
     assert verdict.right, (fault.drawn, verdict.found, verdict.signals)
     assert verdict.rings, verdict.alerts
-    assert verdict.shows, verdict.told
+    assert verdict.shows, verdict.printed

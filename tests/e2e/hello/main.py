@@ -1,4 +1,4 @@
-"""FastAPI's own first example: it knows nothing of the operator or its runtime."""
+"""FastAPI's own first example, without any code for the operator or its runtime."""
 
 from fastapi import FastAPI
 

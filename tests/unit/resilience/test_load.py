@@ -60,12 +60,12 @@ async def _asked_once(serve: Serve) -> tuple[str, str, bool]:
         (_fails, ("502", "", False)),
     ],
 )
-async def test_an_answer_is_told_as_it_came(serve: Serve, ending: tuple[str, str, bool]) -> None:
+async def test_a_response_is_recorded_as_it_came(serve: Serve, ending: tuple[str, str, bool]) -> None:
     assert await _asked_once(serve) == ending
 
 
 @pytest.mark.parametrize("serve", [_hangs_up, _stops_half_way])
-async def test_half_an_answer_is_none(serve: Serve) -> None:
+async def test_half_a_response_is_a_failure(serve: Serve) -> None:
     with pytest.raises(asyncio.IncompleteReadError):
         await _asked_once(serve)
 
@@ -102,7 +102,7 @@ async def test_new_and_kept_connections_are_mixed() -> None:
     assert all(answer.answered for answer in answers)
 
 
-async def test_a_broken_connection_is_told_and_its_request_not_sent_again() -> None:
+async def test_a_broken_connection_is_recorded_and_its_request_not_repeated() -> None:
     asked = 0
 
     async def counting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -115,7 +115,7 @@ async def test_a_broken_connection_is_told_and_its_request_not_sent_again() -> N
     assert asked == len(answers)
 
 
-async def test_a_refused_connection_is_told() -> None:
+async def test_a_refused_connection_is_recorded() -> None:
     server = await asyncio.start_server(_answers, "127.0.0.1", 0)
     port = _port(server)
     server.close()

@@ -54,7 +54,7 @@ async def ticks(request: Request) -> dict[str, int]:
 
 @app.get("/cache")
 async def cache(request: Request) -> dict[str, str]:
-    """What kind of server the cache is, as it says itself."""
+    """The kind of server that the cache reports."""
     client = request.app.state.cache
     await client.set("greeting", "hello", ex=60)
     info = await client.info("server")
