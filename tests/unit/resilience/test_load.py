@@ -60,7 +60,7 @@ async def _asked_once(serve: Serve) -> tuple[str, str, bool]:
         (_fails, ("502", "", False)),
     ],
 )
-async def test_a_response_is_recorded_as_it_came(serve: Serve, ending: tuple[str, str, bool]) -> None:
+async def test_a_response_is_recorded(serve: Serve, ending: tuple[str, str, bool]) -> None:
     assert await _asked_once(serve) == ending
 
 
