@@ -44,76 +44,42 @@ ASKED_FOR = frozenset(
 
 @dataclass(frozen=True)
 class Bound:
-    """What a ceiling holds.
+    """The values that a ceiling bounds, besides the numbers that declare it.
 
     Attributes:
-        fields: Fields of the spec, none of which may say more.
-        derived: Decisions that may not exceed it either, and the field that then holds it.
-        amount: The number that a value stands for.
+        fields: Fields of the spec, none of which may be above it.
+        amount: Converts a value to a number.
     """
 
     fields: tuple[str, ...]
-    derived: Mapping[str, str]
     amount: Callable[[str | int], int]
 
 
 BOUNDS: Mapping[str, Bound] = {
     "scaling.maxReplicas": Bound(
-        ("scaling.maxReplicas", "scaling.minReplicas", "scaling.replicas"),
-        {"scaling.max_replicas": "scaling.maxReplicas"},
-        int,
+        ("scaling.maxReplicas", "scaling.minReplicas", "scaling.replicas"), int
     ),
-    "proxy.replicas": Bound(("proxy.replicas",), {"proxy.replicas": "proxy.replicas"}, int),
+    "proxy.replicas": Bound(("proxy.replicas",), int),
     "resources.limits.cpu": Bound(
-        ("resources.limits.cpu", "resources.requests.cpu"),
-        {
-            "compute.cpu_limit_millicores": "resources.limits.cpu",
-            "compute.cpu_request_millicores": "resources.requests.cpu",
-        },
-        quantity.millicores,
+        ("resources.limits.cpu", "resources.requests.cpu"), quantity.millicores
     ),
     "resources.limits.memory": Bound(
-        ("resources.limits.memory", "resources.requests.memory"),
-        {"compute.memory_limit_bytes": "resources.limits.memory"},
-        quantity.size_bytes,
+        ("resources.limits.memory", "resources.requests.memory"), quantity.size_bytes
     ),
-    "redis.memory": Bound(
-        ("redis.memory",), {"cache.memory_limit_bytes": "redis.memory"}, quantity.size_bytes
-    ),
-    "redis.persistence.size": Bound(
-        ("redis.persistence.size",),
-        {"cache.storage_bytes": "redis.persistence.size"},
-        quantity.size_bytes,
-    ),
-    "queue.memory": Bound(
-        ("queue.memory",), {"queue.memory_limit_bytes": "queue.memory"}, quantity.size_bytes
-    ),
-    "queue.persistence.size": Bound(
-        ("queue.persistence.size",),
-        {"queue.storage_bytes": "queue.persistence.size"},
-        quantity.size_bytes,
-    ),
+    "redis.memory": Bound(("redis.memory",), quantity.size_bytes),
+    "redis.persistence.size": Bound(("redis.persistence.size",), quantity.size_bytes),
+    "queue.memory": Bound(("queue.memory",), quantity.size_bytes),
+    "queue.persistence.size": Bound(("queue.persistence.size",), quantity.size_bytes),
     "postgres.resources.limits.cpu": Bound(
-        ("postgres.resources.limits.cpu", "postgres.resources.requests.cpu"),
-        {"postgres.cpu_millicores": "postgres.resources.limits.cpu"},
-        quantity.millicores,
+        ("postgres.resources.limits.cpu", "postgres.resources.requests.cpu"), quantity.millicores
     ),
     "postgres.resources.limits.memory": Bound(
         ("postgres.resources.limits.memory", "postgres.resources.requests.memory"),
-        {"postgres.memory_bytes": "postgres.resources.limits.memory"},
         quantity.size_bytes,
     ),
-    "postgres.storage.size": Bound(
-        ("postgres.storage.size",),
-        {"postgres.storage_bytes": "postgres.storage.size"},
-        quantity.size_bytes,
-    ),
-    "postgres.backup.storage.size": Bound(
-        ("postgres.backup.storage.size",),
-        {"backup.storage_bytes": "postgres.backup.storage.size"},
-        quantity.size_bytes,
-    ),
-    "postgres.maxConnections": Bound(("postgres.maxConnections",), {}, int),
+    "postgres.storage.size": Bound(("postgres.storage.size",), quantity.size_bytes),
+    "postgres.backup.storage.size": Bound(("postgres.backup.storage.size",), quantity.size_bytes),
+    "postgres.maxConnections": Bound(("postgres.maxConnections",), int),
 }
 
 

@@ -45,7 +45,7 @@ def test_the_namespace_label_chooses_a_profile_and_a_change_of_it_is_taken_up(
     assert eventually(lambda: bounds(world)) == (4, 6)
     most = eventually(lambda: tuned(world, "scaling.max_replicas"))
     assert (most["value"], most["source"]) == (6, "profile")
-    assert most["reason"] == "profile team allows at most 6; spec.scaling.maxReplicas asks for 50"
+    assert most["reason"] == "profile team allows at most 6; spec.scaling.maxReplicas is 50"
     assert tuned(world, "scaling.min_replicas")["source"] == "profile"
     (problem,) = world.service()["status"]["problems"]
     assert (problem["severity"], problem["path"]) == ("warning", "spec.scaling.maxReplicas")
@@ -71,7 +71,7 @@ def test_a_required_field_that_is_missing_and_an_unknown_profile_stall_the_servi
     assert world.get("deployments", "shop") is None
 
     world.apply(profile="prod")
-    eventually(lambda: "'prod' is no profile" in world.condition("Stalled")["message"])
+    eventually(lambda: "profile 'prod' does not exist" in world.condition("Stalled")["message"])
     world.apply(resources={"limits": {"memory": "512Mi"}})
     eventually(lambda: world.get("deployments", "shop"))
 

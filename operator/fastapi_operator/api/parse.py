@@ -90,7 +90,7 @@ def parse_service(
     failed = any(problem.severity is Severity.ERROR for problem in problems)
     if failed or metadata is None or spec is None:
         return None, tuple(problems)
-    return FastAPIService(metadata=metadata, spec=spec), tuple(problems)
+    return FastAPIService(metadata=metadata, spec=spec, written=given), tuple(problems)
 
 
 def _validated(

@@ -1,6 +1,7 @@
 """The resource ``FastAPIService`` and the root of its ``spec``."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -213,3 +214,6 @@ class FastAPIService(BaseModel):
 
     metadata: Metadata
     spec: Spec
+    written: Mapping[str, Any] = Field(
+        exclude=True, repr=False, description="The spec as written, without nulls."
+    )

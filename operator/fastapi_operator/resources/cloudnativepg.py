@@ -14,7 +14,7 @@ from fastapi_operator.resources.database import FIXED_SETTINGS
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import APP_ROLE, DATABASE, Inputs
 from fastapi_operator.resources.templates import postgres_size
-from fastapi_operator.tuning.compute import amounts
+from fastapi_operator.tuning.amounts import amounts
 from fastapi_operator.tuning.plan import DatabasePlan, PostgresPlan
 
 

@@ -19,7 +19,7 @@ from fastapi_operator.resources.inputs import (
 )
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
-from fastapi_operator.tuning.compute import amounts
+from fastapi_operator.tuning.amounts import amounts
 from fastapi_operator.tuning.database import is_pooled
 from fastapi_operator.tuning.plan import PostgresPlan
 

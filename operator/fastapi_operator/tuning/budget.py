@@ -12,7 +12,7 @@ APP = "app"
 
 
 def pods_at_peak(replicas: int, surge: int | str) -> int:
-    """Pods while a full-size service rolls out; the surge is a number or a share such as 25%."""
+    """Returns the pods during a rollout at full size; the surge is a number or a share: 25%."""
     if isinstance(surge, int):
         return replicas + surge
     # Kubernetes rounds a share up.
@@ -20,7 +20,7 @@ def pods_at_peak(replicas: int, surge: int | str) -> int:
 
 
 def most_replicas(pods: int, surge: int | str) -> int:
-    """The largest number of replicas whose rollout stays within so many pods."""
+    """Returns the largest number of replicas whose rollout stays within so many pods."""
     replicas = pods
     while replicas > 0 and pods_at_peak(replicas, surge) > pods:
         replicas -= 1
@@ -32,8 +32,8 @@ class Claim:
     """Processes that hold connections to the database at the same time.
 
     Attributes:
-        name: Whose they are: ``app``, or the name of a background process or schedule.
-        path: The section of the spec that asks for them.
+        name: Their owner: ``app``, or the name of a background process or schedule.
+        path: The section of the spec that declares them.
         processes: Their number at peak, a rollout's surge included.
         per_process: Connections that one may open (pool and overflow).
     """
@@ -45,7 +45,7 @@ class Claim:
 
     @property
     def demand(self) -> int:
-        """Connections that they may ask for at once."""
+        """Connections that they may request at once."""
         return self.processes * self.per_process
 
 
@@ -54,10 +54,10 @@ class Step:
     """One narrowing on the way to the database.
 
     Attributes:
-        name: What is counted.
-        demand: Connections asked for at peak.
-        capacity: Connections there are.
-        enforced_by: What bounds the demand, even for an app that ignores its environment.
+        name: The connections that are counted.
+        demand: Connections requested at peak.
+        capacity: Connections available.
+        enforced_by: The setting that bounds the demand, even if an app ignores its environment.
     """
 
     name: str
@@ -67,17 +67,17 @@ class Step:
 
     @property
     def slack(self) -> int:
-        """Connections left; negative where the step does not hold."""
+        """Connections left; negative if the step does not fit."""
         return self.capacity - self.demand
 
 
 class ConnectionRoom(NamedTuple):
-    """What all processes have to share, before their number is known.
+    """The connections that all processes share, before their number is known.
 
     Attributes:
-        connections: That there are.
-        per_process: The least that one process of the app needs.
-        others: What background processes and schedules take of them.
+        connections: The connections available.
+        per_process: The fewest that one process of the app needs.
+        others: Those that background processes and schedules claim.
     """
 
     connections: int
@@ -87,7 +87,7 @@ class ConnectionRoom(NamedTuple):
 
 @dataclass(frozen=True)
 class ConnectionBudget:
-    """Who may open how many connections, when everything runs at its peak.
+    """The connections that each part may open at its peak.
 
     Attributes:
         claims: The processes, the app's first.
@@ -95,7 +95,7 @@ class ConnectionBudget:
             a pooler.
         pooler_servers: Server connections that all pooler instances may open, and those that end
             while they are replaced.
-        max_connections: What the database accepts, or grants this service.
+        max_connections: Connections that the database accepts, or grants this service.
         reserved: Kept for superusers, migrations and monitoring.
     """
 
@@ -112,7 +112,7 @@ class ConnectionBudget:
 
     @property
     def demand(self) -> int:
-        """Connections that all processes may ask for at once."""
+        """Connections that all processes may request at once."""
         return sum(claim.demand for claim in self.claims)
 
     def steps(self) -> tuple[Step, ...]:
@@ -143,17 +143,17 @@ class ConnectionBudget:
         )
 
     def problems(self, *, max_replicas: int, surge: int | str, external: bool) -> Iterator[Problem]:
-        """What breaks the budget, each with the figures that would mend it.
+        """Reports each step that does not fit, with the values that would fit.
 
         Args:
             max_replicas: The ceiling of the app's pods.
             surge: Pods that a rollout adds to it, or their share.
-            external: Whether the database's size is not ours to change.
+            external: Whether the size of the database is not in the spec.
         """
         processes, *servers = self.steps()
         if processes.slack < 0:
             taker = "the pooler" if servers else "the database"
-            mended = (
+            remedies = (
                 self._smaller_claim(processes.capacity, max_replicas, surge),
                 self._more_instances() if servers else "remove spec.postgres.pooler.engine: None",
                 "" if servers else _larger_database(self.demand, pooled=False, external=external),
@@ -162,9 +162,9 @@ class ConnectionBudget:
                 severity=Severity.ERROR,
                 stage=Stage.PLAN,
                 path=self._largest.path,
-                message=f"{self._claimed()} would ask for {self.demand} connections at peak, "
-                f"{taker} takes {processes.capacity}",
-                remedy=_either(mended) or "lower the workers or processes in each pod",
+                message=f"{self._claimed()} would open {self.demand} connections at peak, "
+                f"{taker} accepts {processes.capacity}",
+                remedy=_either(remedies) or "lower the workers or processes in each pod",
             )
         for step in servers:
             if step.slack < 0:
@@ -216,7 +216,7 @@ def _either(remedies: Iterable[str]) -> str:
 
 
 def _larger_database(connections: int, *, pooled: bool, external: bool) -> str:
-    """The size of a database that has so many connections for the service."""
+    """Returns the size of a database that has so many connections for the service."""
     if external:
         reserved = figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED
         least = min(connections + reserved, math.ceil(connections / (1 - figures.RESERVED_SHARE)))

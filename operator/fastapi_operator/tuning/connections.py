@@ -1,10 +1,8 @@
-"""From the database to the app's processes: who grants connections, who takes them, do they fit."""
+"""From the database to the app's processes: who grants connections, who uses them, do they fit."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from fastapi_operator.api.compute import Traffic
-from fastapi_operator.api.postgres import Postgres
 from fastapi_operator.api.service import Spec
 from fastapi_operator.problems import Problem
 from fastapi_operator.tuning import figures
@@ -22,81 +20,81 @@ from fastapi_operator.tuning.plan import (
     PoolPlan,
     PostgresPlan,
     ScalingPlan,
-    ServerPlan,
+    ServerCore,
 )
-from fastapi_operator.tuning.pool import direct_plan, pooled_plan
+from fastapi_operator.tuning.pool import pool_plan
 from fastapi_operator.tuning.pooler import (
     clients_with_one_lost,
     pooler_plan,
     servers_while_replaced,
 )
 from fastapi_operator.tuning.postgres import postgres_plan, server_size
+from fastapi_operator.tuning.profile import ProfiledSpec
 from fastapi_operator.tuning.scaling import scaling_plan
 
 
 class Connections(NamedTuple):
-    """What stands between the app's processes and the database's last slot."""
+    """All numbers between the app's processes and the database; empty without a database."""
 
     pool: PoolPlan | None = None
     pooler: PoolerPlan | None = None
     budget: ConnectionBudget | None = None
 
 
-def database_plans(postgres: Postgres | None) -> tuple[DatabasePlan | None, PostgresPlan | None]:
-    """What the database grants, and the server's own numbers where its configuration is ours."""
+def database_plans(profiled: ProfiledSpec) -> tuple[DatabasePlan | None, PostgresPlan | None]:
+    """Decides the connections of the database, and the server unless it is external."""
+    postgres = profiled.spec.postgres
     if postgres is None:
         return None, None
     if postgres.mode == "External":
-        return database_plan(postgres, None), None
-    size = server_size(postgres)
-    database = database_plan(postgres, size)
-    return database, postgres_plan(postgres, size, database)
+        return database_plan(profiled, postgres, None), None
+    size = server_size(profiled)
+    database = database_plan(profiled, postgres, size)
+    return database, postgres_plan(profiled, postgres, size, database)
 
 
 def connected(
-    spec: Spec, server: ServerPlan, database: DatabasePlan | None, others: tuple[Claim, ...]
+    profiled: ProfiledSpec,
+    core: ServerCore,
+    database: DatabasePlan | None,
+    others: tuple[Claim, ...],
 ) -> tuple[ScalingPlan, Connections]:
-    """How many pods there may be, and how each of their processes connects.
+    """Decides how many pods there may be, and how each of their processes connects.
 
     Args:
-        spec: What the user said.
-        server: The server in each pod.
-        database: What the database grants; None without one.
-        others: What background processes and schedules claim.
+        profiled: The spec and its profile.
+        core: The server in each pod.
+        database: The connections of the database; None without one.
+        others: The connections that background processes and schedules claim.
     """
-    if spec.postgres is None or database is None:
-        return scaling_plan(spec, server, None), Connections()
-    traffic, taken = spec.traffic or Traffic(), sum(claim.demand for claim in others)
-    pooler = pooler_plan(spec, database) if is_pooled(spec.postgres) else None
+    if profiled.spec.postgres is None or database is None:
+        return scaling_plan(profiled, core, None), Connections()
+    taken, granted = sum(claim.demand for claim in others), database.service_connections.value
+    pooler = pooler_plan(profiled, database) if is_pooled(profiled.spec.postgres) else None
     if pooler is not None:
-        pool = pooled_plan(traffic, database)
+        pool = pool_plan(profiled, granted)
         per_process = pool.size.value + pool.max_overflow.value
         room = ConnectionRoom(clients_with_one_lost(pooler), per_process, taken)
-        scaling = scaling_plan(spec, server, room)
+        scaling = scaling_plan(profiled, core, room)
     else:
-        # Each process gets its share of the database, so how many there are comes first.
-        granted = database.service_connections.value
+        # Each process gets its share of the database, so the number of processes comes first.
         room = ConnectionRoom(granted, figures.DIRECT_POOL_MIN, taken)
-        scaling = scaling_plan(spec, server, room)
-        pool = direct_plan(
-            traffic,
-            connections=max(0, granted - taken),
-            processes=_processes(server, scaling),
-        )
-    budget = _budget((_app_claim(server, scaling, pool), *others), database, pooler)
+        scaling = scaling_plan(profiled, core, room)
+        pool = pool_plan(profiled, max(0, granted - taken), _processes(core, scaling))
+    budget = _budget((_app_claim(core, scaling, pool), *others), database, pooler)
     return scaling, Connections(pool, pooler, budget)
 
 
-def _processes(server: ServerPlan, scaling: ScalingPlan) -> int:
+def _processes(core: ServerCore, scaling: ScalingPlan) -> int:
     pods = pods_at_peak(scaling.max_replicas.value, scaling.max_surge.value)
-    return pods * server.workers.value
+    return pods * core.workers.value
 
 
-def _app_claim(server: ServerPlan, scaling: ScalingPlan, pool: PoolPlan) -> Claim:
+def _app_claim(core: ServerCore, scaling: ScalingPlan, pool: PoolPlan) -> Claim:
     return Claim(
         name=APP,
         path="spec.scaling.maxReplicas",
-        processes=_processes(server, scaling),
+        processes=_processes(core, scaling),
         per_process=pool.size.value + pool.max_overflow.value,
     )
 
@@ -116,7 +114,7 @@ def _budget(
 def budget_problems(
     spec: Spec, budget: ConnectionBudget | None, scaling: ScalingPlan
 ) -> Iterator[Problem]:
-    """What breaks the budget."""
+    """Reports the steps of the budget that do not fit."""
     if budget is not None and spec.postgres is not None:
         yield from budget.problems(
             max_replicas=scaling.max_replicas.value,

@@ -1,67 +1,72 @@
-"""What a database grants: its connections bound the pooler, the pooler bounds the app.
+"""The connections that a database grants: they bound the pooler, and the pooler bounds the app.
 
-Sizes flow outwards: of a PostgreSQL that is ours, CPU and memory decide the connections; of one
-that is not, ``spec.postgres.maxConnections`` does. No field of the app moves them.
+Sizes flow outwards. CPU and memory of a PostgreSQL that the operator configures decide its
+connections; ``spec.postgres.maxConnections`` decides those of another. No field of the app does.
 """
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from fastapi_operator.api.postgres import Pooler, Postgres
 from fastapi_operator.facts import CNPG_CLUSTER, Facts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.settings import OperandImage
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
+from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import DatabasePlan
 from fastapi_operator.tuning.postgres import ServerSize
+from fastapi_operator.tuning.profile import ProfiledSpec
+
+DATABASE = Group("database", effects.SERVER_RELOAD)
+OWN = Group("database", effects.SERVER_RESTART, case="run here or by CloudNativePG")
+EXTERNAL = Group("database", effects.APP_ROLLOUT, case="external")
+EXTERNAL_POOLED = Group("database", effects.SERVER_RELOAD, case="external, with a pooler")
+EXTERNAL_DIRECT = Group("database", effects.APP_ROLLOUT, case="external, without a pooler")
 
 
 def is_pooled(postgres: Postgres) -> bool:
-    """Whether PgBouncer stands between the app and the database."""
+    """Returns whether PgBouncer is between the app and the database."""
     return (postgres.pooler or Pooler()).engine != "None"
 
 
-def database_plan(postgres: Postgres, size: ServerSize | None) -> DatabasePlan:
-    """The connections and timeouts of the database.
+def database_plan(
+    profiled: ProfiledSpec, postgres: Postgres, size: ServerSize | None
+) -> DatabasePlan:
+    """Decides the connections and timeouts of the database.
 
     Args:
+        profiled: The spec and its profile.
         postgres: ``spec.postgres``.
-        size: CPU and memory of the server; None for one that is not ours.
+        size: CPU and memory of the server; None for an external one.
     """
     pooled = is_pooled(postgres)
-    if size is None:
-        granted, reserved, service = _granted_connections(postgres, pooled=pooled)
+    share = round(100 * (figures.POOLER_SHARE if pooled else figures.DIRECT_SHARE))
+    decided: dict[str, Any]
+    if size is not None:
+        decided = OWN.decide(
+            profiled,
+            cpu_millicores=size.cpu_millicores if pooled else None,
+            memory_bytes=size.memory_bytes,
+            share_percent=share,
+        )
     else:
-        granted, reserved, service = _own_connections(size, pooled=pooled)
-    return DatabasePlan(
-        max_connections=granted,
-        reserved_connections=reserved,
-        service_connections=service,
-        statement_timeout_seconds=decide(
-            "database.statement_timeout_seconds",
-            _statement_timeout,
-            unit="seconds",
-            effect=effects.SERVER_RELOAD,
-        ),
-        idle_in_transaction_seconds=decide(
-            "database.idle_in_transaction_seconds",
-            _idle_in_transaction,
-            unit="seconds",
-            effect=effects.SERVER_RELOAD,
-        ),
-    )
+        decided = EXTERNAL.decide(profiled)
+        of_service = EXTERNAL_POOLED if pooled else EXTERNAL_DIRECT
+        decided |= of_service.decide(profiled, **decided, share_percent=share)
+    return DatabasePlan(**decided, **DATABASE.decide(profiled))
 
 
 def database_problems(
     postgres: Postgres | None, image: OperandImage, facts: Facts
 ) -> Iterator[Problem]:
-    """What keeps the database from being as the plan needs it, or only the user can see to.
+    """Reports what keeps the database from following the plan.
 
     Args:
         postgres: The section of the spec.
         image: The PostgreSQL that the operator runs.
-        facts: What the cluster offers.
+        facts: The APIs of the cluster.
     """
     if postgres is None:
         return
@@ -73,7 +78,7 @@ def database_problems(
             path="spec.postgres.version",
             message=f"is {postgres.version}, and the operator runs {image.major}"
             if known
-            else f"is {postgres.version}, and {image.reference} does not tell its version",
+            else f"is {postgres.version}, and the version of {image.reference} is unknown",
             remedy="a volume keeps its version: use an operator whose settings.images.postgres has "
             "this one, or move the data by backup and restoreFrom",
         )
@@ -92,95 +97,51 @@ def database_problems(
             stage=Stage.PLAN,
             path="spec.postgres.mode",
             message=f"the cluster does not serve {CNPG_CLUSTER}",
-            remedy="install CloudNativePG, or remove mode for a database that is run here",
+            remedy="install CloudNativePG, or remove mode for a database that the operator runs",
         )
     if postgres.mode == "External":
         yield Problem(
             severity=Severity.WARNING,
             stage=Stage.PLAN,
             path="spec.postgres.mode",
-            message="what the operator may not set in an external database",
+            message="the operator may not configure an external database",
             remedy=f"run as the role of secretRef: ALTER ROLE CURRENT_USER SET statement_timeout = "
             f"'{figures.STATEMENT_TIMEOUT_SECONDS}s'; ALTER ROLE CURRENT_USER SET "
             f"idle_in_transaction_session_timeout = '{figures.IDLE_IN_TRANSACTION_SECONDS}s'; "
-            f"and see that SHOW max_connections is at least {postgres.max_connections}",
+            f"and check that SHOW max_connections is at least {postgres.max_connections}",
         )
 
 
-_Connections = tuple[Decision[int], Decision[int], Decision[int]]
+OWN.constant(
+    "reserved_connections",
+    figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED,
+    f"{figures.SUPERUSER_RESERVED} for superusers, {figures.ADMIN_RESERVED} for migrations, "
+    "backup, monitoring and a person",
+    unit="connections",
+    evidence="PostgreSQL's default for superusers; judgement",
+)
 
 
-def _own_connections(size: ServerSize, *, pooled: bool) -> _Connections:
-    reserved = decide(
-        "database.reserved_connections",
-        _reserved,
-        unit="connections",
-        effect=effects.SERVER_RESTART,
-    )
-    seen = {"memory_bytes": size.memory_bytes}
-    if pooled:
-        seen["cpu_millicores"] = size.cpu_millicores
-    service = decide(
-        "database.service_connections",
-        _executing if pooled else _resident,
-        unit="connections",
-        effect=effects.SERVER_RESTART,
-        override=None,
-        **seen,
-    )
-    granted = decide(
-        "database.max_connections",
-        _max_connections,
-        unit="connections",
-        effect=effects.SERVER_RESTART,
-        service_connections=service,
-        reserved_connections=reserved,
-        share_percent=_share_percent(pooled),
-    )
-    return granted, reserved, service
+@OWN.number(unit="connections")
+def _service_connections(*, cpu_millicores: int | None, memory_bytes: int) -> Because[int]:
+    """max(10, 2 · (2 · cores + 1)), at most ¼ · memory / 10 MiB; without a pooler that bound.
 
-
-def _granted_connections(postgres: Postgres, *, pooled: bool) -> _Connections:
-    granted = decide(
-        "database.max_connections",
-        _max_connections_default,
-        unit="connections",
-        effect=effects.SERVER_RESTART,
-        override=overridden(postgres.max_connections, "spec.postgres.maxConnections"),
-    )
-    reserved = decide(
-        "database.reserved_connections",
-        _reserved_of_a_grant,
-        unit="connections",
-        effect=effects.APP_ROLLOUT,
-        max_connections=granted,
-    )
-    service = decide(
-        "database.service_connections",
-        _share_of_a_grant,
-        unit="connections",
-        effect=effects.SERVER_RELOAD if pooled else effects.APP_ROLLOUT,
-        max_connections=granted,
-        reserved_connections=reserved,
-        share_percent=_share_percent(pooled),
-    )
-    return granted, reserved, service
-
-
-def _share_percent(pooled: bool) -> int:
-    return round(100 * (figures.POOLER_SHARE if pooled else figures.DIRECT_SHARE))
-
-
-def _executing(*, cpu_millicores: int, memory_bytes: int) -> Because[int]:
-    active = figures.ACTIVE_PER_CORE * cpu_millicores / 1000 + 1
-    by_cpu = max(figures.SERVERS_MIN, math.floor(figures.ACTIVE_SLACK * active))
-    by_memory = _by_memory(memory_bytes)
-    if by_memory < by_cpu:
+    2 · cores + 1 connections that execute is PostgreSQL's own rule; twice that, since transactions
+    also wait for the app. Without a pooler connections are mostly idle, so memory bounds them.
+    """
+    share = figures.BACKENDS_MEMORY_SHARE * memory_bytes
+    by_memory = max(2, int(share / figures.BACKEND_MEMORY_BYTES))
+    quarter = "a quarter of {memory_bytes} at 10Mi a connection"
+    if cpu_millicores is None:
         return Because(
             by_memory,
-            "a quarter of {memory_bytes} at 10Mi a connection; the CPU alone would drive "
-            f"{by_cpu}",
+            f"{quarter}: without a pooler each process keeps its own, mostly idle, so memory "
+            "bounds them",
         )
+    active = figures.ACTIVE_PER_CORE * cpu_millicores / 1000 + 1
+    by_cpu = max(figures.SERVERS_MIN, math.floor(figures.ACTIVE_SLACK * active))
+    if by_memory < by_cpu:
+        return Because(by_memory, f"{quarter}; the CPU alone would allow {by_cpu}")
     return Because(
         by_cpu,
         "twice the connections that {cpu_millicores} can execute at once (2 a core and one for "
@@ -188,28 +149,40 @@ def _executing(*, cpu_millicores: int, memory_bytes: int) -> Because[int]:
     )
 
 
-def _resident(*, memory_bytes: int) -> Because[int]:
+@OWN.number(unit="connections", headline=True)
+def _max_connections(
+    *, service_connections: int, reserved_connections: int, share_percent: int
+) -> Because[int]:
+    """2 · S + reserved_connections; without a pooler ⌈S / 0.9⌉ + reserved_connections.
+
+    A pod of PgBouncer that ends keeps its connections until its clients have gone, up to 28 s,
+    beside the pod that replaces it. A rollout may do so with all of them.
+    """
     return Because(
-        _by_memory(memory_bytes),
-        "a quarter of {memory_bytes} at 10Mi a connection: without a pooler each process keeps "
-        "its own, mostly idle, so memory bounds them",
+        math.ceil(service_connections * 100 / share_percent) + reserved_connections,
+        "{service_connections} for the service are {share_percent} %, and "
+        "{reserved_connections} are reserved",
     )
 
 
-def _by_memory(memory_bytes: int) -> int:
-    share = figures.BACKENDS_MEMORY_SHARE * memory_bytes
-    return max(2, int(share / figures.BACKEND_MEMORY_BYTES))
+@EXTERNAL.number(
+    "max_connections",
+    unit="connections",
+    effect=effects.SERVER_RESTART,
+    field="postgres.maxConnections",
+    headline=True,
+)
+def _granted_connections() -> Because[int]:
+    """100, PostgreSQL's default."""
+    return Because(figures.MAX_CONNECTIONS_DEFAULT, "PostgreSQL's default")
 
 
-def _reserved() -> Because[int]:
-    return Because(
-        figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED,
-        f"{figures.SUPERUSER_RESERVED} for superusers, {figures.ADMIN_RESERVED} for migrations, "
-        "backup, monitoring and a person",
-    )
+@EXTERNAL.number(unit="connections")
+def _reserved_connections(*, max_connections: int) -> Because[int]:
+    """8, at most a fifth of max_connections.
 
-
-def _reserved_of_a_grant(*, max_connections: int) -> Because[int]:
+    On a shared server the same people and Jobs use connections of the grant (judgement).
+    """
     wanted = figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED
     fifth = int(figures.RESERVED_SHARE * max_connections)
     if fifth < wanted:
@@ -223,41 +196,33 @@ def _reserved_of_a_grant(*, max_connections: int) -> Because[int]:
     )
 
 
-def _max_connections(
-    *, service_connections: int, reserved_connections: int, share_percent: int
-) -> Because[int]:
-    return Because(
-        math.ceil(service_connections * 100 / share_percent) + reserved_connections,
-        "{service_connections} for the service are {share_percent} %, and "
-        "{reserved_connections} are kept back",
-    )
-
-
-def _max_connections_default() -> Because[int]:
-    return Because(figures.MAX_CONNECTIONS_DEFAULT, "PostgreSQL's default")
-
-
-def _share_of_a_grant(
+@EXTERNAL_POOLED.number("service_connections", unit="connections")
+@EXTERNAL_DIRECT.number("service_connections", unit="connections")
+def _share_of_the_grant(
     *, max_connections: int, reserved_connections: int, share_percent: int
 ) -> Because[int]:
+    """50 % of max_connections − reserved_connections; 90 % without a pooler.
+
+    The rest is for connections that are being replaced (judgement).
+    """
     left = max_connections - reserved_connections
     return Because(
         max(1, left * share_percent // 100),
-        "{share_percent} % of {max_connections} less the {reserved_connections} kept back; the "
+        "{share_percent} % of {max_connections} less the {reserved_connections} reserved; the "
         "rest is for connections that are replaced",
     )
 
 
-def _statement_timeout() -> Because[int]:
-    return Because(
-        figures.STATEMENT_TIMEOUT_SECONDS,
-        f"after the pooler's queue ({figures.QUERY_WAIT_TIMEOUT_SECONDS} s) and before the proxy "
-        f"gives up ({figures.PROXY_READ_TIMEOUT_SECONDS} s), so that an error names its cause",
-    )
-
-
-def _idle_in_transaction() -> Because[int]:
-    return Because(
-        figures.IDLE_IN_TRANSACTION_SECONDS,
-        "a transaction that waits on the app holds one of few connections",
-    )
+DATABASE.constant(
+    "statement_timeout_seconds",
+    figures.STATEMENT_TIMEOUT_SECONDS,
+    f"after the pooler's queue ({figures.QUERY_WAIT_TIMEOUT_SECONDS} s) and before the proxy "
+    f"gives up ({figures.PROXY_READ_TIMEOUT_SECONDS} s), so that an error names its cause",
+    evidence="judgement",
+)
+DATABASE.constant(
+    "idle_in_transaction_seconds",
+    figures.IDLE_IN_TRANSACTION_SECONDS,
+    "a transaction that waits for the app holds one of few connections",
+    evidence="judgement",
+)

@@ -1,6 +1,4 @@
-"""``derive``: from what a service says to every number it needs."""
-
-import dataclasses
+"""``derive``: from the spec of a service to every number that it needs."""
 
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.guards import broken_guards
@@ -22,11 +20,11 @@ from fastapi_operator.tuning.observability import observability_plan, slo_proble
 from fastapi_operator.tuning.plan import Plan
 from fastapi_operator.tuning.postgres import postgres_pod_plan
 from fastapi_operator.tuning.processes import background_plans, process_claims, schedule_plans
-from fastapi_operator.tuning.profile import Profiled, profiled
+from fastapi_operator.tuning.profile import with_profile
 from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
 from fastapi_operator.tuning.scaling import scaling_problems
-from fastapi_operator.tuning.server import server_plan, thread_problems, with_connections, with_pool
+from fastapi_operator.tuning.server import server_core, server_plan, thread_problems
 
 
 def derive(
@@ -34,59 +32,51 @@ def derive(
     settings: Settings,
     facts: Facts,
 ) -> Plan:
-    """Works out the plan of a service; pure, and independent of the node it runs on.
+    """Derives the plan of a service; pure, and independent of the node on which it runs.
 
     Args:
         service: The service, valid by schema and rules.
-        settings: What the platform team set for all services; its profiles are applied here.
-        facts: What the cluster offers, and which profile a namespace has.
+        settings: The settings of the platform team, whose profiles are applied here.
+        facts: The APIs of the cluster, and the profile of each namespace.
 
     Returns:
-        The plan; ``problems`` holds what keeps it from being applied.
+        The plan; ``problems`` has everything that keeps it from being applied.
     """
-    said = profiled(service, settings, facts)
-    name = service.metadata.name
-    plan = _plan(name, said, settings, facts)
-    while (lowered := said.lowered(plan)) is not None:
-        said = lowered
-        plan = _plan(name, said, settings, facts)
-    sections = {item.name: getattr(plan, item.name) for item in dataclasses.fields(plan)}
-    return Plan(**{part: said.attributed(section) for part, section in sections.items()})
-
-
-def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
-    spec = said.spec
-    server = server_plan(spec, compute_basis(spec))
-    # Sizes flow outwards from the database: its connections bound the pooler, the pooler the app.
-    database, postgres = database_plans(spec.postgres)
-    background, schedules = background_plans(spec, database), schedule_plans(spec, database)
-    others = tuple(process_claims(background, schedules))
-    scaling, connections = connected(spec, server, database, others)
-    server = with_pool(spec, server, connections.pool)
-    compute = compute_plan(spec, server, cpu_limits=said.profile.cpu_limits)
-    cache = cache_plan(spec.redis) if spec.redis is not None and spec.redis.managed else None
-    queue = queue_plan(spec.queue) if spec.queue is not None and spec.queue.managed else None
+    profiled = with_profile(service, settings, facts)
+    spec = profiled.spec
     proxy, exposed = spec.proxy or Proxy(), spec.exposure or Exposure()
-    root_path = spec.server.root_path if spec.server else None
-    exposure = exposure_plan(name, exposed, root_path)
-    observability = observability_plan(spec.observability, proxy, facts)
-    proxied = proxy_plan(proxy, exposed, server, scaling) if proxy.engine != "None" else None
+    # Sizes flow outwards from the database: its connections bound the pooler, the pooler the app.
+    core = server_core(profiled, compute_basis(profiled))
+    database, postgres = database_plans(profiled)
+    background = background_plans(profiled, database)
+    schedules = schedule_plans(profiled, database)
+    others = tuple(process_claims(background, schedules))
+    scaling, connections = connected(profiled, core, database, others)
+    compute = compute_plan(profiled, core)
+    proxied = proxy_plan(profiled, core, scaling) if proxy.engine != "None" else None
+    server = server_plan(profiled, core, connections.pool, proxied)
+    cache = cache_plan(profiled) if spec.redis is not None and spec.redis.managed else None
+    queue = queue_plan(profiled) if spec.queue is not None and spec.queue.managed else None
+    exposure = exposure_plan(
+        service.metadata.name, exposed, spec.server.root_path if spec.server else None
+    )
+    observability = observability_plan(profiled, facts)
     return Plan(
         spec=spec,
-        profile=said.profile,
-        server=with_connections(spec, server, proxied),
+        profile=profiled.profile,
+        server=server,
         compute=compute,
         scaling=scaling,
         database=database,
         postgres=postgres,
         postgres_pod=(
-            postgres_pod_plan()
+            postgres_pod_plan(profiled)
             if spec.postgres is not None and spec.postgres.mode in (None, "Managed")
             else None
         ),
-        backup=backup_plan(spec.postgres, postgres),
+        backup=backup_plan(profiled, postgres),
         migration=(
-            migration_plan(spec.postgres.migrations, compute)
+            migration_plan(profiled, compute)
             if spec.postgres is not None and spec.postgres.migrations is not None
             else None
         ),
@@ -94,7 +84,7 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
         pooler=connections.pooler,
         cache=cache,
         cache_pool=(
-            cache_pool_plan(spec.redis, cache, server, scaling, others)
+            cache_pool_plan(profiled, cache, core, scaling, others)
             if spec.redis is not None
             else None
         ),
@@ -106,15 +96,15 @@ def _plan(name: str, said: Profiled, settings: Settings, facts: Facts) -> Plan:
         observability=observability,
         budget=connections.budget,
         problems=(
-            *said.problems,
+            *profiled.problems,
             *broken_guards(spec),
             *mutable_tag(spec.image),
-            *contradictions(spec),
+            *contradictions(profiled.raw),
             *database_problems(spec.postgres, settings.images.postgres, facts),
             *backup_problems(spec.postgres),
             *thread_problems(spec, server, connections.pool),
             *scaling_problems(spec, facts),
-            *load_problems(spec, server, scaling),
+            *load_problems(spec, core, scaling),
             *budget_problems(spec, connections.budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),
             *proxy_problems(proxy, exposed),

@@ -1,11 +1,11 @@
-"""What changing a number costs the running service, and who holds the number."""
+"""Who enforces a number, and the cost of a change to the running service."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class Disruption(StrEnum):
-    """What a change of the value costs the running service."""
+    """The cost of a change to the running service."""
 
     NONE = "none"
     RELOAD = "reload"
@@ -14,7 +14,7 @@ class Disruption(StrEnum):
 
 
 class Enforcer(StrEnum):
-    """Who holds the value: an object of the cluster, a server's configuration, or the app."""
+    """Who enforces the value: an object of the cluster, a server's configuration, or the app."""
 
     OBJECT = "object"
     SERVER = "server"
@@ -22,7 +22,7 @@ class Enforcer(StrEnum):
 
 
 class Effect(NamedTuple):
-    """Who enforces a number, and what a change of it costs."""
+    """Who enforces a number, and the cost of a change."""
 
     enforced_by: Enforcer
     disruption: Disruption

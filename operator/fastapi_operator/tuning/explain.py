@@ -1,4 +1,4 @@
-"""The plan as data for people and machines, and what changes between two plans."""
+"""The plan as data for people and machines, and the difference between two plans."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ from fastapi_operator.tuning.plan import Plan
 
 
 class Change(NamedTuple):
-    """A decision that differs between two plans; None where a plan has no such part."""
+    """A decision that differs between two plans; None if a plan has no such part."""
 
     before: Decision[Any] | None
     after: Decision[Any] | None
 
     @property
     def decision(self) -> Decision[Any]:
-        """The later decision, or the earlier one where its part went away."""
+        """The later decision, or the earlier one if its part was removed."""
         decision = self.after or self.before
         assert decision is not None, "a change has at least one side"
         return decision
 
 
 def decision_record(decision: Decision[Any]) -> dict[str, Any]:
-    """One decision in the form that ``explain -o json`` promises."""
+    """Returns a decision in the form of ``explain -o json``."""
     return {
         "name": decision.name,
         "value": decision.value,
@@ -40,7 +40,7 @@ def decision_record(decision: Decision[Any]) -> dict[str, Any]:
 
 
 def budget_record(budget: ConnectionBudget | None) -> dict[str, Any] | None:
-    """The connection budget with the slack of each step."""
+    """Returns the connection budget with the slack of each step."""
     if budget is None:
         return None
     return {
@@ -72,12 +72,12 @@ def budget_record(budget: ConnectionBudget | None) -> dict[str, Any] | None:
 
 
 def problem_record(problem: Problem) -> dict[str, Any]:
-    """A problem as plain data."""
+    """Returns a problem as plain data."""
     return dataclasses.asdict(problem)
 
 
 def changes(before: Plan, after: Plan) -> Iterator[Change]:
-    """The decisions whose value differs, in the order of the later plan."""
+    """Yields the decisions whose value differs, in the order of the later plan."""
     old = {decision.name: decision for decision in before.decisions()}
     for decision in after.decisions():
         previous = old.pop(decision.name, None)

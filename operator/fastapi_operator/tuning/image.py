@@ -1,4 +1,4 @@
-"""The app's image: whether its name says which version runs."""
+"""The app's image: whether its tag is mutable."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from fastapi_operator.problems import Problem, Severity, Stage
 
 
 def mutable_tag(image: str) -> Iterator[Problem]:
-    """A warning where the same name may mean another image tomorrow."""
+    """Warns of a mutable tag."""
     name, pinned, _ = image.partition("@")
     _, colon, tag = name.rpartition("/")[2].partition(":")
     if pinned or (colon and tag != "latest"):
@@ -15,7 +15,7 @@ def mutable_tag(image: str) -> Iterator[Problem]:
         severity=Severity.WARNING,
         stage=Stage.PLAN,
         path="spec.image",
-        message=f"{image} may mean another image tomorrow: pods that start later run another "
-        "version, and no rollback leads back",
-        remedy="name a version, or pin a digest with @sha256:…",
+        message=f"{image} has a mutable tag: pods that start later may run another version, and a "
+        "rollback cannot restore this one",
+        remedy="use a tag of a version, or a digest with @sha256:…",
     )

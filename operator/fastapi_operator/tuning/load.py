@@ -1,4 +1,4 @@
-"""Whether the pods at their most hold the requests that the owner expects to be under way."""
+"""Whether the pods at their peak hold the requests that the owner expects to be under way."""
 
 import math
 from collections.abc import Iterator
@@ -7,27 +7,27 @@ from fastapi_operator.api.compute import Traffic
 from fastapi_operator.api.service import Spec
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import figures
-from fastapi_operator.tuning.plan import ScalingPlan, ServerPlan
+from fastapi_operator.tuning.plan import ScalingPlan, ServerCore
 
 
-def load_problems(spec: Spec, server: ServerPlan, scaling: ScalingPlan) -> Iterator[Problem]:
-    """Requests under way at the peak, against what a pod accepts and the autoscaler aims at.
+def load_problems(spec: Spec, core: ServerCore, scaling: ScalingPlan) -> Iterator[Problem]:
+    """Compares requests under way at the peak with what the pods accept.
 
     Args:
-        spec: What the user said.
-        server: The server in each pod.
+        spec: The spec.
+        core: The server in each pod.
         scaling: The bounds of the autoscaler.
     """
     traffic = spec.traffic or Traffic()
-    accepted = server.workers.value * server.max_in_flight.value
+    accepted = core.workers.value * core.max_in_flight.value
     target = scaling.target_in_flight.value
     if target > accepted:
         yield Problem(
             severity=Severity.WARNING,
             stage=Stage.PLAN,
             path="spec.scaling.targetInFlight",
-            message=f"is {target}, and a pod sheds load above {accepted}: the autoscaler would "
-            "never see it",
+            message=f"is {target}, and a pod sheds load above {accepted}: it never reaches the "
+            "target",
             remedy=f"set at most {accepted}",
         )
     if traffic.peak_requests_per_second is None:
@@ -43,5 +43,5 @@ def load_problems(spec: Spec, server: ServerPlan, scaling: ScalingPlan) -> Itera
             message=f"{traffic.peak_requests_per_second} requests a second of {milliseconds} ms "
             f"are {under_way} at once; {scaling.max_replicas.display()} hold "
             f"{scaling.max_replicas.value * pod}",
-            remedy=f"allow {math.ceil(under_way / pod)} pods, or lower what a request costs",
+            remedy=f"allow {math.ceil(under_way / pod)} pods, or lower the cost of a request",
         )

@@ -1,193 +1,156 @@
-"""How often metrics are read, which traces are kept, and what the service promises."""
+"""How often metrics are read, which traces are kept, and the service level objective."""
 
 from collections.abc import Iterator
 
-from fastapi_operator.api.observability import Metrics, Observability, Slo, Traces
-from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.api.observability import Metrics, Observability
 from fastapi_operator.facts import POD_MONITOR, Facts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, overridden
+from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import ObservabilityPlan
+from fastapi_operator.tuning.profile import ProfiledSpec
+
+METRICS = Group("observability", effects.OBJECT_NONE)
+EXPORTERS = Group("observability", effects.OBJECT_ROLLOUT, case="with exporters")
+TRACES = Group("observability", effects.APP_ROLLOUT, case="with a collector")
+SLO = Group("observability", effects.OBJECT_NONE, case="with an slo")
+LATENCY = Group("observability", effects.OBJECT_NONE, case="with an slo of latency")
 
 
-def observability_plan(said: Observability | None, proxy: Proxy, facts: Facts) -> ObservabilityPlan:
-    """The numbers of metrics, traces and the service level objective.
+def observability_plan(profiled: ProfiledSpec, facts: Facts) -> ObservabilityPlan:
+    """Decides the numbers of metrics, traces and the service level objective.
 
     Args:
-        said: What the user said.
-        proxy: The proxy, which counts requests where the app does not.
-        facts: What the cluster serves.
+        profiled: The spec and its profile.
+        facts: The APIs of the cluster.
     """
-    section = said or Observability()
-    traces, slo = section.traces or Traces(), section.slo
-    exporters = _exporters(section.metrics or Metrics(), facts)
-    return ObservabilityPlan(
-        exporters=exporters,
-        exporter_cpu_millicores=fixed(
-            "observability.exporter_cpu_millicores",
-            figures.EXPORTER_CPU_MILLICORES,
-            "a scrape each half minute is all that most of them do",
-            unit="",
-            effect=effects.OBJECT_ROLLOUT,
-        )
-        if exporters.value
-        else None,
-        exporter_memory_bytes=fixed(
-            "observability.exporter_memory_bytes",
-            figures.EXPORTER_MEMORY_BYTES,
-            "what an exporter was measured to take, twice",
-            unit="",
-            effect=effects.OBJECT_ROLLOUT,
-        )
-        if exporters.value
-        else None,
-        scrape_interval_seconds=decide(
-            "observability.scrape_interval_seconds",
-            _scrape_interval,
-            unit="seconds",
-            override=overridden(
-                (section.metrics or Metrics()).interval_seconds,
-                "spec.observability.metrics.intervalSeconds",
-            ),
-            effect=effects.OBJECT_NONE,
-        ),
-        trace_sample_percent=decide(
-            "observability.trace_sample_percent",
-            _trace_sample,
-            unit="percent",
-            override=overridden(traces.sample_percent, "spec.observability.traces.samplePercent"),
-            effect=effects.APP_ROLLOUT,
-        )
-        if traces.endpoint is not None
-        else None,
-        slo_measured_by=decide(
-            "observability.slo_measured_by",
-            _measured_by,
-            unit="",
+    spec = profiled.spec
+    section, proxy = spec.observability or Observability(), spec.proxy
+    slo, traces = section.slo, section.traces
+    decided = METRICS.decide(profiled, pod_monitors=facts.offers(POD_MONITOR))
+    has_exporters = decided["exporters"].value
+    if has_exporters:
+        decided |= EXPORTERS.decide(profiled)
+    if traces is not None and traces.endpoint is not None:
+        decided |= TRACES.decide(profiled)
+    if slo is not None:
+        is_nginx = proxy is None or proxy.engine in (None, "Nginx")
+        decided |= SLO.decide(
+            profiled,
             app_shows_metrics=(section.metrics or Metrics()).enabled is not False,
-            nginx_has_exporter=exporters.value and proxy.engine in (None, "Nginx"),
-            effect=effects.OBJECT_NONE,
+            nginx_has_exporter=has_exporters and is_nginx,
         )
-        if slo is not None
-        else None,
-        availability_percent=_availability(slo) if slo is not None else None,
-        latency_milliseconds=_latency(slo.latency_milliseconds)
-        if slo is not None and slo.latency_milliseconds is not None
-        else None,
-        latency_percent=_latency_percent(slo)
-        if slo is not None and slo.latency_milliseconds is not None
-        else None,
-    )
+        if slo.latency_milliseconds is not None:
+            decided |= LATENCY.decide(profiled, promised_milliseconds=slo.latency_milliseconds)
+    return ObservabilityPlan(**decided)
 
 
 def slo_problems(plan: ObservabilityPlan) -> Iterator[Problem]:
-    """A promise that nobody can measure."""
+    """Reports an objective that cannot be measured."""
     if plan.slo_measured_by is not None and plan.slo_measured_by.value == "nobody":
         yield Problem(
             severity=Severity.WARNING,
             stage=Stage.PLAN,
             path="spec.observability.slo",
-            message=f"no alert watches it: {plan.slo_measured_by.reason}",
+            message=f"no alert measures it: {plan.slo_measured_by.reason}",
             remedy="remove metrics.enabled: false, or set metrics.exporters: true with nginx",
         )
 
 
-def _exporters(metrics: Metrics, facts: Facts) -> Decision[bool]:
-    return decide(
-        "observability.exporters",
-        _somebody_reads,
-        unit="",
-        override=overridden(metrics.exporters, "spec.observability.metrics.exporters"),
-        pod_monitors=facts.offers(POD_MONITOR),
-        effect=effects.OBJECT_ROLLOUT,
-    )
+METRICS.constant(
+    "scrape_interval_seconds",
+    30,
+    "a rate over five minutes then has ten samples",
+    field="observability.metrics.intervalSeconds",
+    evidence="the timeout is Prometheus's default of 10 s, or the interval if that is shorter",
+)
 
 
-def _somebody_reads(*, pod_monitors: bool) -> Because[bool]:
+@METRICS.number(effect=effects.OBJECT_ROLLOUT, field="observability.metrics.exporters")
+def _exporters(*, pod_monitors: bool) -> Because[bool]:
+    """True if the cluster serves PodMonitor.
+
+    A sidecar whose metrics are never read wastes memory.
+    """
     if pod_monitors:
-        return Because(True, "the cluster has PodMonitors, by which Prometheus finds them")
-    return Because(False, "the cluster has no PodMonitors, so that nobody would read them")
+        return Because(True, "the cluster serves PodMonitor, by which Prometheus finds exporters")
+    return Because(False, "the cluster does not serve PodMonitor, so exporters would not be read")
 
 
-def _availability(slo: Slo) -> Decision[str]:
-    return decide(
-        "observability.availability_percent",
-        _availability_percent,
-        unit="percent",
-        override=overridden(slo.availability_percent, "spec.observability.slo.availabilityPercent"),
-        effect=effects.OBJECT_NONE,
-    )
+EXPORTERS.constant(
+    "exporter_cpu_millicores",
+    5,
+    "most exporters only serve a scrape each half minute",
+    evidence="judgement",
+)
+EXPORTERS.constant(
+    "exporter_memory_bytes",
+    48 * figures.MIB,
+    "twice the memory that an exporter was measured to take",
+    evidence="measured: 15 to 22 MiB resident after start",
+)
+TRACES.constant(
+    "trace_sample_percent",
+    "5",
+    "enough traces to find slow requests, at a cost that a busy service does not notice",
+    field="observability.traces.samplePercent",
+    evidence="judgement; the decision of a caller is followed, and this is the share of traces "
+    "that begin here",
+)
 
 
-def _latency(promised: int) -> Decision[int]:
-    return decide(
-        "observability.latency_milliseconds",
-        _within,
-        unit="ms",
-        promised_milliseconds=promised,
-        effect=effects.OBJECT_NONE,
-    )
+@SLO.number()
+def _slo_measured_by(*, app_shows_metrics: bool, nginx_has_exporter: bool) -> Because[str]:
+    """The app; nginx if the app shows no metrics.
 
-
-def _latency_percent(slo: Slo) -> Decision[str]:
-    return decide(
-        "observability.latency_percent",
-        _slow_percent,
-        unit="percent",
-        override=overridden(slo.latency_percent, "spec.observability.slo.latencyPercent"),
-        effect=effects.OBJECT_NONE,
-    )
-
-
-def _availability_percent() -> Because[str]:
-    return Because(
-        figures.SLO_AVAILABILITY_PERCENT, "43 minutes in a month of 30 days may be all errors"
-    )
-
-
-def _slow_percent() -> Because[str]:
-    return Because(figures.SLO_LATENCY_PERCENT, "one request in a hundred may be slower")
-
-
-def _measured_by(*, app_shows_metrics: bool, nginx_has_exporter: bool) -> Because[str]:
+    nginx counts requests with the same bounds. If neither can, a warning reports it.
+    """
     if app_shows_metrics:
         return Because("app", "the app counts and times each request")
     if nginx_has_exporter:
         return Because(
             "proxy",
-            "the app shows no metrics; nginx counts and times each request, those included that it "
-            "answers itself",
+            "the app shows no metrics; nginx counts and times each request, its own responses "
+            "included",
         )
-    return Because("nobody", "the app shows no metrics, and no exporter of nginx is there")
+    return Because("nobody", "the app shows no metrics, and nginx has no exporter")
 
 
-def _scrape_interval() -> Because[int]:
-    return Because(
-        figures.SCRAPE_INTERVAL_SECONDS, "a rate over five minutes then rests on ten samples"
-    )
+SLO.constant(
+    "availability_percent",
+    "99.9",
+    "allows 43 minutes of errors in a month of 30 days",
+    field="observability.slo.availabilityPercent",
+)
 
 
-def _trace_sample() -> Because[str]:
-    return Because(
-        figures.TRACE_SAMPLE_PERCENT,
-        "enough traces to find what is slow, at a cost that a busy service does not notice",
-    )
+@LATENCY.number(unit="ms")
+def _latency_milliseconds(*, promised_milliseconds: int) -> Because[int]:
+    """The largest bound of the app's histogram within `slo.latencyMilliseconds`.
 
-
-def _within(*, promised_milliseconds: int) -> Because[int]:
+    A histogram can only count requests at its bounds (5, 10, 25, 50, 75, 100, 250, 500, 750 ms, 1,
+    2.5, 5, 7.5, 10 s, as OpenTelemetry advises); the stricter bound is used.
+    """
     bounds = figures.REQUEST_BUCKETS_MILLISECONDS
     bound = max((item for item in bounds if item <= promised_milliseconds), default=bounds[0])
     if bound == promised_milliseconds:
-        return Because(bound, "the histogram of the app's requests has this very bound")
+        return Because(bound, "the histogram of the app's requests has this bound")
     if bound > promised_milliseconds:
         return Because(
             bound,
-            "the shortest that the histogram of the app's requests tells apart, though "
-            "{promised_milliseconds} ms are promised",
+            "the shortest bound of the app's histogram; {promised_milliseconds} ms are promised",
         )
     return Because(
         bound,
         "the largest bound of the app's histogram within the promised {promised_milliseconds} ms; "
-        "what lies between counts as slow",
+        "requests between the two count as slow",
     )
+
+
+LATENCY.constant(
+    "latency_percent",
+    "99",
+    "one request in a hundred may be slower",
+    field="observability.slo.latencyPercent",
+)

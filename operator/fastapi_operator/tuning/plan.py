@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.problems import Problem
@@ -14,11 +14,23 @@ from fastapi_operator.tuning.exposure import ExposurePlan
 from fastapi_operator.tuning.routes import Route
 
 
-@dataclass(frozen=True)
+class ServerCore(NamedTuple):
+    """The numbers of the ASGI server that depend on no other part, as ``ServerPlan`` has them."""
+
+    workers: Decision[int]
+    concurrency: Decision[int]
+    max_in_flight: Decision[int]
+    keep_alive_seconds: Decision[int]
+    graceful_seconds: Decision[int]
+    pre_stop_seconds: Decision[int]
+    grace_seconds: Decision[int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServerPlan:
     """The ASGI server in each app pod.
 
-    Only granian bounds its connections; only a supervisor of workers asks whether they live.
+    Only granian bounds its connections; only a supervisor checks whether its workers respond.
     """
 
     workers: Decision[int]
@@ -27,7 +39,7 @@ class ServerPlan:
     max_in_flight: Decision[int]
     keep_alive_seconds: Decision[int]
     graceful_seconds: Decision[int]
-    worker_healthcheck_seconds: Decision[int] | None
+    worker_healthcheck_seconds: Decision[int] | None = None
     pre_stop_seconds: Decision[int]
     grace_seconds: Decision[int]
     max_connections: Decision[int] | None = None
@@ -46,7 +58,7 @@ class ComputePlan:
 
 @dataclass(frozen=True)
 class ScalingPlan:
-    """How many app pods; ``autoscaled`` false means min and max are the fixed number."""
+    """The number of app pods; if ``autoscaled`` is false, min and max are the fixed number."""
 
     autoscaled: Decision[bool]
     min_replicas: Decision[int]
@@ -66,7 +78,7 @@ class ScalingPlan:
 
 @dataclass(frozen=True)
 class DatabasePlan:
-    """What a database grants, whoever runs it; ``service_connections`` are the service's own."""
+    """The connections that a database grants; ``service_connections`` are those of the service."""
 
     max_connections: Decision[int]
     reserved_connections: Decision[int]
@@ -77,7 +89,7 @@ class DatabasePlan:
 
 @dataclass(frozen=True)
 class PostgresPlan:
-    """A PostgreSQL whose configuration is ours; sizes are those of one instance."""
+    """A PostgreSQL that the operator configures; sizes are those of one instance."""
 
     instances: Decision[int]
     cpu_millicores: Decision[int]
@@ -95,7 +107,7 @@ class PostgresPlan:
 
 @dataclass(frozen=True)
 class PostgresPodPlan:
-    """What a PostgreSQL needs whose pod is ours too."""
+    """The pod of a PostgreSQL that the operator runs."""
 
     shared_memory_bytes: Decision[int]
     migration_lock_timeout_seconds: Decision[int]
@@ -114,7 +126,7 @@ class MigrationPlan:
 
 @dataclass(frozen=True)
 class BackupPlan:
-    """The dumps of a database that is run here."""
+    """The dumps of a database that the operator runs."""
 
     kept: Decision[int]
     storage_bytes: Decision[int]
@@ -150,9 +162,9 @@ class PoolerPlan:
     memory_limit_bytes: Decision[int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CachePlan:
-    """The managed cache; only one that keeps its data has a volume and snapshots."""
+    """The managed cache; only a persistent one has a volume and snapshots."""
 
     cpu_request_millicores: Decision[int]
     memory_limit_bytes: Decision[int]
@@ -160,8 +172,8 @@ class CachePlan:
     policy: Decision[str]
     max_clients: Decision[int]
     grace_seconds: Decision[int]
-    storage_bytes: Decision[int] | None
-    snapshot_seconds: Decision[int] | None
+    storage_bytes: Decision[int] | None = None
+    snapshot_seconds: Decision[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -188,46 +200,46 @@ class QueuePlan:
     log_rewrite_bytes: Decision[int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProxyPlan:
-    """The proxy before the app; what a service does not use is None."""
+    """The proxy in front of the app; numbers of unused features are None."""
 
     replicas: Decision[int]
     cpu_request_millicores: Decision[int]
     memory_bytes: Decision[int]
-    worker_processes: Decision[int] | None
-    worker_connections: Decision[int] | None
+    worker_processes: Decision[int] | None = None
+    worker_connections: Decision[int] | None = None
     upstream_keep_alive: Decision[int]
     upstream_keep_alive_seconds: Decision[int]
     upstream_tries: Decision[int]
-    upstream_requests: Decision[int] | None
+    upstream_requests: Decision[int] | None = None
     client_keep_alive_seconds: Decision[int]
-    client_keep_alive_min_seconds: Decision[int] | None
+    client_keep_alive_min_seconds: Decision[int] | None = None
     max_body_bytes: Decision[int]
     max_header_bytes: Decision[int]
-    body_buffer_bytes: Decision[int] | None
-    buffer_bytes: Decision[int] | None
-    buffers: Decision[int] | None
-    answer_file_bytes: Decision[int] | None
+    body_buffer_bytes: Decision[int] | None = None
+    buffer_bytes: Decision[int] | None = None
+    buffers: Decision[int] | None = None
+    answer_file_bytes: Decision[int] | None = None
     connect_timeout_seconds: Decision[int]
     read_timeout_seconds: Decision[int]
     client_timeout_seconds: Decision[int]
-    send_timeout_seconds: Decision[int] | None
-    stream_timeout_seconds: Decision[int] | None
-    compression_min_bytes: Decision[int] | None
-    cache_bytes: Decision[int] | None
-    cache_volume_bytes: Decision[int] | None
-    cache_keys_bytes: Decision[int] | None
-    cache_idle_seconds: Decision[int] | None
-    rate_per_second: Decision[int] | None
-    rate_burst: Decision[int] | None
-    rate_clients_bytes: Decision[int] | None
-    static_max_age_seconds: Decision[int] | None
-    static_volume_bytes: Decision[int] | None
+    send_timeout_seconds: Decision[int] | None = None
+    stream_timeout_seconds: Decision[int] | None = None
+    compression_min_bytes: Decision[int] | None = None
+    cache_bytes: Decision[int] | None = None
+    cache_volume_bytes: Decision[int] | None = None
+    cache_keys_bytes: Decision[int] | None = None
+    cache_idle_seconds: Decision[int] | None = None
+    rate_per_second: Decision[int] | None = None
+    rate_burst: Decision[int] | None = None
+    rate_clients_bytes: Decision[int] | None = None
+    static_max_age_seconds: Decision[int] | None = None
+    static_volume_bytes: Decision[int] | None = None
     routes: tuple[Route, ...]
 
     def numbers(self) -> dict[str, int | None]:
-        """Each number by its name, as templates want them."""
+        """Returns each value by its name, for templates."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         decided = {name: value for name, value in fields.items() if name != "routes"}
         return {name: value.value if value else None for name, value in decided.items()}
@@ -270,32 +282,32 @@ class SchedulePlan(ProcessPlan):
     retries: Decision[int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ObservabilityPlan:
-    """What is watched; a number is None where nothing asks for it.
+    """Metrics, traces and the service level objective; numbers of unused features are None.
 
-    ``latency_milliseconds`` is the bound that can be measured, within the promised one; CPU and
-    memory are those of one exporter. A promise is measured by the ``app``, the ``proxy`` or
-    ``nobody``.
+    ``latency_milliseconds`` is the largest bound within the promised one that can be measured. CPU
+    and memory are those of one exporter. The ``app``, the ``proxy`` or ``nobody`` measures the
+    objective.
     """
 
     scrape_interval_seconds: Decision[int]
     exporters: Decision[bool]
-    exporter_cpu_millicores: Decision[int] | None
-    exporter_memory_bytes: Decision[int] | None
-    trace_sample_percent: Decision[str] | None
-    slo_measured_by: Decision[str] | None
-    availability_percent: Decision[str] | None
-    latency_milliseconds: Decision[int] | None
-    latency_percent: Decision[str] | None
+    exporter_cpu_millicores: Decision[int] | None = None
+    exporter_memory_bytes: Decision[int] | None = None
+    trace_sample_percent: Decision[str] | None = None
+    slo_measured_by: Decision[str] | None = None
+    availability_percent: Decision[str] | None = None
+    latency_milliseconds: Decision[int] | None = None
+    latency_percent: Decision[str] | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that was decided for a service; a section is None where the part is not there.
+    """All decisions for a service; the section of an absent part is None.
 
-    ``spec`` is what the service says with its profile's defaults and below its ceilings: builders
-    and formulas read this one. ``profile`` is the profile, which says nothing where there is none.
+    ``spec`` is the service's spec with the defaults of its profile, and within its ceilings:
+    builders and formulas read this one. ``profile`` is empty if the service has none.
     """
 
     spec: Spec
@@ -322,11 +334,11 @@ class Plan:
     problems: tuple[Problem, ...] = ()
 
     def planned(self, service: FastAPIService) -> FastAPIService:
-        """The service as the plan has it: with its profile's defaults and ceilings."""
+        """Returns the service with the spec of the plan."""
         return service.model_copy(update={"spec": self.spec})
 
     def decisions(self) -> Iterator[Decision[Any]]:
-        """Every decision, by section, in the order in which they are declared."""
+        """Yields every decision, by section, in the order of the fields."""
         for section in dataclasses.fields(self):
             value = getattr(self, section.name)
             for part in value if isinstance(value, tuple) else (value,):
@@ -334,8 +346,8 @@ class Plan:
                     yield from _decisions_of(part)
 
     def headline(self) -> tuple[Decision[Any], ...]:
-        """The decisions that ``status.tuning`` shows, at most 24."""
-        return tuple(decision for decision in self.decisions() if decision.name in _HEADLINE)
+        """Returns the decisions that ``status.tuning`` shows, at most 24."""
+        return tuple(decision for decision in self.decisions() if decision.number.headline)
 
 
 def _decisions_of(part: Any) -> Iterator[Decision[Any]]:
@@ -343,31 +355,3 @@ def _decisions_of(part: Any) -> Iterator[Decision[Any]]:
         decision = getattr(part, field.name)
         if isinstance(decision, Decision):
             yield decision
-
-
-_HEADLINE = frozenset(
-    {
-        "server.workers",
-        "server.threads",
-        "server.max_in_flight",
-        "server.keep_alive_seconds",
-        "compute.cpu_request_millicores",
-        "compute.cpu_limit_millicores",
-        "compute.memory_limit_bytes",
-        "scaling.min_replicas",
-        "scaling.max_replicas",
-        "database.max_connections",
-        "postgres.shared_buffers_bytes",
-        "postgres.work_mem_bytes",
-        "pool.size",
-        "pool.max_overflow",
-        "pooler.instances",
-        "pooler.max_db_connections",
-        "pooler.max_client_connections",
-        "cache.maxmemory_bytes",
-        "cache_pool.size",
-        "queue.maxmemory_bytes",
-        "proxy.replicas",
-        "proxy.worker_processes",
-    }
-)

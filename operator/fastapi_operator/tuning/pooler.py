@@ -1,144 +1,53 @@
-"""PgBouncer: its instances share what the database can execute."""
+"""PgBouncer: its instances share the connections that the database can execute."""
 
-from fastapi_operator.api.postgres import Pooler
-from fastapi_operator.api.scaling import Scaling
-from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.decision import Because, decide, fixed, overridden
+from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import DatabasePlan, PoolerPlan
+from fastapi_operator.tuning.profile import ProfiledSpec
+from fastapi_operator.tuning.scaling import allowed_replicas
+
+POOLER = Group("pooler", effects.SERVER_RELOAD)
 
 
 def clients_with_one_lost(pooler: PoolerPlan) -> int:
-    """Client connections that the poolers accept when one instance is gone."""
+    """Returns the client connections that the pooler accepts when one instance is lost."""
     return max(1, pooler.instances.value - 1) * pooler.max_client_connections.value
 
 
 def servers_while_replaced(pooler: PoolerPlan) -> int:
-    """Connections to the database of all instances, and of as many that are ending."""
+    """Returns the server connections of all instances and of those that they replace."""
     return 2 * pooler.instances.value * pooler.max_db_connections.value
 
 
-def pooler_plan(spec: Spec, database: DatabasePlan) -> PoolerPlan:
-    """The sizes of each PgBouncer instance."""
-    scaling = spec.scaling or Scaling()
-    pooler = (spec.postgres and spec.postgres.pooler) or Pooler()
-    instances = decide(
-        "pooler.instances",
-        _instances,
-        unit="pods",
-        effect=effects.OBJECT_NONE,
-        override=overridden(pooler.instances, "spec.postgres.pooler.instances"),
-        single_pod=1 in (scaling.replicas, scaling.max_replicas),
+def pooler_plan(profiled: ProfiledSpec, database: DatabasePlan) -> PoolerPlan:
+    """Decides the sizes of each PgBouncer instance."""
+    decided = POOLER.decide(
+        profiled,
+        single_pod=allowed_replicas(profiled) == 1,
         service_connections=database.service_connections,
     )
-    max_db_connections = decide(
-        "pooler.max_db_connections",
-        _max_db_connections,
-        unit="connections",
-        service_connections=database.service_connections,
-        instances=instances,
-        effect=effects.SERVER_RELOAD,
-    )
-    default_pool_size = decide(
-        "pooler.default_pool_size",
-        _default_pool_size,
-        unit="connections",
-        max_db_connections=max_db_connections,
-        effect=effects.SERVER_RELOAD,
-    )
-    return PoolerPlan(
-        instances=instances,
-        max_db_connections=max_db_connections,
-        default_pool_size=default_pool_size,
-        reserve_pool_size=decide(
-            "pooler.reserve_pool_size",
-            _reserve_pool_size,
-            unit="connections",
-            max_db_connections=max_db_connections,
-            default_pool_size=default_pool_size,
-            effect=effects.SERVER_RELOAD,
-        ),
-        min_pool_size=decide(
-            "pooler.min_pool_size",
-            _min_pool_size,
-            unit="connections",
-            default_pool_size=default_pool_size,
-            effect=effects.SERVER_RELOAD,
-        ),
-        max_client_connections=decide(
-            "pooler.max_client_connections",
-            _max_client_connections,
-            unit="connections",
-            effect=effects.SERVER_RELOAD,
-        ),
-        reserve_timeout_seconds=fixed(
-            "pooler.reserve_timeout_seconds",
-            figures.POOLER_RESERVE_TIMEOUT_SECONDS,
-            "a client that waits longer opens the reserve; a shorter burst passes without it",
-            unit="seconds",
-            effect=effects.SERVER_RELOAD,
-        ),
-        connect_timeout_seconds=fixed(
-            "pooler.connect_timeout_seconds",
-            figures.POOLER_CONNECT_TIMEOUT_SECONDS,
-            "a database that does not answer by then is restarting; the next try follows a second "
-            "later",
-            unit="seconds",
-            effect=effects.SERVER_RELOAD,
-        ),
-        server_idle_seconds=fixed(
-            "pooler.server_idle_seconds",
-            figures.POOLER_SERVER_IDLE_SECONDS,
-            "PgBouncer's default: what a burst opened is closed when it was idle for so long",
-            unit="seconds",
-            effect=effects.SERVER_RELOAD,
-        ),
-        server_lifetime_seconds=fixed(
-            "pooler.server_lifetime_seconds",
-            figures.POOLER_SERVER_LIFETIME_SECONDS,
-            "PgBouncer's default: a backend's caches only grow, so that it is replaced now and "
-            "then",
-            unit="seconds",
-            effect=effects.SERVER_RELOAD,
-        ),
-        cpu_request_millicores=fixed(
-            "pooler.cpu_request_millicores",
-            figures.POOLER_CPU_MILLICORES,
-            "PgBouncer passes thousands of transactions a second on a tenth of a core",
-            unit="",
-            effect=effects.OBJECT_ROLLOUT,
-        ),
-        memory_limit_bytes=fixed(
-            "pooler.memory_limit_bytes",
-            figures.POOLER_MEMORY_BYTES,
-            f"{figures.POOLER_CLIENTS} clients at a few KiB, and their prepared statements",
-            unit="",
-            effect=effects.OBJECT_ROLLOUT,
-        ),
-        query_wait_timeout_seconds=decide(
-            "pooler.query_wait_timeout_seconds",
-            _query_wait_timeout,
-            unit="seconds",
-            effect=effects.SERVER_RELOAD,
-        ),
-        max_prepared_statements=decide(
-            "pooler.max_prepared_statements",
-            _prepared_statements,
-            unit="statements",
-            effect=effects.SERVER_RELOAD,
-        ),
-    )
+    return PoolerPlan(**decided)
 
 
+@POOLER.number(
+    unit="pods", effect=effects.OBJECT_NONE, field="postgres.pooler.instances", headline=True
+)
 def _instances(*, single_pod: bool, service_connections: int) -> Because[int]:
+    """2; 1 if the app runs one pod or the database grants one connection."""
     if single_pod:
         return Because(1, "the app runs one pod")
     if service_connections < 2:
-        return Because(1, "the database has one connection to give")
+        return Because(1, "the database grants one connection")
     return Because(2, "one may be lost or replaced while the other serves")
 
 
+@POOLER.number(unit="connections", headline=True)
 def _max_db_connections(*, service_connections: int, instances: int) -> Because[int]:
+    """⌊S / instances⌋.
+
+    The bound that holds even for an app that ignores its pool size.
+    """
     return Because(
         max(1, service_connections // instances),
         "the database's {service_connections}, shared by {instances} instances; an app that "
@@ -146,44 +55,91 @@ def _max_db_connections(*, service_connections: int, instances: int) -> Because[
     )
 
 
+@POOLER.number(unit="connections")
 def _default_pool_size(*, max_db_connections: int) -> Because[int]:
+    """¾ · max_db_connections."""
     return Because(
         max(1, int(figures.POOLER_DEFAULT_SHARE * max_db_connections)),
         "three quarters of {max_db_connections}; the rest is the reserve",
     )
 
 
+@POOLER.number(unit="connections")
 def _reserve_pool_size(*, max_db_connections: int, default_pool_size: int) -> Because[int]:
+    """max_db_connections − default_pool_size."""
     return Because(
         max_db_connections - default_pool_size,
-        "what {default_pool_size} leave of {max_db_connections}, opened when clients have waited "
-        f"{figures.POOLER_RESERVE_TIMEOUT_SECONDS} s",
+        "the rest of {max_db_connections} after {default_pool_size}, opened when clients have "
+        f"waited {figures.POOLER_RESERVE_TIMEOUT_SECONDS} s",
     )
 
 
+@POOLER.number(unit="connections")
 def _min_pool_size(*, default_pool_size: int) -> Because[int]:
+    """default_pool_size / 2."""
     return Because(
-        default_pool_size // 2, "half of {default_pool_size} stay open, so a burst finds them warm"
+        default_pool_size // 2,
+        "half of {default_pool_size} stay open, so that a burst finds open connections",
     )
 
 
-def _max_client_connections() -> Because[int]:
-    return Because(
-        figures.POOLER_CLIENTS,
-        "a waiting client costs a few KiB; the count bounds what the app's pods may open",
-    )
-
-
-def _query_wait_timeout() -> Because[int]:
-    return Because(
-        figures.QUERY_WAIT_TIMEOUT_SECONDS,
-        f"longer than the app's pool waits ({figures.POOL_TIMEOUT_SECONDS} s), shorter than a "
-        f"statement may run ({figures.STATEMENT_TIMEOUT_SECONDS} s)",
-    )
-
-
-def _prepared_statements() -> Because[int]:
-    return Because(
-        figures.POOLER_PREPARED_STATEMENTS,
-        "tracks prepared statements, so that asyncpg's cache works in transaction mode",
-    )
+POOLER.constant(
+    "max_client_connections",
+    figures.POOLER_CLIENTS,
+    "a waiting client costs a few KiB; the count bounds the connections of the app's pods",
+    unit="connections",
+    headline=True,
+    evidence="judgement",
+)
+POOLER.constant(
+    "reserve_timeout_seconds",
+    figures.POOLER_RESERVE_TIMEOUT_SECONDS,
+    "a client that waits longer opens the reserve; a shorter burst passes without it",
+    evidence="PgBouncer's default of 5 is as long as the app's own pool waits",
+)
+POOLER.constant(
+    "connect_timeout_seconds",
+    5,
+    "a database that does not respond by then is restarting; the next attempt follows after a "
+    "second",
+    evidence="judgement; PgBouncer's default is 15",
+)
+POOLER.constant(
+    "server_idle_seconds",
+    600,
+    "PgBouncer's default: connections of a burst are closed after being idle for so long",
+)
+POOLER.constant(
+    "server_lifetime_seconds",
+    3600,
+    "PgBouncer's default: a backend's caches only grow, so it is replaced now and then",
+)
+POOLER.constant(
+    "cpu_request_millicores",
+    50,
+    "PgBouncer passes thousands of transactions a second on a tenth of a core",
+    effect=effects.OBJECT_ROLLOUT,
+    evidence="judgement; it is single-threaded, so add instances before CPU",
+)
+POOLER.constant(
+    "memory_limit_bytes",
+    128 * figures.MIB,
+    f"{figures.POOLER_CLIENTS} clients at a few KiB, and their prepared statements",
+    effect=effects.OBJECT_ROLLOUT,
+    evidence="judgement",
+)
+POOLER.constant(
+    "query_wait_timeout_seconds",
+    figures.QUERY_WAIT_TIMEOUT_SECONDS,
+    f"longer than the app's pool waits ({figures.POOL_TIMEOUT_SECONDS} s), shorter than a "
+    f"statement may run ({figures.STATEMENT_TIMEOUT_SECONDS} s)",
+    evidence="PgBouncer's default of 120 makes an outage look like a hang",
+)
+POOLER.constant(
+    "max_prepared_statements",
+    200,
+    "tracks prepared statements, so that asyncpg's cache works in transaction mode",
+    unit="statements",
+    evidence="measured with PgBouncer ≥ 1.21: no errors in any set-up with an ordinary pool; "
+    "NullPool, which older advice suggests, served a quarter of the transactions",
+)

@@ -1,31 +1,62 @@
-"""``spec.background`` and ``spec.schedules``: what the processes beside the app are given."""
+"""``spec.background`` and ``spec.schedules``: the numbers of the processes beside the app."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastapi_operator.api.schedule import Background, Schedule
-from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning.amounts import amounts
 from fastapi_operator.tuning.budget import Claim
-from fastapi_operator.tuning.compute import amounts, memory_equal_to_limit, native_threads
-from fastapi_operator.tuning.decision import Because, Decision, decide, overridden
+from fastapi_operator.tuning.compute import memory_equal_to_limit, native_threads, round_up
+from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning.number import Formula, Group
 from fastapi_operator.tuning.plan import BackgroundPlan, DatabasePlan, ProcessPlan, SchedulePlan
+from fastapi_operator.tuning.profile import ProfiledSpec
+
+BACKGROUND = Group("background", effects.OBJECT_NONE, entry=Background)
+SCHEDULES = Group("schedules", effects.OBJECT_NONE, entry=Schedule)
 
 
-def background_plans(spec: Spec, database: DatabasePlan | None) -> tuple[BackgroundPlan, ...]:
-    """The numbers of each background process."""
-    return tuple(_background(entry, database) for entry in spec.background or ())
+def background_plans(
+    profiled: ProfiledSpec, database: DatabasePlan | None
+) -> tuple[BackgroundPlan, ...]:
+    """Decides the numbers of each background process."""
+    return tuple(
+        BackgroundPlan(
+            name=entry.name,
+            **BACKGROUND.decide(
+                profiled,
+                entry=entry,
+                **_known(entry, database),
+                singleton=entry.singleton or False,
+            ),
+        )
+        for entry in profiled.spec.background or ()
+    )
 
 
-def schedule_plans(spec: Spec, database: DatabasePlan | None) -> tuple[SchedulePlan, ...]:
-    """The numbers of each schedule."""
-    return tuple(_schedule(entry, database) for entry in spec.schedules or ())
+def schedule_plans(
+    profiled: ProfiledSpec, database: DatabasePlan | None
+) -> tuple[SchedulePlan, ...]:
+    """Decides the numbers of each schedule."""
+    return tuple(
+        SchedulePlan(
+            name=entry.name,
+            **SCHEDULES.decide(
+                profiled,
+                entry=entry,
+                **_known(entry, database),
+                concurrency=entry.concurrency or "Forbid",
+            ),
+        )
+        for entry in profiled.spec.schedules or ()
+    )
 
 
 def process_claims(
     background: Iterable[BackgroundPlan], schedules: Iterable[SchedulePlan]
 ) -> Iterator[Claim]:
-    """What each of them claims of the connection budget at its peak."""
+    """Returns the connections that each of them claims of the budget at its peak."""
     for worker in background:
         yield _claim(worker, "background", pods=worker.peak_pods.value)
     for schedule in schedules:
@@ -41,156 +72,61 @@ def _claim(plan: ProcessPlan, section: str, *, pods: int) -> Claim:
     )
 
 
-def _background(entry: Background, database: DatabasePlan | None) -> BackgroundPlan:
-    name, path = f"background.{entry.name}", f"spec.background[{entry.name}]"
-    replicas = decide(
-        f"{name}.replicas",
-        _replicas,
-        unit="pods",
-        override=overridden(entry.replicas, f"{path}.replicas"),
-        effect=effects.OBJECT_NONE,
-    )
-    graceful = decide(
-        f"{name}.graceful_seconds",
-        _graceful_seconds,
-        unit="seconds",
-        override=overridden(entry.graceful_seconds, f"{path}.gracefulSeconds"),
-        effect=effects.OBJECT_ROLLOUT,
-    )
-    processes = decide(
-        f"{name}.processes",
-        _processes,
-        unit="processes",
-        override=overridden(entry.processes, f"{path}.processes"),
-        effect=effects.APP_ROLLOUT,
-    )
-    return BackgroundPlan(
-        **_process(name, path, entry, processes, database),
-        replicas=replicas,
-        peak_pods=decide(
-            f"{name}.peak_pods",
-            _peak_pods,
-            unit="pods",
-            replicas=replicas,
-            singleton=entry.singleton or False,
-            effect=effects.OBJECT_NONE,
-        ),
-        graceful_seconds=graceful,
-        grace_seconds=decide(
-            f"{name}.grace_seconds",
-            _grace_seconds,
-            unit="seconds",
-            graceful_seconds=graceful,
-            effect=effects.OBJECT_ROLLOUT,
-        ),
-    )
-
-
-def _schedule(entry: Schedule, database: DatabasePlan | None) -> SchedulePlan:
-    name, path = f"schedules.{entry.name}", f"spec.schedules[{entry.name}]"
-    processes = decide(
-        f"{name}.processes", _processes, unit="processes", effect=effects.OBJECT_NONE
-    )
-    return SchedulePlan(
-        **_process(name, path, entry, processes, database),
-        runs=decide(
-            f"{name}.runs",
-            _runs,
-            unit="pods",
-            concurrency=entry.concurrency or "Forbid",
-            effect=effects.OBJECT_NONE,
-        ),
-        timeout_seconds=decide(
-            f"{name}.timeout_seconds",
-            _timeout_seconds,
-            unit="seconds",
-            override=overridden(entry.timeout_seconds, f"{path}.timeoutSeconds"),
-            effect=effects.OBJECT_NONE,
-        ),
-        retries=decide(
-            f"{name}.retries",
-            _retries,
-            unit="attempts",
-            override=overridden(entry.retries, f"{path}.retries"),
-            effect=effects.OBJECT_NONE,
-        ),
-    )
-
-
-def _process(
-    name: str,
-    path: str,
-    entry: Background | Schedule,
-    processes: Decision[int],
-    database: DatabasePlan | None,
-) -> dict[str, Any]:
-    """The fields that both kinds have, as ``ProcessPlan`` names them."""
-    given = amounts(entry.resources)
-    cpu_limit = decide(
-        f"{name}.cpu_limit_millicores",
-        _no_cpu_limit,
-        unit="",
-        override=overridden(given.cpu_limit, f"{path}.resources.limits.cpu"),
-        effect=effects.OBJECT_ROLLOUT,
-    )
-    cpu_request = decide(
-        f"{name}.cpu_request_millicores",
-        _cpu_request,
-        unit="",
-        override=overridden(given.cpu_request, f"{path}.resources.requests.cpu"),
-        processes=processes,
-        limit_millicores=cpu_limit,
-        effect=effects.OBJECT_ROLLOUT,
-    )
-    memory_limit = decide(
-        f"{name}.memory_limit_bytes",
-        _memory_limit,
-        unit="",
-        override=overridden(given.memory_limit, f"{path}.resources.limits.memory"),
-        processes=processes,
-        process_memory_bytes=figures.WORKER_MEMORY_BYTES,
-        request_bytes=given.memory_request,
-        effect=effects.OBJECT_ROLLOUT,
-    )
+def _known(entry: Background | Schedule, database: DatabasePlan | None) -> dict[str, Any]:
     return {
-        "name": entry.name,
-        "processes": processes,
-        "connections": decide(
-            f"{name}.connections",
-            _connections,
-            unit="connections",
-            override=overridden(entry.connections_per_process, f"{path}.connectionsPerProcess"),
-            service_connections=database and database.service_connections.value,
-            effect=effects.APP_ROLLOUT,
-        ),
-        "cpu_request_millicores": cpu_request,
-        "cpu_limit_millicores": cpu_limit,
-        "memory_request_bytes": decide(
-            f"{name}.memory_request_bytes",
-            memory_equal_to_limit,
-            unit="",
-            override=overridden(given.memory_request, f"{path}.resources.requests.memory"),
-            limit_bytes=memory_limit,
-            effect=effects.OBJECT_ROLLOUT,
-        ),
-        "memory_limit_bytes": memory_limit,
-        "native_threads": decide(
-            f"{name}.native_threads",
-            native_threads,
-            unit="threads",
-            cpu_millicores=cpu_limit.value or cpu_request.value,
-            effect=effects.APP_ROLLOUT,
-        ),
+        "service_connections": database and database.service_connections.value,
+        "process_memory_bytes": figures.WORKER_MEMORY_BYTES,
+        "request_bytes": amounts(entry.resources).memory_request,
     }
 
 
-def _replicas() -> Because[int]:
-    return Because(1, "a queue keeps what a pod that is replaced has not taken")
+def _both(**declaration: Any) -> Callable[[Formula], Formula]:
+    """Declares a number of background processes and of schedules."""
+
+    def declare(formula: Formula) -> Formula:
+        for group in (BACKGROUND, SCHEDULES):
+            group.number(**declaration)(formula)
+        return formula
+
+    return declare
 
 
+BACKGROUND.constant(
+    "replicas",
+    1,
+    "a queue keeps the tasks of a pod that is being replaced",
+    unit="pods",
+    field="replicas",
+)
+BACKGROUND.constant(
+    "graceful_seconds",
+    60,
+    "the task under way may finish",
+    effect=effects.OBJECT_ROLLOUT,
+    field="gracefulSeconds",
+    evidence="judgement",
+)
+_ONE_PROCESS = "a command is one process unless the spec declares that it starts more"
+BACKGROUND.constant(
+    "processes",
+    1,
+    _ONE_PROCESS,
+    unit="processes",
+    effect=effects.APP_ROLLOUT,
+    field="processes",
+)
+SCHEDULES.constant("processes", 1, _ONE_PROCESS, unit="processes")
+
+
+@BACKGROUND.number(unit="pods")
 def _peak_pods(*, replicas: int, singleton: bool) -> Because[int]:
+    """2 · replicas; for a singleton its replicas.
+
+    A Deployment starts the next pod while the last one finishes its task: for as long as
+    `gracefulSeconds`, both hold connections.
+    """
     if singleton:
-        return Because(replicas, "a singleton's next pod starts when the last one is gone")
+        return Because(replicas, "a singleton's next pod starts after the last one has ended")
     return Because(
         2 * replicas,
         "twice {replicas} while a rollout lasts: pods of the old version finish their tasks beside "
@@ -198,69 +134,103 @@ def _peak_pods(*, replicas: int, singleton: bool) -> Because[int]:
     )
 
 
-def _processes() -> Because[int]:
-    return Because(1, "a command is one process unless the spec says that it starts more")
+@BACKGROUND.number(effect=effects.OBJECT_ROLLOUT)
+def _grace_seconds(*, graceful_seconds: int) -> Because[int]:
+    """graceful_seconds + 10.
+
+    The kubelet kills the pod after this time. There is no preStop: these pods get no requests.
+    """
+    return Because(
+        graceful_seconds + figures.GRACE_MARGIN_SECONDS,
+        f"{{graceful_seconds}} s to finish, and {figures.GRACE_MARGIN_SECONDS} s before the "
+        "kubelet kills the pod",
+    )
 
 
+@SCHEDULES.number(unit="pods")
+def _runs(*, concurrency: str) -> Because[int]:
+    """1 with `Forbid`, otherwise 2: the runs that may overlap.
+
+    With `Allow` more may overlap if a run outlasts two intervals; max_client_conn of the pooler
+    bounds them all the same.
+    """
+    if concurrency == "Forbid":
+        return Because(1, "a run is skipped if the one before it has not ended")
+    return Because(2, "with concurrency {concurrency} a run may overlap the one before it")
+
+
+SCHEDULES.constant(
+    "timeout_seconds",
+    3600,
+    "a run that hangs would block all later ones",
+    field="timeoutSeconds",
+    evidence="judgement",
+)
+SCHEDULES.constant(
+    "retries",
+    0,
+    "only its author knows whether a command may run twice",
+    unit="attempts",
+    field="retries",
+)
+
+
+@_both(unit="connections", effect=effects.APP_ROLLOUT, field="connectionsPerProcess")
 def _connections(*, service_connections: int | None) -> Because[int]:
+    """2; 0 without `spec.postgres` (judgement)."""
     if service_connections is None:
         return Because(0, "there is no spec.postgres")
     return Because(
         min(figures.PROCESS_CONNECTIONS, service_connections),
-        "one for the task and one for what it does beside; connectionsPerProcess sets it",
+        "one for the task and one for work beside it; connectionsPerProcess sets it",
     )
 
 
-def _graceful_seconds() -> Because[int]:
-    return Because(figures.BACKGROUND_GRACEFUL_SECONDS, "the task under way may finish")
+@_both(effect=effects.OBJECT_ROLLOUT, field="resources.limits.cpu")
+def _cpu_limit_millicores() -> Because[int]:
+    """No limit."""
+    return Because(0, "none: a quota delays a task that could end earlier")
 
 
-def _grace_seconds(*, graceful_seconds: int) -> Because[int]:
-    return Because(
-        graceful_seconds + figures.GRACE_MARGIN_SECONDS,
-        f"{{graceful_seconds}} s to finish, and {figures.GRACE_MARGIN_SECONDS} s before the "
-        "kubelet kills",
-    )
+@_both(effect=effects.OBJECT_ROLLOUT, field="resources.requests.cpu")
+def _cpu_request_millicores(*, processes: int, cpu_limit_millicores: int) -> Because[int]:
+    """250m · processes, at most the limit.
 
-
-def _runs(*, concurrency: str) -> Because[int]:
-    if concurrency == "Forbid":
-        return Because(1, "a run that would meet the one before it is left out")
-    return Because(2, "with concurrency {concurrency} a run may meet the one before it")
-
-
-def _timeout_seconds() -> Because[int]:
-    return Because(
-        figures.SCHEDULE_TIMEOUT_SECONDS, "a run that hangs would hold up those after it for ever"
-    )
-
-
-def _retries() -> Because[int]:
-    return Because(0, "only its author knows whether a command may run twice")
-
-
-def _no_cpu_limit() -> Because[int]:
-    return Because(0, "none: a quota stalls a task that could be over sooner")
-
-
-def _cpu_request(*, processes: int, limit_millicores: int) -> Because[int]:
+    A task waits most of the time (judgement).
+    """
     wanted = processes * figures.PROCESS_CPU_MILLICORES
-    if 0 < limit_millicores < wanted:
-        return Because(limit_millicores, "all of the limit of {limit_millicores}")
+    if 0 < cpu_limit_millicores < wanted:
+        return Because(cpu_limit_millicores, "all of the limit of {cpu_limit_millicores}")
     return Because(wanted, "a quarter of a core a process, processes: {processes}")
 
 
-def _memory_limit(
+@_both(effect=effects.OBJECT_ROLLOUT, field="resources.limits.memory")
+def _memory_limit_bytes(
     *, processes: int, process_memory_bytes: int, request_bytes: int | None
 ) -> Because[int]:
+    """(1.2 · processes · 160 MiB + supervisor) / 0.8, in steps of 32 MiB.
+
+    As for the app, without the bodies of requests. A supervisor of several takes 40 MiB.
+    """
     supervisor = figures.SUPERVISOR_MEMORY_BYTES if processes > 1 else 0
     grown = figures.WORKER_MEMORY_MARGIN * processes * process_memory_bytes
-    step = figures.MEMORY_ROUNDING_BYTES
-    limit = -(-int((supervisor + grown) / figures.MEMORY_FILL) // step) * step
+    limit = round_up((supervisor + grown) / figures.MEMORY_FILL)
     if request_bytes is not None and request_bytes > limit:
-        return Because(request_bytes, "the memory request of {request_bytes}, which asks for more")
+        return Because(request_bytes, "the memory request is {request_bytes}")
     return Because(
         limit,
         "{process_memory_bytes} a process (processes: {processes}) and a fifth for growth fill "
         "four fifths, rounded up to 32Mi",
     )
+
+
+@_both(effect=effects.OBJECT_ROLLOUT, field="resources.requests.memory")
+def _memory_request_bytes(*, memory_limit_bytes: int) -> Because[int]:
+    """The limit."""
+    return memory_equal_to_limit(memory_limit_bytes)
+
+
+@_both(unit="threads", effect=effects.APP_ROLLOUT)
+def _native_threads(*, cpu_limit_millicores: int, cpu_request_millicores: int) -> Because[int]:
+    """max(1, ⌊CPU limit, or else CPU request⌋)."""
+    return native_threads(cpu_limit_millicores, cpu_request_millicores)

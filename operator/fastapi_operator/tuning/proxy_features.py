@@ -1,193 +1,151 @@
-"""What a service may ask of its proxy: cache, rate limit, static files, streams, compression."""
+"""The optional features of the proxy: cache, rate limit, static files, streams, compression."""
 
 import math
+from typing import Any
 
-from fastapi_operator import quantity
-from fastapi_operator.api.model import Quantity
-from fastapi_operator.api.proxy import Compression, HttpCache, RateLimit
+from fastapi_operator.api.proxy import Compression, Proxy
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.decision import Because, Decision, Override, decide, overridden
+from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning.number import Group
+from fastapi_operator.tuning.profile import ProfiledSpec
+
+CACHE = Group("proxy", effects.SERVER_RELOAD, case="with cache")
+RATE_LIMIT = Group("proxy", effects.SERVER_RELOAD, case="with rateLimit")
+STREAMS = Group("proxy", effects.SERVER_RELOAD, case="with streamingPaths")
+STATIC = Group("proxy", effects.SERVER_RELOAD, case="with static")
+COMPRESSION = Group("proxy", effects.SERVER_RELOAD, case="unless compression is disabled")
 
 
-def cache_bytes(cache: HttpCache) -> Decision[int]:
-    """Room for answers in each proxy pod."""
-    return decide(
-        "proxy.cache_bytes",
-        lambda: Because(
-            figures.PROXY_CACHE_BYTES, "on the node's disk; spec.proxy.cache.size sets it"
-        ),
-        unit="",
-        override=size(cache.size, "spec.proxy.cache.size"),
-        effect=effects.SERVER_RELOAD,
-    )
+def feature_numbers(profiled: ProfiledSpec, proxy: Proxy) -> dict[str, Any]:
+    """Decides the numbers of the features that the service uses."""
+    decided: dict[str, Any] = {}
+    if proxy.cache is not None:
+        decided |= CACHE.decide(
+            profiled,
+            answer_bytes=figures.PROXY_CACHE_ANSWER_BYTES,
+            fresh_seconds=max(route.seconds for route in proxy.cache.routes),
+            stale_seconds=proxy.cache.stale_seconds or 0,
+        )
+    if proxy.rate_limit is not None:
+        decided |= RATE_LIMIT.decide(profiled, clients=figures.PROXY_RATE_CLIENTS)
+    if proxy.streaming_paths:
+        decided |= STREAMS.decide(profiled)
+    if proxy.static:
+        decided |= STATIC.decide(profiled)
+    if (proxy.compression or Compression()).enabled is not False:
+        decided |= COMPRESSION.decide(profiled)
+    return decided
 
 
-def cache_volume_bytes(cache_bytes: Decision[int]) -> Decision[int]:
-    """The directory of the cache."""
-    return decide(
-        "proxy.cache_volume_bytes",
-        _cache_volume,
-        unit="",
-        cache_bytes=cache_bytes,
-        effect=effects.OBJECT_ROLLOUT,
-    )
+CACHE.constant(
+    "cache_bytes",
+    256 * figures.MIB,
+    "on the node's disk; spec.proxy.cache.size sets it",
+    field="proxy.cache.size",
+    evidence="judgement",
+)
 
 
-def cache_keys_bytes(cache_bytes: Decision[int]) -> Decision[int]:
-    """Shared memory for the cache's keys."""
-    return decide(
-        "proxy.cache_keys_bytes",
-        _cache_keys,
-        unit="",
-        cache_bytes=cache_bytes,
-        answer_bytes=figures.PROXY_CACHE_ANSWER_BYTES,
-        effect=effects.SERVER_RELOAD,
-    )
+@CACHE.number(effect=effects.OBJECT_ROLLOUT)
+def _cache_volume_bytes(*, cache_bytes: int) -> Because[int]:
+    """cache_bytes + max(¼ · cache_bytes, 64 MiB).
 
-
-def cache_idle_seconds(cache: HttpCache) -> Decision[int]:
-    """How long an answer that nobody asks for is kept."""
-    return decide(
-        "proxy.cache_idle_seconds",
-        _cache_idle,
-        unit="seconds",
-        fresh_seconds=max(route.seconds for route in cache.routes),
-        stale_seconds=cache.stale_seconds or 0,
-        effect=effects.SERVER_RELOAD,
-    )
-
-
-def rate_per_second(limit: RateLimit) -> Decision[int]:
-    """Requests of one client address."""
-    return decide(
-        "proxy.rate_per_second",
-        lambda: Because(limit.requests_per_second, ""),
-        unit="requests",
-        override=Override(limit.requests_per_second, "spec.proxy.rateLimit.requestsPerSecond"),
-        effect=effects.SERVER_RELOAD,
-    )
-
-
-def rate_burst(limit: RateLimit, rate: Decision[int]) -> Decision[int]:
-    """Requests above the rate that pass at once."""
-    return decide(
-        "proxy.rate_burst",
-        _burst,
-        unit="requests",
-        override=overridden(limit.burst, "spec.proxy.rateLimit.burst"),
-        rate_per_second=rate,
-        effect=effects.SERVER_RELOAD,
-    )
-
-
-def rate_clients_bytes() -> Decision[int]:
-    """Shared memory for the addresses of clients."""
-    return decide(
-        "proxy.rate_clients_bytes",
-        _rate_clients,
-        unit="",
-        clients=figures.PROXY_RATE_CLIENTS,
-        effect=effects.SERVER_RELOAD,
-    )
-
-
-def stream_timeout_seconds() -> Decision[int]:
-    """How long a stream may be silent."""
-    return decide(
-        "proxy.stream_timeout_seconds",
-        lambda: Because(
-            figures.PROXY_STREAM_TIMEOUT_SECONDS, "a stream may be silent between two events"
-        ),
-        unit="seconds",
-        effect=effects.SERVER_RELOAD,
-    )
-
-
-def static_max_age_seconds() -> Decision[int]:
-    """How long clients keep a static file."""
-    return decide(
-        "proxy.static_max_age_seconds",
-        lambda: Because(
-            figures.PROXY_STATIC_MAX_AGE_SECONDS,
-            "an hour, since a new version may bring other files under the same names",
-        ),
-        unit="seconds",
-        effect=effects.SERVER_RELOAD,
-    )
-
-
-def static_volume_bytes() -> Decision[int]:
-    """The directory of the static files."""
-    return decide(
-        "proxy.static_volume_bytes",
-        lambda: Because(
-            figures.PROXY_STATIC_BYTES,
-            "scripts, styles and images of one app; each proxy pod copies them from its image",
-        ),
-        unit="",
-        effect=effects.OBJECT_ROLLOUT,
-    )
-
-
-def compression_min_bytes(compression: Compression) -> Decision[int] | None:
-    """The smallest answer that is compressed; None where none is."""
-    if compression.enabled is False:
-        return None
-    return decide(
-        "proxy.compression_min_bytes",
-        lambda: Because(
-            figures.PROXY_COMPRESSION_MIN_BYTES, "less than a packet arrives no sooner compressed"
-        ),
-        unit="",
-        override=overridden(compression.min_bytes, "spec.proxy.compression.minBytes"),
-        effect=effects.SERVER_RELOAD,
-    )
-
-
-def size(given: Quantity | None, path: str) -> Override[int] | None:
-    """Bytes that the spec gives at ``path``, or None where it is silent."""
-    return None if given is None else Override(quantity.size_bytes(given), path)
-
-
-def _cache_volume(*, cache_bytes: int) -> Because[int]:
+    nginx removes the excess afterwards, and a full emptyDir evicts the pod (judgement).
+    """
     extra = max(
         math.ceil(cache_bytes * (figures.PROXY_CACHE_VOLUME_SHARE - 1)),
         figures.PROXY_CACHE_VOLUME_EXTRA_MIN_BYTES,
     )
-    mebibytes = math.ceil((cache_bytes + extra) / figures.MIB)
     return Because(
-        mebibytes * figures.MIB,
-        "room above the cache's {cache_bytes}, since what is too much is removed after the fact",
+        _mebibytes(cache_bytes + extra),
+        "room above the cache's {cache_bytes}, since nginx removes the excess afterwards",
     )
 
 
-def _cache_keys(*, cache_bytes: int, answer_bytes: int) -> Because[int]:
-    answers = cache_bytes / answer_bytes
-    mebibytes = max(1, math.ceil(answers * figures.PROXY_CACHE_KEY_BYTES / figures.MIB))
+@CACHE.number()
+def _cache_keys_bytes(*, cache_bytes: int, answer_bytes: int) -> Because[int]:
+    """128 bytes for each 8 KiB of the cache, at least 1 MiB.
+
+    One MiB holds about 8,000 keys (nginx's documentation).
+    """
+    keys = cache_bytes / answer_bytes * figures.PROXY_CACHE_KEY_BYTES
     return Because(
-        mebibytes * figures.MIB,
-        f"{figures.PROXY_CACHE_KEY_BYTES} bytes of shared memory for each answer that fits, at "
-        "{answer_bytes} an answer",
+        max(figures.MIB, _mebibytes(keys)),
+        f"{figures.PROXY_CACHE_KEY_BYTES} bytes of shared memory for each response that fits, at "
+        "{answer_bytes} a response",
     )
 
 
-def _cache_idle(*, fresh_seconds: int, stale_seconds: int) -> Because[int]:
+@CACHE.number()
+def _cache_idle_seconds(*, fresh_seconds: int, stale_seconds: int) -> Because[int]:
+    """max(seconds of the routes, staleSeconds).
+
+    A response that is not requested for so long is removed.
+    """
     return Because(
         max(fresh_seconds, stale_seconds),
-        "an answer that nobody asks for is dropped after the longest of the routes' "
-        "{fresh_seconds} s and the {stale_seconds} s of staleSeconds",
+        "an unused response is removed after the longer of {fresh_seconds} s of the routes and "
+        "{stale_seconds} s of staleSeconds",
     )
 
 
-def _burst(*, rate_per_second: int) -> Because[int]:
+@RATE_LIMIT.number(unit="requests", field="proxy.rateLimit.requestsPerSecond")
+def _rate_per_second() -> Because[int]:
+    """`rateLimit.requestsPerSecond`.
+
+    Only the owner of the service knows it.
+    """
+    raise AssertionError("the field is required")
+
+
+@RATE_LIMIT.number(unit="requests", field="proxy.rateLimit.burst")
+def _rate_burst(*, rate_per_second: int) -> Because[int]:
+    """2 · rate_per_second.
+
+    A page sends several requests at once (judgement).
+    """
     return Because(
         figures.PROXY_RATE_BURST_FACTOR * rate_per_second,
-        "a page asks for many things at once: twice the rate",
+        "twice the rate: a page sends several requests at once",
     )
 
 
-def _rate_clients(*, clients: int) -> Because[int]:
-    mebibytes = math.ceil(clients * figures.PROXY_RATE_CLIENT_BYTES / figures.MIB)
+@RATE_LIMIT.number()
+def _rate_clients_bytes(*, clients: int) -> Because[int]:
+    """10 MiB: 80,000 addresses at 128 bytes (nginx's documentation)."""
     return Because(
-        mebibytes * figures.MIB, "{clients} addresses; beyond that the longest unseen is forgotten"
+        _mebibytes(clients * figures.PROXY_RATE_CLIENT_BYTES),
+        "{clients} addresses; above that the least recent one is forgotten",
     )
+
+
+STREAMS.constant(
+    "stream_timeout_seconds",
+    3600,
+    "a stream may be silent between two events",
+    evidence="judgement",
+)
+STATIC.constant(
+    "static_max_age_seconds",
+    3600,
+    "an hour: a new version may have other files under the same names",
+    evidence="judgement",
+)
+STATIC.constant(
+    "static_volume_bytes",
+    512 * figures.MIB,
+    "scripts, styles and images of one app; each proxy pod copies them from its image",
+    effect=effects.OBJECT_ROLLOUT,
+    evidence="judgement",
+)
+COMPRESSION.constant(
+    "compression_min_bytes",
+    1024,
+    "a response smaller than a packet does not arrive earlier if it is compressed",
+    field="proxy.compression.minBytes",
+    evidence="judgement",
+)
+
+
+def _mebibytes(size: float) -> int:
+    return math.ceil(size / figures.MIB) * figures.MIB

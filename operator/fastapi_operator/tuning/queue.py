@@ -1,66 +1,25 @@
-"""The managed broker: it refuses what does not fit, and logs what it took."""
+"""The managed broker: it refuses messages when it is full, and logs those that it accepted."""
 
 from collections.abc import Iterator
 
 from fastapi_operator import quantity
-from fastapi_operator.api.redis import Queue
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures, redis
-from fastapi_operator.tuning.decision import Because, decide, overridden
+from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import QueuePlan
+from fastapi_operator.tuning.profile import ProfiledSpec
+
+QUEUE = Group("queue", effects.SERVER_RESTART)
 
 
-def queue_plan(spec: Queue) -> QueuePlan:
-    """The numbers of the broker; its sizes follow from its memory alone."""
-    given = None if spec.memory is None else quantity.size_bytes(spec.memory)
-    volume = spec.persistence
-    size = None if volume is None or volume.size is None else quantity.size_bytes(volume.size)
-    memory = decide(
-        "queue.memory_limit_bytes",
-        _memory,
-        unit="",
-        override=overridden(given, "spec.queue.memory"),
-        effect=effects.OBJECT_RESTART,
-    )
-    maxmemory = decide(
-        "queue.maxmemory_bytes",
-        _maxmemory,
-        unit="",
-        memory_bytes=memory,
-        effect=effects.SERVER_RESTART,
-    )
-    return QueuePlan(
-        cpu_request_millicores=redis.cpu_request("queue"),
-        memory_limit_bytes=memory,
-        maxmemory_bytes=maxmemory,
-        policy=decide("queue.policy", _policy, unit="", effect=effects.SERVER_RESTART),
-        max_clients=decide(
-            "queue.max_clients",
-            redis.max_clients,
-            unit="connections",
-            memory_bytes=memory,
-            effect=effects.SERVER_RESTART,
-        ),
-        grace_seconds=decide(
-            "queue.grace_seconds", _grace_seconds, unit="seconds", effect=effects.OBJECT_RESTART
-        ),
-        storage_bytes=decide(
-            "queue.storage_bytes",
-            _storage,
-            unit="",
-            override=overridden(size, "spec.queue.persistence.size"),
-            maxmemory_bytes=maxmemory,
-            effect=effects.OBJECT_NONE,
-        ),
-        fsync=decide("queue.fsync", _fsync, unit="", effect=effects.SERVER_RESTART),
-        log_rewrite_bytes=decide(
-            "queue.log_rewrite_bytes", _log_rewrite, unit="", effect=effects.SERVER_RESTART
-        ),
-    )
+def queue_plan(profiled: ProfiledSpec) -> QueuePlan:
+    """Decides the numbers of the broker; its sizes follow from its memory alone."""
+    return QueuePlan(**QUEUE.decide(profiled))
 
 
 def queue_problems(plan: QueuePlan) -> Iterator[Problem]:
-    """A volume on which the log could not be rewritten."""
+    """Reports a volume on which the log cannot be rewritten."""
     needed = figures.QUEUE_LOG_COPIES_MIN * plan.maxmemory_bytes.value
     if plan.storage_bytes.value < needed:
         yield Problem(
@@ -73,47 +32,72 @@ def queue_problems(plan: QueuePlan) -> Iterator[Problem]:
         )
 
 
-def _memory() -> Because[int]:
-    return Because(figures.QUEUE_MEMORY_BYTES, "a small queue; spec.queue.memory sets it")
+QUEUE.constant(
+    "memory_limit_bytes",
+    256 * figures.MIB,
+    "a small queue; spec.queue.memory sets it",
+    effect=effects.OBJECT_RESTART,
+    field="queue.memory",
+    ceiling="queue.memory",
+    evidence="judgement",
+)
+redis.declare_shared(QUEUE)
 
 
-def _maxmemory(*, memory_bytes: int) -> Because[int]:
+@QUEUE.number(headline=True)
+def _maxmemory_bytes(*, memory_limit_bytes: int) -> Because[int]:
+    """½ · memory.
+
+    A rewrite of the log forks; under writes everywhere each page is copied once (judgement).
+    """
     return Because(
-        redis.share_of(memory_bytes, figures.QUEUE_FILL),
-        "half of {memory_bytes}: while the log is rewritten, every page that changes exists twice",
+        redis.share_of(memory_limit_bytes, figures.QUEUE_FILL),
+        "half of {memory_limit_bytes}: while the log is rewritten, each page that changes exists "
+        "twice",
     )
 
 
-def _policy() -> Because[str]:
-    return Because(
-        "noeviction", "a full queue refuses the next message; it never drops one that it took"
-    )
+QUEUE.constant(
+    "policy",
+    "noeviction",
+    "a full queue refuses the next message; it never drops one that it accepted",
+)
+QUEUE.constant(
+    "grace_seconds",
+    30,
+    "the log's last second is flushed, on a slow disk as well",
+    effect=effects.OBJECT_RESTART,
+    evidence="judgement",
+)
 
 
-def _grace_seconds() -> Because[int]:
-    return Because(
-        figures.QUEUE_GRACE_SECONDS, "the log's last second is flushed, on a slow disk as well"
-    )
+@QUEUE.number(
+    effect=effects.OBJECT_NONE,
+    field="queue.persistence.size",
+    ceiling="queue.persistence.size",
+)
+def _storage_bytes(*, maxmemory_bytes: int) -> Because[int]:
+    """8 · maxmemory_bytes, in whole GiB.
 
-
-def _storage(*, maxmemory_bytes: int) -> Because[int]:
+    The log before its rewrite (twice the data), the new one, and as much again for messages that
+    arrive meanwhile. Below 4 · maxmemory_bytes the plan has a warning.
+    """
     return Because(
         redis.whole_gibibytes(figures.QUEUE_LOG_COPIES * maxmemory_bytes),
         f"{figures.QUEUE_LOG_COPIES} times {{maxmemory_bytes}}: the log before its rewrite, the "
-        "new one beside it, and as much again for what arrives meanwhile; at least 1Gi",
+        "new one beside it, and as much again for messages that arrive meanwhile; at least 1Gi",
     )
 
 
-def _fsync() -> Because[str]:
-    return Because(
-        "everysec",
-        "what was acknowledged is on disk within a second, within two where the disk is slow; "
-        "syncing each message would wait for the disk each time",
-    )
-
-
-def _log_rewrite() -> Because[int]:
-    return Because(
-        figures.QUEUE_LOG_REWRITE_BYTES,
-        "Redis's default: the log is rewritten when it has doubled and is at least this large",
-    )
+QUEUE.constant(
+    "fsync",
+    "everysec",
+    "an acknowledged message is on disk within a second, within two if the disk is slow; syncing "
+    "each message would wait for the disk each time",
+    evidence="a test saw a killed server lose a message that it had just accepted",
+)
+QUEUE.constant(
+    "log_rewrite_bytes",
+    64 * figures.MIB,
+    "Redis's default: the log is rewritten when it has doubled and is at least this large",
+)

@@ -1,36 +1,41 @@
-"""What holds for every Redis server that is run here, cache or queue."""
+"""The numbers that cache and queue share: both are a Redis server."""
 
 import math
 
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.decision import Because, Decision, fixed
+from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning.number import Group
 
 
-def max_clients(*, memory_bytes: int) -> Because[int]:
-    """Connections whose buffers fit beside the data."""
-    share = int(memory_bytes * figures.REDIS_CLIENTS_SHARE)
-    return Because(
-        max(figures.REDIS_CLIENTS_MIN, share // figures.REDIS_CLIENT_BYTES),
-        "an eighth of {memory_bytes}, at 20Ki a client",
+def declare_shared(group: Group) -> None:
+    """Declares the numbers of a Redis server in the group of the cache or the queue."""
+    group.number("max_clients", unit="connections")(_max_clients)
+    group.constant(
+        "cpu_request_millicores",
+        50,
+        "one thread responds within microseconds; the request reserves its share of a busy node",
+        effect=effects.OBJECT_RESTART,
+        evidence="judgement",
     )
 
 
-def cpu_request(section: str) -> Decision[int]:
-    """The CPU that is kept free for a server; ``section`` is that of the plan it stands in."""
-    return fixed(
-        f"{section}.cpu_request_millicores",
-        figures.REDIS_CPU_MILLICORES,
-        "it answers from one thread in microseconds; the request keeps its place on a busy node",
-        unit="",
-        effect=effects.OBJECT_RESTART,
+def _max_clients(*, memory_limit_bytes: int) -> Because[int]:
+    """⅛ · memory / 20 KiB, at least 256.
+
+    The buffers of the clients fit beside the data (judgement).
+    """
+    share = int(memory_limit_bytes * figures.REDIS_CLIENTS_SHARE)
+    return Because(
+        max(figures.REDIS_CLIENTS_MIN, share // figures.REDIS_CLIENT_BYTES),
+        "an eighth of {memory_limit_bytes}, at 20Ki a client",
     )
 
 
 def share_of(memory_bytes: int, share: float) -> int:
-    """A share of the memory in whole MiB, as an operator would write it."""
+    """Returns a share of the memory in whole MiB."""
     return int(memory_bytes * share) // figures.MIB * figures.MIB
 
 
 def whole_gibibytes(size: float) -> int:
-    """The size of a volume: at least 1Gi, below which providers round up themselves."""
+    """Returns the size of a volume in whole GiB: at least 1, as providers round up themselves."""
     return max(1, math.ceil(size / figures.GIB)) * figures.GIB

@@ -1,7 +1,7 @@
-"""What each path of the URL gets: the table from which the proxy's configuration is printed.
+"""How the proxy handles each path: the table from which its configuration is printed.
 
-A path holds for itself and all below it. The longest path decides how a request is handled;
-privacy and rate limits add up along the way.
+A path includes all paths below it. The longest path decides how a request is handled. Privacy and
+rate limits of shorter paths apply as well.
 """
 
 import posixpath
@@ -18,7 +18,7 @@ ALL = "/"
 
 
 class Handling(StrEnum):
-    """Who answers a request, and how the answer passes."""
+    """Who serves a request, and how the response is sent."""
 
     APP = "app"
     STREAM = "stream"
@@ -28,14 +28,14 @@ class Handling(StrEnum):
 
 @dataclass(frozen=True)
 class Route:
-    """What a path gets.
+    """How the proxy handles a path.
 
     Attributes:
-        path: The path, normalised and without a slash at its end; ``/`` is everything.
-        handling: Who answers.
-        private: Whether nobody gets an answer.
+        path: The path, normalised and without a trailing slash; ``/`` is all paths.
+        handling: Who serves its requests.
+        private: Whether clients outside get no response.
         limited: Whether the rate limit counts its requests.
-        seconds: How long an answer is fresh: in the proxy's cache, or with clients (static).
+        seconds: How long a response is fresh: in the proxy's cache, or at clients (static).
         directory: Directory of the app's image that holds the static files.
     """
 
@@ -48,12 +48,12 @@ class Route:
 
     @property
     def pattern(self) -> str:
-        """A regular expression for the path and all below it, not for what only begins alike."""
+        """A regular expression for the path and all below it, not for a mere prefix."""
         return f"^{self.path.replace('.', '[.]')}(/|$)" if self.path != ALL else "^/"
 
 
 def routes(proxy: Proxy, exposure: Exposure, static_max_age_seconds: int) -> tuple[Route, ...]:
-    """The table, longest path first, so that the first that fits is the right one."""
+    """Returns the table, longest path first, so that the first match applies."""
     handled = {route.path: route for _, route in _handled(proxy, static_max_age_seconds)}
     private = {normal(path) for path in exposure.private_paths or ()}
     limited = _limited(proxy)
@@ -73,37 +73,37 @@ def routes(proxy: Proxy, exposure: Exposure, static_max_age_seconds: int) -> tup
 
 
 def route_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
-    """Paths that contradict each other or leave nothing to the app."""
+    """Reports paths that contradict each other, or that leave no path to the app."""
     handled = list(_handled(proxy, 0))
     seen = Counter(route.path for _, route in handled)
     for field, route in handled:
         if route.path == ALL and route.handling is Handling.STATIC:
-            yield _error(field, "/ leaves no path to the app", "name a path such as /static")
+            yield _error(field, "/ leaves no path to the app", "set a path, for example /static")
         elif seen[route.path] > 1:
             others = sorted({other.handling for _, other in handled if other.path == route.path})
             yield _error(
                 field,
-                f"{route.path} stands in several places ({', '.join(others)})",
-                "give each path one: streamingPaths, cache or static",
+                f"duplicate path {route.path} ({', '.join(others)})",
+                "use each path once: in streamingPaths, cache or static",
             )
     for index, path in enumerate(exposure.private_paths or ()):
         if normal(path) == ALL:
             field = f"spec.exposure.privatePaths[{index}]"
-            yield _error(field, "/ hides the whole service", "name the paths that are private")
+            yield _error(field, "/ hides the whole service", "set the paths that are private")
 
 
 def normal(path: str) -> str:
-    """A path as the proxy sees it after it resolved dots and double slashes."""
+    """Returns a path as the proxy sees it: dots and double slashes resolved."""
     return "/" + posixpath.normpath(path).lstrip("/")
 
 
 def covers(outer: str, path: str) -> bool:
-    """Whether ``path`` is ``outer`` or below it."""
+    """Returns whether ``path`` is ``outer`` or below it."""
     return outer in (ALL, path) or path.startswith(f"{outer}/")
 
 
 def _handled(proxy: Proxy, static_max_age_seconds: int) -> Iterator[tuple[str, Route]]:
-    """Each path that something else than the app's plain answers is said of, and where."""
+    """Yields each path that streamingPaths, cache or static name, with its field."""
     for index, path in enumerate(proxy.streaming_paths or ()):
         yield f"spec.proxy.streamingPaths[{index}]", Route(normal(path), Handling.STREAM)
     for index, cached in enumerate(proxy.cache.routes if proxy.cache else ()):

@@ -6,108 +6,60 @@ from collections.abc import Iterator
 from fastapi_operator.api.compute import Traffic
 from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
-from fastapi_operator.api.workload import Availability, DisruptionBudget, Rollout
 from fastapi_operator.facts import SCALED_OBJECT, Facts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.budget import ConnectionRoom, most_replicas
-from fastapi_operator.tuning.decision import Because, Decision, decide, fixed, overridden
-from fastapi_operator.tuning.plan import ScalingPlan, ServerPlan
+from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning.number import Group
+from fastapi_operator.tuning.plan import ScalingPlan, ServerCore
+from fastapi_operator.tuning.profile import ProfiledSpec
+
+SCALING = Group("scaling", effects.OBJECT_NONE)
+_UP = "grows by the larger of 100% and 4 pods each 15 s (Kubernetes' default): a burst is short"
+_DOWN = "shrinks by a tenth a minute, so that a short lull costs little"
 
 
-def scaling_plan(spec: Spec, server: ServerPlan, room: ConnectionRoom | None) -> ScalingPlan:
-    """The bounds of the autoscaler, or the fixed number of pods.
+def scaling_plan(
+    profiled: ProfiledSpec, core: ServerCore, room: ConnectionRoom | None
+) -> ScalingPlan:
+    """Decides the bounds of the autoscaler, or the fixed number of pods.
 
     Args:
-        spec: What the user said.
-        server: The server in each pod.
-        room: The connections that the pods have to share; None without a database.
+        profiled: The spec and its profile.
+        core: The server in each pod.
+        room: The connections that the pods share; None without a database.
     """
-    scaling = spec.scaling or Scaling()
-    traffic = spec.traffic or Traffic()
-    rollout = spec.rollout or Rollout()
-    fixed = scaling.replicas
-    surge: Decision[int | str] = decide(
-        "scaling.max_surge",
-        _max_surge,
-        unit="",
-        override=overridden(rollout.max_surge, "spec.rollout.maxSurge"),
-        effect=effects.OBJECT_NONE,
+    spec = profiled.spec
+    scaling, traffic = spec.scaling or Scaling(), spec.traffic or Traffic()
+    decided = SCALING.decide(
+        profiled,
+        fixed=scaling.replicas,
+        allowed=allowed_replicas(profiled),
+        workers=core.workers,
+        concurrency=core.concurrency,
+        peak_requests_per_second=traffic.peak_requests_per_second,
+        cpu_milliseconds=traffic.cpu_milliseconds_per_request
+        or figures.CPU_MILLISECONDS_PER_REQUEST,
+        per_process=room and room.per_process,
+        connections=room and room.connections,
+        other_connections=room.others if room else 0,
+        by_keda=scaling.engine == "Keda",
     )
-    min_replicas = decide(
-        "scaling.min_replicas",
-        _min_replicas,
-        unit="pods",
-        override=overridden(fixed, "spec.scaling.replicas")
-        or overridden(scaling.min_replicas, "spec.scaling.minReplicas"),
-        max_replicas=scaling.max_replicas,
-        effect=effects.OBJECT_NONE,
-    )
-    return ScalingPlan(
-        autoscaled=decide(
-            "scaling.autoscaled",
-            _autoscaled,
-            unit="",
-            fixed=fixed,
-            effect=effects.OBJECT_NONE,
-        ),
-        min_replicas=min_replicas,
-        max_replicas=decide(
-            "scaling.max_replicas",
-            _max_replicas,
-            unit="pods",
-            override=overridden(fixed, "spec.scaling.replicas")
-            or overridden(scaling.max_replicas, "spec.scaling.maxReplicas"),
-            min_replicas=min_replicas,
-            workers=server.workers,
-            peak_requests_per_second=traffic.peak_requests_per_second,
-            cpu_milliseconds=traffic.cpu_milliseconds_per_request
-            or figures.CPU_MILLISECONDS_PER_REQUEST,
-            per_process=room and room.per_process,
-            connections=room and room.connections,
-            other_connections=room.others if room else 0,
-            surge=surge,
-            effect=effects.OBJECT_NONE,
-        ),
-        target_cpu_percent=decide(
-            "scaling.target_cpu_percent",
-            _target_cpu_percent,
-            unit="percent",
-            override=overridden(scaling.target_cpu_percent, "spec.scaling.targetCpuPercent"),
-            effect=effects.OBJECT_NONE,
-        ),
-        target_in_flight=decide(
-            "scaling.target_in_flight",
-            _target_in_flight,
-            unit="requests",
-            override=overridden(scaling.target_in_flight, "spec.scaling.targetInFlight"),
-            concurrency=server.concurrency,
-            workers=server.workers,
-            by_keda=scaling.engine == "Keda",
-            effect=effects.OBJECT_NONE,
-        ),
-        max_surge=surge,
-        max_unavailable=decide(
-            "scaling.max_unavailable",
-            _max_unavailable,
-            unit="",
-            override=overridden(rollout.max_unavailable, "spec.rollout.maxUnavailable"),
-            effect=effects.OBJECT_NONE,
-        ),
-        **_steps(),
-        max_disrupted=_max_disrupted(spec),
-        scale_down_seconds=decide(
-            "scaling.scale_down_seconds",
-            _scale_down_seconds,
-            unit="seconds",
-            override=overridden(scaling.scale_down_seconds, "spec.scaling.scaleDownSeconds"),
-            effect=effects.OBJECT_NONE,
-        ),
-    )
+    return ScalingPlan(**decided)
+
+
+def allowed_replicas(profiled: ProfiledSpec) -> int | None:
+    """Returns the most replicas that spec and profile allow; None if neither bounds them."""
+    scaling = profiled.spec.scaling or Scaling()
+    if scaling.replicas is not None:
+        return scaling.replicas
+    bounds = (scaling.max_replicas, profiled.most("scaling.maxReplicas"))
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def scaling_problems(spec: Spec, facts: Facts) -> Iterator[Problem]:
-    """What keeps KEDA from scaling the service."""
+    """Reports what keeps KEDA from scaling the service."""
     if spec.scaling is None or spec.scaling.engine != "Keda":
         return
     if not facts.offers(SCALED_OBJECT):
@@ -116,7 +68,7 @@ def scaling_problems(spec: Spec, facts: Facts) -> Iterator[Problem]:
             stage=Stage.PLAN,
             path="spec.scaling.engine",
             message=f"the cluster does not serve {SCALED_OBJECT}",
-            remedy="install KEDA, or remove type and keda; offline, name the API in --facts",
+            remedy="install KEDA, or remove engine and keda; offline, name the API in --facts",
         )
     metrics = spec.observability and spec.observability.metrics
     if metrics and metrics.enabled is False:
@@ -124,55 +76,54 @@ def scaling_problems(spec: Spec, facts: Facts) -> Iterator[Problem]:
             severity=Severity.ERROR,
             stage=Stage.PLAN,
             path="spec.observability.metrics.enabled",
-            message="KEDA has no requests under way to read where the app has no metrics port",
+            message="KEDA cannot read requests under way: the app has no metrics port",
             remedy="remove enabled: false, or spec.scaling.engine: Keda",
         )
 
 
-def _steps() -> dict[str, Decision[int]]:
-    """How fast the autoscaler may move between the bounds."""
-    up = "grows by the larger of 100% and 4 pods each 15 s (Kubernetes' default): a burst is short"
-    down = "shrinks by a tenth a minute, so that a lull that was none costs little"
-    figure_of = {
-        "scale_up_percent": (figures.SCALE_UP_PERCENT, "percent", up),
-        "scale_up_pods": (figures.SCALE_UP_PODS, "pods", up),
-        "scale_up_period_seconds": (figures.SCALE_UP_PERIOD_SECONDS, "seconds", up),
-        "scale_down_percent": (figures.SCALE_DOWN_PERCENT, "percent", down),
-        "scale_down_period_seconds": (figures.SCALE_DOWN_PERIOD_SECONDS, "seconds", down),
-    }
-    return {
-        name: fixed(f"scaling.{name}", value, reason, unit=unit, effect=effects.OBJECT_NONE)
-        for name, (value, unit, reason) in figure_of.items()
-    }
-
-
-def _max_disrupted(spec: Spec) -> Decision[int | str]:
-    availability = spec.availability or Availability()
-    budget = availability.disruption_budget or DisruptionBudget()
-    return fixed(
-        "scaling.max_disrupted",
-        figures.DISRUPTED_PODS,
-        "pods that may be away at once while nodes are drained",
-        unit="",
-        effect=effects.OBJECT_NONE,
-        override=overridden(
-            budget.max_unavailable, "spec.availability.disruptionBudget.maxUnavailable"
-        ),
-    )
-
-
+@SCALING.number()
 def _autoscaled(*, fixed: int | None) -> Because[bool]:
+    """True, unless `spec.scaling.replicas` is set."""
     if fixed is None:
         return Because(True, "spec.scaling.replicas is not set, so load decides")
     return Because(False, "spec.scaling.replicas fixes the number")
 
 
-def _min_replicas(*, max_replicas: int | None) -> Because[int]:
-    if max_replicas == 1:
-        return Because(1, "spec.scaling.maxReplicas allows one")
+@SCALING.number(
+    unit="pods",
+    field=("scaling.replicas", "scaling.minReplicas"),
+    headline=True,
+)
+def _min_replicas(*, allowed: int | None) -> Because[int]:
+    """2, or 1 if at most one is allowed.
+
+    One pod may be lost or replaced while another serves.
+    """
+    if allowed == 1:
+        return Because(1, "at most one pod is allowed (spec.scaling.maxReplicas)")
     return Because(figures.REPLICAS_MIN, "one pod may be lost or replaced while another serves")
 
 
+@SCALING.number(field="rollout.maxSurge")
+def _max_surge() -> Because[int | str]:
+    """25%.
+
+    Kubernetes rounds it up. It counts in the connection budget: without it, a rollout at full size
+    would break the budget (judgement).
+    """
+    return Because(
+        f"{figures.SURGE_PERCENT}%",
+        "pods that a rollout starts before it stops old ones; it stops none before",
+    )
+
+
+@SCALING.number(
+    unit="pods",
+    field=("scaling.replicas", "scaling.maxReplicas"),
+    ceiling="scaling.maxReplicas",
+    headline=True,
+    tunable=True,
+)
 def _max_replicas(
     *,
     min_replicas: int,
@@ -182,11 +133,16 @@ def _max_replicas(
     per_process: int | None,
     connections: int | None,
     other_connections: int,
-    surge: int | str,
+    max_surge: int | str,
 ) -> Because[int]:
+    """2 · ⌈λ · c / 1000 / 0.6 / W⌉; 10 if λ is unknown; at most the pods that connections allow.
+
+    Twice the pods that are 60 % busy at the peak (judgement). With a pooler its client connections
+    are the bound; without one, the database's connections at three a process.
+    """
     if peak_requests_per_second is None:
         wanted = max(figures.REPLICAS_MAX_UNKNOWN, min_replicas)
-        reason = "spec.traffic.peakRequestsPerSecond is not set, so a middle value"
+        reason = "a middle value: spec.traffic.peakRequestsPerSecond is not set"
     else:
         cores = peak_requests_per_second * cpu_milliseconds / 1000
         needed = math.ceil(cores / figures.FLEET_BUSY / workers)
@@ -198,49 +154,66 @@ def _max_replicas(
     if per_process is None or connections is None:
         return Because(wanted, reason)
     left = max(0, connections - other_connections)
-    most = most_replicas(left // (workers * per_process), surge)
-    fitting = max(most, min_replicas)
-    if fitting < wanted:
-        return Because(
-            fitting,
-            "{connections} connections are there, {per_process} for each process, rollout surge "
-            "included"
-            + (", {other_connections} from background processes" if other_connections else "")
-            + f"; the load alone would allow {wanted}",
-        )
-    return Because(wanted, reason)
-
-
-def _target_cpu_percent() -> Because[int]:
+    fitting = max(most_replicas(left // (workers * per_process), max_surge), min_replicas)
+    if fitting >= wanted:
+        return Because(wanted, reason)
+    others = ", {other_connections} from background processes" if other_connections else ""
     return Because(
-        figures.TARGET_CPU_PERCENT,
-        "leaves a third of the request for the minute in which new pods start",
+        fitting,
+        "{connections} connections are available, {per_process} for each process, rollout surge "
+        f"included{others}; the load alone would allow {wanted}",
     )
 
 
+SCALING.constant(
+    "target_cpu_percent",
+    65,
+    "leaves a third of the request for the minute in which new pods start",
+    field="scaling.targetCpuPercent",
+    evidence="judgement",
+)
+
+
+@SCALING.number(unit="requests", field="scaling.targetInFlight")
 def _target_in_flight(*, concurrency: int, workers: int, by_keda: bool) -> Because[int]:
+    """⌈0.7 · concurrency · W⌉ with KEDA, otherwise 0 for none; beside CPU.
+
+    0.7 is the share that Knative aims at. Without KEDA it needs a custom metrics API.
+    """
     fitting = math.ceil(figures.IN_FLIGHT_FILL * concurrency * workers)
+    share = f"{figures.IN_FLIGHT_FILL:.0%} of what a pod sustains"
     if by_keda:
-        return Because(fitting, f"{figures.IN_FLIGHT_FILL:.0%} of what a pod sustains")
+        return Because(fitting, share)
     return Because(
         0,
-        "0 is none: CPU alone decides, since requests under way need KEDA or a custom metrics "
-        f"API; with one, {fitting} would be {figures.IN_FLIGHT_FILL:.0%} of what a pod sustains",
+        "0 is none: CPU alone decides, since requests under way need KEDA or a custom metrics API; "
+        f"with one, {fitting} would be {share}",
     )
 
 
+@SCALING.number(field="rollout.maxUnavailable")
 def _max_unavailable() -> Because[int | str]:
-    return Because(0, "a rollout takes no pod away before its replacement serves")
+    """0."""
+    return Because(0, "a rollout stops no pod before its replacement serves")
 
 
-def _max_surge() -> Because[int | str]:
-    return Because(
-        f"{figures.SURGE_PERCENT}%",
-        "new pods a rollout starts before old ones stop; none is taken away",
-    )
-
-
-def _scale_down_seconds() -> Because[int]:
-    return Because(
-        figures.SCALE_DOWN_STABILIZATION_SECONDS, "a lull of minutes is not the end of the load"
-    )
+_K8S = "Kubernetes' default"
+SCALING.constant("scale_up_percent", 100, _UP, evidence=_K8S)
+SCALING.constant("scale_up_pods", 4, _UP, unit="pods", evidence=_K8S)
+SCALING.constant("scale_up_period_seconds", 15, _UP, evidence=_K8S)
+SCALING.constant("scale_down_percent", 10, _DOWN, evidence=f"judgement; {_K8S} is 100")
+SCALING.constant("scale_down_period_seconds", 60, _DOWN, evidence="judgement")
+SCALING.constant(
+    "max_disrupted",
+    1,
+    "pods that a drain of nodes may stop at once",
+    field="availability.disruptionBudget.maxUnavailable",
+    evidence="judgement",
+)
+SCALING.constant(
+    "scale_down_seconds",
+    300,
+    "a lull of minutes is not the end of the load",
+    field="scaling.scaleDownSeconds",
+    evidence=_K8S,
+)

@@ -1,4 +1,4 @@
-"""The connection budget of databases run here and elsewhere, with and without a pooler."""
+"""The connection budget of managed and external databases, with and without a pooler."""
 
 import re
 from typing import Any
@@ -70,19 +70,19 @@ def test_without_a_pooler_the_database_bounds_the_replicas() -> None:
     assert not errors(plan)
 
 
-def test_without_a_pooler_memory_bounds_a_database_of_ours() -> None:
+def test_without_a_pooler_memory_bounds_the_connections() -> None:
     found = numbers(planned(postgres=DIRECT))
     assert found["database.service_connections"] == 25
     assert found["database.max_connections"] == 36
 
 
 @pytest.mark.parametrize("postgres", [DIRECT, external(100, **DIRECT)])
-def test_missing_pooler_is_a_standing_warning(postgres: dict[str, Any]) -> None:
+def test_a_missing_pooler_is_a_warning(postgres: dict[str, Any]) -> None:
     warned = [problem.path for problem in planned(postgres=postgres).problems]
     assert "spec.postgres.pooler.engine" in warned
 
 
-def test_what_only_the_owner_of_a_database_may_set_is_printed_as_sql() -> None:
+def test_settings_of_an_external_database_are_printed_as_sql() -> None:
     (problem,) = planned(postgres=external(100)).problems
     assert problem.severity is Severity.WARNING
     assert "ALTER ROLE CURRENT_USER SET statement_timeout = '15s';" in problem.remedy
@@ -92,18 +92,18 @@ def test_what_only_the_owner_of_a_database_may_set_is_printed_as_sql() -> None:
 
 
 @pytest.mark.parametrize(
-    ("postgres", "mended"),
+    ("postgres", "larger"),
     [
         (external(100, **DIRECT), external(258, **DIRECT)),
         (DIRECT, {**DIRECT, "resources": {"limits": {"memory": "10Gi"}}}),
     ],
 )
-def test_what_breaks_the_database_comes_with_every_size_that_mends_it(
-    postgres: dict[str, Any], mended: dict[str, Any]
+def test_an_error_of_the_budget_names_every_size_that_fits(
+    postgres: dict[str, Any], larger: dict[str, Any]
 ) -> None:
     scaling = {"minReplicas": 2, "maxReplicas": 200}
     (problem,) = errors(planned(postgres=postgres, scaling=scaling))
-    assert "would ask for 250 connections at peak, the database takes" in problem.message
+    assert "would open 250 connections at peak, the database accepts" in problem.message
     most = re.search(r"maxReplicas to at most (\d+)", problem.remedy)
     assert most is not None
     figures = re.findall(r"(?:maxConnections of|limits.memory to) (\w+)", problem.remedy)
@@ -112,7 +112,7 @@ def test_what_breaks_the_database_comes_with_every_size_that_mends_it(
     assert not errors(planned(postgres=postgres, scaling=fewer))
     one_more = {"minReplicas": 2, "maxReplicas": int(most[1]) + 1}
     assert errors(planned(postgres=postgres, scaling=one_more))
-    assert not errors(planned(postgres=mended, scaling=scaling))
+    assert not errors(planned(postgres=larger, scaling=scaling))
     pooled = {key: value for key, value in postgres.items() if key != "pooler"}
     assert not errors(planned(postgres=pooled, scaling={"maxReplicas": 60}))
 
@@ -129,7 +129,7 @@ def test_more_pooler_instances_than_connections_are_refused() -> None:
 
 
 @pytest.mark.parametrize("postgres", [{}, {"pooler": {"instances": 3}}, external(50)])
-def test_poolers_fit_beside_those_that_they_replace(postgres: dict[str, Any]) -> None:
+def test_poolers_fit_beside_the_poolers_that_they_replace(postgres: dict[str, Any]) -> None:
     found = numbers(planned(postgres=postgres, scaling={"maxReplicas": 20}))
     of_all = found["pooler.instances"] * found["pooler.max_db_connections"]
     room = found["database.max_connections"] - found["database.reserved_connections"]

@@ -1,4 +1,4 @@
-"""The address of a service, and what keeps clients from it."""
+"""The address of a service, and problems that keep clients from it."""
 
 from typing import Any
 
@@ -44,11 +44,11 @@ ISSUER = {"tls": {"issuer": {"name": "letsencrypt"}}}
 @pytest.mark.parametrize(
     ("exposure", "path", "message"),
     [
-        (GATEWAY, "spec.exposure.gateway", f"the cluster serves no {HTTP_ROUTE}"),
+        (GATEWAY, "spec.exposure.gateway", f"the cluster does not serve {HTTP_ROUTE}"),
         (
             HOSTS | {"ingress": {}} | ISSUER,
             "spec.exposure.tls.issuer",
-            f"the cluster serves no {CERTIFICATE}",
+            f"the cluster does not serve {CERTIFICATE}",
         ),
     ],
 )
@@ -71,7 +71,7 @@ def test_an_api_that_is_missing_is_named(exposure: dict[str, Any], path: str, me
         ),
     ],
 )
-def test_what_cannot_work_is_a_problem(
+def test_a_contradiction_is_a_problem(
     exposure: dict[str, Any], spec: dict[str, Any], path: str
 ) -> None:
     assert [problem.path for problem in plan(exposure, **spec).problems] == [path]

@@ -1,4 +1,4 @@
-"""Which names of an image say what runs."""
+"""Which tags of an image are mutable."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""Decision by decision: no field of the spec moves it that its inputs do not show.
+"""A decision changes only if its inputs change.
 
-Every field of the full sample is taken away or changed, one at a time. A decision whose inputs
-stay the same must stay the same; one whose inputs never stay the same would not be tested at all.
+Every field of the full sample is removed or changed, one at a time. If the inputs of a decision
+stay the same, so must the decision. A decision whose inputs always change would not be tested.
 """
 
 import functools
@@ -25,7 +25,7 @@ Body = dict[str, Any]
 
 
 def changed(value: Any) -> Iterator[Any]:
-    """Other values in the place of one, each different in a single field; None takes it away."""
+    """Yields other values, each different in a single field; None removes the field."""
     yield None
     if isinstance(value, bool):
         yield not value
@@ -41,7 +41,7 @@ def changed(value: Any) -> Iterator[Any]:
 
 
 def decisions(body: Body) -> dict[str, Decision[Any]]:
-    """What is derived of a service; nothing of one that is refused."""
+    """Returns the derived decisions of a service; none of a service that is refused."""
     parsed, _ = parse_service(body)
     if parsed is None:
         return {}
@@ -59,7 +59,7 @@ def _present(pairs: Body) -> Body:
 
 def sample() -> Body:
     (document,) = read_documents(SAMPLE.read_text())
-    # The profile takes decisions over; here the formulas are asked.
+    # Without the profile, which would decide in place of the formulas.
     spec = {name: value for name, value in document.body["spec"].items() if name != "profile"}
     return {**document.body, "spec": spec}
 
@@ -69,7 +69,7 @@ BEFORE = decisions(sample())
 
 @functools.cache
 def after() -> dict[str, list[Decision[Any]]]:
-    """Each decision as the changed services have it, where its inputs are what they were."""
+    """Returns each decision of the changed services whose inputs are unchanged."""
     found: dict[str, list[Decision[Any]]] = defaultdict(list)
     body = sample()
     for spec in changed(body["spec"]):
@@ -80,7 +80,7 @@ def after() -> dict[str, list[Decision[Any]]]:
 
 
 @pytest.mark.parametrize("name", BEFORE)
-def test_only_its_inputs_move_a_decision(name: str) -> None:
+def test_a_decision_changes_only_with_its_inputs(name: str) -> None:
     found = after()[name]
     assert len(found) > 20
     for decision in found:

@@ -1,4 +1,4 @@
-"""What must hold for every service, whatever its spec says."""
+"""Invariants of the plan of every service."""
 
 import dataclasses
 import math
@@ -121,7 +121,7 @@ def test_a_queue_never_evicts_and_leaves_room_to_rewrite_its_log(spec: dict[str,
 
 
 @given(SPECS)
-def test_all_processes_at_peak_fit_what_the_cache_grants(spec: dict[str, Any]) -> None:
+def test_all_processes_at_peak_fit_the_clients_of_the_cache(spec: dict[str, Any]) -> None:
     _, plan = planned(spec)
     if plan.cache_pool and plan.cache_pool.size.value > 1:
         pods = pods_at_peak(plan.scaling.max_replicas.value, plan.scaling.max_surge.value)
@@ -185,7 +185,7 @@ def test_a_higher_ceiling_never_enlarges_the_pool_of_a_process(spec: dict[str, A
     _, many = planned(spec | {"scaling": high})
     if few.pool is not None and many.pool is not None:
         assert many.pool.size.value <= few.pool.size.value
-        # A pooler takes the number of processes off the pool's mind.
+        # With a pooler the pool does not depend on the number of processes.
         assert few.pooler is None or _values(few.pool) == _values(many.pool)
 
 
@@ -204,18 +204,18 @@ def test_deriving_twice_gives_the_same_plan(spec: dict[str, Any]) -> None:
     assert planned(spec)[1] == planned(spec)[1]
 
 
-def test_what_breaks_the_budget_comes_with_the_figures_that_mend_it() -> None:
+def test_an_error_of_the_budget_names_values_that_fit() -> None:
     spec = {"postgres": {"backup": {}}, "scaling": {"minReplicas": 2, "maxReplicas": 500}}
     plan = derive(service(**spec), Settings(), Facts())
     (problem,) = plan.problems
     assert problem.path == "spec.scaling.maxReplicas"
     remedy = "set maxReplicas to at most 80, or set spec.postgres.pooler.instances to 8"
     assert problem.remedy == remedy
-    for mended in (
+    for smaller in (
         {"postgres": {"backup": {}}, "scaling": {"maxReplicas": 80}},
         {"postgres": {"backup": {}, "pooler": {"instances": 8}}, "scaling": {"maxReplicas": 500}},
     ):
-        assert derive(service(**mended), Settings(), Facts()).problems == ()
+        assert derive(service(**smaller), Settings(), Facts()).problems == ()
 
 
 def test_background_processes_and_schedules_claim_their_share_of_the_budget() -> None:
@@ -226,7 +226,7 @@ def test_background_processes_and_schedules_claim_their_share_of_the_budget() ->
     plan = derive(service(**spec), Settings(), Facts())
     assert plan.budget is not None
     claims = [(claim.name, claim.processes, claim.per_process) for claim in plan.budget.claims]
-    # A rollout doubles the worker, never the singleton; a run that is allowed to may meet another.
+    # A rollout doubles the worker, but not the singleton. A run with Allow may overlap another.
     assert claims == [("app", 13, 10), ("worker", 24, 2), ("beat", 1, 1), ("report", 2, 2)]
     assert plan.budget.demand == 130 + 48 + 1 + 4
 

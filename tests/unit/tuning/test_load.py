@@ -55,13 +55,13 @@ def test_threads_never_wait_for_connections_behind_a_blocking_driver(spec: dict[
     assert fits or "spec.server.threads" in paths(found)
 
 
-@pytest.mark.parametrize(("target", "told"), [(40, False), (128, False), (129, True)])
-def test_the_autoscaler_aims_below_what_a_pod_sheds(target: int, told: bool) -> None:
+@pytest.mark.parametrize(("target", "warned"), [(40, False), (128, False), (129, True)])
+def test_a_target_above_the_shedding_limit_of_a_pod_is_a_warning(target: int, warned: bool) -> None:
     found = plan(scaling={"targetInFlight": target, "minReplicas": 2})
-    assert ("spec.scaling.targetInFlight" in paths(found)) is told
+    assert ("spec.scaling.targetInFlight" in paths(found)) is warned
 
 
-def test_what_is_derived_holds_the_declared_peak() -> None:
+def test_derived_pods_hold_the_declared_peak() -> None:
     found = plan(traffic=PEAK)
     assert not found.problems
     pods, per_pod = found.scaling.max_replicas.value, found.server.max_in_flight.value

@@ -15,6 +15,7 @@ from fastapi_operator.profiles import BOUNDS, shipped
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.decision import Decision, Source
 from fastapi_operator.tuning.derive import derive
+from fastapi_operator.tuning.number import declared
 from fastapi_operator.tuning.plan import Plan
 from tests.unit import services
 
@@ -32,7 +33,7 @@ def decision(plan: Plan, name: str) -> Decision[Any]:
 # Defaults ----------------------------------------------------------------------------------------
 
 
-def test_a_default_fills_what_the_service_leaves_out_and_says_who_decided() -> None:
+def test_a_default_fills_an_absent_field_and_the_reason_names_the_profile() -> None:
     plan = planned({"defaults": {"scaling": {"minReplicas": 4}}})
 
     found = decision(plan, "scaling.min_replicas")
@@ -40,14 +41,14 @@ def test_a_default_fills_what_the_service_leaves_out_and_says_who_decided() -> N
     assert found.reason == "default of profile team for spec.scaling.minReplicas"
 
 
-def test_the_service_comes_before_its_profile() -> None:
+def test_the_spec_wins_over_its_profile() -> None:
     plan = planned({"defaults": {"scaling": {"minReplicas": 4}}}, scaling={"minReplicas": 5})
 
     found = decision(plan, "scaling.min_replicas")
     assert (found.value, found.source) == (5, Source.SPEC)
 
 
-def test_a_default_brings_no_part_that_must_be_asked_for() -> None:
+def test_a_default_does_not_add_a_part_that_must_be_requested() -> None:
     defaults = {
         "postgres": {"storage": {"size": "5Gi"}},
         "exposure": {"gateway": {"name": "public"}, "tls": {"issuer": {"name": "ours"}}},
@@ -62,7 +63,7 @@ def test_a_default_brings_no_part_that_must_be_asked_for() -> None:
     assert exposed.tls is None
 
 
-def test_a_default_that_contradicts_the_service_gives_way_alone() -> None:
+def test_only_the_default_that_contradicts_the_spec_is_dropped() -> None:
     defaults = {
         "scaling": {"minReplicas": 4},
         "exposure": {"tls": {"issuer": {"name": "ours"}}, "idleTimeoutSeconds": 50},
@@ -79,7 +80,7 @@ def test_a_default_that_contradicts_the_service_gives_way_alone() -> None:
     assert plan.spec.exposure.idle_timeout_seconds == 50
 
 
-def test_a_default_gives_way_to_a_limit_that_it_exceeds() -> None:
+def test_a_default_above_a_limit_of_the_spec_is_dropped() -> None:
     defaults = {"resources": {"requests": {"cpu": "1"}}}
     plan = planned({"defaults": defaults}, resources={"limits": {"cpu": "500m"}})
 
@@ -87,7 +88,7 @@ def test_a_default_gives_way_to_a_limit_that_it_exceeds() -> None:
     assert decision(plan, "compute.cpu_request_millicores").value == 500
 
 
-def test_defaults_that_need_each_other_come_together() -> None:
+def test_defaults_that_need_each_other_are_applied_together() -> None:
     plan = planned(
         {
             "defaults": {
@@ -120,18 +121,18 @@ def test_mappings_are_merged_and_lists_replaced() -> None:
 # Ceilings ----------------------------------------------------------------------------------------
 
 
-def test_a_ceiling_lowers_what_was_asked_for_and_names_both_numbers() -> None:
+def test_a_ceiling_lowers_a_field_and_the_reason_names_both_values() -> None:
     plan = planned({"ceilings": {"scaling.maxReplicas": 20}}, scaling={"maxReplicas": 50})
 
     found = decision(plan, "scaling.max_replicas")
     assert (found.value, found.source) == (20, Source.PROFILE)
-    assert found.reason == ("profile team allows at most 20; spec.scaling.maxReplicas asks for 50")
+    assert found.reason == ("profile team allows at most 20; spec.scaling.maxReplicas is 50")
     (problem,) = plan.problems
     assert (problem.severity, problem.path) == (Severity.WARNING, "spec.scaling.maxReplicas")
     assert "50" in problem.message and "20" in problem.message
 
 
-def test_a_ceiling_lowers_what_would_be_derived_and_all_that_follows_from_it() -> None:
+def test_a_ceiling_lowers_a_derived_number_and_all_that_follow_from_it() -> None:
     ceilings = {"scaling.maxReplicas": 4, "postgres.resources.limits.memory": "512Mi"}
     traffic = {"peakRequestsPerSecond": 50_000}
     postgres: dict[str, Any] = {"backup": {}}
@@ -148,7 +149,7 @@ def test_a_ceiling_lowers_what_would_be_derived_and_all_that_follows_from_it() -
     assert "2500 at once; 4 pods hold 512" in problem.message
 
 
-def test_a_ceiling_above_what_is_wanted_changes_nothing() -> None:
+def test_a_ceiling_above_the_value_changes_nothing() -> None:
     assert [item.value for item in planned({"ceilings": {"redis.memory": "64Gi"}}).decisions()] == [
         item.value for item in planned({}).decisions()
     ]
@@ -174,21 +175,25 @@ def test_a_ceiling_above_what_is_wanted_changes_nothing() -> None:
 def test_no_number_exceeds_a_ceiling(spec: dict[str, Any], ceilings: dict[str, Any]) -> None:
     plan = planned({"ceilings": ceilings}, **spec)
     numbers = {item.name: item for item in plan.decisions()}
-    for path, ceiling in ceilings.items():
-        for name in BOUNDS[path].derived:
-            if name in numbers:
-                assert numbers[name].value <= BOUNDS[path].amount(ceiling), numbers[name]
+    for number in declared():
+        if number.ceiling in ceilings and number.name in numbers:
+            most = BOUNDS[number.ceiling].amount(ceilings[number.ceiling])
+            assert numbers[number.name].value <= most, numbers[number.name]
 
 
-def test_every_bound_names_decisions_that_exist_and_fields_that_exist() -> None:
+def test_every_ceiling_of_a_number_exists_and_covers_the_fields_that_set_it() -> None:
     plan = planned({}, redis={"persistence": {}}, queue={}, postgres={"backup": {}})
     names = {item.name for item in plan.decisions()}
-    for bound in BOUNDS.values():
-        assert bound.derived.keys() <= names
-        assert set(bound.derived.values()) <= set(bound.fields)
+    bounded = [number for number in declared() if number.ceiling]
+    # maxConnections of an external database bounds a field alone.
+    assert {number.ceiling for number in bounded} | {"postgres.maxConnections"} == set(BOUNDS)
+    for number in bounded:
+        assert number.name in names
+        covered = {f"spec.{field}" for field in BOUNDS[number.ceiling].fields}
+        assert set(number.paths()) <= covered
 
 
-def test_cpu_limits_are_a_core_a_worker_and_the_profile_says_so() -> None:
+def test_cpu_limits_of_a_profile_are_a_core_a_worker() -> None:
     fixed = {"workerPolicy": "Fixed", "workers": 3}
     plan = planned({"cpuLimits": True}, server=fixed)
 
@@ -207,7 +212,7 @@ def test_a_required_field_that_is_missing_is_an_error_with_path_and_remedy() -> 
 
     assert problem.severity is Severity.ERROR
     assert str(problem) == (
-        "spec.resources.limits.memory: profile team requires it; write memory: 512Mi, for example"
+        "spec.resources.limits.memory: profile team requires it; set it, for example memory: 512Mi"
     )
 
 
@@ -231,14 +236,14 @@ def test_a_required_field_that_is_missing_is_an_error_with_path_and_remedy() -> 
     ],
     ids=["no database", "not exposed", "there", "not of an external one", "replicas are fixed"],
 )
-def test_a_required_field_is_not_missed_where_it_has_no_place(
+def test_a_required_field_is_not_missing_if_the_service_cannot_have_it(
     required: str, spec: dict[str, Any]
 ) -> None:
     paths = [problem.path for problem in planned({"required": [required]}, **spec).problems]
     assert f"spec.{required}" not in paths
 
 
-def test_a_default_of_the_profile_meets_its_own_requirement() -> None:
+def test_a_default_of_the_profile_satisfies_its_own_requirement() -> None:
     plan = planned({"required": ["postgres.backup"], "defaults": {"postgres": {"backup": {}}}})
     assert not plan.problems
 
@@ -246,7 +251,7 @@ def test_a_default_of_the_profile_meets_its_own_requirement() -> None:
 # Which profile -----------------------------------------------------------------------------------
 
 
-def test_the_namespace_chooses_and_the_service_chooses_first() -> None:
+def test_the_profile_of_the_service_wins_over_that_of_the_namespace() -> None:
     facts = Facts.from_mapping({"profiles": {"default": "development"}})
 
     assert derive(services.service(), Settings(), facts).profile == shipped()["development"]
@@ -260,9 +265,9 @@ def test_an_unknown_profile_is_an_error_that_names_those_known() -> None:
     (labelled,) = derive(services.service(), Settings(), facts).problems
 
     assert str(named) == (
-        "spec.profile: 'staging' is no profile; known are development, production"
+        "spec.profile: profile 'staging' does not exist; use one of development, production"
     )
-    assert "fastapi-operator.io/profile of namespace default names 'prod'" in labelled.message
+    assert "fastapi-operator.io/profile of namespace default is 'prod'" in labelled.message
     assert labelled.severity is Severity.ERROR
 
 

@@ -1,7 +1,7 @@
-"""What makes a decision a decision: its inputs alone move it, more never gives less, remedies mend.
+"""Properties of decisions: only inputs change them, more is never less, remedies work.
 
-Specs are mixed: one drawn service gets some sections of another. What a decision's inputs do not
-show may differ in any way then, and must not matter.
+Specs are mixed: a generated service gets some sections of another. Fields that the inputs of a
+decision do not show may then differ in any way, and must not matter.
 """
 
 import re
@@ -34,7 +34,7 @@ SECTIONS = (
     "schedules",
     "proxy",
 )
-# Those whose own fields may move what only a restart of their server changes.
+# Sections whose fields may change numbers that need a restart of their server.
 SERVERS = {"redis", "queue", "postgres"}
 Spec = dict[str, Any]
 
@@ -46,7 +46,7 @@ def plan(spec: Spec) -> Plan:
 
 
 def mixed(one: Spec, other: Spec, sections: set[str]) -> Spec:
-    """The first spec with these sections as the second one has them, or has them not."""
+    """Returns the first spec with these sections of the second one, or without them."""
     kept = {name: value for name, value in one.items() if name not in sections}
     return kept | {name: value for name, value in other.items() if name in sections}
 
@@ -57,7 +57,7 @@ def derived(plan: Plan) -> dict[str, Decision[Any]]:
 
 
 @given(SPECS, SPECS, st.sets(st.sampled_from(SECTIONS), min_size=1))
-def test_what_a_decision_does_not_name_as_input_never_moves_it(
+def test_a_decision_changes_only_with_its_inputs(
     one: Spec, other: Spec, sections: set[str]
 ) -> None:
     before, after = derived(plan(one)), derived(plan(mixed(one, other, sections)))
@@ -68,7 +68,9 @@ def test_what_a_decision_does_not_name_as_input_never_moves_it(
 
 
 @given(SPECS, SPECS)
-def test_no_section_of_the_app_moves_what_only_a_restart_changes(one: Spec, other: Spec) -> None:
+def test_no_section_of_the_app_changes_a_number_that_needs_a_restart(
+    one: Spec, other: Spec
+) -> None:
     before, after = plan(one), plan(mixed(one, other, set(SECTIONS) - SERVERS))
     restarts = [
         {
@@ -114,9 +116,7 @@ STORE = st.fixed_dictionaries({}, optional={"memory": QUANTITY, "persistence": S
         },
     ),
 )
-def test_whatever_quantities_say_there_is_a_plan_or_a_problem_that_names_a_field(
-    spec: Spec, extreme: Spec
-) -> None:
+def test_any_quantity_gives_a_plan_or_a_problem_with_a_field(spec: Spec, extreme: Spec) -> None:
     parsed, problems = parse_service(body(spec | extreme))
     if parsed is not None:
         problems = derive(parsed, Settings(), Facts()).problems
@@ -211,7 +211,7 @@ def too_many(found: Plan) -> list[Problem]:
 
 
 @given(POSTGRES, st.integers(2, 1000), st.integers(1, 64))
-def test_each_remedy_of_a_broken_budget_mends_it(postgres: Spec, pods: int, workers: int) -> None:
+def test_each_remedy_of_the_budget_fixes_it(postgres: Spec, pods: int, workers: int) -> None:
     spec: Spec = {
         "image": "a:1",
         "server": {"workerPolicy": "Fixed", "workers": workers},
@@ -225,8 +225,6 @@ def test_each_remedy_of_a_broken_budget_mends_it(postgres: Spec, pods: int, work
         for pattern, (field, written) in REMEDIES.items():
             match = re.search(pattern, problem.remedy)
             if match:
-                mended = fields.with_value(spec, fields.split(field), written(match[1]))
-                left = [
-                    item.message for item in too_many(plan(mended)) if item.path == problem.path
-                ]
+                fixed = fields.with_value(spec, fields.split(field), written(match[1]))
+                left = [item.message for item in too_many(plan(fixed)) if item.path == problem.path]
                 assert not left, (match[0], left)

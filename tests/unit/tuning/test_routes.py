@@ -1,4 +1,4 @@
-"""Which path gets what, and which paths contradict each other."""
+"""How each path is handled, and which paths contradict each other."""
 
 import re
 
@@ -28,7 +28,7 @@ def problems(**spec: object) -> list[str]:
     return [problem.path for problem in derive(service(**spec), Settings(), Facts()).problems]
 
 
-def test_the_longest_path_decides_who_answers_and_privacy_adds_up() -> None:
+def test_the_longest_path_decides_the_handling_and_privacy_is_inherited() -> None:
     found = table(
         {
             "streamingPaths": ["/items/live/"],
@@ -45,7 +45,7 @@ def test_the_longest_path_decides_who_answers_and_privacy_adds_up() -> None:
     assert found["/"] == Route("/")
 
 
-def test_what_holds_for_everything_holds_for_each_path() -> None:
+def test_settings_of_the_root_apply_to_each_path() -> None:
     found = table({"streamingPaths": ["/"], "rateLimit": {"requestsPerSecond": 1}}, privatePaths=[])
     assert found == {"/": Route("/", Handling.STREAM, limited=True)}
 
@@ -55,7 +55,7 @@ def test_paths_are_taken_as_the_proxy_normalises_them(written: str) -> None:
     assert "/a/b" in table({"streamingPaths": [written]})
 
 
-def test_a_pattern_fits_a_path_and_what_is_below_it_alone() -> None:
+def test_a_pattern_matches_only_a_path_and_those_below_it() -> None:
     pattern = Route("/v1.0").pattern
     assert [bool(re.search(pattern, path)) for path in ("/v1.0", "/v1.0/", "/v1.0/a")] == 3 * [True]
     assert not any(re.search(pattern, path) for path in ("/v1x0", "/v1.00", "/a/v1.0"))
@@ -86,5 +86,5 @@ def test_a_pattern_fits_a_path_and_what_is_below_it_alone() -> None:
         ),
     ],
 )
-def test_what_contradicts_itself_is_a_problem(spec: dict[str, object], path: str) -> None:
+def test_a_contradiction_is_a_problem(spec: dict[str, object], path: str) -> None:
     assert path in problems(**spec)

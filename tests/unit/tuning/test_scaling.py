@@ -1,4 +1,4 @@
-"""What scales a service, and what keeps KEDA from it."""
+"""How a service is scaled, and problems that keep KEDA from it."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def refused(plan: Plan) -> list[str]:
     return [problem.path for problem in plan.problems if problem.severity is Severity.ERROR]
 
 
-def test_keda_aims_at_a_share_of_what_a_pod_sustains() -> None:
+def test_keda_aims_at_a_share_of_the_requests_that_a_pod_sustains() -> None:
     plan = planned(scaling=_KEDA)
     assert not refused(plan)
     pod = plan.server.concurrency.value * plan.server.workers.value
