@@ -1,4 +1,4 @@
-"""Runs the tiers of tests in order, each beside its time budget, and sums them up.
+"""Runs the tiers of tests in order, shows each with its time budget, and prints the totals.
 
 python -m tests.tiers [--thorough] [TIER ...]
 """
@@ -41,7 +41,7 @@ class Tier:
 
 
 _PYTHON = sys.executable
-# The app's own environment: the operator must never come to depend on FastAPI.
+# The app has its own environment, so that the operator cannot depend on FastAPI by accident.
 _APP_PYTHON = str(ROOT / ".venv-app/bin/python")
 TIERS = {
     "lint": Tier(
@@ -68,7 +68,7 @@ TIERS = {
                 for project in ("runtime", "sample-app")
                 for tool in ("mypy", "pytest")
             ),
-            # That they run; the figures are those of `make bench-app`.
+            # Checks that they run; `make bench-app` measures.
             ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks", "--rounds", "2"),
             ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks.faults", "--seconds", "1"),
             ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks.startup", "--rounds", "2"),
@@ -136,7 +136,7 @@ def _run(name: str, *, thorough: bool) -> Outcome:
 def _command(
     tier: str, command: tuple[str, ...], reports: Path, outcome: Outcome, *, thorough: bool
 ) -> None:
-    """Runs one command; a test runner's counts come from its report, others count as one."""
+    """Runs one command; a test runner's report has its counts, another command counts as one."""
     print(f"\n=== {tier}: {' '.join(Path(part).name for part in command)}", flush=True)
     program = Path(sys.executable).parent / command[0]
     arguments = [str(program) if program.exists() else command[0], *command[1:]]
@@ -160,7 +160,7 @@ def _command(
             counted += failed
     if not any(reports.glob("*.xml")):
         outcome.passed += code == 0
-    # A runner that died without naming a failed test has failed all the same.
+    # A runner that exits with an error but no failed test counts as one failure.
     outcome.failed += code != 0 and counted == 0
 
 

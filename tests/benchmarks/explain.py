@@ -37,7 +37,7 @@ def main() -> None:
                 plans[name].append(_milliseconds(plan))
                 starts[name].append(_milliseconds(start))
     rows = [
-        f"| `{name}.yaml` | {_told(plans[name][1:])} | {_told(starts[name][1:])} |"
+        f"| `{name}.yaml` | {_summary(plans[name][1:])} | {_summary(starts[name][1:])} |"
         for name in names
     ]
     head = f"Python {sys.version.split()[0]}, {document.machine()}, {ROUNDS} interleaved rounds."
@@ -73,7 +73,7 @@ def _milliseconds(work: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
-def _told(times: Sequence[float]) -> str:
+def _summary(times: Sequence[float]) -> str:
     low, middle, high = statistics.quantiles(times, n=4)
     digits = 0 if middle >= 10 else 2
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f}, {min(times):.{digits}f})"

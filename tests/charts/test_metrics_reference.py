@@ -71,7 +71,7 @@ def read_by_a_promise() -> set[str]:
     return set().union(*(used_in(rule["expr"]) for group in groups for rule in group["rules"]))
 
 
-def told_by_the_proxy() -> set[str]:
+def shown_by_the_proxy() -> set[str]:
     """The series that the program of mtail declares."""
     observed = {"observability": {"metrics": {"exporters": True}}}
     program = files(wanted(**observed), "shop-proxy")["requests.mtail"]
@@ -90,7 +90,7 @@ READERS: dict[str, Callable[[], set[str]]] = {
     "alerts": lambda: set().union(*(used_in(alert.expression) for alert in ALERTS)),
     "doctor": read_by_doctor,
     "promise": read_by_a_promise,
-    "proxy": told_by_the_proxy,
+    "proxy": shown_by_the_proxy,
 }
 
 

@@ -35,14 +35,14 @@ class Addons:
     def __init__(
         self, instance: instances.Instance, programs: Path, plane: control_plane.ControlPlane
     ) -> None:
-        """Describe them; nothing starts yet."""
+        """Describe the add-ons without starting them."""
         self._instance = instance
         self._programs = programs
         self._plane = plane
         self._processes = processes.Processes(instance.state)
 
     def start(self) -> None:
-        """Start all three, and make the objects through which the cluster knows them."""
+        """Start all three, and create the objects that register them in the cluster."""
         self._start_dns()
         self._start_metrics()
         self._start_volumes()

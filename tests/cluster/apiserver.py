@@ -25,7 +25,7 @@ class ApiServer(handle.Handle):
     """One API server, found again by its name."""
 
     def __init__(self, name: str = "api", *, controllers: bool | Sequence[str] = False) -> None:
-        """Describe it; nothing starts yet.
+        """Describe the server without starting it.
 
         Args:
             name: The name by which it is found; two names never disturb each other.

@@ -114,7 +114,7 @@ def _go_build(into: Path) -> None:
 
 
 def _report(process: "subprocess.Popen[str]", lines: list[str], total: int) -> None:
-    """Say each half minute how far the build is; Go prints one line a package compiled."""
+    """Report progress each half minute; Go prints a line for each compiled package."""
     while process.poll() is None:
         time.sleep(30)
         compiled = sum(not line.startswith("go: ") for line in lines)  # "go: downloading ..."

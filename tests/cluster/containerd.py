@@ -1,4 +1,4 @@
-"""A containerd of the node's own, with nothing shared with one that the machine may run."""
+"""The node's own containerd, which shares no state with one that the machine may run."""
 
 import contextlib
 import hashlib
@@ -55,7 +55,7 @@ class Containerd:
     """The container runtime of one node."""
 
     def __init__(self, instance: instances.Instance) -> None:
-        """Describe it; nothing starts yet."""
+        """Describe containerd without starting it."""
         self._instance = instance
         self._processes = processes.Processes(instance.state)
         self.socket = instance.sockets / "containerd.sock"

@@ -78,7 +78,7 @@ class ControlPlane:
     """The control plane of one instance."""
 
     def __init__(self, instance: instances.Instance, endpoints: Endpoints, programs: Path) -> None:
-        """Describe it; nothing starts yet."""
+        """Describe the control plane without starting it."""
         self._instance = instance
         self._endpoints = endpoints
         self._programs = programs

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.cluster import execution, images, locks, packages, places, progress
 
 _UNPACK = ["mmdebstrap", "--variant=extract", *images.APT_OPTIONS]
-# The libraries are newer than the machine's as well: they come with their own loader.
+# The libraries may be newer than the machine's, so they bring their own loader.
 _LAUNCHER = """#!/bin/sh
 root=$(dirname "$(readlink -f "$0")")/root
 set -- "$root/usr/sbin/{program}" "$@"
@@ -26,7 +26,7 @@ done
 def ensure(program: str) -> Path:
     """Return the folder of a program that runs here, unpacked the first time.
 
-    The folder may be copied: it holds all that the program needs.
+    The folder may be copied: it contains everything that the program needs.
 
     Args:
         program: A server whose package has its name.

@@ -29,7 +29,7 @@ def output_of(
         env={**os.environ, **(environment or {})},
     )
     if result.returncode:
-        said = (result.stdout + result.stderr).strip().splitlines()
+        output = (result.stdout + result.stderr).strip().splitlines()
         words = shlex.join(str(word) for word in command)
-        raise failures.ClusterError("\n".join([f"{words} failed:", *said[-10:]]))
+        raise failures.ClusterError("\n".join([f"{words} failed:", *output[-10:]]))
     return result.stdout

@@ -11,11 +11,11 @@ from tests.cluster import binaries, failures, instances
 class Handle(abc.ABC):
     """An instance by its name.
 
-    As a context manager it is there inside the `with` block and leaves nothing after it.
+    As a context manager it exists inside the `with` block and is removed after it.
     """
 
     def __init__(self, name: str) -> None:
-        """Describe it; nothing starts yet. Two names never disturb each other."""
+        """Describe it without starting it; different names do not affect each other."""
         instances.check_name(name)
         self.name = name
 

@@ -184,7 +184,7 @@ def load(built: Sequence[Built], runtime: containerd.Containerd, records: Path) 
 
 
 def loaded(name: str, records: Path) -> str:
-    """Full name of an image as a node has it, whatever its sources are by now.
+    """Return the full name of an image on a node, even if its sources have changed.
 
     Raises:
         ClusterError: The node does not have it.
@@ -205,7 +205,7 @@ def _named(name: str) -> Image:
 
 
 def _stages(missing: set[Image], keys: dict[Image, str]) -> Iterator[list[Image]]:
-    """Order builds so that bases come first; images of one stage do not need each other."""
+    """Order builds so that bases come first; images of one stage are independent."""
     needed = set(missing)
     for image in missing:
         bases = _bases(image)
@@ -245,7 +245,7 @@ def _build_one(image: Image, keys: dict[Image, str]) -> None:
 
 
 def _build_debian(image: str) -> None:
-    """Make Debian's smallest root file system, from the mirrors that apt knows by itself."""
+    """Make Debian's smallest root file system, from the mirrors that apt is configured with."""
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary) / "root.tar"
         command = [*_MMDEBSTRAP, SUITE, str(archive)]

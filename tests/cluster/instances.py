@@ -118,7 +118,7 @@ def claim(name: str, is_free: Callable[[Instance], bool]) -> Instance:
 
 
 def every() -> list[Instance]:
-    """Return all instances that hold a slot."""
+    """Return all instances that have a slot."""
     if not _claims().exists():
         return []
     return [Instance(path.name, int(path.read_text())) for path in _claims().iterdir()]
@@ -140,7 +140,7 @@ def check_name(name: str) -> None:
 
 
 def lock_path(name: str) -> Path:
-    """The lock that every command on the instance of that name holds."""
+    """Return the lock that every command on the instance acquires."""
     check_name(name)
     return places.state() / "locks" / name
 

@@ -30,7 +30,7 @@ def set_up(instance: instances.Instance) -> None:
         [*inside, "address", "replace", f"{instance.node_address}/30", "dev", "eth0"]
     )
     execution.output_of([*inside, "link", "set", "eth0", "up"])
-    # Nothing outside is reachable: an error at once is better than a time-out.
+    # The outside is unreachable: an immediate error is better than a timeout.
     execution.output_of([*inside, "route", "replace", "unreachable", "default"])
     # For the node's own processes: the route is looked up before kube-proxy's rules apply.
     execution.output_of([*inside, "route", "replace", instance.service_range, "dev", "eth0"])
@@ -47,12 +47,12 @@ def tear_down(instance: instances.Instance) -> None:
     if (_NAMESPACES / instance.network_namespace).exists():
         execution.output_of(["ip", "netns", "delete", instance.network_namespace])
     if _NAMESPACES.is_mount() and not any(_NAMESPACES.iterdir()):
-        # `ip netns add` mounts this folder and leaves it; it comes again when it is needed.
+        # `ip netns add` mounts this folder and leaves it; it is mounted again if needed.
         execution.output_of(["umount", _NAMESPACES])
 
 
 def is_free(instance: instances.Instance) -> bool:
-    """Whether nothing on the machine has the names and addresses of the instance."""
+    """Whether the names and addresses of the instance are unused on the machine."""
     if _has_link(instance.host_link) or (_NAMESPACES / instance.network_namespace).exists():
         return False
     wanted = (f"{instance.host_address}/30", instance.pod_range, instance.service_range)

@@ -97,7 +97,7 @@ class Node(handle.Handle):
         return images.loaded(name, self._instance().state / "images")
 
     def name_image(self, name: str, reference: str) -> None:
-        """Give a loaded image a further name, such as the public one that manifests use."""
+        """Give a loaded image a further name, for example the public one that manifests use."""
         containerd.Containerd(self._instance()).tag(self.image(name), reference)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:

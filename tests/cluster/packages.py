@@ -51,7 +51,7 @@ def ensure(needed: dict[str, str]) -> None:
 
 
 def require_root(purpose: str) -> None:
-    """Say in one line that only root can do it."""
+    """Report in one line that only root can do it."""
     if os.geteuid() != 0:
         raise failures.ClusterError(f"{purpose} needs root (network namespaces, mounts, cgroups)")
 

@@ -120,7 +120,7 @@ class Processes:
                 (self._records / f"{name}.json").unlink(missing_ok=True)
 
     def kill_strays(self) -> None:
-        """Kill everything that carries this instance's mark, until nothing does."""
+        """Kill processes that have this instance's mark, until none is left."""
         for _ in range(50):
             strays = list(self._strays())
             if not strays:

@@ -18,7 +18,7 @@ def say(message: str) -> None:
 
 @contextlib.contextmanager
 def step(title: str) -> Iterator[None]:
-    """Announce a step, and say how long it took when it is done."""
+    """Report a step when it begins, and its duration when it ends."""
     say(f"{title} ...")
     began = time.monotonic()
     yield

@@ -17,7 +17,7 @@ class Worker:
         plane: control_plane.ControlPlane,
         runtime_socket: Path,
     ) -> None:
-        """Describe it; nothing starts yet."""
+        """Describe both without starting them."""
         self._instance = instance
         self._programs = programs
         self._plane = plane

@@ -1,1 +1,1 @@
-"""``make demo``: from a bare machine, or any cluster, to an answering service."""
+"""``make demo``: from a bare machine, or any cluster, to a service that responds."""

@@ -17,7 +17,7 @@ def main() -> int:
     options = parser.parse_args()
     target = targets.choose(options.context, options.registry)
     try:
-        (story.tell if options.command == "up" else story.end)(target)
+        (story.run if options.command == "up" else story.end)(target)
     except (failures.ClusterError, kubectl.KubectlError, AssertionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -23,7 +23,7 @@ _PORT = 8080
 _READY_SECONDS = 300
 
 
-def tell(target: Target) -> None:
+def run(target: Target) -> None:
     """Brings everything up and ends with live responses."""
     began = time.monotonic()
     cluster = target.prepare()
@@ -31,7 +31,7 @@ def tell(target: Target) -> None:
     apply_service(cluster)
     wait_until_ready(cluster.kubectl)
     url = forward(cluster.kubectl)
-    print(f"\n{SERVICE} answers at {url}\n")
+    print(f"\n{SERVICE} is ready at {url}\n")
     show_requests(url)
     show_data(cluster.kubectl)
     show_tuning(cluster.kubectl)
@@ -39,7 +39,7 @@ def tell(target: Target) -> None:
 
 
 def end(target: Target) -> None:
-    """Removes the demo, whatever of it is there."""
+    """Removes all parts of the demo that exist."""
     _stop_forwarding()
     if isinstance(target, targets.LocalNode):
         target.remove()
@@ -52,7 +52,7 @@ def end(target: Target) -> None:
 
 
 def install_operator(cluster: Cluster) -> None:
-    """``helm install`` of the operator's chart, with the images that were built."""
+    """Runs ``helm install`` for the operator's chart with the built images."""
     settings = [part for value in cluster.values for part in ("--set-string", value)]
     with progress.step("helm install fastapi-operator"):
         _helm(
@@ -81,7 +81,7 @@ def apply_service(cluster: Cluster, *, namespace: str = NAMESPACE) -> None:
 
 
 def wait_until_ready(kubectl: Kubectl, *, namespace: str = NAMESPACE) -> None:
-    """Waits for the service, saying which part became ready when."""
+    """Waits for the service and shows when each part becomes ready."""
     seen: set[str] = set()
 
     def is_ready() -> bool:
@@ -112,7 +112,7 @@ def forward(kubectl: Kubectl) -> str:
     )
     _state("port-forward.pid").write_text(f"{process.pid} {_started(process.pid)}")
     url = f"http://127.0.0.1:{port}"
-    eventually(lambda: _answers(url), seconds=20, what=f"{url} answers")
+    eventually(lambda: _responds(url), seconds=20, what=f"{url} responds")
     return url
 
 
@@ -127,23 +127,23 @@ def show_requests(url: str) -> None:
 
 
 def show_data(kubectl: Kubectl) -> None:
-    """Shows the rows in PostgreSQL, and that each connection of the app came through PgBouncer."""
-    print("\nThe rows, in PostgreSQL:")
+    """Shows the rows in PostgreSQL, and that the app connects through PgBouncer only."""
+    print("\nThe rows in PostgreSQL:")
     print(database(kubectl, "select id, name, email from users order by id desc limit 3"))
-    print("Who is connected to PostgreSQL as the app (addresses of PgBouncer pods alone):")
+    print("Clients of PostgreSQL with the app's role (only PgBouncer pods):")
     print(
         database(
             kubectl,
             "select client_addr, count(*) from pg_stat_activity where usename = 'app' group by 1",
         )
     )
-    print("The app's connections, as PgBouncer sees them (SHOW CLIENTS):")
+    print("The app's connections to PgBouncer (SHOW CLIENTS):")
     for client in clients_of_poolers(kubectl):
         print(f"  {client['addr']:16} {client['user']}@{client['database']} {client['state']}")
 
 
 def show_tuning(kubectl: Kubectl) -> None:
-    """Shows the headline numbers with their reasons, as status has them."""
+    """Shows the headline numbers and their reasons from the status."""
     print("\nNumbers that the operator derived (status.tuning):")
     status = kubectl.json("get", "fas", SERVICE, "-n", NAMESPACE)["status"]
     for decision in status["tuning"]:
@@ -159,7 +159,7 @@ def database(kubectl: Kubectl, query: str, *, namespace: str = NAMESPACE) -> str
 
 
 def clients_of_poolers(kubectl: Kubectl, *, namespace: str = NAMESPACE) -> list[dict[str, str]]:
-    """The clients of the app in every PgBouncer pod, as SHOW CLIENTS lists them."""
+    """Returns the app's clients in every PgBouncer pod, from SHOW CLIENTS."""
     selector = f"fastapi-operator.io/service={SERVICE},app.kubernetes.io/component=pooler"
     pods = kubectl.json("get", "pods", "-n", namespace, "-l", selector)["items"]
     found = []
@@ -177,13 +177,13 @@ def _where_next(cluster: Cluster, url: str, seconds: float) -> str:
     kubeconfig = cluster.kubectl.kubeconfig
     export = f"  export KUBECONFIG={kubeconfig}\n" if kubeconfig else ""
     return (
-        f"\nDone in {seconds:.0f} s. Look around:\n"
+        f"\nDone in {seconds:.0f} s. Next steps:\n"
         f"{export}"
         f"  {cluster.kubectl.program} get fastapiservice -n {NAMESPACE}\n"
         f"  {cluster.kubectl.program} describe fastapiservice {SERVICE} -n {NAMESPACE}\n"
         f"  curl {url}/items\n"
         f"  {url}/docs in a browser: the app's own documentation\n"
-        "  docs/tuning.md: where each number comes from\n"
+        "  docs/tuning.md: the formula of each number\n"
         "Remove everything with: make demo-down\n"
     )
 
@@ -216,7 +216,7 @@ def _helm(cluster: Cluster, *arguments: str) -> None:
         raise AssertionError(f"helm {arguments[0]}: {result.stderr.strip()}")
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/items", timeout=2) as response:
             return bool(response.status == 200)
@@ -234,7 +234,7 @@ def _free_port(wanted: int) -> int:
 
 
 def _stop_forwarding() -> None:
-    """Stops the forwarding that an earlier demo left, and no other process of that number."""
+    """Stops the forwarding that an earlier demo left, and no other process with the same pid."""
     record = _state("port-forward.pid")
     if not record.exists():
         return

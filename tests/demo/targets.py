@@ -42,20 +42,20 @@ class Cluster:
 
 
 class Target(Protocol):
-    """A place for the demo."""
+    """A cluster on which the demo can run."""
 
     def prepare(self) -> Cluster:
-        """Makes the cluster ready, with the images in it."""
+        """Prepares the cluster and loads the images."""
 
     def reach(self) -> Cluster:
-        """The cluster as it is, to remove the demo from it."""
+        """Returns the existing cluster, to remove the demo from it."""
 
     def remove(self) -> None:
         """Removes the additions of ``prepare``, except the demo itself."""
 
 
 def choose(context: str | None, registry: str | None) -> Target:
-    """The local node, unless a context was given."""
+    """Returns the local node, unless a context is given."""
     return LocalNode() if context is None else OwnCluster(context, registry)
 
 
@@ -71,7 +71,7 @@ class LocalNode:
         return self.reach()
 
     def reach(self) -> Cluster:
-        """The running node."""
+        """Returns the running node."""
         started = node.Node(self._name)
         programs = binaries.ensure()
         names = ("postgres", "pgbouncer", "redis", "valkey", "nginx")
@@ -102,7 +102,7 @@ class OwnCluster:
         self._registry = registry
 
     def prepare(self) -> Cluster:
-        """Builds the product's three images and brings them to the cluster."""
+        """Builds the product's three images and loads them into the cluster."""
         builder = _builder()
         for name, (dockerfile, folder) in _DOCKERFILES.items():
             reference = self._reference(name)
@@ -112,7 +112,7 @@ class OwnCluster:
         return self.reach()
 
     def reach(self) -> Cluster:
-        """The cluster of the context."""
+        """Returns the cluster of the context."""
         return Cluster(
             kubectl=Kubectl(_program("kubectl"), context=self._context),
             helm=_program("helm"),
@@ -124,7 +124,7 @@ class OwnCluster:
         )
 
     def remove(self) -> None:
-        """Leaves the user's cluster alone."""
+        """Does nothing: the cluster belongs to the user."""
 
     def _reference(self, name: str) -> str:
         return f"{self._registry or 'localhost'}/fastapi-operator/{name}:{_TAG}"
@@ -171,7 +171,7 @@ def _run(*command: str) -> None:
 
 
 def image_values(prefix: str, reference: str) -> tuple[str, ...]:
-    """``registry/repository:tag`` as values of the operator's chart."""
+    """Returns ``registry/repository:tag`` as values of the operator's chart."""
     path, _, tag = reference.rpartition(":")
     registry, _, repository = path.partition("/")
     return (

@@ -1,6 +1,6 @@
-# PostgreSQL, Redis, Valkey and nginx of Debian in one image, which the node knows by four names.
+# PostgreSQL, Redis, Valkey and nginx of Debian in one image with four names.
 #
-# Nothing but the operand contract holds here: binaries on the PATH, a POSIX shell, any numeric
+# The image guarantees only the operand contract: binaries on the PATH, a POSIX shell, any numeric
 # user, a read-only root file system. Official images keep the same contract.
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}

@@ -1,4 +1,4 @@
-# What the official python image offers, as far as the product's Dockerfiles use it:
+# The parts of the official python image that the product's Dockerfiles use:
 # python, python3, pip and the venv module.
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}

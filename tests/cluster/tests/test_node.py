@@ -68,7 +68,7 @@ def test_certificates_carry_key_identifiers_and_critical_usage(tmp_path: Path) -
             "X509v3 Key Usage: critical",
             "X509v3 Basic Constraints: critical",
         ):
-            assert extension in text, f"{certificate.name} lacks {extension}"
+            assert extension in text, f"{certificate.name} has no {extension}"
     assert "DNS:localhost, IP Address:127.0.0.1" in text
 
 
@@ -79,7 +79,7 @@ def test_certificates_are_made_once(tmp_path: Path) -> None:
     assert again.read_bytes() == before
 
 
-def test_process_with_a_reused_pid_is_left_alone(tmp_path: Path) -> None:
+def test_process_with_a_reused_pid_is_not_stopped(tmp_path: Path) -> None:
     stranger = subprocess.Popen(["sleep", "60"])
     time.sleep(0.05)  # start times are known to the hundredth of a second
     try:
@@ -129,11 +129,11 @@ def test_taken_slot_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_unknown_image_is_refused_by_name() -> None:
-    with pytest.raises(failures.ClusterError, match="nothing-of-ours"):
-        images.build(["nothing-of-ours"])
+    with pytest.raises(failures.ClusterError, match="no-such-image"):
+        images.build(["no-such-image"])
 
 
-def test_inputs_of_a_dockerfile_are_what_it_copies_from_the_context() -> None:
+def test_inputs_of_a_dockerfile_are_the_files_that_it_copies() -> None:
     text = "COPY --chown=1:1 a.txt \\\n  b /x/\nCOPY --from=builder /opt /opt\nADD c /c\nRUN COPY\n"
     assert images.copied(text) == {"a.txt", "b", "c"}
 
@@ -189,14 +189,14 @@ def test_env_prints_lines_for_a_shell(server: apiserver.ApiServer) -> None:
 
 
 @pytest.mark.api
-def test_api_server_does_not_turn_into_a_node(server: apiserver.ApiServer) -> None:
+def test_api_server_cannot_become_a_node(server: apiserver.ApiServer) -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         cluster("up", "--name", server.name)
     assert "choose another --name" in caught.value.stderr
 
 
 @pytest.mark.api
-def test_down_after_a_killed_up_leaves_nothing() -> None:
+def test_down_after_a_killed_up_removes_everything() -> None:
     name = "test-killed"
     up = subprocess.Popen(
         [sys.executable, "-m", "tests.cluster", "up", "--api-only", "--name", name],
@@ -274,7 +274,7 @@ _CNI_RESULTS = Path("/var/lib/cni/results")
 
 
 def traces_of(instance: instances.Instance) -> dict[str, list[str]]:
-    """Lines in which the machine mentions a node; other nodes may run beside it."""
+    """Returns lines of the machine's state that mention a node; other nodes may run as well."""
     slot = instance.slot
     marks = [
         str(instance.state),
@@ -332,7 +332,7 @@ def test_limits_are_enforced(started: node.Node) -> None:
 
 
 @pytest.mark.node
-def test_service_answers_by_its_name_inside_and_its_address_outside(started: node.Node) -> None:
+def test_service_is_reachable_by_name_inside_and_by_address_outside(started: node.Node) -> None:
     write = "echo hello > /data/hello"
     started.kubectl("exec", "web", "--", "/busybox", "sh", "-c", write)
     inside = ["/busybox", "wget", "-q", "-O", "-", "http://web.default.svc/hello"]
@@ -394,7 +394,7 @@ def test_second_node_does_not_disturb_the_first(started: node.Node) -> None:
 
 
 @pytest.mark.node
-def test_node_leaves_nothing(started: node.Node, host_firewall: str) -> None:
+def test_node_is_removed_completely(started: node.Node, host_firewall: str) -> None:
     instance = instances.find(started.name)
     assert instance is not None
     during = traces_of(instance)

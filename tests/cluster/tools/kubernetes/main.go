@@ -1,6 +1,6 @@
 // The Kubernetes parts of the local node, and etcd, in one binary.
 //
-// The name through which it is called says which part to be, as hyperkube did: most packages
+// The name by which it is called selects the program, as with hyperkube: most packages
 // are shared, and one link takes a fraction of the time of eight.
 package main
 

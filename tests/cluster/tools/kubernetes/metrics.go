@@ -78,7 +78,7 @@ func newMetricsServerCommand() *cobra.Command {
 	flags := command.Flags()
 	flags.StringVar(&kubeconfig, "kubeconfig", "", "path of the kubeconfig")
 	flags.StringVar(&kubeletAuthority, "kubelet-certificate-authority", "", "who signed the kubelet")
-	flags.DurationVar(&resolution, "metric-resolution", 15*time.Second, "how often to ask the kubelet")
+	flags.DurationVar(&resolution, "metric-resolution", 15*time.Second, "how often to poll the kubelet")
 	serving.AddFlags(flags)
 	authentication.AddFlags(flags)
 	authorization.AddFlags(flags)
