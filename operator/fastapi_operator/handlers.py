@@ -1,7 +1,7 @@
-"""Kopf's part: it watches and wakes. Handlers only hand events over.
+"""Kopf's handlers: they pass watch events to the controller and do nothing else.
 
-All handlers are ``on.event``: stateless, so that Kopf writes no finalizer, no annotation and no
-progress, and sends no request of its own but lists and watches.
+All handlers are ``on.event``. They are stateless, so that Kopf writes no finalizers, annotations or
+progress, and sends only lists and watches.
 """
 
 import random
@@ -18,9 +18,9 @@ from fastapi_operator.reconcile.loop.controller import WATCHED, Controller
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
-    """Nothing to compare with: we have no state handlers, for which Kopf computes differences.
+    """Stores no last state: Kopf computes differences only for state handlers.
 
-    That work took 300 of 680 microseconds an event.
+    The differences took 300 of 680 microseconds for each event.
     """
 
     def build(self, **_: Any) -> Any:
@@ -34,18 +34,18 @@ class _NoDiffBase(kopf.DiffBaseStorage):
 
 
 class NoMemories(inventory.ResourceMemories):
-    """Nothing is remembered of an object: only daemons, timers and state handlers need that.
+    """Keeps no memory of objects: only daemons, timers and state handlers need it.
 
-    A thousand services and their objects would take 12 MB.
+    For a thousand services and their objects it would take 12 MB.
     """
 
     async def recall(self, raw_body: Any, **options: Any) -> inventory.ResourceMemory:
-        """A memory that is dropped after the event."""
+        """Returns a memory that is dropped after the event."""
         return await super().recall(raw_body, **{**options, "ephemeral": True})
 
 
 class _Backoffs:
-    """Endless waits: Kopf ends the operator when they are used up, 54 s into an outage."""
+    """Endless back-off: when a finite one is exhausted, after 54 s, Kopf ends the operator."""
 
     def __iter__(self) -> Iterator[float]:
         yield from (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -56,7 +56,7 @@ class _Backoffs:
 def registry(
     controller: Controller, configuration: Any, kinds: Iterable[Kind]
 ) -> kopf.OperatorRegistry:
-    """The handlers for one run of the embedded Kopf operator."""
+    """Returns the handlers for one run of the embedded Kopf operator."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
@@ -75,7 +75,7 @@ def registry(
 
 
 def _watch(handlers: kopf.OperatorRegistry, controller: Controller, kind: Kind) -> None:
-    # The core group has the empty name; a bare plural would match Knative's services as well.
+    # The core group has an empty name; the plural alone would also match Knative's services.
     @kopf.on.event(
         group=kind.group,
         version=kind.version,
@@ -90,11 +90,11 @@ def _watch(handlers: kopf.OperatorRegistry, controller: Controller, kind: Kind) 
 
 
 def settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
-    """Kopf's settings; each differs from the default for a measured reason."""
+    """Returns Kopf's settings; each differs from the default for a measured reason."""
     chosen = kopf.OperatorSettings()
-    # A stray peering object named default would pause us.
+    # A peering object named default would pause the operator.
     chosen.peering.standalone = True
-    # The kinds that we watch are chosen by our own discovery.
+    # The controller's own discovery chooses the kinds to watch.
     chosen.scanning.disabled = True
     # 10,000 objects: 305 MB by default, 65 MB with these two.
     chosen.watching.chunk_size = 500
@@ -103,7 +103,7 @@ def settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
     for kind in kinds:
         selector = kopf_selector(kind)
         chosen.watching.label_selectors[selector] = WATCHED
-    # Bounds streams that a load balancer cut silently, even where bookmarks fail.
+    # Ends streams that a load balancer dropped silently, even if bookmarks do not arrive.
     chosen.watching.server_timeout = 300
     chosen.watching.client_timeout = 330
     chosen.watching.connect_timeout = 10
@@ -113,19 +113,19 @@ def settings(kinds: Iterable[Kind]) -> kopf.OperatorSettings:
     chosen.networking.error_backoffs = _Backoffs()
     chosen.networking.enforce_retry_after = True
     chosen.persistence.diffbase_storage = _NoDiffBase()
-    # Never written; under a prefix of its own, since Kopf hides annotations with its prefix.
+    # Never written. It has its own prefix, because Kopf hides annotations with its prefix.
     chosen.persistence.progress_storage = kopf.AnnotationsProgressStorage(
         prefix=f"kopf.{naming.GROUP}", v1=False
     )
     chosen.persistence.finalizer = f"{naming.GROUP}/kopf"
     chosen.posting.enabled = False
     chosen.execution.max_workers = 4
-    # Kopf would kill the process some time after it broke, although we start it again; a process
-    # that does not end is killed by the kubelet.
+    # By default, Kopf kills the process some time after it failed, although it is restarted. The
+    # kubelet kills a process that does not end.
     chosen.process.ultimate_exiting_timeout = None
     return chosen
 
 
 def kopf_selector(kind: Kind) -> tuple[str, str, str]:
-    """A kind as Kopf's mappings of settings take it."""
+    """Returns a kind as Kopf's settings expect it."""
     return (kind.group, kind.version, kind.plural)

@@ -137,7 +137,7 @@ def test_a_volume_grows_and_never_shrinks(world: World) -> None:
 
     world.apply(postgres=storage("1Gi", grows))
     told = stalled(world, "ImmutableField")
-    assert "cannot shrink to 1Gi; ask for 2Gi or more" in told
+    assert "cannot shrink to 1Gi; request 2Gi or more" in told
     assert requested(world) == "2Gi"
     world.apply(postgres=storage("2Gi", grows))
     world.until_ready()

@@ -87,7 +87,7 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
         if not py_spy:
             return chosen.name, await _request_profile(cluster, chosen, seconds, idle=idle)
         try:
-            return chosen.name, await spy.sampled(
+            return chosen.name, await spy.sample(
                 cluster.client,
                 cluster.namespace,
                 chosen.name,

@@ -1,50 +1,41 @@
 """All requests of the operator itself: writes, lists and single reads, as plain dictionaries.
 
-They go through one ``kubernetes.aio`` ApiClient, below its generated models: a pass works on
-dictionaries, and the models would cost more time and memory than the request itself
-(research: 710 against 1,215 microseconds a write).
+A reconciliation works on dictionaries. The generated models of ``kubernetes.aio`` are not used,
+because they cost more time and memory than the request itself (measured: 710 microseconds for a
+write without them, 1,215 with them).
 """
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import aiohttp
 import orjson
 import structlog
 from kubernetes.aio import client
 
-from fastapi_operator import __version__, naming
-from fastapi_operator.cluster import connection
-from fastapi_operator.cluster.errors import ApiError, from_response
+from fastapi_operator import naming
+from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import Kind
+from fastapi_operator.cluster.transport import REQUEST_TIMEOUT_SECONDS, Observer, Transport
 
-REQUEST_TIMEOUT_SECONDS = 30
 PAGE_SIZE = 500
-# A request that was turned away with 429 was not executed, so that any verb may be sent again.
-THROTTLED_ATTEMPTS = 5
-THROTTLED_WAIT_CEILING_SECONDS = 30.0
-
-# No real object has this version: etcd counts from 1 and uses it up before any API object.
+# No object has this version: etcd starts at 1 and uses it before the first API object.
 NEVER_A_VERSION = "1"
 
-# With a parameter, which the API server drops, so that ``kubernetes.aio`` takes the body as bytes:
-# by orjson they are made in a tenth of the time.
+# The parameter, which the API server ignores, makes ``kubernetes.aio`` accept the body as bytes:
+# orjson encodes it in a tenth of the time.
 _APPLY_PATCH = "application/apply-patch+yaml; charset=utf-8"
-# An apply refuses unknown fields by its schema. Strict validation would refuse them once more, and
-# read the body a second time for it: a fifteenth of the API server's CPU time.
+# An apply refuses unknown fields by its schema. Strict validation would parse the body again to
+# refuse them too, which takes a fifteenth of the API server's CPU time.
 _APPLY = {"force": "true", "fieldValidation": "Ignore"}
 
 Body = Mapping[str, Any]
-Observer = Callable[[str, str, int, float], None]
 
 _log = structlog.get_logger(__name__)
 
 
 class Client:
-    """Talks to the API server with one field manager and strict field validation."""
+    """Sends requests to the API server with one field manager and strict field validation."""
 
     def __init__(
         self,
@@ -54,38 +45,35 @@ class Client:
         dry_run: bool = False,
         observe: Observer = lambda _verb, _kind, _status, _seconds: None,
     ) -> None:
-        """Prepares a client; connections are opened by the first request.
+        """Creates a client; the first request opens the connections.
 
         Args:
-            configuration: Where the API server is and who we are.
+            configuration: Address of the API server and credentials.
             manager: The field manager of all writes.
-            dry_run: Writes are only logged; their answer is the body that would be sent.
-            observe: Told of each request: verb, kind, status (0: no answer), seconds.
+            dry_run: Whether writes are only logged; they then return the body to send.
+            observe: Called for each request with verb, kind, status (0: no response), seconds.
         """
-        self._api = client.ApiClient(configuration)
-        self._api.user_agent = f"fastapi-operator/{__version__}"
-        self._slots = asyncio.Semaphore(connection.CONNECTIONS)
-        self._observe = observe
+        self._transport = Transport(configuration, observe=observe)
         self._manager = manager
         self.dry_run = dry_run
 
     async def close(self) -> None:
         """Closes all connections."""
-        await self._api.close()
+        await self._transport.close()
 
     # Writes -----------------------------------------------------------------------------------
 
     async def apply(
         self, kind: Kind, body: Body, *, only_create: bool = False, rehearse: bool = False
     ) -> dict[str, Any]:
-        """Server-side apply of an object that is ours.
+        """Applies an object that the operator owns (server-side apply).
 
         Args:
             kind: The kind of the object.
-            body: The fields that we want.
-            only_create: Fails with 409 where the object exists, so that nothing that is not
-                ours is ever merged into.
-            rehearse: The API server answers what it would store, and stores nothing.
+            body: The desired fields.
+            only_create: Whether to fail with 409 if the object exists, so that an object of
+                another owner is never changed.
+            rehearse: Whether the API server only returns the result and stores nothing.
 
         Raises:
             ApiError: The API server refused.
@@ -104,10 +92,10 @@ class Client:
         )
 
     async def create(self, kind: Kind, body: Body) -> dict[str, Any]:
-        """POST of an object that is written once.
+        """Creates an object that is written once (POST).
 
         Raises:
-            ApiError: The API server refused; 409 where the object exists.
+            ApiError: The API server refused; 409 if the object exists.
         """
         return await self._write(
             "POST", "create", kind, kind.path(body["metadata"]["namespace"]), body
@@ -116,7 +104,7 @@ class Client:
     async def merge(
         self, kind: Kind, namespace: str, name: str, patch: Body, *, subresource: str = ""
     ) -> dict[str, Any]:
-        """JSON merge patch, for the metadata of objects that are written once.
+        """Patches an object that is written once (JSON merge patch).
 
         Raises:
             ApiError: The API server refused.
@@ -131,7 +119,7 @@ class Client:
         )
 
     async def apply_status(self, kind: Kind, body: Body) -> dict[str, Any]:
-        """Server-side apply of the ``status`` subresource.
+        """Applies the ``status`` subresource (server-side apply).
 
         Raises:
             ApiError: The API server refused.
@@ -148,10 +136,10 @@ class Client:
         )
 
     async def put(self, kind: Kind, body: Body) -> dict[str, Any]:
-        """PUT of a whole object, guarded by its resourceVersion.
+        """Replaces a whole object if its resourceVersion is unchanged (PUT).
 
         Raises:
-            ApiError: The API server refused; 409 where somebody was faster.
+            ApiError: The API server refused; 409 if another client wrote first.
         """
         metadata = body["metadata"]
         return await self._write(
@@ -159,10 +147,10 @@ class Client:
         )
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """Deletes exactly the object with that uid, its dependents in the background.
+        """Deletes the object with that uid, and its dependents in the background.
 
         Raises:
-            ApiError: The API server refused; 409 where the name now belongs to another object.
+            ApiError: The API server refused; 409 if the name now belongs to another object.
         """
         options = {
             "apiVersion": "v1",
@@ -178,7 +166,7 @@ class Client:
     # Reads ------------------------------------------------------------------------------------
 
     async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
-        """One object, or None where there is none.
+        """Returns one object, or None if it does not exist.
 
         Raises:
             ApiError: The API server refused.
@@ -198,10 +186,10 @@ class Client:
         label_selector: str = "",
         limit: int = PAGE_SIZE,
     ) -> AsyncIterator[tuple[list[dict[str, Any]], int]]:
-        """The objects of a kind page by page, each with the list's resourceVersion.
+        """Yields the objects of a kind page by page, each with the list's resourceVersion.
 
         Raises:
-            ApiError: The API server refused; 410 where the list outlived etcd's history.
+            ApiError: The API server refused; 410 if the list took longer than etcd's history.
         """
         query = {"limit": str(limit)}
         if label_selector:
@@ -215,30 +203,32 @@ class Client:
             query["continue"] = metadata["continue"]
 
     async def read(self, path: str, *, accept: str = "application/json") -> dict[str, Any]:
-        """A document that is no object of a kind: discovery, the version.
+        """Reads a document that is not an object, for example the version.
 
         Raises:
             ApiError: The API server refused.
         """
-        content = await self._send("GET", "read", path, path, accept=accept)
+        content = await self._transport.send("GET", "read", path, path, accept=accept)
         answer: dict[str, Any] = orjson.loads(content)
         return answer
 
     async def text(self, path: str, *, seconds: float = REQUEST_TIMEOUT_SECONDS) -> str:
-        """What is no document of the API server's own: a pod's log, a page behind its proxy.
+        """Reads a text: the log of a pod, or a page through the proxy to pods.
 
         Args:
-            path: Below the API server's address, with its query.
-            seconds: How long the answer may take.
+            path: The path with its query.
+            seconds: The timeout in seconds.
 
         Raises:
-            ApiError: The API server refused, or what is behind it did.
+            ApiError: The API server refused, or the pod did.
         """
-        # One subject for all, or each pod's path would be a metric of its own.
-        content = await self._send("GET", "read", "text", path, accept="*/*", seconds=seconds)
+        # One subject for all texts: otherwise the path of each pod would be a series of its own.
+        content = await self._transport.send(
+            "GET", "read", "text", path, accept="*/*", seconds=seconds
+        )
         return content.decode(errors="replace")
 
-    # The one way out --------------------------------------------------------------------------
+    # Sending ----------------------------------------------------------------------------------
 
     async def _write(
         self,
@@ -277,83 +267,8 @@ class Client:
         if query:
             path = f"{path}?{urlencode(query, quote_via=quote)}"
         sent = orjson.dumps(body) if content_type == _APPLY_PATCH else body
-        content = await self._send(method, verb, kind.plural, path, sent, content_type=content_type)
+        content = await self._transport.send(
+            method, verb, kind.plural, path, sent, content_type=content_type
+        )
         answer: dict[str, Any] = orjson.loads(content)
         return answer
-
-    async def _send(
-        self,
-        method: str,
-        verb: str,
-        subject: str,
-        path: str,
-        body: Body | bytes | None = None,
-        *,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-        seconds: float = REQUEST_TIMEOUT_SECONDS,
-    ) -> bytes:
-        """Sends a request, again where the API server asks us to slow down."""
-        for attempt in range(1, THROTTLED_ATTEMPTS + 1):
-            try:
-                return await self._attempt(
-                    method,
-                    verb,
-                    subject,
-                    path,
-                    body,
-                    content_type=content_type,
-                    accept=accept,
-                    seconds=seconds,
-                )
-            except ApiError as error:
-                if error.status != 429 or attempt == THROTTLED_ATTEMPTS:
-                    raise
-                asked = error.retry_after_seconds or float(attempt)
-            # Spread, so that all that were turned away do not come back at once.
-            wait = min(asked, THROTTLED_WAIT_CEILING_SECONDS) * random.uniform(1.0, 1.5)  # noqa: S311
-            await asyncio.sleep(wait)
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    async def _attempt(
-        self,
-        method: str,
-        verb: str,
-        subject: str,
-        path: str,
-        body: Body | bytes | None,
-        *,
-        content_type: str,
-        accept: str,
-        seconds: float,
-    ) -> bytes:
-        headers = {
-            "Accept": accept,
-            "Content-Type": content_type,
-            "User-Agent": self._api.user_agent,
-        }
-        loop = asyncio.get_running_loop()
-        status = 0
-        async with self._slots:
-            started = loop.time()
-            try:
-                # Authentication per request: the token of a pod is rotated while we run.
-                await self._api.update_params_for_auth(
-                    headers, [], ["BearerToken"], path, method, body
-                )
-                response = await self._api.call_api(
-                    method,
-                    self._api.configuration.host + path,
-                    headers,
-                    body,
-                    _request_timeout=aiohttp.ClientTimeout(total=seconds),
-                )
-                content = await response.read()
-                status = response.status
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise ApiError(0, "NoAnswer", f"{type(error).__name__}: {error}") from error
-            finally:
-                self._observe(verb, subject, status, loop.time() - started)
-        if not 200 <= status < 300:
-            raise from_response(status, content, response.headers)
-        return bytes(content)

@@ -1,4 +1,4 @@
-"""How the cluster is reached: one ``kubernetes.aio`` configuration, translated for Kopf."""
+"""The connection to the cluster: one ``kubernetes.aio`` configuration, also for Kopf."""
 
 import os
 from pathlib import Path
@@ -9,12 +9,12 @@ import kopf
 from kubernetes import aio
 from kubernetes.aio import client, config
 
-# Writes of all passes together; watches run on Kopf's own connections.
+# For the requests of all reconciliations; watches use Kopf's own connections.
 CONNECTIONS = 40
 
 
 class UnreachableError(RuntimeError):
-    """No usable configuration; the message says what was looked for and where."""
+    """There is no usable configuration; the message has the file or the account that was tried."""
 
 
 async def load(
@@ -22,14 +22,14 @@ async def load(
     kubeconfig: str | None = None,
     context: str | None = None,
 ) -> "client.Configuration":
-    """The client configuration: of the pod where there is one, else of the kubeconfig.
+    """Loads the client configuration: of the pod if it runs in one, or else of the kubeconfig.
 
     Args:
-        kubeconfig: Path of a kubeconfig file; None looks at KUBECONFIG and ~/.kube/config.
-        context: Name of a context in it; None is the current one.
+        kubeconfig: Path of a kubeconfig file; None is KUBECONFIG or ~/.kube/config.
+        context: Name of a context in it; None is the current context.
 
     Raises:
-        UnreachableError: Nothing usable was found.
+        UnreachableError: There is no usable configuration.
     """
     configuration = client.Configuration()
     configuration.connection_pool_maxsize = CONNECTIONS
@@ -47,16 +47,16 @@ async def load(
         )
     except (aio.config.ConfigException, OSError) as error:
         raise UnreachableError(
-            f"kubeconfig {path}: {error}; give one with --kubeconfig or KUBECONFIG"
+            f"kubeconfig {path}: {error}; set --kubeconfig or KUBECONFIG"
         ) from error
     return _without_environment(configuration)
 
 
 def _without_environment(configuration: "client.Configuration") -> "client.Configuration":
-    """Asks the environment for a proxy once.
+    """Reads the proxy from the environment once.
 
-    aiohttp would ask it, and ``~/.netrc`` for a password, in two threads before each request: a
-    tenth of the operator's CPU time.
+    By default, aiohttp reads the environment and ``~/.netrc`` in two threads before each request,
+    which takes a tenth of the operator's CPU time.
     """
     server = urlsplit(configuration.host)
     if not configuration.proxy and not request.proxy_bypass(server.hostname or ""):
@@ -66,7 +66,7 @@ def _without_environment(configuration: "client.Configuration") -> "client.Confi
 
 
 def default_namespace(*, kubeconfig: str | None = None, context: str | None = None) -> str:
-    """The namespace of a kubeconfig's context.
+    """Returns the namespace of a kubeconfig's context.
 
     Raises:
         UnreachableError: There is no such file or context.
@@ -86,10 +86,10 @@ def _default_file() -> Path:
 
 
 async def for_kopf(configuration: "client.Configuration") -> kopf.ConnectionInfo:
-    """The same server and credentials for Kopf's watches.
+    """Returns the same server and credentials for Kopf's watches.
 
-    Kopf asks again after a 401, so a rotated token is read afresh through the hook of the
-    configuration.
+    Kopf calls this again after a 401, so that a rotated token is read again through the hook of
+    the configuration.
     """
     header = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
     scheme, _, token = (header or "").partition(" ")

@@ -1,4 +1,4 @@
-"""What the cluster offers: its version, the optional kinds it serves, profiles of namespaces."""
+"""Discovers the cluster's version, the optional kinds it serves, and namespaces' profiles."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,31 +9,31 @@ from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.facts import Facts
 
-# One answer for all groups, since Kubernetes 1.30 (aggregated discovery).
+# One response for all groups, since Kubernetes 1.30 (aggregated discovery).
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 async def discover(client: Client) -> Facts:
-    """The facts of the cluster, by two requests.
+    """Reads the facts of the cluster with two requests.
 
     Raises:
-        ApiError: The API server did not answer; what was known before stays true.
+        ApiError: The API server failed; the facts that are already known stay valid.
     """
     version = await client.read("/version")
     groups = await client.read("/apis", accept=_AGGREGATED)
-    return Facts(kubernetes=_version(version), apis=_offered(groups))
+    return Facts(kubernetes=_version(version), apis=_served(groups))
 
 
 async def profiles(client: Client, namespaces: Iterable[str]) -> Mapping[str, str]:
-    """The profile of each namespace that is labelled with one.
+    """Returns the profile of each namespace that has a profile label.
 
     Args:
-        client: Asks the API server.
-        namespaces: Those to look at, one request each; none stands for the whole cluster, of
-            which the labelled ones are listed.
+        client: Sends the requests.
+        namespaces: The namespaces to read, one request for each; if empty, all labelled namespaces
+            of the cluster are listed.
 
     Raises:
-        ApiError: The API server did not answer; what was known before stays true.
+        ApiError: The API server failed; the facts that are already known stay valid.
     """
     found = [await _namespace(client, name) for name in namespaces]
     if not found:
@@ -59,16 +59,16 @@ async def _namespace(client: Client, name: str) -> dict[str, Any]:
 
 
 def _version(answer: Mapping[str, Any]) -> str:
-    # Some providers write a minor of "35+".
+    # Some providers return a minor version of "35+".
     return f"{answer['major']}.{str(answer['minor']).rstrip('+')}"
 
 
-def _offered(answer: Mapping[str, Any]) -> frozenset[str]:
+def _served(answer: Mapping[str, Any]) -> frozenset[str]:
     served = set()
     for group in answer.get("items") or ():
         name = group["metadata"]["name"]
         for version in group.get("versions") or ():
-            # A stale aggregated API says nothing about what is gone.
+            # If an aggregated API is stale, its resources are missing.
             for resource in version.get("resources") or ():
                 kind = resource.get("responseKind", {}).get("kind", "")
                 served.add(f"{name}/{version['version']}/{kind}")

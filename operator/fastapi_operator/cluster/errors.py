@@ -1,4 +1,4 @@
-"""What the API server refused, in the terms that the reconciler decides by."""
+"""Errors of the API server, and the properties by which the reconciler classifies them."""
 
 import json
 import re
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# The API server has no reason of its own for it, only these words.
+# The API server has no reason for an immutable field, only these messages.
 _IMMUTABLE = re.compile(r"immutable|may not change once set|updates to statefulset spec for fields")
 _MANAGER = re.compile(r'conflicts? with "([^"]+)"')
-# What apply says of a body that does not fit the kind's schema; it says so with status 500.
+# The message of an apply whose body does not match the schema; its status is 500.
 _UNTYPED = re.compile(
     r"failed to create typed patch object [^:]*: [.](?P<field>\S+): (?P<fault>.*)"
 )
@@ -18,14 +18,15 @@ _UNKNOWN = re.compile(r'unknown field "(?P<field>[^"]+)"')
 
 @dataclass
 class ApiError(Exception):
-    """An answer of the API server other than success.
+    """A response of the API server other than success.
 
     Attributes:
-        status: HTTP status; 0 where no answer came (timeout, refused connection).
-        reason: The API's own word for it, such as ``NotFound`` or ``AlreadyExists``.
+        status: HTTP status; 0 if there was no response (timeout, refused connection).
+        reason: The reason in the API, for example ``NotFound`` or ``AlreadyExists``.
         message: The API server's message.
-        causes: Its details: pairs of field and message.
-        retry_after_seconds: How long it asked us to wait; 0 where it did not.
+        causes: Its details as pairs of field and message.
+        retry_after_seconds: The delay that it requested; 0 if it requested none.
+        conflict_types: The reasons of its details, for example ``NamespaceTerminating``.
     """
 
     status: int
@@ -40,31 +41,31 @@ class ApiError(Exception):
 
     @property
     def temporary(self) -> bool:
-        """Whether the same request may succeed later, without anybody changing anything."""
+        """Whether the same request may succeed later without a change."""
         if _UNTYPED.search(self.message):
             return False
         return self.status in (0, 408, 409, 425, 429) or self.status >= 500
 
     @property
     def faults(self) -> tuple[tuple[str, str], ...]:
-        """The fields that were refused, each with what is wrong with it."""
+        """The fields that were refused, each with the reason."""
         untyped = _UNTYPED.search(self.message)
         if untyped:
-            # What follows is the value in the API server's own notation.
+            # The rest of the message is the value in the API server's notation.
             return ((untyped["field"], untyped["fault"].partition(", got")[0]),)
         unknown = tuple((field, "unknown field") for field in _UNKNOWN.findall(self.message))
         return unknown or (self.causes if self.status == 422 else ())
 
     @property
     def namespace_is_terminating(self) -> bool:
-        """Whether the namespace is being deleted or is gone: nothing can be written any more."""
+        """Whether the namespace is being deleted or is deleted, so that no write can succeed."""
         if "NamespaceTerminating" in self.conflict_types:
             return True
         return self.status == 404 and self.message.startswith('namespaces "')
 
     @property
     def immutable_fields(self) -> tuple[str, ...]:
-        """The fields that cannot be changed in place; empty where that is not the reason."""
+        """The fields that cannot be changed in place; empty if that is not the reason."""
         if self.status != 422:
             return ()
         return tuple(name for name, message in self.causes if _IMMUTABLE.search(message))
@@ -77,20 +78,20 @@ class ApiError(Exception):
 
 
 def from_response(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
-    """The error in an answer: a ``Status`` object, or whatever a proxy put in its place."""
-    answer: dict[str, Any] = {}
+    """Returns the error in a response: a ``Status`` object, or the text of a proxy."""
+    response: dict[str, Any] = {}
     try:
         parsed = json.loads(body)
-        answer = parsed if isinstance(parsed, dict) else {}
+        response = parsed if isinstance(parsed, dict) else {}
     except ValueError:
-        # A proxy or a dying API server answers in plain text.
-        answer = {"message": body[:200].decode(errors="replace")}
-    details = answer.get("details") or {}
+        # A proxy, or an API server that is shutting down, responds with plain text.
+        response = {"message": body[:200].decode(errors="replace")}
+    details = response.get("details") or {}
     causes = details.get("causes") or ()
     return ApiError(
         status=status,
-        reason=str(answer.get("reason") or _REASONS.get(status, "Error")),
-        message=str(answer.get("message") or "no message"),
+        reason=str(response.get("reason") or _REASONS.get(status, "Error")),
+        message=str(response.get("message") or "no message"),
         causes=tuple((str(c.get("field", "")), str(c.get("message", ""))) for c in causes),
         retry_after_seconds=_retry_after(headers, details),
         conflict_types=frozenset(str(cause.get("reason", "")) for cause in causes),

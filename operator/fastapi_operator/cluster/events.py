@@ -1,4 +1,4 @@
-"""Kubernetes Events about a service: posted on transitions alone, never for what is usual."""
+"""Kubernetes Events about a service; they are only posted for transitions."""
 
 import datetime
 import uuid
@@ -25,7 +25,7 @@ async def post(
     message: str,
     instance: str,
 ) -> None:
-    """Posts one Event; that it cannot be posted is logged and otherwise of no consequence."""
+    """Posts one Event; if that fails, the error is only logged."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     body: dict[str, Any] = {
         "apiVersion": EVENT.api_version,
@@ -49,4 +49,4 @@ async def post(
     try:
         await client.create(EVENT, body)
     except ApiError as error:
-        _log.warning("event not posted", service=name, namespace=namespace, error=str(error))
+        _log.warning("cannot post event", service=name, namespace=namespace, error=str(error))

@@ -1,4 +1,4 @@
-"""The kinds that the operator owns: where they live and how their health is judged."""
+"""The kinds that the operator owns: their APIs, and the rules for their health."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from fastapi_operator.facts import Facts
 
 
 class Judge(StrEnum):
-    """How the health of an object is read from its status."""
+    """The rule by which the health of an object is read from its status."""
 
     PRESENT = "present"
     ROLLOUT = "rollout"
@@ -25,7 +25,7 @@ class Judge(StrEnum):
 
 
 class Wave(StrEnum):
-    """When an object is written within a pass; a pod must find what it mounts."""
+    """When an object is written within a reconciliation; pods need the objects that they mount."""
 
     CONFIGURATION = "1 configuration"
     NETWORK = "2 network"
@@ -42,9 +42,9 @@ class Kind:
         version: API version.
         plural: The resource in URLs and in RBAC rules.
         kind: The kind in bodies.
-        optional: The cluster may lack it; it is then neither watched nor written.
-        judge: How the health of an object is read.
-        wave: When an object is written within a pass.
+        optional: Whether a cluster may lack it; it is then neither watched nor written.
+        judge: The rule for the health of an object.
+        wave: When an object is written within a reconciliation.
     """
 
     group: str
@@ -62,11 +62,11 @@ class Kind:
 
     @property
     def api(self) -> str:
-        """The kind as Facts name it: ``group/version/Kind``."""
+        """The kind as ``Facts.apis`` has it: ``group/version/Kind``."""
         return f"{self.api_version}/{self.kind}"
 
     def path(self, namespace: str | None, name: str | None = None, subresource: str = "") -> str:
-        """Path of the collection or of one object below the API server's address."""
+        """Returns the path of the collection or of one object."""
         root = f"/apis/{self.group}" if self.group else "/api"
         parts = [root, self.version]
         if namespace:
@@ -110,7 +110,7 @@ PERSISTENT_VOLUME_CLAIM = Kind(
     "persistentvolumeclaims",
     "PersistentVolumeClaim",
     judge=Judge.PERSISTENT_VOLUME_CLAIM,
-    wave=Wave.NETWORK,  # after the credentials: a volume without them is a lost database
+    wave=Wave.NETWORK,  # after its credentials: without them, its data cannot be read
 )
 
 _MONITORING = "monitoring.coreos.com"
@@ -182,10 +182,10 @@ _BY_NAME: Mapping[tuple[str, str], Kind] = {(kind.group, kind.kind): kind for ki
 
 
 def owned_kind(group: str, kind: str) -> Kind:
-    """The owned kind of that group and name.
+    """Returns the owned kind of that group and name.
 
     Raises:
-        KeyError: The operator owns no such kind; its table and RBAC rules lack it.
+        KeyError: The operator does not own such a kind: its table and RBAC rules lack it.
     """
     try:
         return _BY_NAME[group, kind]
@@ -194,10 +194,10 @@ def owned_kind(group: str, kind: str) -> Kind:
 
 
 def on_offer(facts: Facts) -> tuple[Kind, ...]:
-    """The owned kinds that the cluster serves."""
+    """Returns the owned kinds that the cluster serves."""
     return tuple(kind for kind in OWNED if not kind.optional or facts.offers(kind.api))
 
 
 def optional_apis(kinds: Iterable[Kind] = OWNED) -> frozenset[str]:
-    """The optional kinds as Facts name them."""
+    """Returns the optional kinds as ``Facts.apis`` has them."""
     return frozenset(kind.api for kind in kinds if kind.optional)

@@ -1,8 +1,8 @@
-"""One of several operators works: the holder of a Lease.
+"""Leader election: of several operators, only the holder of a Lease reconciles.
 
-Time is measured with the monotonic clock, and only between two of our own observations, so that
-neither a wrong nor a jumping wall clock moves the lease. The holder writes every ten seconds. It
-exits when it could not write for so long that another may take over; the other waits longer.
+Time is measured with the monotonic clock, and only between two observations of the same process,
+so that a wrong or changing wall clock has no effect. The leader renews the Lease every ten seconds.
+If it cannot renew it, it exits before another operator may take over.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from fastapi_operator.cluster.kinds import LEASE
 
 RENEW_SECONDS = 10.0
 RETRY_SECONDS = 2.0
-# The holder gives up before anybody else may begin; the gap covers a request that hangs.
+# The leader exits before another operator may take over; the gap covers a request that hangs.
 GIVE_UP_SECONDS = 25.0
 TAKE_OVER_SECONDS = 40.0
 
@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class LeaseLostError(RuntimeError):
-    """Another operator may be at work now: this one must stop at once."""
+    """Another operator may be the leader now: this one must stop at once."""
 
 
 class Lease:
@@ -50,16 +50,16 @@ class Lease:
         self._seen: tuple[str, float] = ("", 0.0)
 
     async def acquire(self) -> None:
-        """Waits until the lease is ours."""
+        """Waits until this operator is the leader."""
         while not await self._try():  # noqa: ASYNC110 (another process holds it)
             await asyncio.sleep(RETRY_SECONDS)
         _log.info("lease acquired", identity=self._identity)
 
     async def keep(self) -> None:
-        """Renews the lease until it is lost.
+        """Renews the Lease until it is lost.
 
         Raises:
-            LeaseLostError: Somebody else took it, or it could not be renewed in time.
+            LeaseLostError: Another operator took it, or it could not be renewed in time.
         """
         renewed = self._clock()
         while True:
@@ -70,15 +70,17 @@ class Lease:
                 renewed = self._clock()
             except ApiError as error:
                 if error.status == 409:
-                    raise LeaseLostError(f"lease {self._name} was taken by another") from error
+                    raise LeaseLostError(
+                        f"lease {self._name} was taken by another operator"
+                    ) from error
                 _log.warning("lease not renewed", error=str(error))
             except TimeoutError:
-                _log.warning("lease not renewed", error="no answer in time")
+                _log.warning("lease not renewed", error="timeout")
             if self._clock() - renewed > GIVE_UP_SECONDS:
                 raise LeaseLostError(f"lease {self._name} not renewed for {GIVE_UP_SECONDS:.0f} s")
 
     async def release(self) -> None:
-        """Gives the lease up, so that the other operator begins at once."""
+        """Releases the Lease, so that another operator can take over at once."""
         if self._body is None:
             return
         self._body["spec"]["holderIdentity"] = ""
@@ -92,7 +94,7 @@ class Lease:
         try:
             body = await self._client.get(LEASE, self._namespace, self._name)
             if body is None:
-                self._body = await self._client.create(LEASE, self._fresh())
+                self._body = await self._client.create(LEASE, self._new_body())
                 return True
             holder = body.get("spec", {}).get("holderIdentity") or ""
             version = body["metadata"]["resourceVersion"]
@@ -104,7 +106,7 @@ class Lease:
             self._body = body
             await self._write(taken=True)
         except ApiError as error:
-            # 409: the other was faster. Anything else: there is no lease to be had just now.
+            # 409: another operator was faster. Any other error: try again later.
             _log.info("lease not acquired", error=str(error))
             return False
         return True
@@ -131,7 +133,7 @@ class Lease:
         }
         self._body = await self._client.put(LEASE, body)
 
-    def _fresh(self) -> dict[str, Any]:
+    def _new_body(self) -> dict[str, Any]:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return {
             "apiVersion": LEASE.api_version,

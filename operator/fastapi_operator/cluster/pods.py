@@ -1,7 +1,7 @@
-"""The pods of a service as a person may look at them: states, logs, pages of their private ports.
+"""The pods of a service: states, logs, and pages of their private ports.
 
-Pages go through the API server's proxy to pods (``get`` on ``pods/proxy``): nothing is opened on
-the way, and who may look is decided where all rights are.
+Pages are read through the API server's proxy to pods (``get`` on ``pods/proxy``): no port is
+exposed, and RBAC decides who may read them.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi_operator import naming
-from fastapi_operator.cluster.client import REQUEST_TIMEOUT_SECONDS, Client
+from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.kinds import POD
+from fastapi_operator.cluster.transport import REQUEST_TIMEOUT_SECONDS
 from fastapi_operator.parts import METRICS, Part
 
-# Of a busy proxy some hundred thousand lines are enough.
+# A few hundred thousand lines of a busy proxy are enough.
 _LOG_BYTES = 16 * 2**20
 
 
@@ -24,11 +25,11 @@ class LivePod:
 
     Attributes:
         name: Its name.
-        part: What it is a part of.
+        part: Its part.
         running: Whether its containers run.
-        ports: The private ports that have metrics.
+        ports: Its private ports with metrics.
         restarts: Restarts of its containers.
-        memory_killed: Whether one of them was ended for want of memory, and what ended it last.
+        memory_killed: Whether a container was last ended because it exceeded its memory limit.
     """
 
     name: str
@@ -40,7 +41,7 @@ class LivePod:
 
 
 async def pods_of(client: Client, namespace: str, service: str) -> tuple[LivePod, ...]:
-    """The pods of all parts of a service, by name.
+    """Returns the pods of all parts of a service, by name.
 
     Raises:
         ApiError: The API server refused.
@@ -58,7 +59,7 @@ async def page(
     *,
     seconds: float = REQUEST_TIMEOUT_SECONDS,
 ) -> str:
-    """A page of a pod's port, such as ``/metrics``.
+    """Reads a page of a pod's port, for example ``/metrics``.
 
     Raises:
         ApiError: The API server refused, or the pod did.
@@ -68,7 +69,7 @@ async def page(
 
 
 async def log(client: Client, namespace: str, pod: str, *, seconds: int) -> str:
-    """What the container of a pod has written in the last seconds, up to a bound.
+    """Reads the log of a pod's container for the last seconds, up to a size limit.
 
     Raises:
         ApiError: The API server refused.
@@ -87,7 +88,7 @@ async def _bodies(client: Client, namespace: str, service: str) -> AsyncIterator
 def _pod(body: Mapping[str, Any]) -> LivePod | None:
     try:
         part = Part(body["metadata"]["labels"].get(naming.COMPONENT_LABEL, ""))
-    except ValueError:  # of a later version
+    except ValueError:  # a part of a newer version
         return None
     spec, status = body["spec"], body.get("status") or {}
     states = status.get("containerStatuses") or ()

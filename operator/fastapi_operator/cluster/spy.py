@@ -1,4 +1,4 @@
-"""py-spy beside the app: an ephemeral container that samples its processes from outside."""
+"""Runs py-spy in an ephemeral container, which samples the app's processes."""
 
 import asyncio
 import re
@@ -12,7 +12,7 @@ from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.kinds import POD
 
 IMAGE = "ghcr.io/fastapi-operator/py-spy:0.4"
-# Until an image is pulled and the container has started.
+# Time to pull the image and to start the container.
 _START_SECONDS = 120
 _POLL_SECONDS = 1
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>[^()]+):(?P<line>\d+)\)")
@@ -20,10 +20,10 @@ _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateCont
 
 
 class SpyError(Exception):
-    """No profile could be taken; the text says why and what to do."""
+    """No profile could be taken; the message has the reason and the remedy."""
 
 
-async def sampled(
+async def sample(
     client: Client,
     namespace: str,
     pod: str,
@@ -34,22 +34,22 @@ async def sampled(
     idle: bool,
     privileged: bool,
 ) -> str:
-    """A profile of the app's processes in a pod, one line a stack, as the runtime's are.
+    """Samples the app's processes in a pod; returns one line for each stack, as the runtime does.
 
-    The container ends with the sampling; its entry stays in the pod until the pod is replaced.
+    The container ends after the sampling; its entry stays until the pod is replaced.
 
     Args:
         client: Sends the requests; needs patch on pods/ephemeralcontainers.
-        namespace: The pod's.
-        pod: Its name.
-        image: Has py-spy.
-        seconds: How long to sample.
-        hertz: Samples a second.
-        idle: Whether threads that wait are counted as well.
+        namespace: The pod's namespace.
+        pod: The pod's name.
+        image: An image with py-spy.
+        seconds: Duration in seconds.
+        hertz: Samples per second.
+        idle: Whether idle threads are included.
         privileged: Root with SYS_PTRACE instead of the app's own user.
 
     Raises:
-        ApiError: The API server refused, such as for the namespace's policy.
+        ApiError: The API server refused, for example because of the namespace's policy.
         SpyError: The container did not start, or py-spy could not read the processes.
     """
     body = await client.get(POD, namespace, pod) or {}
@@ -66,13 +66,13 @@ async def sampled(
         "securityContext": _privileged() if privileged else _as_the_app(body),
     }
     known = body.get("spec", {}).get("ephemeralContainers") or []
-    # A list is replaced as a whole: the version keeps another's container from being lost.
+    # The patch replaces the whole list: the resourceVersion protects containers added meanwhile.
     patch = {
         "metadata": {"resourceVersion": body.get("metadata", {}).get("resourceVersion")},
         "spec": {"ephemeralContainers": [*known, container]},
     }
     await client.merge(POD, namespace, pod, patch, subresource="ephemeralcontainers")
-    code = await _ended(client, namespace, pod, name, within=_START_SECONDS + seconds)
+    code = await _wait_for_end(client, namespace, pod, name, within=_START_SECONDS + seconds)
     text = await client.text(f"{POD.path(namespace, pod, 'log')}?container={name}")
     if code != 0:
         raise SpyError(_why(pod, text))
@@ -80,9 +80,9 @@ async def sampled(
 
 
 def stacks(text: str) -> Iterator[str]:
-    """Lines of a profile from what py-spy printed, its own remarks left out.
+    """Converts the output of py-spy to lines of a profile, without py-spy's own messages.
 
-    A frame of py-spy's is ``function (file:line)``, one of a profile ``file:function:line``.
+    A frame is ``function (file:line)`` in py-spy and ``file:function:line`` in a profile.
     """
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")
@@ -91,21 +91,23 @@ def stacks(text: str) -> Iterator[str]:
             yield f"{';'.join(frames)} {count}"
 
 
-async def _ended(client: Client, namespace: str, pod: str, name: str, *, within: float) -> int:
-    """Waits for the container's end; its exit code."""
+async def _wait_for_end(
+    client: Client, namespace: str, pod: str, name: str, *, within: float
+) -> int:
+    """Waits until the container has ended; returns its exit code."""
     end, state = time.monotonic() + within, {}
     while time.monotonic() < end:
         body = await client.get(POD, namespace, pod)
         if body is None:
-            raise SpyError(f"pod {pod} is gone")
+            raise SpyError(f"pod {pod} was deleted")
         state = _state(body, name)
         if "terminated" in state:
             return int(state["terminated"]["exitCode"])
         waiting = state.get("waiting", {})
         if waiting.get("reason") in _NO_IMAGE:
             raise SpyError(
-                f"pod {pod}: {waiting['reason']}: {waiting.get('message', '')}; name an image that "
-                "has py-spy by --image"
+                f"pod {pod}: {waiting['reason']}: {waiting.get('message', '')}; set --image to an "
+                "image with py-spy"
             )
         await asyncio.sleep(_POLL_SECONDS)
     raise SpyError(f"pod {pod}: container {name} did not end within {within:g} s: {state}")
@@ -119,7 +121,7 @@ def _state(body: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _as_the_app(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What the restricted standard admits; the app's user, since only that may read its memory."""
+    """Returns a context of the restricted standard, with the app's user to read its memory."""
     context: dict[str, Any] = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -144,9 +146,9 @@ def _privileged() -> dict[str, Any]:
 def _why(pod: str, text: str) -> str:
     if "ermission denied" in text or "not permitted" in text:
         return (
-            f"pod {pod}: the node does not let a process read another of the same user "
-            "(kernel.yama.ptrace_scope); --privileged asks for SYS_PTRACE, which a namespace of "
-            "the restricted or baseline standard refuses"
+            f"pod {pod}: the node does not permit a process to read another one of the same user "
+            "(kernel.yama.ptrace_scope); use --privileged, which needs SYS_PTRACE and is refused "
+            "in a namespace with the restricted or baseline standard"
         )
     last = [line for line in text.splitlines() if line.strip()][-3:]
     return f"pod {pod}: py-spy failed: {' '.join(last)[:400]}"

@@ -1,4 +1,4 @@
-"""``/metrics``, ``/healthz`` and ``/readyz`` on one port: three fixed paths need no framework."""
+"""``/metrics``, ``/healthz`` and ``/readyz`` on one port; three fixed paths need no framework."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ from fastapi_operator.reconcile.loop.telemetry import Telemetry
 _REQUEST_SECONDS = 5.0
 _PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
-# What is wrong, or nothing.
+# Returns the problem; empty if there is none.
 Check = Callable[[], str]
 
 
@@ -21,7 +21,7 @@ class Endpoint:
         self._checks = {"/healthz": healthy, "/readyz": ready}
 
     async def serve(self, port: int) -> asyncio.Server:
-        """Starts to listen on all addresses of the pod; port 0 takes a free one."""
+        """Listens on all addresses of the pod; port 0 selects a free port."""
         return await asyncio.start_server(self._handle, sock=_listening(port), limit=8192)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,7 +30,7 @@ class Endpoint:
                 line = await reader.readline()
                 while await reader.readline() not in (b"\r\n", b"\n", b""):
                     pass
-                status, kind, body = self._answer(line.decode("latin-1").split())
+                status, kind, body = self._respond(line.decode("latin-1").split())
                 head = (
                     f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n"
                     f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -38,12 +38,12 @@ class Endpoint:
                 writer.write(head.encode() + body)
                 await writer.drain()
         except (TimeoutError, OSError, ValueError):
-            # Whoever asked has gone or speaks no HTTP.
+            # The client has closed the connection, or did not send HTTP.
             pass
         finally:
             writer.close()
 
-    def _answer(self, request: list[str]) -> tuple[str, str, bytes]:
+    def _respond(self, request: list[str]) -> tuple[str, str, bytes]:
         path = request[1].partition("?")[0] if len(request) == 3 else ""
         if path == "/metrics":
             return "200 OK", _PROMETHEUS_TEXT, self._telemetry.exposition()
@@ -57,7 +57,7 @@ class Endpoint:
 
 
 def _listening(port: int) -> socket.socket:
-    """A socket for IPv4 and IPv6, as the kubelet may use either; for IPv4 where it is alone."""
+    """Returns a socket for IPv4 and IPv6, or for IPv4 if the node has no IPv6."""
     try:
         return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
     except (OSError, ValueError):

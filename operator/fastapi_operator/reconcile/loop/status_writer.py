@@ -107,7 +107,7 @@ class StatusWriter:
         )
 
     def _delay(self, key: ServiceKey, before: Mapping[str, Any], new: Mapping[str, Any]) -> float:
-        """Returns the seconds for which the write may wait, because a later status says more."""
+        """Returns the seconds for which the write may wait, because a newer status is expected."""
         if _is_interruption(before, new):
             since = self._interrupted_at.setdefault(key, self._clock())
             return since + INTERRUPTION_SECONDS - self._clock()

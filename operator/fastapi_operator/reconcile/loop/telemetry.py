@@ -22,13 +22,13 @@ from fastapi_operator.reconcile.loop.queue import Queue
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.tuning.plan import Plan
 
-# What becomes of a pass.
+# The outcomes of a reconciliation.
 OUTCOMES = ("done", "gone", "retry", "refused", "error")
-_PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Telemetry:
-    """Metrics of one operator, in a registry of their own."""
+    """The metrics of one operator, in a registry of their own."""
 
     def __init__(self) -> None:
         # `_created` series would increase the number of stored series by a third.
@@ -38,15 +38,15 @@ class Telemetry:
         self._request_seconds = _described(
             Histogram, "fastapi_operator_api_request_duration_seconds", self.registry
         )
-        self.passes = _described(
+        self.reconciliations = _described(
             Histogram,
             "fastapi_operator_pass_duration_seconds",
             self.registry,
-            buckets=_PASS_BUCKETS,
+            buckets=_DURATION_BUCKETS,
         )
         for outcome in OUTCOMES:
             # Each series starts at zero. An alert cannot see the first increase of a new series.
-            self.passes.labels(outcome)
+            self.reconciliations.labels(outcome)
         self.writes = _described(Counter, "fastapi_operator_writes", self.registry)
         self.events = _described(Counter, "fastapi_operator_watch_events", self.registry)
         self._services = _described(Gauge, "fastapi_operator_services", self.registry)
@@ -59,8 +59,8 @@ class Telemetry:
         )
         self.delete_brake = _described(Gauge, "fastapi_operator_delete_brake", self.registry)
         self._ready: dict[ServiceKey, tuple[str, str]] = {}
-        self._planned = _OfServices("fastapi_operator_planned", self.registry)
-        self._conditions = _OfServices("fastapi_operator_condition", self.registry)
+        self._planned = _PerService("fastapi_operator_planned", self.registry)
+        self._conditions = _PerService("fastapi_operator_condition", self.registry)
 
     def request(self, verb: str, resource: str, status: int, seconds: float) -> None:
         """Counts a request of the operator's own client."""
@@ -72,18 +72,18 @@ class Telemetry:
         self.writes.labels(kind, why).inc()
 
     def service(self, key: ServiceKey, conditions: Iterable[Condition], plan: Plan | None) -> None:
-        """Notes what a pass answered; without a plan the last one stays in force."""
+        """Records the status of a service; without a plan, the values of the last one stay."""
         by_type = {condition.type: condition for condition in conditions}
         ready = by_type.pop("Ready")
         self._count(key, (ready.status, ready.reason))
-        # Work that goes on is no trouble.
+        # Reconciling is not a problem.
         by_type.pop("Reconciling", None)
-        troubled: dict[tuple[str, ...], float] = {
+        problems: dict[tuple[str, ...], float] = {
             (condition.type, condition.reason): 1.0
             for condition in by_type.values()
             if condition.status == ("True" if condition.type == "Stalled" else "False")
         }
-        self._conditions.set(key, troubled)
+        self._conditions.set(key, problems)
         if plan is not None:
             self._planned.set(key, {(name,): value for name, value in planned(plan).items()})
 
@@ -108,7 +108,7 @@ class Telemetry:
         self.delete_brake.set_function(lambda: float(braked()))
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """Returns all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
 
@@ -123,29 +123,29 @@ def _described(
     return collector(name, described.text, described.labels, registry=registry, **options)
 
 
-class _OfServices:
+class _PerService:
     """A gauge whose series exist as long as a service and its values do."""
 
     def __init__(self, name: str, registry: CollectorRegistry) -> None:
         self._gauge = _described(Gauge, name, registry)
-        self._told: dict[ServiceKey, Mapping[tuple[str, ...], float]] = {}
+        self._series: dict[ServiceKey, Mapping[tuple[str, ...], float]] = {}
 
     def set(self, key: ServiceKey, values: Mapping[tuple[str, ...], float]) -> None:
         """Replaces all series of a service."""
-        before = self._told.pop(key, {})
+        before = self._series.pop(key, {})
         for labels in before.keys() - values.keys():
             self._gauge.remove(key.namespace, key.name, *labels)
         for labels, value in values.items():
             if before.get(labels) != value:
                 self._gauge.labels(key.namespace, key.name, *labels).set(value)
         if values:
-            self._told[key] = values
+            self._series[key] = values
 
 
 def configure_logging(*, level: str = "INFO") -> None:
-    """JSON lines on standard error: what was done to which object, never a body or a value.
+    """Logs JSON lines to standard error: actions and objects, never a body or a value.
 
-    Kopf logs whole bodies at DEBUG, so it stays at WARNING whatever our own level is.
+    Kopf logs whole bodies at DEBUG, so its level is always WARNING.
     """
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -63,7 +63,7 @@ class Worker:
             self._queue.retry(key, min_delay=BUG_RETRY_SECONDS)
             _log.exception("reconciliation crashed", service=key.name, namespace=key.namespace)
         finally:
-            self._telemetry.passes.labels(outcome).observe(time.monotonic() - started)
+            self._telemetry.reconciliations.labels(outcome).observe(time.monotonic() - started)
 
     def _requeue(self, key: ServiceKey, result: ReconcileResult) -> str:
         """Requeues a service if its reconciliation requires it; returns the outcome."""

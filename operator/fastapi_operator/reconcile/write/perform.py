@@ -104,7 +104,7 @@ class Performer:
         )
 
     async def _record_release(self, steps: Steps, owner: Owner, outcome: Outcome) -> bool:
-        """Writes the release record; if that fails, nothing of the new release is written."""
+        """Writes the release record; if that fails, the objects of the release are not written."""
         if steps.release is None:
             return True
         body = release.to_body(steps.release, owner)

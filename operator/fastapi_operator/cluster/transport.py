@@ -1,0 +1,111 @@
+"""Sends HTTP requests to the API server, with authentication, a timeout and retries after 429."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client
+
+from fastapi_operator import __version__
+from fastapi_operator.cluster import connection
+from fastapi_operator.cluster.errors import ApiError, from_response
+
+REQUEST_TIMEOUT_SECONDS = 30
+# The API server did not execute a request that it refused with 429, so any verb can be retried.
+THROTTLED_ATTEMPTS = 5
+THROTTLED_WAIT_CEILING_SECONDS = 30.0
+
+Observer = Callable[[str, str, int, float], None]
+
+
+class Transport:
+    """A pool of connections to the API server."""
+
+    def __init__(self, configuration: "client.Configuration", *, observe: Observer) -> None:
+        self._api = client.ApiClient(configuration)
+        self._api.user_agent = f"fastapi-operator/{__version__}"
+        self._slots = asyncio.Semaphore(connection.CONNECTIONS)
+        self._observe = observe
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._api.close()
+
+    async def send(
+        self,
+        method: str,
+        verb: str,
+        subject: str,
+        path: str,
+        body: Mapping[str, Any] | bytes | None = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        seconds: float = REQUEST_TIMEOUT_SECONDS,
+    ) -> bytes:
+        """Sends a request, and retries it if the API server returns 429."""
+        for attempt in range(1, THROTTLED_ATTEMPTS + 1):
+            try:
+                return await self._attempt(
+                    method,
+                    verb,
+                    subject,
+                    path,
+                    body,
+                    content_type=content_type,
+                    accept=accept,
+                    seconds=seconds,
+                )
+            except ApiError as error:
+                if error.status != 429 or attempt == THROTTLED_ATTEMPTS:
+                    raise
+                asked = error.retry_after_seconds or float(attempt)
+            # The jitter spreads the retries of requests that were refused together.
+            wait = min(asked, THROTTLED_WAIT_CEILING_SECONDS) * random.uniform(1.0, 1.5)  # noqa: S311
+            await asyncio.sleep(wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _attempt(
+        self,
+        method: str,
+        verb: str,
+        subject: str,
+        path: str,
+        body: Mapping[str, Any] | bytes | None,
+        *,
+        content_type: str,
+        accept: str,
+        seconds: float,
+    ) -> bytes:
+        headers = {
+            "Accept": accept,
+            "Content-Type": content_type,
+            "User-Agent": self._api.user_agent,
+        }
+        loop = asyncio.get_running_loop()
+        status = 0
+        async with self._slots:
+            started = loop.time()
+            try:
+                # Authentication for each request, because the token of a pod is rotated.
+                await self._api.update_params_for_auth(
+                    headers, [], ["BearerToken"], path, method, body
+                )
+                response = await self._api.call_api(
+                    method,
+                    self._api.configuration.host + path,
+                    headers,
+                    body,
+                    _request_timeout=aiohttp.ClientTimeout(total=seconds),
+                )
+                content = await response.read()
+                status = response.status
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise ApiError(0, "NoAnswer", f"{type(error).__name__}: {error}") from error
+            finally:
+                self._observe(verb, subject, status, loop.time() - started)
+        if not 200 <= status < 300:
+            raise from_response(status, content, response.headers)
+        return bytes(content)
