@@ -59,7 +59,7 @@ def test_an_empty_environment_is_enough_for_a_laptop() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
         ("DATABASE_POOL_SIZE", "ten", "valid integer"),
         ("DATABASE_POOL_SIZE", "0", "greater than or equal to 1"),
@@ -69,7 +69,7 @@ def test_an_empty_environment_is_enough_for_a_laptop() -> None:
     ],
 )
 def test_an_error_names_variable_value_and_remedy(
-    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
     for environment in (None, {name: value}):
@@ -77,7 +77,7 @@ def test_an_error_names_variable_value_and_remedy(
             settings.RuntimeSettings.load(environment)
         message = str(caught.value)
         assert message.startswith(f"{name}={value!r}: ")
-        assert said in message
+        assert expected in message
         assert message.endswith("correct or unset it")
 
 

@@ -55,8 +55,8 @@ def _table(written: str, line: str, machine: str) -> str:
     names = (FAULTS[row](random.Random(0)).name for row in FAULTS)
     rows = [found[name] for name in names if name in found]
     right = sum("**" not in row for row in rows)
-    told = f"{right} of {len(rows)} rows are correct; others are bold."
-    return f"{machine}.\n\n{COLUMNS}\n" + "\n".join(rows) + f"\n\n{told}"
+    summary = f"{right} of {len(rows)} rows are correct; others are bold."
+    return f"{machine}.\n\n{COLUMNS}\n" + "\n".join(rows) + f"\n\n{summary}"
 
 
 def _fault(line: str) -> str:

@@ -93,10 +93,10 @@ def judge(fault: Fault, database: testing.PostgresServer, *, seconds: float) -> 
             found = diagnose(signals)
             if STARVED not in {item.rule for item in found}:
                 break
-        told = list(runbooks.commands(fault.page, stage)) if fault.page else []
+        printed = list(runbooks.commands(fault.page, stage)) if fault.page else []
     given = replay.series(recorded, pods, plan)
-    told += runbooks.queries(fault.page, given) if fault.page else []
-    return Verdict(fault, found, signals, replay.firing(given), "\n".join(told))
+    printed += runbooks.queries(fault.page, given) if fault.page else []
+    return Verdict(fault, found, signals, replay.firing(given), "\n".join(printed))
 
 
 def _plan(fault: Fault) -> Plan:

@@ -79,10 +79,10 @@ def answers(queries: Sequence[str], given: Mapping[str, str]) -> list[str]:
             [promtool(), "test", "rules", test], capture_output=True, text=True, check=False
         )
     # No query returns the expected value of the test, so promtool prints the result.
-    told = re.findall(r"^\s*got: (.*)$", done.stderr, re.MULTILINE)
-    if len(told) != len(queries):
+    results = re.findall(r"^\s*got: (.*)$", done.stderr, re.MULTILINE)
+    if len(results) != len(queries):
         raise AssertionError(done.stdout + done.stderr)
-    return told
+    return results
 
 
 def _test(queries: Sequence[str], given: Mapping[str, str]) -> dict[str, object]:

@@ -134,10 +134,10 @@ def clock_jumps(field: Field) -> None:
             field.stir(1 / len(_JUMPS))
             time.sleep(0.5 if field.short else 3.0)
         field.settle()
-        told = operator.log.read_text()
+        log = operator.log.read_text()
         assert "lease acquired" not in standby.log.read_text(), "the standby took over"
         standby.end()
-    days = {match[:10] for match in re.findall(r'"timestamp": "([^"]+)"', told)}
+    days = {match[:10] for match in re.findall(r'"timestamp": "([^"]+)"', log)}
     field.met = f"the log has {len(days)} different days"
     assert len(days) > 1, "the clock of the operator did not jump"
 

@@ -25,7 +25,7 @@ _BOOKKEEPING = (
 _KEPT = frozenset({SECRET.kind, PERSISTENT_VOLUME_CLAIM.kind})
 # Differs with uids and generated passwords: digests of applied bodies and of values that pods read.
 _OURS = f"{naming.GROUP}/"
-_SAID = (naming.RESTART_ANNOTATION, naming.APPROVE_ANNOTATION)
+_REQUESTED = (naming.RESTART_ANNOTATION, naming.APPROVE_ANNOTATION)
 # Fields that the API server fills in for each object.
 _FILLED = {
     "Service": ("clusterIP", "clusterIPs"),
@@ -90,7 +90,7 @@ def _template(metadata: Mapping[str, Any]) -> dict[str, Any]:
 def _annotations(found: Mapping[str, str] | None) -> dict[str, str]:
     """Those whose values follow from the service alone; of the others, that they are there."""
     return {
-        name: value if name in _SAID or not name.startswith(_OURS) else "…"
+        name: value if name in _REQUESTED or not name.startswith(_OURS) else "…"
         for name, value in (found or {}).items()
     }
 

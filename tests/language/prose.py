@@ -1,8 +1,8 @@
 """Extracts prose from the repository's files: each text with its file and line.
 
 Prose is Markdown without code, docstrings, comments, and strings that read as a sentence. The
-names of functions and classes are texts too, since test names are read as sentences; they do not
-count towards rates.
+names of functions, classes and variables are texts too, because test names are read as sentences.
+They do not count towards rates.
 """
 
 import ast
@@ -25,6 +25,8 @@ _SKIPPED = re.compile(
 )
 _GENERATED = re.compile(r"^\W*Generated (?:from|by) ", re.MULTILINE)
 _HASH_SUFFIXES = {".yaml", ".yml", ".toml", ".sh", ".ini", ".tpl", ".j2"}
+# Comment marks of other languages; in a template, those of the rendered file.
+_MARKS = {".go": "//", ".lua": "--", ".sql.j2": "--", ".ini.j2": ";"}
 _HASH_NAMES = {"Makefile", "Dockerfile", "run", ".gitignore", ".dockerignore", ".helmignore"}
 
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+).*?^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -90,7 +92,7 @@ def texts(path: str, source: str | None = None) -> Iterator[Text]:
         source: The content, if it is not that of the file.
     """
     name = Path(path)
-    known = {".py", ".md", ".go", ".in"} | _HASH_SUFFIXES
+    known = {".py", ".md", *_MARKS, ".in"} | _HASH_SUFFIXES
     if name.suffix not in known and name.name not in _HASH_NAMES | {"NOTES.txt"}:
         return
     source = (ROOT / path).read_text() if source is None else source
@@ -102,10 +104,10 @@ def texts(path: str, source: str | None = None) -> Iterator[Text]:
         yield Text(path, 1, _markdown(source))
     elif name.name == "NOTES.txt":
         yield Text(path, 1, _TEMPLATE.sub(_blank, source))
-    elif name.suffix == ".go":
-        yield from _line_comments(path, source, "//")
+    elif name.suffix in _MARKS:
+        yield from _line_comments(path, source, _MARKS[name.suffix])
     else:
-        yield from _line_comments(path, source, "#")
+        yield from _line_comments(path, source, _MARKS.get("".join(name.suffixes[-2:]), "#"))
         for found in _TEMPLATE_COMMENT.finditer(source):
             body = found[1] or found[2] or ""
             yield Text(path, source.count("\n", 0, found.start()) + 1, _inline(body))
@@ -133,8 +135,8 @@ def _python(path: str, source: str) -> Iterator[Text]:
     tree = ast.parse(source)
     docstrings = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield Text(path, node.lineno, node.name.replace("_", " "), counted=False)
+        if name := _name(node):
+            yield Text(path, node.lineno, name.replace("_", " "), counted=False)
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             first = node.body[0] if node.body else None
             if (
@@ -146,6 +148,19 @@ def _python(path: str, source: str) -> Iterator[Text]:
                 yield Text(path, first.lineno, _inline(first.value.value))
     yield from _strings(path, tree, lines, docstrings)
     yield from _python_comments(path, source)
+
+
+def _name(node: ast.AST) -> str:
+    """The name that a node gives to a function, a class, a parameter or a variable, or empty."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return node.name
+    if isinstance(node, ast.arg):
+        return node.arg
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return node.id
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+        return node.attr
+    return ""
 
 
 def _strings(

@@ -44,7 +44,7 @@ def _judged(chosen: list[Mutation], *, until: float) -> dict[str, bool]:
     """Returns the failing tests of each mutation, as far as time permitted."""
     state = places.state() / "mutate" / f"{_fingerprint()}.json"
     found: dict[str, bool] = json.loads(state.read_text()) if state.exists() else {}
-    judge, told = Judge(), time.monotonic()
+    judge, reported = Judge(), time.monotonic()
     try:
         for number, mutation in enumerate(chosen, start=1):
             if mutation.name in found:
@@ -52,8 +52,8 @@ def _judged(chosen: list[Mutation], *, until: float) -> dict[str, bool]:
             if time.monotonic() > until:
                 break
             found[mutation.name] = judge.notices(mutation)
-            if time.monotonic() - told > _PROGRESS_SECONDS:
-                told = time.monotonic()
+            if time.monotonic() - reported > _PROGRESS_SECONDS:
+                reported = time.monotonic()
                 print(f"{number} of {len(chosen)}: {mutation.name}", flush=True)
     finally:
         state.parent.mkdir(parents=True, exist_ok=True)

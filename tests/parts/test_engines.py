@@ -93,9 +93,9 @@ def test_the_proxy_serves_the_files_of_the_image(
     engines: dict[str, Shop], name: str, server: str
 ) -> None:
     engines[name].wait_until_ready()
-    status, text, told = get(engines[name], "/static/site.css")
+    status, text, via = get(engines[name], "/static/site.css")
     assert (status, text.strip()) == (200, "body { color: teal }")
-    assert told in (server, ""), told
+    assert via in (server, ""), via
     assert get(engines[name], "/worker")[0] == 200
     assert get(engines[name], "/static/main.py")[0] == 404
 

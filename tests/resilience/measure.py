@@ -22,7 +22,7 @@ MANIFEST = Path(__file__).resolve().parents[1] / "demo" / "shop.yaml"
 NEXT_IMAGE = "registry.example.com/shop:next"
 # Before the change: connections are open and caches filled.
 _WARM_SECONDS = 5
-_PATIENCE_SECONDS = 60
+_TIMEOUT_SECONDS = 60
 
 
 @contextlib.contextmanager
@@ -67,7 +67,7 @@ def run(bench: Bench, scenario: Scenario, *, requests: int, rate: float) -> Outc
         # A request that is lost before the change is caused by the machine and would hide others.
         eventually(
             lambda: load.carried(_WARM_SECONDS),
-            seconds=_PATIENCE_SECONDS,
+            seconds=_TIMEOUT_SECONDS,
             what=f"the machine carries {rate:g} requests/s",
         )
         before, began = len(load.answers), time.monotonic()

@@ -119,8 +119,8 @@ def terminate(shop: Bench, pod: str) -> None:
 
 def credential_rotation(shop: Bench) -> None:
     """Other users with other passwords for database and cache."""
-    wish = f"{naming.ROTATE_ANNOTATION}={time.time_ns()}"
-    shop.kubectl("annotate", "fas", shop.name, "-n", shop.namespace, "--overwrite", wish)
+    annotation = f"{naming.ROTATE_ANNOTATION}={time.time_ns()}"
+    shop.kubectl("annotate", "fas", shop.name, "-n", shop.namespace, "--overwrite", annotation)
     eventually(lambda: _rotates(shop), seconds=_SECONDS, what="the rotation begins")
     eventually(
         lambda: not _rotates(shop), seconds=_SECONDS, what="the rotation's end", pause=_PAUSE
