@@ -1,11 +1,11 @@
 """Compares objects with the subset of them that a case asserts.
 
 The subset is YAML. A mapping asserts the keys that it has. A list of mappings with names asserts
-the items that it names; any other list asserts the number and the order of its items. Three
-mappings are special: ``{absent: true}`` asserts that a field, a named item or an object does not
-exist; ``{like: shop-redis-*}`` asserts a text by a pattern; and ``{file: nginx.conf}`` refers to a
-file beside the subset. In such a file, a line ``...`` matches any number of lines, and ``...`` in a
-line matches any text.
+the items that it names; any other list asserts the number and the order of its items. An empty
+mapping or list asserts that the value is empty. Three mappings are special: ``{absent: true}``
+asserts that a field, a named item or an object does not exist; ``{like: shop-redis-*}`` asserts a
+text by a pattern; and ``{file: nginx.conf}`` refers to a file beside the subset. In such a file, a
+line ``...`` matches any number of lines, and ``...`` in a line matches any text.
 
 ``refreshed`` and ``refreshed_text`` return what a file would contain if it were right. So a case
 passes if its files do not change, and an update writes what they return: the same keys, with the
@@ -26,6 +26,8 @@ _ABSENT = {"absent": True}
 
 def refreshed(expected: Any, built: Any) -> Any:
     """Returns the asserted part of a built value; equal to ``expected`` if that holds."""
+    if not expected:
+        return built
     if isinstance(expected, Mapping) and isinstance(built, Mapping):
         return dict(_refreshed_keys(expected, built))
     if isinstance(built, str) and (_is(expected, "file") or _is_like(expected, built)):
@@ -152,6 +154,8 @@ def _closest(asserted: Sequence[str], lines: Sequence[str]) -> Iterator[str]:
             yield GAP
         yield line if line_matches(line, like[0]) else like[0]
         position, gap = found + 1, False
+    if position < len(lines) and not gap:
+        yield GAP
 
 
 def _is(expected: Any, special: str) -> bool:
