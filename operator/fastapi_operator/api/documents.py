@@ -82,9 +82,17 @@ def read_documents(text: str) -> tuple[Document, ...]:
         found = (_read_node(node) for node in nodes if node is not None)
         return tuple(document for document in found if document.body is not None)
     except yaml.YAMLError as error:
-        raise DocumentError(f"not valid YAML: {error}") from error
+        raise DocumentError(f"not valid YAML: {describe_error(error)}") from error
     except RecursionError as error:
         raise DocumentError("nested too deeply") from error
+
+
+def describe_error(error: yaml.YAMLError) -> str:
+    """Returns line, column and problem of a YAML error in one line."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or not problem:
+        return str(error)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
 def _read_json(text: str) -> Iterator[Document]:

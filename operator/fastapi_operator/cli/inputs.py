@@ -6,9 +6,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from fastapi_operator.api.documents import Document, DocumentError
+from fastapi_operator.api import schema_problems
+from fastapi_operator.api.documents import Document, DocumentError, describe_error
 from fastapi_operator.api.parse import find_services, parse_service
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.cli import console
@@ -16,6 +17,8 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.resources.prices import Prices
 from fastapi_operator.settings import Settings
+
+_NOT_UTF_8 = "not UTF-8 text; save it as UTF-8"
 
 FileOption = Annotated[
     str,
@@ -115,7 +118,9 @@ def read_documents(file: str) -> tuple[Document, ...]:
         return find_services(text)
     except OSError as error:
         fail(f"{file}: {error.strerror}")
-    except (DocumentError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        fail(f"{display_name(file)}: {_NOT_UTF_8}")
+    except DocumentError as error:
         fail(f"{display_name(file)}: {error}")
 
 
@@ -176,21 +181,19 @@ def read_prices(path: Path) -> Prices:
     try:
         return Prices.model_validate(_mapping(path))
     except ValidationError as error:
-        fail(f"{path}: {_first_error(error)}")
+        fail(f"{path}: {_first_problem(Prices, error)}")
 
 
 def _settings(path: Path | None, data: dict[str, Any]) -> Settings:
     try:
         return Settings.from_mapping(data)
     except ValidationError as error:
-        fail(f"{path}: {_first_error(error)}")
+        fail(f"{path}: {_first_problem(Settings, error)}")
 
 
-def _first_error(error: ValidationError) -> str:
-    """Returns the first error of a file with its field."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
+    """Returns the first error of a file with field, cause and remedy."""
+    return str(schema_problems.problem("", model, error.errors()[0])).removeprefix(".")
 
 
 def name_of(body: dict[str, Any]) -> str:
@@ -216,8 +219,10 @@ def _mapping(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text())
     except OSError as error:
         fail(f"{path}: {error.strerror}")
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        fail(f"{path}: not valid YAML: {error}")
+    except UnicodeDecodeError:
+        fail(f"{path}: {_NOT_UTF_8}")
+    except yaml.YAMLError as error:
+        fail(f"{path}: not valid YAML: {describe_error(error)}")
     if data is None:
         return {}
     if not isinstance(data, dict):

@@ -41,6 +41,10 @@ async def load(
             raise UnreachableError(f"service account of the pod: {error}") from error
         return _without_environment(configuration)
     path = kubeconfig or str(_default_file())
+    if not _exists(path):
+        raise UnreachableError(
+            f"kubeconfig {path}: no such file; set KUBECONFIG or, for a command, --kubeconfig"
+        )
     try:
         await config.load_kube_config(
             config_file=path, context=context, client_configuration=configuration
@@ -78,6 +82,10 @@ def default_namespace(*, kubeconfig: str | None = None, context: str | None = No
         raise UnreachableError(f"kubeconfig {path}: {error}") from error
     chosen = next((item for item in contexts if item["name"] == context), active)
     return str(chosen["context"].get("namespace") or "default")
+
+
+def _exists(path: str) -> bool:
+    return Path(path).expanduser().exists()
 
 
 def _default_file() -> Path:
