@@ -91,4 +91,6 @@ def run_with_cluster(
     except connection.UnreachableError as error:
         inputs.fail(str(error))
     except ApiError as error:
+        if error.status == 0:
+            inputs.fail(f"cannot reach the API server: {error.message}; check the kubeconfig")
         inputs.fail(f"the API server rejected the request: {error}")

@@ -1,4 +1,4 @@
-"""Errors in the input of the commands: one line with file, field, cause and remedy, and status 2."""
+"""Input errors of the commands: one line with file, field, cause and remedy, and status 2."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ FILE = "input.yaml"
         (
             ("status", "shop", "--kubeconfig", FILE),
             KUBECONFIG.encode(),
-            "the API server rejected the request: ",
+            "cannot reach the API server: ",
         ),
         (
             ("explain", "shop", "--context", "other", "--kubeconfig", FILE),
