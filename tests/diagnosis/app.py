@@ -1,6 +1,6 @@
-"""An application with every fault that is looked for, each on a path of its own.
+"""An application with every fault, each on its own path.
 
-Run by uvicorn in the app's environment. The random values of a fault are variables.
+Uvicorn runs it in the app's environment. Variables set the random sizes of a fault.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ kept: list[bytearray] = []
 
 
 async def query(statement: str) -> None:
-    """One statement on a connection of the pool."""
+    """Executes one statement on a connection of the pool."""
     async with engine.connect() as connection:
         await connection.execute(sqlalchemy.text(statement))
 
 
 async def cached(key: int, load: str) -> str:
-    """The cache-aside of a beginner: after a miss, every request loads, even if others do too."""
+    """Reads through the cache naively: each request that misses loads the value itself."""
     name = f"key:{key}"
     try:
         if await redis.get(name) is not None:

@@ -1,4 +1,4 @@
-"""The exporters that run next to the servers in the cluster, from the images' Debian."""
+"""The exporters that run beside the servers in the cluster, from the images' Debian."""
 
 import hashlib
 import shlex
@@ -22,7 +22,7 @@ _UNPACK = [
 
 
 def root() -> Path:
-    """The folder in which Debian's packages are unpacked; the first call takes a minute."""
+    """The folder with the unpacked packages of Debian; the first call takes a minute."""
     key = hashlib.sha256(shlex.join(_UNPACK).encode()).hexdigest()[:16]
     directory = places.cache() / "exporters" / key
     if directory.exists():
@@ -54,7 +54,7 @@ class Exporter(server.Server):
         return f"http://127.0.0.1:{self.port}/metrics"
 
     def command(self) -> Sequence[str]:
-        """With the libraries it came with: the machine's own may be older."""
+        """The command, with the libraries of the package: the machine's own may be older."""
         (loader, *_) = sorted(root().glob("usr/lib/*-linux-gnu*/ld-linux-*.so.*"))
         return [
             *(str(loader), "--library-path", str(loader.parent)),
@@ -67,23 +67,23 @@ class Exporter(server.Server):
         return dict(self._environment)
 
     def account(self) -> server.Account:
-        """The tests' own user, who may read the cache folder."""
+        """The user of the tests, which can read the cache folder."""
         return {}
 
 
 def of_postgres(url: str) -> Exporter:
-    """Beside PostgreSQL."""
+    """The exporter of PostgreSQL."""
     return Exporter("postgres", {"DATA_SOURCE_NAME": f"{url}?sslmode=disable"})
 
 
 def of_pgbouncer(console: str) -> Exporter:
-    """Beside PgBouncer, on its console."""
+    """The exporter of PgBouncer, which reads its console."""
     variable = "PGBOUNCER_EXPORTER_CONNECTION_STRING"
     return Exporter("pgbouncer", {variable: f"{console}?sslmode=disable"})
 
 
 def of_redis(port: int, password: str) -> Exporter:
-    """Beside Redis."""
+    """The exporter of Redis."""
     environment = {
         "REDIS_ADDR": f"redis://127.0.0.1:{port}",
         "REDIS_USER": "app",

@@ -1,6 +1,6 @@
-"""The faults: the cause, its size, and the rule that must report it.
+"""The faults: their cause, their size, and the expected diagnosis.
 
-The cause is random within bounds, so that thresholds are not fitted to one number.
+Sizes are random within bounds, so that thresholds are not fitted to one number.
 """
 
 import random
@@ -10,33 +10,33 @@ from typing import Any
 
 from tests.diagnosis.load import Load
 
-HEALTHY = "nothing"
+HEALTHY = "none"
 UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong.
+    """One fault.
 
     Attributes:
-        name: Its name.
-        expected: The rule that must come first; ``unknown``, or ``nothing``.
-        load: The load of the clients.
-        alert: The alert that must fire; empty if no alert covers it.
-        page: The alert's page of the runbooks.
-        culprit: The pattern that the output of its commands and queries must match.
-        drawn: The random numbers, for the report.
+        name: Its name in the report.
+        expected: The rule of the first diagnosis; ``unknown``, or ``none``.
+        load: The requests of the clients.
+        alert: The alert that must fire; empty if there is none.
+        page: The runbook of the alert.
+        culprit: A pattern that the output of its commands and queries must match.
+        drawn: The random values, for the report.
         environment: Variables of the app.
-        spec: The spec of the service.
-        other_pod: Variables of the second pod that differ.
-        arguments: Further arguments of uvicorn.
-        server_connections: Those of PgBouncer to the database.
+        spec: Fields of the service.
+        other_pod: Different variables of the second pod.
+        arguments: Further arguments of Uvicorn.
+        server_connections: Connections of PgBouncer to the database.
         cache_delay_seconds: The delay of the cache's responses.
-        proxy_delay_seconds: How late those of the app arrive at nginx.
-        memory_bytes: The growth of a pod until the kernel kills it; 0 means unlimited.
-        wave_seconds: If all clients use nginx at once: the interval.
-        warm_seconds: How long clients ask before anything is read.
-        seconds: The shortest window that can show it.
+        proxy_delay_seconds: The delay of the app's responses to nginx.
+        memory_bytes: The growth of a pod at which the kernel kills it; 0 means no limit.
+        wave_seconds: If it is not 0, all clients send requests through nginx at once, so often.
+        warm_seconds: How long clients send requests before the window begins.
+        seconds: The shortest window in which the fault is visible.
     """
 
     name: str
@@ -99,7 +99,7 @@ def _pool_too_small(chance: random.Random) -> Fault:
         load=Load("/query", clients=chance.randint(18, 26), pause_seconds=0.03),
         drawn={"seconds": seconds},
         environment={"FAULT_SECONDS": seconds},
-        # The owner has declared far too little.
+        # The declared time is far too short.
         spec={"traffic": {"databaseMillisecondsPerRequest": 1}},
     )
 
@@ -136,7 +136,7 @@ def _database_saturated(chance: random.Random) -> Fault:
 def _memory_limit(chance: random.Random) -> Fault:
     limit, piece = chance.randint(30, 90) * 2**20, chance.randint(1, 4) * 2**20
     return Fault(
-        name="a memory limit that the app outgrows",
+        name="a memory limit that the app exceeds",
         expected="memory-limit-too-low",
         alert="FastAPIOutOfMemory",
         load=Load("/memory", clients=3, pause_seconds=0.05, share=0.3),
@@ -157,7 +157,7 @@ def _keep_alive_race(chance: random.Random) -> Fault:
         load=Load("/orders", clients=chance.randint(30, 50), method="POST"),
         drawn={"idle seconds": idle, "network delay": latency},
         arguments=("--timeout-keep-alive", str(idle)),
-        # It starts its server itself, and leaves out the keep-alive.
+        # The service has its own command, without the keep-alive.
         spec={"command": ["uvicorn"]},
         wave_seconds=float(idle),
         proxy_delay_seconds=latency,
@@ -183,7 +183,7 @@ def _cache_too_small(chance: random.Random) -> Fault:
 def _cache_stampede(chance: random.Random) -> Fault:
     ttl, seconds = chance.uniform(4, 6), chance.uniform(0.2, 0.4)
     return Fault(
-        name="one key that everybody loads",
+        name="one key that all requests load",
         expected="cache-stampede",
         alert="FastAPICacheStampede",
         page="cache-stampede",
@@ -213,7 +213,7 @@ def _cache_slow(chance: random.Random) -> Fault:
 def _failing(chance: random.Random) -> Fault:
     share = chance.uniform(0.1, 0.4)
     return Fault(
-        name="an exception now and then",
+        name="an occasional exception",
         expected=UNKNOWN,
         alert="FastAPIServerErrors",
         load=Load("/failing", clients=3, share=0.6),
@@ -226,11 +226,11 @@ def _failing(chance: random.Random) -> Fault:
 def _waiting(chance: random.Random) -> Fault:
     seconds = chance.uniform(1.5, 3)
     return Fault(
-        name="another service that responds late",
+        name="another service that is slow",
         expected=UNKNOWN,
         load=Load("/waiting", clients=12, share=0.6),
         drawn={"seconds": seconds},
-        # Few keys, so that the cache is warm before anything is read: a miss takes as long here.
+        # Few keys, so that the cache is warm before the window begins: a miss is as slow here.
         environment={"FAULT_SECONDS": seconds, "FAULT_KEYS": 3},
         warm_seconds=9,
         seconds=12,
@@ -240,7 +240,7 @@ def _waiting(chance: random.Random) -> Fault:
 def _slow_pod(chance: random.Random) -> Fault:
     seconds = chance.uniform(0.3, 0.7)
     return Fault(
-        name="one pod of two that waits",
+        name="one slow pod of two",
         expected=UNKNOWN,
         load=Load("/waiting", clients=5),
         drawn={"seconds": seconds},
@@ -251,27 +251,27 @@ def _slow_pod(chance: random.Random) -> Fault:
 
 def _healthy(_chance: random.Random) -> Fault:
     return Fault(
-        name="nothing",
+        name="no fault",
         expected=HEALTHY,
         load=Load("/items", clients=3, pause_seconds=0.08),
         environment={"FAULT_SECONDS": 0.005},
     )
 
 
-# By row of the rules' table, then those that no rule covers.
+# By the expected rule; then the faults that no rule covers.
 FAULTS: Mapping[str, Callable[[random.Random], Fault]] = {
-    "1": _blocking_call,
-    "5": _threads_exhausted,
-    "8": _pool_too_small,
-    "10": _pooler_too_small,
-    "11": _database_saturated,
-    "18": _memory_limit,
-    "24": _keep_alive_race,
-    "26": _cache_too_small,
-    "29": _cache_stampede,
-    "30": _cache_slow,
-    "unknown, errors": _failing,
-    "unknown, a route": _waiting,
-    "unknown, a pod": _slow_pod,
+    "blocking-call": _blocking_call,
+    "threads-exhausted": _threads_exhausted,
+    "pool-too-small": _pool_too_small,
+    "pooler-too-small": _pooler_too_small,
+    "database-saturated": _database_saturated,
+    "memory-limit-too-low": _memory_limit,
+    "keep-alive-race": _keep_alive_race,
+    "cache-too-small": _cache_too_small,
+    "cache-stampede": _cache_stampede,
+    "cache-slow": _cache_slow,
+    "unknown-errors": _failing,
+    "unknown-route": _waiting,
+    "unknown-pod": _slow_pod,
     "healthy": _healthy,
 }

@@ -1,4 +1,4 @@
-"""The diagnosis of a fault, its alerts, and the output of its page."""
+"""Runs a fault, and collects its diagnoses, its alerts and the output of its runbook."""
 
 import contextlib
 import json
@@ -29,62 +29,62 @@ from tests.diagnosis.stage import PROXY, Stage, running
 from tests.unit.services import service
 
 STEP_SECONDS = 1.0
-# Other programs on this machine can take the CPU of the app; that is true, but not the fault.
+# Other processes of this machine may take CPU from the app. That is true, but not the fault.
 STARVED = "cpu-starved"
-LOOKS = 3
+ATTEMPTS_MAX = 3
 NAMES = (*readings.NAMES, *replay.NAMES)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The diagnosis of a fault.
+    """The result of a fault.
 
     Attributes:
         fault: The fault.
-        found: The diagnoses, the first one first.
-        signals: The signals of the diagnosis.
-        alerts: The alerts that would fire if it continued, with their severity.
-        printed: The output of the commands and queries of its page.
+        found: The diagnoses, ordered by effect.
+        signals: The signals that they are based on.
+        alerts: The alerts that would fire if the fault continued, with their severity.
+        runbook_output: The output of the commands and queries of its runbook.
     """
 
     fault: Fault
     found: tuple[Diagnosis, ...]
     signals: Signals
     alerts: Mapping[str, str]
-    printed: str
+    runbook_output: str
 
     @property
     def first(self) -> str:
-        """The rule that came first."""
+        """The rule of the first diagnosis."""
         return self.found[0].rule if self.found else HEALTHY
 
     @property
-    def right(self) -> bool:
-        """Whether that is the fault."""
+    def is_first(self) -> bool:
+        """Whether the first diagnosis is the expected one."""
         return self.first == self.fault.expected
 
     @property
-    def rings(self) -> bool:
-        """Whether the fault's own alert fires, and no alert for another fault."""
+    def alerts_match(self) -> bool:
+        """Whether the fault's own alert fires, and no other critical alert does."""
         own = {self.fault.alert} - {""}
-        woken = {name for name, severity in self.alerts.items() if severity == "critical"}
-        return own <= set(self.alerts) and woken <= own
+        critical = {name for name, severity in self.alerts.items() if severity == "critical"}
+        return own <= set(self.alerts) and critical <= own
 
     @property
-    def shows(self) -> bool:
-        """Whether its page shows the culprit, if it can be run without a cluster."""
-        return re.search(self.fault.culprit, self.printed, re.MULTILINE) is not None
+    def runbook_matches(self) -> bool:
+        """Whether the output of its runbook shows the cause."""
+        return re.search(self.fault.culprit, self.runbook_output, re.MULTILINE) is not None
 
 
 def judge(fault: Fault, database: testing.PostgresServer, *, seconds: float) -> Verdict:
-    """Injects a fault, and collects its diagnosis, its alerts and the output of its page."""
+    """Injects a fault, and returns its diagnoses, its alerts and the output of its runbook."""
     plan = _plan(fault)
     with running(fault, database, plan) as stage, _clients(fault, stage):
         pods = stage.pods
         if fault.memory_bytes:
             pods = _killed(fault, stage)
         time.sleep(fault.warm_seconds)
-        for _ in range(LOOKS):
+        for _ in range(ATTEMPTS_MAX):
             before = readings.read_proxy_log(_log(stage))
             recorded = _record(stage, max(seconds, fault.seconds))
             windows = {pod: Window(scrapes) for pod, scrapes in recorded.items()}
@@ -93,10 +93,10 @@ def judge(fault: Fault, database: testing.PostgresServer, *, seconds: float) -> 
             found = diagnose(signals)
             if STARVED not in {item.rule for item in found}:
                 break
-        printed = list(runbooks.commands(fault.page, stage)) if fault.page else []
+        output = list(runbooks.commands(fault.page, stage)) if fault.page else []
     given = replay.series(recorded, pods, plan)
-    printed += runbooks.queries(fault.page, given) if fault.page else []
-    return Verdict(fault, found, signals, replay.firing(given), "\n".join(printed))
+    output += runbooks.queries(fault.page, given) if fault.page else []
+    return Verdict(fault, found, signals, replay.firing(given), "\n".join(output))
 
 
 def _plan(fault: Fault) -> Plan:
@@ -111,7 +111,7 @@ def _clients(fault: Fault, stage: Stage) -> contextlib.AbstractContextManager[No
 
 
 def _killed(fault: Fault, stage: Stage) -> tuple[Pod, ...]:
-    """Lets the kernel end the first pod at a limit, and starts it again as the kubelet would."""
+    """Has the kernel kill the first pod at a limit, and starts it again as the kubelet would."""
     app = stage.apps[0]
     with MemoryLimit(app.pid, more_bytes=fault.memory_bytes) as limit:
         app.wait_for_kill()
@@ -121,14 +121,14 @@ def _killed(fault: Fault, stage: Stage) -> tuple[Pod, ...]:
 
 
 def _record(stage: Stage, seconds: float) -> dict[str, list[Scrape]]:
-    """The metrics of each pod, once a second."""
+    """Scrapes each pod once a second."""
     scrapes: dict[str, list[Scrape]] = {pod.name: [] for pod in stage.pods}
     began = time.monotonic()
     for moment in range(round(seconds / STEP_SECONDS) + 1):
         time.sleep(max(0.0, began + moment * STEP_SECONDS - time.monotonic()))
         for name, url in stage.pages.items():
-            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=10) as answer:
-                text = answer.read().decode()
+            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=10) as response:
+                text = response.read().decode()
                 scrapes[name].append(read_page(text, time.monotonic(), NAMES))
         if stage.nginx is not None:
             scrapes[PROXY].append(Scrape(time.monotonic(), _counted(_log(stage))))
@@ -136,7 +136,7 @@ def _record(stage: Stage, seconds: float) -> dict[str, list[Scrape]]:
 
 
 def _counted(lines: Iterable[str]) -> dict[Series, float]:
-    """The counts of the exporter next to nginx, from the access log."""
+    """The counts that the exporter beside nginx would have, from the access log."""
     found: Counter[Series] = Counter()
     for line in lines:
         if line.startswith("{"):
@@ -146,7 +146,7 @@ def _counted(lines: Iterable[str]) -> dict[Series, float]:
 
 
 def _log(stage: Stage) -> list[str]:
-    """Access and error lines, as a container's log mixes them."""
+    """Access and error lines, mixed as in a container's log."""
     if stage.nginx is None:
         return []
     return [line for path in stage.logs if path.exists() for line in path.read_text().splitlines()]

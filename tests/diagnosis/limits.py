@@ -1,4 +1,4 @@
-"""A memory limit for one process, as a container has one: a control group of its own."""
+"""A memory limit for one process, as for a container: its own control group."""
 
 import os
 import re
@@ -10,7 +10,7 @@ _ROOT = Path("/sys/fs/cgroup")
 
 
 class MemoryLimit:
-    """Lets a process grow by so many bytes; beyond, the kernel ends it. Needs root."""
+    """Permits a process to grow by some bytes; beyond them, the kernel kills it. Needs root."""
 
     def __init__(self, pid: int, *, more_bytes: int) -> None:
         unified = (_ROOT / "cgroup.controllers").exists()
@@ -24,9 +24,9 @@ class MemoryLimit:
     def __enter__(self) -> Self:
         pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
         self._group.mkdir()
-        # Present memory stays in its group; only new memory is counted here.
+        # Existing memory stays counted in the previous group; only new memory counts here.
         (self._group / "cgroup.procs").write_text(str(self._pid))
-        moved = pages * os.sysconf("SC_PAGE_SIZE") if self._counts_what_was_there() else 0
+        moved = pages * os.sysconf("SC_PAGE_SIZE") if self._counts_existing_memory() else 0
         (self._group / self._limit).write_text(str(moved + self._more_bytes))
         return self
 
@@ -39,10 +39,10 @@ class MemoryLimit:
         self._group.rmdir()
 
     def kills(self) -> int:
-        """How often the kernel has ended a process of the group."""
+        """How often the kernel has killed a process of the group."""
         found = re.search(r"^oom_kill (\d+)$", (self._group / self._events).read_text(), re.M)
         return int(found.group(1)) if found else 0
 
-    def _counts_what_was_there(self) -> bool:
+    def _counts_existing_memory(self) -> bool:
         charge = self._group / "memory.move_charge_at_immigrate"
         return charge.exists() and charge.read_text().strip() != "0"

@@ -1,4 +1,4 @@
-"""Clients that ask all the time."""
+"""Clients that send requests continuously."""
 
 import contextlib
 import http.client
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Load:
-    """The load of the clients of a pod.
+    """The requests of the clients of a pod.
 
     Attributes:
         path: The path of most requests.
-        clients: How many there are for each pod.
-        pause_seconds: The average pause after a response.
-        share: Share of requests that ask for ``path``; the others ask for ``/items``.
-        method: How they ask.
+        clients: The number of clients per pod.
+        pause_seconds: The mean pause of each client after a response.
+        share: The share of requests to ``path``; the others are to ``/items``.
+        method: The HTTP method.
     """
 
     path: str
@@ -30,7 +30,7 @@ class Load:
 
 @contextlib.contextmanager
 def running(load: Load, ports: Sequence[int]) -> Iterator[None]:
-    """The clients, for the length of a block."""
+    """Runs the clients for the length of a block."""
     stop = threading.Event()
     threads = [
         threading.Thread(target=_client, args=(load, port, number, stop), daemon=True)
@@ -49,7 +49,7 @@ def running(load: Load, ports: Sequence[int]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_waves(load: Load, port: int, period_seconds: float) -> Iterator[None]:
-    """All clients ask at once, and again when their connections have been idle for the period."""
+    """Sends the requests of all clients at once, whenever connections were idle for the period."""
     stop = threading.Event()
     wave = threading.Thread(target=_waves, args=(load, port, period_seconds, stop), daemon=True)
     wave.start()
@@ -65,12 +65,12 @@ def _waves(load: Load, port: int, period_seconds: float, stop: threading.Event) 
     chance = random.Random(load.clients)
     while not stop.is_set():
         began = time.monotonic()
-        asking = [threading.Thread(target=client.ask, args=(load.path,)) for client in clients]
-        for thread in asking:
+        requests = [threading.Thread(target=client.send, args=(load.path,)) for client in clients]
+        for thread in requests:
             thread.start()
-        for thread in asking:
+        for thread in requests:
             thread.join()
-        # Around the moment at which the server closes idle connections: just before, or just after.
+        # Just before or just after the server closes idle connections.
         until = began + period_seconds + chance.uniform(-0.005, 0.02)
         stop.wait(max(0.0, until - time.monotonic()))
 
@@ -78,7 +78,7 @@ def _waves(load: Load, port: int, period_seconds: float, stop: threading.Event) 
 def _client(load: Load, port: int, number: int, stop: threading.Event) -> None:
     client, chance = _Client(load, port), random.Random(number)
     while not stop.is_set():
-        client.ask(load.path if chance.random() < load.share else "/items")
+        client.send(load.path if chance.random() < load.share else "/items")
         stop.wait(chance.uniform(0, 2 * load.pause_seconds))
 
 
@@ -87,7 +87,7 @@ class _Client:
         self._method = load.method
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
-    def ask(self, path: str) -> None:
+    def send(self, path: str) -> None:
         try:
             self._connection.request(self._method, path)
             self._connection.getresponse().read()

@@ -1,7 +1,7 @@
-"""Extends samples of some seconds to a time in which alerts fire.
+"""Repeats a recorded window until alerts can fire.
 
-The recorded window is repeated and given to Prometheus's own checker with the shared rules as they
-are installed. Labels are those that a service's monitors add.
+Promtool evaluates the installed rules on the repeated window. Labels are those that a service's
+monitors add.
 """
 
 import re
@@ -25,11 +25,11 @@ from fastapi_operator.tuning.plan import Plan
 from tests.promtool import promtool
 
 INTERVAL_SECONDS = 15
-# The slowest of the alerts on causes looks at ten minutes, and waits for fifteen.
+# The slowest alert on a cause queries ten minutes, and must hold for fifteen.
 MINUTES = 40
 KILLED_AFTER_MINUTES = 30
 _GAUGES = {metric.name for metric in (*METRICS, *EXPORTED) if metric.kind is Kind.GAUGE}
-# The metrics that are read: prefixes of names.
+# The metrics to read from a page, as prefixes of their names.
 NAMES = tuple(metric.name for metric in (*METRICS, *EXPORTED))
 _SERVICE = {"namespace": "team", SERVICE_SERIES_LABEL: "shop"}
 
@@ -38,15 +38,15 @@ Recorded = Mapping[str, Sequence[Scrape]]
 
 def firing(given: Mapping[str, str]) -> dict[str, str]:
     """The alerts that fire at the end of these series, with their severity."""
-    (found,) = answers(['ALERTS{alertstate="firing"}'], given)
+    (found,) = results(['ALERTS{alertstate="firing"}'], given)
     return dict(sorted(re.findall(r'alertname="(\w+)"[^}]*severity="(\w+)"', found)))
 
 
 def series(recorded: Recorded, pods: Sequence[Pod], plan: Plan) -> dict[str, str]:
-    """The values of all series over the whole time, as promtool reads them.
+    """Returns the values of all series over the whole time, as promtool reads them.
 
     Args:
-        recorded: The metrics of each pod, by its name.
+        recorded: The scrapes of each pod, by its name.
         pods: The pods.
         plan: The numbers of the service, which the operator exposes as metrics.
     """
@@ -69,7 +69,7 @@ def series(recorded: Recorded, pods: Sequence[Pod], plan: Plan) -> dict[str, str
     return found
 
 
-def answers(queries: Sequence[str], given: Mapping[str, str]) -> list[str]:
+def results(queries: Sequence[str], given: Mapping[str, str]) -> list[str]:
     """The result of each query at the end of the time; ``nil`` is an empty result."""
     with tempfile.TemporaryDirectory() as folder:
         rules, test = Path(folder) / "rules.yaml", Path(folder) / "test.yaml"
@@ -78,11 +78,11 @@ def answers(queries: Sequence[str], given: Mapping[str, str]) -> list[str]:
         done = subprocess.run(
             [promtool(), "test", "rules", test], capture_output=True, text=True, check=False
         )
-    # No query returns the expected value of the test, so promtool prints the result.
-    results = re.findall(r"^\s*got: (.*)$", done.stderr, re.MULTILINE)
-    if len(results) != len(queries):
+    # No result is as the test expects, so that promtool prints each.
+    found = re.findall(r"^\s*got: (.*)$", done.stderr, re.MULTILINE)
+    if len(found) != len(queries):
         raise AssertionError(done.stdout + done.stderr)
-    return results
+    return found
 
 
 def _test(queries: Sequence[str], given: Mapping[str, str]) -> dict[str, object]:
@@ -104,7 +104,7 @@ def _test(queries: Sequence[str], given: Mapping[str, str]) -> dict[str, object]
 
 
 def _values(key: Series, scrapes: Sequence[Scrape], moments: range) -> Iterator[float]:
-    """A series at each moment: its window repeated, and a counter continues from there."""
+    """A series at each time: its window repeated, with counters that continue to grow."""
     seen = [scrape.values.get(key) for scrape in scrapes]
     levels = [0.0 if value is None else value for value in seen]
     length = scrapes[-1].at - scrapes[0].at
@@ -112,7 +112,7 @@ def _values(key: Series, scrapes: Sequence[Scrape], moments: range) -> Iterator[
     is_gauge = key[0] in _GAUGES
     counted = [0.0]
     for before, now in pairwise(levels):
-        # A counter that falls was reset.
+        # If a counter decreases, it started again at zero.
         counted.append(counted[-1] + (now - before if now >= before else now))
     for moment in moments:
         rounds, rest = divmod(moment, length)
@@ -121,7 +121,7 @@ def _values(key: Series, scrapes: Sequence[Scrape], moments: range) -> Iterator[
 
 
 def _kube_state(pod: Pod, moments: int) -> dict[str, str]:
-    """The metrics of kube-state-metrics for a container that was killed."""
+    """The series of kube-state-metrics for a container that was OOM-killed."""
     labels = {"namespace": "team", "pod": pod.name, "container": "app"}
     alive = KILLED_AFTER_MINUTES * 60 // INTERVAL_SECONDS
     values = f"0x{alive} 1x{moments - alive}"

@@ -1,8 +1,8 @@
-"""The commands of an alert's page, run in order on its fault, without the cluster around them.
+"""Runs the commands of a runbook in order on its fault, without a cluster.
 
-Commands for ``kubectl exec`` run here on the same server, ``logs`` is its log, and a
-profile comes from the same private port. Commands on objects of the cluster are left out: they run
-on a node, in tests/e2e/test_doctor.py.
+Commands of ``kubectl exec`` run on the same server, ``logs`` reads its log, and a profile comes
+from the same private port. Commands on objects of the cluster are skipped:
+tests/e2e/test_doctor.py runs them on a node.
 """
 
 import os
@@ -22,7 +22,7 @@ _QUERY = re.compile(r"```promql\n\s*(.*?)\n\s*```", re.DOTALL)
 
 
 def commands(page: str, stage: Stage) -> Iterator[str]:
-    """The output of the commands of a page, in order."""
+    """Yields the output of each command of a page."""
     for block in blocks(ROOT / f"docs/runbooks/{page}.md"):
         if block.script.startswith("kubectl fastapi profile"):
             yield profile(stage)
@@ -39,19 +39,19 @@ def commands(page: str, stage: Stage) -> Iterator[str]:
 
 
 def queries(page: str, given: Mapping[str, str]) -> list[str]:
-    """The results of the queries of a page after the fault has lasted."""
+    """The results of the queries of a page, after the fault has lasted."""
     text = (ROOT / f"docs/runbooks/{page}.md").read_text()
-    asked = [
+    expressions = [
         q.replace("NAMESPACE", "team").replace("SERVICE", "shop") for q in _QUERY.findall(text)
     ]
-    return replay.answers(asked, given) if asked else []
+    return replay.results(expressions, given) if expressions else []
 
 
 def profile(stage: Stage, seconds: int = 2) -> str:
-    """The output of ``profile`` for the first pod."""
+    """The lines that ``profile`` would print for the first pod."""
     url = stage.apps[0].metrics_url.removesuffix("/metrics")
-    with urllib.request.urlopen(f"{url}/debug/profile?seconds={seconds}&hertz=100") as answer:
-        taken = Profile(answer.read().decode())
+    with urllib.request.urlopen(f"{url}/debug/profile?seconds={seconds}&hertz=100") as response:
+        taken = Profile(response.read().decode())
     return "\n".join(line.place for line in taken.top())
 
 

@@ -25,16 +25,16 @@ KILL_SECONDS = 60
 
 
 class StatementsServer(testing.PostgresServer):
-    """PostgreSQL with its statistics of statements, as the operator sets it up."""
+    """PostgreSQL with statistics of statements, as the operator configures it."""
 
     def command(self) -> Sequence[str]:
-        """With the library that counts them."""
+        """The command, with the library that counts statements."""
         return [*super().command(), "-c", "shared_preload_libraries=pg_stat_statements"]
 
 
 @contextlib.contextmanager
 def database() -> Iterator[testing.PostgresServer]:
-    """A database for successive faults, and an optional PgBouncer in front of it."""
+    """Runs a database for successive faults, and provides PgBouncer."""
     os.environ["PATH"] = f"{debian.ensure('pgbouncer')}{os.pathsep}{os.environ['PATH']}"
     with StatementsServer() as server:
         server.execute("CREATE EXTENSION pg_stat_statements")
@@ -45,17 +45,17 @@ class FaultyApp(testing.AppServer):
     """The faulty application, in the environment that has FastAPI."""
 
     def command(self) -> Sequence[str]:
-        """The app's interpreter in place of the tests'."""
+        """The command, with the app's interpreter instead of the tests'."""
         return [str(ROOT / ".venv-app/bin/python"), *list(super().command())[1:]]
 
     def start(self) -> None:
-        """Before the clients, if the tests may set priorities: they share its cores."""
+        """Starts with a higher priority than the clients, which share its cores, if permitted."""
         super().start()
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, self.pid, -10)
 
     def wait_for_kill(self) -> None:
-        """Waits until the kernel has ended it."""
+        """Waits until the kernel has killed it."""
         assert self._process is not None
         assert self._process.wait(timeout=KILL_SECONDS) == -signal.SIGKILL
 
@@ -66,12 +66,12 @@ class Stage:
 
     Attributes:
         database: PostgreSQL.
-        pooler: PgBouncer before it.
+        pooler: PgBouncer in front of it.
         redis: The cache.
         apps: The pods of the app.
-        pages: The URLs of the metrics of each pod.
+        pages: The URL of the metrics of each pod.
         pods: The pods as the API server would have them.
-        nginx: The proxy, if the fault needs it.
+        nginx: The proxy, if the fault concerns it.
     """
 
     database: testing.PostgresServer
@@ -84,7 +84,7 @@ class Stage:
 
     @property
     def logs(self) -> tuple[Path, ...]:
-        """The log of the proxy; without a proxy, that of the app."""
+        """The logs of the proxy, or of the app if there is no proxy."""
         if self.nginx is None:
             return tuple(app.log_path for app in self.apps)
         return (self.nginx.pod.root / "output", self.nginx.pod.paths["/dev/stdout"])
@@ -92,7 +92,7 @@ class Stage:
 
 @contextlib.contextmanager
 def running(fault: Fault, database: testing.PostgresServer, plan: Plan) -> Iterator[Stage]:
-    """All processes, for the length of a block."""
+    """Runs all processes for the length of a block."""
     with contextlib.ExitStack() as stack:
         pooler = stack.enter_context(
             testing.PgBouncerServer(database, server_connections=fault.server_connections)
