@@ -92,7 +92,9 @@ def caching(client: httpx2.AsyncClient, found: state.State) -> list[Comparison]:
 
     return [
         Comparison("an item from Redis", "from PostgreSQL, and stored", warm_hit, miss, repeat=10),
-        Comparison("304 for a client that has it", "the body again", unchanged, whole, repeat=5),
+        Comparison(
+            "304 for a client with a current copy", "the whole body", unchanged, whole, repeat=5
+        ),
     ]
 
 
@@ -163,11 +165,11 @@ def database(engine: AsyncEngine) -> list[Comparison]:
             (await session.execute(sa.select(item).order_by(item.id).limit(PAGE))).scalars().all()
 
     return [
-        Comparison("a pooled connection", "connect for each", lambda: one(engine),
+        Comparison("a pooled connection", "a new connection per statement", lambda: one(engine),
                    lambda: one(unpooled), repeat=5),
-        Comparison(f"`selectinload` of {PAGE} items", "a statement an item", with_selectin,
+        Comparison(f"`selectinload` of {PAGE} items", "one statement per item", with_selectin,
                    n_plus_one),
-        Comparison("an index on the foreign key (10 look-ups)", "none", lambda: look_up(reviews),
+        Comparison("an index on the foreign key (10 lookups)", "none", lambda: look_up(reviews),
                    lambda: look_up(unindexed)),
         Comparison("a deep page by key", "by OFFSET", by_key, by_offset, repeat=3),
         Comparison("only the listed columns", "whole objects", lean, full, repeat=3),

@@ -85,8 +85,8 @@ def main() -> None:
     text = (
         f"Ready after {middle:.2f} s (quartiles {low:.2f} to {high:.2f}) with one worker pinned to "
         f"one CPU; {arguments.rounds} starts, load {os.getloadavg()[0]:.1f}. CPU time from start "
-        f"to stop: {statistics.median(start.cpu_seconds for start in starts):.2f} s, what it "
-        "would take alone.\n"
+        f"to stop: {statistics.median(start.cpu_seconds for start in starts):.2f} s; on an "
+        "idle machine, the start would take this time.\n"
     )
     if arguments.write:
         document.write("start", text)

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.explain
 
-The bytecode is there, as in an installation; a warm-up makes it.
+Bytecode exists, as in an installation: a first run creates it.
 """
 
 import os
@@ -42,7 +42,7 @@ def main() -> None:
     ]
     head = f"Python {sys.version.split()[0]}, {document.machine()}, {ROUNDS} interleaved rounds."
     table = [
-        "| sample | a plan, ms: median (quartiles, least) | `explain`, ms |",
+        "| sample | a plan, ms: median (quartiles, minimum) | `explain`, ms |",
         "| --- | --- | --- |",
         *rows,
     ]

@@ -18,12 +18,12 @@ RECORD = Path(__file__).resolve().parents[2] / "build" / "faults.json"
 HEADINGS = (
     "fault",
     "seed",
-    "promises",
+    "guarantees",
     "services, objects",
-    "requests, undisturbed 1",
-    "in order after",
-    "whole round",
-    "what happened",
+    "requests, relative to undisturbed",
+    "settled after",
+    "round",
+    "details",
 )
 
 

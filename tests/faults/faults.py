@@ -55,7 +55,7 @@ def killed_at_every_write(field: Field) -> None:
             assert time.monotonic() < deadline, f"after {deaths} deaths: {field.left()[:20]}"
         process.end()
     kinds = {kind for kind, _ in met}
-    field.met = f"{deaths} deaths at {len(kinds)} kinds of writes"
+    field.met = f"{deaths} kills at {len(kinds)} kinds of writes"
     assert deaths >= min(most, 40), field.met
 
 
@@ -109,7 +109,7 @@ def edited_while_down(field: Field) -> None:
     with field.operator():
         field.settle()
     returned = field.members(Stage.RETURNING)
-    field.met = f"{len(returned)} services deleted and made again"
+    field.met = f"{len(returned)} services deleted and created again"
 
 
 def two_operators(field: Field) -> None:

@@ -1,4 +1,4 @@
-"""Figures of docs/benchmarks.md: shown always, written with ``RECORD=1``."""
+"""Figures of docs/benchmarks.md: always printed, and written if ``RECORD=1``."""
 
 import os
 from collections.abc import Sequence

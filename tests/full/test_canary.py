@@ -81,7 +81,7 @@ def test_a_canary_gets_its_share_and_takes_over_without_a_lost_request(
             time.sleep(10)
     record(
         "canary",
-        "| | requests | lost | answered by the next version |",
+        "| | requests | lost | served by the next version |",
         [
             f"| {name} | {len(seen)} | {len(seen.lost)} | {share(seen):.1%} |"
             for name, seen in (

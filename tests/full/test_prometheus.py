@@ -310,7 +310,7 @@ def test_every_query_of_every_panel_and_rule_has_a_result(watched: Watched) -> N
             without[name] = missing[0]
     record(
         "prometheus-queries",
-        "| queries of panels, marks, choices and rules | with data | without, and why |",
+        "| queries of panels, annotations, variables and rules | with data | without, and why |",
         [
             f"| {len(queries)} | {len(queries) - len(without)} | "
             + "; ".join(f"{name} ({why})" for name, why in sorted(without.items()))

@@ -45,10 +45,10 @@ def test_a_running_deployment_is_taken_over_without_a_lost_request(
     assert not platform.kubectl.exists("deployment", "shop")
     record(
         "take over",
-        "| clients | requests | lost | connection found closed, asked again |",
+        "| clients | requests | lost | connection found closed, request repeated |",
         [
             f"| {name} | {len(seen)} | {len(seen.lost)} | {sum(one.again for one in seen)} |"
-            for name, seen in (("a connection a request", fresh), ("kept connections", kept))
+            for name, seen in (("a connection per request", fresh), ("kept connections", kept))
         ],
     )
     for seen in (fresh, kept):

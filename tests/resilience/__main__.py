@@ -2,7 +2,7 @@
 
 Changes a running service under a constant load, one change after the other, and counts the requests
 that were lost. Each change is recorded in build/resilience.json as it ends, so that they may be
-run one by one; the table in docs/benchmarks.md is made of the record.
+run one by one. The table in docs/benchmarks.md is written from the record.
 """
 
 import argparse
@@ -25,7 +25,7 @@ RECORD = Path(__file__).resolve().parents[2] / "build" / "resilience.json"
 
 
 def record(name: str, row: Sequence[str]) -> None:
-    """Notes a row, in the place of an earlier one of the same name."""
+    """Records a row, which replaces an earlier one with the same name."""
     rows = _recorded()
     rows[name] = [*row, f"{os.getloadavg()[0]:.1f}"]
     RECORD.parent.mkdir(exist_ok=True)
@@ -36,7 +36,7 @@ def tables() -> str:
     """The record as tables, in the order of the scenarios."""
     changes = _table(outcome.HEADINGS, [scenario.name for scenario in SCENARIOS])
     crowds = _table(crowd.HEADINGS, list(crowd.CASES))
-    return f"{os.cpu_count()} cores for all of it.\n\n{changes}\n\n{crowds}"
+    return f"{os.cpu_count()} cores, shared by all processes.\n\n{changes}\n\n{crowds}"
 
 
 def _recorded() -> dict[str, list[str]]:
@@ -48,7 +48,7 @@ def _table(headings: Sequence[str], names: Sequence[str]) -> str:
     rows = _recorded()
     measured = [rows[name] for name in names if name in rows]
     if not measured:
-        return "Not run yet in its full form."
+        return "Not run yet."
     lines = [(*headings, "load"), ["---"] * (len(headings) + 1), *measured]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -56,9 +56,11 @@ def _table(headings: Sequence[str], names: Sequence[str]) -> str:
 def main() -> int:
     """Runs the scenarios; returns 1 if a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", default=[""], help="words of the cases' names")
-    parser.add_argument("--requests", type=int, default=20_000, help="at least, in each scenario")
-    parser.add_argument("--rate", type=float, default=200, help="requests a second")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="parts of the names of cases to run"
+    )
+    parser.add_argument("--requests", type=int, default=20_000, help="minimum in each scenario")
+    parser.add_argument("--rate", type=float, default=200, help="requests per second")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     options = parser.parse_args()
     cases: dict[str, Callable[[Bench], Outcome | Crowd]] = {

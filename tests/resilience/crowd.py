@@ -1,4 +1,4 @@
-"""2,000 clients at once, and how many connections reach the database for them."""
+"""2,000 clients at once, and the connections to the database that they cause."""
 
 import asyncio
 import collections
@@ -20,7 +20,7 @@ _IGNORING = (
     {"name": "DATABASE_POOL_SIZE", "value": "500"},
     {"name": "MAX_IN_FLIGHT", "value": "2000"},
 )
-# Of ``SHOW POOLS``: every state of a connection to the database.
+# All states of a connection to the database in ``SHOW POOLS``.
 _SERVERS = ("sv_active", "sv_idle", "sv_used", "sv_tested", "sv_login", "sv_active_cancel")
 
 
@@ -35,7 +35,7 @@ HEADINGS = (
     "database connections, `SHOW POOLS`",
     "`pg_stat_activity`",
     "waiting in the poolers",
-    "answers",
+    "responses",
 )
 
 
@@ -46,10 +46,10 @@ class Crowd:
     Attributes:
         name: The behaviour of the app.
         open: Client connections open at the same time, at the last wave's end.
-        outcomes: How the requests ended.
-        pooled: Server connections of all poolers at most, by ``SHOW POOLS``.
-        backends: The app's connections at most, by ``pg_stat_activity``.
-        waiting: Clients that waited in a pooler at most.
+        outcomes: The outcomes of the requests.
+        pooled: The peak of server connections of all poolers, by ``SHOW POOLS``.
+        backends: The peak of the app's connections, by ``pg_stat_activity``.
+        waiting: The peak of clients that wait in a pooler.
     """
 
     name: str
@@ -81,7 +81,9 @@ class Crowd:
 
     def report(self) -> str:
         """Returns the row and the broken promises."""
-        return "\n".join((" | ".join(self.row()), *(f"  BROKEN {what}" for what in self.broken)))
+        return "\n".join(
+            (" | ".join(self.row()), *(f"  BROKEN {violation}" for violation in self.broken))
+        )
 
 
 def gather(bench: Bench, name: str) -> Crowd:
@@ -110,7 +112,7 @@ async def _waves(host: str) -> tuple[int, collections.Counter[str]]:
     clients = [_Client(host) for _ in range(CLIENTS)]
     outcomes: collections.Counter[str] = collections.Counter()
     for _ in range(_WAVES):
-        endings = await asyncio.gather(*(client.ask() for client in clients))
+        endings = await asyncio.gather(*(client.send() for client in clients))
         outcomes.update(ending.outcome for ending in endings)
         await asyncio.sleep(_SECONDS_BETWEEN)
     still_open = sum(client.is_connected for client in clients)
@@ -130,7 +132,7 @@ class _Client:
     def is_connected(self) -> bool:
         return self._connection is not None and self._connection.is_open
 
-    async def ask(self) -> Ending:
+    async def send(self) -> Ending:
         try:
             if not self.is_connected:
                 self._connection = await Connection.opened(self._host, 80)

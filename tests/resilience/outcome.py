@@ -19,27 +19,27 @@ HEADINGS = (
     "refused",
     "broken",
     "5xx",
-    "of these 503 without a database",
+    "503 during an outage of the database",
     "lost",
-    "p99 ms during the change",
-    "change took s",
-    "database connections at most",
+    "p99 during the change, ms",
+    "change, s",
+    "peak of database connections",
 )
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One scenario, from its clients' side.
+    """The result of one scenario, as its clients see it.
 
     Attributes:
         name: The scenario's name.
         answers: All requests in order, from shortly before the change.
-        began: When the change began, on the monotonic clock.
-        ended: When it was over.
-        database_gone: Whether the database was away meanwhile.
-        twice: Writes that the database has twice.
+        began: The start of the change, on the monotonic clock.
+        ended: The end of the change.
+        database_gone: Whether the database was unavailable meanwhile.
+        twice: Writes that the database contains twice.
         unaccounted: Writes that were confirmed and not done, or done more often than sent.
-        backends: Connections of the app at the database at most.
+        backends: The peak of the app's connections to the database.
     """
 
     name: str
@@ -68,9 +68,11 @@ class Outcome:
         if self.lost:
             found.append(f"{len(self.lost)} requests lost")
         if self.twice:
-            found.append(f"{self.twice} writes done twice")
+            found.append(f"{self.twice} writes stored twice")
         if self.unaccounted:
-            found.append(f"{self.unaccounted} writes answered and not done, or not sent and done")
+            found.append(
+                f"{self.unaccounted} writes confirmed but not stored, or stored but not sent"
+            )
         return found
 
     def of(self, *outcomes: str) -> int:
@@ -78,7 +80,7 @@ class Outcome:
         return sum(answer.ending.outcome.startswith(outcomes) for answer in self.answers)
 
     def p99_milliseconds(self) -> float:
-        """Of the requests while the change was made, from the time they were due."""
+        """The p99 of the requests during the change, measured from the time they were due."""
         times = sorted(
             answer.seconds for answer in self.answers if self.began <= answer.at <= self.ended
         )
@@ -102,7 +104,7 @@ class Outcome:
     def report(self) -> str:
         """Returns the row and the first lost requests, each with its time and response."""
         lines = [" | ".join(self.row())]
-        lines += [f"  BROKEN {promise}" for promise in self.broken]
+        lines += [f"  BROKEN {violation}" for violation in self.broken]
         for answer in self.lost[:_SHOWN]:
             lines.append(
                 f"  {answer.at - self.began:+.2f} s, after {answer.seconds:.2f} s: "

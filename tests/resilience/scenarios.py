@@ -37,7 +37,7 @@ class Scenario:
 
     Attributes:
         name: Its name in the table.
-        change: Makes it and waits until it is over.
+        change: Makes the change and waits until it is complete.
         database_gone: Whether requests that need the database may get 503 meanwhile.
     """
 
@@ -47,50 +47,50 @@ class Scenario:
 
 
 def image_rollout(shop: Bench) -> None:
-    """Another image: its migration, then its pods."""
+    """Changes the image: a migration, then new pods."""
     (other,) = {*shop.images} - {shop.get()["spec"]["image"]}
     shop.patch({"image": other})
     _settle(shop)
 
 
 def configuration_change(shop: Bench) -> None:
-    """Another value of an environment variable."""
+    """Changes the value of an environment variable."""
     shop.patch({"env": [*ENVIRONMENT, {"name": "MARKER", "value": f"{time.time_ns()}"}]})
     _settle(shop)
 
 
 def scaling(shop: Bench) -> None:
-    """A third pod, and back to two."""
+    """Adds a third pod, and removes it again."""
     for replicas in (3, 2):
         shop.patch({"scaling": {"replicas": replicas}})
         _settle(shop)
 
 
 def proxy_reload(shop: Bench) -> None:
-    """Three times another header in nginx.conf, each reloaded by the sidecars."""
+    """Changes a header in nginx.conf three times; the sidecars reload each."""
     for _ in range(3):
         marker = f"{time.time_ns()}"
         shop.patch({"proxy": {"headers": {"add": [{"name": "X-Marker", "value": marker}]}}})
         eventually(
             functools.partial(_every_proxy_has, shop, marker),
             seconds=_SECONDS,
-            what=f"every proxy answers with X-Marker: {marker}",
+            what=f"X-Marker: {marker} from every proxy",
             pause=_PAUSE,
         )
 
 
 def proxy_rollout(shop: Bench) -> None:
-    """New pods of the proxy."""
+    """Replaces the pods of the proxy."""
     _restart(shop, "deployment", "proxy")
 
 
 def pooler_rollout(shop: Bench) -> None:
-    """New pods of PgBouncer."""
+    """Replaces the pods of PgBouncer."""
     _restart(shop, "deployment", "pooler")
 
 
 def pods_deleted(shop: Bench) -> None:
-    """Each pod of the app is deleted, one after the other, as drains of their nodes would do."""
+    """Deletes each pod of the app, one after the other, as when nodes are drained."""
     for pod in pods(shop, "app"):
         shop.kubectl("delete", "pod", pod, "-n", shop.namespace, "--wait=false")
         _settle(shop)
@@ -118,7 +118,7 @@ def terminate(shop: Bench, pod: str) -> None:
 
 
 def credential_rotation(shop: Bench) -> None:
-    """Other users with other passwords for database and cache."""
+    """Rotates the credentials of database and cache."""
     annotation = f"{naming.ROTATE_ANNOTATION}={time.time_ns()}"
     shop.kubectl("annotate", "fas", shop.name, "-n", shop.namespace, "--overwrite", annotation)
     eventually(lambda: _rotates(shop), seconds=_SECONDS, what="the rotation begins")
@@ -166,18 +166,18 @@ def _restart(shop: Bench, kind: str, part: str) -> None:
 
 
 def _settle(shop: Bench) -> None:
-    """Waits until the service is Ready and no pod of the app is on its way out."""
+    """Waits until the service is Ready and no pod of the app is terminating."""
     eventually(shop.is_ready, seconds=_SECONDS, what="Ready", pause=_PAUSE)
     eventually(
-        lambda: len(pods(shop, "app")) == _wanted(shop),
+        lambda: len(pods(shop, "app")) == _desired(shop),
         seconds=_SECONDS,
-        what="as many pods of the app as are wanted",
+        what="the desired number of pods of the app",
         pause=_PAUSE,
     )
 
 
-def _wanted(shop: Bench) -> int:
-    """Pods that the app shall have now; an autoscaler may change its mind."""
+def _desired(shop: Bench) -> int:
+    """The current number of desired pods, which an autoscaler may change."""
     found = shop.kubectl.json("get", "deployment", shop.name, "-n", shop.namespace)
     return int(found["spec"]["replicas"])
 
@@ -196,5 +196,5 @@ def _rotates(shop: Bench) -> bool:
 
 def _every_proxy_has(shop: Bench, marker: str) -> bool:
     """Returns whether ten new connections, distributed to all proxies, see the header."""
-    answers = (shop.request("GET", "/items?limit=1") for _ in range(10))
-    return all(answer.headers["X-Marker"] == marker for answer in answers)
+    responses = (shop.request("GET", "/items?limit=1") for _ in range(10))
+    return all(response.headers["X-Marker"] == marker for response in responses)

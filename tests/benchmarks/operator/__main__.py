@@ -1,7 +1,7 @@
 """python -m tests.benchmarks.operator [--services N] [--full N] [--short] [--write]
 
-A real kube-apiserver and etcd, the operator as a process, and a driver in the place of everybody
-else. Requests and latencies are those of the API server's audit log.
+A real kube-apiserver and etcd, the operator as a process, and a driver that acts as users and
+controllers. Requests and latencies come from the API server's audit log.
 """
 
 import argparse
@@ -33,16 +33,16 @@ Row = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured.
+    """The amount of work to measure.
 
     Attributes:
         full: Services with every part.
         few: Services with only an image, as the baseline for the cost of many.
-        minimal: Many of the same.
+        minimal: Many of these services.
         rounds: Runs of the fresh services with every part, each on a new API server.
         rest_seconds: Length of the idle period.
         changes: Images that are changed, one after another.
-        edits: Objects that are edited by hand.
+        edits: Objects that are edited manually.
         pause: Seconds between two changes or edits.
     """
 
@@ -61,7 +61,7 @@ SHORT = Plan(full=3, few=3, minimal=10, rounds=1, rest_seconds=5.0, changes=5, e
 
 @dataclass(frozen=True)
 class Bench:
-    """One API server with its driver, and how to start an operator on it."""
+    """One API server with its driver, and a function that starts an operator on it."""
 
     log: audit.AuditLog
     users: Controllers
@@ -70,7 +70,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(folder: Path, *, profile: Path | None = None) -> AsyncIterator[Bench]:
-    """A fresh API server; operators that still run are stopped at the end."""
+    """Runs a new API server; operators that still run are stopped at the end."""
     started: list[Operator] = []
     with ApiServer(f"bench-{os.getpid()}") as server:
         kube = Kube(server.kubeconfig)
@@ -100,7 +100,7 @@ async def measure(plan: Plan, folder: Path, profile: Path | None) -> str:
     rows += fresh_rows(f"{plan.few} minimal services, fresh", "", few)
     async with bench(folder, profile=profile) as found:
         rows += await many(plan, found, few)
-    lines = ["| work | bar | measured |", "| --- | --- | --- |"]
+    lines = ["| work | target | measured |", "| --- | --- | --- |"]
     lines += [f"| {name} | {bar} | {value} |" for name, bar, value in rows]
     return "\n".join(lines) + "\n"
 
@@ -108,7 +108,7 @@ async def measure(plan: Plan, folder: Path, profile: Path | None) -> str:
 async def fresh(
     count: int, prefix: str, spec: object, folder: Path, profile: Path | None
 ) -> work.Fresh:
-    """New services on a new API server."""
+    """Creates new services on a new API server."""
     async with bench(folder, profile=profile) as found:
         operator = found.start()
         await operator.until_ready()
@@ -119,7 +119,7 @@ async def fresh(
 
 
 async def many(plan: Plan, found: Bench, few: list[work.Fresh]) -> list[Row]:
-    """The rows of many minimal services, which stay for all of them."""
+    """The rows of many minimal services, which exist for all measurements."""
     operator, since = found.start(), found.log.mark()
     await operator.until_ready()
     names = [f"mini-{number:04}" for number in range(plan.minimal)]
@@ -128,17 +128,19 @@ async def many(plan: Plan, found: Bench, few: list[work.Fresh]) -> list[Row]:
     small = statistics.median(run.operator_cpu_seconds / run.services for run in few)
     cost = done.operator_cpu_seconds / done.services / small
     rows = fresh_rows(f"{plan.minimal} minimal services, fresh", "≥ 250 objects/s", [done])
-    rows.append(("… CPU a service, against that of the few", "≤ 1.2 times", f"{cost:.2f} times"))
+    rows.append(
+        (f"… CPU per service, relative to {plan.few} services", "≤ 1.2 times", f"{cost:.2f} times")
+    )
     made = audit.of_services(found.log.requests(since))
 
     quiet = await work.at_rest(found.log, plan.rest_seconds)
     say(quiet)
     rows.append(
         (
-            f"the same at rest for {quiet.seconds:.0f} s",
-            "0 writes, ≤ 0.1 request a service; ≤ 15 a minute apart",
-            f"{quiet.writes} writes, {quiet.requests / plan.minimal:.3f} requests a service; "
-            f"{quiet.apart_a_minute:.0f} a minute for Lease, discovery and watches",
+            f"these services at rest for {quiet.seconds:.0f} s",
+            "0 writes, ≤ 0.1 requests per service, ≤ 15 others per minute",
+            f"{quiet.writes} writes, {quiet.requests / plan.minimal:.3f} requests per service; "
+            f"{quiet.apart_a_minute:.0f} per minute for Lease, discovery and watches",
         )
     )
     changed = await work.image_changes(found.log, found.users, names[: plan.changes], plan.pause)
@@ -154,9 +156,9 @@ async def many(plan: Plan, found: Bench, few: list[work.Fresh]) -> list[Row]:
     say(repaired)
     rows.append(
         (
-            f"{len(repaired.seconds)} fields changed by hand",
+            f"{len(repaired.seconds)} manual edits",
             "repaired in ≤ 2 s p99",
-            f"{reactions(repaired)}; {repaired.requests:.1f} writes each, status included",
+            f"{reactions(repaired)}; {repaired.requests:.1f} writes per edit, including the status",
         )
     )
     operator.stop()
@@ -165,9 +167,9 @@ async def many(plan: Plan, found: Bench, few: list[work.Fresh]) -> list[Row]:
     rows.append(
         (
             f"operator restart with {plan.minimal} services",
-            "0 writes, ready in ≤ 20 s, ≤ 1 request a service",
-            f"{again.writes} writes, ready in {again.synced_seconds:.1f} s and through all "
-            f"services in {again.settled_seconds:.1f} s, {again.requests} requests for services "
+            "0 writes, ready in ≤ 20 s, ≤ 1 request per service",
+            f"{again.writes} writes, ready in {again.synced_seconds:.1f} s, all services "
+            f"reconciled in {again.settled_seconds:.1f} s, {again.requests} requests for services "
             f"and {again.lists} lists",
         )
     )
@@ -175,7 +177,7 @@ async def many(plan: Plan, found: Bench, few: list[work.Fresh]) -> list[Row]:
 
 
 def fresh_rows(name: str, bar: str, runs: list[work.Fresh]) -> list[Row]:
-    """The rows of new services: medians, and the least and most of several runs."""
+    """The rows of new services: medians, and the minimum and maximum of several runs."""
     objects = runs[0].objects / runs[0].services
     rates = [run.objects_a_second for run in runs]
     memory = max(run.memory_bytes for run in runs) / MIB
@@ -184,9 +186,9 @@ def fresh_rows(name: str, bar: str, runs: list[work.Fresh]) -> list[Row]:
     extra = statistics.median(run.extra_requests for run in runs)
     return [
         (name, bar, f"{statistics.median(rates):.0f} objects/s{spread}, {objects:.0f} each"),
-        ("… requests a service", "objects + 2", f"objects + {extra:.2f}"),
-        ("… CPU an object, the operator's", "", f"{cpu * 1000:.2f} ms"),
-        ("… resident memory at most", "≤ 160 MiB", f"{memory:.0f} MiB"),
+        ("… requests per service", "objects + 2", f"objects + {extra:.2f}"),
+        ("… CPU of the operator per object", "", f"{cpu * 1000:.2f} ms"),
+        ("… peak of resident memory", "≤ 160 MiB", f"{memory:.0f} MiB"),
     ]
 
 
@@ -209,17 +211,17 @@ def main() -> None:
     parser.add_argument("--full", type=int, help="services with every part; default 100")
     parser.add_argument("--rounds", type=int, help="runs of fresh services; default 3")
     parser.add_argument("--rest", type=float, help="seconds at rest; default 600")
-    parser.add_argument("--short", action="store_true", help="a few of everything, as CI does")
+    parser.add_argument("--short", action="store_true", help="run a few of each, as CI does")
     parser.add_argument("--profile", type=Path, help="file for cProfile's data of the operator")
-    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     given = parser.parse_args()
-    asked = {
+    options = {
         "minimal": given.services,
         "full": given.full,
         "rounds": given.rounds,
         "rest_seconds": given.rest,
     }
-    chosen = {name: value for name, value in asked.items() if value is not None}
+    chosen = {name: value for name, value in options.items() if value is not None}
     plan = dataclasses.replace(SHORT if given.short else Plan(), **chosen)
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:

@@ -149,7 +149,7 @@ def compare(bench: Bench, plan: Plan, cells: list[Cell]) -> None:
 
 @contextlib.contextmanager
 def prepared() -> Iterator[Bench]:
-    """The node, the operator, and the service's database and pooler, Ready."""
+    """Runs the node with the operator, and a service whose database and pooler are ready."""
     target = targets.LocalNode(NODE)
     try:
         cluster = target.prepare()
@@ -172,7 +172,7 @@ def prepared() -> Iterator[Bench]:
             what=f"{SERVICE} Ready",
             pause=1,
         )
-        # From here on its app only costs; the database and the pooler stay.
+        # The app is no longer needed; the database and the pooler stay.
         patch = '{"spec": {"suspend": true}}'
         kubectl = cluster.kubectl
         kubectl("patch", "fas", SERVICE, "-n", NAMESPACE, "--type", "merge", "-p", patch)
@@ -224,7 +224,7 @@ def measured(plan: Plan) -> str:
 def main() -> None:
     """Measures, prints the tables, and with --write puts them into docs/benchmarks.md."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="one workload, to see that it works")
+    parser.add_argument("--short", action="store_true", help="measure one workload, as a test")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     options = parser.parse_args()
     text = measured(SHORT if options.short else Plan())

@@ -15,9 +15,9 @@ def text(cells: Sequence[Cell], *, article: str, facts: str, minutes: float) -> 
 
     Args:
         cells: The measurements.
-        article: The variant of the article's line that ran in the rounds.
-        facts: The machine in a line.
-        minutes: How long it took.
+        article: The variant of the article that ran in the rounds.
+        facts: The machine, in one line.
+        minutes: The duration.
     """
     rounds = len(cells[0].rounds["tuned"])
     return "\n".join(
@@ -49,7 +49,7 @@ def _against_winner(cells: Sequence[Cell]) -> Iterator[str]:
 
 
 def verdict(throughput: ratios.Ratio, p99: ratios.Ratio, noise: ratios.Ratio) -> str:
-    """Whether the tuned pod is as good as the best that was found."""
+    """Whether the tuned pod is as good as the best variant of the grid."""
     if noise.half_width > NOISE_BAR:
         return "inconclusive: the A/A spread exceeds 5 %"
     if throughput.high >= THROUGHPUT_BAR and p99.low <= P99_BAR:
@@ -58,7 +58,8 @@ def verdict(throughput: ratios.Ratio, p99: ratios.Ratio, noise: ratios.Ratio) ->
 
 
 def _against_article(cells: Sequence[Cell], article: str) -> Iterator[str]:
-    yield f"| CPU limit | workload | tuned beside {article}: throughput | p99 | memory | ready |"
+    compared = f"tuned relative to {article}: throughput"
+    yield f"| CPU limit | workload | {compared} | p99 | memory | ready |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for cell in cells:
         tuned, other = cell.screened["tuned"], cell.screened[article]
@@ -67,13 +68,13 @@ def _against_article(cells: Sequence[Cell], article: str) -> Iterator[str]:
             f"{_p99_ratio(cell, 'tuned', article)} | "
             f"{tuned.memory_bytes / 2**20:.0f} of {other.memory_bytes / 2**20:.0f} MiB, "
             f"{tuned.memory_bytes / other.memory_bytes:.2f} | "
-            f"{tuned.ready_seconds:.1f} s, not {other.ready_seconds:.1f} s, "
+            f"{tuned.ready_seconds:.1f} s instead of {other.ready_seconds:.1f} s, "
             f"{other.ready_seconds / tuned.ready_seconds:.1f} × as fast |"
         )
 
 
 def _screening(cells: Sequence[Cell]) -> Iterator[str]:
-    yield "Each variant once:"
+    yield "One run of each variant:"
     yield ""
     yield (
         "| CPU limit | workload | variant | requests/s | p50 ms | p99 ms | errors | throttled "

@@ -45,5 +45,5 @@ def test_without_a_database_only_what_needs_it_may_be_told_so_and_only_for_a_whi
 
 
 def test_writes_are_done_once_and_only_when_sent() -> None:
-    assert _outcome(twice=1).broken == ["1 writes done twice"]
+    assert _outcome(twice=1).broken == ["1 writes stored twice"]
     assert _outcome(unaccounted=2).broken
