@@ -1,6 +1,6 @@
 """Generates docs/reference/profiles.md, the page about profiles."""
 
-from fastapi_operator.profiles import ASKED_FOR, BOUNDS, Defaults, Profile, shipped_text
+from fastapi_operator.profiles import BOUNDS, OPTIONAL_SECTIONS, Defaults, Profile, shipped_text
 
 _PAGE = """\
 # Profiles
@@ -130,7 +130,7 @@ def page() -> str:
     ]
     return _PAGE.format(
         defaults=", ".join(f"`{name}`" for name in sections),
-        asked_for=", ".join(f"`{name}`" for name in sorted(ASKED_FOR)),
+        asked_for=", ".join(f"`{name}`" for name in sorted(OPTIONAL_SECTIONS)),
         ceilings="\n".join(bounds),
         fields="\n".join(rows),
         shipped=shipped_text(),

@@ -16,12 +16,12 @@ CERTIFICATE = "cert-manager.io/v1/Certificate"
 
 @dataclass(frozen=True)
 class Facts:
-    """The cluster as the plan sees it.
+    """The facts about a cluster that the plan uses.
 
     Attributes:
-        kubernetes: The version, ``major.minor``.
+        kubernetes: Version of Kubernetes, as ``major.minor``.
         apis: Optional kinds that the cluster serves, as ``group/version/Kind``.
-        profiles: Profiles of namespaces, by the namespace that is labelled with one.
+        profiles: Profile of each namespace that has the profile label.
     """
 
     kubernetes: str = "1.35"
@@ -29,29 +29,31 @@ class Facts:
     profiles: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def offers(self, api: str) -> bool:
-        """Whether the cluster serves an optional kind, given as ``group/version/Kind``."""
+        """Whether the cluster serves an optional kind, as ``group/version/Kind``."""
         return api in self.apis
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> "Facts":
-        """Facts from the mapping in a ``--facts`` file.
+        """Parses the mapping of a ``--facts`` file.
 
         Raises:
-            ValueError: A key is unknown or a value has the wrong form.
+            ValueError: A key is unknown, or a value has the wrong type.
         """
         unknown = sorted(set(data) - {"kubernetes", "apis", "profiles"})
         if unknown:
             raise ValueError(
-                f"facts: unknown key {unknown[0]!r}; known are kubernetes, apis and profiles"
+                f"facts: unknown key {unknown[0]!r}; known keys are kubernetes, apis and profiles"
             )
         apis = data.get("apis", [])
         if not isinstance(apis, list) or not all(isinstance(api, str) for api in apis):
-            raise ValueError('facts: apis must be a list like ["monitoring.coreos.com/v1/…"]')
+            raise ValueError(
+                'facts: apis must be a list, for example ["monitoring.coreos.com/v1/PodMonitor"]'
+            )
         profiles = data.get("profiles", {})
         if not isinstance(profiles, dict) or not all(
             isinstance(text, str) for item in profiles.items() for text in item
         ):
-            raise ValueError("facts: profiles must be a mapping like {team-a: production}")
+            raise ValueError("facts: profiles must be a mapping, for example {team-a: production}")
         return cls(
             kubernetes=str(data.get("kubernetes", cls.kubernetes)),
             apis=frozenset(apis),

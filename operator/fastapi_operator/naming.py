@@ -1,7 +1,7 @@
 """Names and labels of the objects that belong to a service.
 
-``metadata.name`` of a service has at most 40 characters, so that each name here stays below the
-63 that a label value and a Service name may have.
+``metadata.name`` of a service has at most 40 characters, so that each name here stays within the
+63 characters of a label value and of a Service name.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ FIELD_MANAGER = "fastapi-operator"
 
 SERVICE_LABEL = f"{GROUP}/service"
 COMPONENT_LABEL = "app.kubernetes.io/component"
-# The same label as Prometheus spells it: it joins the series of all parts of a service.
+# The same label in Prometheus, where it joins the series of all parts of a service.
 SERVICE_SERIES_LABEL = "fastapi_operator_io_service"
 WATCHED_LABEL = f"{GROUP}/watched"
 PROFILE_LABEL = f"{GROUP}/profile"
-# Which of several background processes or schedules an object belongs to.
+# Name of the background process or schedule to which an object belongs.
 PROCESS_LABEL = f"{GROUP}/process"
 
-# On a service: agrees to the one change of its database that status.pending names with this value.
+# On a service: approves the database change that status.pending shows with this value.
 APPROVE_ANNOTATION = f"{GROUP}/approve"
 
-# On a service: a new value replaces the app's pods. On pod templates: the value they were made for.
+# On a service: a new value restarts the app's pods. On pod templates: the value at their creation.
 RESTART_ANNOTATION = f"{GROUP}/restarted-at"
 
-# On a service: a new value asks for other credentials. On a generated Secret: how far that is.
+# On a service: a new value rotates the credentials. On a generated Secret: state of the rotation.
 ROTATE_ANNOTATION = f"{GROUP}/rotate"
 ROTATION_ANNOTATION = f"{GROUP}/rotation"
 
@@ -40,7 +40,7 @@ NAME_MAX_LENGTH = 40
 # The runs of a CronJob and the revisions of a StatefulSet add 11 characters, of at most 63.
 CRON_JOB_MAX_LENGTH = 52
 
-# The keys of ``labels``: selectors, watches and dashboards rest on them.
+# The keys of ``labels``. Selectors, watches and dashboards depend on them.
 OWN_LABELS = frozenset(
     {
         "app.kubernetes.io/name",
@@ -54,12 +54,12 @@ OWN_LABELS = frozenset(
 
 
 def child_name(service: str, *suffix: str) -> str:
-    """The name of a child object: the service's name and what the child is."""
+    """Returns the name of an owned object: the service's name and a suffix."""
     return "-".join((service, *suffix))
 
 
 def bounded(name: str, length: int) -> str:
-    """A name of at most ``length`` characters; the end of one that is cut tells it from others."""
+    """Returns a name of at most ``length`` characters; a name that is cut ends in its hash."""
     if len(name) <= length:
         return name
     mark = content_hash(name)
@@ -67,7 +67,10 @@ def bounded(name: str, length: int) -> str:
 
 
 def labels(service: str, part: Part) -> dict[str, str]:
-    """The labels of a child; an allow-list, because copied labels make GitOps tools prune."""
+    """Returns the labels of an owned object.
+
+    Labels of the service are not copied, since GitOps tools would prune objects that have theirs.
+    """
     return {
         "app.kubernetes.io/name": service,
         COMPONENT_LABEL: part.value,
@@ -78,11 +81,11 @@ def labels(service: str, part: Part) -> dict[str, str]:
 
 
 def selector(service: str, part: Part) -> dict[str, str]:
-    """The labels that select the pods of a part; never changed, since selectors are immutable."""
+    """Returns the labels that select the pods of a part; fixed, since selectors are immutable."""
     return {SERVICE_LABEL: service, COMPONENT_LABEL: part.value}
 
 
 def content_hash(content: Mapping[str, object] | str) -> str:
-    """Ten characters that change when the content does, for names and annotations."""
+    """Returns a hash of ten characters for names and annotations."""
     text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]

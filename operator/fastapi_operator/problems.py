@@ -1,18 +1,18 @@
-"""What is wrong with a service, said so that its owner can mend it."""
+"""Errors and warnings about a service, each with a remedy."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """An error stops the service from being applied; a warning is shown and lived with."""
+    """An error prevents the service from being applied; a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Stage(StrEnum):
-    """Where a problem was found: the OpenAPI schema, a CEL rule, or the plan itself."""
+    """The validation that found a problem: the OpenAPI schema, a CEL rule, or the plan."""
 
     SCHEMA = "schema"
     RULE = "rule"
@@ -21,14 +21,14 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding about a service.
+    """One problem of a service.
 
     Attributes:
-        severity: Whether the service can be applied all the same.
-        stage: Which of the three validations found it.
-        path: The field, as a user would write it: ``spec.server.workers``.
-        message: What is wrong, with the value found.
-        remedy: What to write instead; empty where the message already says it.
+        severity: Whether the problem prevents the service from being applied.
+        stage: The validation that found it.
+        path: Path of the field, for example ``spec.server.workers``.
+        message: The problem, with the value.
+        remedy: How to fix it; empty if the message includes it.
     """
 
     severity: Severity

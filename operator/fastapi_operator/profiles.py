@@ -1,7 +1,7 @@
-"""Profiles: what a platform team decides once for the services of many teams.
+"""Profiles: defaults, ceilings and required fields that a platform team sets for many services.
 
-A profile is chosen by ``spec.profile``, else by the label ``fastapi-operator.io/profile`` of the
-namespace. Its defaults and paths are those of ``spec``, so that nobody learns a second vocabulary.
+``spec.profile`` selects a profile, else the label ``fastapi-operator.io/profile`` of the namespace.
+A profile uses the field names and paths of ``spec``.
 """
 
 import functools
@@ -27,8 +27,8 @@ from fastapi_operator.api.server import Server
 from fastapi_operator.api.service import Spec
 from fastapi_operator.api.workload import Availability, Network, Rollout
 
-# Sections that mean "I want one": a default below them reaches services that have them.
-ASKED_FOR = frozenset(
+# Sections whose presence creates a part. A default below them applies only if the service has them.
+OPTIONAL_SECTIONS = frozenset(
     {
         "redis",
         "queue",
@@ -44,10 +44,10 @@ ASKED_FOR = frozenset(
 
 @dataclass(frozen=True)
 class Bound:
-    """The values that a ceiling bounds, besides the numbers that declare it.
+    """The fields that a ceiling limits, in addition to the numbers that declare it.
 
     Attributes:
-        fields: Fields of the spec, none of which may be above it.
+        fields: Fields of the spec that must not exceed it.
         amount: Converts a value to a number.
     """
 
@@ -84,7 +84,7 @@ BOUNDS: Mapping[str, Bound] = {
 
 
 class Defaults(Model):
-    """Values for what a service leaves out, in the words of its spec."""
+    """Values for fields that a service leaves out, with the names of its spec."""
 
     image_pull_policy: str | None = Field(
         default=None,
@@ -93,25 +93,30 @@ class Defaults(Model):
         examples=["IfNotPresent"],
     )
     image_pull_secrets: Annotated[tuple[LocalReference, ...], Field(max_length=16)] | None = Field(
-        default=None, description="Secrets with registry credentials, in each namespace."
+        default=None,
+        description="Secrets with registry credentials, which must exist in each namespace.",
     )
-    server: Server | None = Field(default=None, description="The ASGI server.")
+    server: Server | None = Field(default=None, description="ASGI server.")
     resources: Resources | None = Field(default=None, description="Resources of each app pod.")
-    traffic: Traffic | None = Field(default=None, description="What is known of the load.")
-    scaling: Scaling | None = Field(default=None, description="How many pods.")
-    redis: Redis | None = Field(default=None, description="Of services that have a cache.")
-    queue: Queue | None = Field(default=None, description="Of services that have a broker.")
-    postgres: Postgres | None = Field(default=None, description="Of services that have a database.")
-    proxy: Proxy | None = Field(default=None, description="The reverse proxy.")
+    traffic: Traffic | None = Field(default=None, description="Expected load.")
+    scaling: Scaling | None = Field(default=None, description="Number of pods.")
+    redis: Redis | None = Field(default=None, description="Cache, for services with this section.")
+    queue: Queue | None = Field(default=None, description="Broker, for services with this section.")
+    postgres: Postgres | None = Field(
+        default=None, description="Database, for services with this section."
+    )
+    proxy: Proxy | None = Field(default=None, description="Reverse proxy.")
     exposure: Exposure | None = Field(
         default=None,
-        description="Of services that are exposed; gateway, ingress, loadBalancer and tls each "
-        "of those that have that section.",
+        description="Exposure, for services with this section. Each of gateway, ingress, "
+        "loadBalancer and tls applies only to services with that section.",
     )
-    observability: Observability | None = Field(default=None, description="What is watched.")
-    availability: Availability | None = Field(default=None, description="Where pods run.")
-    rollout: Rollout | None = Field(default=None, description="How a new version comes.")
-    network: Network | None = Field(default=None, description="Who may talk to whom.")
+    observability: Observability | None = Field(
+        default=None, description="Metrics, objectives, logs and traces."
+    )
+    availability: Availability | None = Field(default=None, description="Placement of the pods.")
+    rollout: Rollout | None = Field(default=None, description="Rolling update of the app.")
+    network: Network | None = Field(default=None, description="NetworkPolicies.")
 
 
 def _of_spec(path: str) -> str:
@@ -121,56 +126,56 @@ def _of_spec(path: str) -> str:
 
 def _bounded(path: str) -> str:
     if path not in BOUNDS:
-        raise ValueError(f"{path} has no ceiling; those with one are {', '.join(BOUNDS)}")
+        raise ValueError(f"{path} cannot have a ceiling; supported are {', '.join(BOUNDS)}")
     return path
 
 
 def _counted(ceilings: dict[str, str | int]) -> dict[str, str | int]:
     for path, amount in ceilings.items():
         if BOUNDS[path].amount is int and not isinstance(amount, int):
-            raise ValueError(f"{path}: {amount!r} is not a whole number")
+            raise ValueError(f"{path}: {amount!r} must be an integer")
     return ceilings
 
 
 class Profile(Model):
-    """One profile. Precedence: what the service says, the profile, what is derived."""
+    """One profile. Precedence: the service, then the profile, then derived values."""
 
     description: str = Field(
-        default="", max_length=256, description="For whom it is, in a sentence."
+        default="", max_length=256, description="Purpose of the profile, in one sentence."
     )
     defaults: Defaults = Field(
         default=Defaults(),
-        description="Values for what a service leaves out. One that contradicts the service gives "
-        "way; lists are replaced as a whole, mappings are merged.",
+        description="Values for fields that a service leaves out. A default that contradicts the "
+        "service is ignored. Mappings are merged; lists are replaced.",
     )
     ceilings: Annotated[
         dict[Annotated[str, AfterValidator(_bounded)], Quantity], AfterValidator(_counted)
     ] = Field(
         default={},
-        description=f"The most that a service gets, asked for or derived: {', '.join(BOUNDS)}.",
+        description=f"Largest values, set or derived, of these fields: {', '.join(BOUNDS)}.",
         examples=[{"scaling.maxReplicas": 20, "resources.limits.memory": "4Gi"}],
     )
     required: tuple[Annotated[str, AfterValidator(_of_spec)], ...] = Field(
         default=(),
-        description="Fields that a service must have, by their path in spec; one below redis, "
-        "queue, postgres or exposure only where the service has that section.",
+        description="Paths of fields that a service must have. A field below redis, queue, "
+        "postgres or exposure is required only if the service has that section.",
         examples=[["exposure.tls", "postgres.backup"]],
     )
     labels: Labels = Field(
         default={},
-        description="Labels on every object and pod, such as those by which costs are shared out.",
+        description="Labels of every object and pod, for example for cost allocation.",
         examples=[{"cost-center": "4711"}],
     )
     cpu_limits: bool = Field(
         default=False,
-        description="Whether containers get a CPU limit where the service sets none, as some "
-        "ResourceQuotas ask: a core for each worker and each other container, or the request "
-        "where that is more.",
+        description="Whether containers get a CPU limit if the service sets none, as some "
+        "ResourceQuotas require. The limit is one core for each worker and for each other "
+        "container, or the request if that is larger.",
         examples=[True],
     )
     storage_class: ObjectName | None = Field(
         default=None,
-        description="StorageClass of volumes; null is the operator's storageClass.",
+        description="StorageClass of volumes. If null, the operator's storageClass is used.",
         examples=["fast-ssd"],
     )
     image_registry: (
@@ -180,8 +185,8 @@ class Profile(Model):
         | None
     ) = Field(
         default=None,
-        description="Registry, with a path if any, from which the images that run beside the app "
-        "come; null is that of the operator's images.",
+        description="Registry, optionally with a path, of the operands' images. If null, the "
+        "registries of the operator's images are used.",
         examples=["mirror.example.com/hub"],
     )
 
@@ -194,7 +199,7 @@ NO_PROFILE = Profile()
 
 @functools.cache
 def shipped() -> Mapping[str, Profile]:
-    """The profiles that come with the operator, from ``profiles.yaml`` beside this module."""
+    """Returns the included profiles from ``profiles.yaml`` in this package."""
     (document,) = read_documents(shipped_text())
     return {
         name: Profile.model_validate(profile, strict=False)
@@ -203,5 +208,5 @@ def shipped() -> Mapping[str, Profile]:
 
 
 def shipped_text() -> str:
-    """The file with the profiles that come with the operator, for people."""
+    """Returns the text of the file with the included profiles."""
     return Path(__file__).with_name("profiles.yaml").read_text()

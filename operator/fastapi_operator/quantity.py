@@ -1,4 +1,4 @@
-"""Kubernetes quantities: ``100m``, ``0.5``, ``1e3``, ``1Gi``, ``1G`` to numbers and back.
+"""Parses and formats Kubernetes quantities: ``100m``, ``0.5``, ``1e3``, ``1Gi``, ``1G``.
 
 Source: the grammar in k8s.io/apimachinery/pkg/api/resource/quantity.go.
 """
@@ -25,30 +25,32 @@ _SUFFIXES = {
     "Pi": Decimal(2**50),
     "Ei": Decimal(2**60),
 }
-# The API server's own pattern, written with [0-9] because RE2 and Python disagree about \d.
+# Pattern of the API server, with [0-9], since \d differs between RE2 and Python.
 PATTERN = (
     r"^[+]?([0-9]{1,18}|[0-9]{1,18}[.][0-9]{0,9}|[.][0-9]{1,9})"
     r"([eE][+-]?[0-9]{1,2}|[numkMGTPE]|[KMGTPE]i)?$"
 )
-# Of numbers without quotes: the API server compares bounds as doubles, exact up to 2^53.
+# Bound of numbers without quotes: the API server compares as doubles, which are exact up to 2^53.
 LARGEST_INTEGER = 10**15
 _QUANTITY = re.compile(PATTERN)
 
 
-# A service writes few different ones, and each pass reads them again.
+# A service has few different quantities, and each reconciliation parses them again.
 @functools.lru_cache(maxsize=1024)
 def parse_quantity(text: str | int) -> Decimal:
-    """The number that a quantity stands for, exactly.
+    """Returns the exact number of a quantity.
 
     Args:
-        text: A quantity such as ``"250m"`` or ``"1Gi"``, or a whole number.
+        text: A quantity, for example ``"250m"`` or ``"1Gi"``, or an integer.
 
     Raises:
-        ValueError: The text is not a quantity; the message quotes it and shows the form.
+        ValueError: The text is not a quantity.
     """
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
-        raise ValueError(f"{text!r} is not a quantity; write one like 500m, 2, 256Mi or 10Gi")
+        raise ValueError(
+            f"{text!r} is not a valid quantity; use for example 500m, 2, 256Mi or 10Gi"
+        )
     number, suffix = match.group(1), match.group(2) or ""
     if suffix[:1] in "eE" and suffix[1:] not in ("", "i"):
         return Decimal(number) * Decimal(10) ** int(suffix[1:])
@@ -56,22 +58,22 @@ def parse_quantity(text: str | int) -> Decimal:
 
 
 def millicores(text: str | int) -> int:
-    """CPU in thousandths of a core, rounded up as Kubernetes does."""
+    """Returns CPU in thousandths of a core, rounded up as in Kubernetes."""
     return _ceiling(parse_quantity(text) * 1000)
 
 
 def size_bytes(text: str | int) -> int:
-    """Memory or storage in bytes, rounded up as Kubernetes does."""
+    """Returns memory or storage in bytes, rounded up as in Kubernetes."""
     return _ceiling(parse_quantity(text))
 
 
 def format_cpu(thousandths: int) -> str:
-    """The canonical quantity of a CPU figure in thousandths of a core: ``500m``, ``2``."""
+    """Formats thousandths of a core as a canonical quantity: ``500m``, ``2``."""
     return str(thousandths // 1000) if thousandths % 1000 == 0 else f"{thousandths}m"
 
 
 def format_bytes(size: int) -> str:
-    """The shortest binary quantity that stands for exactly this many bytes."""
+    """Formats bytes as the shortest exact binary quantity."""
     for suffix in ("Ti", "Gi", "Mi", "Ki"):
         unit = int(_SUFFIXES[suffix])
         if size and size % unit == 0:

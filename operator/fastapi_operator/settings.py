@@ -1,4 +1,4 @@
-"""The operator's own settings: what a platform team decides once for all services."""
+"""The operator's settings, which a platform team sets for all services."""
 
 import json
 import re
@@ -20,28 +20,28 @@ class _Settings(BaseModel):
 
 
 class OperandImage(_Settings):
-    """Where an operand's image comes from."""
+    """The image of an operand."""
 
-    registry: str = Field(default="docker.io", description="Registry host, with port if any.")
-    repository: str = Field(description="Path below the registry.")
-    tag: str = Field(description="Tag; kept for readers where a digest is given.")
-    digest: Digest | None = Field(default=None, description="Digest that pins the content.")
+    registry: str = Field(default="docker.io", description="Registry host, optionally with a port.")
+    repository: str = Field(description="Repository in the registry.")
+    tag: str = Field(description="Tag. If a digest is set, the tag is informative only.")
+    digest: Digest | None = Field(default=None, description="Digest of the image.")
 
     @property
     def reference(self) -> str:
-        """The image as a pod names it."""
+        """The image reference for a pod."""
         pinned = f"@{self.digest}" if self.digest else ""
         return f"{self.registry}/{self.repository}:{self.tag}{pinned}"
 
     @property
     def major(self) -> str | None:
-        """The major version that the tag begins with; None where it tells none."""
+        """The major version at the start of the tag, or None if there is none."""
         found = re.match(r"[0-9]{1,3}(?![0-9A-Za-z])", self.tag)
         return found.group() if found else None
 
 
 class OperandImages(_Settings):
-    """The images of everything that the operator runs beside the app."""
+    """The images of all operands."""
 
     postgres: OperandImage = OperandImage(repository="library/postgres", tag="18")
     pgbouncer: OperandImage = OperandImage(
@@ -65,14 +65,14 @@ class OperandImages(_Settings):
     )
 
 
-def _beside_the_shipped(given: Mapping[str, Profile]) -> dict[str, Profile]:
+def _with_shipped(given: Mapping[str, Profile]) -> dict[str, Profile]:
     return {**shipped(), **given}
 
 
 class Settings(_Settings):
-    """What the operator's chart and command line set.
+    """The operator's settings from its chart and command line.
 
-    The pure core reads images and security; intervals and namespaces belong to the controller.
+    The plan uses images and security settings; the controller uses intervals and namespaces.
     """
 
     images: OperandImages = OperandImages()
@@ -80,45 +80,52 @@ class Settings(_Settings):
     run_as_user: int | None = Field(
         default=10001,
         ge=1,
-        description="Numeric user of operand pods; null names none, so that OpenShift chooses.",
+        description="User ID of operand pods. If null, the cluster chooses it, as OpenShift does.",
     )
     storage_class: str | None = Field(
-        default=None, description="StorageClass of managed volumes; null is the cluster's default."
+        default=None,
+        description="StorageClass of managed volumes. If null, the cluster's default is used.",
     )
     runbooks: str = Field(
         default="https://github.com/fastapi-operator/fastapi-operator/blob/main/docs/runbooks",
         pattern=r"^https?://[^\s\"{}]+$",
-        description="Where the pages of docs/runbooks are read: alerts lead there.",
+        description="URL of the runbooks, to which alerts link.",
     )
-    profiles: Annotated[dict[ProfileName, Profile], AfterValidator(_beside_the_shipped)] = Field(
+    profiles: Annotated[dict[ProfileName, Profile], AfterValidator(_with_shipped)] = Field(
         default_factory=lambda: dict(shipped()),
-        description="Profiles by name, beside production and development, which come with the "
-        "operator; one of the same name takes its place.",
+        description="Profiles by name, in addition to the included profiles production and "
+        "development. A profile with the same name replaces an included one.",
     )
     watch_namespaces: tuple[str, ...] = Field(
-        default=(), description="Namespaces to watch; empty is the whole cluster."
+        default=(), description="Namespaces to watch. If empty, the whole cluster is watched."
     )
-    resync_seconds: int = Field(default=600, ge=10, description="Interval of the full relist.")
-    discovery_seconds: int = Field(default=60, ge=5, description="Interval of API discovery.")
-    workers: int = Field(default=16, ge=1, le=256, description="Passes that run at once.")
+    resync_seconds: int = Field(
+        default=600, ge=10, description="Interval of the full relist, in seconds."
+    )
+    discovery_seconds: int = Field(
+        default=60, ge=5, description="Interval of API discovery, in seconds."
+    )
+    workers: int = Field(
+        default=16, ge=1, le=256, description="Number of concurrent reconciliations."
+    )
     rollouts_at_once: int = Field(
         default=5,
         ge=1,
-        description="Services that a new operator version rolls out at the same time.",
+        description="Number of concurrent rollouts after an upgrade of the operator.",
     )
 
     @classmethod
     def from_mapping(cls, data: object) -> Self:
-        """Settings from the parsed YAML of a settings file; an empty file is all defaults.
+        """Parses the content of a settings file; an empty file means all defaults.
 
         Raises:
-            pydantic.ValidationError: A key is unknown or a value is out of bounds.
+            pydantic.ValidationError: A key is unknown, or a value is invalid.
         """
-        # JSON mode, since the profiles' models are strict and YAML has lists for tuples.
+        # JSON mode converts lists to tuples, although the models of profiles are strict.
         return cls.model_validate_json(json.dumps(data if data is not None else {}, default=str))
 
     def of_profile(self, profile: Profile) -> Self:
-        """The settings as they are for services of a profile: its registry, its StorageClass."""
+        """Returns the settings with the registry and the StorageClass of a profile."""
         changes: dict[str, object] = {}
         if profile.storage_class is not None:
             changes["storage_class"] = profile.storage_class

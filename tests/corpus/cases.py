@@ -1,8 +1,9 @@
-"""Labelled services: valid and invalid ones, by section of the spec.
+"""Labelled valid and invalid services, by section of the spec.
 
-Each file is a list of cases. ``stage`` names the check that rejects the service: ``schema`` (a
-field's form), ``rule`` (fields together), ``plan`` (its numbers), or ``none``; ``path`` is the
-field that the error must name. ``image`` is given unless a case writes ``body``, a whole object.
+Each file is a list of cases. ``stage`` is the validation that refuses the service: ``schema`` (one
+field), ``rule`` (several fields), ``plan`` (derived numbers), or ``none``. ``path`` is the field
+that the refusal must name. A case has ``spec``, to which ``image`` is added, or ``body``, a whole
+object.
 """
 
 from dataclasses import dataclass

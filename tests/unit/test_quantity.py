@@ -23,13 +23,13 @@ from fastapi_operator import quantity
         ("0", 0),
     ],
 )
-def test_a_quantity_stands_for_its_number(text: str | int, number: Decimal) -> None:
+def test_a_quantity_is_parsed_to_its_number(text: str | int, number: Decimal) -> None:
     assert quantity.parse_quantity(text) == number
 
 
 @pytest.mark.parametrize("text", ["12 bananas", "", "1gi", "-1", "1.2.3", "Gi", "1e", "1 Gi", "½"])
-def test_what_is_no_quantity_is_refused_by_name(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a quantity"):
+def test_an_invalid_quantity_is_refused_with_its_text(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a valid quantity"):
         quantity.parse_quantity(text)
 
 
@@ -39,10 +39,10 @@ def test_fractions_round_up_as_in_kubernetes() -> None:
 
 
 @given(st.integers(min_value=0, max_value=10**15))
-def test_formatted_bytes_read_back_exactly(size: int) -> None:
+def test_formatted_bytes_are_parsed_to_the_same_number(size: int) -> None:
     assert quantity.size_bytes(quantity.format_bytes(size)) == size
 
 
 @given(st.integers(min_value=0, max_value=10**9))
-def test_formatted_cpu_reads_back_exactly(thousandths: int) -> None:
+def test_formatted_cpu_is_parsed_to_the_same_number(thousandths: int) -> None:
     assert quantity.millicores(quantity.format_cpu(thousandths)) == thousandths

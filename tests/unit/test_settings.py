@@ -13,7 +13,7 @@ from fastapi_operator.settings import OperandImage
         ("7f362d3747834e4", None),
     ],
 )
-def test_an_image_tells_its_major_version_where_its_tag_begins_with_it(
+def test_the_major_version_of_an_image_is_the_number_at_the_start_of_its_tag(
     tag: str, major: str | None
 ) -> None:
     assert OperandImage(repository="library/postgres", tag=tag).major == major

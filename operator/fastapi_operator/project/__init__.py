@@ -1,1 +1,1 @@
-"""What an existing FastAPI project tells of the service it needs: ``fastapi-operator init``."""
+"""Derives a service from the files of a FastAPI project, for ``fastapi-operator init``."""

@@ -1,4 +1,4 @@
-"""The files that ``init`` writes, from what was guessed."""
+"""Renders the files that ``init`` writes."""
 
 import re
 
@@ -12,10 +12,10 @@ _SERVERS = ("uvicorn", "gunicorn", "granian", "hypercorn")
 
 
 def service(needs: Needs, file: str) -> str:
-    """The service as YAML with a comment at each guess.
+    """Renders the service as YAML, with a comment for each guess.
 
     Args:
-        needs: What the project needs.
+        needs: Needs of the project.
         file: Name of the file, for the commands in the comments.
     """
     return render(
@@ -28,7 +28,7 @@ def service(needs: Needs, file: str) -> str:
 
 
 def dockerfile(project: Project, needs: Needs) -> str:
-    """A Dockerfile for a project that has none."""
+    """Renders a Dockerfile for a project without one."""
     port = needs.port.value if needs.port else Part.APP.port
     command = ["uvicorn", needs.app.value, "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104
     return render(
@@ -44,17 +44,17 @@ def dockerfile(project: Project, needs: Needs) -> str:
 
 
 def _install(project: Project) -> str:
-    """Where the dependencies stand; the code itself is copied, so that no build can fail."""
+    """Returns the source of the dependencies; the code is copied, so it need not be buildable."""
     if "requirements.txt" in project.files:
         return "requirements"
     return "dependencies" if "dependencies" in project.pyproject.get("project", {}) else "project"
 
 
 def _python(project: Project) -> str:
-    """The newest version that the project does not rule out; only an exact or upper bound does."""
-    asked = str(project.pyproject.get("project", {}).get("requires-python", ""))
-    exact = re.search(r"(?:==|~=)\s*(3\.[0-9]+)", asked)
+    """Returns the newest Python version within the upper bound of the project, if it has one."""
+    required = str(project.pyproject.get("project", {}).get("requires-python", ""))
+    exact = re.search(r"(?:==|~=)\s*(3\.[0-9]+)", required)
     if exact:
         return exact.group(1)
-    below = re.search(r"<\s*3\.([0-9]+)", asked)
+    below = re.search(r"<\s*3\.([0-9]+)", required)
     return f"3.{int(below.group(1)) - 1}" if below else _PYTHON

@@ -1,4 +1,4 @@
-"""What a project needs, guessed from its files; each guess says from what."""
+"""Guesses the needs of a project from its files, each guess with its source."""
 
 import ast
 import re
@@ -12,8 +12,8 @@ from fastapi_operator.project.variables import Variable, variables
 
 T = TypeVar("T")
 
-# Where an app usually stands, likeliest first; fastapi's own command line looks there too.
-_USUAL = ("main", "app", "api", "app.main", "app.app", "app.api")
+# Usual modules of an app, the likeliest first. The fastapi command searches them too.
+_USUAL_MODULES = ("main", "app", "api", "app.main", "app.app", "app.api")
 _POSTGRES_DRIVERS = ("asyncpg", "psycopg", "psycopg2", "psycopg2-binary", "pg8000")
 _CACHE_CLIENTS = ("redis", "coredis", "aiocache", "fastapi_cache", "cashews")
 _RUNTIME = "fastapi_operator_runtime"
@@ -22,7 +22,7 @@ _READY_PATHS = ("/readyz", "/ready", "/healthz", "/health", "/livez")
 
 @dataclass(frozen=True)
 class Guess(Generic[T]):
-    """A value, and what it was concluded from."""
+    """A value, and the source from which it was guessed."""
 
     value: T
     source: str
@@ -30,7 +30,7 @@ class Guess(Generic[T]):
 
 @dataclass(frozen=True)
 class Worker:
-    """A process beside the app."""
+    """A background process."""
 
     name: str
     command: tuple[str, ...]
@@ -40,7 +40,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Needs:
-    """What the service needs; None where nothing was found."""
+    """The needs of a service; None if no sign of a need was found."""
 
     name: Guess[str]
     version: Guess[str]
@@ -57,7 +57,7 @@ class Needs:
 
 
 def guess(project: Project) -> Needs:
-    """What a project needs.
+    """Returns the needs of a project.
 
     Raises:
         ProjectError: No ASGI application was found.
@@ -96,13 +96,13 @@ def _version(project: Project) -> Guess[str]:
 
 
 def _app(project: Project) -> tuple[Guess[str], bool]:
-    """The ASGI application, and whether a function makes it."""
+    """Returns the ASGI application, and whether it is a factory function."""
     entrypoint = project.pyproject.get("tool", {}).get("fastapi", {}).get("entrypoint")
     if entrypoint is not None:
         if not re.fullmatch(r"[A-Za-z0-9_.]+:[A-Za-z0-9_.]+", str(entrypoint)):
             raise ProjectError(
-                f"{project.root}/pyproject.toml: [tool.fastapi] entrypoint is {entrypoint!r}; "
-                "write package.module:app"
+                f"{project.root}/pyproject.toml: [tool.fastapi] entrypoint {entrypoint!r} is not "
+                "valid; use package.module:app"
             )
         return Guess(entrypoint, "[tool.fastapi] entrypoint in pyproject.toml"), False
     for find, factory in ((_objects, False), (_factories, True)):
@@ -118,7 +118,7 @@ def _app(project: Project) -> tuple[Guess[str], bool]:
                 f"{module.name}:{name}", f"{source}; also {others}" if others else source
             ), factory
     raise ProjectError(
-        f"{project.root}: no FastAPI application found; name it in pyproject.toml, "
+        f"{project.root}: no FastAPI application found; set it in pyproject.toml: "
         '[tool.fastapi] entrypoint = "package.module:app"'
     )
 
@@ -142,8 +142,13 @@ def _factories(module: Module) -> Iterator[str]:
 
 
 def _likelihood(module: Module, name: str) -> tuple[int, int, int, str]:
-    usual = [index for index, where in enumerate(_USUAL) if module.name.endswith(where)]
-    return (min(usual, default=len(_USUAL)), module.name.count("."), name != "app", module.name)
+    ranks = [rank for rank, usual in enumerate(_USUAL_MODULES) if module.name.endswith(usual)]
+    return (
+        min(ranks, default=len(_USUAL_MODULES)),
+        module.name.count("."),
+        name != "app",
+        module.name,
+    )
 
 
 def _port(project: Project) -> Guess[int] | None:
@@ -165,12 +170,12 @@ def _port(project: Project) -> Guess[int] | None:
     return None
 
 
-def _imported(project: Project, packages: tuple[str, ...], what: str) -> Guess[str] | None:
+def _imported(project: Project, packages: tuple[str, ...], label: str) -> Guess[str] | None:
     for package in packages:
         if package.replace("-", "_") in project.imports:
-            return Guess(package, f"{what}: {package} is imported")
+            return Guess(package, f"{label}: {package} is imported")
         if package.replace("_", "-") in project.requirements:
-            return Guess(package, f"{what}: {package} is among the dependencies")
+            return Guess(package, f"{label}: {package} is a dependency")
     return None
 
 
@@ -180,8 +185,8 @@ def _migrations(project: Project) -> Guess[tuple[str, ...]] | None:
     if "alembic" in project.pyproject.get("tool", {}):
         return Guess(("alembic", "upgrade", "head"), "[tool.alembic] in pyproject.toml")
     for path in sorted(project.root.glob("*/alembic.ini")):
-        where = str(path.relative_to(project.root))
-        return Guess(("alembic", "-c", where, "upgrade", "head"), where)
+        config = str(path.relative_to(project.root))
+        return Guess(("alembic", "-c", config, "upgrade", "head"), config)
     return None
 
 
@@ -218,7 +223,7 @@ def _probes(project: Project) -> Guess[dict[str, str]] | None:
 
 
 def _get_path(decorator: ast.expr) -> str:
-    """The path of ``@app.get("/…")``; a router's is below a prefix that is not known here."""
+    """Returns the path of ``@app.get("/…")``; a router's path has an unknown prefix."""
     if isinstance(decorator, ast.Call) and decorator.args:
         function, first = decorator.func, decorator.args[0]
         if (

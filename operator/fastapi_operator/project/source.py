@@ -1,4 +1,4 @@
-"""A project as its files tell it: modules, dependencies, settings; none is imported or run."""
+"""Reads a project's modules, dependencies and settings without importing or running them."""
 
 import ast
 import re
@@ -9,16 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-# Directories that hold no code of the service.
-_ELSEWHERE = frozenset(
+# Directories without code of the service.
+_IGNORED_DIRECTORIES = frozenset(
     {"tests", "test", "docs", "scripts", "examples", "migrations", "alembic", "node_modules"}
     | {"build", "dist", "site-packages", "venv", "env", "__pycache__"}
 )
-_FILES_MAX = 2000
+_MAX_FILES = 2000
 
 
 class ProjectError(ValueError):
-    """The directory is no project that can be read."""
+    """The directory is not a readable project."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Module:
     """One Python file.
 
     Attributes:
-        name: Its name for an import, such as ``shop.main``.
-        path: Its path below the project.
+        name: Its import name, for example ``shop.main``.
+        path: Its path in the project.
         tree: Its syntax tree.
     """
 
@@ -37,7 +37,7 @@ class Module:
 
     @cached_property
     def imports(self) -> frozenset[str]:
-        """Top-level names of the packages that it imports."""
+        """Top-level names of the packages that the module imports."""
         found = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -47,7 +47,7 @@ class Module:
         return frozenset(found)
 
     def assigned_calls(self) -> Iterator[tuple[str, ast.Call]]:
-        """Top-level ``name = call(…)``, in order."""
+        """Yields each top-level ``name = call(…)``, in order."""
         for node in self.tree.body:
             if isinstance(node, ast.Assign) and len(node.targets) == 1:
                 target = node.targets[0]
@@ -61,15 +61,15 @@ class Module:
 
 @dataclass(frozen=True)
 class Project:
-    """What was read of a project.
+    """The content of a project.
 
     Attributes:
         root: Its directory.
-        source_root: Where imports begin, below root: ``src`` or ``.``.
+        source_root: Directory below root from which modules are imported: ``src`` or ``.``.
         modules: Its Python files, by path.
-        pyproject: The parsed pyproject.toml; empty where there is none.
-        requirements: Normalised names of what it depends on, as far as files say.
-        files: Names of the files in the root.
+        pyproject: The parsed pyproject.toml; empty if there is none.
+        requirements: Normalised names of the declared dependencies.
+        files: Names of the files in root.
     """
 
     root: Path
@@ -85,7 +85,7 @@ class Project:
         return frozenset().union(*(module.imports for module in self.modules))
 
     def text(self, name: str) -> str:
-        """A file of the root; empty where there is none."""
+        """Returns the text of a file in root; empty if there is none."""
         path = self.root / name
         return path.read_text(errors="replace") if path.is_file() else ""
 
@@ -94,7 +94,7 @@ def read_project(root: Path) -> Project:
     """Reads a project.
 
     Raises:
-        ProjectError: The directory does not exist, holds no Python file, or its pyproject.toml
+        ProjectError: The directory does not exist or has no Python file, or its pyproject.toml
             cannot be parsed.
     """
     if not root.is_dir():
@@ -102,7 +102,7 @@ def read_project(root: Path) -> Project:
     source_root = "src" if any((root / "src").glob("**/*.py")) else "."
     modules = tuple(_modules(root, root / source_root))
     if not modules:
-        raise ProjectError(f"{root} holds no Python file; name the directory of the project")
+        raise ProjectError(f"{root} has no Python file; specify the directory of the project")
     pyproject = _pyproject(root)
     return Project(
         root=root,
@@ -115,7 +115,7 @@ def read_project(root: Path) -> Project:
 
 
 def called(call: ast.Call) -> str:
-    """The last name of what a call calls: ``FastAPI`` of ``fastapi.FastAPI()``."""
+    """Returns the last name of a called function: ``FastAPI`` of ``fastapi.FastAPI()``."""
     function = call.func
     if isinstance(function, ast.Attribute):
         return function.attr
@@ -125,22 +125,23 @@ def called(call: ast.Call) -> str:
 def _modules(root: Path, source: Path) -> Iterator[Module]:
     paths = (path for path in sorted(source.rglob("*.py")) if _is_code(path.relative_to(source)))
     for count, path in enumerate(paths):
-        if count == _FILES_MAX:
+        if count == _MAX_FILES:
             raise ProjectError(
-                f"{root} holds more than {_FILES_MAX} Python files; name one service's directory"
+                f"{root} has more than {_MAX_FILES} Python files; specify the directory of one "
+                "service"
             )
         parts = path.relative_to(source).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         try:
             tree = ast.parse(path.read_text(), filename=str(path))
         except (SyntaxError, UnicodeDecodeError, ValueError):
-            # A template or a file of another Python; it tells nothing.
+            # A template, or a file for another version of Python.
             continue
         yield Module(name=name, path=str(path.relative_to(root)), tree=tree)
 
 
 def _is_code(path: Path) -> bool:
-    return not any(part in _ELSEWHERE or part.startswith(".") for part in path.parts[:-1])
+    return not any(part in _IGNORED_DIRECTORIES or part.startswith(".") for part in path.parts[:-1])
 
 
 def _pyproject(root: Path) -> Mapping[str, Any]:
@@ -150,7 +151,7 @@ def _pyproject(root: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectError(f"{path}: not TOML: {error}") from error
+        raise ProjectError(f"{path}: not valid TOML: {error}") from error
 
 
 def _requirements(root: Path, pyproject: Mapping[str, Any]) -> Iterator[str]:

@@ -8,18 +8,18 @@ from fastapi_operator.project.source import Module, Project
 from fastapi_operator.resources.environment import CONTRACT
 
 _SECRET_WORDS = ("password", "secret", "token", "api_key", "apikey", "private_key", "dsn")
-_OURS = frozenset(variable.name for variable in CONTRACT)
+_SET_BY_OPERATOR = frozenset(variable.name for variable in CONTRACT)
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable that a settings class reads.
+    """An environment variable that a settings class reads.
 
     Attributes:
-        name: The variable.
-        source: The class and file.
+        name: Name of the variable.
+        source: Its class and file.
         required: Whether the class has no default for it.
-        secret: Whether its type or name says that it is one.
+        secret: Whether its type or name indicates a secret.
     """
 
     name: str
@@ -29,8 +29,8 @@ class Variable:
 
 
 def variables(project: Project) -> Iterator[Variable]:
-    """The variables of all settings classes, each once; those of the operator's contract aside."""
-    seen = set(_OURS)
+    """Yields each variable of the settings classes once, except those that the operator sets."""
+    seen = set(_SET_BY_OPERATOR)
     for module in project.modules:
         for node in module.tree.body:
             if isinstance(node, ast.ClassDef) and _is_settings(node):
@@ -71,7 +71,7 @@ def _prefix(node: ast.ClassDef) -> str:
 
 
 def _keyword(value: ast.expr | None, name: str) -> str:
-    """A text among the keyword arguments of a call, or an empty one."""
+    """Returns a constant keyword argument of a call, or an empty string."""
     for keyword in value.keywords if isinstance(value, ast.Call) else ():
         if keyword.arg == name and isinstance(keyword.value, ast.Constant):
             return str(keyword.value.value)

@@ -17,7 +17,7 @@ from fastapi_operator.api.fields import Path
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity, Stage
-from fastapi_operator.profiles import ASKED_FOR, BOUNDS, NO_PROFILE, Profile
+from fastapi_operator.profiles import BOUNDS, NO_PROFILE, OPTIONAL_SECTIONS, Profile
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.contradictions import contradictions
 
@@ -164,7 +164,7 @@ def _is_asked_for(written: Raw, path: Path, *, self_too: bool) -> bool:
     return all(
         fields.value_at(written, path[:end]) is not None
         for end in ends
-        if ".".join(path[:end]) in ASKED_FOR
+        if ".".join(path[:end]) in OPTIONAL_SECTIONS
     )
 
 

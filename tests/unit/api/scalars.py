@@ -1,4 +1,4 @@
-"""How kubectl reads what stands behind a colon; the api tier asks the real kubectl the same."""
+"""Scalars and their values as read by kubectl; tests/api compares them with the real kubectl."""
 
 from typing import Any
 
@@ -44,5 +44,5 @@ SCALARS: dict[str, Any] = {
     "!!bool yes": True,
 }
 
-# What kubectl cannot send either.
+# Scalars that kubectl cannot send either.
 REFUSED = [".inf", "-.inf", ".nan", "!!int five", "!!bool 5"]

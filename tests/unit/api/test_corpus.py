@@ -1,4 +1,4 @@
-"""The labelled services of tests/corpus, judged by the core; the api tier asks the API server."""
+"""The labelled services of tests/corpus, validated here; tests/api sends them to an API server."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,12 +20,12 @@ from tests.corpus.cases import CASES, Case
 from tests.unit.services import body
 from tests.unit.spec_strategies import specs
 
-# A cluster that has everything a service can make use of.
+# A cluster that serves every optional API.
 FACTS = Facts(apis=optional_apis() | {HTTP_ROUTE, CERTIFICATE})
 
 
 def errors(service: dict[str, Any]) -> list[Problem]:
-    """All that keeps a service from being applied, as ``validate`` finds it."""
+    """Returns the errors of a service, as ``validate`` finds them."""
     parsed, problems = parse_service(service)
     if parsed is not None:
         problems = derive(parsed, Settings(), FACTS).problems
@@ -33,7 +33,7 @@ def errors(service: dict[str, Any]) -> list[Problem]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_labelled_service_is_judged_as_labelled(case: Case) -> None:
+def test_the_verdict_on_a_labelled_service_is_its_label(case: Case) -> None:
     found = errors(case.body)
 
     assert {problem.stage.value for problem in found} == {case.stage} - {"none"}
@@ -41,17 +41,17 @@ def test_a_labelled_service_is_judged_as_labelled(case: Case) -> None:
         assert any(problem.path.startswith(case.path) for problem in found)
 
 
-def test_the_corpus_is_large_and_labels_each_service_once() -> None:
+def test_the_corpus_has_many_cases_with_unique_names() -> None:
     assert len(CASES) >= 150
     assert len({case.name for case in CASES}) == len(CASES)
 
 
-def test_every_rule_is_broken_by_a_labelled_service() -> None:
+def test_every_rule_is_violated_by_a_labelled_service() -> None:
     broken = {problem.message for case in CASES for problem in parse_service(case.body)[1]}
     assert [rule.message for rule in RULES if rule.message not in broken] == []
 
 
-def test_every_field_of_the_spec_is_written_in_a_valid_labelled_service() -> None:
+def test_every_field_of_the_spec_is_in_a_valid_labelled_service() -> None:
     written = {
         path for case in CASES if case.stage == "none" for path in paths_in(case.spec, "spec")
     }
@@ -78,7 +78,7 @@ def paths_of(node: dict[str, Any], path: str) -> Iterator[str]:
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(specs(most_fields=5))
-def test_what_schema_and_rules_accept_gets_a_plan_or_problems_with_paths(
+def test_a_spec_that_schema_and_rules_accept_gets_a_plan_or_problems_with_paths(
     spec: dict[str, Any],
 ) -> None:
     for problem in errors(body(spec)):

@@ -37,7 +37,7 @@ def test_every_field_has_a_description() -> None:
     assert missing == []
 
 
-def test_every_field_of_the_spec_that_may_be_absent_states_its_default() -> None:
+def test_every_optional_field_of_the_spec_states_its_default() -> None:
     spec = object_schema()["properties"]["spec"]
     required = {
         f"{path}.{name}" for path, node in nodes(spec, "spec") for name in node.get("required", ())
@@ -53,14 +53,14 @@ def test_every_field_of_the_spec_that_may_be_absent_states_its_default() -> None
     assert silent == []
 
 
-def test_the_only_default_is_a_generation_that_no_object_has() -> None:
+def test_the_only_default_is_an_impossible_generation() -> None:
     defaults = [
         (path, node["default"]) for path, node in nodes(object_schema()) if "default" in node
     ]
     assert defaults == [(".status", {"observedGeneration": -1})]
 
 
-def test_unknown_fields_are_kept_in_pod_parts_alone() -> None:
+def test_only_parts_of_a_pod_keep_unknown_fields() -> None:
     open_nodes = {
         path
         for path, node in nodes(object_schema())
@@ -106,7 +106,7 @@ def test_everything_in_the_spec_is_bounded() -> None:
     assert unbounded == []
 
 
-def test_every_text_has_a_pattern_but_the_values_of_annotations() -> None:
+def test_every_string_except_values_of_annotations_has_a_pattern() -> None:
     free = [
         path
         for path, node in spec_leaves()
@@ -123,8 +123,8 @@ PATTERNS = sorted({node["pattern"] for _, node in nodes(object_schema()) if "pat
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_pattern_means_the_same_to_every_reader(pattern: str) -> None:
-    """The API server reads RE2, the command line Rust's regex, some code Python's."""
+def test_a_pattern_is_portable(pattern: str) -> None:
+    """The API server uses RE2, the command line Rust's regex, and some code Python's."""
     assert pattern.startswith("^")
     assert pattern.endswith("$")
     assert not re.search(r"\\[dDwWsSbBAzZpPQEkKRX]|[(][?]|[*+?}][+?]", pattern), "not portable"
@@ -133,7 +133,7 @@ def test_a_pattern_means_the_same_to_every_reader(pattern: str) -> None:
 
 
 def leaves(model: type[BaseModel], path: str = "spec") -> Iterator[tuple[str, FieldInfo]]:
-    """Every field of a model that holds no section, nor a list of sections."""
+    """Yields every field of a model that is not a section or a list of sections."""
     for name, field in model.model_fields.items():
         here = f"{path}.{field.alias or name}"
         section = section_of(field.annotation)
@@ -165,7 +165,7 @@ def test_an_example_is_valid(path: str) -> None:
         assert accepts(LEAVES[path], example)
 
 
-# What stands where no template reads it as anything but text; the models say so beside the types.
+# Characters that are permitted, since the templates quote the value or no template uses it.
 FREE_TEXT = {
     **{
         path: ";\"'`{}$\\#\u2028\u0661"
@@ -177,7 +177,7 @@ FREE_TEXT = {
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Each field that is one text, or a list of such, with a valid one."""
+    """Yields each string field, or list of strings, with a valid value."""
     for path, field in LEAVES.items():
         for example in (field.examples or ())[:1]:
             text = example[0] if isinstance(example, list) else example
@@ -187,8 +187,8 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("path", "text"), list(texts()))
-def test_no_text_of_the_spec_can_end_what_a_template_writes_around_it(path: str, text: str) -> None:
-    """A newline at the end is the trap: to Python's $ it is nothing, to RE2's a character."""
+def test_no_string_of_the_spec_can_escape_from_a_template(path: str, text: str) -> None:
+    """A final newline is important: $ in Python matches before it, $ in RE2 does not."""
     is_list = isinstance((LEAVES[path].examples or ())[0], list)
     for character in ";\"'`{}$\\#\n\r\t\x00\u2028\u0661":
         for poisoned in (text + character, character + text, text[:1] + character + "x"):
@@ -196,7 +196,7 @@ def test_no_text_of_the_spec_can_end_what_a_template_writes_around_it(path: str,
             assert accepted == (character in FREE_TEXT.get(path, "")), repr(poisoned)
 
 
-def test_every_description_says_something_in_a_sentence() -> None:
+def test_every_description_is_a_sentence() -> None:
     poor = [
         path
         for path, node in nodes(object_schema())
@@ -207,7 +207,7 @@ def test_every_description_says_something_in_a_sentence() -> None:
     assert poor == []
 
 
-def test_a_field_with_a_unit_in_its_name_says_it_in_words() -> None:
+def test_a_description_repeats_the_unit_in_the_name() -> None:
     silent = [
         path
         for path, node in spec_leaves()
@@ -217,7 +217,7 @@ def test_a_field_with_a_unit_in_its_name_says_it_in_words() -> None:
     assert silent == []
 
 
-def test_every_quantity_says_its_unit() -> None:
+def test_every_description_of_a_quantity_has_its_unit() -> None:
     silent = [
         path
         for path, node in spec_leaves()

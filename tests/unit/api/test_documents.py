@@ -7,7 +7,7 @@ from tests.unit.api.scalars import REFUSED, SCALARS
 
 
 @pytest.mark.parametrize("text", SCALARS)
-def test_a_scalar_is_read_as_kubectl_reads_it(text: str) -> None:
+def test_a_scalar_is_read_as_by_kubectl(text: str) -> None:
     (document,) = read_documents(f"value: {text}\n")
 
     value = document.body["value"]
@@ -31,19 +31,19 @@ def test_a_scalar_that_cannot_be_sent_is_refused(text: str) -> None:
         ("base: &b [1, 2]\nown: *b", [1, 2]),
     ],
 )
-def test_keys_anchors_and_merges_are_kubectls(text: str, value: Any) -> None:
+def test_keys_anchors_and_merges_are_read_as_by_kubectl(text: str, value: Any) -> None:
     (document,) = read_documents(text)
     assert document.body.get("own", document.body) == value
 
 
-def test_several_documents_are_read_and_empty_ones_left_out() -> None:
+def test_several_documents_are_read_and_empty_ones_are_skipped() -> None:
     assert [document.body for document in read_documents("a: 1\n---\n---\n# b\n---\nc: 2")] == [
         {"a": 1},
         {"c": 2},
     ]
 
 
-def test_json_is_read_with_tabs_and_one_object_after_the_other() -> None:
+def test_json_may_have_tabs_and_several_objects() -> None:
     text = '{\n\t"a": 1.0,\n\t"b": "\\/\\ud83d\\ude00"\n}\n{"c": 1e3}'
     assert [document.body for document in read_documents(text)] == [
         {"a": 1, "b": "/😀"},
@@ -66,19 +66,19 @@ def test_json_is_read_with_tabs_and_one_object_after_the_other() -> None:
         ("a: b: c", "not valid YAML"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_place(text: str, message: str) -> None:
+def test_an_invalid_text_is_refused_with_its_line(text: str, message: str) -> None:
     with pytest.raises(DocumentError, match=message):
         read_documents(text)
 
 
-def test_anchors_that_multiply_a_text_beyond_reason_are_refused() -> None:
+def test_anchors_that_expand_to_too_many_values_are_refused() -> None:
     levels = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     levels += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
     with pytest.raises(DocumentError, match="more than 200000 values"):
         read_documents("\n".join(levels))
 
 
-def test_a_path_has_the_line_of_its_key_or_of_what_is_around_it() -> None:
+def test_a_path_has_the_line_of_its_key_or_of_the_enclosing_value() -> None:
     (document,) = read_documents("kind: A\nspec:\n  image: a\n  background:\n    - name: b\n")
 
     assert document.line("spec.image") == 3

@@ -29,13 +29,13 @@ def broken(**spec: Any) -> list[str]:
         ),
     ],
 )
-def test_what_something_else_rests_on_cannot_be_merged_away(
+def test_a_guarded_field_of_the_pod_template_is_refused(
     template: dict[str, Any], path: str
 ) -> None:
     assert broken(podTemplate=template) == [f"spec.podTemplate.{path}"]
 
 
-def test_what_is_free_may_be_said() -> None:
+def test_fields_without_a_guard_are_accepted() -> None:
     assert (
         broken(
             podTemplate={
@@ -52,12 +52,12 @@ def test_what_is_free_may_be_said() -> None:
     )
 
 
-def test_names_of_the_operator_are_taken() -> None:
+def test_names_that_the_operator_uses_are_refused() -> None:
     assert broken(containers=[{"name": "app", "image": "x"}]) == ["spec.containers[app].name"]
     assert broken(volumes=[{"name": "tmp", "emptyDir": {}}]) == ["spec.volumes[tmp].name"]
 
 
-def test_a_problem_says_what_rests_on_the_field_and_where_it_is_set() -> None:
+def test_a_refusal_has_the_reason_and_the_field_to_use_instead() -> None:
     (problem,) = broken_guards(
         service(podTemplate={"spec": {"containers": [{"name": "app", "image": "x"}]}}).spec
     )

@@ -63,7 +63,7 @@ IMAGE = {"image": "registry.example.com/shop:1"}
         (IMAGE | {"imagePullSecrets": [{}]}, "spec.imagePullSecrets[0].name", "is required"),
     ],
 )
-def test_a_wrong_field_is_named_with_its_value(
+def test_an_invalid_field_is_reported_with_its_path_and_value(
     spec: dict[str, Any], path: str, message: str
 ) -> None:
     service, problems = parse_service(body(spec))
@@ -85,7 +85,7 @@ def test_a_wrong_field_is_named_with_its_value(
         ({"scaling": {"minReplicas": 3, "maxReplicas": 2}}, "spec.scaling.minReplicas"),
     ],
 )
-def test_a_broken_rule_is_a_problem_of_its_field(spec: dict[str, Any], path: str) -> None:
+def test_a_violated_rule_is_reported_at_its_field(spec: dict[str, Any], path: str) -> None:
     service, problems = parse_service(body(IMAGE | spec))
 
     assert service is None
@@ -102,7 +102,7 @@ def test_an_explicit_null_counts_as_absent_and_is_a_warning() -> None:
     assert "write redis: {}" in problem.remedy
 
 
-def test_a_null_in_a_list_is_a_warning_with_its_place() -> None:
+def test_a_null_in_a_list_is_a_warning_with_its_index() -> None:
     process = {"name": "a", "command": ["a"], "replicas": None}
     service, problems = parse_service(body(IMAGE | {"background": [process]}))
 
@@ -112,21 +112,21 @@ def test_a_null_in_a_list_is_a_warning_with_its_place() -> None:
     ]
 
 
-def test_nothing_is_said_of_nulls_in_pieces_of_a_pod() -> None:
+def test_nulls_in_parts_of_a_pod_are_accepted_without_a_warning() -> None:
     service, problems = parse_service(body(IMAGE | {"env": [{"name": "A", "value": None}]}))
 
     assert service is not None
     assert problems == ()
 
 
-def test_a_name_that_children_could_not_carry_is_refused() -> None:
+def test_a_name_that_is_too_long_for_owned_objects_is_refused() -> None:
     service, problems = parse_service(body(IMAGE, name="a" * 41))
 
     assert service is None
     assert [problem.path for problem in problems] == ["metadata.name"]
 
 
-def test_services_are_found_in_a_list_as_kubectl_prints_it() -> None:
+def test_services_are_found_in_a_list_from_kubectl() -> None:
     text = """
 kind: List
 items:
@@ -153,6 +153,6 @@ items:
         ("{", "not valid YAML"),
     ],
 )
-def test_a_text_that_holds_no_service_says_why(text: str, message: str) -> None:
+def test_a_text_without_a_service_is_refused_with_the_reason(text: str, message: str) -> None:
     with pytest.raises(DocumentError, match=message):
         load_services(text)

@@ -1,4 +1,4 @@
-"""Whatever happens, the status fits: each text within its bound, the whole within 8 KiB."""
+"""The status always fits: each text within its bound, the whole within 8 KiB."""
 
 import json
 from typing import Any
@@ -23,10 +23,7 @@ SUMMARY = ("Ready", "Reconciling", "Stalled")
 
 
 def status(text: str, *, decisions: int = 24, problems: int = 16, pending: int = 16) -> Status:
-    """A status of a service with every part, each text as given.
-
-    Names and addresses, which the operator makes, are of ASCII.
-    """
+    """Returns a status with every part and the given text; generated names are ASCII."""
     name = "x" * len(text)
     budget = {"processes": 10**9, "demand": 10**9, "max_connections": 10**9, "reserved": 10**9}
     return Status(
@@ -64,7 +61,7 @@ def size(body: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "é" * 5000, '"' * 5000, "\n" * 5000, "😀" * 5000])
-def test_the_longest_texts_everywhere_come_to_at_most_8_kib(text: str) -> None:
+def test_a_status_of_the_longest_texts_has_at_most_8_kib(text: str) -> None:
     body = status(text, decisions=40, problems=40, pending=40).to_body()
 
     assert len(json.dumps(body, ensure_ascii=False).encode()) <= MAX_BYTES
@@ -73,7 +70,7 @@ def test_the_longest_texts_everywhere_come_to_at_most_8_kib(text: str) -> None:
 
 
 @given(st.integers(0, 900))
-def test_what_fits_is_not_shortened(length: int) -> None:
+def test_a_status_that_fits_is_not_shortened(length: int) -> None:
     whole = status("x" * length, decisions=1, problems=1, pending=0)
     body = whole.to_body()
 
@@ -82,14 +79,14 @@ def test_what_fits_is_not_shortened(length: int) -> None:
         assert size(untouched) > MAX_BYTES
 
 
-def test_a_text_that_was_cut_shows_it() -> None:
+def test_a_shortened_text_ends_in_an_ellipsis() -> None:
     problem = StatusProblem(severity="error", path="spec", message="word " * 500)
 
     assert len(problem.message) == 512
     assert problem.message.endswith("…")
 
 
-def test_problems_are_kept_when_decisions_must_go() -> None:
+def test_decisions_are_removed_before_problems() -> None:
     body = status("x" * 200, decisions=24, problems=3, pending=0).to_body()
 
     assert len(body["problems"]) == 3

@@ -96,7 +96,7 @@ def test_validate_reports_field_and_value_and_exits_with_1() -> None:
     )
 
     assert result.returncode == 1
-    assert "shop: spec.redis.memory: '12 bananas' is not a quantity" in result.stderr
+    assert "shop: spec.redis.memory: '12 bananas' is not a valid quantity" in result.stderr
 
 
 def test_validate_reports_file_and_line_of_each_problem(tmp_path: Path) -> None:

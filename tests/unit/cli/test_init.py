@@ -195,12 +195,12 @@ def test_an_existing_file_is_overwritten_only_with_force(declared: Path) -> None
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"readme.md": ""}, "holds no Python file"),
+        ({"readme.md": ""}, "has no Python file"),
         ({"tool.py": "print(1)"}, "no FastAPI application found"),
-        ({"main.py": MAIN, "pyproject.toml": "[tool"}, "not TOML"),
+        ({"main.py": MAIN, "pyproject.toml": "[tool"}, "not valid TOML"),
         (
             {"main.py": MAIN, "pyproject.toml": "[tool.fastapi]\nentrypoint = 'main'"},
-            "write package.module:app",
+            "use package.module:app",
         ),
     ],
 )

@@ -277,9 +277,9 @@ def test_an_unknown_profile_is_an_error_that_names_those_known() -> None:
 @pytest.mark.parametrize(
     ("profile", "message"),
     [
-        ({"ceilings": {"scaling.maxReplica": 3}}, "scaling.maxReplica has no ceiling"),
-        ({"ceilings": {"scaling.maxReplicas": "3Gi"}}, "'3Gi' is not a whole number"),
-        ({"ceilings": {"redis.memory": "much"}}, "'much' is not a quantity"),
+        ({"ceilings": {"scaling.maxReplica": 3}}, "scaling.maxReplica cannot have a ceiling"),
+        ({"ceilings": {"scaling.maxReplicas": "3Gi"}}, "'3Gi' must be an integer"),
+        ({"ceilings": {"redis.memory": "much"}}, "'much' is not a valid quantity"),
         ({"required": ["postgres.backups"]}, "did you mean backup?"),
         ({"defaults": {"postgres": {"storage": {"sise": "1Gi"}}}}, "Extra inputs"),
         ({"default": {}}, "Extra inputs"),
