@@ -9,7 +9,6 @@ from tests.language import check, prose, words
 REMAINING = (
     "docs/api-versions.md",
     "docs/benchmarks.md",
-    "docs/parts",
     "docs/tuning.md",
     "manifests/samples",
     "operator/fastapi_operator/cli",
