@@ -87,12 +87,15 @@ def test_the_api_server_explains_every_field_as_the_models_do(server: ApiServer)
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("", "A FastAPI application with all that it needs"),
-        (".spec", "What the user says; everything absent is derived."),
-        (".spec.postgres.pooler", "PgBouncer, in transaction mode, between the database and app"),
+        ("", "A FastAPI application with its database, cache, queue and proxy."),
+        (".spec", "Desired state of the service. The operator derives every field that is absent."),
+        (
+            ".spec.postgres.pooler",
+            "PgBouncer in transaction mode, between the database and the app",
+        ),
         (".spec.postgres.pooler.engine", "ENUM: PgBouncer None"),
         (".spec.background.resources.limits.memory", "Memory in bytes"),
-        (".status.tuning.reason", "Why it has this value."),
+        (".status.tuning.reason", "Reason for the value."),
     ],
 )
 def test_kubectl_explain_reads_well_at_every_level(kubectl: Kubectl, path: str, words: str) -> None:
