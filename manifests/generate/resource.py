@@ -35,9 +35,9 @@ spec:
   `redis: null` counts as absent, with a warning.
 - A **quantity** is a Kubernetes quantity: `500m`, `2`, `256Mi`, `10Gi`. Quote decimals: `"0.5"`.
   A bare `0.5` is an error, because tools rewrite it in different ways.
-- A **piece of a pod** is copied into the pod without changes or checks. If the API server rejects
+- A **part of a pod** is copied into the pod without changes or checks. If the API server rejects
   the pod, the condition `Stalled` names the field of your spec.
-- A **whole number** has no quotes; a **string** of digits has (`retry: "2"`).
+- An **integer** has no quotes; a **string** of digits has (`retry: "2"`).
 - An unknown field is an error and is not ignored. `fastapi-operator validate service.yaml` names
   the nearest field, with file and line.
 

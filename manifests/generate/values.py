@@ -129,7 +129,7 @@ _FREE = ("resources", "podSecurityContext", "securityContext")
 
 
 def table(values: list[Value]) -> str:
-    """Returns the values as a Markdown table; a piece of a pod is one row."""
+    """Returns the values as a Markdown table; a part of a pod is one row."""
     rows = ["| value | default | meaning |", "| --- | --- | --- |"]
     for value in values:
         free = value.path[0] in _FREE

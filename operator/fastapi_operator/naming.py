@@ -19,7 +19,7 @@ FIELD_MANAGER = "fastapi-operator"
 
 SERVICE_LABEL = f"{GROUP}/service"
 COMPONENT_LABEL = "app.kubernetes.io/component"
-# The same label in Prometheus, where it joins the series of all parts of a service.
+# The same label in Prometheus. It joins the series of all parts of a service.
 SERVICE_SERIES_LABEL = "fastapi_operator_io_service"
 WATCHED_LABEL = f"{GROUP}/watched"
 PROFILE_LABEL = f"{GROUP}/profile"

@@ -119,18 +119,18 @@ class Defaults(Model):
     network: Network | None = Field(default=None, description="NetworkPolicies.")
 
 
-def _of_spec(path: str) -> str:
+def _check_path(path: str) -> str:
     fields.field_at(Spec, path)
     return path
 
 
-def _bounded(path: str) -> str:
+def _check_ceiling_path(path: str) -> str:
     if path not in BOUNDS:
         raise ValueError(f"{path} cannot have a ceiling; supported are {', '.join(BOUNDS)}")
     return path
 
 
-def _counted(ceilings: dict[str, str | int]) -> dict[str, str | int]:
+def _check_amounts(ceilings: dict[str, str | int]) -> dict[str, str | int]:
     for path, amount in ceilings.items():
         if BOUNDS[path].amount is int and not isinstance(amount, int):
             raise ValueError(f"{path}: {amount!r} must be an integer")
@@ -149,13 +149,14 @@ class Profile(Model):
         "service is ignored. Mappings are merged; lists are replaced.",
     )
     ceilings: Annotated[
-        dict[Annotated[str, AfterValidator(_bounded)], Quantity], AfterValidator(_counted)
+        dict[Annotated[str, AfterValidator(_check_ceiling_path)], Quantity],
+        AfterValidator(_check_amounts),
     ] = Field(
         default={},
         description=f"Largest values, set or derived, of these fields: {', '.join(BOUNDS)}.",
         examples=[{"scaling.maxReplicas": 20, "resources.limits.memory": "4Gi"}],
     )
-    required: tuple[Annotated[str, AfterValidator(_of_spec)], ...] = Field(
+    required: tuple[Annotated[str, AfterValidator(_check_path)], ...] = Field(
         default=(),
         description="Paths of fields that a service must have. A field below redis, queue, "
         "postgres or exposure is required only if the service has that section.",

@@ -113,11 +113,11 @@ def structural_schema(model: type[BaseModel]) -> dict[str, Any]:
     """
     schema = model.model_json_schema(by_alias=True, mode="validation")
     definitions = schema.pop("$defs", {})
-    return _converted(schema, definitions, model.__name__)
+    return _convert(schema, definitions, model.__name__)
 
 
-def _converted(node: dict[str, Any], definitions: dict[str, Any], path: str) -> dict[str, Any]:
-    node = _resolved(node, definitions)
+def _convert(node: dict[str, Any], definitions: dict[str, Any], path: str) -> dict[str, Any]:
+    node = _resolve(node, definitions)
     if node.get("x-kubernetes-int-or-string") or node.get("x-kubernetes-preserve-unknown-fields"):
         return {key: value for key, value in node.items() if key not in _DROPPED}
     if "anyOf" in node:
@@ -128,16 +128,16 @@ def _converted(node: dict[str, Any], definitions: dict[str, Any], path: str) -> 
         result["type"] = "string"
     if "properties" in node:
         result["properties"] = {
-            name: _converted(child, definitions, f"{path}.{name}")
+            name: _convert(child, definitions, f"{path}.{name}")
             for name, child in node["properties"].items()
         }
     if isinstance(node.get("additionalProperties"), dict):
-        result["additionalProperties"] = _converted(
+        result["additionalProperties"] = _convert(
             node["additionalProperties"], definitions, f"{path}.*"
         )
     elif "patternProperties" in node:
         ((pattern, value),) = result.pop("patternProperties").items()
-        result["additionalProperties"] = _converted(value, definitions, f"{path}.*")
+        result["additionalProperties"] = _convert(value, definitions, f"{path}.*")
         # A structural schema cannot restrict keys, so a CEL rule does.
         longest = result.pop("propertyNames")["maxLength"]
         result["x-kubernetes-validations"] = [
@@ -147,22 +147,22 @@ def _converted(node: dict[str, Any], definitions: dict[str, Any], path: str) -> 
             }
         ]
     if "items" in node:
-        result["items"] = _converted(node["items"], definitions, f"{path}[]")
+        result["items"] = _convert(node["items"], definitions, f"{path}[]")
     if "type" not in result:
         raise ValueError(f"{path}: has no type")
     return result
 
 
-def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _resolve(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Returns a node with its reference inlined and its ``null`` type removed."""
     node = copy.deepcopy(node)
     arms = [arm for arm in node.get("anyOf", ()) if arm != {"type": "null"}]
     if len(arms) == 1:
         del node["anyOf"]
-        node = _resolved(arms[0], definitions) | node
+        node = _resolve(arms[0], definitions) | node
     if "$ref" in node:
         target = definitions[node.pop("$ref").rpartition("/")[2]]
-        node = _resolved(target, definitions) | node
+        node = _resolve(target, definitions) | node
     return node
 
 

@@ -160,7 +160,7 @@ class _Reader:
             raise DocumentError(f"more than {_MAX_VALUES} values, including those of aliases")
         self.lines[path] = _line(node)
         if isinstance(node, yaml.ScalarNode):
-            return _as_json(_scalar(node))
+            return _as_json(_parse_scalar(node))
         if id(node) in self._open:
             raise DocumentError(f"line {_line(node)}: an anchor contains itself")
         self._open.add(id(node))
@@ -208,7 +208,7 @@ def _line(node: yaml.Node) -> int:
 
 def _key(node: yaml.Node) -> str:
     """Returns a key as a string, since JSON has no other keys."""
-    value = _scalar(node) if isinstance(node, yaml.ScalarNode) else None
+    value = _parse_scalar(node) if isinstance(node, yaml.ScalarNode) else None
     match value:
         case str():
             return value
@@ -220,44 +220,44 @@ def _key(node: yaml.Node) -> str:
             raise DocumentError(f"line {_line(node)}: a key must be a string; quote it")
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:
+def _parse_scalar(node: yaml.ScalarNode) -> Any:
     text = str(node.value)
     match node.tag.removeprefix(_TAG):
         case "plain":
-            return _plain(text)
+            return _parse_plain(text)
         case "str" | "!":
             return text
         case "int" | "bool" | "null" | "float" as kind:
-            value = _plain(text)
-            wanted = {"int": int, "bool": bool, "null": type(None), "float": int | float}[kind]
-            if isinstance(value, wanted) and isinstance(value, bool) == (kind == "bool"):
+            value = _parse_plain(text)
+            expected = {"int": int, "bool": bool, "null": type(None), "float": int | float}[kind]
+            if isinstance(value, expected) and isinstance(value, bool) == (kind == "bool"):
                 return value
     raise DocumentError(f"line {_line(node)}: cannot read {text!r} as {node.tag}")
 
 
-def _plain(text: str) -> Any:
+def _parse_plain(text: str) -> Any:
     """Returns the value of a scalar without quotes."""
     if text in _KEYWORDS:
         return _KEYWORDS[text]
     if text[0] == ".":
-        return _decimal(text, text)
+        return _parse_decimal(text, text)
     if text[0] not in "+-0123456789":
         return text
     digits = text.replace("_", "")
     whole = _INTEGER.fullmatch(digits)
     if whole:
-        number = _integer(whole.group(2)) * (-1 if whole.group(1) == "-" else 1)
+        number = _parse_integer(whole.group(2)) * (-1 if whole.group(1) == "-" else 1)
         if _SMALLEST <= number <= _LARGEST:
             return number
-    return _decimal(digits, text)
+    return _parse_decimal(digits, text)
 
 
-def _decimal(digits: str, text: str) -> float | str:
+def _parse_decimal(digits: str, text: str) -> float | str:
     number = float(digits) if _DECIMAL.fullmatch(digits) else math.inf
     return number if math.isfinite(number) else text
 
 
-def _integer(digits: str) -> int:
+def _parse_integer(digits: str) -> int:
     if re.fullmatch("0[0-7]+", digits):
         return int(digits, 8)
     return int(digits, 0)

@@ -118,7 +118,7 @@ class Exposure(Model):
     tls: Tls | None = Field(
         default=None,
         description="Certificate of the hosts; write {} for the profile's issuer. "
-        "Default: none, and status.url begins with http:.",
+        "Default: none, and status.url is an http URL.",
     )
     private_paths: Annotated[tuple[UrlPath, ...], Field(max_length=32)] | None = Field(
         default=None,

@@ -77,14 +77,14 @@ def parse_service(
                 f"use {naming.API_VERSION}",
             )
         )
-    metadata = _validated(Metadata, body.get("metadata", {}), "metadata", problems)
+    metadata = _validate(Metadata, body.get("metadata", {}), "metadata", problems)
     raw_spec = body.get("spec")
     if not isinstance(raw_spec, Mapping):
         problems.append(_error("spec", "is required", "set at least image"))
         return None, tuple(problems)
     problems.extend(_nulls(Spec, raw_spec, "spec"))
-    given = _given(Spec, raw_spec)
-    spec = _validated(Spec, given, "spec", problems)
+    given = _without_nulls(Spec, raw_spec)
+    spec = _validate(Spec, given, "spec", problems)
     if spec is not None:
         problems.extend(cel.broken_rules(given))
     failed = any(problem.severity is Severity.ERROR for problem in problems)
@@ -93,9 +93,7 @@ def parse_service(
     return FastAPIService(metadata=metadata, spec=spec, written=given), tuple(problems)
 
 
-def _validated(
-    model: type[ModelT], value: Any, root: str, problems: list[Problem]
-) -> ModelT | None:
+def _validate(model: type[ModelT], value: Any, root: str, problems: list[Problem]) -> ModelT | None:
     try:
         # JSON mode is strict about scalars, but converts a list to a tuple.
         return model.model_validate_json(json.dumps(value))
@@ -108,14 +106,14 @@ def _validated(
         return None
 
 
-def _known(model: type[Model]) -> dict[str, type[Model] | None]:
+def _known_fields(model: type[Model]) -> dict[str, type[Model] | None]:
     """Returns the fields of a section, each with its own section, if any."""
     return {name: section_of(field.annotation) for name, field in fields_of(model)}
 
 
 def _nulls(model: type[Model], section: Mapping[str, Any], path: str) -> Iterator[Problem]:
     """Yields a warning for each field that is null, except in parts of a pod."""
-    known = _known(model)
+    known = _known_fields(model)
     for name, value in section.items():
         inner = known.get(name)
         if value is None and name in known:
@@ -135,23 +133,27 @@ def _nulls(model: type[Model], section: Mapping[str, Any], path: str) -> Iterato
                     yield from _nulls(inner, item, f"{path}.{name}[{index}]")
 
 
-def _given(model: type[Model], section: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nulls(model: type[Model], section: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a section as the API server stores it, but with unknown fields."""
-    known = _known(model)
+    known = _known_fields(model)
     return {
-        name: _given_value(known.get(name), value)
+        name: _value_without_nulls(known.get(name), value)
         for name, value in section.items()
         if value is not None or name not in known
     }
 
 
-def _given_value(model: type[Model] | None, value: Any) -> Any:
+def _value_without_nulls(model: type[Model] | None, value: Any) -> Any:
     if isinstance(value, Mapping):
         if model is not None:
-            return _given(model, value)
-        return {name: _given_value(None, item) for name, item in value.items() if item is not None}
+            return _without_nulls(model, value)
+        return {
+            name: _value_without_nulls(None, item)
+            for name, item in value.items()
+            if item is not None
+        }
     if isinstance(value, list):
-        return [_given_value(model, item) for item in value]
+        return [_value_without_nulls(model, item) for item in value]
     # The API server stores 8000.0 as an integer.
     if isinstance(value, float) and value.is_integer():
         return int(value)

@@ -18,7 +18,7 @@ class Rule:
         path: The section, as its camelCase path below the object: ``spec.server``;
             ``spec.background[]`` is each item of a list.
         expression: CEL over ``self``. If it is false or raises an error, the object is refused.
-        message: What is wrong, and the remedy.
+        message: The problem and its remedy.
         field: The field within the section that the message is about.
     """
 

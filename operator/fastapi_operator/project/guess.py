@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from fastapi_operator import naming
-from fastapi_operator.project.source import Module, Project, ProjectError, called
+from fastapi_operator.project.source import Module, Project, ProjectError, called_name
 from fastapi_operator.project.variables import Variable, variables
 
 T = TypeVar("T")
@@ -125,11 +125,11 @@ def _app(project: Project) -> tuple[Guess[str], bool]:
 
 def _objects(module: Module) -> Iterator[str]:
     for name, call in module.assigned_calls():
-        if called(call) == "FastAPI":
+        if called_name(call) == "FastAPI":
             yield name
     factories = set(_factories(module))
     for name, call in module.assigned_calls():
-        if called(call) in factories:
+        if called_name(call) in factories:
             yield name
 
 
@@ -193,7 +193,7 @@ def _migrations(project: Project) -> Guess[tuple[str, ...]] | None:
 def _workers(project: Project) -> Iterator[Worker]:
     for module in project.modules:
         for name, call in module.assigned_calls():
-            if called(call) == "Celery":
+            if called_name(call) == "Celery":
                 target, source = f"{module.name}:{name}", f"Celery in {module.path}"
                 yield Worker("worker", ("celery", "-A", target, "worker"), source)
                 if "beat_schedule" in ast.unparse(module.tree):

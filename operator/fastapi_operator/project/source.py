@@ -114,7 +114,7 @@ def read_project(root: Path) -> Project:
     )
 
 
-def called(call: ast.Call) -> str:
+def called_name(call: ast.Call) -> str:
     """Returns the last name of a called function: ``FastAPI`` of ``fastapi.FastAPI()``."""
     function = call.func
     if isinstance(function, ast.Attribute):
