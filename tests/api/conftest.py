@@ -12,7 +12,7 @@ from tests.cluster.apiserver import ApiServer
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[ApiServer]:
-    """An API server without controllers: nothing moves but what the test and the operator do."""
+    """An API server without controllers: only the test and the operator change objects."""
     with ApiServer(f"api-{os.getpid()}") as running:
         kube = Kube(running.kubeconfig)
         install_crd(kube)

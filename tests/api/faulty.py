@@ -1,4 +1,4 @@
-"""A proxy between the operator and the real API server that answers some requests badly."""
+"""A proxy between the operator and the real API server that injects faults."""
 
 import asyncio
 import itertools
@@ -41,7 +41,7 @@ class Write(NamedTuple):
     body: bytes
 
 
-# Whether a write at which the operator dies is still carried out; None where it lives on.
+# Whether a write during which the operator is killed is still executed; None if it is not killed.
 Fate = Callable[[Write], bool | None]
 
 
@@ -57,7 +57,7 @@ FAULTS = ("429", "500", "409", "delay", "cut before", "cut after")
 class FaultyProxy:
     """Serves plain HTTP on loopback; a share of the requests meets a fault, watches included.
 
-    While it is ``silent`` it answers no new request; watches go on.
+    While it is ``silent`` it responds to no new request; watches continue.
 
     Or one write is the operator's last: from then on nothing reaches the API server, as if the
     process had been killed at that moment, until it is ``revived``.
@@ -77,7 +77,7 @@ class FaultyProxy:
             kubeconfig: Leads to the real API server.
             share: Of the requests that meet a fault.
             seed: Of the choice among them.
-            fate: Says of each write whether the operator dies at it.
+            fate: Decides for each write whether the operator is killed.
         """
         self._target = client.Configuration()
         config.load_kube_config(config_file=str(kubeconfig), client_configuration=self._target)
@@ -147,7 +147,7 @@ class FaultyProxy:
             await runner.cleanup()
 
     def blind(self, plural: str = "") -> None:
-        """From now on running watches, or those of a kind, tell nothing, but stay open."""
+        """From now on, running watches, or those of a kind, send no events, but stay open."""
         self._blind = plural
 
     def revive(self) -> None:
@@ -156,7 +156,7 @@ class FaultyProxy:
         self._dying = False
 
     def expire(self) -> None:
-        """Ends the running watches as the API server does where their history is gone."""
+        """Ends the running watches as the API server does if their history is gone."""
         assert self._loop is not None
         self._loop.call_soon_threadsafe(lambda: [pump.cancel() for pump in self._pumps])
 
@@ -175,7 +175,7 @@ class FaultyProxy:
         fault = self._random.choice(FAULTS) if self._random.random() < self._share else ""
         watch = request.query.get("watch") == "true"
         if request.method == "GET" and fault == "409":
-            fault = "429"  # no API server answers a read with a conflict
+            fault = "429"  # no API server responds to a read with a conflict
         if fault:
             self.met[fault] += 1
         if fault == "cut before":
@@ -185,7 +185,7 @@ class FaultyProxy:
         if fault in ("429", "500", "409"):
             return _refusal(int(fault))
         answer = await self._forward(request, cut_after=0.5 if watch and fault else None)
-        # Done, but whoever asked is never told: the hardest of all for what is made once.
+        # Executed, but the client gets no response: the hardest case for an object created once.
         return _cut(request) if fault == "cut after" and not watch else answer
 
     async def _forward(
@@ -234,7 +234,7 @@ class FaultyProxy:
         self._dying = True
         try:
             if done:
-                # Whoever was killed takes no answer, and its end of the connection may be gone.
+                # A killed client reads no response, and its end of the connection can be gone.
                 await self._forward(request, cut_after=None)
         finally:
             self.dead.set()

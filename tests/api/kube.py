@@ -14,7 +14,7 @@ TESTER = "tester"
 
 
 class RefusedError(Exception):
-    """An answer other than success."""
+    """A response other than success."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
@@ -49,7 +49,7 @@ class Kube:
         content_type: str = "application/json",
         **query: str,
     ) -> dict[str, Any]:
-        """One request; answers the parsed body."""
+        """One request; returns the parsed body."""
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         response = self._pool.request(
             method,

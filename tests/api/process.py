@@ -14,14 +14,14 @@ MAIN = "from fastapi_operator.cli.main import main; main()"
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def fetch(port: int, path: str) -> tuple[int, str]:
-    """Status and text of a page of the operator; 0 while nobody listens."""
+    """Status and text of a page of the operator; 0 while it does not listen."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
             return answer.status, answer.read().decode()
@@ -51,11 +51,11 @@ class Process:
             )
 
     def is_working(self) -> bool:
-        """Whether it says that it is ready."""
+        """Whether it reports that it is ready."""
         assert self.child.poll() is None, self.log.read_text()
         return fetch(self.port, "/readyz")[0] == 200
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Ends it; answers its exit code."""
+        """Ends it; returns its exit code."""
         self.child.send_signal(number)
         return self.child.wait(30)  # as long as the kubelet gives it

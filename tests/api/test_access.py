@@ -1,6 +1,6 @@
 """The operator under the roles that its chart gives it, for each scope: they suffice.
 
-What was asked for is read from the API server's audit log. The kinds that a cluster may lack have
+The requests are read from the API server's audit log. The kinds that a cluster may lack have
 definitions of the tests' own here, without their real schemas, which are tested elsewhere.
 """
 
@@ -128,7 +128,7 @@ def installed(server: ApiServer, folder: Path, watched: tuple[str, ...]) -> Iter
 
 
 def _path(body: dict[str, Any]) -> str:
-    """Where an object of the account's lives; nothing for the rest of the chart."""
+    """The namespace of an object of the account; empty for the rest of the chart."""
     kind, metadata = body["kind"], body["metadata"]
     if kind == "ServiceAccount":
         return f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{metadata['name']}"
@@ -152,7 +152,7 @@ def operator_of(account: Account, watched: tuple[str, ...]) -> RunningOperator:
     )
 
 
-# What it asked for -----------------------------------------------------------------------------
+# Its requests -----------------------------------------------------------------------------
 
 
 def asked_by(server: ApiServer, since: int, account: Account) -> list[Any]:

@@ -110,7 +110,7 @@ def _template(desired: Desired) -> Any:
 
 def _pod(template: Any) -> dict[str, Any]:
     pod = copy.deepcopy(dict(template["spec"]))
-    # Accounts and priority classes are other objects; what is judged here is the pod.
+    # Accounts and priority classes are other objects; only the pod is judged here.
     pod.pop("serviceAccountName", None)
     pod.pop("priorityClassName", None)
     pod["automountServiceAccountToken"] = False

@@ -34,7 +34,7 @@ def equipped() -> Iterator[ApiServer]:
 
 @pytest.fixture
 def world(equipped: ApiServer) -> Iterator[World]:
-    """A namespace where the operator makes what it makes of every service."""
+    """A namespace in which the operator creates its objects of every service."""
     with world_on(equipped) as found:
         yield found
 
@@ -63,8 +63,8 @@ def test_one_autoscaler_is_gone_before_the_other_comes(world: World) -> None:
 
     # As KEDA does: its ScaledObject stays until it has removed its own autoscaler.
     world.kube.patch(path, {"metadata": {"finalizers": ["finalizer.keda.sh"]}})
-    said = {"type": "Ready", "status": "True", "reason": "ScaledObjectReady"}
-    world.kube.patch(f"{path}/status", {"status": {"conditions": [said]}})
+    condition = {"type": "Ready", "status": "True", "reason": "ScaledObjectReady"}
+    world.kube.patch(f"{path}/status", {"status": {"conditions": [condition]}})
     eventually(lambda: world.condition("AutoscalingReady").get("status") == "True")
 
     world.apply()

@@ -1,4 +1,4 @@
-"""Backup and restore as a real API server keeps them: what exists when, and what status says."""
+"""Backup and restore in a real API server: the objects at each time, and the status."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def test_dumps_begin_once_there_is_a_database(world: World) -> None:
     assert cron_job["spec"]["schedule"] == "41 3 * * *"
 
 
-def test_status_tells_the_last_dump_and_a_failed_one(world: World) -> None:
+def test_status_has_the_last_dump_and_a_failed_one(world: World) -> None:
     world.start(build=build_desired_state)
     world.apply(postgres=BACKUP)
     world.until_ready()

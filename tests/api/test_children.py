@@ -1,4 +1,4 @@
-"""Children are created, kept, and repaired; where nothing is to do, nothing is asked."""
+"""Owned objects are created, kept, and repaired; if nothing changed, no request is sent."""
 
 import time
 from typing import Any
@@ -244,7 +244,7 @@ def test_a_service_recreated_while_the_operator_is_down_gets_its_own_children(
     eventually(adopted, within=60)
 
 
-def test_a_fault_in_the_plan_is_told_and_the_last_good_plan_is_kept(world: World) -> None:
+def test_a_fault_in_the_plan_is_reported_and_the_last_good_plan_is_kept(world: World) -> None:
     def fragile(body: Any, settings: Any, facts: Any) -> Any:
         if body["spec"]["image"].endswith(":bad"):
             raise ZeroDivisionError("no workers")

@@ -98,9 +98,9 @@ def test_diff_of_a_new_service_shows_every_object(world: World) -> None:
 
 def test_diff_requires_an_existing_service_or_a_file(world: World) -> None:
     assert run(world, "diff").returncode == 2
-    done = run(world, "diff", "nobody")
+    done = run(world, "diff", "unknown")
     assert done.returncode == 2
-    assert f"FastAPIService {world.namespace}/nobody does not exist" in done.stderr
+    assert f"FastAPIService {world.namespace}/unknown does not exist" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -183,6 +183,6 @@ def test_explain_reads_a_live_service_by_its_name(shop: World) -> None:
     offline = run(shop, "explain", "-f", "-", "-o", "json", text=document(shop, redis={}))
     decisions = [json.loads(done.stdout)["decisions"] for done in (live, offline)]
     assert decisions[0] == decisions[1]
-    missing = run(shop, "explain", "nobody")
+    missing = run(shop, "explain", "unknown")
     assert missing.returncode == 2
-    assert "nobody does not exist" in missing.stderr
+    assert "unknown does not exist" in missing.stderr

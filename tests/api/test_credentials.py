@@ -38,7 +38,7 @@ def test_credentials_that_a_user_changed_are_left_alone(world: World) -> None:
     assert world.get("secrets", "shop-postgres")["data"]["password"] == chosen
 
 
-def test_lost_credentials_are_not_made_anew(world: World) -> None:
+def test_lost_credentials_are_not_generated_again(world: World) -> None:
     world.start()
     world.apply(postgres={})
     world.until_ready()

@@ -37,7 +37,7 @@ def equipped() -> Iterator[ApiServer]:
 
 @pytest.fixture
 def world(equipped: ApiServer) -> Iterator[World]:
-    """A namespace where the operator makes what it makes of every service."""
+    """A namespace in which the operator creates its objects of every service."""
     with world_on(equipped) as found:
         yield found
 
@@ -52,7 +52,7 @@ def test_every_object_is_valid_to_the_last_field(world: World, case: str) -> Non
         world.kube.apply(path, body, force="true", dryRun="All")
 
 
-def test_traefik_takes_the_route_and_says_so_in_the_status(world: World, tmp_path: Path) -> None:
+def test_traefik_accepts_the_route_in_its_status(world: World, tmp_path: Path) -> None:
     with traefik.running(world.kubeconfig, tmp_path / "traefik.log") as port:
         world.kube.apply(f"{_GATEWAYS}/gatewayclasses/traefik", traefik.GATEWAY_CLASS)
         gateway = traefik.gateway(world.namespace, port, "*.example.com")
@@ -118,7 +118,7 @@ def _slices(world: World) -> str:
 
 
 def _no_endpoints() -> dict[str, Any]:
-    """What the controller of Services writes while no pod is ready; Traefik looks for it."""
+    """The objects that the controller of Services writes while no pod is ready, for Traefik."""
     labels = {"kubernetes.io/service-name": "shop"}
     metadata = {"name": "shop-1", "labels": labels}
     return {"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": []}

@@ -33,7 +33,7 @@ KINDS = (
 
 
 def objects(world: World) -> dict[str, str]:
-    """The service's objects with what identifies each creation, by kind and name."""
+    """The service's objects with the identity of each creation, by kind and name."""
     selector = "fastapi-operator.io/service=shop"
     return {
         f"{kind}/{body['metadata']['name']}": body["metadata"]["uid"]
@@ -43,7 +43,7 @@ def objects(world: World) -> dict[str, str]:
 
 
 def watching(world: World) -> Callable[[], None]:
-    """Remembers what must not change from now on: Secrets, volumes and Jobs."""
+    """Records objects that must not change from now on: Secrets, volumes and Jobs."""
     once: dict[str, str] = {}
 
     def check() -> None:
@@ -132,7 +132,7 @@ EVERY = 1 if os.environ.get("FAULTS") == "full" else 7
 def test_an_operator_that_dies_at_every_write_ends_where_an_undisturbed_one_does(
     world: World, tmp_path: Path
 ) -> None:
-    """Each life ends at a write, done or not; the next has what it finds and nothing else."""
+    """Each process is killed at a write, executed or not; the next has only the live objects."""
     check, lives, ready = watching(world), 0, False
     world.apply(**FULL)
     while not ready:
@@ -163,7 +163,7 @@ def test_an_operator_that_dies_at_every_write_ends_where_an_undisturbed_one_does
 
 
 def played(world: World) -> bool:
-    """Plays the controllers for a moment; answers whether the service is Ready."""
+    """Plays the controllers for a moment; returns whether the service is Ready."""
     world.finish_rollouts()
     for job in world.kube.items(world.path("jobs")):
         if not job.get("status", {}).get("conditions"):
@@ -190,7 +190,7 @@ def test_what_is_deleted_while_a_watch_expires_comes_back(world: World, tmp_path
 
 
 @pytest.mark.parametrize("kind", ["deployments", "configmaps", "controllerrevisions"])
-def test_nothing_is_made_again_for_a_service_of_whose_end_nobody_told(
+def test_no_object_is_created_for_a_service_whose_deletion_was_not_reported(
     world: World, tmp_path: Path, kind: str
 ) -> None:
     """Each kind has a watch of its own: those of children may be faster than that of services."""
@@ -210,7 +210,7 @@ def test_nothing_is_made_again_for_a_service_of_whose_end_nobody_told(
             assert world.writes(since) == []
 
 
-def test_a_discovery_that_fails_is_no_absence(world: World, tmp_path: Path) -> None:
+def test_a_failed_discovery_does_not_mean_absence(world: World, tmp_path: Path) -> None:
     definition = (
         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{MONITOR_CRD['metadata']['name']}"
     )

@@ -13,7 +13,7 @@ _FINALIZER = "example.com/hold"
 
 
 def judge(world: World, state: str) -> None:
-    """Holds the live service against what both must say of this state."""
+    """Compares the live service with the health that both must report for this state."""
     body = world.service()
     del body["metadata"]["managedFields"]
     if os.environ.get("UPDATE_GOLDEN"):
@@ -39,7 +39,7 @@ def test_each_state_is_seen_for_what_it_is(world: World) -> None:
     eventually(lambda: world.condition("Ready").get("reason") == "Suspended")
     judge(world, "suspended")
 
-    world.apply(profile="of-nobody")
+    world.apply(profile="unknown")
     eventually(lambda: world.condition("Stalled").get("status") == "True")
     judge(world, "stalled")
 
@@ -58,7 +58,7 @@ def test_each_state_is_seen_for_what_it_is(world: World) -> None:
 
 def test_a_rollout_past_its_deadline_is_a_failure_until_it_succeeds(world: World) -> None:
     world.start(build=build_desired_state)
-    world.apply(image="registry.test/shop:of-nobody")
+    world.apply(image="registry.test/shop:unknown")
     eventually(lambda: world.get("deployments", "shop"))
     path = world.path("deployments", "shop")
     given_up = {

@@ -1,4 +1,4 @@
-"""Fields that cannot be changed in place: made anew where that is safe, told where data is."""
+"""Fields that cannot be changed in place: the object is created again, unless it has data."""
 
 import time
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ SELECTOR = {"matchLabels": {"fastapi-operator.io/service": "shop"}}
         ("deployments", "Deployment", {"selector": SELECTOR}),
     ],
 )
-def test_an_object_without_data_is_made_anew(
+def test_an_object_without_data_is_created_again(
     world: World, plural: str, kind: str, change: dict[str, Any]
 ) -> None:
     world.start(build=changing(kind, change))
@@ -57,11 +57,11 @@ def test_an_object_without_data_is_made_anew(
     before = world.get(plural, "shop")["metadata"]["uid"]
     world.apply(image=NEXT)
 
-    def anew() -> bool:
+    def is_new() -> bool:
         live = world.get(plural, "shop")
         return live is not None and live["metadata"]["uid"] != before
 
-    eventually(anew)
+    eventually(is_new)
     world.until_ready()
     field = next(iter(change))
     assert world.get(plural, "shop")["spec"][field] == change[field]
@@ -95,7 +95,7 @@ def test_a_stateful_set_is_not_deleted_and_the_remedy_works(controlled_world: Wo
 
 
 def expandable(world: World, *, allowed: bool) -> str:
-    """A StorageClass; answers its name."""
+    """A StorageClass; returns its name."""
     name = f"{world.namespace}-{'grows' if allowed else 'fixed'}"
     body = {
         "apiVersion": "storage.k8s.io/v1",
@@ -109,7 +109,7 @@ def expandable(world: World, *, allowed: bool) -> str:
 
 
 def bind(world: World, claim: str) -> None:
-    """What a provisioner does: a claim grows only once it has its volume."""
+    """Plays a provisioner: a claim grows only if it has its volume."""
     path = world.path("persistentvolumeclaims", claim)
     eventually(lambda: world.kube.get(path))
     world.kube.patch(path, {"spec": {"volumeName": f"{world.namespace}-volume"}})
@@ -136,8 +136,8 @@ def test_a_volume_grows_and_never_shrinks(world: World) -> None:
     world.until_ready()
 
     world.apply(postgres=storage("1Gi", grows))
-    told = stalled(world, "ImmutableField")
-    assert "cannot shrink to 1Gi; request 2Gi or more" in told
+    condition = stalled(world, "ImmutableField")
+    assert "cannot shrink to 1Gi; request 2Gi or more" in condition
     assert requested(world) == "2Gi"
     world.apply(postgres=storage("2Gi", grows))
     world.until_ready()
@@ -146,7 +146,7 @@ def test_a_volume_grows_and_never_shrinks(world: World) -> None:
     assert world.requests(since) == []
 
 
-def test_a_volume_that_cannot_grow_is_told_with_its_remedy(world: World) -> None:
+def test_a_volume_that_cannot_grow_is_reported_with_its_remedy(world: World) -> None:
     fixed = expandable(world, allowed=False)
     world.start(build=build_desired_state)
     world.apply(postgres=storage("1Gi", fixed))

@@ -1,4 +1,4 @@
-"""What people see through kubectl: how it reads files, what it explains, prints and scales."""
+"""The resource in kubectl: parsing of files, explanations, printed columns and scaling."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def kubectl(server: ApiServer, tmp_path: object) -> Kubectl:
     return run
 
 
-def test_kubectl_reads_scalars_as_the_table_says(kubectl: Kubectl) -> None:
+def test_kubectl_reads_scalars_as_in_the_table(kubectl: Kubectl) -> None:
     texts = list(SCALARS)
     documents = [
         f"{HEAD}metadata: {{name: n{index}}}\nvalue: {text}\n" for index, text in enumerate(texts)
@@ -62,7 +62,7 @@ def test_kubectl_cannot_send_what_the_table_refuses(kubectl: Kubectl, text: str)
 
 
 def described(node: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
-    """Every field below a node with its description; the items of a list stand for themselves."""
+    """Every field below a node with its description; the items of a list represent themselves."""
     node = node.get("items", node)
     for name, child in node.get("properties", {}).items():
         yield f"{path}.{name}", child.get("description", "")
@@ -105,7 +105,7 @@ def test_kubectl_explain_reads_well_at_every_level(kubectl: Kubectl, path: str, 
 
 
 def tell(world: World, name: str, *, reason: str, url: str) -> None:
-    """Writes what an operator would say of a service."""
+    """Writes the status that an operator would write."""
     world.kube.patch(
         f"{world.path('fastapiservices', name)}/status",
         {
@@ -150,7 +150,7 @@ def test_kubectl_get_fits_a_terminal(world: World, kubectl: Kubectl) -> None:
 def test_the_longest_name_leaves_all_columns_but_the_url_within_100(
     world: World, kubectl: Kubectl
 ) -> None:
-    """The URL is as long as the user's own host, so it stands where it pushes only the age."""
+    """The URL is as long as the user's own host, so it is in a column that pushes only the age."""
     world.apply("s" * 40)
     tell(world, "s" * 40, reason="WaitingForMigration", url="")
     lines = kubectl("get", "fas", "-n", world.namespace).stdout.splitlines()
@@ -166,19 +166,19 @@ def test_kubectl_scale_sets_a_fixed_number(world: World, kubectl: Kubectl, befor
 
 
 @pytest.mark.parametrize("autoscaled", [{"minReplicas": 2}, {"targetCpuPercent": 50}])
-def test_kubectl_scale_says_why_an_autoscaled_service_is_not_scaled(
+def test_kubectl_scale_explains_why_an_autoscaled_service_is_not_scaled(
     world: World, kubectl: Kubectl, autoscaled: dict[str, int]
 ) -> None:
     world.apply(scaling=autoscaled)
     done = kubectl("scale", "fas/shop", "--replicas=5", "-n", world.namespace)
     assert done.returncode != 0
     assert "spec.scaling.replicas" in done.stderr
-    assert "leave it to the autoscaler" in done.stderr
+    assert "to add pods to an autoscaled service at once, raise minReplicas" in done.stderr
     assert world.service()["spec"]["scaling"] == autoscaled
 
 
-def test_kubectl_scale_fixes_what_says_nothing_of_scaling(world: World, kubectl: Kubectl) -> None:
-    """The API server cannot tell this from an edit; docs/reference/api.md says how to go back."""
+def test_kubectl_scale_sets_replicas_without_scaling(world: World, kubectl: Kubectl) -> None:
+    """The API server cannot distinguish it from an edit; docs/reference/api.md has the way back."""
     world.apply()
     kubectl("scale", "fas/shop", "--replicas=5", "-n", world.namespace)
     assert world.service()["spec"]["scaling"] == {"replicas": 5}

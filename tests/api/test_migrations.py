@@ -1,4 +1,4 @@
-"""Order: database, migration, release record, app; and what holds while a migration fails."""
+"""Order: database, migration, release record, app; and the state while a migration fails."""
 
 import time
 from typing import Any
@@ -133,7 +133,7 @@ def test_a_service_without_migrations_has_a_record_for_later(world: World) -> No
     world.until_ready()
     (record,) = released(world)
     assert record["data"]["migrated"] == []
-    # The first migration fails: the version from before still stands.
+    # The first migration fails: the previous version still runs.
     world.apply(image="registry.test/shop:2", postgres=POSTGRES)
     eventually(lambda: world.get("statefulsets", "shop-postgres"))
     world.finish_rollouts()

@@ -36,7 +36,7 @@ def test_a_name_that_becomes_free_is_used(world: World) -> None:
     world.apply()
     eventually(lambda: world.condition("Stalled").get("reason") == "NameTaken")
     world.kube.delete(world.path("configmaps", "shop-app"))
-    # Nobody tells the operator that an object without its label is gone; a new spec asks again.
+    # No watch reports the deletion of an object without its label; a new spec lists it again.
     world.apply(image="registry.test/shop:2")
     world.until_ready()
 

@@ -78,7 +78,7 @@ def test_a_signal_ends_it_soon_although_the_api_server_does_not_answer(
         time.sleep(2.0)  # The watches have begun.
         proxy.silent = True
         world.apply()
-        # A pass and a discovery wait for their answers.
+        # A reconciliation and a discovery wait for their responses.
         eventually(lambda: any(world.namespace in path for path in proxy.unanswered))
         eventually(lambda: "/version" in proxy.unanswered)
         began = time.monotonic()
@@ -87,7 +87,7 @@ def test_a_signal_ends_it_soon_although_the_api_server_does_not_answer(
         assert time.monotonic() - began < 12
 
 
-def test_without_the_crd_the_log_says_what_to_install(tmp_path: Path) -> None:
+def test_without_the_crd_the_log_names_the_missing_crd(tmp_path: Path) -> None:
     with ApiServer(f"bare-{os.getpid()}") as server:
         log = tmp_path / "log"
         with log.open("wb") as output:
@@ -207,7 +207,7 @@ def test_an_optional_kind_that_appears_is_used_watched_and_repaired(world: World
         assert operator.error is None
     finally:
         world.kube.delete(definition)
-    # Its disappearance is no fault either.
+    # Its disappearance is not an error either.
     time.sleep(7)
     world.apply(image="registry.test/shop:2")
     world.until_ready()

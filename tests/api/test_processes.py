@@ -65,7 +65,7 @@ def test_a_schedule_is_repaired_and_goes_with_its_entry(world: World) -> None:
         return spec["schedule"] == "0 6 * * *"
 
     eventually(repaired)
-    # What the spec says nothing of is others' to set: a person may suspend a schedule for a while.
+    # Fields that are not in the desired state belong to others: a person can suspend a schedule.
     assert world.kube.get(path)["spec"]["suspend"] is True  # type: ignore[index]
     world.kube.delete(path)
     eventually(lambda: world.kube.get(path))
@@ -73,22 +73,22 @@ def test_a_schedule_is_repaired_and_goes_with_its_entry(world: World) -> None:
     eventually(lambda: world.kube.get(path) is None)
 
 
-def test_a_failed_run_is_told_until_one_succeeds(world: World) -> None:
+def test_a_failed_run_is_reported_until_one_succeeds(world: World) -> None:
     world.start(build=build_desired_state)
     world.apply(schedules=[REPORT])
     world.until_ready()
     path = world.path("cronjobs", "shop-schedules-report")
     run = {"lastScheduleTime": "2026-11-22T06:00:00Z"}
     world.kube.patch(f"{path}/status", {"status": run})
-    told = eventually(
+    condition = eventually(
         lambda: (
             world.condition("SchedulesReady").get("status") == "False"
             and world.condition("SchedulesReady")
         )
     )
-    assert told["reason"] == "RunFailed"
-    assert "shop-schedules-report: the run of 2026-11-22T06:00:00Z failed" in told["message"]
-    assert world.is_ready(), "a report is not what answers requests"
+    assert condition["reason"] == "RunFailed"
+    assert "shop-schedules-report: the run of 2026-11-22T06:00:00Z failed" in condition["message"]
+    assert world.is_ready(), "a report does not serve requests"
     run["lastSuccessfulTime"] = "2026-11-22T06:30:00Z"
     world.kube.patch(f"{path}/status", {"status": run})
     eventually(lambda: world.condition("SchedulesReady").get("status") == "True")
@@ -111,7 +111,7 @@ def pods(world: World) -> list[dict[str, Any]]:
 
 
 def started(world: World, node: str, *, image: str) -> str:
-    """Plays scheduler and kubelet for the singleton's only pod; answers its name."""
+    """Plays scheduler and kubelet for the singleton's only pod; returns its name."""
     (pod,) = eventually(lambda: pods(world))
     assert pod["spec"]["containers"][0]["image"] == image
     name = pod["metadata"]["name"]

@@ -24,13 +24,13 @@ def label(world: World, profile: str | None) -> None:
 
 
 def tuned(world: World, name: str) -> dict[str, Any]:
-    """A headline decision in the service's status; empty where there is none."""
+    """A headline decision in the service's status; empty if there is none."""
     values = world.service().get("status", {}).get("tuning") or []
     return next((item for item in values if item["name"] == name), {})
 
 
 def bounds(world: World) -> tuple[int, int] | None:
-    """What the autoscaler may do."""
+    """The limits of the autoscaler."""
     body = world.get("horizontalpodautoscalers", "shop")
     return body and (body["spec"]["minReplicas"], body["spec"]["maxReplicas"])
 

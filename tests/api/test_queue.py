@@ -1,4 +1,4 @@
-"""A queue holds messages that nobody has a copy of: its volume and credentials stay together."""
+"""A queue holds messages without a copy: its volume and credentials stay together."""
 
 import time
 

@@ -44,7 +44,7 @@ from tests.faults import judge
 FULL = os.environ.get("FAULTS") == "full"
 LEAST_EDITS = 5_000 if FULL else 100
 # After so many steps everything must be as it is rendered. A cluster cannot be put back as it
-# was, so that a failed run is not made smaller: its log of the steps is what is left.
+# was, so a failed run is not reduced: only its log of the steps remains.
 RUN = settings(
     stateful_step_count=50,
     max_examples=220 if FULL else 6,
@@ -69,7 +69,7 @@ SPECS: tuple[dict[str, Any], ...] = (
     {"background": [{"name": "mail", "command": ["celery"]}], "queue": {}},
     {"server": {"engine": "Gunicorn"}},
 )
-# Lost credentials and volumes are told, and never made anew; records prove what was released.
+# Lost credentials and volumes are reported, and not created again; records prove releases.
 _UNTOUCHED = frozenset({SECRET.kind, PERSISTENT_VOLUME_CLAIM.kind, CONTROLLER_REVISION.kind})
 EDITED = tuple(
     kind
@@ -80,7 +80,7 @@ EDITED = tuple(
 A_NAME = st.sampled_from(NAMES)
 # Of the first kind that is looked through, and of an object or field among those there are.
 A_KIND, A_NUMBER = st.integers(0, len(EDITED) - 1), st.integers(0, 2**16)
-# Elements of lists are told apart by these: under another value an element is somebody else's.
+# Elements of lists are identified by these: with another value, an element belongs to others.
 _KEYS = frozenset(
     {"name", "containerPort", "port", "protocol", "mountPath", "topologyKey", "whenUnsatisfiable"}
 )
@@ -91,7 +91,7 @@ _DEFINITION = (
 
 @pytest.fixture
 def collected_world() -> Iterator[World]:
-    """A namespace where what is gone is collected, and nothing else moves by itself."""
+    """A namespace with garbage collection, and without other controllers."""
     name = f"edits-{os.getpid()}"
     with ApiServer(name) as server:
         kube = Kube(server.kubeconfig)
@@ -127,8 +127,8 @@ def test_random_edits_end_in_the_rendered_state(
 class Edits(RuleBasedStateMachine):
     """Two services, their owners, others who edit by hand, and the operator.
 
-    What is drawn never depends on what is live: a number points at one of the objects or fields
-    that there are at that moment. An edit that finds nothing, or that the API server refuses,
+    The drawn edits never depend on the live objects: a number points at one of the objects or
+    fields of that moment. An edit that finds nothing, or that the API server refuses,
     does not count.
     """
 
@@ -180,7 +180,7 @@ class Edits(RuleBasedStateMachine):
     def take_the_owner_away(self, kind: int, number: int) -> None:
         change = {"op": "remove", "path": "/metadata/ownerReferences"}
         for path, body in self._child(kind, number):
-            # Without owner and label it would be nobody's, which is told, and not mended.
+            # Without owner and label it would be a stranger's, which is reported and not repaired.
             if body["metadata"].get("labels", {}).get(naming.SERVICE_LABEL) in NAMES:
                 self._count("take the owner away", self._patch(path, change))
                 self.given_away.add(path)
@@ -222,7 +222,7 @@ class Edits(RuleBasedStateMachine):
     # The end -----------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        """Lets everything come to its end, and compares it with what is rendered."""
+        """Waits until all changes are complete, and compares the objects with the rendered ones."""
         for name in NAMES:
             spec = {k: v for k, v in self.specs.get(name, {}).items() if k != "suspend"}
             self._apply(name, spec)
@@ -237,8 +237,8 @@ class Edits(RuleBasedStateMachine):
         try:
             eventually(settled, within=90)
         except AssertionError as error:
-            told = [self.world.condition("Ready", name).get("message") for name in NAMES]
-            raise AssertionError(f"{left[:10]}; {told}") from error
+            messages = [self.world.condition("Ready", name).get("message") for name in NAMES]
+            raise AssertionError(f"{left[:10]}; {messages}") from error
         for own in self.foreign:
             assert self.world.get("configmaps", own), f"{own} was not the operator's to delete"
             self.world.kube.delete(self.world.path("configmaps", own))
@@ -262,7 +262,7 @@ class Edits(RuleBasedStateMachine):
                 path = owned_kind(key.group, key.kind).path(self.world.namespace, key.name)
                 body = live.pop(path, None)
                 found += [f"missing: {key}"] if body is None else self._unequal(desired, body)
-        # What is kept has no owner; nor has what was taken from one that then wanted it no more.
+        # A retained object has no owner; nor has one of a service that no longer needs it.
         kept = {path for path in self.given_away if path in live and not _owners(live[path])}
         return found + [
             f"too much: {path}"
@@ -285,7 +285,7 @@ class Edits(RuleBasedStateMachine):
         ]
 
     def _unequal(self, desired: Desired, live: dict[str, Any]) -> list[str]:
-        """Compares with what the API server would make of the rendered object alone."""
+        """Compares with the object that the API server would create from the rendered one."""
         kind = owned_kind(desired.key.group, desired.key.kind)
         body = copy.deepcopy(dict(desired.body))
         body["metadata"] = {**body["metadata"], "namespace": SCRATCH}
@@ -294,12 +294,12 @@ class Edits(RuleBasedStateMachine):
             keys = desired.generate.keys
             wanted["data"] = dict.fromkeys(keys, "")
         pair = [_comparable(kind, item, desired) for item in (live, wanted)]
-        told = judge.differences({str(desired.key): pair[0]}, {str(desired.key): pair[1]})
+        differences = judge.differences({str(desired.key): pair[0]}, {str(desired.key): pair[1]})
         owners = [owner["uid"] for owner in _owners(live)]
         service = self.world.service(desired.body["metadata"]["labels"][naming.SERVICE_LABEL])
         if owners != ([] if desired.retain else [service["metadata"]["uid"]]):
-            told.append(f"{desired.key} belongs to {owners}")
-        return told
+            differences.append(f"{desired.key} belongs to {owners}")
+        return differences
 
     # Around ------------------------------------------------------------------------------------
 
@@ -392,7 +392,7 @@ def _element(element: Any, fields: dict[str, Any]) -> Any:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every single value with its JSON pointer, but for those that tell elements apart."""
+    """Every single value with its JSON pointer, except those that identify elements."""
     if isinstance(value, dict):
         for key, below in value.items():
             if key not in _KEYS:
@@ -411,7 +411,7 @@ def _other(value: Any) -> Any:
 
 
 def _comparable(kind: Kind, body: dict[str, Any], desired: Desired) -> dict[str, Any]:
-    """What an object means, without what others may add to it."""
+    """The meaning of an object, without the additions of others."""
     found = judge.meaning(kind, body)
     wanted = desired.body["metadata"]
     found["metadata"] = {

@@ -24,7 +24,7 @@ def secret(world: World, **values: str) -> dict[str, Any]:
 
 
 def stamp(world: World, name: str = "shop") -> dict[str, str]:
-    """What the pods of a Deployment are stamped with."""
+    """The hashes in the pod template of a Deployment."""
     deployment = world.get("deployments", name)
     assert deployment is not None
     annotations = deployment["spec"]["template"]["metadata"].get("annotations", {})
@@ -50,7 +50,7 @@ def test_a_changed_key_that_the_app_reads_restarts_it(world: World) -> None:
     assert world.child_writes(since) == ["patch deployments/shop"]
 
 
-def test_a_key_that_nobody_reads_restarts_nothing(world: World) -> None:
+def test_an_unread_key_restarts_no_pods(world: World) -> None:
     secret(world, token="one", other="x")
     world.start(build=build_desired_state)
     world.apply(env=ENV)
@@ -94,15 +94,15 @@ def test_a_secret_without_the_label_is_a_warning_until_it_is_labelled(world: Wor
     world.start(build=build_desired_state)
     world.apply(envFrom=[{"secretRef": {"name": "keys"}}])
     world.until_ready()
-    (told,) = [text for text in warnings(world) if "keys" in text]
-    assert "kubectl label secret keys fastapi-operator.io/watched=true" in told
+    (message,) = [text for text in warnings(world) if "keys" in text]
+    assert "kubectl label secret keys fastapi-operator.io/watched=true" in message
     world.kube.patch(world.path("secrets", "keys"), {"metadata": {"labels": WATCHED}})
     eventually(lambda: stamp(world))
     world.until_ready()
     eventually(lambda: not [text for text in warnings(world) if "keys" in text])
 
 
-def test_a_cache_password_made_anew_reaches_the_cache_and_the_app(world: World) -> None:
+def test_a_new_cache_password_reaches_the_cache_and_the_app(world: World) -> None:
     world.start(build=build_desired_state)
     world.apply(redis={})
     world.until_ready()

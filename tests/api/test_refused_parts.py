@@ -1,4 +1,4 @@
-"""What the API server refuses in a piece of a pod stalls the service, with the spec's own path."""
+"""If the API server rejects a piece of a pod, the service is Stalled with the spec's own path."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.api.world import World, eventually
 
 
 @pytest.mark.parametrize(
-    ("spec", "told"),
+    ("spec", "message"),
     [
         (
             {"availability": {"affinity": {"podAfinity": {}}}},
@@ -33,14 +33,14 @@ from tests.api.world import World, eventually
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
 def test_a_refused_piece_of_a_pod_stalls_with_its_path(
-    world: World, spec: dict[str, Any], told: str
+    world: World, spec: dict[str, Any], message: str
 ) -> None:
     world.start(build=build_desired_state)
     world.apply(**spec)
     stalled = eventually(
         lambda: (found := world.condition("Stalled")).get("status") == "True" and found
     )
-    assert told in stalled["message"]
+    assert message in stalled["message"]
     assert "Deployment" in stalled["message"]
     world.apply()
     eventually(lambda: world.condition("Stalled").get("status") == "False")

@@ -83,7 +83,7 @@ def test_every_right_is_used(
 
 
 class _Life:
-    """What owners and controllers do, each step until the operator has used what it needs."""
+    """The actions of owners and controllers, each until the operator has used its rights."""
 
     def __init__(
         self, world: World, account: access.Account, used: Callable[[], set[Right]]
@@ -103,7 +103,7 @@ class _Life:
         self._until_used("create")
 
     def take_owners_away(self) -> None:
-        """Of what is written once; what is kept has none, and gets one."""
+        """The rules of objects that are created once; a retained one has no owner, and gets one."""
         for kind in (SECRET, PERSISTENT_VOLUME_CLAIM, JOB):
             for path, body in self._objects(kind):
                 service = self.world.service(body["metadata"]["labels"][naming.SERVICE_LABEL])
@@ -116,7 +116,7 @@ class _Life:
         self._until_used("patch")
 
     def release_again_and_again(self) -> None:
-        """The first migration fails, of which an Event tells."""
+        """The first migration fails, which an Event reports."""
         before = {body["metadata"]["name"] for _, body in self._objects(JOB)}
         self.world.apply("migrations", **{**_spec("migrations"), "image": "r.test/shop:bad"})
         (job,) = eventually(
@@ -130,13 +130,13 @@ class _Life:
             )
             eventually(lambda: self._play() or self.world.is_ready("migrations"), within=30)
 
-    def make_the_services_anew(self) -> None:
+    def create_the_services_again(self) -> None:
         for case in GOLDEN:
             self.world.kube.delete(self.world.path("fastapiservices", case))
             self.world.apply(case, **_spec(case))
 
     def collect_the_old_objects(self) -> None:
-        """What a collector does, once the operator has looked whose they are."""
+        """Plays a collector, after the operator has read the owners."""
         self._until_used("get")
         for kind in OWNED:
             for path, body in self._objects(kind):
@@ -190,7 +190,7 @@ def _used(asked: list[Any]) -> set[Right]:
         group = target.get("apiGroup", "")
         found.add((group, resource, entry["verb"]))
         if entry["verb"] == "patch" and entry.get("responseStatus", {}).get("code") == 201:
-            # Server-side apply of what is not there needs both.
+            # Server-side apply of a missing object needs both.
             found.add((group, resource, "create"))
     return found
 
@@ -199,6 +199,6 @@ def _spec(case: str) -> dict[str, Any]:
     body = yaml.safe_load((ROOT / "tests/golden" / case / "service.yaml").read_text())
     spec: dict[str, Any] = body["spec"]
     if case == "database-cnpg":
-        # What is kept is never deleted.
+        # A retained object is never deleted.
         spec["postgres"]["deletionPolicy"] = "Delete"
     return spec

@@ -48,19 +48,19 @@ def hours_pass(world: World) -> None:
             world.kube.patch(world.path("secrets", name), body)
 
 
-def ask(world: World, wish: str) -> None:
-    """What the command does."""
-    body = {"metadata": {"annotations": {naming.ROTATE_ANNOTATION: wish}}}
+def ask(world: World, request: str) -> None:
+    """Does the same as the command."""
+    body = {"metadata": {"annotations": {naming.ROTATE_ANNOTATION: request}}}
     world.kube.patch(world.path("fastapiservices", "shop"), body)
 
 
-def is_done(world: World, wish: str) -> bool:
+def is_done(world: World, request: str) -> bool:
     found = [rotation(world, name) for name in SECRETS]
-    return all(item and (item.request, item.phase) == (wish, Phase.CLOSED) for item in found)
+    return all(item and (item.request, item.phase) == (request, Phase.CLOSED) for item in found)
 
 
 class Pods:
-    """What the app's pods were started with: they read the Secret when their template changes."""
+    """The hashes in the template of the app's pods: if it changes, new pods read the Secret."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -69,7 +69,7 @@ class Pods:
         self.changes = -1
 
     def check(self) -> None:
-        """Replaces the pods where that is due; what they hold must open every server."""
+        """Replaces the pods if it is due; their credentials must open every server."""
         now = {name: values(self.world, name) for name in SECRETS}
         for name, (user, password) in self.read.items():
             assert now[name][user] == password, f"{name}: {user} is closed while pods use it"
@@ -94,7 +94,7 @@ def shop(world: World) -> Iterator[World]:
 def test_an_operator_that_dies_at_every_write_of_a_rotation_locks_no_pod_out(
     shop: World, tmp_path: Path
 ) -> None:
-    """Each life ends at a write, done or not; the next has what it finds and nothing else."""
+    """Each process is killed at a write, executed or not; the next has only the live objects."""
     before, pods, lives = {name: values(shop, name) for name in SECRETS}, Pods(shop), 0
     pods.check()
     ask(shop, "first")
@@ -154,20 +154,20 @@ def _in(world: World, phase: Phase) -> Rotation | None:
 
 def test_a_second_rotation_waits_for_the_servers_and_leads_back(shop: World) -> None:
     shop.start(build=build_desired_state)
-    for wish, user in (("first", "app_alternate"), ("second", "app")):
-        ask(shop, wish)
+    for request, user in (("first", "app_alternate"), ("second", "app")):
+        ask(shop, request)
 
-        def through(wish: str = wish) -> bool:
+        def through(request: str = request) -> bool:
             shop.finish_rollouts()
             hours_pass(shop)
-            return is_done(shop, wish)
+            return is_done(shop, request)
 
         eventually(through)
         for name in SECRETS:
             assert values(shop, name)["username"] == user
 
 
-def test_credentials_made_after_a_wish_are_not_rotated_for_it(world: World) -> None:
+def test_credentials_newer_than_a_request_are_not_rotated_for_it(world: World) -> None:
     world.start(build=build_desired_state)
     world.apply()
     ask(world, "early")
@@ -177,7 +177,7 @@ def test_credentials_made_after_a_wish_are_not_rotated_for_it(world: World) -> N
     assert {values(world, name)["username"] for name in SECRETS} == {"app"}
 
 
-def test_the_command_rotates_and_says_where_there_is_nothing_to(shop: World) -> None:
+def test_the_command_rotates_or_reports_that_there_are_no_credentials(shop: World) -> None:
     shop.start(build=build_desired_state)
     done = run(shop, "rotate", "shop")
     assert done.returncode == 0, done.stderr

@@ -20,9 +20,9 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("spec", "told"), WRONG, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("spec", "messages"), WRONG, ids=lambda value: str(value)[:40])
 def test_kubectl_apply_names_the_field(
-    world: World, server: ApiServer, tmp_path: Path, spec: dict[str, Any], told: tuple[str, ...]
+    world: World, server: ApiServer, tmp_path: Path, spec: dict[str, Any], messages: tuple[str, ...]
 ) -> None:
     body = service_body("shop", world.namespace, **spec)
     if body["spec"]["image"] is None:
@@ -37,7 +37,7 @@ def test_kubectl_apply_names_the_field(
         env={"HOME": str(tmp_path)},
     )
     assert done.returncode != 0
-    for word in told:
+    for word in messages:
         assert word in done.stderr
     assert world.get("fastapiservices", "shop") is None
 

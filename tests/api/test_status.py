@@ -1,4 +1,4 @@
-"""The status contract: conditions, generations, transitions, size, and what pods say."""
+"""The status contract: conditions, generations, transitions, size, and messages of pods."""
 
 import datetime
 import json
@@ -65,7 +65,7 @@ def test_ready_needs_the_newest_generation(world: World) -> None:
     world.until_ready()
     world.apply(image="registry.test/shop:2")
     eventually(lambda: world.condition("Ready").get("observedGeneration") == 2)
-    # The Deployment's status is still of the old generation: nobody has rolled it out.
+    # The Deployment's status is still of the old generation: its controller has not rolled it out.
     time.sleep(1.0)
     assert world.condition("Ready")["status"] == "False"
 
@@ -89,7 +89,7 @@ def test_an_autoscaler_without_metrics_does_not_keep_a_service_from_ready(world:
     assert world.is_ready()
 
 
-def test_a_status_that_somebody_cleared_is_told_again(world: World) -> None:
+def test_a_cleared_status_is_written_again(world: World) -> None:
     world.start()
     world.apply()
     world.until_ready()
@@ -99,7 +99,7 @@ def test_a_status_that_somebody_cleared_is_told_again(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "told"),
+    ("state", "reason", "message"),
     [
         (
             {"waiting": {"reason": "ImagePullBackOff", "message": "not found: shop:1"}},
@@ -120,7 +120,7 @@ def test_a_status_that_somebody_cleared_is_told_again(world: World) -> None:
     ],
 )
 def test_pods_say_why_a_workload_is_unready(
-    world: World, state: dict[str, Any], reason: str, told: str
+    world: World, state: dict[str, Any], reason: str, message: str
 ) -> None:
     world.start()
     world.apply()
@@ -152,13 +152,13 @@ def test_pods_say_why_a_workload_is_unready(
 
     condition = eventually(explained, within=15)
     assert condition["status"] == "False"
-    assert told in condition["message"]
+    assert message in condition["message"]
     assert "shop-1" in condition["message"]
     assert "hunter2" not in json.dumps(world.service())
-    assert told in world.condition("Ready")["message"]
+    assert message in world.condition("Ready")["message"]
 
 
-def test_a_pod_within_its_start_is_told_as_a_rollout_and_later_by_its_probe(world: World) -> None:
+def test_a_starting_pod_is_a_rollout_and_later_reported_by_its_probe(world: World) -> None:
     world.start()
     world.apply()
     deployment = eventually(lambda: world.get("deployments", "shop"))
@@ -191,7 +191,7 @@ def test_a_pod_within_its_start_is_told_as_a_rollout_and_later_by_its_probe(worl
     eventually(lambda: world.condition("ApplicationReady")["reason"] == "ProbeFailing", within=15)
 
 
-def test_a_pod_that_cannot_be_scheduled_says_so(world: World) -> None:
+def test_a_pod_that_cannot_be_scheduled_is_reported(world: World) -> None:
     world.start()
     world.apply()
     deployment = eventually(lambda: world.get("deployments", "shop"))
@@ -215,7 +215,7 @@ def test_a_pod_that_cannot_be_scheduled_says_so(world: World) -> None:
     )
 
 
-def test_a_quota_that_refuses_pods_says_so(controlled_world: World) -> None:
+def test_a_quota_that_rejects_pods_is_reported(controlled_world: World) -> None:
     world = controlled_world
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     world.kube.request("POST", f"/api/v1/namespaces/{world.namespace}/resourcequotas", quota)

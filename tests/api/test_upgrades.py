@@ -62,15 +62,15 @@ def test_a_new_version_reaches_a_few_services_at_a_time(world: World) -> None:
     eventually(lambda: all(pending(world, name) for name in waiting))
     time.sleep(1.0)
     assert len(new_ones(world)) == 2
-    told = pending(world, waiting[0])
-    assert list(told) == [f"Deployment {waiting[0]}"]
-    assert "new version" in told[f"Deployment {waiting[0]}"]
+    reasons = pending(world, waiting[0])
+    assert list(reasons) == [f"Deployment {waiting[0]}"]
+    assert "new version" in reasons[f"Deployment {waiting[0]}"]
     assert all(world.is_ready(name) for name in waiting)
 
-    # What was edited by hand is repaired while a service waits, with what is wanted now.
+    # Edits are reverted while a service waits, to the present desired state.
     world.kube.delete(world.path("services", waiting[0]))
     eventually(lambda: world.get("services", waiting[0]))
-    # The owner's own wish does not wait.
+    # The owner's own change does not wait.
     world.apply(waiting[-1], image="registry.test/shop:2")
     eventually(lambda: is_new(world, waiting[-1]))
     world.until_ready(waiting[-1])
@@ -121,7 +121,7 @@ def test_an_operator_that_is_restarted_hands_out_no_more_turns(world: World) -> 
     assert not any("rollout" in pending(world, name) for name in NAMES if world.is_ready(name))
 
 
-def test_a_database_is_not_restarted_before_somebody_agrees(world: World) -> None:
+def test_a_database_is_not_restarted_without_an_approval(world: World) -> None:
     operator = world.start(build=build_desired_state)
     world.apply(postgres={})
     world.until_ready()
@@ -135,7 +135,7 @@ def test_a_database_is_not_restarted_before_somebody_agrees(world: World) -> Non
     world.start(build=build_desired_state, settings=NEW_POSTGRES)
     reason = eventually(lambda: pending(world).get("StatefulSet shop-postgres"))
     world.until_ready()
-    # The owner's other wishes are granted meanwhile.
+    # The owner's other changes are applied meanwhile.
     world.apply(image="registry.test/shop:2", postgres={})
     world.until_ready()
     time.sleep(0.5)

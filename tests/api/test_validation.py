@@ -27,7 +27,7 @@ def kube(server: ApiServer) -> Iterator[Kube]:
 
 
 def refusal(kube: Kube, service: dict[str, Any]) -> str | None:
-    """What the API server says to creating a service; None where it would."""
+    """The API server's objection to the creation of a service; None if it would be accepted."""
     metadata = {**service["metadata"], "namespace": "default"}
     metadata.pop("uid", None)
     try:
@@ -45,29 +45,29 @@ def refusal(kube: Kube, service: dict[str, Any]) -> str | None:
 
 
 def complaints(service: dict[str, Any]) -> list[str]:
-    """What the command line says, of the schema and the rules."""
+    """The problems of the command line, by schema and rules."""
     _, problems = parse_service(service)
     return [str(problem) for problem in problems if problem.severity is Severity.ERROR]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_api_server_judges_a_labelled_service_as_labelled(kube: Kube, case: Case) -> None:
-    told = refusal(kube, case.body)
+    message = refusal(kube, case.body)
     if case.stage in ("schema", "rule"):
-        assert told is not None
-        assert case.path in told
+        assert message is not None
+        assert case.path in message
     else:
-        assert told is None
+        assert message is None
 
 
-def test_every_rule_says_the_same_on_both_sides(kube: Kube) -> None:
+def test_every_rule_has_the_same_message_on_both_sides(kube: Kube) -> None:
     for case in CASES:
         if case.stage == "rule":
             _, problems = parse_service(case.body)
-            told = refusal(kube, case.body) or ""
+            message = refusal(kube, case.body) or ""
             for problem in problems:
-                assert f"{problem.path}: " in told, case.name
-                assert problem.message in told, case.name
+                assert f"{problem.path}: " in message, case.name
+                assert problem.message in message, case.name
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -94,7 +94,7 @@ def test_the_api_server_accepts_every_sample(kube: Kube, sample: Path) -> None:
 
 
 def test_the_samples_stay_valid_when_any_field_is_left_out(kube: Kube) -> None:
-    """A section is never needed by another one, but where a rule or `required` says so."""
+    """A section is never required by another one, unless a rule or `required` states it."""
     (full,) = load_services((ROOT / "manifests/samples/full.yaml").read_text())
     for name in full["spec"]:
         spec = {field: value for field, value in full["spec"].items() if field != name}

@@ -1,4 +1,4 @@
-"""A test's namespace: what users, controllers and the operator do in it."""
+"""A test's namespace, and the actions of users, controllers and the operator in it."""
 
 import contextlib
 import itertools
@@ -20,7 +20,7 @@ EVENTUALLY_SECONDS = 20.0
 
 
 def eventually(check: Callable[[], Any], *, within: float = EVENTUALLY_SECONDS) -> Any:
-    """What ``check`` answers as soon as that is true; its last error or answer otherwise."""
+    """Returns the result of ``check`` when it is true; fails with its last error or result."""
     deadline, last = time.monotonic() + within, None
     while True:
         try:
@@ -89,7 +89,7 @@ class World:
         return found
 
     def condition(self, kind: str, name: str = "shop") -> dict[str, Any]:
-        """A condition of a service; an empty one where it is not there."""
+        """A condition of a service; empty if it is absent."""
         conditions = self.service(name).get("status", {}).get("conditions") or []
         return next((item for item in conditions if item["type"] == kind), {})
 
@@ -99,7 +99,7 @@ class World:
         current = ready.get("observedGeneration") == body["metadata"]["generation"]
         return current and ready.get("status") == "True"
 
-    # What controllers and kubelets would do ----------------------------------------------------
+    # Actions of controllers and kubelets ------------------------------------------------------
 
     def finish_rollouts(self) -> None:
         """Marks every Deployment and StatefulSet ready at its newest generation."""
@@ -130,7 +130,7 @@ class World:
 
         eventually(settled, within=within)
 
-    # What the operator asked of the API server -------------------------------------------------
+    # Requests of the operator to the API server ------------------------------------------------
 
     def mark(self) -> int:
         """A position in the audit log; later requests are those after it."""
@@ -221,7 +221,7 @@ def world_on(server: ApiServer) -> Iterator[World]:
     kube, namespace = Kube(server.kubeconfig), f"test-{next(_numbers)}"
     kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
     accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-    # What a controller would do; pods need it.
+    # The work of a controller; pods need it.
     with contextlib.suppress(RefusedError):
         kube.request("POST", accounts, {"metadata": {"name": "default"}})
     world = World(kube, server.kubeconfig, namespace, server.audit_log)

@@ -47,10 +47,10 @@ def test_argo_cd_reports_the_operators_state(state: str) -> None:
     status, message = health.argo(body)
     assert status == STATES[state][0]
     conditions = body["status"].get("conditions", [])
-    told = [one["message"] for one in conditions if one["type"] in ("Ready", "Stalled")]
+    messages = [one["message"] for one in conditions if one["type"] in ("Ready", "Stalled")]
     if state not in ("new", "changed", "deleting"):
         assert message
-        assert message in told
+        assert message in messages
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -162,7 +162,7 @@ def test_flux_waits_for_a_service_and_fails_with_it(world: World, tmp_path: Path
         world.until_ready()
         eventually(lambda: ready(path).get("status") == "True", within=60)
 
-        repository.push(profile="of-nobody")
+        repository.push(profile="unknown")
         failed = eventually(
             lambda: ready(path) if ready(path).get("status") == "False" else None, within=60
         )

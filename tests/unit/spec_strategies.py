@@ -1,4 +1,4 @@
-"""Draws specs from the schema itself: every section, every bound, and what people get wrong."""
+"""Generates specs from the schema: every section, every bound, and frequent mistakes."""
 
 import copy
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from fastapi_operator.api.service import Spec
 
 SCHEMA = structural_schema(Spec)
 
-# What stands where something else should.
+# Values of a wrong type.
 JUNK = st.sampled_from(
     [
         None,
@@ -53,7 +53,7 @@ def specs(*, most_fields: int = 4) -> st.SearchStrategy[dict[str, Any]]:
 
 @st.composite
 def mutated_specs(draw: st.DrawFn) -> dict[str, Any]:
-    """A spec with up to two places changed into what somebody might write."""
+    """A spec with up to two values changed as in a mistake."""
     spec = copy.deepcopy(draw(specs(most_fields=3)))
     for _ in range(draw(st.integers(1, 2))):
         places = list(_places(spec))
@@ -71,7 +71,7 @@ def mutated_specs(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place within a value, as what holds it and its key there."""
+    """Every place within a value, as its container and its key there."""
     keys = list(value) if isinstance(value, dict) else range(len(value))
     for key in keys:
         yield value, key

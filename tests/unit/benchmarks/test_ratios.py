@@ -27,7 +27,7 @@ def test_pairs_that_agree_are_sure() -> None:
     assert found.half_width == pytest.approx(0)
 
 
-def test_one_pair_says_nothing() -> None:
+def test_one_pair_has_no_verdict() -> None:
     with pytest.raises(ValueError, match="two"):
         ratio([1], [1])
 
@@ -36,7 +36,7 @@ SURE = Ratio(1, 0.98, 1.02)
 
 
 @pytest.mark.parametrize(
-    ("throughput", "p99", "noise", "told"),
+    ("throughput", "p99", "noise", "expected"),
     [
         (Ratio(0.97, 0.95, 0.99), SURE, SURE, "holds"),
         (Ratio(0.93, 0.90, 0.95), Ratio(1.4, 1.25, 1.6), SURE, "holds"),
@@ -46,6 +46,6 @@ SURE = Ratio(1, 0.98, 1.02)
     ],
 )
 def test_a_verdict_asks_throughput_tail_and_noise(
-    throughput: Ratio, p99: Ratio, noise: Ratio, told: str
+    throughput: Ratio, p99: Ratio, noise: Ratio, expected: str
 ) -> None:
-    assert verdict(throughput, p99, noise) == told
+    assert verdict(throughput, p99, noise) == expected

@@ -1,4 +1,4 @@
-"""How the cluster is reached: what a kubeconfig and the environment say of a proxy."""
+"""The connection to the cluster: kubeconfig, environment and proxy."""
 
 import asyncio
 from pathlib import Path

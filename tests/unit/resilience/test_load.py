@@ -1,4 +1,4 @@
-"""The load tells each way in which a request can be lost, and sends none twice."""
+"""The load reports each way in which a request can be lost, and sends none twice."""
 
 import asyncio
 import itertools
@@ -71,7 +71,7 @@ async def test_half_a_response_is_a_failure(serve: Serve) -> None:
 
 
 async def _loaded(serve: Serve, requests: int) -> list[Answer]:
-    """What a load of so many requests tells of a server."""
+    """The results of a load of so many requests for a server."""
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         return await asyncio.to_thread(_load, _port(server), requests)
@@ -124,7 +124,7 @@ async def test_a_refused_connection_is_recorded() -> None:
     assert {answer.ending.outcome for answer in answers} == {REFUSED}
 
 
-async def test_a_load_that_fails_says_so() -> None:
+async def test_a_failed_load_is_an_error() -> None:
     async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"SSH-2.0\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What counts as lost, and what is excused."""
+"""Which requests count as lost, and which are excused."""
 
 from tests.resilience.client import BROKEN, Ending, Request
 from tests.resilience.load import Answer
@@ -32,7 +32,7 @@ def test_a_request_without_a_response_is_reported_with_its_time() -> None:
     assert not _outcome(_answer("200"), _answer("304")).broken
 
 
-def test_without_a_database_only_what_needs_it_may_be_told_so_and_only_for_a_while() -> None:
+def test_without_a_database_only_its_requests_may_fail_and_only_for_a_while() -> None:
     assert not _outcome(_answer("503"), database_gone=True).broken
     assert _outcome(_answer("503"), database_gone=False).broken
     for lost in (
