@@ -1,6 +1,5 @@
 """nginx: its configuration and its scripts."""
 
-from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, proxy_engine
 from fastapi_operator.resources.inputs import Inputs
@@ -56,11 +55,9 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
 
 
 def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
-    cache = (inputs.spec.proxy or Proxy()).cache
     return render(
         "nginx.conf.j2",
         log_port=exporters.PROXY_LOG_PORT if inputs.plan.observability.exporters.value else None,
-        cache_serves_stale=cache is not None and cache.stale_seconds != 0,
         **_DIRECTORIES,
         **proxy_engine.template_values(inputs, plan),
     )
