@@ -1,4 +1,4 @@
-"""Signals for tests: a healthy service, in which a test makes one thing wrong."""
+"""Signals for tests: a healthy service, of which a test changes a part."""
 
 import dataclasses
 import math
@@ -24,7 +24,7 @@ SECONDS = 30.0
 
 
 def lasting(seconds: float, count: float = 600) -> Histogram:
-    """Observations that all took as long."""
+    """Observations that are all equal."""
     bounds = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, math.inf)
     return Histogram(
         tuple((bound, count if seconds <= bound else 0.0) for bound in bounds),
@@ -73,20 +73,20 @@ HEALTHY = Signals(
 
 
 def pods(**changed: Any) -> tuple[AppPod, ...]:
-    """The app's pods, all with something changed."""
+    """The app's pods, all with changed fields."""
     return tuple(dataclasses.replace(pod, **changed) for pod in HEALTHY.app)
 
 
 def pool(**changed: Any) -> tuple[AppPod, ...]:
-    """The app's pods with something changed in their pools."""
+    """The app's pods, with changed fields of their pools."""
     return pods(pool=dataclasses.replace(POOL, **changed))
 
 
 def part(name: str, **changed: Any) -> Any:
-    """A part of the healthy service with something changed."""
+    """A part of the healthy service, with changed fields."""
     return dataclasses.replace(getattr(HEALTHY, name), **changed)
 
 
 def signals(**changed: Any) -> Signals:
-    """The healthy service with something changed."""
+    """The healthy service, with changed signals."""
     return dataclasses.replace(HEALTHY, **changed)

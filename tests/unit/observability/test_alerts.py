@@ -1,4 +1,4 @@
-"""Every shared alert fires on its cause and on nothing else, by Prometheus's own checker."""
+"""Each shared alert fires on its cause and on no other, according to promtool."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ Series = dict[str, str]
 
 
 def scraped(part: str, *labels: str) -> str:
-    """The labels of a pod of a part, as its monitor gives them."""
+    """The labels that a monitor adds to the series of a pod."""
     pod = f'pod="shop-{part}-1"'
     return ", ".join((OF_SHOP, f'app_kubernetes_io_component="{part}"', pod, *labels))
 
@@ -51,7 +51,7 @@ def up(part: str) -> Series:
 
 
 def lag(within: str, per_second: float = 10) -> Series:
-    """All observations of the loop's lag at or below one bound."""
+    """Event loop lag, with all observations at or below one bound."""
     labels, bounds = scraped("app"), ("0.05", "0.1", "0.25", "0.5", "+Inf")
     reached = bounds[bounds.index(within) :]
     return {
@@ -81,7 +81,7 @@ def cores(used: float, workers: int = 1) -> Series:
 
 
 def without_cpu(share: float, late: float) -> Series:
-    """For how long of each second workers wait for a CPU, and the event loop is late."""
+    """The share of each second for which workers wait for a CPU, and the event loop is late."""
     app = scraped("app")
     return counter("fastapi_worker_cpu_wait_seconds_total", share, app) | counter(
         "fastapi_worker_event_loop_lag_seconds_sum", late, app
@@ -89,7 +89,7 @@ def without_cpu(share: float, late: float) -> Series:
 
 
 def work(*of_pods: float) -> Series:
-    """Cores that each pod uses, and requests that it answers for them."""
+    """The CPU usage of each pod, and requests in proportion to it."""
     found: Series = {}
     for number, used in enumerate(of_pods):
         pod = scraped("app").replace("app-1", f"app-{number}")
@@ -98,13 +98,13 @@ def work(*of_pods: float) -> Series:
     return found
 
 
-def admitted(in_flight: int, wanted: int) -> Series:
-    """Requests in flight of the 100 that one idle worker admits, and pods that are wanted."""
+def accepted(in_flight: int, desired: int) -> Series:
+    """Requests in flight, of the 100 that an idle worker accepts, and the desired pods."""
     return (
         gauge("http_server_active_requests", in_flight, scraped("app"))
         | planned("server.max_in_flight", 100)
         | cores(0.1)
-        | autoscaler(2, f"{wanted}x90")
+        | autoscaler(2, f"{desired}x90")
     )
 
 
@@ -126,7 +126,7 @@ def throttled(share: float) -> Series:
     )
 
 
-def answers(good: float, bad: float = 0, shed: float = 0) -> Series:
+def responses(good: float, bad: float = 0, shed: float = 0) -> Series:
     name, app = "http_server_request_duration_seconds_count", scraped("app")
     return (
         counter(name, good, f'{app}, http_response_status_code="200"')
@@ -229,7 +229,7 @@ def stored(each_second: float, expired: float) -> Series:
 
 
 def seen_in_app(within: str) -> Series:
-    """All calls of the cache at or below one bound, as the app sees them."""
+    """Cache calls of the app, all at or below one bound."""
     labels = scraped("app", 'db_system_name="redis"', 'error_type=""')
     bounds = ("0.005", "0.02", "0.1", "+Inf")
     reached = bounds[bounds.index(within) :]
@@ -272,12 +272,12 @@ def passes(outcome: str, per_second: float) -> Series:
 
 @dataclass(frozen=True)
 class Case:
-    """Series on which an alert fires after an hour, and others so close that it might."""
+    """Series on which an alert fires after an hour, and near misses on which it does not."""
 
     fires: Series
     silent: Series
     also: tuple[str, ...] = ()
-    # What else those near misses mean.
+    # Other alerts that fire on the near misses.
     instead: tuple[str, ...] = ()
     without: tuple[str, ...] = field(default=())
 
@@ -316,10 +316,10 @@ CASES = {
         | planned("compute.memory_limit_bytes", 100),
     ),
     "FastAPIOutOfMemory": Case(killed("0x50 2x90"), killed("0x50 2x90", reason="Error")),
-    "FastAPISheddingRequests": Case(answers(10, shed=1), answers(10, shed=0.05)),
+    "FastAPISheddingRequests": Case(responses(10, shed=1), responses(10, shed=0.05)),
     "FastAPIServerErrors": Case(
-        answers(10, bad=2),
-        answers(10, bad=2) | planned("observability.availability_percent", 99.9),
+        responses(10, bad=2),
+        responses(10, bad=2) | planned("observability.availability_percent", 99.9),
     ),
     "FastAPIProxyErrors": Case(proxied("502", 0.5), proxied("500", 0.5)),
     "FastAPIPoolerClientsWaiting": Case(
@@ -369,7 +369,7 @@ CASES = {
         queue(97), queue(90), also=("FastAPIQueueFilling",), instead=("FastAPIQueueFilling",)
     ),
     "FastAPIAutoscalerAtMax": Case(autoscaler(4), autoscaler(4, least=4)),
-    "FastAPIAutoscalerBlind": Case(admitted(60, wanted=2), admitted(60, wanted=4)),
+    "FastAPIAutoscalerBlind": Case(accepted(60, desired=2), accepted(60, desired=4)),
     "FastAPIAutoscalerFlapping": Case(autoscaler(3, _UP_AND_DOWN), autoscaler(3, _UP_ONLY)),
     "FastAPIMigrationFailed": Case(
         condition("MigrationsReady", "MigrationFailed") | condition("Stalled", "MigrationFailed"),
@@ -402,17 +402,17 @@ CASES = {
         counter("fastapi_operator_writes_total", 0.02, 'kind="Deployment", why="changed"'),
     ),
 }
-# What takes a day has a test of its own.
+# Alerts that need a day have separate tests.
 SLOW = {"FastAPIMemoryLeak"}
 
 
-def test_every_alert_has_its_case() -> None:
+def test_every_alert_has_a_case() -> None:
     assert set(CASES) | SLOW == {alert.name for alert in ALERTS}
     assert len({alert.name for alert in ALERTS}) == len(ALERTS)
 
 
 def firing(series: Series, expected: set[str], at: str, interval: str = "1m") -> dict[str, Any]:
-    """A test of promtool: these alerts fire at that time, and no others."""
+    """A test of promtool: exactly these alerts fire at that time."""
     return {
         "interval": interval,
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
@@ -450,7 +450,7 @@ def run(directory: Path, tests: list[dict[str, Any]], interval: str = "1m") -> N
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_an_alert_fires_on_its_cause_alone(tmp_path: Path, name: str) -> None:
+def test_an_alert_fires_only_on_its_cause(tmp_path: Path, name: str) -> None:
     case = CASES[name]
     running = {key: value for key, value in RUNNING.items() if key not in case.without}
     run(
@@ -462,19 +462,19 @@ def test_an_alert_fires_on_its_cause_alone(tmp_path: Path, name: str) -> None:
     )
 
 
-def test_a_cache_is_slow_as_its_app_sees_it_too(tmp_path: Path) -> None:
+def test_slow_cache_calls_of_the_app_fire_cache_slow(tmp_path: Path) -> None:
     late = commands(0.001) | seen_in_app("0.1")
     run(
         tmp_path,
         [
             firing(RUNNING | late, {"FastAPICacheSlow"}, "1h"),
-            # A late event loop sees everything late.
+            # A late event loop measures all calls as late.
             firing(RUNNING | late | lag("0.5") | cores(0.2), {"FastAPIEventLoopBlocked"}, "1h"),
         ],
     )
 
 
-def test_statements_that_wait_for_a_lock_leave_the_database_free(tmp_path: Path) -> None:
+def test_statements_waiting_for_a_lock_do_not_saturate_the_database(tmp_path: Path) -> None:
     blocked = RUNNING | database(12, waits_for="Lock")
     run(
         tmp_path,
@@ -485,7 +485,7 @@ def test_statements_that_wait_for_a_lock_leave_the_database_free(tmp_path: Path)
     )
 
 
-def test_a_pool_behind_a_late_loop_or_before_a_full_pooler_is_not_blamed(tmp_path: Path) -> None:
+def test_pool_wait_is_silent_if_the_loop_is_late_or_the_pooler_full(tmp_path: Path) -> None:
     queues = RUNNING | database(2) | pool_wait("0.1") | pooler(3, 0.1)
     late = RUNNING | database(2) | pool_wait("0.1") | pooler(0, 0) | lag("0.5") | cores(0.2)
     run(
@@ -497,7 +497,7 @@ def test_a_pool_behind_a_late_loop_or_before_a_full_pooler_is_not_blamed(tmp_pat
     )
 
 
-def test_answers_of_caddy_count_as_those_of_nginx(tmp_path: Path) -> None:
+def test_responses_of_caddy_count_like_those_of_nginx(tmp_path: Path) -> None:
     def answered(code: str, per_second: float) -> Series:
         labels = scraped("proxy", CADDY_REQUESTS, f'code="{code}"')
         return counter("caddy_http_request_duration_seconds_count", per_second, labels)
@@ -513,7 +513,7 @@ def test_answers_of_caddy_count_as_those_of_nginx(tmp_path: Path) -> None:
     )
 
 
-def test_growth_for_a_day_is_a_leak_and_a_warm_heap_is_none(tmp_path: Path) -> None:
+def test_growth_during_a_day_is_a_leak_and_a_warm_heap_is_not(tmp_path: Path) -> None:
     def memory(values: str) -> Series:
         name = "fastapi_worker_resident_memory_bytes"
         return RUNNING | {f"{name}{{{scraped('app')}}}": values}
@@ -528,7 +528,7 @@ def test_growth_for_a_day_is_a_leak_and_a_warm_heap_is_none(tmp_path: Path) -> N
     )
 
 
-def test_an_alert_tells_service_value_and_runbook(tmp_path: Path) -> None:
+def test_an_alert_names_service_value_and_runbook(tmp_path: Path) -> None:
     expected = {
         "eval_time": "1h",
         "alertname": "FastAPIServerErrors",
@@ -547,11 +547,11 @@ def test_an_alert_tells_service_value_and_runbook(tmp_path: Path) -> None:
             }
         ],
     }
-    test = firing(RUNNING | answers(8, bad=2), {"FastAPIServerErrors"}, "1h")
+    test = firing(RUNNING | responses(8, bad=2), {"FastAPIServerErrors"}, "1h")
     run(tmp_path, [{**test, "alert_rule_test": [expected]}])
 
 
-def test_two_services_alert_apart(tmp_path: Path) -> None:
+def test_two_services_have_separate_alerts(tmp_path: Path) -> None:
     series = RUNNING | condition("Stalled", "NameTaken")
     both = series | {key.replace('"shop"', '"cart"'): value for key, value in series.items()}
     test = firing(both, {"FastAPIServiceStalled"}, "1h")
@@ -560,7 +560,7 @@ def test_two_services_alert_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
-def test_an_alert_has_severity_value_and_a_page(alert: Alert) -> None:
+def test_an_alert_has_a_value_and_a_runbook_with_all_sections(alert: Alert) -> None:
     assert "$value" in alert.summary or "$labels.reason" in alert.summary
     page = Path("docs/runbooks") / f"{alert.page}.md"
     text = page.read_text()

@@ -1,4 +1,4 @@
-"""Which rule speaks for which signals, in which order, and when none does."""
+"""The diagnoses for given signals, and their order."""
 
 import dataclasses
 from typing import Any
@@ -29,7 +29,7 @@ FULL_THREADS = Threads(used=40, allowed=40, waiting=6)
 WAITING = {"waits": lasting(0.08), "waiting": 2.0, "peak": 10}
 LIMITED = dataclasses.replace(HEALTHY.planned, cpu_limit_millicores=1000)
 
-# Rule to signals for which it must be the first; the numbers are those of the research's table.
+# Signals for which a rule is the only match.
 CASES: dict[str, Signals] = {
     "blocking-call": signals(app=pods(lag_p99=0.2, late=0.5)),
     "event-loop-busy": signals(app=pods(lag_p99=0.08, late=0.3, cpu=0.95)),
@@ -67,7 +67,7 @@ CASES: dict[str, Signals] = {
 }
 
 
-def named(seen: Signals) -> list[str]:
+def rules_of(seen: Signals) -> list[str]:
     return [diagnosis.rule for diagnosis in diagnose(seen)]
 
 
@@ -80,19 +80,19 @@ def test_every_rule_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("rule", CASES)
-def test_a_rule_is_found_by_its_signals_alone(rule: str) -> None:
-    assert named(CASES[rule]) == [rule]
+def test_a_rule_matches_only_its_signals(rule: str) -> None:
+    assert rules_of(CASES[rule]) == [rule]
 
 
 @pytest.mark.parametrize("rule", CASES)
-def test_a_diagnosis_can_be_acted_on(rule: str) -> None:
+def test_a_diagnosis_proposes_a_valid_value(rule: str) -> None:
     (found,) = diagnose(CASES[rule])
     assert found.effect > 0
     assert found.signals
     assert found.record()["rule"] == rule
     if found.field:
         path = found.field.removeprefix("spec.")
-        # The field exists and takes the value that is proposed.
+        # The field exists, and the proposed value is valid for it.
         fields.field_at(Spec, path)
         given = {"postgres": {}, "redis": {}}
         if path == "server.workers":
@@ -104,14 +104,14 @@ def test_a_diagnosis_can_be_acted_on(rule: str) -> None:
     "absent", ["pooler", "database", "cache", "proxy", "bursts", "app", "routes"]
 )
 @pytest.mark.parametrize("rule", CASES)
-def test_a_part_that_cannot_be_seen_never_fails_a_diagnosis(rule: str, absent: str) -> None:
+def test_a_part_without_signals_never_fails_a_diagnosis(rule: str, absent: str) -> None:
     nothing: Any = () if absent in ("app", "routes") else None
     diagnose(dataclasses.replace(CASES[rule], **{absent: nothing}))
 
 
 @pytest.mark.parametrize("field", ["cpu_wait", "throttled", "threads", "pool", "cache"])
 @pytest.mark.parametrize("rule", CASES)
-def test_a_number_that_a_cluster_cannot_tell_is_done_without(rule: str, field: str) -> None:
+def test_a_missing_number_never_fails_a_diagnosis(rule: str, field: str) -> None:
     case = CASES[rule]
     blind = dataclasses.replace(
         case, app=tuple(dataclasses.replace(pod, **{field: None}) for pod in case.app)
@@ -119,74 +119,74 @@ def test_a_number_that_a_cluster_cannot_tell_is_done_without(rule: str, field: s
     diagnose(blind)
 
 
-def test_blocking_is_told_from_waiting_for_a_cpu_where_it_can_be() -> None:
-    assert named(signals(app=pods(lag_p99=0.2, late=0.5, cpu_wait=None))) == ["blocking-call"]
+def test_blocking_is_distinguished_from_waiting_for_a_cpu() -> None:
+    assert rules_of(signals(app=pods(lag_p99=0.2, late=0.5, cpu_wait=None))) == ["blocking-call"]
 
 
-def test_a_pool_behind_a_blocked_loop_is_not_blamed() -> None:
+def test_a_pool_is_not_reported_if_the_event_loop_is_blocked() -> None:
     blocked = pods(lag_p99=0.2, late=0.5, pool=pool(**WAITING)[0].pool)
-    assert named(signals(app=blocked)) == ["blocking-call"]
+    assert rules_of(signals(app=blocked)) == ["blocking-call"]
 
 
-def test_a_pool_that_costs_far_more_than_a_late_loop_is_named_beside_it() -> None:
+def test_a_pool_with_a_much_larger_effect_than_a_late_loop_is_reported_as_well() -> None:
     full = dataclasses.replace(pool(**WAITING)[0].pool, waiting=12.0)
     starved = pods(lag_p99=0.13, late=0.02, cpu_wait=0.1, pool=full)
-    assert named(signals(app=starved)) == ["pool-too-small", "cpu-starved"]
+    assert rules_of(signals(app=starved)) == ["pool-too-small", "cpu-starved"]
 
 
-def test_a_cache_that_has_hardly_been_asked_yet_is_not_judged() -> None:
+def test_a_cache_with_few_lookups_is_not_diagnosed() -> None:
     fills = part("cache", hits=10, misses=40)
-    assert named(signals(cache=fills)) == []
+    assert rules_of(signals(cache=fills)) == []
 
 
-def test_one_late_call_of_a_cache_in_fifty_is_no_diagnosis() -> None:
+def test_one_slow_cache_call_in_fifty_is_not_diagnosed() -> None:
     calls = lasting(0.001, 980) + lasting(0.04, 20)
-    assert named(signals(app=pods(cache=dataclasses.replace(POD.cache, durations=calls)))) == []
+    assert rules_of(signals(app=pods(cache=dataclasses.replace(POD.cache, durations=calls)))) == []
 
 
-def test_a_few_late_calls_of_a_cache_weigh_less_than_all_that_it_misses() -> None:
+def test_few_slow_cache_calls_have_less_effect_than_many_misses() -> None:
     calls = lasting(0.015, 1100) + lasting(0.04, 100)
     seen = signals(
         app=pods(cache=dataclasses.replace(POD.cache, durations=calls)),
         cache=part("cache", hits=500, misses=7000, evicted=6000),
     )
-    assert named(seen) == ["cache-too-small", "cache-slow"]
+    assert rules_of(seen) == ["cache-too-small", "cache-slow"]
 
 
-def test_threads_that_wait_for_connections_are_not_too_few() -> None:
+def test_threads_waiting_for_connections_are_not_reported_as_too_few() -> None:
     both = pods(threads=FULL_THREADS, pool=pool(**WAITING)[0].pool)
-    assert named(signals(app=both)) == ["pool-too-small"]
+    assert rules_of(signals(app=both)) == ["pool-too-small"]
 
 
-def test_more_connections_are_never_proposed_to_a_full_database() -> None:
+def test_more_connections_are_never_proposed_for_a_saturated_database() -> None:
     full = signals(
         app=pool(**WAITING),
         pooler=part("pooler", waiting=5),
         database=part("database", active=9, busy=9),
     )
-    assert named(full) == ["database-saturated"]
+    assert rules_of(full) == ["database-saturated"]
 
 
-def test_statements_that_wait_for_a_lock_do_not_fill_the_database() -> None:
+def test_statements_waiting_for_a_lock_do_not_saturate_the_database() -> None:
     waiting = signals(pooler=part("pooler", waiting=5), database=part("database", active=9, busy=1))
-    assert named(waiting) == ["pooler-too-small"]
+    assert rules_of(waiting) == ["pooler-too-small"]
 
 
-def test_an_external_database_is_asked_for_more_connections() -> None:
+def test_more_connections_are_proposed_for_an_external_database() -> None:
     planned = dataclasses.replace(HEALTHY.planned, database_mode="External", max_connections=40)
     (found,) = diagnose(signals(pooler=part("pooler", waiting=3), planned=planned))
     assert (found.field, found.value) == ("spec.postgres.maxConnections", 50)
 
 
-def test_what_costs_most_comes_first() -> None:
+def test_the_largest_effect_comes_first() -> None:
     small = signals(app=pods(threads=FULL_THREADS), proxy=ProxyLog(1200, 3, 3))
     large = signals(app=pods(threads=FULL_THREADS), proxy=ProxyLog(1200, 90, 90))
-    assert named(small) == ["threads-exhausted", "keep-alive-race"]
-    assert named(large) == ["keep-alive-race", "threads-exhausted"]
+    assert rules_of(small) == ["threads-exhausted", "keep-alive-race"]
+    assert rules_of(large) == ["keep-alive-race", "threads-exhausted"]
 
 
 @given(st.sampled_from(sorted(CASES)), st.sampled_from(sorted(CASES)))
-def test_two_causes_are_in_order_of_their_effects(one: str, other: str) -> None:
+def test_two_causes_are_ordered_by_their_effects(one: str, other: str) -> None:
     merged = dataclasses.replace(
         CASES[one],
         **{
@@ -220,27 +220,27 @@ SLOW = Route("GET /report", lasting(4.0, 100), 0)
         (signals(proxy=ProxyLog(100, 60, 0)), "502 of the proxy"),
     ],
 )
-def test_what_no_rule_covers_is_unknown_and_shown(seen: Signals, outlier: str) -> None:
+def test_outliers_without_a_matching_rule_are_unknown(seen: Signals, outlier: str) -> None:
     (found,) = diagnose(seen)
     assert found.rule == "unknown"
     assert outlier in found.signals
     assert not found.field
 
 
-def test_few_failures_are_within_the_promise() -> None:
+def test_few_failures_are_within_the_objective() -> None:
     few = Route("GET /items", lasting(0.02, 100_000), 50)
     seen = signals(routes=(few,), app=pods(requests=lasting(0.02, 50_000)))
     assert diagnose(seen) == ()
 
 
-def test_slow_is_what_the_owner_did_not_declare() -> None:
+def test_the_bound_of_slow_follows_the_declared_p95() -> None:
     assert Planned.of(plan()).slow_seconds == bounds.SLOW_SECONDS
     assert Planned.of(plan(traffic={"p95Milliseconds": 2000})).slow_seconds == 8
     promised = {"slo": {"latencyMilliseconds": 300}}
     assert Planned.of(plan(observability=promised)).slow_seconds <= 0.3
 
 
-def test_rules_compare_with_the_plan() -> None:
+def test_rules_use_planned_values() -> None:
     planned = Planned.of(plan(redis={"memory": "512Mi"}, postgres={}, command=["python"]))
     assert planned.cache_memory_bytes == 512 * 2**20
     assert (planned.database_mode, planned.cache_mode) == ("Managed", "Managed")

@@ -1,4 +1,4 @@
-"""A sampling profile as a picture and as a table."""
+"""A sampling profile as a flame graph and as a table."""
 
 from xml.etree import ElementTree
 
@@ -26,16 +26,16 @@ def shapes(svg: str) -> dict[str, tuple[float, float]]:
     return found
 
 
-def test_width_is_time_and_a_function_is_one_frame_whatever_its_lines() -> None:
+def test_width_is_time_and_a_function_is_one_frame() -> None:
     found = shapes(Profile(TEXT).svg("shop & co"))
     assert found["all"][1] == found["main.py:run"][1] > 1190
     assert found["shop.py:Items.list"][1] == pytest.approx(960, abs=1)
     assert found["shop.py:<lambda>"][1] == pytest.approx(240, abs=1)
-    # What was called lies within what called it.
+    # A callee is within its caller.
     assert found["json.py:dumps"] == found["shop.py:Items.list"]
 
 
-def test_the_table_counts_a_line_alone_and_with_its_calls() -> None:
+def test_the_table_counts_own_and_total_samples_of_a_line() -> None:
     profile = Profile(TEXT)
     assert profile.samples == 100
     assert profile.top(2) == (Line("json.py:dumps:7", 80, 80), Line("shop.py:<lambda>:3", 20, 20))
@@ -46,19 +46,19 @@ def test_recursion_counts_once() -> None:
     assert line == Line("a.py:f:1", 5, 5)
 
 
-def test_no_sample_is_an_empty_picture() -> None:
+def test_a_profile_without_samples_is_an_empty_graph() -> None:
     empty = Profile("\n")
     assert (empty.samples, empty.top()) == (0, ())
     assert shapes(empty.svg("idle")) == {}
 
 
 @pytest.mark.parametrize("text", ["<html>Not found</html>", "a.py:f:1 many"])
-def test_what_is_no_profile_is_refused(text: str) -> None:
+def test_an_invalid_profile_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="not a line of a profile"):
         Profile(text)
 
 
-def test_stacks_of_py_spy_become_those_of_a_profile() -> None:
+def test_stacks_of_py_spy_are_a_valid_profile() -> None:
     printed = """\
 py-spy> Sampling process 100 times a second for 2 seconds. Press Control-C to exit.
 

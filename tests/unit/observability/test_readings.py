@@ -1,4 +1,4 @@
-"""From pages, pod states and logs to signals."""
+"""Signals from metrics pages, pod states and logs."""
 
 from fastapi_operator.observability import readings
 from fastapi_operator.observability.readings import NAMES, Pod
@@ -56,7 +56,7 @@ def seen(part: Part, window: Window) -> Signals:
     return readings.read({"one": window}, [Pod("one", part)], planned=Planned())
 
 
-def test_the_app_s_numbers_are_those_of_a_worker_where_they_must_be() -> None:
+def test_cpu_and_lateness_of_the_app_are_per_worker() -> None:
     (pod,) = seen(Part.APP, app()).app
     assert pod.workers == 2
     assert (pod.cpu, pod.cpu_wait, pod.late) == (0.4, 0.4, 0.4)
@@ -81,14 +81,14 @@ def test_an_app_without_the_runtime_has_no_signals_of_its_own() -> None:
     assert seen(Part.APP, window).app == ()
 
 
-def test_statements_that_wait_are_active_and_not_busy() -> None:
+def test_waiting_statements_are_active_but_not_busy() -> None:
     found = seen(Part.DATABASE, Window([page(0, DATABASE), page(1, DATABASE)])).database
     assert found is not None
     assert (found.active, found.busy) == (5, 3)
     assert (found.cpu, found.query_seconds) == (None, None)
 
 
-def test_waits_in_the_pooler_are_counted_where_its_exporter_does() -> None:
+def test_waits_in_the_pooler_come_from_its_exporter_if_available() -> None:
     text = "pgbouncer_pools_client_waiting_connections 0\n"
     text += "pgbouncer_stats_totals_client_wait_seconds_total {}\n"
     window = Window([page(0, text.format(0)), page(10, text.format(25))])
@@ -97,7 +97,7 @@ def test_waits_in_the_pooler_are_counted_where_its_exporter_does() -> None:
     assert found.waiting == 2.5
 
 
-def test_events_at_one_moment_are_a_burst() -> None:
+def test_events_at_one_time_are_a_burst() -> None:
     uses = "db_client_connection_use_time_seconds_count"
     counts = [0, 0, 0, 0, 100, 100, 100, 100, 100]
     scrapes = [page(at, f"{uses} {count}\n") for at, count in enumerate(counts)]
@@ -107,12 +107,12 @@ def test_events_at_one_moment_are_a_burst() -> None:
     assert found.peak_per_second == 100
 
 
-def test_kills_are_those_of_the_app() -> None:
+def test_only_kills_of_the_app_are_counted() -> None:
     pods = [Pod("a", Part.APP, 3, True), Pod("b", Part.APP, 1), Pod("c", Part.CACHE, 1, True)]
     assert readings.read({}, pods, planned=Planned()).memory_kills == (MemoryKill("a", 3),)
 
 
-def test_logs_of_nginx_and_caddy_tell_who_closed_the_connection() -> None:
+def test_logs_of_nginx_and_caddy_show_connections_closed_by_the_app() -> None:
     nginx = [
         '{"time":"2026-11-23T04:00:00+00:00","status":"200","path":"/"}',
         '{"time":"2026-11-23T04:00:00+00:00","status":"502","path":"/orders"}',

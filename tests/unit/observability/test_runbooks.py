@@ -1,4 +1,4 @@
-"""The pages that alerts lead to name fields, pages and commands that exist."""
+"""Runbooks name only fields and pages that exist, and each alert has one."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ PAGES = sorted(Path("docs/runbooks").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_names_fields_of_the_spec_that_exist(page: Path) -> None:
+def test_fields_in_a_runbook_exist(page: Path) -> None:
     schema = structural_schema(Spec)
     for path in re.findall(r"`spec\.([A-Za-z.]+)", page.read_text()):
         node: Mapping[str, Any] = schema
@@ -27,12 +27,12 @@ def test_a_page_names_fields_of_the_spec_that_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_leads_to_pages_that_exist(page: Path) -> None:
+def test_links_of_a_runbook_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), f"{page}: {target}"
 
 
-def test_every_page_belongs_to_an_alert() -> None:
+def test_every_runbook_belongs_to_an_alert() -> None:
     assert {page.stem for page in PAGES} == {alert.page for alert in ALERTS} | {slo.PAGE}
 
 
@@ -42,7 +42,7 @@ def test_the_guide_lists_every_alert_with_its_page_and_severity() -> None:
         assert f"[{alert.name}](runbooks/{alert.page}.md) | {alert.severity} |" in text, alert.name
 
 
-def test_the_guide_leads_to_pages_that_exist() -> None:
+def test_links_of_the_guide_exist() -> None:
     text = Path("docs/observability.md").read_text()
     for target in re.findall(r"\]\(([^)#]+)", text):
         assert (Path("docs") / target).exists(), target

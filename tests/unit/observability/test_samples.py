@@ -1,4 +1,4 @@
-"""Counters, gauges and histograms over a window, whichever way they were read."""
+"""Counters, gauges and histograms over a window, from a page and from Prometheus."""
 
 import math
 
@@ -27,7 +27,7 @@ def window(*readings: dict[str, float], step: float = 10) -> Window:
     )
 
 
-def test_a_page_gives_the_wanted_metrics_alone() -> None:
+def test_only_requested_metrics_of_a_page_are_parsed() -> None:
     scrape = read_page(PAGE, 7.0, ("requests",))
     assert scrape.at == 7.0
     assert scrape.values == {
@@ -36,12 +36,12 @@ def test_a_page_gives_the_wanted_metrics_alone() -> None:
     }
 
 
-def test_what_is_no_page_is_refused() -> None:
+def test_an_invalid_page_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"requests|<html>|could not"):
         read_page("requests_total{route= oops", 0, ("requests",))
 
 
-def test_one_scrape_is_no_window() -> None:
+def test_a_window_needs_two_scrapes() -> None:
     with pytest.raises(ValueError, match="two scrapes"):
         Window([Scrape(0, {})])
 
@@ -50,20 +50,19 @@ def test_one_scrape_is_no_window() -> None:
     before=st.lists(st.integers(0, 100), min_size=1, max_size=5),
     after=st.lists(st.integers(0, 100), min_size=1, max_size=5),
 )
-def test_a_counter_gains_what_was_counted_over_restarts(
-    before: list[int], after: list[int]
-) -> None:
-    # Each part counts up from its first reading; the second process begins at nought.
+def test_a_counter_increases_across_restarts(before: list[int], after: list[int]) -> None:
+    # Each part counts from its first scrape; the second process starts at zero.
     first = [sum(before[: index + 1]) for index in range(len(before))]
     second = [sum(after[: index + 1]) for index in range(len(after))]
     readings = [{"c": float(value)} for value in (*first, *second)]
     gained = window(*readings).increase("c")
     counted = first[-1] - first[0] + second[-1]
-    # A restart that has counted more than its predecessor cannot be seen: then less is gained.
+    # If the second process has counted more than the first, the restart is not visible and the
+    # increase is smaller.
     assert gained == (counted if second[0] < first[-1] else second[-1] - first[0])
 
 
-def test_a_counter_that_appears_later_counts_from_nought() -> None:
+def test_a_counter_that_appears_later_counts_from_zero() -> None:
     seen = window({"other": 1}, {"c": 5, "other": 1})
     assert seen.increase("c") == 5
     assert seen.rate("c") == 0.5
@@ -79,7 +78,7 @@ def test_gauges_have_a_mean_and_a_peak() -> None:
 @given(
     st.lists(st.floats(0.001, 0.99), min_size=1, max_size=60), st.sampled_from((0.5, 0.95, 0.99))
 )
-def test_a_quantile_lies_in_the_bucket_of_the_observation(values: list[float], q: float) -> None:
+def test_a_quantile_is_in_the_bucket_of_the_observation(values: list[float], q: float) -> None:
     bounds = [0.01, 0.1, 0.5, 1.0, math.inf]
     buckets = tuple((bound, float(sum(v <= bound for v in values))) for bound in bounds)
     found = Histogram(buckets, sum(values), len(values)).quantile(q)
@@ -89,13 +88,13 @@ def test_a_quantile_lies_in_the_bucket_of_the_observation(values: list[float], q
     assert lower - 1e-9 <= found <= upper + 1e-9
 
 
-def test_beyond_the_last_bound_nothing_is_known() -> None:
+def test_a_quantile_beyond_the_last_bound_is_that_bound() -> None:
     buckets = ((1.0, 0.0), (math.inf, 10.0))
     assert Histogram(buckets, 50.0, 10).quantile(0.95) == 1.0
     assert Histogram((), 0.0, 0).quantile(0.95) == 0.0
 
 
-def test_prometheus_and_pages_tell_the_same() -> None:
+def test_prometheus_and_pages_give_the_same_window() -> None:
     scraped = {"namespace": "n", "pod": "p", "instance": "1.2.3.4:9090", "job": "j"}
     series = {"metric": {"__name__": "c_total", "route": "/", **scraped}}
     found = read_matrix([series | {"values": [[10, "1"], [20, "4"]]}])
@@ -103,6 +102,6 @@ def test_prometheus_and_pages_tell_the_same() -> None:
     assert Window(found["p"]).seconds == 10
 
 
-def test_observations_above_a_bound_are_counted_by_buckets() -> None:
+def test_observations_above_a_bound_are_counted_by_bucket() -> None:
     seen = Histogram(((0.01, 3.0), (0.02, 8.0), (math.inf, 10.0)), 0.2, 10.0)
     assert (seen.above(0.02), seen.above(0.015), seen.above(0.001)) == (2, 7, 10)

@@ -1,4 +1,4 @@
-"""The rules of a promise, as Prometheus's own checker runs them."""
+"""The rules of an SLO, evaluated by promtool."""
 
 import re
 import subprocess
@@ -34,7 +34,7 @@ def rules(**promise: Any) -> list[dict[str, Any]]:
 
 
 def counter(rates: list[tuple[int, float]]) -> str:
-    """A counter sampled each minute: (minutes, requests a second) one after the other."""
+    """A counter sampled each minute, from consecutive pairs of minutes and requests per second."""
     parts, value = [], 0.0
     for minutes, rate in rates:
         step = rate * 60
@@ -46,7 +46,7 @@ def counter(rates: list[tuple[int, float]]) -> str:
 def traffic(
     answers: dict[str, list[tuple[int, float]]], labels: str = SHOP
 ) -> list[dict[str, str]]:
-    """Series of the app: by status, how many requests came."""
+    """Series of the app: requests by status."""
     return [
         {
             "series": f'{REQUESTS}_count{{{labels}, http_response_status_code="{code}"}}',
@@ -101,7 +101,8 @@ def check(
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-# Long enough for the short windows; the long ones see what there is. Days take minutes to check.
+# Long enough for the short windows; long windows use the available samples. Checking days of
+# samples would take minutes.
 LONG = 420
 HEALTHY = {"200": [(LONG, 10.0)], "500": [(LONG, 0.004)]}
 
@@ -110,11 +111,11 @@ def test_a_healthy_service_is_silent(tmp_path: Path) -> None:
     check(tmp_path, traffic(HEALTHY), f"{LONG - 1}m", {})
 
 
-def test_without_any_failure_the_share_is_nought_and_not_absent(tmp_path: Path) -> None:
+def test_the_share_is_zero_if_no_request_fails(tmp_path: Path) -> None:
     check(tmp_path, traffic({"200": [(LONG, 10.0)]}), f"{LONG - 1}m", {})
 
 
-def test_an_outage_pages_within_minutes_and_is_silent_soon_after_it(tmp_path: Path) -> None:
+def test_an_outage_pages_within_minutes_and_resolves_soon_after(tmp_path: Path) -> None:
     hour = 60
     answers = {
         "200": [(10 * hour, 10.0), (10, 5.0), (2 * hour, 10.0)],
@@ -122,9 +123,9 @@ def test_an_outage_pages_within_minutes_and_is_silent_soon_after_it(tmp_path: Pa
     }
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    # Nine minutes of half the requests: 5 % of an hour's, 0.9 % of six hours', 0.5 % of ten.
+    # Half of the requests fail for nine minutes: the share is above each threshold of its window.
     check(tmp_path / "a", traffic(answers), "609m", {ERRORS: {"1h", "6h", "1d", "3d"}})
-    # An hour later the short windows of the pages are clean again.
+    # An hour later the short windows of critical alerts have no failures.
     check(tmp_path / "b", traffic(answers), "680m", {ERRORS: {"1d", "3d"}})
 
 
@@ -138,7 +139,7 @@ def test_an_outage_pages_within_minutes_and_is_silent_soon_after_it(tmp_path: Pa
         (20, {"3d", "1d", "6h", "1h"}),
     ],
 )
-def test_each_window_fires_from_its_own_rate_on(
+def test_each_window_fires_from_its_own_burn_rate(
     tmp_path: Path, times: float, windows: set[str]
 ) -> None:
     broken = 10 * times / 1000
@@ -146,8 +147,8 @@ def test_each_window_fires_from_its_own_rate_on(
     check(tmp_path, traffic(answers), f"{LONG - 1}m", {ERRORS: windows} if windows else {})
 
 
-def test_a_failure_at_night_calls_nobody(tmp_path: Path) -> None:
-    # One request a minute, of which four fail in a row.
+def test_few_failures_at_night_do_not_page(tmp_path: Path) -> None:
+    # One request per minute, of which four consecutive ones fail.
     answers = {
         "200": [(LONG, 1 / 60), (4, 0.0), (60, 1 / 60)],
         "500": [(LONG, 0.0), (4, 1 / 60), (60, 0.0)],
@@ -155,13 +156,13 @@ def test_a_failure_at_night_calls_nobody(tmp_path: Path) -> None:
     check(tmp_path, traffic(answers), f"{LONG + 6}m", {})
 
 
-def test_a_neighbours_outage_is_not_ours(tmp_path: Path) -> None:
+def test_an_outage_of_another_service_fires_no_alert(tmp_path: Path) -> None:
     series = traffic(HEALTHY) + traffic({"500": [(LONG, 10.0)]}, NEIGHBOUR)
     check(tmp_path, series, f"{LONG - 1}m", {})
 
 
 @pytest.mark.parametrize("bound", ["1", "1.0"])
-def test_slow_requests_fire_the_alert_of_their_own(tmp_path: Path, bound: str) -> None:
+def test_slow_requests_fire_the_latency_alert(tmp_path: Path, bound: str) -> None:
     fast = [(300, 10.0), (100, 6.0)]
     series = [
         *traffic({"200": [(400, 10.0)]}),
@@ -173,7 +174,7 @@ def test_slow_requests_fire_the_alert_of_their_own(tmp_path: Path, bound: str) -
     check(tmp_path, series, "390m", {SLOW: {"1h", "6h", "1d", "3d"}}, **promise)
 
 
-def test_every_alert_tells_severity_values_and_where_to_read_on() -> None:
+def test_every_alert_has_severity_values_and_a_runbook() -> None:
     found = [rule for rule in rules(latencyMilliseconds=300) if "alert" in rule]
     assert {(rule["alert"], rule["labels"]["severity"]) for rule in found} == {
         (alert, severity) for alert in (ERRORS, SLOW) for severity in ("critical", "warning")
@@ -193,26 +194,26 @@ def test_rules_read_metrics_that_exist() -> None:
     assert {name.removesuffix("_count").removesuffix("_bucket") for name in used} <= known
 
 
-def test_a_budget_that_cannot_burn_so_fast_has_no_such_alert() -> None:
+def test_a_budget_that_cannot_burn_so_fast_has_no_alert() -> None:
     windows = {
         rule["labels"]["window"] for rule in rules(availabilityPercent="90") if "alert" in rule
     }
     assert windows == {"6h", "1d", "3d"}
 
 
-def test_no_promise_no_rules() -> None:
+def test_a_service_without_an_objective_has_no_rules() -> None:
     plan = derive(service(), Settings(), Facts()).observability
     assert slo.groups("team", "shop", plan, runbooks="") == []
 
 
-def test_the_bounds_are_those_of_the_runtime() -> None:
+def test_latency_bounds_equal_the_buckets_of_the_runtime() -> None:
     source = Path("runtime/fastapi_operator_runtime/metrics.py").read_text()
     (text,) = re.findall(r"REQUEST_SECONDS_BUCKETS = \((.*?)\)", source, flags=re.DOTALL)
     seconds = [float(item) for item in text.split(",") if item.strip()]
     assert [round(item * 1000) for item in seconds] == list(figures.REQUEST_BUCKETS_MILLISECONDS)
 
 
-def test_a_promise_is_measured_by_the_app_else_by_nginx_and_else_it_is_said() -> None:
+def test_an_objective_is_measured_by_the_app_or_nginx_or_has_a_warning() -> None:
     def found(proxy: str = "Nginx", **metrics: bool) -> tuple[list[str], set[str]]:
         section = {"slo": {}, "metrics": metrics}
         plan = derive(service(observability=section, proxy={"engine": proxy}), Settings(), Facts())
@@ -221,8 +222,8 @@ def test_a_promise_is_measured_by_the_app_else_by_nginx_and_else_it_is_said() ->
         read = set(re.findall(r"\w+_request_duration_seconds", text))
         return [problem.path for problem in plan.problems], read
 
-    said = ["spec.observability.slo"]
+    warned = ["spec.observability.slo"]
     assert found() == ([], {REQUESTS})
-    assert found(enabled=False) == (said, set())
+    assert found(enabled=False) == (warned, set())
     assert found(enabled=False, exporters=True) == ([], {"fastapi_proxy_request_duration_seconds"})
-    assert found("Caddy", enabled=False, exporters=True) == (said, set())
+    assert found("Caddy", enabled=False, exporters=True) == (warned, set())

@@ -1,4 +1,4 @@
-"""What ``measure`` makes of a window."""
+"""The figures of ``measure`` for a window."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def pod(*moments: tuple[int, float, float, float]) -> Window:
     )
 
 
-def test_figures_are_those_of_a_request_and_the_peak_that_of_a_moment() -> None:
+def test_figures_are_per_request_and_the_peak_is_per_step() -> None:
     one = pod((0, 0, 2, 0), (100, 0.2, 2, 0.3), (400, 0.8, 2, 1.2))
     found = measure([one, one])
     assert (found.seconds, found.requests) == (20, 800)
@@ -44,13 +44,13 @@ def test_figures_are_those_of_a_request_and_the_peak_that_of_a_moment() -> None:
     Traffic.model_validate(dict(found.fields))
 
 
-def test_what_is_not_used_is_not_declared() -> None:
+def test_unused_fields_are_absent() -> None:
     found = measure([pod((0, 0, 0, 0), (100, 0.2, 0, 0))])
     assert "blockingMillisecondsPerRequest" not in found.fields
     assert "databaseMillisecondsPerRequest" not in found.fields
 
 
-def test_without_a_request_nothing_is_measured() -> None:
+def test_a_window_without_requests_is_rejected() -> None:
     with pytest.raises(ValueError, match="no request"):
         measure([pod((5, 0, 0, 0), (5, 1, 0, 0))])
     with pytest.raises(ValueError, match="no request"):
