@@ -32,7 +32,7 @@ class Drain:
     def install(self) -> None:
         """Wraps the handler of SIGTERM that the server has installed."""
         if threading.current_thread() is not threading.main_thread():
-            return  # signals can be handled in the main thread alone; a test server runs elsewhere
+            return  # Only the main thread can handle signals; a test server runs in another one.
         previous = signal.getsignal(signal.SIGTERM)
         if not callable(previous):
             return

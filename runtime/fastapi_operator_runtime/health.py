@@ -9,14 +9,13 @@ database, such a check makes all of them unready at once.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_operator_runtime import state
+from fastapi_operator_runtime import responses, state
 
 Check = Callable[[], Awaitable[object]]
 
@@ -73,10 +72,10 @@ class HealthEndpoints:
             await self.app(scope, receive, send)
             return
         if scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, 405, {"status": "method not allowed"})
+            await responses.send_json(send, 405, {"status": "method not allowed"})
             return
         status, body = await self._probe(probe_path(scope))
-        await _answer(send, status, body)
+        await responses.send_json(send, status, body)
 
     async def _probe(self, path: str) -> tuple[int, dict[str, object]]:
         if path == LIVE_PATH:
@@ -107,18 +106,7 @@ class HealthEndpoints:
             async with asyncio.timeout(self._check_timeout_seconds):
                 await self._checks[name]()
         except TimeoutError:
-            return name, f"no answer within {self._check_timeout_seconds:g} s"
+            return name, f"no response within {self._check_timeout_seconds:g} s"
         except Exception as error:  # a failed check is a response, not a crash
             return name, type(error).__name__
         return name, None
-
-
-async def _answer(send: Send, status: int, body: Mapping[str, object]) -> None:
-    content = json.dumps(body).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(content)).encode()),
-        (b"cache-control", b"no-store"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})

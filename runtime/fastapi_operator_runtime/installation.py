@@ -38,14 +38,14 @@ class Options:
     in_flight_limit: bool = True
     thread_tokens: bool = True
     profiling: bool = True
-    """Stacks and profiles on the private port, beside the metrics."""
+    """Whether the private port serves stacks and profiles."""
     errors: bool = True
-    """Report errors to SENTRY_DSN where that is set."""
+    """Whether errors are reported to SENTRY_DSN, if that is set."""
     drain: bool = True
     drain_delay_seconds: float = 0.0
-    """Time between SIGTERM and the server's stop. The operator's preStop sleep needs none."""
+    """Time between SIGTERM and the server's stop; 0 suits the operator's preStop sleep."""
     stall_seconds: float | None = 1.0
-    """Log where the event loop is stuck after so long; None never."""
+    """Time after which the stack of a blocked event loop is logged; None disables it."""
 
 
 def install(
@@ -75,7 +75,7 @@ def install(
     config = settings.RuntimeSettings.load() if config is None else config
     options = options or Options()
     if app.middleware_stack is not None:
-        raise RuntimeError("install(app) comes before the application's first request")
+        raise RuntimeError("install(app) must be called before the application's first request")
     worker = state.Worker(config)
     app.state.worker = worker
     if options.logs:

@@ -6,17 +6,16 @@ connections open, that would shed idle traffic. The limit here counts requests.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 
 import anyio.to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_operator_runtime import state
+from fastapi_operator_runtime import responses, state
 
 RETRY_AFTER_SECONDS = (1, 3)
-"""Bounds of the random Retry-After: clients that obey it do not come back all at once."""
+"""Bounds of the random Retry-After, so that clients that obey it do not retry all at once."""
 
 
 class InFlightLimiter:
@@ -63,15 +62,14 @@ async def _shed(send: Send, limit: int) -> None:
         "status": 503,
         "detail": f"{limit} requests are in flight in this process; try again shortly",
     }
-    content = json.dumps(problem).encode()
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(content)).encode()),
-        (b"retry-after", str(random.randint(*RETRY_AFTER_SECONDS)).encode()),
-        (b"cache-control", b"no-store"),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+    retry_after = str(random.randint(*RETRY_AFTER_SECONDS)).encode()
+    await responses.send_json(
+        send,
+        503,
+        problem,
+        content_type="application/problem+json",
+        headers=[(b"retry-after", retry_after)],
+    )
 
 
 def set_thread_tokens(tokens: int) -> None:

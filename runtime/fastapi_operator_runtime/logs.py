@@ -17,8 +17,8 @@ from fastapi_operator_runtime import settings
 REQUEST_LOGGER = "fastapi_operator_runtime.request"
 SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn.error", "granian")
 ACCESS_LOGGERS = ("uvicorn.access", "gunicorn.access", "granian.access")
-CHATTY_LOGGERS = ("httpx", "httpx2")
-"""They write each outgoing URL at INFO, query and all: tokens end up in logs."""
+URL_LOGGERS = ("httpx", "httpx2")
+"""They log each outgoing URL with its query at INFO, which can contain tokens."""
 STANDARD_LEVELS = (
     logging.DEBUG,
     logging.INFO,
@@ -71,7 +71,7 @@ def configure(config: settings.RuntimeSettings) -> None:
         server = logging.getLogger(name)
         server.handlers = []
         server.propagate = True
-    for name in CHATTY_LOGGERS:
+    for name in URL_LOGGERS:
         if config.log_level == "info" and logging.getLogger(name).level == logging.NOTSET:
             logging.getLogger(name).setLevel(logging.WARNING)
     for name in ACCESS_LOGGERS:

@@ -53,29 +53,31 @@ class Instruments:
         )
         self.shed_requests = prometheus_client.Counter(
             "fastapi_worker_shed_requests",
-            "Requests answered 503 because MAX_IN_FLIGHT were in flight.",
+            "Requests shed with 503 because MAX_IN_FLIGHT requests were in flight.",
             registry=registry,
         )
         self.loop_lag_seconds = prometheus_client.Histogram(
             "fastapi_worker_event_loop_lag_seconds",
-            "How much later than asked the event loop woke a sleeping task.",
+            "Delay with which the event loop woke a sleeping task.",
             buckets=LAG_SECONDS_BUCKETS,
             registry=registry,
         )
         self.loop_stalls = prometheus_client.Counter(
             "fastapi_worker_event_loop_stalls",
-            "Times the event loop did not turn for longer than the stall threshold.",
+            "Stalls of the event loop that exceeded the threshold.",
             registry=registry,
         )
-        self.threads_used = _gauge(registry, "fastapi_worker_threads_used", "Threads at work.")
-        self.threads_max = _gauge(registry, "fastapi_worker_threads_max", "Threads allowed.")
+        self.threads_used = _gauge(registry, "fastapi_worker_threads_used", "Threads in use.")
+        self.threads_max = _gauge(
+            registry, "fastapi_worker_threads_max", "Maximum number of threads."
+        )
         self.threads_waiting = _gauge(
             registry, "fastapi_worker_threads_waiting", "Calls waiting for a thread."
         )
         self.resident_bytes = _gauge(
             registry, "fastapi_worker_resident_memory_bytes", "Resident memory of the workers."
         )
-        self.workers = _gauge(registry, "fastapi_worker_processes", "Worker processes alive.")
+        self.workers = _gauge(registry, "fastapi_worker_processes", "Live worker processes.")
         self.cpu_seconds = prometheus_client.Counter(
             "fastapi_worker_cpu_seconds",
             "CPU time used by the workers.",
@@ -83,7 +85,7 @@ class Instruments:
         )
         self.cpu_wait_seconds = prometheus_client.Counter(
             "fastapi_worker_cpu_wait_seconds",
-            "Time in which the workers could run and waited for a CPU.",
+            "Time in which the workers were runnable and waited for a CPU.",
             registry=registry,
         )
         self.pool_connections = prometheus_client.Gauge(
@@ -95,27 +97,27 @@ class Instruments:
         )
         self.pool_max = prometheus_client.Gauge(
             "db_client_connection_max",
-            "Connections the pool may open: size and overflow.",
+            "Maximum number of connections: pool size and overflow.",
             [POOL_LABEL],
             multiprocess_mode="livesum",
             registry=registry,
         )
         self.pool_pending = prometheus_client.Gauge(
             "db_client_connection_pending_requests",
-            "Checkouts that wait for a connection now.",
+            "Checkouts that are waiting for a connection.",
             [POOL_LABEL],
             multiprocess_mode="livesum",
             registry=registry,
         )
         self.pool_timeouts = prometheus_client.Counter(
             "db_client_connection_timeouts",
-            "Checkouts that gave up.",
+            "Checkouts that timed out.",
             [POOL_LABEL],
             registry=registry,
         )
         self.pool_wait_seconds = prometheus_client.Histogram(
             "db_client_connection_wait_time_seconds",
-            "Time until a checkout had a usable connection.",
+            "Time until a checkout got a usable connection.",
             [POOL_LABEL],
             buckets=POOL_SECONDS_BUCKETS,
             registry=registry,
@@ -129,7 +131,7 @@ class Instruments:
         )
         self.cache_seconds = prometheus_client.Histogram(
             "db_client_operation_duration_seconds",
-            "Duration of commands to the cache; error_type is empty where they succeeded.",
+            "Duration of commands to the cache; error_type is empty if they succeeded.",
             ["db_system_name", "error_type"],
             buckets=POOL_SECONDS_BUCKETS,
             registry=registry,

@@ -22,7 +22,7 @@ Query = Mapping[str, list[str]]
 Page = Callable[[Query, str], tuple[str, bytes]]
 """A page takes the parsed query and the Accept header; it returns content type and body.
 
-A ValueError is the answer 400 with its text."""
+For a ValueError, the response is 400 with its text."""
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -102,7 +102,9 @@ class PrivateServer:
                 server = _Server(self._port, self._pages)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE and not warned:
-                    logger.warning("METRICS_PORT=%d cannot be bound: %s", self._port, error)
+                    logger.warning(
+                        "METRICS_PORT=%d: cannot bind the port, will retry: %s", self._port, error
+                    )
                     warned = True
                 self._stop.wait(RETRY_SECONDS)
                 continue

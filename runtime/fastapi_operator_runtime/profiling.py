@@ -30,13 +30,13 @@ TEXT = "text/plain; charset=utf-8"
 IDLE_FILES = frozenset({"selectors.py", "threading.py", "queue.py"})
 IDLE_FUNCTIONS = frozenset(
     {
-        ("runners.py", "run"),  # uvloop waits in C, right below the runner
+        ("runners.py", "run"),  # uvloop waits in C, called by the runner.
         ("thread.py", "_worker"),
         ("multiprocess.py", "always_pong"),
         ("connection.py", "_recv"),
     }
 )
-"""Where a thread is that waits for work: file, or file and function, of its innermost frame."""
+"""The innermost frame of a thread that waits for work: its file, or its file and function."""
 
 AWAITABLES = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
 """Attributes of coroutines, generators and asynchronous generators: frame, and what is below."""

@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 0.1
 SLOW_INTERVALS = 10
-"""Gauges that cost a read are taken once in so many intervals: each second."""
+"""Expensive gauges are sampled once per this number of intervals: every second."""
 
 
 class Source(Protocol):
     """An object whose gauges are updated at each sample, for example a connection pool."""
 
     def sample(self, instruments: metrics.Instruments) -> None:
-        """Updates the gauges with the present values."""
+        """Updates the gauges with the current values."""
 
 
 _sources: weakref.WeakSet[Source] = weakref.WeakSet()
@@ -67,9 +67,9 @@ class Sampler:
     async def _run(self) -> None:
         count = 0
         while True:
-            asked = time.monotonic() + INTERVAL_SECONDS
+            due = time.monotonic() + INTERVAL_SECONDS
             await asyncio.sleep(INTERVAL_SECONDS)
-            self._instruments.loop_lag_seconds.observe(max(0.0, time.monotonic() - asked))
+            self._instruments.loop_lag_seconds.observe(max(0.0, time.monotonic() - due))
             if self._watchdog is not None:
                 self._watchdog.beat()
             if count % SLOW_INTERVALS == 0:
@@ -122,7 +122,7 @@ class Watchdog:
             self._instruments.loop_stalls.inc()
             frame = sys._current_frames().get(self._loop_thread)
             logger.warning(
-                "event loop has not turned for %.1f s; blocked at:\n%s",
+                "event loop is blocked for %.1f s, at:\n%s",
                 silent,
                 "".join(traceback.format_stack(frame)[-8:]) if frame else "unknown",
             )

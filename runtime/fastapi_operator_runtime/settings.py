@@ -38,41 +38,41 @@ class RuntimeSettings(BaseSettings):
     )
 
     database_url: SecretStr | None = Field(
-        None, description="PostgreSQL, through the pooler where there is one (postgresql://)"
+        None, description="PostgreSQL, through the pooler if there is one (postgresql://)"
     )
     database_pool_size: int = Field(5, ge=1, description="connections kept open")
-    database_max_overflow: int = Field(5, ge=0, description="further connections under load")
+    database_max_overflow: int = Field(5, ge=0, description="additional connections under load")
     database_pool_timeout_seconds: float = Field(
         5.0, gt=0, description="longest wait for a connection of the pool"
     )
     database_pool_recycle_seconds: int = Field(
-        600, ge=-1, description="age at which a connection is replaced; -1 never"
+        600, ge=-1, description="age at which a connection is replaced; -1 disables it"
     )
     redis_url: SecretStr | None = Field(None, description="cache (redis:// or rediss://)")
     redis_max_connections: int = Field(50, ge=1, description="connections to the cache")
     redis_timeout_seconds: float = Field(
-        0.25, gt=0, description="longest wait for the cache to connect or to answer"
+        0.25, gt=0, description="timeout for connecting to the cache and for a response"
     )
-    queue_url: SecretStr | None = Field(None, description="broker of background work")
+    queue_url: SecretStr | None = Field(None, description="broker of background processes")
     web_concurrency: int = Field(1, ge=1, description="worker processes of the server")
     thread_tokens: int | None = Field(
         None, ge=1, description="threads for `def` endpoints and dependencies (AnyIO: 40)"
     )
     max_in_flight: int | None = Field(
-        None, ge=1, description="requests in flight above which 503 is answered; absent: no limit"
+        None,
+        ge=1,
+        description="requests in flight above which requests are shed with 503; absent: no limit",
     )
     metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="private port of metrics and profiles; absent: none"
+        None, ge=1, le=65535, description="private port for metrics and profiles; absent: none"
     )
-    profiling_enabled: bool = Field(
-        True, description="whether the private port answers requests for profiles"
-    )
-    log_level: LogLevel = Field("info", description="least severe level that is written")
+    profiling_enabled: bool = Field(True, description="whether the private port serves profiles")
+    log_level: LogLevel = Field("info", description="lowest level that is logged")
     prometheus_multiproc_dir: str | None = Field(
-        None, description="directory shared by the workers of a pod for exact metrics"
+        None, description="directory that the workers of a pod share, for exact metrics"
     )
     otel_service_name: str | None = Field(None, description="name of the service in telemetry")
-    sentry_dsn: SecretStr | None = Field(None, description="where errors are reported")
+    sentry_dsn: SecretStr | None = Field(None, description="destination of error reports")
     hostname: str | None = Field(None, description="name of the pod, set by Kubernetes")
 
     @field_validator("log_level", mode="before")

@@ -53,7 +53,7 @@ def test_a_client_without_a_url_names_the_variable_to_set() -> None:
         cache.create_redis(RuntimeSettings.load({}))
 
 
-async def test_commands_are_measured_and_failures_named(redis_server: testing.RedisServer) -> None:
+async def test_commands_and_failures_are_measured(redis_server: testing.RedisServer) -> None:
     def seen(error: str) -> float:
         labels = {"db_system_name": "redis", "error_type": error}
         name = "db_client_operation_duration_seconds_count"

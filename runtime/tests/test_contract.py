@@ -18,7 +18,7 @@ def documented() -> set[str]:
     return set(re.findall(r"^\| `([A-Z_]+)` \|", page, flags=re.MULTILINE))
 
 
-def test_every_variable_that_is_read_is_one_that_the_operator_sets() -> None:
+def test_every_variable_of_the_settings_is_set_by_the_operator() -> None:
     read = {name.upper() for name in settings.RuntimeSettings.model_fields}
 
     assert read - documented() == ON_DEMAND
@@ -51,7 +51,7 @@ def test_every_value_that_the_operator_sets_is_valid(case: str) -> None:
     assert loaded.redis_url is not None
 
 
-def test_the_pooler_of_the_tests_is_set_up_as_the_operators(
+def test_the_pooler_of_the_tests_is_configured_as_the_operators(
     pooler: testing.PgBouncerServer,
 ) -> None:
     theirs = (ROOT / "tests/golden/full/pgbouncer.ini").read_text()

@@ -52,7 +52,7 @@ async def test_the_database_sees_service_and_pod(postgres: testing.PostgresServe
     await engine.dispose()
 
 
-async def test_waiting_and_holding_are_measured(postgres: testing.PostgresServer) -> None:
+async def test_wait_and_use_time_are_measured(postgres: testing.PostgresServer) -> None:
     engine = database.create_engine(
         config(postgres.url(), DATABASE_POOL_SIZE="1", DATABASE_MAX_OVERFLOW="0")
     )
@@ -69,7 +69,7 @@ async def test_waiting_and_holding_are_measured(postgres: testing.PostgresServer
     await engine.dispose()
 
 
-async def test_a_restart_of_the_database_is_not_seen_by_the_next_request() -> None:
+async def test_the_next_request_succeeds_after_a_restart_of_the_database() -> None:
     with testing.PostgresServer() as server:
         engine = database.create_engine(config(server.url()))
         async with engine.connect() as connection:
@@ -82,9 +82,7 @@ async def test_a_restart_of_the_database_is_not_seen_by_the_next_request() -> No
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
-async def test_urls_in_the_words_of_libpq_are_understood(
-    scheme: str, postgres: testing.PostgresServer
-) -> None:
+async def test_libpq_urls_are_supported(scheme: str, postgres: testing.PostgresServer) -> None:
     url = postgres.url().replace("postgresql", scheme, 1)
     engine = database.create_engine(
         config(url + "?sslmode=disable&connect_timeout=3&application_name=other")
@@ -99,6 +97,6 @@ def test_an_engine_without_a_url_names_the_variable_to_set() -> None:
         database.create_engine(RuntimeSettings.load({}))
 
 
-async def test_no_setting_but_the_name_travels_with_the_connection() -> None:
+async def test_a_connection_sets_only_the_application_name() -> None:
     options = database.engine_options(config("postgresql://app@pooler/shop"))
     assert set(options["connect_args"]["server_settings"]) == {"application_name"}

@@ -31,7 +31,7 @@ def make(checks: dict[str, Callable[[], Awaitable[object]]] | None = None) -> Fa
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz"])
-async def test_a_started_process_answers_every_probe(path: str) -> None:
+async def test_a_started_process_responds_to_every_probe(path: str) -> None:
     async for client in client_of(make()):
         response = await client.get(path)
         assert response.status_code == 200
@@ -58,7 +58,7 @@ async def test_a_process_that_has_not_started_is_live_but_neither_started_nor_re
         assert (await client.get("/readyz")).status_code == 503
 
 
-async def test_a_failed_check_is_named_and_touches_readiness_alone() -> None:
+async def test_a_failed_check_is_reported_and_affects_only_readiness() -> None:
     async def database() -> None:
         raise ConnectionRefusedError
 
@@ -69,16 +69,16 @@ async def test_a_failed_check_is_named_and_touches_readiness_alone() -> None:
         assert (await client.get("/livez")).status_code == 200
 
 
-async def test_a_check_that_hangs_is_given_up_on() -> None:
+async def test_a_hanging_check_times_out() -> None:
     async def hangs() -> None:
         await asyncio.sleep(60)
 
     async for client in client_of(make({"hangs": hangs})):
         response = await client.get("/readyz")
-        assert response.json()["failed"] == {"hangs": "no answer within 1 s"}
+        assert response.json()["failed"] == {"hangs": "no response within 1 s"}
 
 
-async def test_many_probes_ask_a_dependency_once() -> None:
+async def test_concurrent_probes_check_a_dependency_once() -> None:
     calls = 0
 
     async def counted() -> None:
@@ -90,7 +90,7 @@ async def test_many_probes_ask_a_dependency_once() -> None:
         assert calls == 1
 
 
-async def test_probes_pass_before_host_checks_and_logins() -> None:
+async def test_probes_are_handled_before_host_checks_and_logins() -> None:
     app = FastAPI()
 
     async def login(_request: Request) -> None:
@@ -103,7 +103,7 @@ async def test_probes_pass_before_host_checks_and_logins() -> None:
         assert (await client.get("/else")).status_code == 400
 
 
-async def test_health_can_be_switched_off() -> None:
+async def test_health_can_be_disabled() -> None:
     app = FastAPI()
     install(app, RuntimeSettings.load({}), options=Options(logs=False, health=False))
     async for client in client_of(app):

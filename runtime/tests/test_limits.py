@@ -51,7 +51,7 @@ async def test_requests_above_the_limit_are_shed_and_the_others_finish() -> None
         assert app.state.worker.in_flight == 0
 
 
-async def test_a_request_that_fails_gives_its_place_back() -> None:
+async def test_a_failed_request_frees_its_slot() -> None:
     app, _ = make(MAX_IN_FLIGHT="1")
 
     @app.get("/fails")
@@ -80,13 +80,13 @@ async def test_thread_tokens_take_effect_in_the_running_loop() -> None:
         assert (await client.get("/tokens")).json() == 7
 
 
-async def test_thread_tokens_can_be_switched_off() -> None:
+async def test_thread_tokens_can_be_disabled() -> None:
     app, _ = make(Options(logs=False, thread_tokens=False), THREAD_TOKENS="7")
     async with asgi_lifespan.LifespanManager(app) as manager, connect(manager) as client:
         assert (await client.get("/tokens")).json() == 40
 
 
-async def test_the_limit_can_be_switched_off() -> None:
+async def test_the_limit_can_be_disabled() -> None:
     app, release = make(Options(logs=False, in_flight_limit=False), MAX_IN_FLIGHT="1")
     async with asgi_lifespan.LifespanManager(app) as manager, connect(manager) as client:
         running = [asyncio.create_task(client.get("/wait")) for _ in range(5)]

@@ -82,7 +82,9 @@ async def lines_of(
     return [line for line in lines if line["message"] != "request" and "request_id" in line]
 
 
-async def test_a_line_of_loguru_is_a_line_of_structlog(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_loguru_lines_have_the_format_of_structlog(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     app = make()
     (ours,) = await lines_of(app, "/structlog", capsys)
     (theirs,) = await lines_of(app, "/loguru", capsys)
@@ -96,7 +98,7 @@ async def test_a_line_of_loguru_is_a_line_of_structlog(capsys: pytest.CaptureFix
     }
 
 
-async def test_a_thread_of_the_request_knows_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_thread_of_the_request_logs_its_id(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = await lines_of(make(), "/blocking", capsys)
     assert (line["message"], line["level"]) == ("from a thread", "warning")
     assert line["request_id"] == "abc-3"
@@ -130,7 +132,7 @@ async def test_an_exception_is_shown_without_local_variables(
         ("error", [("critical", "100% {full}")]),
     ],
 )
-async def test_log_level_decides_what_is_shown(
+async def test_log_level_selects_the_lines(
     log_level: str, shown: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = await lines_of(make(LOG_LEVEL=log_level), "/levels", capsys)

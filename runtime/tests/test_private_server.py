@@ -55,7 +55,7 @@ def test_a_stopped_server_releases_the_port() -> None:
         server.stop()
 
 
-def test_a_page_that_refuses_its_arguments_is_a_400() -> None:
+def test_invalid_arguments_of_a_page_return_400() -> None:
     def page(_query: Mapping[str, list[str]], _accept: str) -> tuple[str, bytes]:
         raise ValueError("seconds must be at most 60")
 

@@ -130,7 +130,7 @@ async def test_probes_are_neither_counted_nor_logged(capsys: pytest.CaptureFixtu
     ]
 
 
-async def test_each_request_writes_one_line_that_knows_everything(
+async def test_each_request_writes_one_complete_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -171,7 +171,7 @@ async def test_log_lines_inside_a_request_carry_its_id(capsys: pytest.CaptureFix
     assert inside["logger"] == "shop"
 
 
-async def test_a_bug_is_an_error_line_and_a_500_that_can_be_found(
+async def test_an_unexpected_error_returns_500_and_logs_the_request_id(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     response = await call(make(), "/fails")
@@ -186,7 +186,7 @@ async def test_a_bug_is_an_error_line_and_a_500_that_can_be_found(
     assert "connection" not in (await call(make(), "/nowhere")).headers
 
 
-async def test_a_draining_process_asks_clients_to_go_elsewhere() -> None:
+async def test_a_draining_process_closes_connections() -> None:
     app = make(Options(logs=False))
     async with asgi_lifespan.LifespanManager(app) as manager:
         transport = httpx2.ASGITransport(app=manager.app)
@@ -196,7 +196,7 @@ async def test_a_draining_process_asks_clients_to_go_elsewhere() -> None:
             assert (await client.get("/api/v1/items/1")).headers["connection"] == "close"
 
 
-async def test_every_part_can_be_switched_off(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_part_can_be_disabled(capsys: pytest.CaptureFixture[str]) -> None:
     app = make(Options(health=False, metrics=False, logs=False, request_ids=False))
     before = counted("GET", "/api/v1/items/{item_id}", 200)
     response = await call(app, "/api/v1/items/1")
@@ -206,7 +206,7 @@ async def test_every_part_can_be_switched_off(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == ""
 
 
-async def test_install_after_the_first_request_is_refused() -> None:
+async def test_install_after_the_first_request_raises() -> None:
     app = FastAPI()
     await call(app, "/")
     with pytest.raises(RuntimeError, match="before the application's first request"):

@@ -51,7 +51,7 @@ def test_every_variable_of_the_contract_is_read(monkeypatch: pytest.MonkeyPatch)
     assert settings.RuntimeSettings.load(wanted) == config
 
 
-def test_an_empty_environment_is_enough_for_a_laptop() -> None:
+def test_an_empty_environment_has_safe_defaults() -> None:
     config = load()
     assert config.database_url is None
     assert config.max_in_flight is None
@@ -68,7 +68,7 @@ def test_an_empty_environment_is_enough_for_a_laptop() -> None:
         ("REDIS_TIMEOUT_SECONDS", "-1", "greater than 0"),
     ],
 )
-def test_an_error_names_variable_value_and_remedy(
+def test_an_error_reports_variable_value_and_remedy(
     name: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -82,14 +82,14 @@ def test_an_error_names_variable_value_and_remedy(
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
-def test_a_refused_url_is_not_printed(name: str) -> None:
+def test_an_invalid_url_is_not_printed(name: str) -> None:
     with pytest.raises(settings.SettingsError) as caught:
         load(**{name: "mysql://app:hunter2@host/db"})
     assert "hunter2" not in str(caught.value)
     assert str(caught.value).startswith(f"{name}=***: must start with")
 
 
-def test_application_name_fits_what_postgresql_shows() -> None:
+def test_application_name_fits_the_limit_of_postgresql() -> None:
     config = load(OTEL_SERVICE_NAME="s" * 80, HOSTNAME="p" * 60 + "-abcde")
     assert len(config.application_name) == 63
     assert config.application_name.endswith("-abcde")
