@@ -112,7 +112,7 @@ class Spec(Model):
     )
     exposure: Exposure | None = Field(
         default=None,
-        description="How clients outside the cluster reach the service. Default: they cannot.",
+        description="How clients outside the cluster reach the service. Default: not exposed.",
     )
     background: Annotated[tuple[Background, ...], Field(max_length=16)] | None = Field(
         default=None,
