@@ -26,7 +26,7 @@ def ask(shop: Shop, statement: str) -> str:
     )
 
 
-def test_a_new_service_begins_with_the_dump_of_another(cluster: Cluster) -> None:
+def test_a_new_service_restores_the_dump_of_another(cluster: Cluster) -> None:
     started = node.Node(NODE)
     started.build_images(["hello"])
     image = started.image("hello")

@@ -70,7 +70,7 @@ def get(shop: Shop, path: str, header: str = "Server", **sent: str) -> tuple[int
     return answer.status, answer.read().decode(), answer.getheader(header, "")
 
 
-def test_gunicorn_answers_from_each_worker(engines: dict[str, Shop]) -> None:
+def test_each_gunicorn_worker_serves(engines: dict[str, Shop]) -> None:
     shop = engines["gunicorn"]
     shop.wait_until_ready()
 
@@ -83,7 +83,7 @@ def test_gunicorn_answers_from_each_worker(engines: dict[str, Shop]) -> None:
     eventually(workers, seconds=30, what="two workers respond")
 
 
-def test_granian_answers(engines: dict[str, Shop]) -> None:
+def test_granian_serves(engines: dict[str, Shop]) -> None:
     engines["granian"].wait_until_ready()
     assert get(engines["granian"], "/worker")[0] == 200
 
@@ -100,7 +100,7 @@ def test_the_proxy_serves_the_files_of_the_image(
     assert get(engines[name], "/static/main.py")[0] == 404
 
 
-def test_the_proxy_keeps_what_it_may_and_slows_down_who_asks_too_fast(
+def test_the_proxy_caches_responses_and_limits_the_rate(
     engines: dict[str, Shop],
 ) -> None:
     shop = engines["gunicorn"]
@@ -112,7 +112,7 @@ def test_the_proxy_keeps_what_it_may_and_slows_down_who_asks_too_fast(
     assert answers[0] == (200, "") and (429, "1") in answers, answers
 
 
-def test_streams_and_web_sockets_pass_the_proxy_piece_by_piece(engines: dict[str, Shop]) -> None:
+def test_the_proxy_forwards_streams_and_web_sockets_unbuffered(engines: dict[str, Shop]) -> None:
     shop = engines["gunicorn"]
     shop.wait_until_ready()
     connection = http.client.HTTPConnection(address(shop), 80, timeout=10)
@@ -128,7 +128,7 @@ def test_streams_and_web_sockets_pass_the_proxy_piece_by_piece(engines: dict[str
 
 
 @pytest.mark.parametrize("store", ["redis", "queue"])
-def test_valkey_answers_the_app_and_keeps_what_the_queue_took(
+def test_valkey_serves_the_app_and_keeps_queued_messages(
     engines: dict[str, Shop], store: str
 ) -> None:
     shop = engines["valkey"]

@@ -60,7 +60,7 @@ def fill(pod: Pod, rows: int = 1000) -> None:
     owner(pod, f"INSERT INTO items (name) SELECT 'hat ' || n FROM generate_series(1, {rows}) n")
 
 
-def test_dump_brings_everything_into_a_new_database(pod: Pod) -> None:
+def test_a_dump_restores_everything_into_a_new_database(pod: Pod) -> None:
     with serving(pod):
         fill(pod)
         result = dump(pod)
@@ -77,7 +77,7 @@ def test_dump_brings_everything_into_a_new_database(pod: Pod) -> None:
         assert f"restored {name}" in pod.output()
 
 
-def test_database_is_filled_once(pod: Pod) -> None:
+def test_a_database_is_restored_once(pod: Pod) -> None:
     with serving(pod):
         fill(pod)
         dump(pod)
@@ -88,7 +88,7 @@ def test_database_is_filled_once(pod: Pod) -> None:
         assert "does not exist" in psql(pod, "SELECT 1 FROM items")
 
 
-def test_database_that_has_data_is_left_alone(pod: Pod) -> None:
+def test_a_database_with_data_is_not_restored(pod: Pod) -> None:
     with serving(pod):
         fill(pod)
         dump(pod)
@@ -98,7 +98,7 @@ def test_database_that_has_data_is_left_alone(pod: Pod) -> None:
         assert "has data: the restore is skipped" in pod.output()
 
 
-def test_newest_dumps_are_kept_and_remains_are_swept(pod: Pod) -> None:
+def test_the_newest_dumps_are_kept_and_incomplete_ones_removed(pod: Pod) -> None:
     folder = pod.paths["/backup"]
     for name in ("app-20200101T000000Z.dump", "app-20210101T000000Z.dump", "app-x.dump.partial"):
         (folder / name).write_text("old")
@@ -110,7 +110,7 @@ def test_newest_dumps_are_kept_and_remains_are_swept(pod: Pod) -> None:
     assert len(kept) == 3 and kept[-1] == "readme.txt"
 
 
-def test_failed_dump_leaves_the_old_ones(pod: Pod) -> None:
+def test_a_failed_dump_keeps_the_old_dumps(pod: Pod) -> None:
     (pod.paths["/backup"] / "app-20200101T000000Z.dump").write_text("old")
     result = dump(pod)
     assert result.returncode != 0
@@ -118,7 +118,7 @@ def test_failed_dump_leaves_the_old_ones(pod: Pod) -> None:
     assert dumps(pod) == ["app-20200101T000000Z.dump"]
 
 
-def test_dump_is_chosen_by_name(pod: Pod) -> None:
+def test_a_dump_is_selected_by_name(pod: Pod) -> None:
     with serving(pod):
         fill(pod, rows=1)
         dump(pod)
@@ -138,7 +138,7 @@ def test_dump_is_chosen_by_name(pod: Pod) -> None:
         ({"app-20200101T000000Z.dump": "torn" * 99}, "does not appear to be a valid archive"),
     ],
 )
-def test_failed_restore_says_why_and_serves_nobody(
+def test_a_failed_restore_reports_the_reason_and_does_not_serve(
     pod: Pod, contents: dict[str, str], told: str
 ) -> None:
     restores = {"restoreFrom": {"claim": "old-backup"}}
@@ -150,7 +150,7 @@ def test_failed_restore_says_why_and_serves_nobody(
         assert told in result.stderr
 
 
-def test_restore_that_was_ended_begins_anew(pod: Pod) -> None:
+def test_an_interrupted_restore_starts_again(pod: Pod) -> None:
     with serving(pod):
         fill(pod, rows=200_000)
         dump(pod)
@@ -170,7 +170,7 @@ def test_restore_that_was_ended_begins_anew(pod: Pod) -> None:
         assert psql(pod, "SELECT count(*) FROM items") == "200000"
 
 
-def test_backup_runs_restricted_beside_the_database() -> None:
+def test_a_backup_meets_the_restricted_profile() -> None:
     objects = wanted(postgres=BACKUP)
     database = container(objects, "StatefulSet/shop-postgres", "postgres")
     cron_job = objects[CRON_JOB].body["spec"]

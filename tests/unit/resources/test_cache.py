@@ -18,7 +18,7 @@ def cache(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
         yield cache
 
 
-def test_app_may_cache_publish_and_look(cache: Store) -> None:
+def test_the_app_can_cache_publish_and_read_statistics(cache: Store) -> None:
     assert cache.ask("PING") == "PONG"
     assert cache.ask("SET", "key", "value", "EX", "60") == "OK"
     assert cache.ask("GET", "key") == "value"
@@ -29,7 +29,7 @@ def test_app_may_cache_publish_and_look(cache: Store) -> None:
 
 
 @pytest.mark.parametrize("command", ["CONFIG GET *", "KEYS *", "SHUTDOWN", "ACL LIST"])
-def test_app_may_not_administer(cache: Store, command: str) -> None:
+def test_the_app_cannot_administer_the_server(cache: Store, command: str) -> None:
     assert "NOPERM" in cache.ask(*command.split())
 
 
@@ -41,7 +41,7 @@ def test_monitor_reads_statistics_and_no_key(cache: Store) -> None:
         assert "NOPERM" in cache.ask(*other.split(), user="monitor", password=MONITOR), other
 
 
-def test_nobody_else_may_do_anything(cache: Store) -> None:
+def test_other_users_have_no_permission(cache: Store) -> None:
     assert cache.ask("SET", "key", "value") == "OK"
     port = str(cache.pod.port(6379))
     assert "NOAUTH" in cache.pod.run(f"{cache.engine}-cli", "-p", port, "GET", "key").stdout
@@ -49,13 +49,13 @@ def test_nobody_else_may_do_anything(cache: Store) -> None:
         assert cache.ask("GET", "key", user=user, password="guess") != "value"
 
 
-def test_the_probe_asks_with_the_password(cache: Store) -> None:
+def test_the_probe_uses_the_password(cache: Store) -> None:
     assert cache.probe("readinessProbe") == 0
     users = cache.pod.paths[f"/etc/{cache.engine}"] / "users.acl"
     assert "user app on" in users.read_text()
 
 
-def test_sidecar_takes_other_users_without_a_restart(cache: Store) -> None:
+def test_the_sidecar_reloads_users_without_a_restart(cache: Store) -> None:
     sidecar = cache.sidecar("reload")
     hurried = sidecar[2].replace("sleep 5", "sleep 0.2")
     users = f"/etc/{cache.engine}"
@@ -76,13 +76,13 @@ def test_sidecar_takes_other_users_without_a_restart(cache: Store) -> None:
             assert listener.poll() is None
 
 
-def test_memory_is_bounded_at_three_quarters_and_nothing_is_kept(cache: Store) -> None:
+def test_data_uses_three_quarters_of_memory_without_persistence(cache: Store) -> None:
     assert f"maxmemory:{96 * 2**20}" in cache.ask("INFO", "memory")
     assert "aof_enabled:0" in cache.ask("INFO", "persistence")
     assert not list(cache.pod.paths["/tmp"].iterdir())
 
 
-def test_a_full_cache_evicts_and_goes_on(tmp_path: Path) -> None:
+def test_a_full_cache_evicts_keys_and_accepts_writes(tmp_path: Path) -> None:
     # 32Mi keep the test short: 24Mi of data, a third of what is written.
     cache = Store(tmp_path, "redis", "Redis", redis={"memory": "32Mi"})
     with cache.running():
@@ -94,7 +94,7 @@ def test_a_full_cache_evicts_and_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_persistent_cache_is_warm_again(tmp_path: Path, engine: str) -> None:
+def test_a_persistent_cache_is_warm_after_a_restart(tmp_path: Path, engine: str) -> None:
     redis = {"memory": "64Mi", "persistence": {}, "engine": engine}
     cache = Store(tmp_path, "redis", engine, redis=redis)
     with cache.running():

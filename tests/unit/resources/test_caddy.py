@@ -31,7 +31,7 @@ def test_configuration_is_valid_and_formatted(caddy: Caddy) -> None:
     assert '"level":"warn"' not in valid.stderr, valid.stderr
 
 
-def test_app_learns_who_asked_and_by_which_name(caddy: Caddy) -> None:
+def test_the_app_gets_the_client_and_the_host(caddy: Caddy) -> None:
     with caddy.running():
         seen = told(
             caddy.get(
@@ -47,13 +47,13 @@ def test_app_learns_who_asked_and_by_which_name(caddy: Caddy) -> None:
         assert len(told(caddy.get(X_Request_ID='"}{"'))["X-Request-Id"]) == 36
 
 
-def test_nobody_but_trusted_networks_says_who_the_client_is(caddy: Caddy) -> None:
+def test_only_trusted_networks_can_name_the_client(caddy: Caddy) -> None:
     with caddy.running(proxy={"trustedNetworks": ["10.0.0.1/8"]}):
         seen = told(caddy.get(X_Forwarded_For="198.51.100.7", X_Forwarded_Proto="https"))
     assert (seen["X-Forwarded-For"], seen["X-Forwarded-Proto"]) == ("127.0.0.1", "http")
 
 
-def test_each_request_of_a_client_counts_once(caddy: Caddy) -> None:
+def test_each_request_of_a_client_is_counted_once(caddy: Caddy) -> None:
     with caddy.running(
         exposure={"hosts": ["example.com"], "ingress": {}, "privatePaths": ["/internal"]}
     ):
@@ -71,7 +71,7 @@ def test_each_request_of_a_client_counts_once(caddy: Caddy) -> None:
     assert counted == {"200": 3, "404": 1}
 
 
-def test_access_log_is_one_json_object_a_request(caddy: Caddy) -> None:
+def test_the_access_log_has_one_json_object_per_request(caddy: Caddy) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     with caddy.running():
         caddy.get(
@@ -88,7 +88,7 @@ def test_access_log_is_one_json_object_a_request(caddy: Caddy) -> None:
     assert "secret" not in str(record)
 
 
-def test_private_port_answers_the_kubelet_and_prometheus(caddy: Caddy) -> None:
+def test_the_private_port_serves_the_kubelet_and_prometheus(caddy: Caddy) -> None:
     caddy.pod.ports[8000] = 1
     with caddy.running():
         assert caddy.get("/healthz", 8081).status == 200
@@ -110,7 +110,7 @@ def test_term_lets_requests_finish(caddy: Caddy, app: App) -> None:
         assert server.wait(10) == 0
 
 
-def test_sidecar_reloads_what_is_valid_and_refuses_what_is_not(caddy: Caddy) -> None:
+def test_the_sidecar_reloads_a_valid_configuration_and_rejects_an_invalid_one(caddy: Caddy) -> None:
     pod = caddy.pod
     sidecar = container(wanted(proxy={"engine": "Caddy"}), "Deployment/shop-proxy", "reload")
     shell, option, script = sidecar["command"]
@@ -135,7 +135,7 @@ def caddy_answers(caddy: Caddy) -> bytes:
         return b""
 
 
-def test_slow_apps_are_given_up_and_streams_are_not(caddy: Caddy, app: App) -> None:
+def test_slow_apps_time_out_and_streams_do_not(caddy: Caddy, app: App) -> None:
     app.answers["/slow"] = Answer(delay=3)
     timeouts = {"readSeconds": 1}
     with caddy.running(proxy={"timeouts": timeouts, "streamingPaths": ["/events"]}):
@@ -146,7 +146,7 @@ def test_slow_apps_are_given_up_and_streams_are_not(caddy: Caddy, app: App) -> N
         assert answer.read() == b"second\n"
 
 
-def test_a_client_that_does_not_end_its_request_is_given_up(caddy: Caddy) -> None:
+def test_a_client_that_does_not_complete_its_request_times_out(caddy: Caddy) -> None:
     with (
         caddy.running(proxy={"timeouts": {"clientSeconds": 1}}),
         socket.create_connection(("127.0.0.1", caddy.pod.port(8080)), timeout=5) as client,
@@ -169,7 +169,7 @@ def test_web_sockets_are_upgraded(caddy: Caddy) -> None:
         assert client.recv(4096) == b"ping\n"
 
 
-def test_too_large_headers_and_bodies_are_refused(caddy: Caddy, app: App) -> None:
+def test_headers_and_bodies_that_are_too_large_are_rejected(caddy: Caddy, app: App) -> None:
     with caddy.running(proxy={"maxHeaderSize": "2Ki", "maxBodySize": "1Ki"}):
         port = caddy.pod.port(8080)
         assert caddy.get(X_Long=20_000 * "a").status == 431
@@ -200,7 +200,7 @@ def test_static_files_are_served_without_the_app(caddy: Caddy, app: App) -> None
     ("compression", "size", "encoding"),
     [({}, 2000, "gzip"), ({}, 500, None), ({"enabled": False}, 2000, None)],
 )
-def test_compression_is_for_what_is_large_enough(
+def test_responses_above_the_minimum_size_are_compressed(
     caddy: Caddy, app: App, compression: dict[str, bool], size: int, encoding: str | None
 ) -> None:
     app.answers["/"] = Answer(body=size * b"a")
@@ -208,7 +208,7 @@ def test_compression_is_for_what_is_large_enough(
         assert caddy.get(Accept_Encoding="gzip").headers["Content-Encoding"] == encoding
 
 
-def test_headers_stand_in_every_answer(caddy: Caddy, app: App) -> None:
+def test_headers_are_in_every_response(caddy: Caddy, app: App) -> None:
     app.answers["/framed"] = Answer(headers={"X-Frame-Options": "DENY", "X-Powered-By": "FastAPI"})
     app.answers["/slow"] = Answer(delay=3)
     headers = {"add": [{"name": "X-Powered-By", "value": "tea; 'strong'"}]}
@@ -227,9 +227,7 @@ def test_headers_stand_in_every_answer(caddy: Caddy, app: App) -> None:
         assert caddy.get("/").headers["Strict-Transport-Security"] is None
 
 
-def test_private_paths_are_not_there_and_the_root_path_is_taken_away(
-    caddy: Caddy, app: App
-) -> None:
+def test_private_paths_return_404_and_the_root_path_is_removed(caddy: Caddy, app: App) -> None:
     with caddy.running(
         server={"rootPath": "/shop"},
         exposure={"hosts": ["example.com"], "ingress": {}, "privatePaths": ["/admin"]},
@@ -276,6 +274,8 @@ def test_tls_ends_at_the_proxy_behind_a_plain_load_balancer(caddy: Caddy) -> Non
         ({"rateLimit": {"requestsPerSecond": 1}}, "spec.proxy.rateLimit"),
     ],
 )
-def test_what_caddy_lacks_is_a_problem(proxy: dict[str, object], path: str) -> None:
+def test_an_option_that_caddy_does_not_support_is_a_problem(
+    proxy: dict[str, object], path: str
+) -> None:
     plan = derive(service(proxy=proxy | {"engine": "Caddy"}), Settings(), Facts())
     assert [problem.path for problem in plan.problems] == [path]

@@ -78,7 +78,7 @@ def test_migrator_owns_the_schema_and_app_reads_and_writes_rows(pod: Pod) -> Non
         assert psql(pod, "SELECT count(*) FROM billing.rows") == "0"
 
 
-def test_settings_belong_to_the_roles(pod: Pod) -> None:
+def test_settings_are_set_on_the_roles(pod: Pod) -> None:
     with serving(pod):
         assert psql(pod, "SHOW statement_timeout") == "15s"
         assert psql(pod, "SHOW idle_in_transaction_session_timeout") == "30s"
@@ -89,7 +89,7 @@ def test_settings_belong_to_the_roles(pod: Pod) -> None:
         assert psql(pod, "SELECT count(*) FROM pg_extension WHERE extname LIKE 'pg_stat%'") == "1"
 
 
-def test_the_apps_alternate_user_is_the_same_role_to_all_else(pod: Pod) -> None:
+def test_the_alternate_role_of_the_app_acts_as_the_first(pod: Pod) -> None:
     def alternate(statement: str) -> str:
         return psql(pod, statement, role="app_alternate", password="idle")
 
@@ -110,7 +110,7 @@ def test_only_known_roles_with_their_password_connect(pod: Pod) -> None:
         assert "no pg_hba.conf entry" in psql(pod, "SELECT 1", role="postgres", password="")
 
 
-def test_monitor_sees_what_others_ran_and_none_of_their_rows(pod: Pod) -> None:
+def test_monitor_reads_statements_of_others_and_no_rows(pod: Pod) -> None:
     with serving(pod):
         owner(pod, "CREATE TABLE items (name text); INSERT INTO items VALUES ('hat')")
         assert psql(pod, "SELECT name FROM items WHERE name = 'hat'") == "hat"
@@ -129,7 +129,7 @@ def test_no_password_is_among_the_statements(pod: Pod) -> None:
     assert "s3cret" not in kept
 
 
-def test_restart_keeps_the_data_and_takes_new_passwords(pod: Pod) -> None:
+def test_a_restart_keeps_the_data_and_applies_new_passwords(pod: Pod) -> None:
     with serving(pod):
         owner(pod, "CREATE TABLE items (name text); INSERT INTO items VALUES ('hat')")
     configure(pod, app="second")
@@ -138,7 +138,7 @@ def test_restart_keeps_the_data_and_takes_new_passwords(pod: Pod) -> None:
         assert "authentication failed" in psql(pod, "SELECT 1", password="first")
 
 
-def test_no_password_reaches_the_log(pod: Pod) -> None:
+def test_no_password_is_logged(pod: Pod) -> None:
     configure(
         pod, app="s3cret-of-the-app", migrator="s3cret-of-the-owner", monitor="s3cret-to-look"
     )
@@ -161,7 +161,7 @@ def test_term_ends_sessions_and_writes_everything(pod: Pod) -> None:
 _SLEEPERS = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'"
 
 
-def test_killed_server_recovers_and_half_made_cluster_is_made_again(pod: Pod) -> None:
+def test_a_killed_server_recovers_and_an_incomplete_cluster_is_created_again(pod: Pod) -> None:
     half_made = pod.paths[DATA] / "data.new"
     pod.run("sh", "-c", f"mkdir {DATA}/data.new; touch {DATA}/data.new/PG_VERSION")
     assert half_made.exists()
@@ -175,7 +175,7 @@ def test_killed_server_recovers_and_half_made_cluster_is_made_again(pod: Pod) ->
         assert psql(pod, "SELECT name FROM items") == "hat"
 
 
-def test_cluster_of_another_major_version_is_left_alone(pod: Pod) -> None:
+def test_a_cluster_of_another_major_version_is_not_changed(pod: Pod) -> None:
     with serving(pod):
         pass
     version = pod.paths[DATA] / "data" / "PG_VERSION"
@@ -185,7 +185,7 @@ def test_cluster_of_another_major_version_is_left_alone(pod: Pod) -> None:
     assert "the volume holds a cluster of PostgreSQL 9" in result.stderr
 
 
-def test_directory_opened_to_the_group_is_closed_again(pod: Pod) -> None:
+def test_group_permissions_of_the_directory_are_removed(pod: Pod) -> None:
     with serving(pod):
         pass
     (pod.paths[DATA] / "data").chmod(0o2770)
@@ -193,7 +193,7 @@ def test_directory_opened_to_the_group_is_closed_again(pod: Pod) -> None:
         assert psql(pod, "SELECT 1") == "1"
 
 
-def test_sidecar_brings_a_running_server_up_to_date(pod: Pod) -> None:
+def test_the_sidecar_updates_a_running_server(pod: Pod) -> None:
     sidecar = container(wanted(), "StatefulSet/shop-postgres", "reload")["command"]
     script = sidecar[2].replace("sleep 5", "sleep 0.2")
     with pod.running(*sidecar[:2], script), serving(pod):

@@ -21,11 +21,11 @@ def variables(process: Process = Process.APP, **spec: object) -> dict[str, objec
     }
 
 
-def test_service_without_stores_is_told_of_none() -> None:
+def test_a_service_without_stores_has_no_variables_for_them() -> None:
     assert not [name for name in variables() if name.startswith(("DATABASE", "REDIS"))]
 
 
-def test_pool_and_cache_are_told_as_planned() -> None:
+def test_pool_and_cache_variables_have_the_planned_values() -> None:
     told = variables(redis={}, postgres={})
     assert told["DATABASE_POOL_SIZE"] == "10"
     assert told["REDIS_TIMEOUT_SECONDS"] == "0.25"
@@ -35,7 +35,7 @@ def test_pool_and_cache_are_told_as_planned() -> None:
     )
 
 
-def test_migration_connects_past_the_pooler_and_learns_no_pool() -> None:
+def test_a_migration_connects_without_the_pooler_and_has_no_pool() -> None:
     told = variables(Process.MIGRATION, redis={}, postgres={"migrations": {}})
     url = "postgresql://migrator:$(DATABASE_PASSWORD)@shop-postgres:5432/app"
     assert told["DATABASE_URL"] == url
@@ -56,7 +56,7 @@ def process(**entry: object) -> dict[str, object]:
     }
 
 
-def test_background_process_has_a_pool_of_its_own_size_and_nothing_of_the_server() -> None:
+def test_a_background_process_has_its_own_pool_size_and_no_server_variables() -> None:
     told = process(connectionsPerProcess=3)
     assert (
         told["DATABASE_URL"]
@@ -68,21 +68,21 @@ def test_background_process_has_a_pool_of_its_own_size_and_nothing_of_the_server
     assert not [name for name in told if name in served or name.startswith("UVICORN")]
 
 
-def test_process_that_uses_no_database_learns_no_credentials() -> None:
+def test_a_process_without_a_database_gets_no_credentials() -> None:
     assert not [name for name in process(connectionsPerProcess=0) if name.startswith("DATABASE")]
 
 
-def test_variables_of_one_process_win_over_those_of_all() -> None:
+def test_variables_of_a_process_take_precedence_over_those_of_the_service() -> None:
     assert process()["QUEUES"] == "none"
     assert process(env=[{"name": "QUEUES", "value": "mail"}])["QUEUES"] == "mail"
 
 
-def test_user_wins_once() -> None:
+def test_a_variable_of_the_user_takes_precedence_once() -> None:
     given = [{"name": "LOG_LEVEL", "value": "debug"}, {"name": "LOG_LEVEL", "value": "error"}]
     assert variables(env=given)["LOG_LEVEL"] == "error"
 
 
-def test_multiprocess_metrics_only_where_there_are_several_workers() -> None:
+def test_multiprocess_metrics_only_with_several_workers() -> None:
     several = variables(server={"workerPolicy": "Fixed", "workers": 2})
     assert several["PROMETHEUS_MULTIPROC_DIR"] == "/run/metrics"
     assert "PROMETHEUS_MULTIPROC_DIR" not in variables()
@@ -98,9 +98,7 @@ def test_metrics_port_avoids_the_app() -> None:
 COLLECTOR = "http://collector.observability:4318"
 
 
-def test_without_a_collector_nothing_is_said_of_traces_and_without_a_dsn_nothing_of_errors() -> (
-    None
-):
+def test_no_trace_variables_without_a_collector_and_no_error_variables_without_a_dsn() -> None:
     told = variables()
     assert [name for name in told if name.startswith(("OTEL", "SENTRY", "FASTAPI"))] == [
         "OTEL_SERVICE_NAME"
@@ -109,7 +107,7 @@ def test_without_a_collector_nothing_is_said_of_traces_and_without_a_dsn_nothing
     assert variables(observability=named).keys() == told.keys()
 
 
-def test_traces_say_where_from_and_which_are_kept_and_never_share_an_instance_id() -> None:
+def test_trace_variables_have_origin_and_sampling_and_no_instance_id() -> None:
     traces = {
         "endpoint": COLLECTOR,
         "samplePercent": "0.5",
@@ -127,7 +125,7 @@ def test_traces_say_where_from_and_which_are_kept_and_never_share_an_instance_id
     assert "service.instance.id" not in attributes
 
 
-def test_the_endpoint_of_a_profile_is_the_default_and_that_of_the_service_wins() -> None:
+def test_the_endpoint_of_the_service_takes_precedence_over_that_of_the_profile() -> None:
     profile = {"defaults": {"observability": {"traces": {"endpoint": COLLECTOR}}}}
     settings = Settings.from_mapping({"profiles": {"team": profile}})
 
@@ -151,7 +149,7 @@ def test_the_endpoint_of_a_profile_is_the_default_and_that_of_the_service_wins()
         (f"shop:2@sha256:{'0' * 64}", "shop@2"),
     ],
 )
-def test_errors_are_filed_under_environment_and_version(image: str, release: str) -> None:
+def test_errors_have_environment_and_version(image: str, release: str) -> None:
     errors = {"sentrySecretRef": {"name": "keys"}, "environment": "production"}
     for process in (Process.APP, Process.MIGRATION):
         told = variables(process, image=image, observability={"errors": errors})
@@ -159,13 +157,13 @@ def test_errors_are_filed_under_environment_and_version(image: str, release: str
         assert (told["SENTRY_ENVIRONMENT"], told["SENTRY_RELEASE"]) == ("production", release)
 
 
-def test_log_level_and_the_switch_of_profiles_reach_the_app() -> None:
+def test_the_app_gets_log_level_and_profiling() -> None:
     told = variables(observability={"logs": {"level": "error"}, "profiling": {"enabled": False}})
     assert (told["LOG_LEVEL"], told["PROFILING_ENABLED"]) == ("error", "false")
     assert "PROFILING_ENABLED" not in variables(observability={"profiling": {"enabled": True}})
 
 
 @pytest.mark.parametrize("variable", CONTRACT, ids=lambda variable: variable.name)
-def test_every_variable_says_what_it_means(variable: object) -> None:
+def test_every_variable_has_a_meaning(variable: object) -> None:
     assert re.fullmatch(r"[A-Z][A-Z0-9_]+", variable.name)  # type: ignore[attr-defined]
     assert variable.meaning and variable.processes  # type: ignore[attr-defined]

@@ -55,7 +55,7 @@ def test_exporters_run(apis: tuple[str, ...], metrics: dict[str, Any], are_there
     assert set(found) == (set(EXPORTERS) if are_there else set())
 
 
-def test_an_app_without_metrics_is_left_alone_and_its_parts_are_watched() -> None:
+def test_an_app_without_metrics_has_no_monitor_and_its_parts_have_one() -> None:
     apis = (POD_MONITOR, SERVICE_MONITOR, PROMETHEUS_RULE)
     observability = {"metrics": {"enabled": False}, "slo": {"availabilityPercent": "99.9"}}
     kinds = [item.key.kind for item in built(*apis, observability=observability)]
@@ -82,7 +82,7 @@ def test_caddy_needs_no_exporter_and_its_private_port_is_scraped() -> None:
     assert ports == ["metrics", "private"]
 
 
-def test_a_monitor_asks_for_no_port_that_nobody_has() -> None:
+def test_a_monitor_names_only_existing_ports() -> None:
     bare = dict.fromkeys(("redis", "queue", "postgres"), None)
     metrics = {"observability": {"metrics": {"enabled": False}}}
     for proxy, ports in ({"engine": "Caddy"}, ["private"]), ({"engine": "Nginx"}, ["metrics"]):
@@ -91,7 +91,7 @@ def test_a_monitor_asks_for_no_port_that_nobody_has() -> None:
         assert [end["port"] for end in monitor.body["spec"]["podMetricsEndpoints"]] == ports
 
 
-def test_nginx_tells_of_each_request_what_its_exporter_understands(nginx: Nginx) -> None:
+def test_the_exporter_reads_the_log_line_of_each_request(nginx: Nginx) -> None:
     observed = {"observability": {"metrics": {"exporters": True}}}
     program = files(wanted(**observed), "shop-proxy")["requests.mtail"]
     patterns = re.findall(r"^/(.*)/ \{$", program, re.MULTILINE)
@@ -117,7 +117,7 @@ def test_nginx_tells_of_each_request_what_its_exporter_understands(nginx: Nginx)
                 reader.recv(4096)
 
 
-def test_nginx_serves_while_nobody_reads_its_metrics(nginx: Nginx) -> None:
+def test_nginx_serves_without_a_running_exporter(nginx: Nginx) -> None:
     nginx.pod.port(5140)
     with nginx.running(observability={"metrics": {"exporters": True}}):
         for _ in range(5):

@@ -25,7 +25,7 @@ def test_the_footprint_counts_pods_requests_and_volumes() -> None:
     assert least.storage_bytes == most.storage_bytes == 54 * 2**30
 
 
-def test_files_that_are_not_printed_change_nothing_but_their_names() -> None:
+def test_files_that_are_not_rendered_change_only_their_names() -> None:
     objects = build(SHOP, PLAN, Settings(), Facts())
     with templates.unrendered():
         unrendered = build(SHOP, PLAN, Settings(), Facts())
@@ -37,7 +37,7 @@ def test_files_that_are_not_printed_change_nothing_but_their_names() -> None:
     assert build(SHOP, PLAN, Settings(), Facts()) == objects
 
 
-def test_a_month_costs_what_is_kept_free_times_its_price() -> None:
+def test_the_monthly_cost_is_the_requests_times_the_prices() -> None:
     prices = Prices.model_validate(
         {"currency": "EUR", "cpuCoreMonth": 20, "memoryGibMonth": 3, "storageGibMonth": 0.5}
     )

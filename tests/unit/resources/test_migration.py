@@ -20,7 +20,7 @@ def test_key_changes_with_image_command_and_retry_alone() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_key_of_an_image_comes_back_with_the_image() -> None:
+def test_a_previous_image_has_its_previous_key() -> None:
     first = key("shop:1")
     assert key("shop:2") != first
     assert key("shop:1") == first

@@ -10,13 +10,13 @@ from tests.unit.resources.operands import container, eventually, files, listens,
 from tests.unit.resources.web import told
 
 
-def test_configuration_is_valid_and_quiet(nginx: Nginx) -> None:
+def test_the_configuration_is_valid_without_warnings(nginx: Nginx) -> None:
     nginx.written()
     result = nginx.pod.run("nginx", "-t", "-q", "-e", "stderr", "-c", "/etc/nginx/nginx.conf")
     assert (result.stdout + result.stderr, result.returncode) == ("", 0)
 
 
-def test_app_learns_who_asked_and_by_which_name(nginx: Nginx) -> None:
+def test_the_app_gets_the_client_and_the_host(nginx: Nginx) -> None:
     with nginx.running():
         seen = told(
             nginx.get(
@@ -35,7 +35,7 @@ def test_app_learns_who_asked_and_by_which_name(nginx: Nginx) -> None:
         assert len(told(nginx.get(X_Request_ID='"}{"'))["X-Request-ID"]) == 32
 
 
-def test_nobody_but_trusted_networks_says_who_the_client_is(nginx: Nginx) -> None:
+def test_only_trusted_networks_can_name_the_client(nginx: Nginx) -> None:
     with nginx.running(proxy={"trustedNetworks": ["10.0.0.1/8"]}):
         seen = told(nginx.get(X_Forwarded_For="198.51.100.7", X_Forwarded_Proto="https"))
         assert seen["X-Forwarded-For"] == seen["X-Real-IP"] == "127.0.0.1"
@@ -44,7 +44,7 @@ def test_nobody_but_trusted_networks_says_who_the_client_is(nginx: Nginx) -> Non
     assert (record["client"], record["forwarded_for"]) == ("127.0.0.1", "198.51.100.7")
 
 
-def test_access_log_is_one_json_object_a_request(nginx: Nginx) -> None:
+def test_the_access_log_has_one_json_object_per_request(nginx: Nginx) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     with nginx.running():
         nginx.get(
@@ -64,7 +64,7 @@ def test_access_log_is_one_json_object_a_request(nginx: Nginx) -> None:
     assert "secret" not in json.dumps(record)
 
 
-def test_private_port_answers_the_kubelet_without_the_app(nginx: Nginx) -> None:
+def test_the_private_port_serves_the_kubelet_without_the_app(nginx: Nginx) -> None:
     nginx.pod.ports[8000] = 1
     with nginx.running():
         assert nginx.get("/healthz", 8081).status == 200
@@ -79,7 +79,7 @@ def test_term_lets_requests_finish(nginx: Nginx) -> None:
         assert server.wait(10) == 0
 
 
-def test_a_reload_answers_what_comes_on_connections_that_clients_keep(nginx: Nginx) -> None:
+def test_a_reload_serves_requests_on_kept_connections(nginx: Nginx) -> None:
     marked = files(wanted(), "shop-proxy")["nginx.conf"].replace("ok\\n", "reloaded\\n")
     with nginx.running():
         kept = http.client.HTTPConnection("127.0.0.1", nginx.pod.port(8080), timeout=10)
@@ -94,7 +94,7 @@ def test_a_reload_answers_what_comes_on_connections_that_clients_keep(nginx: Ngi
         assert (last.status, last.headers["Connection"]) == (200, "close")
 
 
-def test_sidecar_reloads_what_passes_the_test_and_refuses_what_does_not(nginx: Nginx) -> None:
+def test_the_sidecar_reloads_a_valid_configuration_and_rejects_an_invalid_one(nginx: Nginx) -> None:
     pod, config = nginx.pod, files(wanted(), "shop-proxy")
     sidecar = container(wanted(), "Deployment/shop-proxy", "reload")["command"]
     script = sidecar[2].replace("nginx -t", "nginx -c /etc/nginx/nginx.conf -t")

@@ -20,7 +20,7 @@ EXPIRED = 2.1
 CACHED = {"cache": {"routes": [{"path": "/items", "seconds": 60}]}}
 
 
-def test_slow_apps_and_slow_clients_are_given_up(nginx: Nginx, app: App) -> None:
+def test_slow_apps_and_slow_clients_time_out(nginx: Nginx, app: App) -> None:
     app.answers["/slow"] = Answer(delay=3)
     with nginx.running(proxy={"timeouts": {"readSeconds": 1, "clientSeconds": 1}}):
         assert nginx.get("/slow").status == 504
@@ -33,7 +33,7 @@ def test_slow_apps_and_slow_clients_are_given_up(nginx: Nginx, app: App) -> None
         assert nginx.get("/fast").status == 200
 
 
-def test_a_pod_that_accepts_nothing_is_given_up_within_the_time_to_connect(nginx: Nginx) -> None:
+def test_a_pod_that_accepts_no_connection_times_out(nginx: Nginx) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
@@ -97,7 +97,7 @@ def test_no_connection_to_the_app_outlives_the_pods_time_to_leave(nginx: Nginx, 
     assert len(app.asked) > 10
 
 
-def test_too_long_lines_headers_and_bodies_are_refused(nginx: Nginx, app: App) -> None:
+def test_lines_headers_and_bodies_that_are_too_long_are_rejected(nginx: Nginx, app: App) -> None:
     with nginx.running(proxy={"maxHeaderSize": "2Ki", "maxBodySize": "1Ki"}):
         port = nginx.pod.port(8080)
         assert nginx.get("/" + 3000 * "a").status == 414
@@ -108,7 +108,7 @@ def test_too_long_lines_headers_and_bodies_are_refused(nginx: Nginx, app: App) -
         assert ask(port, method="POST", body=1000 * b"a").status == 200
 
 
-def test_streams_pass_piece_by_piece_uncompressed(nginx: Nginx, app: App) -> None:
+def test_streams_are_forwarded_unbuffered_and_uncompressed(nginx: Nginx, app: App) -> None:
     compression = {"minBytes": 0}
     with nginx.running(proxy={"streamingPaths": ["/events"], "compression": compression}):
         answer = nginx.get("/events/1", Accept_Encoding="gzip")
@@ -118,7 +118,7 @@ def test_streams_pass_piece_by_piece_uncompressed(nginx: Nginx, app: App) -> Non
         assert answer.headers["Content-Encoding"] is None
 
 
-def test_what_is_not_streamed_is_buffered(nginx: Nginx, app: App) -> None:
+def test_other_paths_are_buffered(nginx: Nginx, app: App) -> None:
     with nginx.running(), ThreadPoolExecutor() as pool:
         answer = pool.submit(lambda: nginx.get("/events/1").read())
         eventually(lambda: app.asked == ["/events/1"], "the app is asked")
@@ -128,7 +128,7 @@ def test_what_is_not_streamed_is_buffered(nginx: Nginx, app: App) -> None:
         assert answer.result() == b"first\nsecond\n"
 
 
-def test_streams_may_be_silent_for_longer_than_other_answers(nginx: Nginx, app: App) -> None:
+def test_streams_can_be_silent_longer_than_other_responses(nginx: Nginx, app: App) -> None:
     timeouts = {"readSeconds": 1}
     with nginx.running(proxy={"streamingPaths": ["/events"], "timeouts": timeouts}):
         answer = nginx.get("/events/1")
@@ -149,7 +149,7 @@ def test_web_sockets_are_upgraded(nginx: Nginx) -> None:
         assert client.recv(4096) == b"ping\n"
 
 
-def test_cached_answers_do_not_reach_the_app(nginx: Nginx, app: App) -> None:
+def test_cached_responses_are_served_without_the_app(nginx: Nginx, app: App) -> None:
     with nginx.running(proxy=CACHED):
         states = [nginx.get(path).headers["X-Cache"] for path in 2 * ["/items/1", "/items?page=2"]]
         assert states == ["MISS", "MISS", "HIT", "HIT"]
@@ -157,7 +157,7 @@ def test_cached_answers_do_not_reach_the_app(nginx: Nginx, app: App) -> None:
         assert nginx.get("/itemsets").headers["X-Cache"] is None
 
 
-def test_what_belongs_to_one_person_is_never_cached(nginx: Nginx, app: App) -> None:
+def test_personal_responses_are_never_cached(nginx: Nginx, app: App) -> None:
     app.answers["/items/cookie"] = Answer(headers={"Set-Cookie": "session=1"})
     with nginx.running(proxy=CACHED):
         for path, headers in (
@@ -173,7 +173,7 @@ def test_what_belongs_to_one_person_is_never_cached(nginx: Nginx, app: App) -> N
         assert nginx.get("/items/2").headers["X-Cache"] == "MISS"
 
 
-def test_the_app_decides_by_cache_control(nginx: Nginx, app: App) -> None:
+def test_cache_control_of_the_app_takes_precedence(nginx: Nginx, app: App) -> None:
     app.answers["/items/private"] = Answer(headers={"Cache-Control": "private"})
     app.answers["/items/short"] = Answer(headers={"Cache-Control": "max-age=1"})
     with nginx.running(proxy={"cache": CACHED["cache"] | {"staleSeconds": 0}}):
@@ -191,7 +191,7 @@ def test_errors_are_not_cached(nginx: Nginx, app: App) -> None:
         assert len(app.asked) == 2
 
 
-def test_an_old_answer_serves_while_one_request_renews_it(nginx: Nginx, app: App) -> None:
+def test_a_stale_response_is_served_during_an_update(nginx: Nginx, app: App) -> None:
     route = {"path": "/items", "seconds": 1}
     with nginx.running(proxy={"cache": {"routes": [route], "staleSeconds": 60}}):
         app.answers["/items"] = Answer(body=b"old")
@@ -207,7 +207,7 @@ def test_an_old_answer_serves_while_one_request_renews_it(nginx: Nginx, app: App
         assert len(app.asked) <= 3
 
 
-def test_old_answers_serve_while_the_app_fails(nginx: Nginx, app: App) -> None:
+def test_stale_responses_are_served_while_the_app_fails(nginx: Nginx, app: App) -> None:
     route = {"path": "/items", "seconds": 1}
     with nginx.running(proxy={"cache": {"routes": [route], "staleSeconds": 60}}):
         app.answers["/items"] = Answer(body=b"old")
@@ -219,7 +219,7 @@ def test_old_answers_serve_while_the_app_fails(nginx: Nginx, app: App) -> None:
         assert {answer.headers["X-Cache"] for answer in answers} <= {"STALE", "UPDATING"}
 
 
-def test_many_requests_for_one_answer_ask_the_app_once(nginx: Nginx, app: App) -> None:
+def test_many_requests_for_one_key_reach_the_app_once(nginx: Nginx, app: App) -> None:
     app.answers["/items"] = Answer(delay=0.5)
     with nginx.running(proxy=CACHED), ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: nginx.get("/items").status, range(20)))
@@ -251,7 +251,7 @@ def test_static_files_are_served_without_the_app(nginx: Nginx, app: App) -> None
         assert app.asked == []
 
 
-def test_static_files_end_at_their_directory(nginx: Nginx, app: App) -> None:
+def test_static_files_are_limited_to_their_directory(nginx: Nginx, app: App) -> None:
     _static(nginx)
     with nginx.running(proxy=STATIC):
         for path in ("/static/../secret", "/static%2f..%2fsecret", "/static../secret"):
@@ -272,7 +272,7 @@ def test_static_files_are_copied_from_the_apps_image() -> None:
     assert target["static-0"] == "/srv/www/static"
 
 
-def test_copying_again_over_an_earlier_try_works(nginx: Nginx) -> None:
+def test_a_copy_over_a_failed_copy_succeeds(nginx: Nginx) -> None:
     source, target = nginx.pod.directory("/app/static"), nginx.pod.directory("/srv/www/static")
     (source / "a.txt").write_text("a")
     (source / "a.txt").chmod(0o444)
@@ -284,7 +284,7 @@ def test_copying_again_over_an_earlier_try_works(nginx: Nginx) -> None:
     assert (target / "link").is_symlink()
 
 
-def test_one_client_is_slowed_down_and_others_are_not(nginx: Nginx) -> None:
+def test_the_rate_limit_applies_to_one_client_only(nginx: Nginx) -> None:
     limit = {"requestsPerSecond": 1, "burst": 2, "paths": ["/login"]}
     with nginx.running(proxy={"rateLimit": limit}):
         fast = [nginx.get("/login", X_Forwarded_For="198.51.100.7") for _ in range(6)]
@@ -310,7 +310,7 @@ def test_a_429_of_the_app_keeps_its_own_retry_after(nginx: Nginx, app: App) -> N
         ({"enabled": False}, 2000, None),
     ],
 )
-def test_compression_is_for_what_is_large_enough(
+def test_responses_above_the_minimum_size_are_compressed(
     nginx: Nginx, app: App, compression: dict[str, int], size: int, encoding: str | None
 ) -> None:
     app.answers["/"] = Answer(body=size * b"a")
@@ -318,7 +318,7 @@ def test_compression_is_for_what_is_large_enough(
         assert nginx.get(Accept_Encoding="gzip").headers["Content-Encoding"] == encoding
 
 
-def test_security_headers_stand_in_every_answer_unless_the_app_sets_them(
+def test_security_headers_are_in_every_response_unless_the_app_sets_them(
     nginx: Nginx, app: App
 ) -> None:
     app.answers["/framed"] = Answer(headers={"X-Frame-Options": "DENY"})
@@ -333,7 +333,7 @@ def test_security_headers_stand_in_every_answer_unless_the_app_sets_them(
         assert nginx.get("/framed").headers.get_all("X-Frame-Options") == ["DENY"]
 
 
-def test_hsts_is_for_clients_that_speak_tls(nginx: Nginx) -> None:
+def test_hsts_is_sent_to_tls_clients_only(nginx: Nginx) -> None:
     exposure = {"hosts": ["shop.example.com"], "ingress": {}, "tls": {}}
     with nginx.running(exposure=exposure):
         encrypted = nginx.get(X_Forwarded_Proto="https").headers
@@ -358,7 +358,7 @@ def test_added_headers_replace_those_of_the_app(nginx: Nginx, app: App) -> None:
         assert nginx.get().headers["X-Content-Type-Options"] is None
 
 
-def test_private_paths_are_not_there(nginx: Nginx, app: App) -> None:
+def test_private_paths_return_404(nginx: Nginx, app: App) -> None:
     with nginx.running(exposure={"privatePaths": ["/admin"]}):
         for path in ("/admin", "/admin/users", "/%61dmin", "//admin", "/x/../admin", "/admin%2Fx"):
             assert nginx.get(path).status == 404, path
@@ -366,7 +366,7 @@ def test_private_paths_are_not_there(nginx: Nginx, app: App) -> None:
         assert nginx.get("/administration").status == 200
 
 
-def test_the_root_path_is_taken_away_once(nginx: Nginx, app: App) -> None:
+def test_the_root_path_is_removed_once(nginx: Nginx, app: App) -> None:
     with nginx.running(
         server={"rootPath": "/shop"},
         exposure={"hosts": ["example.com"], "ingress": {}, "privatePaths": ["/admin"]},
@@ -377,7 +377,7 @@ def test_the_root_path_is_taken_away_once(nginx: Nginx, app: App) -> None:
         assert nginx.get("/shop/admin").status == 404
 
 
-def test_idle_clients_are_kept_longer_than_the_edge_keeps_them(nginx: Nginx) -> None:
+def test_idle_connections_are_kept_longer_than_by_the_edge(nginx: Nginx) -> None:
     nginx.written(exposure={"idleTimeoutSeconds": 120})
     text = (nginx.pod.paths["/etc/nginx"] / "nginx.conf").read_text()
     assert "keepalive_timeout 135s;" in text

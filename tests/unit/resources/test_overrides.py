@@ -16,7 +16,7 @@ TEMPLATE = {
 }
 
 
-def test_a_container_is_found_by_its_name_and_keeps_what_the_patch_does_not_name() -> None:
+def test_a_container_is_merged_by_name_and_keeps_its_other_fields() -> None:
     patch = {"spec": {"containers": [{"name": "app", "workingDir": "/srv"}]}}
     app, auth = merged(TEMPLATE, patch)["spec"]["containers"]
     assert app == {**TEMPLATE["spec"]["containers"][0], "workingDir": "/srv"}
@@ -45,7 +45,7 @@ def test_lists_without_a_key_are_replaced() -> None:
     assert merged(TEMPLATE, patch)["spec"]["tolerations"] == [{"key": "new"}]
 
 
-def test_neither_side_is_changed() -> None:
+def test_neither_argument_is_modified() -> None:
     before = repr(TEMPLATE)
     merged(TEMPLATE, {"spec": {"containers": [{"name": "app", "tty": True}]}})
     assert repr(TEMPLATE) == before

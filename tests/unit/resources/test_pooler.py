@@ -62,7 +62,7 @@ def test_console_opens_without_password_for_the_pods_own_user(pod: Pod) -> None:
         assert ["app", "127.0.0.1"] in [row[:2] for row in databases]
 
 
-def test_file_and_log_are_free_of_mistakes(pod: Pod) -> None:
+def test_configuration_and_log_have_no_errors(pod: Pod) -> None:
     with serving(pod):
         pass
     assert "ERROR" not in pod.output()
@@ -80,14 +80,14 @@ def test_monitor_reads_statistics_and_changes_nothing(pod: Pod) -> None:
             assert "admin access needed" in refused.stderr, change
 
 
-def test_strangers_are_refused(pod: Pod) -> None:
+def test_unknown_users_are_rejected(pod: Pod) -> None:
     with serving(pod):
         url = f"postgresql://pgbouncer:guess@127.0.0.1:{pod.port(5432)}/pgbouncer"
         refused = pod.run("psql", "-X", "-d", url, "-c", "SHOW POOLS")
         assert refused.returncode != 0
 
 
-def test_sidecar_makes_pgbouncer_read_what_changed(pod: Pod) -> None:
+def test_the_sidecar_reloads_a_changed_configuration(pod: Pod) -> None:
     sidecar = container(wanted(), "Deployment/shop-pooler", "reload")["command"]
     script = sidecar[2].replace("sleep 5", "sleep 0.2")
     with pod.running(*sidecar[:2], script), serving(pod):

@@ -157,9 +157,7 @@ def ask(pod: Pod, statement: str = "SELECT 1", password: str = "first") -> str:
     return (result.stdout + result.stderr).strip()
 
 
-def test_app_reaches_the_database_with_a_password_to_the_pooler_alone(
-    pod: Pod, company: Company
-) -> None:
+def test_the_app_needs_a_password_only_for_the_pooler(pod: Pod, company: Company) -> None:
     configure(pod, company)
     with serving(pod):
         who = "SELECT current_user, current_database(), ssl FROM pg_stat_ssl"
@@ -169,20 +167,20 @@ def test_app_reaches_the_database_with_a_password_to_the_pooler_alone(
     assert PASSWORD not in pod.output()
 
 
-def test_server_of_another_authority_is_refused(pod: Pod, company: Company) -> None:
+def test_a_server_of_another_authority_is_rejected(pod: Pod, company: Company) -> None:
     configure(pod, company, authority="other")
     with serving(pod):
         assert "certificate verify failed" in ask(pod) + pod.output()
 
 
-def test_server_under_another_name_is_refused(pod: Pod, company: Company) -> None:
+def test_a_server_with_another_name_is_rejected(pod: Pod, company: Company) -> None:
     configure(pod, company, host="127.0.0.1")
     with serving(pod):
         ask(pod)
         assert "not present in server certificate" in pod.output()
 
 
-def test_changed_secret_is_taken_up_without_a_restart(pod: Pod, company: Company) -> None:
+def test_a_changed_secret_is_reloaded_without_a_restart(pod: Pod, company: Company) -> None:
     configure(pod, company, authority="other")
     with serving(pod):
         company.ask("CREATE ROLE second LOGIN PASSWORD 'other'")
@@ -191,7 +189,7 @@ def test_changed_secret_is_taken_up_without_a_restart(pod: Pod, company: Company
 
 
 @pytest.mark.parametrize("value", ["", "first\nsecond"])
-def test_value_that_cannot_be_read_is_named(pod: Pod, company: Company, value: str) -> None:
+def test_an_invalid_value_is_reported_by_its_key(pod: Pod, company: Company, value: str) -> None:
     configure(pod, company, password=value)
     objects = wanted(postgres=EXTERNAL)
     start = container(objects, "Deployment/shop-pooler", "pgbouncer")["command"]
@@ -202,9 +200,7 @@ def test_value_that_cannot_be_read_is_named(pod: Pod, company: Company, value: s
     assert "second" not in result.stderr
 
 
-def test_migration_connects_by_its_environment_whatever_the_password(
-    pod: Pod, company: Company
-) -> None:
+def test_a_migration_connects_with_any_password(pod: Pod, company: Company) -> None:
     password = PASSWORD.replace("'", "''")
     company.ask(f"CREATE ROLE owner LOGIN PASSWORD '{password}'")
     secret = {"h": "localhost", "p": str(company.port), "d": "postgres", "u": "owner"}

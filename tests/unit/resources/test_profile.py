@@ -29,7 +29,7 @@ def containers(template: dict[str, Any]) -> list[dict[str, Any]]:
     return [*template["spec"].get("initContainers", ()), *template["spec"]["containers"]]
 
 
-def test_every_container_has_a_cpu_limit_where_the_profile_asks() -> None:
+def test_every_container_has_a_cpu_limit_if_the_profile_requires_it() -> None:
     limits = [
         container["resources"]["limits"].get("cpu")
         for template in pods(built({"cpuLimits": True}))
@@ -41,7 +41,7 @@ def test_every_container_has_a_cpu_limit_where_the_profile_asks() -> None:
     assert not [limit for limit in free if "cpu" in limit]
 
 
-def test_labels_of_the_profile_are_on_every_object_and_pod_and_never_displace_ours() -> None:
+def test_labels_of_the_profile_are_on_every_object_and_never_replace_the_operators() -> None:
     labels = {"cost-center": "4711", "fastapi-operator.io/service": "other"}
     objects = built({"labels": labels})
     for metadata in (
@@ -52,7 +52,7 @@ def test_labels_of_the_profile_are_on_every_object_and_pod_and_never_displace_ou
         assert metadata["labels"]["fastapi-operator.io/service"] == "shop"
 
 
-def test_images_beside_the_app_come_from_the_registry_of_the_profile() -> None:
+def test_operand_images_come_from_the_registry_of_the_profile() -> None:
     images = {
         container["image"]
         for template in pods(built({"imageRegistry": "mirror.example.com/hub"}))

@@ -30,7 +30,7 @@ def test_messages_survive_a_server_killed_two_seconds_later(tmp_path: Path, engi
         assert store.ask("RPOP", "jobs") == "message-0"
 
 
-def test_what_a_crash_cut_off_does_not_keep_it_from_starting(tmp_path: Path, engine: str) -> None:
+def test_a_log_truncated_by_a_crash_does_not_prevent_the_start(tmp_path: Path, engine: str) -> None:
     store = queue(tmp_path, engine)
     with store.running() as process:
         assert store.pipe(["LPUSH jobs first", "LPUSH jobs second"]).split() == ["1", "2"]
@@ -57,7 +57,7 @@ def test_messages_survive_a_clean_stop_and_a_rewritten_log(tmp_path: Path, engin
         assert store.ask("LRANGE", "jobs", "0", "-1") == "kept"
 
 
-def test_a_full_queue_refuses_messages_and_drops_none(tmp_path: Path, engine: str) -> None:
+def test_a_full_queue_rejects_messages_and_drops_none(tmp_path: Path, engine: str) -> None:
     store = queue(tmp_path, engine, memory="32Mi")
     with store.running():
         answers = store.pipe([f"LPUSH jobs {'x' * 8000}" for _ in range(4000)]).splitlines()
@@ -70,7 +70,7 @@ def test_a_full_queue_refuses_messages_and_drops_none(tmp_path: Path, engine: st
         assert store.ask("LPUSH", "jobs", "next") == "11"
 
 
-def test_libraries_may_use_it_and_nobody_may_empty_it_at_once(tmp_path: Path, engine: str) -> None:
+def test_libraries_can_use_the_queue_and_no_user_can_empty_it(tmp_path: Path, engine: str) -> None:
     store = queue(tmp_path, engine)
     with store.running():
         for command in (
@@ -89,7 +89,7 @@ def test_libraries_may_use_it_and_nobody_may_empty_it_at_once(tmp_path: Path, en
         assert "maxmemory_policy:noeviction" in store.ask("INFO", "memory")
 
 
-def test_the_other_engine_reads_what_one_has_written(tmp_path: Path, engine: str) -> None:
+def test_each_engine_reads_the_log_of_the_other(tmp_path: Path, engine: str) -> None:
     (other,) = set(ENGINES) - {engine}
     store = queue(tmp_path / "first", engine)
     with store.running():

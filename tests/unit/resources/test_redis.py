@@ -17,9 +17,7 @@ _COMMAND = re.compile(
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", _PAGES)
-def test_documented_commands_are_allowed_and_understood(
-    tmp_path: Path, name: str, engine: str
-) -> None:
+def test_documented_commands_are_permitted(tmp_path: Path, name: str, engine: str) -> None:
     page = (places.REPOSITORY / f"docs/parts/{_PAGES[name]}.md").read_text()
     commands = _COMMAND.findall(page)
     assert len(commands) == 3

@@ -173,7 +173,7 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 @of(*ALONE, *IN_PAIRS)
-def test_requests_under_way_are_answered_and_idle_connections_closed(running: Running) -> None:
+def test_requests_in_flight_complete_and_idle_connections_close(running: Running) -> None:
     with running.idle_connection() as idle, concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         under_way = [pool.submit(running.get, "/slow?seconds=1") for _ in range(CLIENTS)]
         until(lambda: running.sample("http_server_active_requests") == CLIENTS)
@@ -197,7 +197,7 @@ def test_a_request_that_does_not_end_is_cut_off_in_time(running: Running) -> Non
 
 
 @of(*IN_PAIRS)
-def test_all_workers_count_into_one_page_of_metrics(running: Running) -> None:
+def test_one_page_has_the_metrics_of_all_workers(running: Running) -> None:
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         found = list(pool.map(lambda _: running.get("/slow?seconds=0.01")[0], range(100)))
     assert found == [200] * 100
@@ -205,7 +205,7 @@ def test_all_workers_count_into_one_page_of_metrics(running: Running) -> None:
 
 
 @of(several("Uvicorn", 1), several("Gunicorn", 1))
-def test_the_clients_address_and_scheme_are_those_that_the_proxy_tells(running: Running) -> None:
+def test_the_app_sees_address_and_scheme_of_the_client(running: Running) -> None:
     told = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
     seen = json.loads(running.get("/client", **told)[1])
     assert seen["host"] == "203.0.113.9"

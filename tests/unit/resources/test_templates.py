@@ -86,7 +86,7 @@ KNOWN = known_words()
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(specs(most_fields=6))
-def test_random_services_bring_no_directive_that_the_templates_do_not_have(
+def test_random_services_add_no_directive_to_the_templates(
     spec: dict[str, Any],
 ) -> None:
     service, _ = parse_service(body(spec))
@@ -99,7 +99,7 @@ def test_random_services_bring_no_directive_that_the_templates_do_not_have(
         assert words(name, text) <= KNOWN[name], name
 
 
-def test_directories_are_declared_in_the_builders_alone() -> None:
+def test_only_builders_declare_directories() -> None:
     """A builder mounts a volume there and hands the path to its templates."""
     for template in TEMPLATES.glob("*.j2"):
         found = re.findall(r"/(?:etc|run|var/lib|var/cache|srv)/\S*", template.read_text())
