@@ -23,7 +23,6 @@ REMAINING = (
     "tests/e2e",
     "tests/unit/api",
     "tests/unit/reconcile",
-    "tests/unit/resources",
     "tests/unit/spec_strategies.py",
     "tests/unit/test_quantity.py",
     "tests/unit/test_settings.py",

@@ -15,7 +15,7 @@ def valkey() -> Path:
     """The folder with Valkey's programs, of this machine or unpacked into the cache.
 
     Raises:
-        ClusterError: This is no Debian, or its mirror lacks the package.
+        ClusterError: The system is not Debian, or the package is not on its mirror.
     """
     installed = shutil.which("valkey-server")
     if installed:

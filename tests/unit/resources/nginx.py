@@ -40,7 +40,7 @@ class Nginx:
         objects = wanted(**spec)
         self.pod.write("/etc/nginx", files(objects, "shop-proxy"))
         script = container(objects, "Deployment/shop-proxy", "nginx")["command"]
-        # Images have the file where nginx looks for it; the test says where it is.
+        # nginx finds the file of an image by default; the test passes its path.
         return (*script[:2], script[2].replace("nginx -e", "nginx -c /etc/nginx/nginx.conf -e"))
 
     @contextmanager

@@ -62,7 +62,7 @@ class Store:
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[str]]:
-        """Runs the server with the container's command until it answers, and ends it after."""
+        """Runs the server with the command of its container; waits until it is ready."""
         with self.pod.running(*self.container["command"]) as process:
             eventually(lambda: listens(self.pod.port(6379)), "the server listens")
             eventually(lambda: self.ask("PING") == "PONG", "the server has loaded its data")

@@ -132,14 +132,14 @@ def test_a_dump_is_selected_by_name(pod: Pod) -> None:
 
 
 @pytest.mark.parametrize(
-    ("contents", "told"),
+    ("contents", "message"),
     [
         ({}, "claim old-backup has no dump at all"),
         ({"app-20200101T000000Z.dump": "torn" * 99}, "does not appear to be a valid archive"),
     ],
 )
 def test_a_failed_restore_reports_the_reason_and_does_not_serve(
-    pod: Pod, contents: dict[str, str], told: str
+    pod: Pod, contents: dict[str, str], message: str
 ) -> None:
     restores = {"restoreFrom": {"claim": "old-backup"}}
     pod.write("/etc/postgresql", files(wanted(postgres=restores), "shop-postgres"))
@@ -147,7 +147,7 @@ def test_a_failed_restore_reports_the_reason_and_does_not_serve(
     for _ in range(2):
         result = pod.run("sh", "/etc/postgresql/start.sh")
         assert result.returncode == 1
-        assert told in result.stderr
+        assert message in result.stderr
 
 
 def test_an_interrupted_restore_starts_again(pod: Pod) -> None:

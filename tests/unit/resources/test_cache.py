@@ -70,7 +70,7 @@ def test_the_sidecar_reloads_users_without_a_restart(cache: Store) -> None:
         )
         assert cache.ask("GET", "key", user="app_alternate", password=ALTERNATE) != "value"
         assert cache.ask("GET", "key") == "value"
-        # Connections of before go on, but for Redis before 7.4: Debian 12 has 7.0.
+        # Open connections continue, except in Redis before 7.4; Debian 12 has 7.0.
         if "v=7.0" not in cache.pod.run(f"{cache.engine}-server", "--version").stdout:
             assert cache.ask("PUBLISH", "news", "still here") == "1"
             assert listener.poll() is None

@@ -17,7 +17,7 @@ from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from tests.unit.resources.caddy import Caddy
 from tests.unit.resources.operands import container, eventually, files, wanted
-from tests.unit.resources.web import Answer, App, ask, told
+from tests.unit.resources.web import Answer, App, ask, received
 from tests.unit.services import service
 
 STATIC = {"static": [{"path": "/static", "directory": "/app/static"}]}
@@ -33,7 +33,7 @@ def test_configuration_is_valid_and_formatted(caddy: Caddy) -> None:
 
 def test_the_app_gets_the_client_and_the_host(caddy: Caddy) -> None:
     with caddy.running():
-        seen = told(
+        seen = received(
             caddy.get(
                 Host="shop.example.com",
                 X_Forwarded_For="6.6.6.6, 198.51.100.7, 10.0.0.9",
@@ -43,13 +43,13 @@ def test_the_app_gets_the_client_and_the_host(caddy: Caddy) -> None:
         assert seen["Host"] == seen["X-Forwarded-Host"] == "shop.example.com"
         assert seen["X-Forwarded-For"] == seen["X-Real-Ip"] == "198.51.100.7"
         assert seen["X-Forwarded-Proto"] == "https"
-        assert told(caddy.get(X_Request_ID="order-1234567"))["X-Request-Id"] == "order-1234567"
-        assert len(told(caddy.get(X_Request_ID='"}{"'))["X-Request-Id"]) == 36
+        assert received(caddy.get(X_Request_ID="order-1234567"))["X-Request-Id"] == "order-1234567"
+        assert len(received(caddy.get(X_Request_ID='"}{"'))["X-Request-Id"]) == 36
 
 
 def test_only_trusted_networks_can_name_the_client(caddy: Caddy) -> None:
     with caddy.running(proxy={"trustedNetworks": ["10.0.0.1/8"]}):
-        seen = told(caddy.get(X_Forwarded_For="198.51.100.7", X_Forwarded_Proto="https"))
+        seen = received(caddy.get(X_Forwarded_For="198.51.100.7", X_Forwarded_Proto="https"))
     assert (seen["X-Forwarded-For"], seen["X-Forwarded-Proto"]) == ("127.0.0.1", "http")
 
 
@@ -142,7 +142,7 @@ def test_slow_apps_time_out_and_streams_do_not(caddy: Caddy, app: App) -> None:
         assert caddy.get("/slow").status == 504
         answer = caddy.get("/events/1", Accept_Encoding="gzip")
         assert answer.read(6) == b"first\n"
-        threading.Timer(2, app.may_go_on.set).start()
+        threading.Timer(2, app.may_continue.set).start()
         assert answer.read() == b"second\n"
 
 
@@ -257,7 +257,7 @@ def test_tls_ends_at_the_proxy_behind_a_plain_load_balancer(caddy: Caddy) -> Non
         redirect = caddy.get("/items?a=1", Host="shop.example.com")
         assert redirect.status == 308
         assert redirect.headers["Location"] == "https://shop.example.com/items?a=1"
-        assert told(caddy.get(Host="shop.team-a.svc"))["X-Forwarded-Proto"] == "http"
+        assert received(caddy.get(Host="shop.team-a.svc"))["X-Forwarded-Proto"] == "http"
         context = ssl.create_default_context(cafile=folder / "tls.crt")
         plain = socket.create_connection(("127.0.0.1", caddy.pod.port(8443)), timeout=5)
         with context.wrap_socket(plain, server_hostname="shop.example.com") as client:

@@ -1,4 +1,4 @@
-"""The environment contract: who is told what."""
+"""The environment contract: the variables of each process."""
 
 import re
 
@@ -26,20 +26,25 @@ def test_a_service_without_stores_has_no_variables_for_them() -> None:
 
 
 def test_pool_and_cache_variables_have_the_planned_values() -> None:
-    told = variables(redis={}, postgres={})
-    assert told["DATABASE_POOL_SIZE"] == "10"
-    assert told["REDIS_TIMEOUT_SECONDS"] == "0.25"
+    found = variables(redis={}, postgres={})
+    assert found["DATABASE_POOL_SIZE"] == "10"
+    assert found["REDIS_TIMEOUT_SECONDS"] == "0.25"
     assert (
-        told["DATABASE_URL"]
+        found["DATABASE_URL"]
         == "postgresql://$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@shop-pooler:5432/app"
     )
 
 
 def test_a_migration_connects_without_the_pooler_and_has_no_pool() -> None:
-    told = variables(Process.MIGRATION, redis={}, postgres={"migrations": {}})
+    found = variables(Process.MIGRATION, redis={}, postgres={"migrations": {}})
     url = "postgresql://migrator:$(DATABASE_PASSWORD)@shop-postgres:5432/app"
-    assert told["DATABASE_URL"] == url
-    assert set(told) == {"DATABASE_PASSWORD", "DATABASE_URL", "LOG_LEVEL", "OTEL_SERVICE_NAME"}
+    assert found["DATABASE_URL"] == url
+    assert set(found) == {
+        "DATABASE_PASSWORD",
+        "DATABASE_URL",
+        "LOG_LEVEL",
+        "OTEL_SERVICE_NAME",
+    }
 
 
 def process(**entry: object) -> dict[str, object]:
@@ -57,15 +62,18 @@ def process(**entry: object) -> dict[str, object]:
 
 
 def test_a_background_process_has_its_own_pool_size_and_no_server_variables() -> None:
-    told = process(connectionsPerProcess=3)
+    found = process(connectionsPerProcess=3)
     assert (
-        told["DATABASE_URL"]
+        found["DATABASE_URL"]
         == "postgresql://$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@shop-pooler:5432/app"
     )
-    assert (told["DATABASE_POOL_SIZE"], told["DATABASE_MAX_OVERFLOW"]) == ("3", "0")
-    assert "REDIS_URL" in told
+    assert (found["DATABASE_POOL_SIZE"], found["DATABASE_MAX_OVERFLOW"]) == (
+        "3",
+        "0",
+    )
+    assert "REDIS_URL" in found
     served = {"WEB_CONCURRENCY", "METRICS_PORT", "MAX_IN_FLIGHT", "FORWARDED_ALLOW_IPS"}
-    assert not [name for name in told if name in served or name.startswith("UVICORN")]
+    assert not [name for name in found if name in served or name.startswith("UVICORN")]
 
 
 def test_a_process_without_a_database_gets_no_credentials() -> None:
@@ -99,12 +107,12 @@ COLLECTOR = "http://collector.observability:4318"
 
 
 def test_no_trace_variables_without_a_collector_and_no_error_variables_without_a_dsn() -> None:
-    told = variables()
-    assert [name for name in told if name.startswith(("OTEL", "SENTRY", "FASTAPI"))] == [
+    found = variables()
+    assert [name for name in found if name.startswith(("OTEL", "SENTRY", "FASTAPI"))] == [
         "OTEL_SERVICE_NAME"
     ]
     named = {"traces": {"headersSecretRef": {"name": "keys"}}, "errors": {"environment": "x"}}
-    assert variables(observability=named).keys() == told.keys()
+    assert variables(observability=named).keys() == found.keys()
 
 
 def test_trace_variables_have_origin_and_sampling_and_no_instance_id() -> None:
@@ -114,12 +122,12 @@ def test_trace_variables_have_origin_and_sampling_and_no_instance_id() -> None:
         "headersSecretRef": {"name": "keys", "key": "otlp"},
     }
     several = {"workerPolicy": "Fixed", "workers": 4}
-    told = variables(observability={"traces": traces}, server=several)
-    assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == COLLECTOR
-    assert told["OTEL_EXPORTER_OTLP_HEADERS"] == {"secretKeyRef": {"name": "keys", "key": "otlp"}}
-    assert told["OTEL_TRACES_SAMPLER_ARG"] == "0.005"
-    assert told["FASTAPI_OTEL_AUTO_CONFIGURE"] == "true"
-    attributes = dict(item.split("=") for item in str(told["OTEL_RESOURCE_ATTRIBUTES"]).split(","))
+    found = variables(observability={"traces": traces}, server=several)
+    assert found["OTEL_EXPORTER_OTLP_ENDPOINT"] == COLLECTOR
+    assert found["OTEL_EXPORTER_OTLP_HEADERS"] == {"secretKeyRef": {"name": "keys", "key": "otlp"}}
+    assert found["OTEL_TRACES_SAMPLER_ARG"] == "0.005"
+    assert found["FASTAPI_OTEL_AUTO_CONFIGURE"] == "true"
+    attributes = dict(item.split("=") for item in str(found["OTEL_RESOURCE_ATTRIBUTES"]).split(","))
     assert attributes["service.namespace"] == attributes["deployment.environment.name"] == "default"
     assert attributes["service.version"] == "1"
     assert "service.instance.id" not in attributes
@@ -132,8 +140,8 @@ def test_the_endpoint_of_the_service_takes_precedence_over_that_of_the_profile()
     def endpoint(**spec: object) -> object:
         given = service(profile="team", **spec)
         inputs = Inputs.of(given, derive(given, settings, Facts()), settings, Facts())
-        told = {entry["name"]: entry for entry in environment(inputs, Process.APP)}
-        return told["OTEL_EXPORTER_OTLP_ENDPOINT"]["value"]
+        found = {entry["name"]: entry for entry in environment(inputs, Process.APP)}
+        return found["OTEL_EXPORTER_OTLP_ENDPOINT"]["value"]
 
     assert endpoint() == COLLECTOR
     own = "http://other:4318"
@@ -152,14 +160,17 @@ def test_the_endpoint_of_the_service_takes_precedence_over_that_of_the_profile()
 def test_errors_have_environment_and_version(image: str, release: str) -> None:
     errors = {"sentrySecretRef": {"name": "keys"}, "environment": "production"}
     for process in (Process.APP, Process.MIGRATION):
-        told = variables(process, image=image, observability={"errors": errors})
-        assert told["SENTRY_DSN"] == {"secretKeyRef": {"name": "keys", "key": "dsn"}}
-        assert (told["SENTRY_ENVIRONMENT"], told["SENTRY_RELEASE"]) == ("production", release)
+        found = variables(process, image=image, observability={"errors": errors})
+        assert found["SENTRY_DSN"] == {"secretKeyRef": {"name": "keys", "key": "dsn"}}
+        assert (found["SENTRY_ENVIRONMENT"], found["SENTRY_RELEASE"]) == (
+            "production",
+            release,
+        )
 
 
 def test_the_app_gets_log_level_and_profiling() -> None:
-    told = variables(observability={"logs": {"level": "error"}, "profiling": {"enabled": False}})
-    assert (told["LOG_LEVEL"], told["PROFILING_ENABLED"]) == ("error", "false")
+    found = variables(observability={"logs": {"level": "error"}, "profiling": {"enabled": False}})
+    assert (found["LOG_LEVEL"], found["PROFILING_ENABLED"]) == ("error", "false")
     assert "PROFILING_ENABLED" not in variables(observability={"profiling": {"enabled": True}})
 
 

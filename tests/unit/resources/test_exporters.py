@@ -1,4 +1,4 @@
-"""Who has an exporter, what it may see, and that it understands what nginx says."""
+"""The exporters: which parts have one, its permissions, and the log lines of nginx."""
 
 import re
 import socket
@@ -43,9 +43,9 @@ def exporters(objects: tuple[Desired, ...]) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("apis", "metrics", "are_there"),
     [
-        pytest.param((POD_MONITOR,), {}, True, id="where PodMonitors are on offer"),
-        pytest.param((), {}, False, id="not where nobody would read them"),
-        pytest.param((), {"exporters": True}, True, id="where the spec asks for them"),
+        pytest.param((POD_MONITOR,), {}, True, id="if the cluster serves PodMonitors"),
+        pytest.param((), {}, False, id="not without PodMonitors"),
+        pytest.param((), {"exporters": True}, True, id="if the spec requests them"),
         pytest.param((POD_MONITOR,), {"exporters": False}, False, id="not against the spec"),
         pytest.param((POD_MONITOR,), {"enabled": False}, True, id="beside an app that has none"),
     ],

@@ -7,7 +7,7 @@ import time
 
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import container, eventually, files, listens, wanted
-from tests.unit.resources.web import told
+from tests.unit.resources.web import received
 
 
 def test_the_configuration_is_valid_without_warnings(nginx: Nginx) -> None:
@@ -18,7 +18,7 @@ def test_the_configuration_is_valid_without_warnings(nginx: Nginx) -> None:
 
 def test_the_app_gets_the_client_and_the_host(nginx: Nginx) -> None:
     with nginx.running():
-        seen = told(
+        seen = received(
             nginx.get(
                 Host="shop.example.com",
                 X_Forwarded_For="6.6.6.6, 198.51.100.7, 10.0.0.9",
@@ -26,18 +26,18 @@ def test_the_app_gets_the_client_and_the_host(nginx: Nginx) -> None:
             )
         )
         assert seen["Host"] == seen["X-Forwarded-Host"] == "shop.example.com"
-        # The nearest address that no load balancer has; what stands before it anybody may claim.
+        # The last address that is not a load balancer; a client can forge the ones before it.
         assert seen["X-Forwarded-For"] == seen["X-Real-IP"] == "198.51.100.7"
         assert seen["X-Forwarded-Proto"] == "https"
         assert len(seen["X-Request-ID"]) == 32
         assert "Connection" not in seen
-        assert told(nginx.get(X_Request_ID="order-1234567"))["X-Request-ID"] == "order-1234567"
-        assert len(told(nginx.get(X_Request_ID='"}{"'))["X-Request-ID"]) == 32
+        assert received(nginx.get(X_Request_ID="order-1234567"))["X-Request-ID"] == "order-1234567"
+        assert len(received(nginx.get(X_Request_ID='"}{"'))["X-Request-ID"]) == 32
 
 
 def test_only_trusted_networks_can_name_the_client(nginx: Nginx) -> None:
     with nginx.running(proxy={"trustedNetworks": ["10.0.0.1/8"]}):
-        seen = told(nginx.get(X_Forwarded_For="198.51.100.7", X_Forwarded_Proto="https"))
+        seen = received(nginx.get(X_Forwarded_For="198.51.100.7", X_Forwarded_Proto="https"))
         assert seen["X-Forwarded-For"] == seen["X-Real-IP"] == "127.0.0.1"
         assert seen["X-Forwarded-Proto"] == "http"
     (record,) = nginx.log()

@@ -13,7 +13,7 @@ import pytest
 from fastapi_operator.tuning import figures
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import container, eventually, wanted
-from tests.unit.resources.web import Answer, App, ask, told
+from tests.unit.resources.web import Answer, App, ask, received
 
 # nginx counts whole seconds: what is fresh for one second is old after two.
 EXPIRED = 2.1
@@ -113,7 +113,7 @@ def test_streams_are_forwarded_unbuffered_and_uncompressed(nginx: Nginx, app: Ap
     with nginx.running(proxy={"streamingPaths": ["/events"], "compression": compression}):
         answer = nginx.get("/events/1", Accept_Encoding="gzip")
         assert answer.read(6) == b"first\n"
-        app.may_go_on.set()
+        app.may_continue.set()
         assert answer.read() == b"second\n"
         assert answer.headers["Content-Encoding"] is None
 
@@ -124,7 +124,7 @@ def test_other_paths_are_buffered(nginx: Nginx, app: App) -> None:
         eventually(lambda: app.asked == ["/events/1"], "the app is asked")
         time.sleep(0.3)
         assert not answer.done()
-        app.may_go_on.set()
+        app.may_continue.set()
         assert answer.result() == b"first\nsecond\n"
 
 
@@ -132,7 +132,7 @@ def test_streams_can_be_silent_longer_than_other_responses(nginx: Nginx, app: Ap
     timeouts = {"readSeconds": 1}
     with nginx.running(proxy={"streamingPaths": ["/events"], "timeouts": timeouts}):
         answer = nginx.get("/events/1")
-        threading.Timer(2, app.may_go_on.set).start()
+        threading.Timer(2, app.may_continue.set).start()
         assert answer.read() == b"first\nsecond\n"
 
 
@@ -168,7 +168,7 @@ def test_personal_responses_are_never_cached(nginx: Nginx, app: App) -> None:
             for _ in range(2):
                 assert nginx.get(path, **headers).headers["X-Cache"] in ("BYPASS", "MISS")
             assert app.asked.count(path) == 2, path
-        # Nor does anybody else get what they were answered.
+        # Other clients do not get these responses either.
         assert nginx.get("/items/1").headers["X-Cache"] == "MISS"
         assert nginx.get("/items/2").headers["X-Cache"] == "MISS"
 
@@ -401,7 +401,7 @@ def test_tls_ends_at_the_proxy_behind_a_plain_load_balancer(nginx: Nginx, app: A
         redirect = nginx.get("/items?a=1", Host="shop.example.com")
         assert redirect.status == 308
         assert redirect.headers["Location"] == "https://shop.example.com/items?a=1"
-        assert told(nginx.get(Host="shop.team-a.svc"))["X-Forwarded-Proto"] == "http"
+        assert received(nginx.get(Host="shop.team-a.svc"))["X-Forwarded-Proto"] == "http"
         context = ssl.create_default_context(cafile=folder / "tls.crt")
         plain = socket.create_connection(("127.0.0.1", nginx.pod.port(8443)), timeout=5)
         with context.wrap_socket(plain, server_hostname="shop.example.com") as client:

@@ -28,7 +28,7 @@ class Company:
     def __init__(self, pod: Pod) -> None:
         self.pod = pod
         self.data = pod.directory(SERVER)
-        # Not a port of the operator's pod: it stands in the Secret.
+        # Not a port of the operator's pod: it is in the Secret.
         self.port = pod.port(5433)
         self._authority("ca")
         self._authority("other")
@@ -132,7 +132,7 @@ def configure(pod: Pod, company: Company, authority: str = "ca", **changes: str)
     found["pgbouncer.ini"] = found["pgbouncer.ini"].replace("max_prep", ";max_prep")
     found["userlist.txt"] = '"app" "first"\n'
     pod.write("/etc/pgbouncer", found)
-    # What stands in Secrets must not be taken for paths of the pod.
+    # Values of Secrets must not be replaced as paths of the pod.
     for name, text in {"ca.crt": company.authority(authority), **company.secret(**changes)}.items():
         path = pod.paths["/etc/pgbouncer"] / name
         path.parent.mkdir(exist_ok=True)

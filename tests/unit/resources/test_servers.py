@@ -80,14 +80,14 @@ class Running:
 
 def container(server: dict[str, Any], metrics_port: int, directory: Path) -> dict[str, Any]:
     """The app's container, rendered."""
-    told = {"METRICS_PORT": metrics_port, "PROMETHEUS_MULTIPROC_DIR": directory / "metrics"}
+    variables = {"METRICS_PORT": metrics_port, "PROMETHEUS_MULTIPROC_DIR": directory / "metrics"}
     if server.get("workers", 1) == 1:
-        del told["PROMETHEUS_MULTIPROC_DIR"]
+        del variables["PROMETHEUS_MULTIPROC_DIR"]
     spec = service(
         app="served:app",
         port=free_port(),
         server={"gracefulSeconds": GRACEFUL_SECONDS, **server},
-        env=[{"name": name, "value": str(value)} for name, value in told.items()],
+        env=[{"name": name, "value": str(value)} for name, value in variables.items()],
     )
     plan = derive(spec, Settings(), Facts())
     (deployment,) = [
@@ -150,7 +150,7 @@ def running(server: dict[str, Any], tmp_path: Path) -> Iterator[Running]:
         assert process.poll() is None, log.read_text()
         yield found
     finally:
-        # Its workers too: in a pod they end with the container's first process, here with nobody.
+        # Its workers too: in a pod they end with the first process, but not here.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -191,7 +191,7 @@ def test_a_request_that_does_not_end_is_cut_off_in_time(running: Running) -> Non
         until(lambda: running.sample("http_server_active_requests") == 1)
         seconds = running.seconds_to_end()
         assert GRACEFUL_SECONDS - 0.5 < seconds < GRACEFUL_SECONDS + 3
-        # uvicorn still says that it failed; the others close the connection.
+        # uvicorn still returns 500; the others close the connection.
         with contextlib.suppress(OSError, http.client.HTTPException):
             assert endless.result()[0] == 500
 
@@ -206,8 +206,8 @@ def test_one_page_has_the_metrics_of_all_workers(running: Running) -> None:
 
 @of(several("Uvicorn", 1), several("Gunicorn", 1))
 def test_the_app_sees_address_and_scheme_of_the_client(running: Running) -> None:
-    told = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
-    seen = json.loads(running.get("/client", **told)[1])
+    forwarded = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    seen = json.loads(running.get("/client", **forwarded)[1])
     assert seen["host"] == "203.0.113.9"
     assert seen["url"].startswith("https://")
 

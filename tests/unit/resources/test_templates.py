@@ -68,7 +68,7 @@ def words(name: str, text: str) -> set[str]:
     """The directives or keys that a file has."""
     if name == "nginx":
         found = (statement.split()[0] for statement in statements(text))
-        # Within a map stand values of headers and addresses.
+        # A map contains values of headers and addresses.
         return {word for word in found if re.fullmatch(r"[a-z_]+", word)}
     return set(re.findall(r"(?m)^([A-Za-z_.-]+)(?= |=)", text))
 

@@ -1,4 +1,4 @@
-"""An app behind a proxy under test, and a client before it."""
+"""An app behind a proxy under test, and a client of that proxy."""
 
 import http.client
 import http.server
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Answer:
-    """What the app says below a path."""
+    """The response of the app for a path."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -22,13 +22,13 @@ class Answer:
 
 
 class App(http.server.ThreadingHTTPServer):
-    """Answers with the headers that it was sent, unless told otherwise for a path.
+    """Returns the received headers, unless another response is set for the path.
 
     Attributes:
         asked: Each request's path, in order.
-        connections: The clients' ports, one a connection.
-        answers: What to say, by path without its query.
-        may_go_on: A streamed answer sends its second piece when this is set.
+        connections: The clients' ports, one per connection.
+        answers: The response by path, without its query.
+        may_continue: A streamed response sends its second piece when this is set.
     """
 
     daemon_threads = True
@@ -38,7 +38,7 @@ class App(http.server.ThreadingHTTPServer):
         self.asked: list[str] = []
         self.connections: set[int] = set()
         self.answers: dict[str, Answer] = {}
-        self.may_go_on = threading.Event()
+        self.may_continue = threading.Event()
 
     @property
     def port(self) -> int:
@@ -83,7 +83,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"first\n")
         self.wfile.flush()
-        self.server.may_go_on.wait(20)
+        self.server.may_continue.wait(20)
         self.wfile.write(b"second\n")
         self.close_connection = True
 
@@ -108,7 +108,7 @@ def serving() -> Iterator[App]:
     try:
         yield app
     finally:
-        app.may_go_on.set()
+        app.may_continue.set()
         app.shutdown()
         app.server_close()
 
@@ -121,14 +121,14 @@ def ask(
     host: str = "127.0.0.1",
     **headers: str,
 ) -> http.client.HTTPResponse:
-    """The answer to one request; ``_`` in a header's name stands for ``-``."""
+    """Returns the response to one request; ``_`` in a header's name is replaced by ``-``."""
     client = http.client.HTTPConnection(host, port, timeout=20)
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     client.request(method, path, body=body, headers=names)
     return client.getresponse()
 
 
-def told(answer: http.client.HTTPResponse) -> dict[str, Any]:
-    """What the app saw of the request."""
+def received(answer: http.client.HTTPResponse) -> dict[str, Any]:
+    """Returns the request as the app received it."""
     seen: dict[str, Any] = json.loads(answer.read())
     return seen
