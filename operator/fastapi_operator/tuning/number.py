@@ -14,7 +14,6 @@ and numbers of the group that are declared before it. So the inputs of a decisio
     plan = PoolerPlan(**POOLER.decide(profiled, default_pool_size=20))
 """
 
-import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -65,7 +64,6 @@ class Number:
         headline: Whether ``status.tuning`` shows it.
         tunable: Whether a measurement may change it while the service runs.
         case: When this formula applies, if there are several for the number.
-        explanation: The formula in words, its reason and its evidence.
         convert: Converts a quantity of the spec to the unit of the number.
         prefix: The path of the object that has the fields.
     """
@@ -81,9 +79,13 @@ class Number:
     headline: bool
     tunable: bool
     case: str
-    explanation: str
     convert: Callable[[str | int], int] | None
     prefix: str
+
+    @property
+    def explanation(self) -> str:
+        """The formula in words, its reason and its evidence."""
+        return inspect.cleandoc(self.formula.__doc__ or "")
 
     def paths(self) -> Iterator[str]:
         """Yields the fields that set it, as users write them."""
@@ -151,6 +153,7 @@ class Group:
         """
 
         def declare(formula: Formula) -> Formula:
+            code = formula.__code__
             key = name or formula.__name__.lstrip("_")
             paths = (field,) if isinstance(field, str) else field
             self.numbers.append(
@@ -160,7 +163,7 @@ class Group:
                     unit=_unit(key, unit),
                     effect=effect or self.effect,
                     formula=formula,
-                    inputs=tuple(inspect.signature(formula).parameters),
+                    inputs=code.co_varnames[: code.co_kwonlyargcount],
                     fields=tuple(
                         _Field(path, _attributes(self.entry or Spec, path)) for path in paths
                     ),
@@ -168,7 +171,6 @@ class Group:
                     headline=headline,
                     tunable=tunable,
                     case=self.case,
-                    explanation=inspect.cleandoc(formula.__doc__ or ""),
                     convert=_CONVERSIONS.get(_suffix(key)),
                     prefix="spec." if self.entry is None else f"spec.{self.section}[].",
                 )
@@ -263,7 +265,7 @@ def _unit(key: str, unit: str) -> str:
 
 
 def _attributes(model: type[Model], path: str) -> tuple[str, ...]:
-    """The attributes that lead to a field.
+    """Returns the attributes that lead to a field.
 
     Raises:
         ValueError: There is no such field.
@@ -271,17 +273,10 @@ def _attributes(model: type[Model], path: str) -> tuple[str, ...]:
     names: list[str] = []
     section: type[Model] | None = model
     for alias in fields.split(path):
-        own = _by_alias(section) if section is not None else {}
-        if alias not in own:
+        own = section.model_fields if section is not None else {}
+        name = next((name for name, field in own.items() if (field.alias or name) == alias), None)
+        if name is None:
             raise ValueError(f"{path}: {alias} is not a field")
-        name, section = own[alias]
         names.append(name)
+        section = fields.section_of(own[name])
     return tuple(names)
-
-
-@functools.cache
-def _by_alias(model: type[Model]) -> Mapping[str, tuple[str, type[Model] | None]]:
-    return {
-        item.alias or name: (name, fields.section_of(item))
-        for name, item in model.model_fields.items()
-    }
