@@ -41,7 +41,7 @@ def load_problems(spec: Spec, core: ServerCore, scaling: ScalingPlan) -> Iterato
             stage=Stage.PLAN,
             path=scaling.max_replicas.path or "spec.scaling.maxReplicas",
             message=f"{traffic.peak_requests_per_second} requests a second of {milliseconds} ms "
-            f"are {under_way} at once; {scaling.max_replicas.display()} hold "
+            f"are {under_way} at once; the capacity of {scaling.max_replicas.display()} is "
             f"{scaling.max_replicas.value * pod}",
             remedy=f"allow {math.ceil(under_way / pod)} pods, or lower the cost of a request",
         )

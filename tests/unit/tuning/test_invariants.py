@@ -242,7 +242,7 @@ def test_background_processes_leave_the_app_fewer_pods() -> None:
     assert beside.scaling.max_replicas.value == 16
     assert "800 from background processes" in beside.scaling.max_replicas.reason
     (problem,) = beside.problems
-    assert "2500 at once; 16 pods hold 2048" in problem.message
+    assert "2500 at once; the capacity of 16 pods is 2048" in problem.message
 
 
 def test_a_broken_budget_names_the_process_that_claims_most() -> None:

@@ -73,7 +73,7 @@ def test_too_few_pods_for_the_declared_peak_are_named_with_their_number() -> Non
     found = plan(traffic=slow, scaling={"maxReplicas": 1})
     (problem,) = found.problems
     assert problem.path == "spec.scaling.maxReplicas"
-    assert "are 2000 at once; 1 pod hold" in problem.message
-    mended = math.ceil(2000 / found.server.max_in_flight.value)
-    assert f"allow {mended} pods" in problem.remedy
-    assert not plan(traffic=slow, scaling={"maxReplicas": mended}).problems
+    assert "are 2000 at once; the capacity of 1 pod is" in problem.message
+    enough = math.ceil(2000 / found.server.max_in_flight.value)
+    assert f"allow {enough} pods" in problem.remedy
+    assert not plan(traffic=slow, scaling={"maxReplicas": enough}).problems

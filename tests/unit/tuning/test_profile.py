@@ -146,7 +146,7 @@ def test_a_ceiling_lowers_a_derived_number_and_all_that_follow_from_it() -> None
     buffers = decision(plan, "postgres.shared_buffers_bytes").value
     assert buffers * 2 == decision(free, "postgres.shared_buffers_bytes").value
     (problem,) = plan.problems
-    assert "2500 at once; 4 pods hold 512" in problem.message
+    assert "2500 at once; the capacity of 4 pods is 512" in problem.message
 
 
 def test_a_ceiling_above_the_value_changes_nothing() -> None:
