@@ -77,7 +77,7 @@ def test_an_unmodified_app_is_profiled_from_outside(hello: Shop, tmp_path: Path)
     profile = ("profile", hello.name, "--seconds", "2", "-o", str(graph))
     assert "use --py-spy instead" in run(hello, *profile).stderr
     absent = run(hello, *profile, "--py-spy", "--image", "registry.test/absent:1")
-    assert "name an image that has py-spy by --image" in absent.stderr, absent.stderr
+    assert "set --image to an image with py-spy" in absent.stderr, absent.stderr
     refused = run(hello, *profile, "--py-spy", "--privileged")
     assert 'violates PodSecurity "restricted' in refused.stderr, refused.stderr
     # An event loop at rest counts as idle.
