@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fastapi_operator.api import cel
+from fastapi_operator.api.service import Spec
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Severity
 from fastapi_operator.profiles import BOUNDS, shipped
@@ -147,6 +148,42 @@ def test_a_ceiling_lowers_a_derived_number_and_all_that_follow_from_it() -> None
     assert buffers * 2 == decision(free, "postgres.shared_buffers_bytes").value
     (problem,) = plan.problems
     assert "2500 at once; the capacity of 4 pods is 512" in problem.message
+
+
+def test_a_ceiling_of_one_pod_leaves_one_pod_of_app_pooler_and_proxy() -> None:
+    plan = planned({"ceilings": {"scaling.maxReplicas": 1}}, postgres={"backup": {}})
+    pods = [decision(plan, name) for name in ("scaling.min_replicas", "scaling.max_replicas")]
+    pods += [decision(plan, name) for name in ("pooler.instances", "proxy.replicas")]
+    assert [item.value for item in pods] == [1, 1, 1, 1]
+
+
+def test_a_ceiling_of_memory_bounds_the_workers_that_cpu_would_allow() -> None:
+    requests = {"requests": {"cpu": "8"}}
+    plan = planned({"ceilings": {"resources.limits.memory": "512Mi"}}, resources=requests)
+    assert decision(plan, "server.workers").value == 1
+    assert decision(plan, "compute.memory_limit_bytes").value <= 512 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("profile", "times"),
+    [
+        ({}, 0),
+        ({"ceilings": {"scaling.maxReplicas": 4}}, 0),
+        ({"ceilings": {"scaling.maxReplicas": 4}, "defaults": {"proxy": {"replicas": 3}}}, 1),
+    ],
+    ids=["empty profile", "derived number", "default and ceiling"],
+)
+def test_a_spec_is_parsed_again_only_if_the_profile_changes_it(
+    profile: dict[str, Any], times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = services.service(profile="team")
+    parsed: list[str] = []
+    parse = Spec.model_validate_json
+    monkeypatch.setattr(
+        Spec, "model_validate_json", lambda text: parsed.append(text) or parse(text)
+    )
+    derive(service, Settings.from_mapping({"profiles": {"team": profile}}), Facts())
+    assert len(parsed) == times
 
 
 def test_a_ceiling_above_the_value_changes_nothing() -> None:
