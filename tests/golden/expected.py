@@ -136,26 +136,47 @@ def _blocks(asserted: Sequence[str]) -> list[list[str]]:
 
 
 def _closest(asserted: Sequence[str], lines: Sequence[str]) -> Iterator[str]:
-    """Yields, for each asserted line, the one that is most like it; leaves out what is gone."""
+    """Yields the asserted lines as they are now: each block of lines keeps its length if it can."""
     position, gap = 0, False
-    for line in asserted:
-        if line == GAP:
-            if not gap:
-                yield line
-            gap = True
-            continue
-        rest = list(lines[position:])
-        like = [item for item in rest if line_matches(line, item)]
-        like = like or difflib.get_close_matches(line, rest, n=1)
-        if not like:
-            continue
-        found = position + rest.index(like[0])
-        if found > position and not gap:
+    for number, block in enumerate(_blocks(asserted)):
+        if number and not gap:
             yield GAP
-        yield line if line_matches(line, like[0]) else like[0]
-        position, gap = found + 1, False
+            gap = True
+        for index, line in _located(block, lines, position):
+            if index > position and not gap:
+                yield GAP
+            yield line
+            position, gap = index + 1, False
     if position < len(lines) and not gap:
         yield GAP
+
+
+def _located(block: Sequence[str], lines: Sequence[str], start: int) -> Iterator[tuple[int, str]]:
+    """Yields the lines of a block with their indices; finds a rewritten line by its neighbours."""
+    found: list[int | None] = []
+    position = start
+    for line in block:
+        index = _most_like(line, lines, position)
+        found.append(index)
+        position = position if index is None else index + 1
+    position = start
+    for number, (line, known) in enumerate(zip(block, found, strict=True)):
+        index = known
+        later = [(ahead, at) for ahead, at in enumerate(found[number:]) if at is not None]
+        if known is None and later:  # As far before the next known line as it was.
+            index = later[0][1] - later[0][0]
+        elif known is None and any(at is not None for at in found[:number]):
+            index = position
+        if index is not None and position <= index < len(lines):
+            yield index, line if line_matches(line, lines[index]) else lines[index]
+            position = index + 1
+
+
+def _most_like(line: str, lines: Sequence[str], start: int) -> int | None:
+    rest = list(lines[start:])
+    like = [item for item in rest if line_matches(line, item)]
+    like = like or difflib.get_close_matches(line, rest, n=1)
+    return start + rest.index(like[0]) if like else None
 
 
 def _is(expected: Any, special: str) -> bool:

@@ -84,7 +84,10 @@ def test_an_excerpt_that_holds_is_not_changed(excerpt: str) -> None:
         ("...\nb = 2\nd = 4\n...\n", "...\nb = 2\n...\nd = 4\n...\n"),
         ("b = 2\n...\n", "...\nb = 2\n...\n"),
         ("...\nd = 4\n", "...\nd = 4\n...\n"),
-        ("...\nunlike any other\nd = 4\n...\n", "...\nd = 4\n...\n"),
+        ("...\nunlike any other\nd = 4\n...\n", "...\n[c]\nd = 4\n...\n"),
+        ("...\nb = 2\nunlike\nd = 4\n...\n", "...\nb = 2\n[c]\nd = 4\n...\n"),
+        ("...\nd = 4\nunlike any other\n...\n", "...\nd = 4\ne = 5\n...\n"),
+        ("...\nunlike any other\n...\ne = 5\n", "...\ne = 5\n"),
     ],
 )
 def test_an_excerpt_that_fails_is_updated_without_new_lines(excerpt: str, update: str) -> None:
