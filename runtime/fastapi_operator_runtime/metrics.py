@@ -40,7 +40,7 @@ class Instruments:
     def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
         self.request_seconds = prometheus_client.Histogram(
             "http_server_request_duration_seconds",
-            "Duration of HTTP server requests.",
+            "Duration of HTTP requests, by method, route template and status.",
             ["http_request_method", "http_route", "http_response_status_code"],
             buckets=REQUEST_SECONDS_BUCKETS,
             registry=registry,
@@ -53,31 +53,35 @@ class Instruments:
         )
         self.shed_requests = prometheus_client.Counter(
             "fastapi_worker_shed_requests",
-            "Requests shed with 503 because MAX_IN_FLIGHT requests were in flight.",
+            "Requests rejected with 503 because MAX_IN_FLIGHT were in flight.",
             registry=registry,
         )
         self.loop_lag_seconds = prometheus_client.Histogram(
             "fastapi_worker_event_loop_lag_seconds",
-            "Delay with which the event loop woke a sleeping task.",
+            "Delay between the requested and the actual wake-up of a sleeping task.",
             buckets=LAG_SECONDS_BUCKETS,
             registry=registry,
         )
         self.loop_stalls = prometheus_client.Counter(
             "fastapi_worker_event_loop_stalls",
-            "Stalls of the event loop that exceeded the threshold.",
+            "Times for which the event loop was blocked longer than the stall threshold.",
             registry=registry,
         )
-        self.threads_used = _gauge(registry, "fastapi_worker_threads_used", "Threads in use.")
+        self.threads_used = _gauge(
+            registry,
+            "fastapi_worker_threads_used",
+            "Threads in use by def endpoints and blocking calls.",
+        )
         self.threads_max = _gauge(
             registry, "fastapi_worker_threads_max", "Maximum number of threads."
         )
         self.threads_waiting = _gauge(
-            registry, "fastapi_worker_threads_waiting", "Calls waiting for a thread."
+            registry, "fastapi_worker_threads_waiting", "Calls that wait for a thread."
         )
         self.resident_bytes = _gauge(
             registry, "fastapi_worker_resident_memory_bytes", "Resident memory of the workers."
         )
-        self.workers = _gauge(registry, "fastapi_worker_processes", "Live worker processes.")
+        self.workers = _gauge(registry, "fastapi_worker_processes", "Running worker processes.")
         self.cpu_seconds = prometheus_client.Counter(
             "fastapi_worker_cpu_seconds",
             "CPU time used by the workers.",
@@ -85,26 +89,26 @@ class Instruments:
         )
         self.cpu_wait_seconds = prometheus_client.Counter(
             "fastapi_worker_cpu_wait_seconds",
-            "Time in which the workers were runnable and waited for a CPU.",
+            "Time for which runnable workers waited for a CPU.",
             registry=registry,
         )
         self.pool_connections = prometheus_client.Gauge(
             "db_client_connection_count",
-            "Connections of the pool by state.",
+            "Connections of the app's pools, by state: idle or used.",
             [POOL_LABEL, "db_client_connection_state"],
             multiprocess_mode="livesum",
             registry=registry,
         )
         self.pool_max = prometheus_client.Gauge(
             "db_client_connection_max",
-            "Maximum number of connections: pool size and overflow.",
+            "Maximum number of connections of the pools.",
             [POOL_LABEL],
             multiprocess_mode="livesum",
             registry=registry,
         )
         self.pool_pending = prometheus_client.Gauge(
             "db_client_connection_pending_requests",
-            "Checkouts that are waiting for a connection.",
+            "Checkouts that wait for a connection.",
             [POOL_LABEL],
             multiprocess_mode="livesum",
             registry=registry,
@@ -117,7 +121,7 @@ class Instruments:
         )
         self.pool_wait_seconds = prometheus_client.Histogram(
             "db_client_connection_wait_time_seconds",
-            "Time until a checkout got a usable connection.",
+            "Time until a checkout had a usable connection.",
             [POOL_LABEL],
             buckets=POOL_SECONDS_BUCKETS,
             registry=registry,

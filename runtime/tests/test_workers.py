@@ -85,7 +85,7 @@ def test_a_killed_worker_keeps_its_counters_and_loses_its_gauges(
         for victim in two_workers.worker_pids():
             os.kill(victim, signal.SIGKILL)
             until(lambda gone=victim: gone not in two_workers.worker_pids())
-            until(two_workers.answers)
+            until(two_workers.is_ready)
             assert counted(two_workers) == 100
         with pytest.raises(httpx2.HTTPError):
             stuck.result()

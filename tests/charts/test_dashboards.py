@@ -71,10 +71,10 @@ def used_in(expression: str) -> set[str]:
     return {name for name in names - functions - words if "_" in name or name in _PROMETHEUS}
 
 
-def _exposed(registry: CollectorRegistry) -> dict[str, tuple[str, tuple[str, ...]]]:
+def _exposed(registry: CollectorRegistry) -> dict[str, tuple[str, tuple[str, ...], str]]:
     collectors = set(registry._collector_to_names)
     return {
-        metric._name: (metric._type, tuple(metric._labelnames))
+        metric._name: (metric._type, tuple(metric._labelnames), metric._documentation)
         for metric in collectors
         if hasattr(metric, "_labelnames")
     }
@@ -92,14 +92,14 @@ def _runtime_metrics() -> Any:
 
 
 @pytest.mark.parametrize("source", [Source.APP, Source.OPERATOR])
-def test_the_table_lists_the_exposed_metrics(source: Source) -> None:
+def test_the_table_lists_the_exposed_metrics_with_their_help(source: Source) -> None:
     if source is Source.OPERATOR:
         registry = Telemetry().registry
     else:
         registry = CollectorRegistry()
         _runtime_metrics().Instruments(registry)
     table = {
-        metric.name: (metric.kind.value, metric.labels)
+        metric.name: (metric.kind.value, metric.labels, metric.text)
         for metric in METRICS
         if metric.source is source
     }

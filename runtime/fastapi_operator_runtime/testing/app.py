@@ -81,9 +81,9 @@ class AppServer(server.Server):
         """The tests' own user, who can read the application."""
         return {}
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether the application is ready, and every worker reports."""
-        if not super().answers():
+        if not super().is_ready():
             return False
         with contextlib.suppress(OSError):
             return self.sample("fastapi_worker_processes") == self._workers

@@ -57,7 +57,7 @@ class PostgresServer(server.Server):
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return [str(self._bin / "postgres"), "-D", str(self.directory / "data"), *flags]
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it is ready for queries; during start-up it rejects connections with an error."""
         ready = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(ready, check=False).returncode == 0

@@ -96,12 +96,12 @@ class Server:
                 **self.account(),
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self.answers():
+        while not self.is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} did not start:\n{self.log_path.read_text()}")
             time.sleep(0.02)
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether the server accepts connections."""
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
