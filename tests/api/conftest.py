@@ -21,7 +21,7 @@ def server() -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def controlled_server() -> Iterator[ApiServer]:
-    """An API server with kube-controller-manager: garbage is collected, Deployments roll out."""
+    """An API server with kube-controller-manager: it deletes garbage and rolls out Deployments."""
     with ApiServer(f"api-kcm-{os.getpid()}", controllers=True) as running:
         install_crd(Kube(running.kubeconfig))
         yield running

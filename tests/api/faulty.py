@@ -55,12 +55,12 @@ FAULTS = ("429", "500", "409", "delay", "cut before", "cut after")
 
 
 class FaultyProxy:
-    """Serves plain HTTP on loopback; a share of the requests meets a fault, watches included.
+    """Serves plain HTTP on loopback; a share of the requests fails, including watches.
 
     While it is ``silent`` it responds to no new request; watches continue.
 
-    Or one write is the operator's last: from then on nothing reaches the API server, as if the
-    process had been killed at that moment, until it is ``revived``.
+    It can also simulate that the process is killed at one write: from then on no request reaches
+    the API server, until it is ``revived``.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FaultyProxy:
         seed: int = 1,
         fate: Fate = lambda _write: None,
     ) -> None:
-        """Prepares it.
+        """Creates the proxy.
 
         Args:
             kubeconfig: Leads to the real API server.

@@ -60,7 +60,7 @@ def server() -> Iterator[ApiServer]:
 
 
 @pytest.mark.parametrize("watched", [(), ("one", "two"), ("only",)], ids=["all", "list", "one"])
-def test_an_operator_works_where_its_chart_lets_it_and_looks_nowhere_else(
+def test_an_operator_only_uses_the_namespaces_of_its_chart(
     server: ApiServer, tmp_path: Path, watched: tuple[str, ...]
 ) -> None:
     served, outside = watched or ("any", "other"), ("aside-from-" + watched[0],) if watched else ()

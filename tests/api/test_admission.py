@@ -38,7 +38,7 @@ def test_every_pod_is_admitted_under_the_restricted_profile(restricted: World, n
             restricted.kube.request("POST", restricted.path("pods"), _pod(template), dryRun="All")
 
 
-def test_a_pod_of_another_profile_would_be_refused(restricted: World) -> None:
+def test_a_pod_outside_the_restricted_profile_is_refused(restricted: World) -> None:
     (deployment,) = [item for item in load("no-proxy").objects if item.key.kind == "Deployment"]
     pod = _pod(_template(deployment))
     pod["spec"]["hostNetwork"] = True
@@ -65,14 +65,14 @@ def bounded(world: World) -> World:
     return world
 
 
-def test_pods_with_cpu_limits_are_admitted_beside_a_quota(bounded: World) -> None:
+def test_pods_with_cpu_limits_are_admitted_under_a_quota(bounded: World) -> None:
     templates = [template for item in load("quota").objects if (template := _template(item))]
     assert len(templates) >= 9
     for template in templates:
         bounded.kube.request("POST", bounded.path("pods"), _pod(template), dryRun="All")
 
 
-def test_pods_without_cpu_limits_would_be_refused_there(bounded: World) -> None:
+def test_pods_without_cpu_limits_are_refused_under_a_quota(bounded: World) -> None:
     (deployment,) = [item for item in load("no-proxy").objects if item.key.kind == "Deployment"]
     with pytest.raises(RefusedError, match=r"must specify limits\.cpu"):
         bounded.kube.request(

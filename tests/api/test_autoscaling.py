@@ -49,7 +49,7 @@ def test_every_object_is_valid_to_the_last_field(world: World, case: str) -> Non
         world.kube.apply(path, body, force="true", dryRun="All")
 
 
-def test_one_autoscaler_is_gone_before_the_other_comes(world: World) -> None:
+def test_an_autoscaler_is_deleted_before_the_other_is_created(world: World) -> None:
     world.start(build=desired_state.build_desired_state)
     world.apply()
     world.until_ready()

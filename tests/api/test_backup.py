@@ -15,7 +15,7 @@ def _report(world: World, **times: str) -> None:
     world.kube.patch(path, {"status": times})
 
 
-def test_dumps_begin_once_there_is_a_database(world: World) -> None:
+def test_dumps_start_when_the_database_exists(world: World) -> None:
     world.start(build=build_desired_state)
     world.apply(postgres=BACKUP)
     eventually(lambda: world.get("statefulsets", "shop-postgres"))
@@ -40,7 +40,7 @@ def test_status_has_the_last_dump_and_a_failed_one(world: World) -> None:
     assert world.condition("Ready")["status"] == "True", "a failed dump takes nothing down"
 
 
-def test_dumps_stay_when_they_are_no_longer_wanted(world: World) -> None:
+def test_dumps_are_kept_if_backups_are_disabled(world: World) -> None:
     world.start(build=build_desired_state)
     world.apply(postgres=BACKUP)
     world.until_ready()
@@ -51,7 +51,7 @@ def test_dumps_stay_when_they_are_no_longer_wanted(world: World) -> None:
     assert any(problem["path"] == "spec.postgres.backup" for problem in problems)
 
 
-def test_nothing_migrates_before_the_database_is_restored(world: World) -> None:
+def test_migrations_wait_until_the_database_is_restored(world: World) -> None:
     world.start(build=build_desired_state)
     world.apply(postgres={"restoreFrom": {"claim": "old-backup"}, "migrations": {}})
     eventually(lambda: world.get("statefulsets", "shop-postgres"))

@@ -43,7 +43,7 @@ def test_a_fresh_service_costs_its_objects_and_two_requests(world: World) -> Non
         ("horizontalpodautoscalers", "shop"),
     ],
 )
-def test_a_deleted_child_comes_back(world: World, kind: str, name: str) -> None:
+def test_a_deleted_child_is_created_again(world: World, kind: str, name: str) -> None:
     world.start()
     world.apply()
     world.until_ready()
@@ -68,9 +68,7 @@ EDITS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "name", "edit"), EDITS)
-def test_an_edited_field_is_set_back(
-    world: World, kind: str, name: str, edit: dict[str, Any]
-) -> None:
+def test_an_edited_field_is_reset(world: World, kind: str, name: str, edit: dict[str, Any]) -> None:
     world.start()
     world.apply()
     world.until_ready()
@@ -84,7 +82,7 @@ def test_an_edited_field_is_set_back(
     assert len(world.child_writes(since)) <= 2, world.writes(since)
 
 
-def test_a_foreign_addition_is_left_alone(world: World) -> None:
+def test_a_field_of_another_manager_is_kept(world: World) -> None:
     world.start()
     world.apply()
     world.until_ready()
@@ -116,7 +114,7 @@ def test_an_image_change_rolls_out_with_three_writes(world: World) -> None:
     assert len(asked) in (3 + 1, 3 + 2), asked
 
 
-def test_what_is_no_longer_wanted_is_removed(world: World) -> None:
+def test_undesired_objects_are_deleted(world: World) -> None:
     world.start()
     world.apply()
     world.until_ready()
@@ -126,7 +124,7 @@ def test_what_is_no_longer_wanted_is_removed(world: World) -> None:
     assert world.get("deployments", "shop")["spec"]["replicas"] == 3
 
 
-def test_a_foreign_object_with_our_labels_is_not_removed(world: World) -> None:
+def test_an_unowned_object_with_the_labels_is_not_deleted(world: World) -> None:
     world.start()
     world.apply()
     world.until_ready()
@@ -160,7 +158,7 @@ def test_more_than_ten_deletes_a_minute_are_stopped(world: World) -> None:
     eventually(lambda: world.get("services", "shop"))
 
 
-def test_at_rest_nothing_is_asked(world: World) -> None:
+def test_an_idle_operator_sends_no_requests(world: World) -> None:
     world.start()
     world.apply(postgres={"migrations": {}})
     world.until_ready()
@@ -204,7 +202,7 @@ def test_drift_while_the_operator_is_down_is_repaired(world: World) -> None:
     ]
 
 
-def test_what_goes_between_the_first_lists_and_the_watches_is_repaired(world: World) -> None:
+def test_deletes_between_the_initial_list_and_the_watches_are_repaired(world: World) -> None:
     operator = world.start()
     world.apply()
     world.until_ready()
@@ -269,7 +267,7 @@ def test_a_fault_in_the_plan_is_reported_and_the_last_good_plan_is_kept(world: W
     assert world.kube.items(world.path("jobs")) == []
 
 
-def test_a_suspended_service_is_left_alone(world: World) -> None:
+def test_a_suspended_service_is_not_changed(world: World) -> None:
     world.start()
     world.apply()
     world.until_ready()

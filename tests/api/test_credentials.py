@@ -8,7 +8,7 @@ import pytest
 from tests.api.world import World, eventually
 
 
-def test_generated_credentials_are_made_once(world: World) -> None:
+def test_credentials_are_generated_once(world: World) -> None:
     operator = world.start()
     world.apply(postgres={})
     world.until_ready()
@@ -26,7 +26,7 @@ def test_generated_credentials_are_made_once(world: World) -> None:
     assert world.get("secrets", "shop-postgres") == secret
 
 
-def test_credentials_that_a_user_changed_are_left_alone(world: World) -> None:
+def test_credentials_that_a_user_changed_are_kept(world: World) -> None:
     world.start()
     world.apply(postgres={})
     world.until_ready()
@@ -65,7 +65,7 @@ def test_lost_credentials_are_not_generated_again(world: World) -> None:
     assert world.condition("Stalled")["status"] == "False"
 
 
-def test_credentials_and_volume_outlive_the_service_and_are_adopted_again(
+def test_retained_credentials_and_volumes_are_adopted_again(
     controlled_world: World,
 ) -> None:
     world = controlled_world
@@ -108,7 +108,7 @@ def test_deletion_policy_delete_hands_them_to_the_service(world: World, kind: st
     assert world.get(kind, "shop-postgres").get("data") == data
 
 
-def test_a_dropped_database_leaves_its_data(world: World) -> None:
+def test_a_removed_database_keeps_its_data(world: World) -> None:
     world.start()
     world.apply(postgres={})
     world.until_ready()

@@ -74,14 +74,14 @@ def test_traefik_accepts_the_route_in_its_status(world: World, tmp_path: Path) -
         assert world.condition("Ready")["reason"] == "NoMatchingListenerHostname"
 
 
-def test_a_route_without_a_gateway_names_it(world: World) -> None:
+def test_a_route_reports_its_missing_gateway(world: World) -> None:
     world.start(build=desired_state.build_desired_state)
     world.apply(exposure={"hosts": ["shop.example.com"], "gateway": {"name": "absent"}})
     eventually(lambda: world.condition("ExposureReady").get("reason") == "NotAccepted")
     assert f"{world.namespace}/absent" in world.condition("ExposureReady")["message"]
 
 
-def test_a_certificate_is_waited_for_and_taken_back(world: World) -> None:
+def test_a_certificate_is_awaited_and_removed(world: World) -> None:
     world.start(build=desired_state.build_desired_state)
     hosts = {"hosts": ["shop.example.com"], "ingress": {}}
     world.apply(exposure=hosts | {"tls": {"issuer": {"name": "letsencrypt"}}})
@@ -101,7 +101,7 @@ def test_a_certificate_is_waited_for_and_taken_back(world: World) -> None:
     eventually(lambda: world.kube.get(path) is None)
 
 
-def test_an_exposure_that_is_taken_back_leaves_nothing(world: World) -> None:
+def test_a_removed_exposure_leaves_no_objects(world: World) -> None:
     world.start(build=desired_state.build_desired_state)
     world.apply(exposure={"hosts": ["shop.example.com"], "ingress": {"className": "traefik"}})
     world.until_ready()

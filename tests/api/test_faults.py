@@ -54,9 +54,7 @@ def watching(world: World) -> Callable[[], None]:
     return check
 
 
-def test_an_operator_killed_again_and_again_ends_where_an_undisturbed_one_does(
-    world: World, tmp_path: Path
-) -> None:
+def test_a_repeatedly_killed_operator_reaches_the_same_state(world: World, tmp_path: Path) -> None:
     check = watching(world)
     world.apply(**FULL)
     for round_ in range(5):
@@ -90,7 +88,7 @@ def test_an_operator_killed_again_and_again_ends_where_an_undisturbed_one_does(
             running.stop()
 
 
-def test_two_operators_at_once_do_no_harm(world: World) -> None:
+def test_two_operators_at_once_reach_the_same_state(world: World) -> None:
     check = watching(world)
     world.start(build=build_desired_state)
     world.start(build=build_desired_state)
@@ -107,7 +105,7 @@ def test_two_operators_at_once_do_no_harm(world: World) -> None:
     assert world.writes(since) == []
 
 
-def test_requests_that_fail_at_random_change_nothing_in_the_end(
+def test_randomly_failed_requests_do_not_change_the_final_state(
     world: World, tmp_path: Path
 ) -> None:
     check = watching(world)
@@ -129,7 +127,7 @@ def test_requests_that_fail_at_random_change_nothing_in_the_end(
 EVERY = 1 if os.environ.get("FAULTS") == "full" else 7
 
 
-def test_an_operator_that_dies_at_every_write_ends_where_an_undisturbed_one_does(
+def test_an_operator_that_is_killed_at_every_write_reaches_the_same_state(
     world: World, tmp_path: Path
 ) -> None:
     """Each process is killed at a write, executed or not; the next has only the live objects."""
@@ -171,7 +169,7 @@ def played(world: World) -> bool:
     return world.is_ready()
 
 
-def test_what_is_deleted_while_a_watch_expires_comes_back(world: World, tmp_path: Path) -> None:
+def test_deletes_while_a_watch_expires_are_repaired(world: World, tmp_path: Path) -> None:
     with FaultyProxy(world.kubeconfig) as proxy:
         config = proxy.kubeconfig(tmp_path)
         with RunningOperator(
@@ -246,7 +244,7 @@ def own_server() -> Any:
 
 
 @pytest.mark.parametrize("part", ["kube-apiserver", "etcd"])
-def test_a_frozen_control_plane_is_waited_for(own_server: ApiServer, part: str) -> None:
+def test_the_operator_waits_for_a_frozen_control_plane(own_server: ApiServer, part: str) -> None:
     with world_on(own_server) as world:
         check = watching(world)
         operator = world.start(build=build_desired_state)
@@ -263,7 +261,7 @@ def test_a_frozen_control_plane_is_waited_for(own_server: ApiServer, part: str) 
         assert operator.error is None
 
 
-def test_a_restarted_api_server_is_found_again(own_server: ApiServer) -> None:
+def test_the_operator_reconnects_to_a_restarted_api_server(own_server: ApiServer) -> None:
     with world_on(own_server) as world:
         check = watching(world)
         operator = world.start(build=build_desired_state)
@@ -279,7 +277,7 @@ def test_a_restarted_api_server_is_found_again(own_server: ApiServer) -> None:
         eventually(lambda: world.get("services", "shop"), within=60)
 
 
-def test_a_namespace_that_goes_takes_its_service_quietly(controlled_world: World) -> None:
+def test_a_terminating_namespace_causes_no_errors(controlled_world: World) -> None:
     world = controlled_world
     operator = world.start(build=build_desired_state)
     world.apply(**FULL)

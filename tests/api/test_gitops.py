@@ -24,7 +24,7 @@ def judge(world: World, state: str) -> None:
     assert health.flux(body) == flux, state
 
 
-def test_each_state_is_seen_for_what_it_is(world: World) -> None:
+def test_each_state_has_its_gitops_health(world: World) -> None:
     world.apply()
     judge(world, "new")
 
@@ -56,7 +56,7 @@ def test_each_state_is_seen_for_what_it_is(world: World) -> None:
     world.kube.patch(path, {"metadata": {"finalizers": None}})
 
 
-def test_a_rollout_past_its_deadline_is_a_failure_until_it_succeeds(world: World) -> None:
+def test_a_rollout_after_its_deadline_has_failed_until_it_succeeds(world: World) -> None:
     world.start(build=build_desired_state)
     world.apply(image="registry.test/shop:unknown")
     eventually(lambda: world.get("deployments", "shop"))
@@ -80,7 +80,7 @@ def test_a_rollout_past_its_deadline_is_a_failure_until_it_succeeds(world: World
     assert world.condition("Stalled")["status"] == "False"
 
 
-def test_no_child_carries_what_tools_mark_their_own_objects_with(world: World) -> None:
+def test_no_child_has_the_marks_of_gitops_tools(world: World) -> None:
     marks = {
         "app.kubernetes.io/instance": "platform",
         "argocd.argoproj.io/instance": "platform",

@@ -55,7 +55,7 @@ def test_kubectl_reads_scalars_as_in_the_table(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_kubectl_cannot_send_what_the_table_refuses(kubectl: Kubectl, text: str) -> None:
+def test_kubectl_cannot_send_values_that_the_table_refuses(kubectl: Kubectl, text: str) -> None:
     document = f"{HEAD}metadata: {{name: n}}\nvalue: {text}\n"
     done = kubectl("create", "--dry-run=client", "--validate=false", "-f", "-", text=document)
     assert done.returncode != 0
@@ -98,7 +98,9 @@ def test_the_api_server_explains_every_field_as_the_models_do(server: ApiServer)
         (".status.tuning.reason", "Reason for the value."),
     ],
 )
-def test_kubectl_explain_reads_well_at_every_level(kubectl: Kubectl, path: str, words: str) -> None:
+def test_kubectl_explain_is_readable_at_every_level(
+    kubectl: Kubectl, path: str, words: str
+) -> None:
     done = kubectl("explain", f"fastapiservice{path}")
     assert done.returncode == 0, done.stderr
     assert words in " ".join(done.stdout.split())

@@ -30,7 +30,7 @@ def released(world: World) -> list[dict[str, Any]]:
     return sorted(found, key=lambda body: body["revision"])
 
 
-def test_the_app_waits_for_the_migration_and_that_for_the_database(world: World) -> None:
+def test_the_app_waits_for_the_migration_and_the_migration_for_the_database(world: World) -> None:
     world.start()
     world.apply(postgres=POSTGRES)
     eventually(lambda: world.get("statefulsets", "shop-postgres"))
@@ -91,7 +91,7 @@ def test_a_failed_migration_keeps_and_repairs_the_old_version(world: World) -> N
     assert len(released(world)) == 2
 
 
-def test_a_version_that_once_succeeded_comes_back_without_a_job(world: World) -> None:
+def test_a_rollback_to_a_migrated_version_needs_no_job(world: World) -> None:
     world.start()
     for tag in ("1", "2"):
         world.apply(image=f"registry.test/shop:{tag}", postgres=POSTGRES)

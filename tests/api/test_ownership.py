@@ -10,7 +10,7 @@ from tests.api.world import World, eventually
 
 
 @pytest.mark.parametrize("labelled", [False, True])
-def test_a_foreign_object_of_that_name_is_never_written(world: World, labelled: bool) -> None:
+def test_an_object_of_another_owner_is_never_written(world: World, labelled: bool) -> None:
     labels = {"fastapi-operator.io/watched": "true"} if labelled else {"team": "blue"}
     foreign = {"metadata": {"name": "shop-app", "labels": labels}, "data": {"MINE": "1"}}
     before = world.kube.request("POST", world.path("configmaps"), foreign, fieldManager="blue-team")
@@ -68,7 +68,7 @@ def test_a_field_taken_by_force_is_taken_back(world: World) -> None:
     eventually(lambda: world.get("configmaps", "shop-app")["data"]["GREETING"] == "hello")
 
 
-def test_a_fight_over_a_field_is_given_up_and_named(world: World) -> None:
+def test_a_drift_loop_is_stopped_and_reported(world: World) -> None:
     world.start()
     world.apply()
     world.until_ready()
@@ -95,7 +95,7 @@ def replicas(world: World) -> int:
     return int(world.get("deployments", "shop")["spec"]["replicas"])
 
 
-def test_replicas_that_the_autoscaler_owns_are_left_to_it(world: World) -> None:
+def test_replicas_of_the_autoscaler_are_not_written(world: World) -> None:
     operator = world.start()
     world.apply()
     world.until_ready()
@@ -116,7 +116,7 @@ def test_replicas_that_the_autoscaler_owns_are_left_to_it(world: World) -> None:
     assert _managers_of_replicas(world) == {"kube-controller-manager"}
 
 
-def test_before_the_autoscaler_takes_over_the_live_count_is_kept(world: World) -> None:
+def test_the_live_count_is_kept_until_the_autoscaler_owns_it(world: World) -> None:
     world.start()
     world.apply(scaling={"replicas": 4})
     world.until_ready()

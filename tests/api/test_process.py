@@ -35,7 +35,7 @@ def processes(world: World, tmp_path: Path) -> Iterator[list[Process]]:
             process.end(signal.SIGKILL)
 
 
-def test_the_command_runs_answers_probes_and_ends_by_a_signal(
+def test_the_command_responds_to_probes_and_stops_on_a_signal(
     world: World, tmp_path: Path, processes: list[Process]
 ) -> None:
     process = process_of(world, tmp_path / "log", "--no-lease")
@@ -63,7 +63,7 @@ def test_the_command_runs_answers_probes_and_ends_by_a_signal(
         assert value not in log
 
 
-def test_a_signal_ends_it_soon_although_the_api_server_does_not_answer(
+def test_a_signal_stops_it_while_the_api_server_does_not_respond(
     world: World, tmp_path: Path, processes: list[Process]
 ) -> None:
     settings = tmp_path / "settings.yaml"
@@ -101,7 +101,7 @@ def test_without_the_crd_the_log_names_the_missing_crd(tmp_path: Path) -> None:
             child.wait()
 
 
-def test_a_wrong_kubeconfig_is_named(tmp_path: Path) -> None:
+def test_an_invalid_kubeconfig_is_reported(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MAIN, "run", "--no-lease"]
     command += ["--kubeconfig", str(tmp_path / "nowhere"), "--health-port", str(free_port())]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
@@ -110,7 +110,7 @@ def test_a_wrong_kubeconfig_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_one_of_two_works_and_the_other_takes_over(
+def test_one_of_two_is_leader_and_the_other_takes_over(
     world: World, tmp_path: Path, processes: list[Process]
 ) -> None:
     options = ("--lease-namespace", world.namespace)

@@ -28,7 +28,7 @@ def images(world: World) -> set[str]:
     return {pod["containers"][0]["image"] for pod in pods}
 
 
-def test_they_wait_for_the_migration_and_stay_old_while_it_fails(world: World) -> None:
+def test_processes_wait_for_the_migration_and_stay_old_if_it_fails(world: World) -> None:
     world.start(build=build_desired_state)
     spec: dict[str, Any] = {"background": [WORKER], "schedules": [REPORT]}
     spec["postgres"] = {"migrations": {}}
@@ -53,7 +53,7 @@ def test_they_wait_for_the_migration_and_stay_old_while_it_fails(world: World) -
     eventually(lambda: images(world) == {"registry.test/shop:1"})
 
 
-def test_a_schedule_is_repaired_and_goes_with_its_entry(world: World) -> None:
+def test_a_schedule_is_repaired_and_deleted_with_its_entry(world: World) -> None:
     world.start(build=build_desired_state)
     world.apply(schedules=[REPORT])
     world.until_ready()

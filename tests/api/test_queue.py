@@ -6,7 +6,7 @@ from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.world import World, eventually
 
 
-def test_a_queue_outlives_its_service_and_is_adopted_again(controlled_world: World) -> None:
+def test_a_retained_queue_is_adopted_again(controlled_world: World) -> None:
     world = controlled_world
     world.start(build=build_desired_state)
     world.apply(queue={})
@@ -32,7 +32,7 @@ def test_a_queue_outlives_its_service_and_is_adopted_again(controlled_world: Wor
     assert touched == []
 
 
-def test_a_queue_without_its_credentials_is_given_no_new_ones(world: World) -> None:
+def test_credentials_of_an_existing_queue_are_not_generated_again(world: World) -> None:
     world.start(build=build_desired_state)
     world.apply(queue={})
     world.until_ready()
@@ -42,7 +42,7 @@ def test_a_queue_without_its_credentials_is_given_no_new_ones(world: World) -> N
     assert world.get("secrets", "shop-queue") is None
 
 
-def test_a_queue_that_may_go_and_a_cache_go_with_the_service(world: World) -> None:
+def test_a_queue_with_policy_delete_and_a_cache_are_deleted_with_the_service(world: World) -> None:
     world.start(build=build_desired_state)
     service = world.apply(queue={"deletionPolicy": "Delete"}, redis={"persistence": {}})
     world.until_ready()

@@ -75,7 +75,7 @@ def test_every_right_is_used(
             life.make_objects_of_every_kind()
             life.take_owners_away()
             life.release_again_and_again()
-        life.make_the_services_anew()
+        life.recreate_the_services()
         with access.operator_of(account, ()):
             life.collect_the_old_objects()
             life.want_less()

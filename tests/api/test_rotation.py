@@ -91,7 +91,7 @@ def shop(world: World) -> Iterator[World]:
     yield world
 
 
-def test_an_operator_that_dies_at_every_write_of_a_rotation_locks_no_pod_out(
+def test_a_rotation_locks_no_pod_out_if_the_operator_is_killed_at_every_write(
     shop: World, tmp_path: Path
 ) -> None:
     """Each process is killed at a write, executed or not; the next has only the live objects."""
@@ -129,7 +129,7 @@ def test_an_operator_that_dies_at_every_write_of_a_rotation_locks_no_pod_out(
         assert old["app"] not in text
 
 
-def test_the_former_user_stays_as_long_as_old_pods_do(shop: World) -> None:
+def test_the_former_user_is_kept_as_long_as_old_pods(shop: World) -> None:
     before = values(shop, "shop-postgres")
     shop.start(build=build_desired_state)
     ask(shop, "first")
@@ -152,7 +152,7 @@ def _in(world: World, phase: Phase) -> Rotation | None:
     return found if found and found.phase is phase else None
 
 
-def test_a_second_rotation_waits_for_the_servers_and_leads_back(shop: World) -> None:
+def test_a_second_rotation_waits_for_the_servers_and_switches_back(shop: World) -> None:
     shop.start(build=build_desired_state)
     for request, user in (("first", "app_alternate"), ("second", "app")):
         ask(shop, request)

@@ -23,7 +23,7 @@ def conditions(world: World) -> dict[str, dict[str, Any]]:
     return {item["type"]: item for item in found}
 
 
-def test_a_new_service_never_looks_finished(world: World) -> None:
+def test_a_new_service_is_never_reported_as_current(world: World) -> None:
     body = world.apply()
     assert body["status"]["observedGeneration"] == -1
 
@@ -59,7 +59,7 @@ def test_transition_times_move_only_with_the_status(world: World) -> None:
     assert after["Ready"]["lastTransitionTime"] != before["Ready"]["lastTransitionTime"]
 
 
-def test_ready_needs_the_newest_generation(world: World) -> None:
+def test_ready_requires_the_newest_generation(world: World) -> None:
     world.start()
     world.apply()
     world.until_ready()
@@ -277,7 +277,7 @@ def test_a_full_service_of_the_real_builders(world: World) -> None:
     assert world.writes(since) == []
 
 
-def test_the_digest_of_the_image_that_ready_pods_run_is_shown(world: World) -> None:
+def test_the_image_digest_of_ready_pods_is_reported(world: World) -> None:
     digest = f"sha256:{'ab' * 32}"
     world.start(build=build_desired_state)
     world.apply(image="registry.test/shop:latest")

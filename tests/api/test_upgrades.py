@@ -82,7 +82,7 @@ def test_a_new_version_reaches_a_few_services_at_a_time(world: World) -> None:
     eventually(lambda: all(world.is_ready(name) and not pending(world, name) for name in NAMES))
 
 
-def test_a_version_under_which_nothing_becomes_ready_stops_after_the_first_few(
+def test_a_version_whose_services_do_not_become_ready_stops_after_the_first_few(
     world: World,
 ) -> None:
     operator = world.start()
@@ -101,7 +101,7 @@ def test_a_version_under_which_nothing_becomes_ready_stops_after_the_first_few(
     assert "other services wait until this one is Ready" in pending(world, first)["rollout"]
 
 
-def test_an_operator_that_is_restarted_hands_out_no_more_turns(world: World) -> None:
+def test_a_restarted_operator_hands_out_no_more_slots(world: World) -> None:
     operator = world.start()
     for name in NAMES:
         world.apply(name)
@@ -153,7 +153,7 @@ def test_a_database_is_not_restarted_without_an_approval(world: World) -> None:
     eventually(lambda: not pending(world))
 
 
-def test_a_change_of_the_database_s_own_fields_is_done_at_once(world: World) -> None:
+def test_a_change_of_the_database_s_own_fields_is_applied_at_once(world: World) -> None:
     operator = world.start(build=build_desired_state)
     world.apply(postgres={})
     world.until_ready()
@@ -169,7 +169,7 @@ def test_a_change_of_the_database_s_own_fields_is_done_at_once(world: World) -> 
     assert not pending(world)
 
 
-def test_a_value_that_waits_is_shown_as_it_is_in_force(world: World) -> None:
+def test_a_held_value_is_shown_with_its_current_value(world: World) -> None:
     def larger(body: Mapping[str, Any], settings: Settings, facts: Facts) -> DesiredState:
         """A version whose formula for threads has changed."""
         spec = {**body["spec"], "server": {"threads": 77}}

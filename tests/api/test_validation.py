@@ -72,7 +72,7 @@ def test_every_rule_has_the_same_message_on_both_sides(kube: Kube) -> None:
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(specs())
-def test_random_services_are_judged_alike(kube: Kube, spec: dict[str, Any]) -> None:
+def test_random_services_get_the_same_verdict(kube: Kube, spec: dict[str, Any]) -> None:
     service = body(spec)
     assert (refusal(kube, service) is None) == (complaints(service) == [])
 
@@ -82,7 +82,7 @@ def test_random_services_are_judged_alike(kube: Kube, spec: dict[str, Any]) -> N
 @example({"image": "a", "redis": {"memory": 2.0}})
 @example({"image": "a", "port": 8000.0})
 @example({"image": "a", "proxy": {"maxBodySize": 2**53 + 1}})
-def test_services_with_mistakes_are_judged_alike(kube: Kube, spec: dict[str, Any]) -> None:
+def test_services_with_mistakes_get_the_same_verdict(kube: Kube, spec: dict[str, Any]) -> None:
     service = body(spec)
     assert (refusal(kube, service) is None) == (complaints(service) == [])
 

@@ -83,7 +83,7 @@ class World:
         return self.kube.apply(self.path("fastapiservices", name), body, force="true")
 
     def service(self, name: str = "shop") -> dict[str, Any]:
-        """The service as it is."""
+        """Returns the live service."""
         found = self.get("fastapiservices", name)
         assert found is not None, f"{name} is gone"
         return found
@@ -134,7 +134,7 @@ class World:
 
     def mark(self) -> int:
         """A position in the audit log; later requests are those after it."""
-        # A request is visible before it is written there.
+        # A request is processed before it is logged.
         time.sleep(0.3)
         return self.audit_log.stat().st_size
 

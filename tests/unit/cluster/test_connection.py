@@ -32,7 +32,7 @@ def proxy(kubeconfig: Path) -> str | None:
     return found
 
 
-def test_no_proxy_is_used_where_none_is_named(kubeconfig: Path) -> None:
+def test_no_proxy_is_used_by_default(kubeconfig: Path) -> None:
     assert proxy(kubeconfig) is None
 
 
@@ -41,7 +41,7 @@ def test_the_environments_proxy_is_used(kubeconfig: Path, monkeypatch: pytest.Mo
     assert proxy(kubeconfig) == PROXY
 
 
-def test_a_server_excepted_from_the_proxy_is_reached_directly(
+def test_a_server_in_no_proxy_is_connected_directly(
     kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", PROXY)

@@ -1,4 +1,4 @@
-"""Generated values: what a rotation changes, and what it never touches."""
+"""Generated values, and the values that a rotation changes."""
 
 import base64
 import itertools
@@ -28,7 +28,7 @@ def plain(data: dict[str, str]) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def test_the_first_user_is_in_use_at_first() -> None:
+def test_the_first_user_is_used_first() -> None:
     assert plain(made()) == {
         "app": "p1",
         "app_alternate": "p2",
@@ -39,14 +39,14 @@ def test_the_first_user_is_in_use_at_first() -> None:
     }
 
 
-def test_a_switch_changes_nothing_that_a_server_reads() -> None:
+def test_a_switch_does_not_change_the_passwords_of_servers() -> None:
     change = switch_user(made(), GENERATED)
     assert plain(change) == {"username": "app_alternate", "password": "p2"}
     back = switch_user(made() | change, GENERATED)
     assert plain(back) == {"username": "app", "password": "p1"}
 
 
-def test_only_the_user_that_is_not_in_use_gets_another_password() -> None:
+def test_only_the_unused_user_gets_another_password() -> None:
     now = made() | switch_user(made(), GENERATED)
     change = renew_unused_password(now, GENERATED, password=lambda: "fresh")
     assert plain(change) == {"app": "fresh", "users": "app=fresh other=p2 monitor=p3"}

@@ -103,7 +103,7 @@ def test_health(how: Judge, body: dict[str, Any], reason: str) -> None:
     assert health.ready is (reason == "")
 
 
-def test_object_of_another_operator_is_as_ready_as_its_own_condition_says() -> None:
+def test_an_object_of_another_operator_is_ready_if_its_condition_is_true() -> None:
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     assert judge(Judge.CONDITION, {"metadata": {}, "status": ready}).ready
     failing = {"conditions": [{"type": "Ready", "status": "False"}], "phase": "Failing over"}

@@ -1,4 +1,4 @@
-"""Routes and certificates are judged by what their controllers write."""
+"""The health of routes and certificates, from the statuses of their controllers."""
 
 from typing import Any
 
@@ -43,18 +43,18 @@ ACCEPTED = condition("Accepted", "True", "Accepted")
 RESOLVED = condition("ResolvedRefs", "True", "ResolvedRefs")
 
 
-def test_a_route_is_ready_once_every_gateway_took_it_and_found_its_service() -> None:
+def test_a_route_is_ready_if_all_gateways_accept_it() -> None:
     assert judge(Judge.ROUTE, route([ACCEPTED, RESOLVED])).ready
     assert judge(Judge.ROUTE, route([ACCEPTED])).ready
 
 
-def test_a_route_that_nobody_took_names_the_gateway() -> None:
+def test_the_message_of_an_unaccepted_route_names_the_gateway() -> None:
     health = judge(Judge.ROUTE, route())
     assert (health.ready, health.reason) == (False, "NotAccepted")
     assert "gateways/public" in health.message
 
 
-def test_what_was_said_of_an_older_generation_does_not_count() -> None:
+def test_conditions_of_an_older_generation_are_ignored() -> None:
     assert judge(Judge.ROUTE, route([ACCEPTED, RESOLVED], generation=3)).reason == "NotAccepted"
 
 
@@ -65,7 +65,9 @@ def test_what_was_said_of_an_older_generation_does_not_count() -> None:
         ([ACCEPTED, condition("ResolvedRefs", "False", "BackendNotFound", "no shop")], "Backend"),
     ],
 )
-def test_a_refusal_is_passed_on(conditions: list[dict[str, Any]], reason: str) -> None:
+def test_a_refusal_of_the_gateway_is_reported(
+    conditions: list[dict[str, Any]], reason: str
+) -> None:
     health = judge(Judge.ROUTE, route([ACCEPTED, RESOLVED], conditions))
     assert health.failed and health.reason.startswith(reason)
     assert health.message.startswith("no ")

@@ -1,4 +1,4 @@
-"""What waits for an approval or a turn, and how the status says so."""
+"""Writes that wait for an approval or a slot, and their entries in the status."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def held_names(held: tuple[pending.HeldWrite, ...]) -> list[str]:
     return [item.step.key.name for item in held]
 
 
-def test_a_restart_that_nobody_asked_for_waits_and_its_pooler_with_it() -> None:
+def test_an_unrequested_restart_is_held_together_with_the_pooler() -> None:
     old = child(desired("ConfigMap", "shop-db-old"))
     steps = Steps(
         before_release=(change(DATABASE, "1"), change(POOLER)), after_release=(change(APP),)
@@ -37,7 +37,7 @@ def test_a_restart_that_nobody_asked_for_waits_and_its_pooler_with_it() -> None:
     assert kept.deletes == (), "the old pod still mounts its old configuration"
 
 
-def test_an_approval_lets_through_exactly_the_change_it_names() -> None:
+def test_an_approval_releases_only_its_own_change() -> None:
     step = change(DATABASE, "1")
     steps = Steps(before_release=(step,))
     assert pending.hold_restarts(steps, approved=pending.approval(step)) == (steps, ())
@@ -45,7 +45,7 @@ def test_an_approval_lets_through_exactly_the_change_it_names() -> None:
     assert held_names(held) == ["shop-db"]
 
 
-def test_what_the_owner_asked_for_and_repairs_do_not_wait() -> None:
+def test_requested_changes_and_repairs_are_not_held() -> None:
     for step in (change(DATABASE, "0"), change(DATABASE, None), change(DATABASE, "1", "drift")):
         assert pending.hold_restarts(Steps(before_release=(step,)), approved="") == (
             Steps(before_release=(step,)),
@@ -53,7 +53,7 @@ def test_what_the_owner_asked_for_and_repairs_do_not_wait() -> None:
         )
 
 
-def test_before_its_turn_nothing_of_a_service_changes_but_repairs_go_on() -> None:
+def test_without_a_slot_changes_are_held_and_repairs_are_not() -> None:
     repair = change(desired("Service", "shop"), why="drift")
     kept, held = pending.hold_rollout(
         Steps(before_release=(repair, change(POOLER)), after_release=(change(APP),))
@@ -66,7 +66,7 @@ def tuned(name: str, value: int) -> TunedValue:
     return TunedValue(name=name, value=value, reason="because", source="derived")
 
 
-def test_held_values_are_shown_as_they_are_and_as_they_will_be() -> None:
+def test_held_values_are_reported_with_their_current_and_future_value() -> None:
     before = {"tuning": [tuned("database.max_connections", 100).model_dump(by_alias=True)]}
     new = (tuned("database.max_connections", 200), tuned("server.threads", 40))
     _, held = pending.hold_restarts(Steps(before_release=(change(DATABASE, "1"),)), approved="")
@@ -78,7 +78,7 @@ def test_held_values_are_shown_as_they_are_and_as_they_will_be() -> None:
     assert pending.keep_held_values((), new, before) == new
 
 
-def test_the_turn_is_told_first_and_no_more_than_a_status_holds() -> None:
+def test_the_slot_is_the_first_entry_and_entries_are_limited() -> None:
     waiting = (desired("ConfigMap", f"shop-{number}") for number in range(20))
     held = tuple(pending.HeldWrite(change(item)) for item in waiting)
     told = pending.pending(held, (), {}, "shop", has_slot=True)

@@ -1,4 +1,4 @@
-"""What pods say, when they are asked, and that no credential is repeated."""
+"""The problems of pods, the times of checks, and the masking of credentials."""
 
 import datetime
 import itertools
@@ -80,7 +80,7 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
         ({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}, "Evicted", "low"),
     ],
 )  # fmt: skip
-def test_a_pod_says_why(status: dict[str, Any], reason: str, told: str) -> None:
+def test_the_problem_of_a_pod_is_reported(status: dict[str, Any], reason: str, told: str) -> None:
     found = diagnose([pod(**status)], NOW)
     assert found is not None
     assert found.reason == reason
@@ -98,11 +98,11 @@ def test_a_pod_says_why(status: dict[str, Any], reason: str, told: str) -> None:
         {"containerStatuses": [{"name": "app", "state": {"running": {}}, "ready": True}]},
     ],
 )
-def test_a_pod_on_its_way_says_nothing(status: dict[str, Any]) -> None:
+def test_a_starting_pod_has_no_problem(status: dict[str, Any]) -> None:
     assert diagnose([pod(**status)], NOW) is None
 
 
-def test_the_worst_pod_speaks() -> None:
+def test_the_worst_problem_is_reported() -> None:
     slow = pod("slow", **container({"running": {}}))
     broken = pod("broken", **container(waiting("ImagePullBackOff", "x")))
     found = diagnose([slow, broken, pod("fine")], NOW)
@@ -126,14 +126,14 @@ def test_credentials_are_masked(text: str, hidden: str) -> None:
     assert hidden not in mask_credentials(text)
 
 
-def test_other_text_is_kept_and_the_end_of_a_long_one() -> None:
+def test_long_messages_keep_their_end() -> None:
     assert mask_credentials("cannot open http://host/path@1") == "cannot open http://host/path@1"
     long = "x" * 5000 + "ValueError: the cause"
     assert mask_credentials(long).endswith("ValueError: the cause")
     assert len(mask_credentials(long)) <= 600
 
 
-def test_a_workload_is_asked_after_three_seconds_and_then_less_and_less_often() -> None:
+def test_pods_are_checked_after_three_seconds_and_then_at_growing_intervals() -> None:
     clock = Clock()
     clock.now = 100.0
     diagnostics, deployment = PodDiagnostics(clock=clock), app()[2]
@@ -143,11 +143,11 @@ def test_a_workload_is_asked_after_three_seconds_and_then_less_and_less_often() 
     times = _looks(diagnostics, clock, deployment, unready, until=3700)
     pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     young = [pause for pause, time in zip(pauses, times, strict=False) if time < 690]
-    assert STARTING_SECONDS + max(young) < 15, "a probe that has no success is told within 15 s"
-    assert pauses[-1] == 300, "a lasting fault costs one list in five minutes"
+    assert STARTING_SECONDS + max(young) < 15, "a failing probe is reported within 15 s"
+    assert pauses[-1] == 300, "a permanent problem causes one list in five minutes"
 
 
-def test_a_workload_that_was_changed_is_asked_as_a_new_one() -> None:
+def test_a_changed_workload_is_checked_like_a_new_one() -> None:
     clock = Clock()
     diagnostics, deployment = PodDiagnostics(clock=clock), app()[2]
     old = children(child(deployment, health=UNREADY))
@@ -180,7 +180,7 @@ def _looks(
     return times
 
 
-def test_a_finding_lasts_until_the_workload_is_ready() -> None:
+def test_a_diagnosis_is_kept_until_the_workload_is_ready() -> None:
     clock = Clock()
     diagnostics, deployment = PodDiagnostics(clock=clock), app()[2]
     unready = children(child(deployment, health=UNREADY))
@@ -196,7 +196,7 @@ def test_a_finding_lasts_until_the_workload_is_ready() -> None:
     assert diagnostics.next_in([deployment]) is None
 
 
-def test_a_failed_job_is_asked_at_once_and_only_until_it_answered() -> None:
+def test_a_failed_job_is_checked_at_once_and_until_a_diagnosis_is_found() -> None:
     clock = Clock()
     diagnostics, job = PodDiagnostics(clock=clock), migration("k1")
     failed = children(child(job, health=FAILED))
@@ -216,14 +216,14 @@ def test_a_failed_job_is_asked_at_once_and_only_until_it_answered() -> None:
         (True, "2026-01-01T00:00:59Z", True),
     ],
 )
-def test_a_pod_within_its_start_is_no_failing_probe(started: bool, since: str, told: bool) -> None:
+def test_a_probe_does_not_fail_while_the_pod_starts(started: bool, since: str, told: bool) -> None:
     state = {"running": {"startedAt": since}}
     found = diagnose([pod(**container(state, started=started))], NOW)
     assert (found is not None and found.reason == "ProbeFailing") == told
 
 
 @pytest.mark.parametrize(("started", "kind"), [(False, "startup"), (True, "readiness")])
-def test_a_probe_that_fails_is_named_by_its_path(started: bool, kind: str) -> None:
+def test_a_failing_probe_is_reported_with_its_path(started: bool, kind: str) -> None:
     probes = {
         f"{name}Probe": {"httpGet": {"path": f"/{name}"}} for name in ("startup", "readiness")
     }

@@ -1,4 +1,4 @@
-"""FieldsV1: what is ours of a live object, and whether it is all still ours."""
+"""FieldsV1: the owned fields of a live object."""
 
 import copy
 from typing import Any
@@ -111,7 +111,7 @@ def wanted() -> dict[str, Any]:
     }
 
 
-def test_only_our_apply_entry_counts() -> None:
+def test_only_the_apply_entry_of_the_operator_is_used() -> None:
     assert projection.own_fields(live()) == FIELDS
     body = live()
     del body["metadata"]["managedFields"][1]
@@ -119,7 +119,7 @@ def test_only_our_apply_entry_counts() -> None:
     assert projection.live_digest(body) == ""
 
 
-def test_projection_keeps_what_is_ours_and_nothing_else() -> None:
+def test_the_projection_has_only_owned_fields() -> None:
     ours = projection.project(live(), FIELDS)
     assert ours["metadata"]["labels"] == {"app": "shop"}
     assert ours["metadata"]["finalizers"] == {'v:"keep"': "keep"}
@@ -144,7 +144,7 @@ def digest_after(change: Any) -> bool:
     return projection.live_digest(body) == projection.live_digest(live())
 
 
-def test_the_digest_ignores_what_is_not_ours() -> None:
+def test_the_digest_ignores_fields_of_other_managers() -> None:
     assert digest_after(lambda body: body["status"].update(replicas=5))
     assert digest_after(lambda body: body["metadata"]["labels"].update(theirs="2"))
     assert digest_after(lambda body: body["spec"]["template"]["containers"].reverse())
@@ -152,7 +152,7 @@ def test_the_digest_ignores_what_is_not_ours() -> None:
     assert digest_after(lambda body: body["spec"].pop("strategy"))
 
 
-def test_the_digest_sees_every_change_of_ours() -> None:
+def test_the_digest_changes_with_every_owned_field() -> None:
     def taken(body: dict[str, Any]) -> None:
         entry = body["metadata"]["managedFields"][1]
         entry["fieldsV1"] = copy.deepcopy(FIELDS)
@@ -166,7 +166,7 @@ def test_the_digest_sees_every_change_of_ours() -> None:
     assert not digest_after(taken)
 
 
-def test_a_body_whose_fields_are_all_ours_is_covered() -> None:
+def test_a_body_with_only_owned_fields_is_covered() -> None:
     assert projection.covers(projection.owned_paths(live()), wanted())
 
 
@@ -177,7 +177,7 @@ def uncovered(change: Any) -> bool:
     return not projection.covers(projection.owned_paths(live()), body)
 
 
-def test_a_field_that_is_not_ours_uncovers_the_body() -> None:
+def test_a_body_with_another_field_is_not_covered() -> None:
     assert uncovered(lambda body: body["metadata"]["labels"].update(theirs="1"))
     assert uncovered(lambda body: body["metadata"].update(annotations={"a": "b"}))
     assert uncovered(lambda body: body["spec"].update(strategy={"type": "Recreate"}))
@@ -189,7 +189,7 @@ def test_a_field_that_is_not_ours_uncovers_the_body() -> None:
     )
 
 
-def test_a_field_taken_by_another_manager_uncovers_the_body() -> None:
+def test_a_body_with_a_field_of_another_manager_is_not_covered() -> None:
     body = live()
     entry = body["metadata"]["managedFields"][1]
     entry["fieldsV1"] = copy.deepcopy(FIELDS)
@@ -197,7 +197,7 @@ def test_a_field_taken_by_another_manager_uncovers_the_body() -> None:
     assert not projection.covers(projection.owned_paths(body), wanted())
 
 
-def test_keys_are_compared_by_value_not_by_their_text() -> None:
+def test_keys_are_compared_by_value_and_not_as_text() -> None:
     body = live()
     body["metadata"]["managedFields"][1]["fieldsV1"] = {
         "f:data": {'k:{"name":"\\u003ca\\u003e"}': {"f:name": {}}}
@@ -206,7 +206,7 @@ def test_keys_are_compared_by_value_not_by_their_text() -> None:
     assert projection.covers(projection.owned_paths(body), covered)
 
 
-def test_who_owns_a_field() -> None:
+def test_owners_of_a_field() -> None:
     assert projection.owners_of(live(), "spec", "replicas") == {
         "fastapi-operator",
         "kube-controller-manager",

@@ -11,7 +11,7 @@ A, B = ServiceKey("default", "a"), ServiceKey("default", "b")
 
 
 class Clock:
-    """Time as the test says."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -38,7 +38,7 @@ def test_a_key_added_twice_is_handed_out_once(queue: Queue) -> None:
     assert queue.take() is None
 
 
-def test_a_key_in_work_is_not_handed_out_and_comes_again_after_it(queue: Queue) -> None:
+def test_an_active_key_is_handed_out_again_when_it_is_done(queue: Queue) -> None:
     queue.add(A)
     assert queue.take() == A
     queue.add(A)
@@ -47,7 +47,7 @@ def test_a_key_in_work_is_not_handed_out_and_comes_again_after_it(queue: Queue) 
     assert queue.take() == A
 
 
-def test_a_key_in_work_does_not_hold_up_others(queue: Queue) -> None:
+def test_an_active_key_does_not_block_others(queue: Queue) -> None:
     queue.add(A)
     assert queue.take() == A
     queue.add(A)
@@ -56,7 +56,7 @@ def test_a_key_in_work_does_not_hold_up_others(queue: Queue) -> None:
     assert queue.take() is None
 
 
-def test_a_later_key_waits_and_comes_forward_when_asked(queue: Queue, clock: Clock) -> None:
+def test_a_delayed_key_moves_forward_if_it_is_added_again(queue: Queue, clock: Clock) -> None:
     queue.add(A, delay=10)
     assert queue.take() is None
     assert queue.next_in() == 10
@@ -69,7 +69,7 @@ def test_a_later_key_waits_and_comes_forward_when_asked(queue: Queue, clock: Clo
     assert queue.take() is None
 
 
-def test_failures_back_off_and_success_forgets_them(queue: Queue, clock: Clock) -> None:
+def test_failures_back_off_and_a_success_resets_them(queue: Queue, clock: Clock) -> None:
     waits = []
     for _ in range(11):
         queue.add(A)
@@ -85,7 +85,7 @@ def test_failures_back_off_and_success_forgets_them(queue: Queue, clock: Clock) 
     assert queue.retry(A) == 1
 
 
-def test_the_wait_that_the_server_asked_for_wins(queue: Queue) -> None:
+def test_a_longer_delay_of_the_server_is_used(queue: Queue) -> None:
     assert queue.retry(A, min_delay=20) == 20
 
 
@@ -94,7 +94,7 @@ def test_jitter_spreads_by_half(clock: Clock) -> None:
     assert queue.retry(A) == 1.5
 
 
-def test_a_forgotten_key_is_not_handed_out(queue: Queue) -> None:
+def test_a_dropped_key_is_not_handed_out(queue: Queue) -> None:
     queue.add(A)
     queue.forget(A)
     assert queue.take() is None
@@ -110,7 +110,7 @@ def test_a_paused_queue_hands_out_nothing(queue: Queue) -> None:
     assert queue.take() == A
 
 
-def test_depth_and_oldest_wait_count_what_is_due(queue: Queue, clock: Clock) -> None:
+def test_depth_and_oldest_wait_count_due_keys(queue: Queue, clock: Clock) -> None:
     queue.add(A)
     queue.add(B, delay=5)
     clock.now += 3
@@ -119,28 +119,28 @@ def test_depth_and_oldest_wait_count_what_is_due(queue: Queue, clock: Clock) -> 
     assert (queue.depth, queue.oldest_wait_seconds) == (2, 7)
 
 
-def test_the_patient_let_others_go_first(queue: Queue, clock: Clock) -> None:
+def test_keys_with_slack_let_others_go_first(queue: Queue, clock: Clock) -> None:
     queue.add(A, slack=5)
     clock.now += 4
     queue.add(B)
     assert [queue.take(), queue.take()] == [B, A]
 
 
-def test_patience_ends(queue: Queue, clock: Clock) -> None:
+def test_slack_ends(queue: Queue, clock: Clock) -> None:
     queue.add(A, slack=5)
     clock.now += 6
     queue.add(B)
     assert [queue.take(), queue.take()] == [A, B]
 
 
-def test_a_key_loses_its_patience_when_it_is_added_without(queue: Queue, clock: Clock) -> None:
+def test_a_key_loses_its_slack_if_it_is_added_without(queue: Queue, clock: Clock) -> None:
     queue.add(A, slack=30)
     queue.add(B, slack=5)
     queue.add(A)
     assert [queue.take(), queue.take(), queue.take()] == [A, B, None]
 
 
-def test_a_patient_key_does_not_come_before_it_is_due(queue: Queue, clock: Clock) -> None:
+def test_a_key_with_slack_is_not_handed_out_before_it_is_due(queue: Queue, clock: Clock) -> None:
     queue.add(A, delay=10)
     queue.add(B, slack=30)
     assert [queue.take(), queue.take()] == [B, None]
@@ -166,10 +166,10 @@ async def test_waiting_workers_share_the_work() -> None:
     await asyncio.sleep(0.15)
     for worker in workers:
         worker.cancel()
-    assert sorted(seen) == [A, B]  # A came forward: the later wish was already met
+    assert sorted(seen) == [A, B]  # A moved forward: the later entry is obsolete
 
 
-async def test_a_key_added_in_work_is_done_again_at_once() -> None:
+async def test_a_key_added_while_active_is_handed_out_again_at_once() -> None:
     queue = Queue(clock=asyncio.get_running_loop().time)
     queue.add(A)
     assert await queue.get() == A
@@ -179,7 +179,7 @@ async def test_a_key_added_in_work_is_done_again_at_once() -> None:
         assert await queue.get() == A
 
 
-async def test_idle_waits_for_the_passes_in_work() -> None:
+async def test_idle_waits_for_active_reconciliations() -> None:
     queue = Queue(clock=asyncio.get_running_loop().time)
     queue.add(A)
     assert await queue.get() == A

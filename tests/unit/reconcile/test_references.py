@@ -1,4 +1,4 @@
-"""What pods read, and the stamp that a change of it changes."""
+"""The values that pods read, and their stamp."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_keys_are_read_by_variables_and_whole_objects_by_env_from() -> None:
     }
 
 
-def test_mounted_files_count_unless_a_sidecar_reloads_them() -> None:
+def test_mounted_files_are_references_unless_a_sidecar_reloads_them() -> None:
     volumes = [
         {"name": "tls", "secret": {"secretName": "keys"}},
         {
@@ -74,7 +74,7 @@ def test_only_a_key_that_is_read_changes_the_stamp() -> None:
     assert compute_stamp(read, {KEYS: hash_values(secret(token="2", other="1"))}, first) != first
 
 
-def test_what_is_gone_keeps_its_stamp_and_what_was_never_seen_has_none() -> None:
+def test_a_deleted_object_keeps_its_stamp_and_an_unknown_one_has_none() -> None:
     read = find_references(workload(containers=[reads("keys", "token")]).body)
     assert compute_stamp(read, {}, {"Secret/keys": "abc"}) == {"Secret/keys": "abc"}
     assert compute_stamp(read, {}, {}) == {}
@@ -86,7 +86,7 @@ def test_equal_values_of_two_objects_have_different_hashes() -> None:
     assert "1" not in first.hashes.values()
 
 
-def test_the_body_that_is_sent_carries_the_stamp_beside_the_template_s_own_metadata() -> None:
+def test_the_applied_body_has_the_stamp_and_the_metadata_of_the_template() -> None:
     owned = make_owned(workload(containers=[reads("keys", "token")]), OWNER)
     values = {KEYS: hash_values(secret(token="1"))}
     body = complete_body(owned, None, values)
@@ -95,14 +95,14 @@ def test_the_body_that_is_sent_carries_the_stamp_beside_the_template_s_own_metad
     assert read_stamp(owned.body) == {}
 
 
-def test_a_stamp_that_somebody_wrote_is_no_stamp_of_ours() -> None:
+def test_an_edited_stamp_differs_from_any_valid_stamp() -> None:
     annotations = {"fastapi-operator.io/references": "hello"}
     assert read_stamp({"spec": {"template": {"metadata": {"annotations": annotations}}}}) == {
         "": "hello"
     }
 
 
-def test_the_readers_of_a_changed_value_are_told_and_of_an_old_event_not() -> None:
+def test_readers_are_returned_for_a_changed_value_but_not_for_an_old_event() -> None:
     index, shop = ValueIndex(), ServiceKey("default", "shop")
     index.note_reader(shop, frozenset({KEYS}))
     assert index.put(SECRET, secret(5, token="1")) == {shop}
@@ -113,7 +113,7 @@ def test_the_readers_of_a_changed_value_are_told_and_of_an_old_event_not() -> No
     assert index.put(SECRET, secret(8, token="3")) == frozenset()
 
 
-def test_values_that_nobody_reads_are_forgotten_with_their_object() -> None:
+def test_values_without_readers_are_dropped_with_their_object() -> None:
     index, shop = ValueIndex(), ServiceKey("default", "shop")
     index.put(SECRET, secret(5, token="1"))
     index.note_reader(shop, frozenset({KEYS}))
@@ -124,7 +124,7 @@ def test_values_that_nobody_reads_are_forgotten_with_their_object() -> None:
     assert KEYS not in index.known
 
 
-def test_our_own_config_maps_are_no_values() -> None:
+def test_owned_config_maps_are_ignored() -> None:
     index = ValueIndex()
     body = secret(a="1")
     body["metadata"]["labels"] = {"fastapi-operator.io/service": "shop"}
@@ -132,7 +132,7 @@ def test_our_own_config_maps_are_no_values() -> None:
     assert not index.known
 
 
-def test_an_unwatched_object_of_the_user_is_a_warning_with_its_remedy() -> None:
+def test_an_unwatched_object_of_the_user_causes_a_warning_with_its_remedy() -> None:
     owned = (make_owned(workload(containers=[reads("keys", "token")]), OWNER),)
     (problem,) = find_unwatched(owned, {})
     assert "Secret keys" in problem.message

@@ -81,7 +81,7 @@ CRON = {"spec": {"schedule": "99 * * * *", "jobTemplate": {}}}
         ("spec.replicas", DEPLOYMENT, None),
     ],
 )
-def test_a_refused_field_is_named_as_the_user_wrote_it(
+def test_a_refused_field_is_reported_with_its_path_in_the_spec(
     field: str, body: dict[str, Any], path: str | None
 ) -> None:
     assert spec_path(field, body, SPEC) == path

@@ -1,4 +1,4 @@
-"""A few services at a time get what the operator alone changes."""
+"""Only a few services at a time roll out a change of the operator."""
 
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.plan.rollouts import Rollouts
@@ -17,7 +17,7 @@ def begins(made: Rollouts, key: ServiceKey, *, generation: int = 1, ready: bool 
     return made.may_start(key, generation=generation, ready=ready)
 
 
-def test_the_next_begins_when_one_is_ready_again() -> None:
+def test_the_next_rollout_starts_when_a_service_is_ready_again() -> None:
     woken: list[ServiceKey] = []
     made = rollouts(woken)
     assert begins(made, A)
@@ -28,27 +28,27 @@ def test_the_next_begins_when_one_is_ready_again() -> None:
     assert begins(made, B)
 
 
-def test_the_wish_of_an_owner_does_not_wait() -> None:
+def test_a_change_of_the_spec_does_not_wait() -> None:
     made = rollouts([])
     assert begins(made, A)
     assert begins(made, B, generation=2)
     assert not begins(made, C)
 
 
-def test_a_service_that_was_not_ready_takes_no_turn() -> None:
+def test_a_service_that_was_not_ready_needs_no_slot() -> None:
     made = rollouts([])
     assert begins(made, A, ready=False)
     assert begins(made, B)
 
 
-def test_only_the_first_pass_tells_an_upgrade() -> None:
+def test_only_the_first_reconciliation_finds_an_upgrade() -> None:
     made = Rollouts(limit=1, wake=lambda _: None)
     made.note_first(A, generation=1, operator_change=False)
     made.note_first(A, generation=1, operator_change=True)
     assert not made.is_waiting(A)
 
 
-def test_a_deleted_service_gives_its_turn_away() -> None:
+def test_a_deleted_service_frees_its_slot() -> None:
     woken: list[ServiceKey] = []
     made = rollouts(woken)
     assert begins(made, A)
@@ -59,11 +59,11 @@ def test_a_deleted_service_gives_its_turn_away() -> None:
     assert made.waiting == 0
 
 
-def test_a_turn_of_an_earlier_process_counts() -> None:
+def test_a_slot_of_an_earlier_process_is_restored() -> None:
     woken: list[ServiceKey] = []
     made = rollouts(woken)
     made.restore(A)
-    assert begins(made, A, ready=False), "what it had begun goes on"
+    assert begins(made, A, ready=False), "a started rollout continues"
     assert not begins(made, B)
     made.finish(A)
     assert woken == [B]

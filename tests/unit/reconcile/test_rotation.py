@@ -1,4 +1,4 @@
-"""What a rotation writes next, for each state that an operator may find."""
+"""The next write of a rotation, for each state."""
 
 import dataclasses
 from typing import Any
@@ -52,7 +52,7 @@ def rotations(
     ready: bool = True,
     **kept: Any,
 ) -> Rotations:
-    """What is next where the Secret and the app's Deployment are as said."""
+    """Returns the next rotations for a state of the Secret and the app's Deployment."""
     owned: tuple[OwnedObject, ...] = worlds.owned([secret(), app(), *kept.get("others", ())])
     values = {owned[0].key: Values("uid", 1, {"password": "hash"})}
     known = compute_stamp(owned[1].references, values, None) if replaced else {}
@@ -64,12 +64,12 @@ def rotations(
 
 
 def phase(found: Rotations) -> Phase | None:
-    """The phase after the write that is next; None where nothing is written."""
+    """Returns the phase after the next write; None if there is no write."""
     rotation = next((step.rotation for step in found.steps), None)
     return rotation.phase if rotation else None
 
 
-def test_nothing_rotates_unasked_or_twice_for_one_request() -> None:
+def test_credentials_rotate_only_on_request_and_once_per_request() -> None:
     assert rotations(None, request="") == Rotations()
     assert rotations(Rotation(REQUEST, Phase.CLOSED, NOW - 9999)) == Rotations()
 
@@ -79,7 +79,7 @@ def test_a_request_switches_to_the_other_user() -> None:
     assert step.rotation == Rotation(REQUEST, Phase.SWITCHED, NOW)
 
 
-def test_a_second_request_waits_until_servers_know_the_last_password() -> None:
+def test_a_second_request_waits_until_servers_have_loaded_the_last_password() -> None:
     before = Rotation("earlier", Phase.CLOSED, NOW - 60)
     found = rotations(before)
     assert found.steps == ()
@@ -90,13 +90,13 @@ def test_a_second_request_waits_until_servers_know_the_last_password() -> None:
 
 
 @pytest.mark.parametrize("pods", [{"replaced": False}, {"ready": False}])
-def test_the_former_user_stays_while_old_pods_may_be_there(pods: dict[str, bool]) -> None:
+def test_the_former_user_is_kept_while_old_pods_may_exist(pods: dict[str, bool]) -> None:
     found = rotations(Rotation(REQUEST, Phase.SWITCHED, NOW - 9999), **pods)
     assert found.steps == ()
     assert "Deployment shop" in found.pending[0].reason
 
 
-def test_replaced_pods_get_their_grace_before_the_former_user_goes() -> None:
+def test_the_former_user_is_kept_for_the_grace_period_of_replaced_pods() -> None:
     assert phase(rotations(Rotation(REQUEST, Phase.SWITCHED, NOW))) is Phase.REPLACED
     replaced = Rotation(REQUEST, Phase.REPLACED, NOW - 5)
     found = rotations(replaced)
@@ -104,20 +104,20 @@ def test_replaced_pods_get_their_grace_before_the_former_user_goes() -> None:
     assert phase(rotations(replaced._replace(since=NOW - GRACE))) is Phase.CLOSED
 
 
-def test_a_run_of_a_schedule_may_go_on_to_its_deadline() -> None:
+def test_the_former_user_is_kept_until_the_deadline_of_a_scheduled_run() -> None:
     replaced = Rotation(REQUEST, Phase.REPLACED, NOW - GRACE)
     found = rotations(replaced, others=[schedule()])
     assert found.steps == ()
     assert found.requeue_after is not None and found.requeue_after > DEADLINE - GRACE
 
 
-def test_a_new_request_or_none_does_not_cut_a_rotation_short() -> None:
+def test_a_changed_request_does_not_stop_a_rotation() -> None:
     for request in ("later", ""):
         (step,) = rotations(Rotation(REQUEST, Phase.REPLACED, NOW - GRACE), request=request).steps
         assert step.rotation == Rotation(REQUEST, Phase.CLOSED, NOW)
 
 
-def test_a_secret_that_is_not_there_or_is_going_is_left_alone() -> None:
+def test_a_missing_or_terminating_secret_is_not_rotated() -> None:
     owned = worlds.owned([secret()])
     assert plan_rotations(owned, Observed(), request=REQUEST, now=NOW) == Rotations()
     going = dataclasses.replace(worlds.child(secret()), deleting=True)
@@ -125,7 +125,7 @@ def test_a_secret_that_is_not_there_or_is_going_is_left_alone() -> None:
     assert found == Rotations()
 
 
-def test_what_somebody_wrote_into_the_annotation_is_no_rotation() -> None:
+def test_an_invalid_annotation_is_ignored() -> None:
     for text in ("", "no", "[1]", '["a", "Else", 3]', "{}"):
         metadata = {"annotations": {"fastapi-operator.io/rotation": text}}
         assert Rotation.of({"metadata": metadata}) is None

@@ -1,4 +1,4 @@
-"""The answer: conditions from what is there, and nothing that is not."""
+"""The status: conditions from live objects."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def all_live(wanted: list[Desired]) -> Observed:
     return Observed(children(*(child(item) for item in wanted)), record("k1"))
 
 
-def test_ready_only_when_every_part_answers() -> None:
+def test_ready_only_if_all_parts_are_ready() -> None:
     wanted = [*database(), *app()]
     found = conditions(situation(wanted, all_live(wanted)))
     assert found["Ready"][0] == "True"
@@ -62,7 +62,7 @@ def test_ready_only_when_every_part_answers() -> None:
     assert found["ApplicationReady"][0] == "True"
 
 
-def test_the_cause_is_told_before_its_consequences() -> None:
+def test_the_cause_is_reported_before_its_consequences() -> None:
     wanted = [*database(), *app(), desired("Deployment", "shop-proxy", Part.PROXY)]
     down = Observed(children(*(child(item, health=UNREADY) for item in wanted)))
     assert conditions(situation(wanted, down))["Ready"][2].startswith("database: ")
@@ -78,7 +78,7 @@ def test_optional_parts_do_not_keep_a_service_from_ready() -> None:
     assert found["AutoscalingReady"][:2] == ("False", "FailedGetResourceMetric")
 
 
-def test_a_failed_run_is_told_and_the_service_stays_ready() -> None:
+def test_a_failed_run_is_reported_and_the_service_stays_ready() -> None:
     wanted = [*app(), desired("CronJob", "shop-schedules-report", Part.SCHEDULES)]
     run = Health(
         False, "RunFailed", "the run of 07:00 failed; no run has succeeded yet", failed=True
@@ -93,7 +93,7 @@ def test_a_failed_run_is_told_and_the_service_stays_ready() -> None:
     assert message.endswith("exit code 1: no route")
 
 
-def test_a_background_process_that_falls_keeps_the_service_from_ready() -> None:
+def test_a_service_with_a_failed_background_process_is_not_ready() -> None:
     wanted = [*app(), desired("Deployment", "shop-background-worker", Part.BACKGROUND)]
     broken = child(wanted[-1], health=UNREADY)
     found = conditions(
@@ -113,7 +113,7 @@ def test_a_refused_write_stalls() -> None:
     assert found["ApplicationReady"][1] == "NameTaken"
 
 
-def test_a_wrong_spec_stalls_with_its_field() -> None:
+def test_an_invalid_spec_stalls_with_its_field() -> None:
     problem = Problem(Severity.ERROR, Stage.PLAN, "spec.resources", "too small", "set 1Gi")
     found = situation([], Observed(), problems=[problem])
     assert conditions(found)["Stalled"] == (
@@ -133,7 +133,7 @@ def test_warnings_do_not_stall() -> None:
     assert build_status(found).problems[0].severity == "warning"
 
 
-def test_a_failed_migration_stalls_with_the_words_of_its_pod() -> None:
+def test_a_failed_migration_stalls_with_the_message_of_its_pod() -> None:
     wanted = [*database(), migration("k2"), *app()]
     job = child(migration("k2"), health=FAILED)
     live = {**all_live([*database(), *app()]).children, **children(job)}
@@ -163,7 +163,7 @@ def test_a_failed_migration_stalls_with_the_words_of_its_pod() -> None:
         ("LockNotAvailable: canceling statement due to lock timeout", "migrations.retry"),
     ],
 )
-def test_a_known_failure_of_a_migration_comes_with_its_remedy(said: str, remedy: str) -> None:
+def test_a_known_migration_failure_has_a_remedy(said: str, remedy: str) -> None:
     wanted = [*database(), migration("k2"), *app()]
     job = child(migration("k2"), health=FAILED)
     live = {**all_live([*database(), *app()]).children, **children(job)}
@@ -174,7 +174,7 @@ def test_a_known_failure_of_a_migration_comes_with_its_remedy(said: str, remedy:
     assert remedy in message
 
 
-def test_a_part_behind_a_gate_says_what_it_waits_for() -> None:
+def test_a_part_behind_a_gate_has_the_reason() -> None:
     wanted = app()
     waiting = [
         Waiting(item.key, item.part, "WaitingForMigration", "waits for the migration")
@@ -185,7 +185,7 @@ def test_a_part_behind_a_gate_says_what_it_waits_for() -> None:
     assert (health.ready, health.reason) == (False, "WaitingForMigration")
 
 
-def test_pods_words_replace_the_workloads_numbers() -> None:
+def test_the_diagnosis_of_pods_replaces_the_counts_of_the_workload() -> None:
     wanted = app()
     deployment = wanted[2]
     live = {**all_live(wanted).children, **children(child(deployment, health=UNREADY))}
@@ -195,7 +195,7 @@ def test_pods_words_replace_the_workloads_numbers() -> None:
     assert found["Ready"][:2] == ("False", "ImagePullBackOff")
 
 
-def test_pods_that_are_not_ready_past_the_deadline_stall_in_their_own_words() -> None:
+def test_pods_that_are_not_ready_after_the_deadline_stall_with_their_message() -> None:
     wanted = app()
     late = Health(False, "ProgressDeadlineExceeded", "has timed out progressing", failed=True)
     live = {**all_live(wanted).children, **children(child(wanted[2], health=late))}
@@ -220,28 +220,28 @@ def test_a_transition_time_stays_while_the_status_does() -> None:
     assert {item.observed_generation for item in found.conditions} == {3}
 
 
-def test_a_suspended_service_says_so_and_keeps_its_readiness() -> None:
+def test_a_suspended_service_keeps_its_readiness() -> None:
     wanted = app()
     found = conditions(situation(wanted, all_live(wanted), suspended=True))
     assert found["Ready"][:2] == ("True", "Suspended")
     assert found["Reconciling"][:2] == ("False", "Suspended")
 
 
-def test_an_error_of_the_api_server_is_told_as_work_that_goes_on() -> None:
+def test_a_temporary_error_is_reported_as_reconciling() -> None:
     wanted = app()
     found = conditions(situation(wanted, all_live(wanted), failure="503 busy"))
     assert found["Ready"][:2] == ("False", "Retrying")
     assert found["Stalled"][0] == "False"
 
 
-def test_a_long_message_is_cut_to_what_the_schema_takes() -> None:
+def test_a_long_message_is_cut_to_the_limit_of_the_schema() -> None:
     wanted = app()
     refusal = Refusal(wanted[0].key, "Invalid", "x" * 5000)
     found = conditions(situation(wanted, all_live(wanted), refusals=[refusal]))
     assert len(found["Stalled"][2]) == 1024
 
 
-def test_the_headline_stands_there_in_the_words_of_explain() -> None:
+def test_headline_values_are_shown_as_in_explain() -> None:
     plan = derive(EVERYTHING, Settings(), Facts())
     explained = {item["name"]: item for item in map(decision_record, plan.decisions())}
     told = build_status(situation([], Observed({}), plan=plan)).tuning

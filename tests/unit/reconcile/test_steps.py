@@ -32,7 +32,7 @@ def steps(
     key: str | None = None,
     spec: Any = None,
 ) -> Steps:
-    """The steps with the gates as the observed world has them."""
+    """Returns the steps, with the gates of the live objects."""
     gates = find_open_gates(objects, observed, owner=OWNER, migration_key=key)
     return plan_steps(
         owner=OWNER,
@@ -46,7 +46,7 @@ def steps(
 
 
 def actions(found: Steps) -> list[tuple[str, str]]:
-    """What is written, as pairs of action and object."""
+    """Returns the writes as pairs of action and object."""
     return [
         (step.action.value, f"{step.key.kind}/{step.key.name}")
         for step in (*found.before_release, *found.after_release)
@@ -70,13 +70,13 @@ def test_missing_objects_are_written_configuration_first() -> None:
     ]
 
 
-def test_where_all_is_as_wanted_nothing_is_done() -> None:
+def test_there_are_no_steps_if_all_objects_are_as_desired() -> None:
     objects = [*database(), *app()]
     observed = Observed(children(*live(objects)), record(image="shop:1"))
     assert steps(objects, observed, spec=SPEC) == Steps()
 
 
-def test_drift_and_change_are_told_apart() -> None:
+def test_drift_and_change_are_distinguished() -> None:
     service, config, deployment = app()
     observed = Observed(
         children(
@@ -92,7 +92,7 @@ def test_drift_and_change_are_told_apart() -> None:
     }
 
 
-def test_after_a_restart_objects_that_are_still_ours_are_adopted_without_a_write() -> None:
+def test_after_a_restart_unchanged_objects_are_adopted_without_a_write() -> None:
     objects = [desired("ConfigMap", "a"), desired("ConfigMap", "b")]
     untouched = child(objects[0], expected_live_digest=None, owned_fields=_paths(objects[0]))
     touched = child(objects[1], expected_live_digest=None, owned_fields=frozenset())
@@ -173,7 +173,7 @@ def test_a_key_in_the_record_opens_the_gate_without_a_job() -> None:
     assert found.release.migrated == ("k1", "k2")
 
 
-def test_a_closed_database_gate_holds_only_what_is_not_there_yet() -> None:
+def test_a_closed_database_gate_holds_only_missing_objects() -> None:
     pooler = desired("Deployment", "shop-pooler", Part.POOLER, gate=Gate.DATABASE)
     down = child(database()[2], health=UNREADY)
     rest = live(database()[:2])
@@ -185,14 +185,14 @@ def test_a_closed_database_gate_holds_only_what_is_not_there_yet() -> None:
     assert actions(found) == [("apply", "Deployment/shop-pooler")]
 
 
-def test_a_volume_without_its_credentials_asks_to_look_first() -> None:
+def test_a_missing_secret_of_an_existing_volume_is_not_generated() -> None:
     secret, claim, stateful = database()
     observed = Observed(children(child(claim), child(stateful)))
     (step,) = steps([secret, claim, stateful], observed).before_release
     assert (step.key.kind, step.volume) == ("Secret", claim.key)
 
 
-def test_only_owned_objects_are_removed() -> None:
+def test_only_owned_objects_are_deleted() -> None:
     stray = ObjectKey("", "ConfigMap", "default", "stray")
     mine = child(stray)
     foreign = child(stray._replace(name="foreign"), owner_uid="another")
@@ -202,7 +202,7 @@ def test_only_owned_objects_are_removed() -> None:
     assert found.deletes == (mine,)
 
 
-def test_configuration_stays_while_pods_that_mount_it_are_replaced() -> None:
+def test_configuration_is_kept_until_its_pods_are_replaced() -> None:
     objects = app()
     old = child(ObjectKey("", "ConfigMap", "default", "shop-app-old"))
     rolling = [child(objects[0]), child(objects[1]), child(objects[2], health=UNREADY)]
@@ -235,14 +235,14 @@ def test_an_object_of_another_owner_is_inspected_before_it_is_written() -> None:
     assert actions(found) == [("inspect", "Service/shop")]
 
 
-def test_an_object_that_is_being_deleted_is_waited_for() -> None:
+def test_an_object_waits_until_the_old_one_is_deleted() -> None:
     service = desired("Service", "shop")
     found = steps([service], Observed(children(child(service, deleting=True))))
     assert actions(found) == []
     assert found.waiting[0].reason == "Deleting"
 
 
-def test_what_would_get_in_the_way_is_gone_first() -> None:
+def test_a_blocking_object_is_deleted_first() -> None:
     old = desired("HorizontalPodAutoscaler", "shop", Part.AUTOSCALING)
     new = desired("ConfigMap", "shop-scaler", Part.AUTOSCALING, blocked_by=old.key)
     found = steps([new], Observed(children(child(old))))
@@ -251,7 +251,7 @@ def test_what_would_get_in_the_way_is_gone_first() -> None:
     assert actions(steps([new], Observed({}))) == [("first", "ConfigMap/shop-scaler")]
 
 
-def test_replicas_of_an_autoscaler_are_no_drift() -> None:
+def test_replicas_set_by_an_autoscaler_are_not_drift() -> None:
     fixed = app()[2]
     scaled = replace(fixed, hands_over_replicas=True)
     theirs = child(fixed, replicas=Replicas(wanted=7, ours=False, live=7))

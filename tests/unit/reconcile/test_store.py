@@ -1,4 +1,4 @@
-"""What events mean, which of two is newer, and what a list no longer holds."""
+"""Events, responses and lists: their effects, their order, and missed deletes."""
 
 from typing import Any
 
@@ -57,13 +57,13 @@ def written(store: Store, body: dict[str, Any]) -> None:
     assert store.put_child(CONFIG, body, written=True) is None
 
 
-def test_the_event_of_our_own_write_means_nothing() -> None:
+def test_the_event_of_an_own_write_is_ignored() -> None:
     store = Store()
     written(store, config(5))
     assert store.put_child(CONFIG, config(5)) is None
 
 
-def test_an_event_that_left_before_our_write_does_not_undo_it() -> None:
+def test_an_event_from_before_a_write_does_not_undo_it() -> None:
     store = Store()
     written(store, config(5, "new"))
     assert store.put_child(CONFIG, config(4, "old")) is None
@@ -71,7 +71,7 @@ def test_an_event_that_left_before_our_write_does_not_undo_it() -> None:
     assert (child.version, child.live_digest) == (5, child.expected_live_digest)
 
 
-def test_an_edit_is_urgent_and_its_author_is_known() -> None:
+def test_an_edit_is_urgent_and_its_field_manager_is_known() -> None:
     store = Store()
     written(store, config(5))
     assert store.put_child(CONFIG, config(6, "edited")) == Change(SHOP, urgent=True)
@@ -80,7 +80,7 @@ def test_an_edit_is_urgent_and_its_author_is_known() -> None:
     assert store.last_editor(child.key) == "rival"
 
 
-def test_a_late_answer_does_not_hide_a_later_edit() -> None:
+def test_a_late_response_does_not_hide_a_later_edit() -> None:
     store = Store()
     written(store, config(4))
     store.put_child(CONFIG, config(6, "edited"))
@@ -91,7 +91,7 @@ def test_a_late_answer_does_not_hide_a_later_edit() -> None:
     assert child.live_digest != child.expected_live_digest
 
 
-def test_health_alone_is_not_urgent() -> None:
+def test_a_change_of_health_is_not_urgent() -> None:
     body = {
         "metadata": {**config(5)["metadata"], "name": "shop", "generation": 1},
         "spec": {"replicas": 1},
@@ -105,7 +105,7 @@ def test_health_alone_is_not_urgent() -> None:
     assert store.put_child(DEPLOYMENT, body) is None
 
 
-def test_a_deleted_object_is_gone_but_not_by_the_event_of_its_predecessor() -> None:
+def test_a_delete_event_of_the_former_object_is_ignored() -> None:
     store = Store()
     written(store, config(5, uid="u2"))
     key = object_key(CONFIG, config(5))
@@ -115,19 +115,19 @@ def test_a_deleted_object_is_gone_but_not_by_the_event_of_its_predecessor() -> N
     assert store.drop_child(key, uid="u2") is None
 
 
-def test_a_late_answer_does_not_bring_a_deleted_object_back() -> None:
+def test_a_late_response_does_not_restore_a_deleted_object() -> None:
     store = Store()
     written(store, config(5))
     key = object_key(CONFIG, config(5))
     assert store.delete_child(key, config(7)) == Change(SHOP, urgent=True)
     written(store, config(6))
-    assert store.observed(SHOP).children == {}, "somebody deleted it after our write"
+    assert store.observed(SHOP).children == {}, "it was deleted after the write"
     written(store, config(8, uid="u2"))
     written(store, config(6))
     assert store.observed(SHOP).children[key].uid == "u2"
 
 
-def test_a_late_answer_does_not_bring_back_what_a_list_no_longer_held() -> None:
+def test_a_late_response_does_not_restore_an_object_that_a_list_lacks() -> None:
     store = Store()
     written(store, config(5))
     store.missing_from(CONFIG, None, set(), 7)
@@ -135,7 +135,7 @@ def test_a_late_answer_does_not_bring_back_what_a_list_no_longer_held() -> None:
     assert store.observed(SHOP).children == {}
 
 
-def test_an_object_that_got_its_label_back_is_known_again() -> None:
+def test_an_object_whose_label_is_restored_is_known_again() -> None:
     store = Store()
     written(store, config(5))
     key = object_key(CONFIG, config(5))
@@ -144,11 +144,11 @@ def test_an_object_that_got_its_label_back_is_known_again() -> None:
     assert store.observed(SHOP).children[key].version == 8
 
 
-def test_an_object_belongs_to_its_owner_whatever_its_label_says() -> None:
+def test_the_controller_owner_takes_precedence_over_the_label() -> None:
     store = Store()
     written(store, config(5))
     relabelled = config(6, labels={**naming.labels("other", Part.APP)})
-    assert store.put_child(CONFIG, relabelled) is None  # no field of ours changed
+    assert store.put_child(CONFIG, relabelled) is None  # no owned field changed
     assert len(store.observed(SHOP).children) == 1
 
 
@@ -161,7 +161,7 @@ def test_a_retained_object_that_changes_its_label_leaves_its_service() -> None:
     assert store.observed(SHOP).children == {}
 
 
-def test_a_complete_list_tells_of_missed_deletes_but_not_of_what_is_newer() -> None:
+def test_a_list_finds_missed_deletes_but_keeps_newer_objects() -> None:
     store = Store()
     written(store, config(5))
     assert store.missing_from(CONFIG, None, set(), 4) == []
@@ -170,7 +170,7 @@ def test_a_complete_list_tells_of_missed_deletes_but_not_of_what_is_newer() -> N
     assert store.missing_from(CONFIG, None, set(), 9) == [Change(SHOP, urgent=True)]
 
 
-def test_a_service_event_matters_when_something_we_read_changed() -> None:
+def test_a_service_event_matters_only_if_a_relevant_field_changed() -> None:
     store = Store()
     assert store.put_service(service(1, image="a"))
     assert not store.put_service(service(1, image="a"))
@@ -183,7 +183,7 @@ def test_a_service_event_matters_when_something_we_read_changed() -> None:
     assert live.body["metadata"]["annotations"] == {}
 
 
-def test_a_recreated_service_is_not_dropped_by_the_end_of_the_old_one() -> None:
+def test_the_delete_event_of_a_former_service_is_ignored() -> None:
     store = Store()
     store.put_service(service(5))
     old = service(4)
@@ -194,7 +194,7 @@ def test_a_recreated_service_is_not_dropped_by_the_end_of_the_old_one() -> None:
     assert store.service(SHOP) is None
 
 
-def test_an_answer_or_a_list_from_before_its_end_brings_no_service_back() -> None:
+def test_an_old_response_or_list_does_not_restore_a_deleted_service() -> None:
     store = Store()
     store.put_service(service(5))
     store.drop_service(service(7))
@@ -209,7 +209,7 @@ def test_an_answer_or_a_list_from_before_its_end_brings_no_service_back() -> Non
     assert live.uid == "newer"
 
 
-def test_a_child_that_went_unasked_casts_doubt_on_its_service() -> None:
+def test_after_an_unexpected_delete_the_service_must_be_verified() -> None:
     store = Store()
     store.put_service(service(1))
     store.put_child(CONFIG, config(5))
@@ -224,7 +224,7 @@ def test_a_child_that_went_unasked_casts_doubt_on_its_service() -> None:
     assert not store.is_unverified(SHOP)
 
 
-def test_the_newest_release_record_counts() -> None:
+def test_the_newest_release_record_is_used() -> None:
     store = Store()
     for revision, version in ((2, 11), (1, 12)):
         record = ReleaseRecord({"image": str(revision)}, ("k1",), revision)

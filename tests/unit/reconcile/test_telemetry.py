@@ -1,4 +1,4 @@
-"""What the operator tells of services: planned values and trouble, for as long as they last."""
+"""The metrics of services: planned values and problems, as long as they exist."""
 
 from fastapi_operator.api.status import Condition
 from fastapi_operator.facts import Facts
@@ -50,7 +50,7 @@ def series(telemetry: Telemetry, name: str) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_planned_values_come_with_a_service_change_and_go_with_it() -> None:
+def test_planned_values_exist_as_long_as_their_service() -> None:
     telemetry = Telemetry()
     telemetry.service(SHOP, answer(), plan(postgres={}))
     told = series(telemetry, "fastapi_operator_planned")
@@ -64,7 +64,7 @@ def test_planned_values_come_with_a_service_change_and_go_with_it() -> None:
     assert not series(telemetry, "fastapi_operator_planned")
 
 
-def test_a_refused_spec_leaves_the_last_plan_in_force() -> None:
+def test_an_invalid_spec_keeps_the_last_planned_values() -> None:
     telemetry = Telemetry()
     telemetry.service(SHOP, answer(), plan())
     before = series(telemetry, "fastapi_operator_planned")
@@ -72,7 +72,7 @@ def test_a_refused_spec_leaves_the_last_plan_in_force() -> None:
     assert series(telemetry, "fastapi_operator_planned") == before
 
 
-def test_only_trouble_is_told_and_only_while_it_lasts() -> None:
+def test_conditions_are_exposed_only_while_they_show_a_problem() -> None:
     telemetry = Telemetry()
     telemetry.service(SHOP, answer(), plan())
     assert not series(telemetry, "fastapi_operator_condition")
@@ -106,14 +106,14 @@ def test_a_service_is_counted_once_by_its_readiness() -> None:
     assert count("True", "Ready") == 0
 
 
-def test_a_full_service_tells_few_series() -> None:
+def test_a_full_service_has_few_series() -> None:
     telemetry = Telemetry()
     everything = plan(postgres={}, redis={}, queue={}, observability={"slo": {}})
     telemetry.service(SHOP, answer(), everything)
     assert {name for (name,) in series(telemetry, "fastapi_operator_planned")} == PLANNED
 
 
-def test_what_may_become_of_a_pass_is_counted_from_nought_on() -> None:
+def test_all_outcomes_start_at_zero() -> None:
     """Else the first failure of a kind is a series that begins with one, and increases nothing."""
     ask = Telemetry().registry.get_sample_value
     name = "fastapi_operator_pass_duration_seconds_count"

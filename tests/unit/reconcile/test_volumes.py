@@ -1,4 +1,4 @@
-"""What a changed wish means for a volume that holds data."""
+"""Changes of a volume that has data."""
 
 from typing import Any
 
@@ -16,17 +16,17 @@ def claim(size: str, class_name: str | None = None) -> dict[str, Any]:
     return {"metadata": {"uid": "u1", "annotations": {APPLIED_ANNOTATION: size}}, "spec": spec}
 
 
-def test_a_larger_wish_is_asked_for_and_noted() -> None:
+def test_a_larger_size_is_requested_and_recorded() -> None:
     patch = volumes.resize_patch(claim("1Gi", "fast"), claim("2Gi"))
     assert patch["spec"] == {"resources": {"requests": {"storage": "2Gi"}}}
     assert patch["metadata"] == {"uid": "u1", "annotations": {APPLIED_ANNOTATION: "2Gi"}}
 
 
-def test_an_equal_size_written_otherwise_is_only_noted() -> None:
+def test_an_equal_size_in_another_unit_is_only_recorded() -> None:
     assert "spec" not in volumes.resize_patch(claim("1Gi"), claim("1024Mi"))
 
 
-def test_a_smaller_wish_and_another_class_are_impossible() -> None:
+def test_a_smaller_size_and_another_class_are_refused() -> None:
     assert volumes.why_not_resizable(KEY, claim("1Gi"), claim("1Gi")) == ""
     assert "cannot shrink to 1Gi" in volumes.why_not_resizable(KEY, claim("2Gi"), claim("1Gi"))
     told = volumes.why_not_resizable(KEY, claim("1Gi", "slow"), claim("1Gi", "fast"))
