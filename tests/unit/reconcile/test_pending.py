@@ -81,10 +81,10 @@ def test_held_values_are_reported_with_their_current_and_future_value() -> None:
 def test_the_slot_is_the_first_entry_and_entries_are_limited() -> None:
     waiting = (desired("ConfigMap", f"shop-{number}") for number in range(20))
     held = tuple(pending.HeldWrite(change(item)) for item in waiting)
-    told = pending.pending(held, (), {}, "shop", has_slot=True)
-    assert [item.name for item in told[:2]] == ["rollout", "ConfigMap shop-0"]
-    assert len(told) == MOST_PENDING
-    without = {"pending": [item.model_dump() for item in told[1:]]}
+    found_text = pending.pending(held, (), {}, "shop", has_slot=True)
+    assert [item.name for item in found_text[:2]] == ["rollout", "ConfigMap shop-0"]
+    assert len(found_text) == MOST_PENDING
+    without = {"pending": [item.model_dump() for item in found_text[1:]]}
     assert not pending.has_slot(without)
     status = pending.with_slot(without)
     assert pending.has_slot(status)

@@ -34,7 +34,7 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "told"),
+    ("status", "reason", "found_text"),
     [
         (container(waiting("ErrImagePull", "no such image")), "ErrImagePull", "no such image"),
         (
@@ -80,11 +80,13 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
         ({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}, "Evicted", "low"),
     ],
 )  # fmt: skip
-def test_the_problem_of_a_pod_is_reported(status: dict[str, Any], reason: str, told: str) -> None:
+def test_the_problem_of_a_pod_is_reported(
+    status: dict[str, Any], reason: str, found_text: str
+) -> None:
     found = diagnose([pod(**status)], NOW)
     assert found is not None
     assert found.reason == reason
-    assert told in found.message
+    assert found_text in found.message
     assert "pod p" in found.message
 
 
@@ -187,10 +189,10 @@ def test_a_diagnosis_is_kept_until_the_workload_is_ready() -> None:
     diagnostics.due([deployment], unready)
     clock.now += 3
     diagnostics.due([deployment], unready)
-    said = Health(False, "CrashLoopBackOff", "boom", failed=True)
-    diagnostics.record(deployment.key, said)
+    message = Health(False, "CrashLoopBackOff", "boom", failed=True)
+    diagnostics.record(deployment.key, message)
     diagnostics.record(deployment.key, None)  # between two crashes a pod just runs
-    assert diagnostics.findings([deployment]) == {deployment.key: said}
+    assert diagnostics.findings([deployment]) == {deployment.key: message}
     diagnostics.due([deployment], children(child(deployment)))
     assert diagnostics.findings([deployment]) == {}
     assert diagnostics.next_in([deployment]) is None
@@ -208,7 +210,7 @@ def test_a_failed_job_is_checked_at_once_and_until_a_diagnosis_is_found() -> Non
 
 
 @pytest.mark.parametrize(
-    ("started", "since", "told"),
+    ("started", "since", "found_text"),
     [
         (False, "2026-01-01T00:00:53Z", False),
         (False, "2026-01-01T00:00:52Z", True),
@@ -216,10 +218,12 @@ def test_a_failed_job_is_checked_at_once_and_until_a_diagnosis_is_found() -> Non
         (True, "2026-01-01T00:00:59Z", True),
     ],
 )
-def test_a_probe_does_not_fail_while_the_pod_starts(started: bool, since: str, told: bool) -> None:
+def test_a_probe_does_not_fail_while_the_pod_starts(
+    started: bool, since: str, found_text: bool
+) -> None:
     state = {"running": {"startedAt": since}}
     found = diagnose([pod(**container(state, started=started))], NOW)
-    assert (found is not None and found.reason == "ProbeFailing") == told
+    assert (found is not None and found.reason == "ProbeFailing") == found_text
 
 
 @pytest.mark.parametrize(("started", "kind"), [(False, "startup"), (True, "readiness")])

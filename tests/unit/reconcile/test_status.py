@@ -84,8 +84,8 @@ def test_a_failed_run_is_reported_and_the_service_stays_ready() -> None:
         False, "RunFailed", "the run of 07:00 failed; no run has succeeded yet", failed=True
     )
     observed = Observed(children(*(child(item) for item in app()), child(wanted[-1], health=run)))
-    said = {wanted[-1].key: Health(False, "Failed", "pod report-1: exit code 1: no route", True)}
-    found = conditions(situation(wanted, observed, diagnoses=said))
+    text = {wanted[-1].key: Health(False, "Failed", "pod report-1: exit code 1: no route", True)}
+    found = conditions(situation(wanted, observed, diagnoses=text))
     assert found["Ready"][0] == "True"
     status, reason, message = found["SchedulesReady"]
     assert (status, reason) == ("False", "RunFailed")
@@ -121,8 +121,8 @@ def test_an_invalid_spec_stalls_with_its_field() -> None:
         "InvalidSpec",
         "spec.resources: too small; set 1Gi",
     )
-    (told,) = build_status(found).problems
-    assert (told.path, told.message) == ("spec.resources", "too small; set 1Gi")
+    (problem_seen,) = build_status(found).problems
+    assert (problem_seen.path, problem_seen.message) == ("spec.resources", "too small; set 1Gi")
 
 
 def test_warnings_do_not_stall() -> None:
@@ -137,12 +137,12 @@ def test_a_failed_migration_stalls_with_the_message_of_its_pod() -> None:
     wanted = [*database(), migration("k2"), *app()]
     job = child(migration("k2"), health=FAILED)
     live = {**all_live([*database(), *app()]).children, **children(job)}
-    said = Health(False, "Failed", "pod x: exit code 1: no such revision", failed=True)
+    text = Health(False, "Failed", "pod x: exit code 1: no such revision", failed=True)
     found = situation(
         wanted,
         Observed(live, record("k1")),
         migration_key="k2",
-        diagnoses={job.key: said},
+        diagnoses={job.key: text},
     )
     assert conditions(found)["Stalled"][:2] == ("True", "MigrationFailed")
     assert "no such revision" in conditions(found)["MigrationsReady"][2]
@@ -153,7 +153,7 @@ def test_a_failed_migration_stalls_with_the_message_of_its_pod() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "remedy"),
+    ("text", "remedy"),
     [
         (
             "FAILED: Can't locate revision identified by 'f00'",
@@ -163,14 +163,14 @@ def test_a_failed_migration_stalls_with_the_message_of_its_pod() -> None:
         ("LockNotAvailable: canceling statement due to lock timeout", "migrations.retry"),
     ],
 )
-def test_a_known_migration_failure_has_a_remedy(said: str, remedy: str) -> None:
+def test_a_known_migration_failure_has_a_remedy(text: str, remedy: str) -> None:
     wanted = [*database(), migration("k2"), *app()]
     job = child(migration("k2"), health=FAILED)
     live = {**all_live([*database(), *app()]).children, **children(job)}
-    told = {job.key: Health(False, "Failed", said, failed=True)}
-    found = situation(wanted, Observed(live), migration_key="k2", diagnoses=told)
+    problem_seen = {job.key: Health(False, "Failed", text, failed=True)}
+    found = situation(wanted, Observed(live), migration_key="k2", diagnoses=problem_seen)
     message = conditions(found)["MigrationsReady"][2]
-    assert said in message
+    assert text in message
     assert remedy in message
 
 
@@ -189,8 +189,8 @@ def test_the_diagnosis_of_pods_replaces_the_counts_of_the_workload() -> None:
     wanted = app()
     deployment = wanted[2]
     live = {**all_live(wanted).children, **children(child(deployment, health=UNREADY))}
-    said = Health(False, "ImagePullBackOff", "pod x: not found", failed=True)
-    found = conditions(situation(wanted, Observed(live), diagnoses={deployment.key: said}))
+    text = Health(False, "ImagePullBackOff", "pod x: not found", failed=True)
+    found = conditions(situation(wanted, Observed(live), diagnoses={deployment.key: text}))
     assert found["ApplicationReady"] == ("False", "ImagePullBackOff", "pod x: not found")
     assert found["Ready"][:2] == ("False", "ImagePullBackOff")
 
@@ -199,8 +199,8 @@ def test_pods_that_are_not_ready_after_the_deadline_stall_with_their_message() -
     wanted = app()
     late = Health(False, "ProgressDeadlineExceeded", "has timed out progressing", failed=True)
     live = {**all_live(wanted).children, **children(child(wanted[2], health=late))}
-    said = Health(False, "ImagePullBackOff", "pod x: not found", failed=True)
-    found = conditions(situation(wanted, Observed(live), diagnoses={wanted[2].key: said}))
+    text = Health(False, "ImagePullBackOff", "pod x: not found", failed=True)
+    found = conditions(situation(wanted, Observed(live), diagnoses={wanted[2].key: text}))
     assert found["Stalled"] == ("True", "ImagePullBackOff", "app: pod x: not found")
     assert found["Reconciling"][0] == found["Ready"][0] == "False"
 
@@ -244,8 +244,8 @@ def test_a_long_message_is_cut_to_the_limit_of_the_schema() -> None:
 def test_headline_values_are_shown_as_in_explain() -> None:
     plan = derive(EVERYTHING, Settings(), Facts())
     explained = {item["name"]: item for item in map(decision_record, plan.decisions())}
-    told = build_status(situation([], Observed({}), plan=plan)).tuning
-    assert len(told) == len(plan.headline())
-    for item in told:
+    problem_seen = build_status(situation([], Observed({}), plan=plan)).tuning
+    assert len(problem_seen) == len(plan.headline())
+    for item in problem_seen:
         assert item.reason == explained[item.name]["reason"]
         assert item.source == explained[item.name]["source"]

@@ -53,13 +53,13 @@ def series(telemetry: Telemetry, name: str) -> dict[tuple[str, ...], float]:
 def test_planned_values_exist_as_long_as_their_service() -> None:
     telemetry = Telemetry()
     telemetry.service(SHOP, answer(), plan(postgres={}))
-    told = series(telemetry, "fastapi_operator_planned")
-    assert told["database.max_connections",] > 0
-    assert {name for (name,) in told} <= PLANNED
+    found_text = series(telemetry, "fastapi_operator_planned")
+    assert found_text["database.max_connections",] > 0
+    assert {name for (name,) in found_text} <= PLANNED
     telemetry.service(SHOP, answer(), plan(scaling={"minReplicas": 3, "maxReplicas": 9}))
-    told = series(telemetry, "fastapi_operator_planned")
-    assert told["scaling.max_replicas",] == 9
-    assert ("database.max_connections",) not in told
+    found_text = series(telemetry, "fastapi_operator_planned")
+    assert found_text["scaling.max_replicas",] == 9
+    assert ("database.max_connections",) not in found_text
     telemetry.forget(SHOP)
     assert not series(telemetry, "fastapi_operator_planned")
 

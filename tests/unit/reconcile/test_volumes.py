@@ -29,5 +29,5 @@ def test_an_equal_size_in_another_unit_is_only_recorded() -> None:
 def test_a_smaller_size_and_another_class_are_refused() -> None:
     assert volumes.why_not_resizable(KEY, claim("1Gi"), claim("1Gi")) == ""
     assert "cannot shrink to 1Gi" in volumes.why_not_resizable(KEY, claim("2Gi"), claim("1Gi"))
-    told = volumes.why_not_resizable(KEY, claim("1Gi", "slow"), claim("1Gi", "fast"))
-    assert "has the StorageClass slow, which cannot be changed to fast" in told
+    found_text = volumes.why_not_resizable(KEY, claim("1Gi", "slow"), claim("1Gi", "fast"))
+    assert "has the StorageClass slow, which cannot be changed to fast" in found_text
