@@ -1,6 +1,7 @@
 """Expressions of PromQL that alerts and dashboards share."""
 
 from fastapi_operator.naming import SERVICE_SERIES_LABEL
+from fastapi_operator.parts import Part
 
 # The labels that identify a service in the series of all its parts.
 SERVICE = f"namespace, {SERVICE_SERIES_LABEL}"
@@ -33,7 +34,12 @@ def joined(expression: str, where: str = OF_SERVICES) -> str:
     )
 
 
-def of_component(part: str) -> str:
+def container_of(part: Part) -> str:
+    """Returns the matcher of the main container of a part's pods."""
+    return f'container="{part.record.container}"'
+
+
+def of_component(part: Part) -> str:
     """The matchers of the pods of one part, of all services."""
     return f'{OF_SERVICES}, {COMPONENT}="{part}"'
 

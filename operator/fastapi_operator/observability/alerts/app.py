@@ -16,10 +16,12 @@ from fastapi_operator.observability.promql import (
     OF_SERVICES,
     SERVICE,
     by_service,
+    container_of,
     joined,
     of_component,
 )
 from fastapi_operator.observability.units import milliseconds, percent
+from fastapi_operator.parts import Part
 
 _REQUESTS = "http_server_request_duration_seconds_count"
 
@@ -31,8 +33,8 @@ def _most_by_mean(counter: str) -> str:
 
 
 def _throttled_periods(kind: str) -> str:
-    series = f'rate(container_cpu_cfs_{kind}_total{{container="app"}}[5m])'
-    return by_service(joined(series, of_component("app")))
+    series = f"rate(container_cpu_cfs_{kind}_total{{{container_of(Part.APP)}}}[5m])"
+    return by_service(joined(series, of_component(Part.APP)))
 
 
 _THROTTLED = f"{_throttled_periods('throttled_periods')} / {_throttled_periods('periods')}"
@@ -149,7 +151,10 @@ APP = (
         condition=f"a pod of the app uses more than {percent(bounds.MEMORY_USED)} of its memory "
         "limit",
         expression=f"max by ({SERVICE}) ("
-        + joined('container_memory_working_set_bytes{container="app"}', of_component("app"))
+        + joined(
+            f"container_memory_working_set_bytes{{{container_of(Part.APP)}}}",
+            of_component(Part.APP),
+        )
         + f") / on ({SERVICE}) {planned_series('compute.memory_limit_bytes')}"
         f" > {bounds.MEMORY_USED}",
         held="15m",

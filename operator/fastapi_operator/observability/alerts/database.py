@@ -8,11 +8,13 @@ from fastapi_operator.observability.promql import (
     OF_SERVICES,
     SERVICE,
     by_service,
+    container_of,
     joined,
     of_component,
     service_from,
 )
 from fastapi_operator.observability.units import percent
+from fastapi_operator.parts import Part
 
 POOLER = (
     Alert(
@@ -47,8 +49,8 @@ POOLER = (
         f"{bounds.POOLER_CPU_CORES:g} cores",
         expression=f"max by ({SERVICE}) ("
         + joined(
-            'rate(container_cpu_usage_seconds_total{container="pgbouncer"}[5m])',
-            of_component("pooler"),
+            f"rate(container_cpu_usage_seconds_total{{{container_of(Part.POOLER)}}}[5m])",
+            of_component(Part.POOLER),
         )
         + f") > {bounds.POOLER_CPU_CORES}",
         held="10m",

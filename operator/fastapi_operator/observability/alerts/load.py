@@ -6,9 +6,11 @@ from fastapi_operator.observability.promql import (
     OF_SERVICES,
     SERVICE,
     by_service,
+    container_of,
     joined,
     of_component,
 )
+from fastapi_operator.parts import Part
 
 LOOP_LAG = (
     "histogram_quantile(0.99, "
@@ -29,8 +31,8 @@ _ACTIVE_PER_CORE = (
 _DATABASE_CPU = (
     by_service(
         joined(
-            'rate(container_cpu_usage_seconds_total{container="postgres"}[5m])',
-            of_component("database"),
+            f"rate(container_cpu_usage_seconds_total{{{container_of(Part.DATABASE)}}}[5m])",
+            of_component(Part.DATABASE),
         )
     )
     + f" / on ({SERVICE}) {_CORES}"

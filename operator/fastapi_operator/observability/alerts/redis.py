@@ -5,17 +5,18 @@ from fastapi_operator.observability.alerts.alert import NUMBER, PERCENT, SECONDS
 from fastapi_operator.observability.alerts.load import LOOP_ON_TIME
 from fastapi_operator.observability.promql import SERVICE, by_service, of_component
 from fastapi_operator.observability.units import milliseconds, percent
+from fastapi_operator.parts import Part
 
 
 def _redis_lookups(kind: str) -> str:
-    return by_service(f"rate(redis_keyspace_{kind}_total{{{of_component('cache')}}}[10m])")
+    return by_service(f"rate(redis_keyspace_{kind}_total{{{of_component(Part.CACHE)}}}[10m])")
 
 
 _LOOKUPS = f"({_redis_lookups('hits')} + {_redis_lookups('misses')})"
 
 
 def _queue_memory(bound: float) -> str:
-    queue = of_component("queue")
+    queue = of_component(Part.QUEUE)
     return (
         f"max by ({SERVICE}) (redis_memory_used_bytes{{{queue}}} "
         f"/ (redis_memory_max_bytes{{{queue}}} > 0)) > {bound}"
@@ -23,7 +24,7 @@ def _queue_memory(bound: float) -> str:
 
 
 def _cache_rate(counter: str, *matchers: str) -> str:
-    chosen = ", ".join((of_component("cache"), *matchers))
+    chosen = ", ".join((of_component(Part.CACHE), *matchers))
     return by_service(f"rate({counter}{{{chosen}}}[10m])")
 
 
@@ -51,7 +52,7 @@ CACHE = (
         expression=f"{_redis_lookups('hits')} / on ({SERVICE}) "
         f"({_LOOKUPS} > {bounds.CACHE_LOOKUPS_PER_SECOND}) < {bounds.CACHE_HITS}\n"
         f"and on ({SERVICE}) "
-        + by_service(f"rate(redis_evicted_keys_total{{{of_component('cache')}}}[10m])")
+        + by_service(f"rate(redis_evicted_keys_total{{{of_component(Part.CACHE)}}}[10m])")
         + " > 0",
         held="15m",
         summary=f"{PERCENT} of the lookups find their key, and keys are evicted: the cache is too "
@@ -78,10 +79,10 @@ CACHE = (
         f"app takes more than {milliseconds(bounds.CACHE_SLOW_SECONDS)} (p95) although its event "
         "loop is on time",
         expression=by_service(
-            f"rate(redis_commands_duration_seconds_total{{{of_component('cache')}}}[5m])"
+            f"rate(redis_commands_duration_seconds_total{{{of_component(Part.CACHE)}}}[5m])"
         )
         + f" / on ({SERVICE}) ("
-        + by_service(f"rate(redis_commands_total{{{of_component('cache')}}}[5m])")
+        + by_service(f"rate(redis_commands_total{{{of_component(Part.CACHE)}}}[5m])")
         + f" > {bounds.CACHE_LOOKUPS_PER_SECOND}) > {bounds.CACHE_COMMAND_SECONDS}\n"
         f"or ({_SLOW_IN_APP}\n{LOOP_ON_TIME})",
         held="10m",
@@ -92,7 +93,7 @@ CACHE = (
         name="FastAPICacheDown",
         group="cache",
         condition="the exporter of the cache cannot connect to it",
-        expression=f"max by ({SERVICE}) (redis_up{{{of_component('cache')}}}) == 0",
+        expression=f"max by ({SERVICE}) (redis_up{{{of_component(Part.CACHE)}}}) == 0",
         held="2m",
         summary="the cache does not respond (redis_up is {{ $value }}): all reads reach the "
         "database",
@@ -102,7 +103,7 @@ CACHE = (
         name="FastAPIQueueDown",
         group="queue",
         condition="the exporter of the queue cannot connect to it",
-        expression=f"max by ({SERVICE}) (redis_up{{{of_component('queue')}}}) == 0",
+        expression=f"max by ({SERVICE}) (redis_up{{{of_component(Part.QUEUE)}}}) == 0",
         held="2m",
         summary="the queue does not respond (redis_up is {{ $value }}): background work has "
         "stopped",

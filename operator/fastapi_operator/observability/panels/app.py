@@ -8,11 +8,13 @@ from fastapi_operator.observability.promql import (
     CHOSEN,
     COMPONENT,
     chosen,
+    container_of,
     joined,
     quantile,
     rate,
     total,
 )
+from fastapi_operator.parts import Part
 
 _SECONDS = "http_server_request_duration_seconds"
 _REQUESTS = f"{_SECONDS}_count"
@@ -200,12 +202,12 @@ WORKERS = Row(
                 Query(
                     _of_pods(
                         "rate(container_cpu_cfs_throttled_periods_total"
-                        '{namespace="$namespace", container="app"}[$__rate_interval])'
+                        f'{{namespace="$namespace", {container_of(Part.APP)}}}[$__rate_interval])'
                     )
                     + " / "
                     + _of_pods(
                         "rate(container_cpu_cfs_periods_total"
-                        '{namespace="$namespace", container="app"}[$__rate_interval])'
+                        f'{{namespace="$namespace", {container_of(Part.APP)}}}[$__rate_interval])'
                     ),
                     "{{pod}}",
                 ),

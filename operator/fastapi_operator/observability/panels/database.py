@@ -4,9 +4,19 @@ from fastapi_operator.observability import bounds
 from fastapi_operator.observability.grafana import Panel, Query, Row
 from fastapi_operator.observability.metrics import Unit
 from fastapi_operator.observability.planned import planned_series
-from fastapi_operator.observability.promql import CHOSEN, COMPONENT, chosen, joined, rate, total
+from fastapi_operator.observability.promql import (
+    CHOSEN,
+    COMPONENT,
+    chosen,
+    container_of,
+    joined,
+    rate,
+    total,
+)
+from fastapi_operator.parts import Part
 
 _POOLS = "pgbouncer_pools"
+_CONTAINER = container_of(Part.DATABASE)
 _CLAIMS = (
     'namespace="$namespace", persistentvolumeclaim=~"$service-(postgres|redis|queue)-(data|backup)"'
 )
@@ -99,7 +109,7 @@ DATABASE = Row(
                     "sum by (pod) ("
                     + joined(
                         "rate(container_cpu_usage_seconds_total"
-                        '{namespace="$namespace", container="postgres"}[$__rate_interval])',
+                        f'{{namespace="$namespace", {_CONTAINER}}}[$__rate_interval])',
                         chosen(f'{COMPONENT}="database"'),
                     )
                     + ")",
