@@ -4,17 +4,6 @@ import pytest
 
 from tests.language import check, prose, words
 
-# Folders and files that still have avoided words. Everything else is clean and stays clean: take
-# entries away, and never add one.
-REMAINING = (
-    "tests/unit/tuning",
-)
-
-
-def remains(path: str) -> bool:
-    return any(path == entry or path.startswith(f"{entry}/") for entry in REMAINING)
-
-
 @pytest.fixture(scope="module")
 def tree() -> list[prose.Text]:
     """Returns the prose of the whole repository."""
@@ -22,7 +11,7 @@ def tree() -> list[prose.Text]:
 
 
 def test_no_avoided_word_is_left(tree: list[prose.Text]) -> None:
-    found = sorted(set(check.findings(text for text in tree if not remains(text.path))))
+    found = sorted(set(check.findings(tree)))
     assert not found, "\n".join(map(str, found))
 
 
