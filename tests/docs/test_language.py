@@ -4,6 +4,7 @@ import pytest
 
 from tests.language import check, prose, words
 
+
 @pytest.fixture(scope="module")
 def tree() -> list[prose.Text]:
     """Returns the prose of the whole repository."""
