@@ -109,7 +109,7 @@ def test_what_if_can_add_or_remove_a_part() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("scaling.maxReplica=9", "no field 'maxReplica'; did you mean maxReplicas?"),
+        ("scaling.maxReplica=9", "unknown field 'maxReplica'; did you mean maxReplicas?"),
         ("server.threads", "must be PATH=VALUE"),
         ("server.threads={", "--what-if server.threads={: "),
     ],
