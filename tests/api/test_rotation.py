@@ -185,4 +185,4 @@ def test_the_command_rotates_or_reports_that_there_are_no_credentials(shop: Worl
     shop.apply("plain")
     refused = run(shop, "rotate", "plain")
     assert refused.returncode == 2
-    assert "your own Secrets" in refused.stderr
+    assert "to rotate your own, change" in refused.stderr

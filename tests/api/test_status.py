@@ -303,7 +303,7 @@ def test_the_image_digest_of_ready_pods_is_reported(world: World) -> None:
     world.until_ready()
     eventually(lambda: world.service()["status"].get("imageDigest") == digest, within=30)
     (problem,) = [p for p in world.service()["status"]["problems"] if p["path"] == "spec.image"]
-    assert "pin a digest" in problem["message"]
+    assert "a digest with @sha256" in problem["message"]
     since = world.mark()
     time.sleep(2)
     assert world.requests(since) == []
