@@ -34,15 +34,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "sidecar": (
         {"containers": [{"name": "agent", "image": "docker.io/agent"}]},
-        "docker.io/agent comes from",
+        "docker.io/agent is not from",
     ),
     "init": (
         {"initContainers": [{"name": "warm", "image": "docker.io/warm"}]},
-        "docker.io/warm comes from",
+        "docker.io/warm is not from",
     ),
     "pod-template": (
         {"podTemplate": {"spec": {"containers": [{"name": "x", "image": "docker.io/x"}]}}},
-        "docker.io/x comes from",
+        "docker.io/x is not from",
     ),
     "host": (
         {"exposure": {"hosts": ["other.example.com"], "ingress": {}}},
