@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastapi_operator.cli import inputs
+from fastapi_operator.cluster.environment_proxy import proxy_of
 from fastapi_operator.naming import SERVICE_SERIES_LABEL
 from fastapi_operator.observability import readings
 from fastapi_operator.observability.samples import Window, read_matrix
@@ -56,7 +57,7 @@ def _query(url: str, query: str, seconds: int, step: int) -> list[dict[str, Any]
         )
     form = urllib.parse.urlencode(parameters).encode()
     try:
-        with urllib.request.urlopen(address, form, _TIMEOUT_SECONDS) as response:  # noqa: S310
+        with _opener(url).open(address, form, _TIMEOUT_SECONDS) as response:
             body = json.load(response)
     except urllib.error.HTTPError as error:
         inputs.fail(f"--prometheus {url}: {error.code} {error.reason}: {_reason(error)}")
@@ -64,6 +65,12 @@ def _query(url: str, query: str, seconds: int, step: int) -> list[dict[str, Any]
         inputs.fail(f"--prometheus {url}: {error}; check that the URL is that of Prometheus")
     result: list[dict[str, Any]] = body["data"]["result"]
     return result
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    proxy = proxy_of(url)
+    proxies = {urllib.parse.urlsplit(url).scheme: proxy} if proxy else {}
+    return urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

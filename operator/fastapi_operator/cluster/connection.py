@@ -2,12 +2,12 @@
 
 import os
 from pathlib import Path
-from urllib import request
-from urllib.parse import urlsplit
 
 import kopf
 from kubernetes import aio
 from kubernetes.aio import client, config
+
+from fastapi_operator.cluster.environment_proxy import proxy_of
 
 # For the requests of all reconciliations; watches use Kopf's own connections.
 CONNECTIONS = 40
@@ -62,9 +62,8 @@ def _without_environment(configuration: "client.Configuration") -> "client.Confi
     By default, aiohttp reads the environment and ``~/.netrc`` in two threads before each request,
     which takes a tenth of the operator's CPU time.
     """
-    server = urlsplit(configuration.host)
-    if not configuration.proxy and not request.proxy_bypass(server.hostname or ""):
-        configuration.proxy = request.getproxies().get(server.scheme)
+    if not configuration.proxy:
+        configuration.proxy = proxy_of(configuration.host)
     configuration.client_session_kwargs = {"trust_env": False}
     return configuration
 

@@ -89,6 +89,14 @@ def test_a_service_that_is_not_scraped_has_no_windows(url: str) -> None:
     assert query(url, service="missing") == {}
 
 
+def test_a_network_in_no_proxy_is_connected_directly(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"http_proxy": "http://127.0.0.1:1", "no_proxy": "0.0.0.0/8"}.items():
+        monkeypatch.setenv(name, value)
+    assert set(query(url.replace("127.0.0.1", "0.0.0.0"))) == {"shop-a"}
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [
