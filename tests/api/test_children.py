@@ -55,6 +55,17 @@ def test_a_deleted_child_is_created_again(world: World, kind: str, name: str) ->
     assert world.child_writes(since) == [f"patch {kind}/{name}"]
 
 
+def test_an_object_that_is_deleted_often_is_always_created_again(world: World) -> None:
+    world.start()
+    world.apply(scaling={"replicas": 2})
+    world.until_ready()
+    for _ in range(8):
+        world.kube.delete(world.path("deployments", "shop"))
+        eventually(lambda: world.get("deployments", "shop"))
+    world.until_ready()
+    assert world.condition("Stalled")["status"] == "False"
+
+
 EDITS: list[tuple[str, str, dict[str, Any]]] = [
     ("configmaps", "shop-app", {"data": {"GREETING": "bye"}}),
     ("configmaps", "shop-app", {"data": {"GREETING": None}}),

@@ -130,3 +130,17 @@ def test_no_value_can_be_read_from_the_stamp(world: World) -> None:
     world.kube.delete(world.path("secrets", "keys"))
     secret(world, token="one")
     eventually(lambda: stamp(world) != before)
+
+
+def test_each_of_many_rotations_reaches_the_pods(world: World) -> None:
+    """A value that changes often is no client that reverts the operator's writes."""
+    secret(world, token="0")
+    world.start(build=build_desired_state)
+    world.apply(env=ENV)
+    world.until_ready()
+    for number in range(1, 9):
+        before = stamp(world)
+        secret(world, token=str(number))
+        eventually(lambda before=before: stamp(world) != before)
+    world.until_ready()
+    assert world.condition("Stalled")["status"] == "False"

@@ -37,6 +37,8 @@ from fastapi_operator.settings import Settings
 
 # The statuses of several children change together; one reconciliation is enough for all.
 HEALTH_DEBOUNCE_SECONDS = 0.2
+# The keys of a Secret are often changed one after another; the pods are replaced once for all.
+VALUES_DEBOUNCE_SECONDS = 1.0
 # Among the services that are due, those with a rollout in progress come first: their desired state
 # is cached, and a person may be waiting. Then come changed services, then periodic work.
 CHANGED_SLACK_SECONDS = 5.0
@@ -134,8 +136,9 @@ class Controller:
 
     def _put_child(self, kind: Kind, body: Mapping[str, Any]) -> None:
         self._enqueue_change(self.store.put_child(kind, body))
-        for reader in self.store.put_values(kind, body):
-            self._enqueue_change(Change(reader, urgent=True))
+        for reader in self.store.put_values(kind, body) if self._synced else ():
+            if self.store.service(reader) is not None:
+                self.queue.add(reader, delay=VALUES_DEBOUNCE_SECONDS)
 
     def _enqueue_change(self, change: Change | None) -> None:
         # The cluster's garbage collector deletes the children of a deleted service.

@@ -71,11 +71,6 @@ class Step:
     rotation: Rotation | None = None
 
     @property
-    def content(self) -> str:
-        """Distinguishes this write from others of the same object."""
-        return self.rotation.text if self.rotation else self.owned.built_digest
-
-    @property
     def key(self) -> ObjectKey:
         """The identity of the object that is written."""
         return self.owned.key

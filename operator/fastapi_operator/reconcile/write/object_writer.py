@@ -9,6 +9,7 @@ from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import STATEFUL_SET, Kind, owned_kind
 from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.observed import Phase, Rotation
+from fastapi_operator.reconcile.observe.projection import digest
 from fastapi_operator.reconcile.observe.store import Store
 from fastapi_operator.reconcile.plan.owned_object import complete_body
 from fastapi_operator.reconcile.plan.refusals import Refusal
@@ -21,7 +22,7 @@ from fastapi_operator.reconcile.write.credentials import (
     switch_user,
 )
 from fastapi_operator.reconcile.write.outcome import BlockedError, RefusedError
-from fastapi_operator.resources.desired import ObjectKey
+from fastapi_operator.resources.desired import ObjectKey, Write
 
 
 class ObjectWriter:
@@ -58,7 +59,38 @@ class ObjectWriter:
             BlockedError: An old object must be deleted first.
             RefusedError: The object cannot be written until a person changes something.
         """
+        if step.child is not None:
+            self._refuse_loop(step, step.child.uid)
+        # Computed before the write: it may change the live object from which replicas are taken.
+        content = self._content(step)
         await self._actions[step.action](step, owner)
+        written = self._store.child(step.key)
+        if written is not None and not self._client.dry_run:
+            self._brakes.wrote(step.key, written.uid, content)
+
+    def _content(self, step: Step) -> str:
+        """Returns the digest of the content that a step sends, with stamp and replicas."""
+        if step.rotation is not None:
+            return step.rotation.text
+        if step.owned.desired.write is Write.CREATE_ONCE:
+            return step.owned.built_digest
+        return digest(complete_body(step.owned, step.child, self._store.values.known))
+
+    def _refuse_loop(self, step: Step, uid: str) -> None:
+        """Refuses a write that another client reverts each time."""
+        key = step.key
+        if not self._brakes.is_loop(key, uid, self._content(step)):
+            return
+        editor = self._store.last_editor(key)
+        raise RefusedError(
+            Refusal(
+                key,
+                "DriftLoop",
+                f"{key} is changed again after each write"
+                + (f", last by {editor}" if editor else "")
+                + "; stop the client that changes it, or set the same values in the FastAPIService",
+            )
+        )
 
     def put(self, key: ObjectKey, response: Mapping[str, Any]) -> None:
         """Stores the response to a write, and wakes the services that it affects."""
@@ -203,6 +235,7 @@ class ObjectWriter:
         conflict = ownership.explain_name_conflict(key, body, owner)
         if conflict:
             raise RefusedError(Refusal(key, "NameTaken", conflict))
+        self._refuse_loop(step, body["metadata"]["uid"])
         labels = body["metadata"].get("labels") or {}
         is_created_once = desired.write.value == "CreateOnce"
         if is_created_once and not labels.get(naming.WATCHED_LABEL):

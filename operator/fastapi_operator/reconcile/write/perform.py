@@ -13,7 +13,6 @@ from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child
 from fastapi_operator.reconcile.observe.store import Store
 from fastapi_operator.reconcile.plan import release
-from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.steps import Step, Steps
 from fastapi_operator.reconcile.write.brakes import Brakes
 from fastapi_operator.reconcile.write.object_writer import ObjectWriter, kind_of
@@ -77,9 +76,6 @@ class Performer:
                 raise NamespaceTerminatingError(str(outcome.terminating))
 
     async def _attempt(self, step: Step, owner: Owner, outcome: Outcome) -> None:
-        if self._brakes.is_loop(step.key, step.content):
-            outcome.refusals.append(self._drift_loop(step.key))
-            return
         try:
             await self._writer.write(step, owner)
         except RefusedError as error:
@@ -89,19 +85,8 @@ class Performer:
         except ApiError as error:
             outcome.add_error(step.key, error)
         else:
-            self._brakes.wrote(step.key, step.content)
             self._count(step.key.kind, step.why)
             outcome.done.append(f"{step.action.value} {step.key.kind}/{step.key.name}: {step.why}")
-
-    def _drift_loop(self, key: ObjectKey) -> Refusal:
-        editor = self._store.last_editor(key)
-        return Refusal(
-            key,
-            "DriftLoop",
-            f"{key} is changed again after each write"
-            + (f", last by {editor}" if editor else "")
-            + "; stop the client that changes it, or set the same values in the FastAPIService",
-        )
 
     async def _record_release(self, steps: Steps, owner: Owner, outcome: Outcome) -> bool:
         """Writes the release record; if that fails, the objects of the release are not written."""
