@@ -152,7 +152,12 @@ class ConnectionBudget:
         """
         processes, *servers = self.steps()
         if processes.slack < 0:
-            taker = "the pooler" if servers else "the database"
+            limit = (
+                f"the pooler accepts {processes.capacity}: {figures.POOLER_CLIENTS_MAX} for each "
+                "instance at most, with one lost"
+                if servers
+                else f"the database accepts {processes.capacity}"
+            )
             remedies = (
                 self._smaller_claim(processes.capacity, max_replicas, surge),
                 self._more_instances() if servers else "remove spec.postgres.pooler.engine: None",
@@ -162,8 +167,7 @@ class ConnectionBudget:
                 severity=Severity.ERROR,
                 stage=Stage.PLAN,
                 path=self._largest.path,
-                message=f"{self._claimed()} would open {self.demand} connections at peak, "
-                f"{taker} accepts {processes.capacity}",
+                message=f"{self._claimed()} would open {self.demand} connections at peak, {limit}",
                 remedy=_either(remedies) or "lower the workers or processes in each pod",
             )
         for step in servers:
@@ -206,7 +210,7 @@ class ConnectionBudget:
         return f"set maxReplicas to at most {fitting}" if fitting > 0 else ""
 
     def _more_instances(self) -> str:
-        instances = 1 + math.ceil(self.demand / figures.POOLER_CLIENTS)
+        instances = 1 + math.ceil(self.demand / figures.POOLER_CLIENTS_MAX)
         most = min(figures.POOLER_INSTANCES_MAX, (self.max_connections - self.reserved) // 2)
         return f"set spec.postgres.pooler.instances to {instances}" if instances <= most else ""
 

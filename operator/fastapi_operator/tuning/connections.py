@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from fastapi_operator.api.postgres import Pooler
 from fastapi_operator.api.service import Spec
 from fastapi_operator.problems import Problem
 from fastapi_operator.tuning import figures
@@ -25,6 +26,7 @@ from fastapi_operator.tuning.plan import (
 from fastapi_operator.tuning.pool import pool_plan
 from fastapi_operator.tuning.pooler import (
     clients_with_one_lost,
+    most_clients,
     pooler_plan,
     servers_while_replaced,
 )
@@ -70,12 +72,15 @@ def connected(
     if profiled.spec.postgres is None or database is None:
         return scaling_plan(profiled, core, None), Connections()
     taken, granted = sum(claim.demand for claim in others), database.service_connections.value
-    pooler = pooler_plan(profiled, database) if is_pooled(profiled.spec.postgres) else None
-    if pooler is not None:
+    pooler = None
+    if is_pooled(profiled.spec.postgres):
         pool = pool_plan(profiled, granted)
         per_process = pool.size.value + pool.max_overflow.value
-        room = ConnectionRoom(clients_with_one_lost(pooler), per_process, taken)
+        section = profiled.spec.postgres.pooler or Pooler()
+        room = ConnectionRoom(most_clients(section.instances, database), per_process, taken)
         scaling = scaling_plan(profiled, core, room)
+        demand = _app_claim(core, scaling, pool).demand + taken
+        pooler = pooler_plan(profiled, database, demand)
     else:
         # Each process gets its share of the database, so the number of processes comes first.
         room = ConnectionRoom(granted, figures.DIRECT_POOL_MIN, taken)

@@ -153,8 +153,15 @@ DIRECT_POOL_MIN = 3
 POOL_MARGIN = 1.5
 
 # --- PgBouncer -----------------------------------------------------------------------------------
-# A client costs PgBouncer a few KiB: judgement.
-POOLER_CLIENTS = 1000
+# max_client_conn grows in such steps, since a change of memory is a rollout: judgement.
+POOLER_CLIENTS_STEP = 1000
+# One thread serves all clients of an instance: judgement.
+POOLER_CLIENTS_MAX = 10_000
+# Measured 6 KiB for a client that waits. The rest is for the names of max_prepared_statements: 120
+# bytes each (judgement).
+POOLER_CLIENT_BYTES = 32 * 1024
+# The server itself, its server connections and the first step of clients: judgement.
+POOLER_MEMORY_BYTES = 128 * MIB
 # The largest spec.postgres.pooler.instances.
 POOLER_INSTANCES_MAX = 16
 POOLER_DEFAULT_SHARE = 0.75

@@ -1,6 +1,13 @@
-"""PgBouncer: its instances share the connections that the database can execute."""
+"""PgBouncer: its instances share the connections that the database can execute.
+
+Server connections are few, since the database decides their number. Client connections cost a few
+KiB each, so their number follows the processes.
+"""
+
+import math
 
 from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning.compute import round_up
 from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import DatabasePlan, PoolerPlan
@@ -20,12 +27,35 @@ def servers_while_replaced(pooler: PoolerPlan) -> int:
     return 2 * pooler.instances.value * pooler.max_db_connections.value
 
 
-def pooler_plan(profiled: ProfiledSpec, database: DatabasePlan) -> PoolerPlan:
-    """Decides the sizes of each PgBouncer instance."""
+def most_clients(instances: int | None, database: DatabasePlan) -> int:
+    """Returns the most client connections that the pooler can be made to accept.
+
+    Args:
+        instances: ``spec.postgres.pooler.instances``; None if the number is derived.
+        database: The connections of the database; each instance needs one.
+    """
+    allowed = instances or most_instances(database.service_connections.value)
+    return max(1, allowed - 1) * figures.POOLER_CLIENTS_MAX
+
+
+def most_instances(service_connections: int) -> int:
+    """Returns the most instances that share the connections of the database."""
+    return max(1, min(figures.POOLER_INSTANCES_MAX, service_connections))
+
+
+def pooler_plan(profiled: ProfiledSpec, database: DatabasePlan, demand: int) -> PoolerPlan:
+    """Decides the sizes of each PgBouncer instance.
+
+    Args:
+        profiled: The spec and its profile.
+        database: The connections of the database.
+        demand: The client connections that all processes may open at peak.
+    """
     decided = POOLER.decide(
         profiled,
         single_pod=allowed_replicas(profiled) == 1,
         service_connections=database.service_connections,
+        demand=demand,
     )
     return PoolerPlan(**decided)
 
@@ -33,8 +63,19 @@ def pooler_plan(profiled: ProfiledSpec, database: DatabasePlan) -> PoolerPlan:
 @POOLER.number(
     unit="pods", effect=effects.OBJECT_NONE, field="postgres.pooler.instances", headline=True
 )
-def _instances(*, single_pod: bool, service_connections: int) -> Because[int]:
-    """2; 1 if the app runs one pod or the database grants one connection."""
+def _instances(*, single_pod: bool, service_connections: int, demand: int) -> Because[int]:
+    """1 + ⌈clients / 10000⌉ and at least 2; 1 for a single pod or a single connection.
+
+    One thread serves all clients of an instance, so an instance accepts 10,000 (judgement). The
+    database's connections bound the instances.
+    """
+    needed = 1 + math.ceil(demand / figures.POOLER_CLIENTS_MAX)
+    if service_connections > 1 and needed > 2:
+        return Because(
+            min(needed, most_instances(service_connections)),
+            f"{{demand}} clients at peak, at most {figures.POOLER_CLIENTS_MAX} for each instance, "
+            "and one instance more, since one may be lost",
+        )
     if single_pod:
         return Because(1, "the app runs one pod")
     if service_connections < 2:
@@ -83,14 +124,39 @@ def _min_pool_size(*, default_pool_size: int) -> Because[int]:
     )
 
 
-POOLER.constant(
-    "max_client_connections",
-    figures.POOLER_CLIENTS,
-    "a waiting client costs a few KiB; the count bounds the connections of the app's pods",
-    unit="connections",
-    headline=True,
-    evidence="judgement",
-)
+@POOLER.number(unit="connections", headline=True)
+def _max_client_connections(*, demand: int, instances: int) -> Because[int]:
+    """⌈clients / max(1, instances − 1)⌉ in steps of 1000, at most 10,000.
+
+    All processes fit with one instance lost. A client that waits costs 6 KiB (measured), so the
+    number follows the need. One thread serves all clients of an instance (judgement).
+    """
+    surviving = max(1, instances - 1)
+    steps = max(1, math.ceil(demand / surviving / figures.POOLER_CLIENTS_STEP))
+    return Because(
+        min(steps * figures.POOLER_CLIENTS_STEP, figures.POOLER_CLIENTS_MAX),
+        "all processes open {demand} at peak, and with one of {instances} instances lost the rest "
+        f"accept them; in steps of {figures.POOLER_CLIENTS_STEP}, at most "
+        f"{figures.POOLER_CLIENTS_MAX}",
+    )
+
+
+@POOLER.number(effect=effects.OBJECT_ROLLOUT)
+def _memory_limit_bytes(*, max_client_connections: int) -> Because[int]:
+    """128 MiB, and 32 KiB for each client above 1000, in steps of 32 MiB.
+
+    A client that waits costs 6 KiB (measured), and the rest is for its prepared statements
+    (judgement).
+    """
+    more = max_client_connections - figures.POOLER_CLIENTS_STEP
+    return Because(
+        figures.POOLER_MEMORY_BYTES + round_up(more * figures.POOLER_CLIENT_BYTES),
+        f"{figures.POOLER_MEMORY_BYTES // figures.MIB}Mi for the first "
+        f"{figures.POOLER_CLIENTS_STEP} of {{max_client_connections}} clients, then "
+        f"{figures.POOLER_CLIENT_BYTES // 1024}Ki for each",
+    )
+
+
 POOLER.constant(
     "reserve_timeout_seconds",
     figures.POOLER_RESERVE_TIMEOUT_SECONDS,
@@ -120,13 +186,6 @@ POOLER.constant(
     "PgBouncer passes thousands of transactions a second on a tenth of a core",
     effect=effects.OBJECT_ROLLOUT,
     evidence="judgement; it is single-threaded, so add instances before CPU",
-)
-POOLER.constant(
-    "memory_limit_bytes",
-    128 * figures.MIB,
-    f"{figures.POOLER_CLIENTS} clients at a few KiB, and their prepared statements",
-    effect=effects.OBJECT_ROLLOUT,
-    evidence="judgement",
 )
 POOLER.constant(
     "query_wait_timeout_seconds",

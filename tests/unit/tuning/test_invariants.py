@@ -2,8 +2,10 @@
 
 import dataclasses
 import math
+import re
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -205,17 +207,83 @@ def test_deriving_twice_gives_the_same_plan(spec: dict[str, Any]) -> None:
 
 
 def test_an_error_of_the_budget_names_values_that_fit() -> None:
-    spec = {"postgres": {"backup": {}}, "scaling": {"minReplicas": 2, "maxReplicas": 500}}
+    two = {"backup": {}, "pooler": {"instances": 2}}
+    spec = {"postgres": two, "scaling": {"minReplicas": 2, "maxReplicas": 1000}}
     plan = derive(service(**spec), Settings(), Facts())
     (problem,) = plan.problems
     assert problem.path == "spec.scaling.maxReplicas"
-    remedy = "set maxReplicas to at most 80, or set spec.postgres.pooler.instances to 8"
+    assert problem.message.endswith(
+        "the pooler accepts 10000: 10000 for each instance at most, with one lost"
+    )
+    remedy = "set maxReplicas to at most 800, or set spec.postgres.pooler.instances to 3"
     assert problem.remedy == remedy
     for smaller in (
-        {"postgres": {"backup": {}}, "scaling": {"maxReplicas": 80}},
-        {"postgres": {"backup": {}, "pooler": {"instances": 8}}, "scaling": {"maxReplicas": 500}},
+        {"postgres": two, "scaling": {"maxReplicas": 800}},
+        {"postgres": {"backup": {}, "pooler": {"instances": 3}}, "scaling": {"maxReplicas": 1000}},
+        {"postgres": {"backup": {}}, "scaling": {"maxReplicas": 1000}},
     ):
         assert derive(service(**smaller), Settings(), Facts()).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "clients", "memory"),
+    [
+        ({"scaling": {"replicas": 2}}, 1000, 128),
+        (
+            {"resources": {"limits": {"cpu": "4", "memory": "4Gi"}}, "scaling": {"replicas": 24}},
+            2000,
+            160,
+        ),
+        ({"scaling": {"maxReplicas": 500}}, 7000, 320),
+    ],
+)
+def test_clients_and_memory_of_the_pooler_follow_the_processes(
+    spec: dict[str, Any], clients: int, memory: int
+) -> None:
+    plan = derive(service(**spec, postgres={"backup": {}}), Settings(), Facts())
+    assert plan.problems == ()
+    assert plan.pooler is not None
+    assert plan.pooler.max_client_connections.value == clients
+    assert plan.pooler.memory_limit_bytes.value == memory * 2**20
+
+
+def test_more_instances_share_clients_that_one_cannot_accept() -> None:
+    resources = {"limits": {"cpu": "8", "memory": "8Gi"}}
+    spec = {"postgres": {"backup": {}}, "resources": resources, "scaling": {"maxReplicas": 300}}
+    plan = derive(service(**spec), Settings(), Facts())
+    assert plan.problems == ()
+    assert plan.budget is not None
+    assert plan.budget.demand == 30_000
+    assert plan.pooler is not None
+    assert plan.pooler.instances.value == 4
+
+
+# The limits that refuse a valid service: of its fields, of the database, and of one thread.
+_TRUE_LIMITS = (
+    re.compile(r"the request .* exceeds the limit"),
+    re.compile(r"the database accepts \d+$"),
+    re.compile(r"server connections exceed the \d+ that the database has for them$"),
+    re.compile(r"the pooler accepts \d+: 10000 for each instance at most, with one lost$"),
+)
+
+
+@given(SPECS)
+def test_a_valid_service_is_refused_only_by_a_true_limit(spec: dict[str, Any]) -> None:
+    _, plan = planned(spec)
+    for problem in plan.problems:
+        if problem.severity is Severity.ERROR:
+            assert any(limit.search(problem.message) for limit in _TRUE_LIMITS), problem
+            assert problem.remedy
+    budget = plan.budget
+    if budget is None or plan.pooler is None or not errors(plan):
+        return
+    # Unless the spec fixes the number of instances, the most that the database allows were tried.
+    refused = [problem for problem in plan.problems if "the pooler accepts" in problem.message]
+    if refused and plan.pooler.instances.source is Source.DERIVED:
+        assert plan.database is not None
+        assert plan.pooler.max_client_connections.value == 10_000
+        most = max(1, min(16, plan.database.service_connections.value))
+        assert plan.pooler.instances.value == most
 
 
 def test_background_processes_and_schedules_claim_their_share_of_the_budget() -> None:
@@ -232,25 +300,29 @@ def test_background_processes_and_schedules_claim_their_share_of_the_budget() ->
 
 
 def test_background_processes_leave_the_app_fewer_pods() -> None:
-    traffic = {"peakRequestsPerSecond": 50_000}
-    alone = derive(service(postgres={"backup": {}}, traffic=traffic), Settings(), Facts())
+    traffic = {"peakRequestsPerSecond": 500_000}
+    postgres = {"backup": {}, "pooler": {"instances": 2}}
+    alone = derive(service(postgres=postgres, traffic=traffic), Settings(), Facts())
     worker = {"name": "worker", "command": ["w"], "replicas": 20, "processes": 10}
-    spec = {"postgres": {"backup": {}}, "traffic": traffic, "background": [worker]}
+    worker |= {"connectionsPerProcess": 20}
+    spec = {"postgres": postgres, "traffic": traffic, "background": [worker]}
     beside = derive(service(**spec), Settings(), Facts())
-    assert alone.scaling.max_replicas.value == 80
-    # 20 pods, doubled by a rollout, of 10 processes with 2 connections leave 200 of 1000.
-    assert beside.scaling.max_replicas.value == 16
-    assert "800 from background processes" in beside.scaling.max_replicas.reason
+    assert alone.scaling.max_replicas.value == 800
+    # 20 pods, doubled by a rollout, of 10 processes with 20 connections leave 2000 of 10000.
+    assert beside.scaling.max_replicas.value == 160
+    assert "8000 from background processes" in beside.scaling.max_replicas.reason
     (problem,) = beside.problems
-    assert "2500 at once; the capacity of 16 pods is 2048" in problem.message
+    assert "25000 at once; the capacity of 160 pods is 20480" in problem.message
 
 
 def test_a_broken_budget_names_the_process_that_claims_most() -> None:
     worker = {"name": "worker", "command": ["w"], "replicas": 100, "processes": 16}
-    plan = derive(service(postgres={"backup": {}}, background=[worker]), Settings(), Facts())
+    worker |= {"connectionsPerProcess": 20}
+    postgres = {"backup": {}, "pooler": {"instances": 2}}
+    plan = derive(service(postgres=postgres, background=[worker]), Settings(), Facts())
     (problem,) = plan.problems
     assert problem.path == "spec.background[worker]"
-    assert "3200 processes of worker at 2 and 3 processes of app at 10" in problem.message
+    assert "3200 processes of worker at 20 and 3 processes of app at 10" in problem.message
     assert problem.remedy.startswith("lower replicas, processes or connectionsPerProcess of worker")
 
 
