@@ -58,6 +58,23 @@ def child_name(service: str, *suffix: str) -> str:
     return "-".join((service, *suffix))
 
 
+def is_child_name(service: str, name: str) -> bool:
+    """Whether an owned object of a service can have that name."""
+    return bool(service) and (name == service or name.startswith(f"{service}-"))
+
+
+def release_name(service: str, revision: int) -> str:
+    """Returns the name of a release record."""
+    return child_name(service, "release", str(revision))
+
+
+def release_number(service: str, name: str) -> int | None:
+    """Returns the number in the name of a release record; None if it is another name."""
+    tail = name.removeprefix(child_name(service, "release", ""))
+    is_number = tail != name and tail.isascii() and tail.isdigit()
+    return int(tail) if is_number and not tail.startswith("0") else None
+
+
 def bounded(name: str, length: int) -> str:
     """Returns a name of at most ``length`` characters; a name that is cut ends in its hash."""
     if len(name) <= length:

@@ -112,7 +112,8 @@ def database(name: str, namespace: str, *, retain: bool) -> list[Desired]:
         "serviceName": full,
         "selector": {"matchLabels": naming.selector(name, Part.DATABASE)},
         "template": {
-            "metadata": {"labels": naming.selector(name, Part.DATABASE)},
+            # As the real builders do; the controller copies all labels to its revisions.
+            "metadata": {"labels": naming.labels(name, Part.DATABASE)},
             "spec": {"containers": [{"name": "postgres", "image": "registry.test/postgres:18"}]},
         },
     }

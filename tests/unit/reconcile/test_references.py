@@ -128,6 +128,7 @@ def test_owned_config_maps_are_ignored() -> None:
     index = ValueIndex()
     body = secret(a="1")
     body["metadata"]["labels"] = {"fastapi-operator.io/service": "shop"}
+    body["metadata"]["name"] = "shop-keys"
     index.put(CONFIG_MAP, body)
     assert not index.known
 

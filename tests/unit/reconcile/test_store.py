@@ -1,9 +1,12 @@
 """Events, responses and lists: their effects, their order, and missed deletes."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from fastapi_operator import naming
-from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, DEPLOYMENT, owned_kind
+from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, DEPLOYMENT, Kind, owned_kind
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.observed import ReleaseRecord
@@ -224,8 +227,59 @@ def test_after_an_unexpected_delete_the_service_must_be_verified() -> None:
     assert not store.is_unverified(SHOP)
 
 
+COPIED = {"labels": naming.labels("shop", Part.DATABASE), "uid": "u9", "resourceVersion": "9"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "controller"),
+    [
+        (CONTROLLER_REVISION, "StatefulSet"),
+        (owned_kind("batch", "Job"), "CronJob"),
+        (owned_kind("autoscaling", "HorizontalPodAutoscaler"), "ScaledObject"),
+        (owned_kind("", "PersistentVolumeClaim"), "StatefulSet"),
+        (owned_kind("", "Secret"), "Cluster"),
+        (owned_kind("", "Service"), "Cluster"),
+    ],
+)
+def test_an_object_of_another_controller_is_not_ours_by_its_labels(
+    kind: Kind, controller: str
+) -> None:
+    store = Store()
+    reference = {"apiVersion": "x/v1", "kind": controller, "name": "shop-postgres", "uid": "u2"}
+    metadata = {"name": "shop-postgres-75b9f5", "namespace": "default", **COPIED}
+    body = {"metadata": {**metadata, "ownerReferences": [{**reference, "controller": True}]}}
+    assert store.put_child(kind, body) is None
+    assert store.observed(SHOP).children == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["shop-postgres-75b9f5", "shop-945658798", "shop-release-x", "shop-release-01"]
+)
+def test_only_an_owned_revision_with_the_name_of_a_record_is_a_record(name: str) -> None:
+    store = Store()
+    metadata = {"name": name, "namespace": "default", **COPIED}
+    body = {"metadata": {**metadata, "ownerReferences": [OWNER.reference]}, "revision": 7}
+    store.put_service(service(1))
+    store.put_child(CONTROLLER_REVISION, body)
+    body["metadata"] = {**metadata, "name": "shop-release-7", "uid": "u10"}
+    store.put_child(CONTROLLER_REVISION, body)
+    assert store.observed(SHOP).release is None
+    assert store.observed(SHOP).children == {}
+
+
+def test_a_record_of_a_former_service_is_not_used() -> None:
+    store = Store()
+    store.put_service(service(1))
+    former = replace(OWNER, uid="uid-former")
+    body = release.to_body(ReleaseRecord({"image": "1"}, ("k1",), 4), former)
+    body["metadata"] |= {"uid": "u4", "resourceVersion": "4"}
+    store.put_child(CONTROLLER_REVISION, body)
+    assert store.observed(SHOP).release is None
+
+
 def test_the_newest_release_record_is_used() -> None:
     store = Store()
+    store.put_service(service(1))
     for revision, version in ((2, 11), (1, 12)):
         record = ReleaseRecord({"image": str(revision)}, ("k1",), revision)
         body = release.to_body(record, OWNER)

@@ -8,7 +8,13 @@ from typing import Any
 import orjson
 
 from fastapi_operator import naming
-from fastapi_operator.cluster.kinds import DEPLOYMENT, SECRET, STATEFUL_SET, Kind
+from fastapi_operator.cluster.kinds import (
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    SECRET,
+    STATEFUL_SET,
+    Kind,
+)
 from fastapi_operator.reconcile.observe import health, projection, references
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child, Health, Replicas, Rotation
@@ -57,12 +63,34 @@ def object_key(kind: Kind, body: Body) -> ObjectKey:
     return ObjectKey(kind.group, kind.kind, sys.intern(metadata["namespace"]), metadata["name"])
 
 
-def service_of(body: Body) -> str:
-    """Returns the service of an object: its controller owner, or else the one in its label."""
+def service_of(kind: Kind, body: Body) -> str:
+    """Returns the service of an object; empty if the object belongs to no service.
+
+    The controller owner reference decides. Other controllers copy labels to their own objects, for
+    example a StatefulSet to its ControllerRevisions, so a label alone is not enough. Only an object
+    without any controller, for example a retained volume, belongs to the service in its label, and
+    only if its name is one of that service.
+    """
+    metadata = body["metadata"]
     controller = _controller(body)
-    if controller is not None and controller.get("kind") == naming.KIND:
-        return str(controller["name"])
-    return str((body["metadata"].get("labels") or {}).get(naming.SERVICE_LABEL, ""))
+    if controller is None:
+        service = str((metadata.get("labels") or {}).get(naming.SERVICE_LABEL, ""))
+        if not naming.is_child_name(service, metadata["name"]):
+            return ""
+    elif _is_service(controller):
+        service = str(controller["name"])
+    else:
+        return ""
+    if kind is CONTROLLER_REVISION and (
+        controller is None or naming.release_number(service, metadata["name"]) is None
+    ):
+        return ""
+    return service
+
+
+def _is_service(controller: Mapping[str, Any]) -> bool:
+    group = str(controller.get("apiVersion", "")).rpartition("/")[0]
+    return (group, controller.get("kind")) == (naming.GROUP, naming.KIND)
 
 
 def _controller(body: Body) -> Mapping[str, Any] | None:
@@ -135,7 +163,7 @@ def child_of(
         uid=metadata["uid"],
         # Equal in all children of a service, and so kept once.
         owner_uid=sys.intern(owner["uid"]) if owner else None,
-        service=sys.intern(service_of(body)),
+        service=sys.intern(service_of(kind, body)),
         live_digest=live,
         expected_live_digest=expected,
         last_applied_digest=(metadata.get("annotations") or {}).get(projection.APPLIED_ANNOTATION),

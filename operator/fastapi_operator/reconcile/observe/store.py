@@ -45,7 +45,8 @@ class Store:
         self._services: dict[ServiceKey, reading.LiveService] = {}
         self._children: dict[ServiceKey, dict[ObjectKey, Child]] = {}
         self._owners: dict[ObjectKey, ServiceKey] = {}
-        self._records: dict[ServiceKey, tuple[int, bytes]] = {}
+        # By the uid of the service, because a former service of the same name had records as well.
+        self._records: dict[str, tuple[int, bytes]] = {}
         self._last_editors: dict[ObjectKey, str] = {}
         self._deletions: dict[str, int] = {}
         self._unverified: set[ServiceKey] = set()
@@ -110,9 +111,11 @@ class Store:
 
     def observed(self, key: ServiceKey) -> Observed:
         """Returns the children of a service at this moment."""
-        record = self._records.get(key)
+        children = dict(self._children.get(key, {}))
+        service = self._services.get(key)
+        record = self._records.get(service.uid) if service is not None else None
         return Observed(
-            children=dict(self._children.get(key, {})),
+            children=children,
             release=_record(*record) if record else None,
             values=self.values.known,
         )
@@ -131,7 +134,7 @@ class Store:
             written: Whether it is the response to the operator's own write, and so as desired.
         """
         key = reading.object_key(kind, body)
-        service = reading.service_of(body)
+        service = reading.service_of(kind, body)
         if not service:
             return self.drop_child(key)
         owner = ServiceKey(sys.intern(key.namespace), sys.intern(service))
@@ -148,8 +151,8 @@ class Store:
         child = reading.child_of(kind, key, body, known=known, version=version, written=written)
         self._children.setdefault(owner, {})[key] = child
         self._owners[key] = owner
-        if kind is CONTROLLER_REVISION:
-            self._put_record(owner, body)
+        if kind is CONTROLLER_REVISION and child.owner_uid is not None:
+            self._put_record(child.owner_uid, body)
         urgent = known is None or _is_changed(child, known)
         if urgent and known is not None:
             self._last_editors[key] = reading.last_editor(body)
@@ -189,7 +192,7 @@ class Store:
         if not self._children[owner]:
             del self._children[owner]
         if key.kind == CONTROLLER_REVISION.kind:
-            self._forget_record(owner, key)
+            self._forget_record(child)
         return Change(owner, urgent=True)
 
     def adopt(self, children: Iterable[Child]) -> None:
@@ -246,17 +249,17 @@ class Store:
         )
         return Change(owner, urgent=True) if known.live_digest != expected else None
 
-    def _put_record(self, owner: ServiceKey, body: Body) -> None:
+    def _put_record(self, uid: str, body: Body) -> None:
         record = ReleaseRecord.of(body)
-        newest = self._records.get(owner)
+        newest = self._records.get(uid)
         if newest is None or record.revision >= newest[0]:
             text = orjson.dumps(record.data)
-            self._records[owner] = (record.revision, text)
+            self._records[uid] = (record.revision, text)
 
-    def _forget_record(self, owner: ServiceKey, key: ObjectKey) -> None:
-        newest = self._records.get(owner)
-        if newest is not None and key.name.endswith(f"-{newest[0]}"):
-            del self._records[owner]
+    def _forget_record(self, child: Child) -> None:
+        newest = self._records.get(child.owner_uid or "")
+        if newest is not None and child.owner_uid and child.key.name.endswith(f"-{newest[0]}"):
+            del self._records[child.owner_uid]
 
 
 def _is_changed(child: Child, known: Child) -> bool:

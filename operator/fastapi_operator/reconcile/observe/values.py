@@ -28,7 +28,9 @@ class ValueIndex:
         The operator's own ConfigMaps are ignored: if their change needs a restart, their name
         changes. Deleted objects stay known, because running pods have read them.
         """
-        if kind not in (SECRET, CONFIG_MAP) or (kind is CONFIG_MAP and reading.service_of(body)):
+        if kind not in (SECRET, CONFIG_MAP) or (
+            kind is CONFIG_MAP and reading.service_of(kind, body)
+        ):
             return frozenset()
         key, seen = reading.object_key(kind, body), references.hash_values(body)
         known = self._known.get(key)

@@ -44,7 +44,7 @@ def to_body(record: ReleaseRecord, owner: Owner) -> dict[str, Any]:
         "apiVersion": CONTROLLER_REVISION.api_version,
         "kind": CONTROLLER_REVISION.kind,
         "metadata": {
-            "name": naming.child_name(owner.name, "release", str(record.revision)),
+            "name": naming.release_name(owner.name, record.revision),
             "namespace": owner.namespace,
             "labels": naming.labels(owner.name, Part.APP),
             "ownerReferences": [owner.reference],
@@ -63,5 +63,4 @@ def outdated(children: Iterable[Child]) -> tuple[Child, ...]:
 
 
 def _number(child: Child) -> int:
-    tail = child.key.name.rpartition("-")[2]
-    return int(tail) if tail.isdigit() else 0
+    return naming.release_number(child.service, child.key.name) or 0

@@ -127,7 +127,7 @@ def find_open_gates(
         for desired in desired_objects
         if desired.part is Part.DATABASE and desired.key.kind in servers
     ]
-    if all(_is_ready(observed, key) for key in databases):
+    if all(_is_ready(observed, key, owner) for key in databases):
         opened.add(Gate.DATABASE)
     if migration_key is None or is_migrated(observed, owner, migration_key):
         opened.add(Gate.MIGRATED)
@@ -138,7 +138,7 @@ def is_migrated(observed: Observed, owner: Owner, migration_key: str) -> bool:
     """Whether a migration has succeeded, by the release record or by its Job."""
     if observed.release is not None and migration_key in observed.release.migrated:
         return True
-    return _is_ready(observed, migration_job_key(owner, migration_key))
+    return _is_ready(observed, migration_job_key(owner, migration_key), owner)
 
 
 def migration_job_key(owner: Owner, migration_key: str) -> ObjectKey:
@@ -245,7 +245,7 @@ def _step(
     once = owned.desired.write is Write.CREATE_ONCE
     if child is None:
         return Step(Action.CREATE if once else Action.FIRST, owned, None, "missing", volume)
-    if child.owner_uid not in (None, owner.uid):
+    if child.owner_uid not in (None, owner.uid) or (not once and _is_unproven(owned, child)):
         return Step(Action.INSPECT, owned, child, "owner")
     if not once:
         why = _difference(owned, child, observed)
@@ -259,6 +259,12 @@ def _step(
     ):
         return Step(Action.RESIZE, owned, child, "changed")
     return None
+
+
+def _is_unproven(owned: OwnedObject, child: Child) -> bool:
+    """Whether only a label shows that an object is ours: the operator never wrote it."""
+    never_written = child.owner_uid is None and child.last_applied_digest is None
+    return never_written and not owned.desired.retain
 
 
 def _difference(owned: OwnedObject, child: Child, observed: Observed) -> str:
@@ -322,9 +328,10 @@ def _no_longer_desired(owner: Owner, keys: set[ObjectKey], observed: Observed) -
     return (*gone, *release.outdated(mine))
 
 
-def _is_ready(observed: Observed, key: ObjectKey) -> bool:
+def _is_ready(observed: Observed, key: ObjectKey, owner: Owner) -> bool:
+    """Whether an object of this service is ready; one of a former service does not count."""
     child = observed.children.get(key)
-    return child is not None and child.health.ready
+    return child is not None and child.owner_uid in (None, owner.uid) and child.health.ready
 
 
 def _is_done_migration(

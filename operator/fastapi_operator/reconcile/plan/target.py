@@ -71,7 +71,9 @@ def find_target(
         return Target(state, desired, (), gates, spec, state.migration_key, release is not None)
     old_state, released = states.get({**body, "spec": release.spec}, owner, facts)
     if not state.error:
-        return Target(state, desired, released, gates, spec, state.migration_key, True)
+        # If the last release cannot be built, the app is what the status still waits for.
+        usable = old_state.error is None
+        return Target(state, desired, released, gates, spec, state.migration_key, usable)
     # The last valid plan is kept, in all of its parts, until the spec is fixed.
     gates = gates_of(old_state)
     return Target(state, released, released, gates, None, old_state.migration_key, True)

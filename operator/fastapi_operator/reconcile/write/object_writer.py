@@ -232,12 +232,14 @@ class ObjectWriter:
         body = await self._client.get(kind, key.namespace, key.name)
         if body is None or ownership.will_be_removed(body, owner):
             raise BlockedError
-        conflict = ownership.explain_name_conflict(key, body, owner)
+        is_created_once = desired.write.value == "CreateOnce"
+        conflict = ownership.explain_name_conflict(
+            key, body, owner, once=is_created_once or desired.retain
+        )
         if conflict:
             raise RefusedError(Refusal(key, "NameTaken", conflict))
         self._refuse_loop(step, body["metadata"]["uid"])
         labels = body["metadata"].get("labels") or {}
-        is_created_once = desired.write.value == "CreateOnce"
         if is_created_once and not labels.get(naming.WATCHED_LABEL):
             # The service owns it, but it lost the labels by which it is watched.
             patch = {

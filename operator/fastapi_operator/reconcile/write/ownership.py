@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.reconcile.observe.identity import Owner
+from fastapi_operator.reconcile.observe.projection import APPLIED_ANNOTATION
 from fastapi_operator.resources.desired import ObjectKey
 
 
@@ -26,13 +27,25 @@ def will_be_removed(body: Mapping[str, Any], owner: Owner) -> bool:
     )
 
 
-def explain_name_conflict(key: ObjectKey, body: Mapping[str, Any], owner: Owner) -> str:
-    """Returns why the operator must not write an object; empty if the service owns it."""
+def explain_name_conflict(
+    key: ObjectKey, body: Mapping[str, Any], owner: Owner, *, once: bool
+) -> str:
+    """Returns why the operator must not write an object; empty if the service owns it.
+
+    Args:
+        key: The identity of the object.
+        body: The live object.
+        owner: The service.
+        once: Whether the object is written once, for example a retained volume. Without a
+            controller, such an object belongs to the service in its label. Other objects belong
+            to it only if the operator wrote them, because people and controllers copy labels.
+    """
     controller = _controller(body)
     if controller is not None and controller.get("uid") == owner.uid:
         return ""
     labels = body["metadata"].get("labels") or {}
-    if controller is None and labels.get(naming.SERVICE_LABEL) == owner.name:
+    is_proven = once or APPLIED_ANNOTATION in (body["metadata"].get("annotations") or {})
+    if controller is None and labels.get(naming.SERVICE_LABEL) == owner.name and is_proven:
         return ""
     if controller is not None:
         current = f"its owner is {controller.get('kind')} {controller.get('name')}"
