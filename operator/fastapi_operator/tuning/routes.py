@@ -46,10 +46,16 @@ class Route:
     seconds: int = 0
     directory: str = ""
 
-    @property
-    def pattern(self) -> str:
-        """A regular expression for the path and all below it, not for a mere prefix."""
-        return f"^{self.path.replace('.', '[.]')}(/|$)" if self.path != ALL else "^/"
+    def pattern(self, root_path: str = "") -> str:
+        """Returns a regular expression for the path and all below it, not for a mere prefix.
+
+        A private path also matches with the app's root path in front, because some servers remove
+        a root path that is still there.
+        """
+        if self.path == ALL:
+            return "^/"
+        root = f"(?:{_literal(root_path)})?" if self.private and root_path else ""
+        return f"^{root}{_literal(self.path)}(/|$)"
 
 
 def routes(proxy: Proxy, exposure: Exposure, static_max_age_seconds: int) -> tuple[Route, ...]:
@@ -120,6 +126,11 @@ def _handled(proxy: Proxy, static_max_age_seconds: int) -> Iterator[tuple[str, R
                 directory=files.directory,
             ),
         )
+
+
+def _literal(path: str) -> str:
+    """Returns the expression for a path as it is written; a dot is its only special character."""
+    return path.replace(".", "[.]")
 
 
 def _limited(proxy: Proxy) -> set[str]:

@@ -235,8 +235,9 @@ def test_private_paths_return_404_and_the_root_path_is_removed(caddy: Caddy, app
         for path in ("/shop/items?a=1", "/shop/", "/shopping", "/items", "/administration"):
             assert caddy.get(path).status == 200
         assert app.asked == ["/items?a=1", "/", "/shopping", "/items", "/administration"]
-        for path in ("/shop/admin", "/admin", "/%61dmin", "//admin", "/x/../admin", "/admin%2Fx"):
+        for path in ("/shop/admin", "/admin", "/%61dmin", "//admin", "/admin%2Fx"):
             assert caddy.get(path).status == 404, path
+        assert caddy.get("/x/../admin").status == 400
 
 
 def test_tls_ends_at_the_proxy_behind_a_plain_load_balancer(caddy: Caddy) -> None:

@@ -360,8 +360,9 @@ def test_added_headers_replace_those_of_the_app(nginx: Nginx, app: App) -> None:
 
 def test_private_paths_return_404(nginx: Nginx, app: App) -> None:
     with nginx.running(exposure={"privatePaths": ["/admin"]}):
-        for path in ("/admin", "/admin/users", "/%61dmin", "//admin", "/x/../admin", "/admin%2Fx"):
+        for path in ("/admin", "/admin/users", "/%61dmin", "//admin", "/admin%2Fx"):
             assert nginx.get(path).status == 404, path
+        assert nginx.get("/x/../admin").status == 400
         assert app.asked == []
         assert nginx.get("/administration").status == 200
 
