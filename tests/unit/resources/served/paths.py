@@ -1,4 +1,4 @@
-"""The application behind a proxy: each response shows the route that was reached and its request."""
+"""The application behind a proxy: a response shows the reached route and its request."""
 
 from fastapi import FastAPI, Request
 from starlette.applications import Starlette
