@@ -1,7 +1,7 @@
 """Generates specs from the schema: every section, every bound, and frequent mistakes."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -82,6 +82,9 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 def _values(node: dict[str, Any], most_fields: int) -> st.SearchStrategy[Any]:
     drawn: st.SearchStrategy[Any]
     match node:
+        case {"x-kubernetes-preserve-unknown-fields": True, "properties": keys}:
+            required = {key: st.sampled_from(["a", "b"]) for key in keys}
+            drawn = st.fixed_dictionaries(required, optional={"value": st.just("1")})
         case {"x-kubernetes-preserve-unknown-fields": True}:
             drawn = st.fixed_dictionaries({}, optional={"name": st.sampled_from(["a", "b"])})
         case {"x-kubernetes-int-or-string": True, "minimum": least, "maximum": most}:
@@ -94,8 +97,12 @@ def _values(node: dict[str, Any], most_fields: int) -> st.SearchStrategy[Any]:
             names = st.sampled_from(["a", "b.c/d", "E_f"])
             drawn = st.dictionaries(names, _values(value, most_fields), max_size=2)
         case {"items": item}:
-            fewest = node.get("minItems", 0)
-            drawn = st.lists(_values(item, most_fields), min_size=fewest, max_size=2)
+            drawn = st.lists(
+                _values(item, most_fields),
+                min_size=node.get("minItems", 0),
+                max_size=2,
+                unique_by=_key(node),
+            )
         case {"type": "integer"}:
             drawn = st.integers(node["minimum"], node["maximum"])
         case {"type": "boolean"}:
@@ -103,6 +110,17 @@ def _values(node: dict[str, Any], most_fields: int) -> st.SearchStrategy[Any]:
         case _:
             drawn = _text(node)
     return drawn
+
+
+def _key(node: dict[str, Any]) -> Callable[[Any], Any] | None:
+    """The key by which the items of a list must differ; None if they need not."""
+    match node.get("x-kubernetes-list-type"):
+        case "map":
+            (field,) = node["x-kubernetes-list-map-keys"]
+            return lambda item: item[field]
+        case "set":
+            return lambda item: item
+    return None
 
 
 def _text(node: dict[str, Any]) -> st.SearchStrategy[str]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fastapi_operator.api.model import Annotations, Model, ObjectName, UrlPath
+from fastapi_operator.api.model import DISTINCT, Annotations, Model, ObjectName, UrlPath
 
 HostName = Annotated[
     str,
@@ -95,7 +95,12 @@ class Tls(Model):
 class Exposure(Model):
     """Hosts of the service, and the objects that route them to it."""
 
-    hosts: Annotated[tuple[HostName, ...], Field(min_length=1, max_length=32)] | None = Field(
+    hosts: (
+        Annotated[
+            tuple[HostName, ...], Field(min_length=1, max_length=32, json_schema_extra=DISTINCT)
+        ]
+        | None
+    ) = Field(
         default=None,
         description="Host names of the service. Required by gateway, ingress and tls. "
         "Default: none.",
@@ -120,7 +125,9 @@ class Exposure(Model):
         description="Certificate of the hosts; write {} for the profile's issuer. "
         "Default: none, and status.url is an http URL.",
     )
-    private_paths: Annotated[tuple[UrlPath, ...], Field(max_length=32)] | None = Field(
+    private_paths: (
+        Annotated[tuple[UrlPath, ...], Field(max_length=32, json_schema_extra=DISTINCT)] | None
+    ) = Field(
         default=None,
         description="Path prefixes for which the proxy returns 404. Default: none.",
         examples=[["/admin", "/docs"]],

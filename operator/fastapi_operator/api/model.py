@@ -152,6 +152,60 @@ PodPart = Annotated[
     WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
 ]
 PodParts = Annotated[tuple[PodPart, ...], Field(max_length=64)]
+# Kubernetes merges these lists by a key. With a duplicate key, server-side apply of the pod fails,
+# so the API server refuses it in the spec already, and ``api/list_keys.py`` does so here.
+MERGED_BY, LIST_TYPE = "x-kubernetes-list-map-keys", "x-kubernetes-list-type"
+# The names of containers and volumes.
+NAMED = {
+    "type": "object",
+    "x-kubernetes-preserve-unknown-fields": True,
+    "required": ["name"],
+    "properties": {
+        "name": {
+            "type": "string",
+            "description": "Unique name within the list.",
+            "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+            "maxLength": 63,
+        }
+    },
+}
+VARIABLE = NAMED | {
+    "properties": {
+        "name": {
+            "type": "string",
+            "description": "Unique name of the variable.",
+            # As in a Pod: printable ASCII except the equals sign.
+            "pattern": "^[ -<>-~]+$",
+            "maxLength": 1024,
+        }
+    },
+}
+MOUNT = NAMED | {
+    "required": ["mountPath"],
+    "properties": {
+        "mountPath": {
+            "type": "string",
+            "description": "Unique path in the container.",
+            "pattern": r"^[^:\x00-\x1f]+$",
+            "maxLength": 4096,
+        }
+    },
+}
+BY_NAME: dict[str, Any] = {LIST_TYPE: "map", MERGED_BY: ["name"]}
+BY_MOUNT_PATH: dict[str, Any] = {LIST_TYPE: "map", MERGED_BY: ["mountPath"]}
+DISTINCT: dict[str, Any] = {LIST_TYPE: "set"}
+NamedParts = Annotated[
+    tuple[Annotated[dict[str, Any], WithJsonSchema(NAMED)], ...],
+    Field(max_length=64, json_schema_extra=BY_NAME),
+]
+Variables = Annotated[
+    tuple[Annotated[dict[str, Any], WithJsonSchema(VARIABLE)], ...],
+    Field(max_length=256, json_schema_extra=BY_NAME),
+]
+Mounts = Annotated[
+    tuple[Annotated[dict[str, Any], WithJsonSchema(MOUNT)], ...],
+    Field(max_length=64, json_schema_extra=BY_MOUNT_PATH),
+]
 
 
 class LocalReference(Model):

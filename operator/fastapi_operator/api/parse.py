@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fastapi_operator import naming
-from fastapi_operator.api import cel, schema_problems
+from fastapi_operator.api import cel, list_keys, schema_problems
 from fastapi_operator.api.documents import Document, DocumentError, read_documents
 from fastapi_operator.api.model import Model, fields_of, section_of
 from fastapi_operator.api.service import FastAPIService, Metadata, Spec
@@ -86,6 +86,7 @@ def parse_service(
     given = _without_nulls(Spec, raw_spec)
     spec = _validate(Spec, given, "spec", problems)
     if spec is not None:
+        problems.extend(list_keys.find_duplicates(given))
         problems.extend(cel.broken_rules(given))
     failed = any(problem.severity is Severity.ERROR for problem in problems)
     if failed or metadata is None or spec is None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fastapi_operator.api.model import Model, Quantity, UrlPath
+from fastapi_operator.api.model import DISTINCT, Model, Quantity, UrlPath
 
 HeaderName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", min_length=1, max_length=64)
@@ -215,7 +215,9 @@ class Proxy(Model):
     headers: Headers | None = Field(
         default=None, description="Headers of responses. Default: the security headers."
     )
-    trusted_networks: Annotated[tuple[NetworkRange, ...], Field(max_length=32)] | None = Field(
+    trusted_networks: (
+        Annotated[tuple[NetworkRange, ...], Field(max_length=32, json_schema_extra=DISTINCT)] | None
+    ) = Field(
         default=None,
         description="Networks of load balancers whose X-Forwarded-For is trusted. "
         "Default: the private networks.",

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from fastapi_operator import naming
 from fastapi_operator.api.crd import object_schema, structural_schema
-from fastapi_operator.api.model import Model, fields_of, section_of
+from fastapi_operator.api.model import LIST_TYPE, Model, fields_of, section_of
 from fastapi_operator.api.rules import RULES
 from fastapi_operator.api.service import Spec
 from fastapi_operator.api.status import Status
@@ -177,9 +177,12 @@ def closed(node: Mapping[str, Any]) -> dict[str, Any]:
     result = {key: value for key, value in node.items() if not key.startswith("x-kubernetes-")}
     if "properties" in node:
         result["properties"] = {name: closed(child) for name, child in node["properties"].items()}
-        result["additionalProperties"] = False
+        if not node.get("x-kubernetes-preserve-unknown-fields"):
+            result["additionalProperties"] = False
     elif isinstance(node.get("additionalProperties"), dict):
         result["additionalProperties"] = closed(node["additionalProperties"])
     if "items" in node:
         result["items"] = closed(node["items"])
+    if node.get(LIST_TYPE) == "set":
+        result["uniqueItems"] = True
     return result

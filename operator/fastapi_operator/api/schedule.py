@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from fastapi_operator.api.compute import Resources
-from fastapi_operator.api.model import Arguments, Model, PodParts, ShortName
+from fastapi_operator.api.model import Arguments, Model, ShortName, Variables
 
 # Five fields of digits, names, ranges, lists and steps. The time zone is a separate field.
 CronExpression = Annotated[
@@ -67,7 +67,7 @@ class Background(Model):
     resources: Resources | None = Field(
         default=None, description="Resources of each pod. Default: derived from processes."
     )
-    env: PodParts | None = Field(
+    env: Variables | None = Field(
         default=None,
         description="Environment variables in addition to the app's, as in a Pod's container. "
         "Default: none.",
@@ -145,7 +145,7 @@ class Schedule(Model):
     resources: Resources | None = Field(
         default=None, description="Resources of each run. Default: derived."
     )
-    env: PodParts | None = Field(
+    env: Variables | None = Field(
         default=None,
         description="Environment variables in addition to the app's, as in a Pod's container. "
         "Default: none.",

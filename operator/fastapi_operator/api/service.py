@@ -7,9 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from fastapi_operator import naming
+from fastapi_operator.api import model
 from fastapi_operator.api.compute import Resources, Traffic
 from fastapi_operator.api.exposure import Exposure
-from fastapi_operator.api.model import Arguments, LocalReference, Model, PodPart, PodParts
+from fastapi_operator.api.model import (
+    Arguments,
+    LocalReference,
+    Model,
+    Mounts,
+    NamedParts,
+    PodPart,
+    Variables,
+)
 from fastapi_operator.api.observability import Observability
 from fastapi_operator.api.postgres import Postgres
 from fastapi_operator.api.proxy import Proxy
@@ -35,9 +44,10 @@ class Spec(Model):
         description="When the kubelet pulls the image. Default: IfNotPresent.",
         examples=["IfNotPresent"],
     )
-    image_pull_secrets: Annotated[tuple[LocalReference, ...], Field(max_length=16)] | None = Field(
-        default=None, description="Secrets with registry credentials. Default: none."
-    )
+    image_pull_secrets: (
+        Annotated[tuple[LocalReference, ...], Field(max_length=16, json_schema_extra=model.BY_NAME)]
+        | None
+    ) = Field(default=None, description="Secrets with registry credentials. Default: none.")
     app: (
         Annotated[
             str,
@@ -125,7 +135,7 @@ class Spec(Model):
         default=None,
         description="Metrics, objectives, logs, traces, errors and profiles. Default: metrics.",
     )
-    env: Annotated[tuple[PodPart, ...], Field(max_length=256)] | None = Field(
+    env: Variables | None = Field(
         default=None,
         description="Environment variables of the app, as in a Pod's container. Default: none.",
         examples=[[{"name": "FEATURE_X", "value": "on"}]],
@@ -152,17 +162,17 @@ class Spec(Model):
         default=None,
         description="ServiceAccount of the app's pods. Default: a new one, without a token.",
     )
-    volumes: PodParts | None = Field(
+    volumes: NamedParts | None = Field(
         default=None,
         description="Volumes of the app's pods, as in a Pod. Default: none.",
         examples=[[{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}]],
     )
-    volume_mounts: PodParts | None = Field(
+    volume_mounts: Mounts | None = Field(
         default=None,
         description="Volume mounts of the app's container, as in a Pod's container. Default: none.",
         examples=[[{"name": "models", "mountPath": "/models", "readOnly": True}]],
     )
-    init_containers: PodParts | None = Field(
+    init_containers: NamedParts | None = Field(
         default=None,
         description="Init containers of the app, as in a Pod. With restartPolicy Always they are "
         "sidecars, which stop after the app. Default: none.",
@@ -176,7 +186,7 @@ class Spec(Model):
             ]
         ],
     )
-    containers: PodParts | None = Field(
+    containers: NamedParts | None = Field(
         default=None,
         description="Additional containers of the app's pods, as in a Pod. Default: none.",
         examples=[[{"name": "shipper", "image": "registry.example.com/shipper:2"}]],

@@ -91,6 +91,8 @@ def _within(value: Any, node: dict[str, Any]) -> Iterator[bool]:
                 yield fits(item, known.get(name, other or {}))
         case list():
             yield node.get("minItems", 0) <= len(value) <= node.get("maxItems", len(value))
+            if node.get("uniqueItems"):
+                yield len(set(value)) == len(value)
             yield from (fits(item, node.get("items", {})) for item in value)
         case str():
             yield node.get("minLength", 0) <= len(value) <= node.get("maxLength", len(value))
@@ -101,7 +103,8 @@ def _within(value: Any, node: dict[str, Any]) -> Iterator[bool]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_schema_for_editors_refuses_what_the_api_server_refuses(case: Case) -> None:
-    keys_of_maps = ("an annotation's name", "a label's name", "a node's label without")
+    # JSON Schema cannot compare the keys of items.
+    keys_of_maps = ("an annotation's name", "a label's name", "a node's label without", " twice by")
     if case.stage == "schema" and not any(word in case.name for word in keys_of_maps):
         assert not fits(case.body, editor_schema())
     elif "null" not in case.name:
