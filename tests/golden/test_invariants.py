@@ -31,7 +31,9 @@ def containers(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def users_own(case: Case) -> set[str]:
     """Returns the names of containers and volumes in the user's spec."""
     spec = case.service.spec
-    parts = (*(spec.init_containers or ()), *(spec.containers or ()), *(spec.volumes or ()))
+    migrations = spec.postgres.migrations if spec.postgres else None
+    volumes = (*(spec.volumes or ()), *((migrations.volumes if migrations else None) or ()))
+    parts = (*(spec.init_containers or ()), *(spec.containers or ()), *volumes)
     return {part["name"] for part in parts}
 
 
@@ -114,7 +116,9 @@ def test_pods_meet_the_restricted_profile(case: Case) -> None:
                 admitted["readOnlyRootFilesystem"] = True
             assert admitted.items() <= container["securityContext"].items(), item.key
         for volume in pod["volumes"]:
-            assert set(volume) - {"name"} <= {"emptyDir", "projected", "persistentVolumeClaim"}
+            assert set(volume) - {"name"} <= {
+                *("configMap", "emptyDir", "persistentVolumeClaim", "projected"),
+            }
 
 
 def test_containers_set_their_command_and_their_resources(case: Case) -> None:

@@ -77,7 +77,7 @@ _ANY_CONTAINER = (
 
 def broken_guards(spec: Spec) -> Iterator[Problem]:
     """Yields a problem for each guarded field that a spec sets."""
-    template = spec.pod_template or {}
+    template, others = spec.pod_template or {}, frozenset(_process_containers(spec))
     yield from _violations(template, _POD, "spec.podTemplate")
     labels = _at(template, "metadata.labels") or {}
     for label in labels if isinstance(labels, Mapping) else ():
@@ -105,11 +105,32 @@ def broken_guards(spec: Spec) -> Iterator[Problem]:
                     "app is the name of the app's container",
                     "choose another name",
                 )
-    for path, volume in _items(spec.volumes, "spec.volumes"):
-        if volume.get("name") in RESERVED_VOLUMES:
-            yield _problem(
-                f"{path}.name", "the operator has a volume with this name", "choose another name"
-            )
+            elif container.get("restartPolicy") == "Always" and container.get("name") in others:
+                yield _problem(
+                    f"{path}.name",
+                    "a container with this name is in a pod that also gets this sidecar",
+                    "choose another name",
+                )
+    migrations = spec.postgres.migrations if spec.postgres else None
+    for name, volumes in (
+        ("spec.volumes", spec.volumes),
+        ("spec.postgres.migrations.volumes", migrations and migrations.volumes),
+    ):
+        for path, volume in _items(volumes, name):
+            if volume.get("name") in RESERVED_VOLUMES:
+                yield _problem(
+                    f"{path}.name",
+                    "the operator has a volume with this name",
+                    "choose another name",
+                )
+
+
+def _process_containers(spec: Spec) -> Iterator[str]:
+    """Yields the names of the containers of migrations, background processes and schedules."""
+    if spec.postgres is not None and spec.postgres.migrations is not None:
+        yield Part.MIGRATION.record.container
+    yield from (entry.name for entry in spec.background or ())
+    yield from (entry.name for entry in spec.schedules or ())
 
 
 def _is_app(list_name: str, container: Mapping[str, Any]) -> bool:

@@ -8,10 +8,13 @@ from fastapi_operator.api.compute import Resources
 from fastapi_operator.api.model import (
     Arguments,
     Model,
+    Mounts,
+    NamedParts,
     ObjectName,
     PodPart,
     SecretKey,
     SecretValue,
+    Variables,
 )
 from fastapi_operator.api.schedule import CronExpression
 from fastapi_operator.api.storage import DeletionPolicy, Storage
@@ -59,6 +62,29 @@ class Migrations(Model):
             description="A new value runs a failed migration again. Default: none.",
             examples=["2"],
         )
+    )
+    env: Variables | None = Field(
+        default=None,
+        description="Environment variables of the migration in addition to spec.env, as in a "
+        "Pod's container. Default: none.",
+        examples=[[{"name": "STATEMENTS", "value": "verbose"}]],
+    )
+    resources: Resources | None = Field(
+        default=None,
+        description="Resources of the migration's container. Default: the memory of an app pod, "
+        "and 100m CPU.",
+    )
+    volumes: NamedParts | None = Field(
+        default=None,
+        description="Volumes of the migration in addition to spec.volumes, as in a Pod. "
+        "Default: none.",
+        examples=[[{"name": "seed", "configMap": {"name": "shop-seed"}}]],
+    )
+    volume_mounts: Mounts | None = Field(
+        default=None,
+        description="Volume mounts of the migration in addition to spec.volumeMounts, as in a "
+        "Pod's container. Default: none.",
+        examples=[[{"name": "seed", "mountPath": "/seed", "readOnly": True}]],
     )
 
 

@@ -7,7 +7,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.postgres import Migrations
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import objects, pod
+from fastapi_operator.resources import companions, objects, pod
 from fastapi_operator.resources.app import environment_fields, pod_source
 from fastapi_operator.resources.desired import Desired, Gate, Write
 from fastapi_operator.resources.environment import Process, environment_files
@@ -43,11 +43,17 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     if migrations is None or key is None or plan is None:
         return ()
     mounts, volumes = environment_files(inputs, Process.MIGRATION)
+    container = _container(inputs, migrations, plan, mounts)
+    sidecars = companions.native_sidecars(inputs.spec)
     template = pod.pod_template(
         inputs,
         Part.MIGRATION,
-        containers=(_container(inputs, migrations, plan, mounts),),
-        volumes=volumes,
+        sidecars=sidecars,
+        containers=(container,),
+        volumes=[
+            *companions.volumes(inputs.spec, (*sidecars, container), migrations.volumes or ()),
+            *volumes,
+        ],
         grace_seconds=figures.GRACEFUL_MIN_SECONDS,
         restartPolicy="Never",
         **pod_source(inputs),
@@ -72,17 +78,18 @@ def _migrations(service: FastAPIService) -> Migrations | None:
 def _container(
     inputs: Inputs, migrations: Migrations, plan: MigrationPlan, mounts: Mapping[str, str]
 ) -> dict[str, Any]:
-    memory = plan.memory_limit_bytes.value
     return pod.container(
         Part.MIGRATION.record.container,
         image=inputs.spec.image,
         pull_policy=inputs.spec.image_pull_policy or "IfNotPresent",
         command=migrations.command or DEFAULT_COMMAND,
-        **environment_fields(inputs, Process.MIGRATION),
+        **environment_fields(inputs, Process.MIGRATION, migrations.env or ()),
         resources=pod.resources(
             cpu_request=plan.cpu_request_millicores.value,
-            memory_request=memory,
-            memory_limit=memory,
+            cpu_limit=plan.cpu_limit_millicores.value,
+            memory_request=plan.memory_request_bytes.value,
+            memory_limit=plan.memory_limit_bytes.value,
         ),
         mounts=mounts,
+        extra_mounts=companions.mounts(inputs.spec, migrations.volume_mounts or ()),
     )

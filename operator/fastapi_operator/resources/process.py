@@ -6,7 +6,7 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.api.schedule import Background, Schedule
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import pod
+from fastapi_operator.resources import companions, pod
 from fastapi_operator.resources.app import environment_fields, pod_source
 from fastapi_operator.resources.environment import Process, environment_files
 from fastapi_operator.resources.inputs import Inputs
@@ -42,9 +42,8 @@ def process_template(
     """
     plan, spec = inputs.process, inputs.spec
     assert plan is not None, "the pod is one of the plan's processes"
-    mounts = [dict(mount) for mount in spec.volume_mounts or ()]
     files, file_volumes = environment_files(inputs, process)
-    mounted = {mount.get("name") for mount in mounts}
+    sidecars = companions.native_sidecars(spec)
     arguments: dict[str, Any] = {"args": list(entry.args)} if entry.args else {}
     container = pod.container(
         entry.name,
@@ -61,16 +60,14 @@ def process_template(
             memory_limit=plan.memory_limit_bytes.value,
         ),
         mounts=files,
-        extra_mounts=mounts,
+        extra_mounts=companions.mounts(spec),
     )
     return pod.pod_template(
         inputs,
         part,
+        sidecars=sidecars,
         containers=(container,),
-        volumes=[
-            *(dict(volume) for volume in spec.volumes or () if volume.get("name") in mounted),
-            *file_volumes,
-        ],
+        volumes=[*companions.volumes(spec, (*sidecars, container)), *file_volumes],
         grace_seconds=grace_seconds,
         spread=spread,
         **pod_source(inputs),

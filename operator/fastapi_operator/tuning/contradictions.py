@@ -50,7 +50,8 @@ def contradictions(spec: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _resources(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "spec.resources", spec.get("resources") or {}
-    yield "spec.postgres.resources", fields.value_at(spec, ("postgres", "resources")) or {}
+    for path in (("postgres", "resources"), ("postgres", "migrations", "resources")):
+        yield f"spec.{'.'.join(path)}", fields.value_at(spec, path) or {}
     for kind in ("background", "schedules"):
         for entry in spec.get(kind) or ():
             yield f"spec.{kind}[{entry['name']}].resources", entry.get("resources") or {}

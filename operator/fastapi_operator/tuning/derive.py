@@ -19,7 +19,12 @@ from fastapi_operator.tuning.migration import migration_plan
 from fastapi_operator.tuning.observability import observability_plan, slo_problems
 from fastapi_operator.tuning.plan import Plan
 from fastapi_operator.tuning.postgres import postgres_pod_plan
-from fastapi_operator.tuning.processes import background_plans, process_claims, schedule_plans
+from fastapi_operator.tuning.processes import (
+    background_plans,
+    container_problems,
+    process_claims,
+    schedule_plans,
+)
 from fastapi_operator.tuning.profile import with_profile
 from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
@@ -102,6 +107,7 @@ def derive(
             *contradictions(profiled.raw),
             *database_problems(spec.postgres, settings.images.postgres, facts),
             *backup_problems(spec.postgres),
+            *container_problems(spec),
             *thread_problems(spec, server, connections.pool),
             *scaling_problems(spec, facts),
             *load_problems(spec, core, scaling),

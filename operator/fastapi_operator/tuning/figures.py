@@ -100,6 +100,8 @@ BACKUP_RETRIES = 2
 # pg_dump compresses with one core; it may wait for one: judgement.
 BACKUP_CPU_MILLICORES = 100
 BACKUP_MEMORY_BYTES = 256 * MIB
+# A migration waits for the database and computes little: judgement.
+MIGRATION_CPU_MILLICORES = 100
 # A restore reads a dump to its end before the database serves: judgement.
 RESTORE_START_SECONDS = 24 * 3600
 # Connections that execute at once: 2 x cores + 1 disk (PostgreSQL wiki), doubled for transactions

@@ -120,8 +120,10 @@ class MigrationPlan:
 
     deadline_seconds: Decision[int]
     retries: Decision[int]
+    cpu_limit_millicores: Decision[int]
     cpu_request_millicores: Decision[int]
     memory_limit_bytes: Decision[int]
+    memory_request_bytes: Decision[int]
 
 
 @dataclass(frozen=True)

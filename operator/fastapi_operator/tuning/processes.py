@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastapi_operator.api.schedule import Background, Schedule
+from fastapi_operator.api.service import Spec
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.amounts import amounts
 from fastapi_operator.tuning.budget import Claim
@@ -61,6 +63,25 @@ def process_claims(
         yield _claim(worker, "background", pods=worker.peak_pods.value)
     for schedule in schedules:
         yield _claim(schedule, "schedules", pods=schedule.runs.value)
+
+
+def container_problems(spec: Spec) -> Iterator[Problem]:
+    """Reports additional containers of the app, which its other processes do not get."""
+    sections = {
+        "spec.postgres.migrations": spec.postgres and spec.postgres.migrations,
+        "spec.background": spec.background,
+        "spec.schedules": spec.schedules,
+    }
+    others = " and ".join(path for path, section in sections.items() if section)
+    for container in spec.containers or () if others else ():
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path=f"spec.containers[{container['name']}]",
+            message=f"runs only in the app's pods, not in those of {others}",
+            remedy="if they need it, move it to spec.initContainers with restartPolicy: Always; a "
+            "Job ends only if its sidecars are native",
+        )
 
 
 def _claim(plan: ProcessPlan, section: str, *, pods: int) -> Claim:
