@@ -5,7 +5,7 @@ from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.proxy_engine import TLS_DIRECTORY, Engine
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
-from fastapi_operator.tuning.plan import ProxyPlan
+from fastapi_operator.tuning.proxy import ProxyPlan
 
 # The directories of Caddy, as its templates name them.
 _DIRECTORIES = {"config_directory": "/etc/caddy", "run_directory": "/run/caddy"}

@@ -6,7 +6,7 @@ from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.proxy_engine import Engine
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
-from fastapi_operator.tuning.plan import ProxyPlan
+from fastapi_operator.tuning.proxy import ProxyPlan
 from fastapi_operator.tuning.routes import Handling
 
 # The directories of nginx, as its templates name them.

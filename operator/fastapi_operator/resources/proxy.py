@@ -9,7 +9,7 @@ from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.proxy_engine import CONFIG, STATIC_ROOT, TLS_DIRECTORY, Engine
 from fastapi_operator.tuning import figures
-from fastapi_operator.tuning.plan import ProxyPlan
+from fastapi_operator.tuning.proxy import ProxyPlan
 from fastapi_operator.tuning.routes import Route
 
 _CACHE = "cache"

@@ -9,7 +9,7 @@ from fastapi_operator.api.proxy import Headers, Proxy
 from fastapi_operator.parts import Part
 from fastapi_operator.resources.environment import PRIVATE_NETWORKS
 from fastapi_operator.resources.inputs import Inputs
-from fastapi_operator.tuning.plan import ProxyPlan
+from fastapi_operator.tuning.proxy import ProxyPlan
 
 # The volume with the configuration.
 CONFIG = "config"

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.problems import Problem
@@ -11,7 +11,9 @@ from fastapi_operator.profiles import Profile
 from fastapi_operator.tuning.budget import ConnectionBudget
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.exposure import ExposurePlan
-from fastapi_operator.tuning.routes import Route
+
+if TYPE_CHECKING:
+    from fastapi_operator.tuning.proxy import ProxyPlan
 
 
 class ServerCore(NamedTuple):
@@ -202,51 +204,6 @@ class QueuePlan:
     log_rewrite_bytes: Decision[int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProxyPlan:
-    """The proxy in front of the app; numbers of unused features are None."""
-
-    replicas: Decision[int]
-    cpu_request_millicores: Decision[int]
-    memory_bytes: Decision[int]
-    worker_processes: Decision[int] | None = None
-    worker_connections: Decision[int] | None = None
-    upstream_keep_alive: Decision[int]
-    upstream_keep_alive_seconds: Decision[int]
-    upstream_tries: Decision[int]
-    upstream_requests: Decision[int] | None = None
-    client_keep_alive_seconds: Decision[int]
-    client_keep_alive_min_seconds: Decision[int] | None = None
-    max_body_bytes: Decision[int]
-    max_header_bytes: Decision[int]
-    body_buffer_bytes: Decision[int] | None = None
-    buffer_bytes: Decision[int] | None = None
-    buffers: Decision[int] | None = None
-    answer_file_bytes: Decision[int] | None = None
-    connect_timeout_seconds: Decision[int]
-    read_timeout_seconds: Decision[int]
-    client_timeout_seconds: Decision[int]
-    send_timeout_seconds: Decision[int] | None = None
-    stream_timeout_seconds: Decision[int] | None = None
-    compression_min_bytes: Decision[int] | None = None
-    cache_bytes: Decision[int] | None = None
-    cache_volume_bytes: Decision[int] | None = None
-    cache_keys_bytes: Decision[int] | None = None
-    cache_idle_seconds: Decision[int] | None = None
-    rate_per_second: Decision[int] | None = None
-    rate_burst: Decision[int] | None = None
-    rate_clients_bytes: Decision[int] | None = None
-    static_max_age_seconds: Decision[int] | None = None
-    static_volume_bytes: Decision[int] | None = None
-    routes: tuple[Route, ...]
-
-    def numbers(self) -> dict[str, int | None]:
-        """Returns each value by its name, for templates."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        decided = {name: value for name, value in fields.items() if name != "routes"}
-        return {name: value.value if value else None for name, value in decided.items()}
-
-
 @dataclass(frozen=True)
 class ProcessPlan:
     """The pods of one entry of ``spec.background`` or ``spec.schedules``.
@@ -327,7 +284,7 @@ class Plan:
     cache: CachePlan | None
     cache_pool: CachePoolPlan | None
     queue: QueuePlan | None
-    proxy: ProxyPlan | None
+    proxy: "ProxyPlan | None"
     exposure: ExposurePlan | None
     background: tuple[BackgroundPlan, ...]
     schedules: tuple[SchedulePlan, ...]

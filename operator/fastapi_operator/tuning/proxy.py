@@ -1,8 +1,10 @@
 """The proxy in front of the app."""
 
+import dataclasses
 import ipaddress
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi_operator import quantity
@@ -11,17 +13,62 @@ from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.compute import round_up
-from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning.decision import Because, Decision
 from fastapi_operator.tuning.number import Group
-from fastapi_operator.tuning.plan import ProxyPlan, ScalingPlan, ServerCore
+from fastapi_operator.tuning.plan import ScalingPlan, ServerCore
 from fastapi_operator.tuning.profile import ProfiledSpec
 from fastapi_operator.tuning.proxy_features import feature_numbers
-from fastapi_operator.tuning.routes import route_problems, routes
+from fastapi_operator.tuning.routes import Route, route_problems, routes
 
 PROXY = Group("proxy", effects.SERVER_RELOAD)
 # Caddy has no such settings: it is one process that reads its CPU from the cgroup.
 NGINX = Group("proxy", effects.SERVER_RELOAD, case="nginx")
 PROCESSES = Group("proxy", effects.SERVER_RELOAD, case="nginx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxyPlan:
+    """The proxy in front of the app; numbers of unused features are None."""
+
+    replicas: Decision[int]
+    cpu_request_millicores: Decision[int]
+    memory_bytes: Decision[int]
+    worker_processes: Decision[int] | None = None
+    worker_connections: Decision[int] | None = None
+    upstream_keep_alive: Decision[int]
+    upstream_keep_alive_seconds: Decision[int]
+    upstream_tries: Decision[int]
+    upstream_requests: Decision[int] | None = None
+    client_keep_alive_seconds: Decision[int]
+    client_keep_alive_min_seconds: Decision[int] | None = None
+    max_body_bytes: Decision[int]
+    max_header_bytes: Decision[int]
+    body_buffer_bytes: Decision[int] | None = None
+    buffer_bytes: Decision[int] | None = None
+    buffers: Decision[int] | None = None
+    answer_file_bytes: Decision[int] | None = None
+    connect_timeout_seconds: Decision[int]
+    read_timeout_seconds: Decision[int]
+    client_timeout_seconds: Decision[int]
+    send_timeout_seconds: Decision[int] | None = None
+    stream_timeout_seconds: Decision[int] | None = None
+    compression_min_bytes: Decision[int] | None = None
+    cache_bytes: Decision[int] | None = None
+    cache_volume_bytes: Decision[int] | None = None
+    cache_keys_bytes: Decision[int] | None = None
+    cache_idle_seconds: Decision[int] | None = None
+    rate_per_second: Decision[int] | None = None
+    rate_burst: Decision[int] | None = None
+    rate_clients_bytes: Decision[int] | None = None
+    static_max_age_seconds: Decision[int] | None = None
+    static_volume_bytes: Decision[int] | None = None
+    routes: tuple[Route, ...]
+
+    def numbers(self) -> dict[str, int | None]:
+        """Returns each value by its name, for templates."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        decided = {name: value for name, value in fields.items() if name != "routes"}
+        return {name: value.value if value else None for name, value in decided.items()}
 
 
 def proxy_plan(profiled: ProfiledSpec, core: ServerCore, scaling: ScalingPlan) -> ProxyPlan:

@@ -12,8 +12,9 @@ from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.compute import ComputeBasis
 from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Group
-from fastapi_operator.tuning.plan import PoolPlan, ProxyPlan, ServerCore, ServerPlan
+from fastapi_operator.tuning.plan import PoolPlan, ServerCore, ServerPlan
 from fastapi_operator.tuning.profile import ProfiledSpec
+from fastapi_operator.tuning.proxy import ProxyPlan
 
 CORE = Group("server", effects.SERVER_ROLLOUT)
 THREADS = Group("server", effects.APP_ROLLOUT)
