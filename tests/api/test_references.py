@@ -133,7 +133,7 @@ def test_no_value_can_be_read_from_the_stamp(world: World) -> None:
 
 
 def test_each_of_many_rotations_reaches_the_pods(world: World) -> None:
-    """A value that changes often is no client that reverts the operator's writes."""
+    """A value that changes often is not a client that reverts the operator's writes."""
     secret(world, token="0")
     world.start(build=build_desired_state)
     world.apply(env=ENV)

@@ -157,7 +157,7 @@ def run(
 
 
 def _until(url: str, process: "subprocess.Popen[bytes]", seconds: float) -> str:
-    """Waits for a response of 200 while the process runs; returns the failure, or an empty string."""
+    """Waits for a response of 200 while the process runs; returns the failure, or an empty text."""
     deadline, last = time.monotonic() + seconds, ""
     while time.monotonic() < deadline:
         if process.poll() is not None:

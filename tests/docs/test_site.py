@@ -34,6 +34,13 @@ def test_every_page_of_docs_is_on_the_site(site: Path) -> None:
     assert {page.parent if page.name == "index" else page for page in pages} <= built
 
 
+@pytest.mark.parametrize("folder", ["decisions", "parts", "runbooks"])
+def test_an_index_lists_every_page_of_its_folder(folder: str) -> None:
+    pages = {path.name for path in (ROOT / "docs" / folder).glob("*.md")} - {"index.md"}
+    index = (ROOT / "docs" / folder / "index.md").read_text()
+    assert pages <= set(re.findall(r"\]\(([^)#]+)", index))
+
+
 def test_no_fence_is_left_as_text(site: Path) -> None:
     for page in site.glob("**/index.html"):
         article = page.read_text().partition("<article")[2].partition("</article>")[0]

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Collection
 
 import pytest
 
@@ -14,16 +15,24 @@ PAGE = (ROOT / "docs/troubleshooting.md").read_text()
 _MAKERS = {
     "Health", "Refusal", "_waiting", "Waiting", "_mark", "mark_stalled", "mark_reconciling",
 }  # fmt: skip
+# Those of them that stall a service at once. MigrationFailed does too, by the health of its Job.
+_STALLING = {"Refusal", "mark_stalled"}
 _REASON = re.compile(r"[A-Z][A-Za-z]+")
 _NO_REASON = {"True", "False", "Unknown", "NotStalled", "Done", *pod_diagnostics._STARTING}
 
 
-def reasons() -> set[str]:
-    """Returns the reasons in the code: arguments of a condition, or texts assigned to ``reason``."""
-    found = set(pod_diagnostics._WEIGHT)
+def reasons(makers: Collection[str] = _MAKERS) -> set[str]:
+    """Returns the reasons in the code: arguments of a condition, or texts assigned to ``reason``.
+
+    Args:
+        makers: The functions whose arguments count; only with all of them, reasons of pods count.
+    """
+    found = set(pod_diagnostics._WEIGHT) if makers is _MAKERS else set()
     for path in (ROOT / "operator/fastapi_operator/reconcile").rglob("*.py"):
+        if makers is not _MAKERS and path.stem == "pod_diagnostics":
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and _name(node.func) in _MAKERS:
+            if isinstance(node, ast.Call) and _name(node.func) in makers:
                 found |= _texts(*node.args)
             elif isinstance(node, ast.Assign) and _name(node.targets[0]) == "reason":
                 found |= _texts(node.value)
@@ -52,6 +61,16 @@ def _texts(*nodes: ast.expr) -> set[str]:
 @pytest.mark.parametrize("reason", sorted(reasons()))
 def test_a_reason_has_its_entry(reason: str) -> None:
     assert re.search(rf"^\| [^|]*`{reason}`", PAGE, re.MULTILINE), f"describe {reason}"
+
+
+@pytest.mark.parametrize("reason", sorted(reasons(_STALLING)))
+def test_a_reason_that_stalls_at_once_is_marked(reason: str) -> None:
+    assert re.search(rf"^\| `{reason}` \| yes \|", PAGE, re.MULTILINE)
+
+
+def test_no_other_reason_is_marked() -> None:
+    marked = re.findall(r"^\| `(\w+)` \| yes \|", PAGE, re.MULTILINE)
+    assert set(marked) <= reasons(_STALLING) | {"MigrationFailed"}
 
 
 @pytest.mark.parametrize("part", Part)

@@ -19,9 +19,10 @@ def rotate(
     """Rotate the app's generated credentials without downtime.
 
     The database, cache and queue each have two users for the app. A rotation replaces the pods with
-    pods that use the other user, and then gives the former user a random password that is stored
-    nowhere. To replace both passwords, run the command twice. The command sets an annotation of
-    the FastAPIService, so it needs only the rights to get and patch that resource.
+    pods that use the other user, and then gives the former user a new password, which no process
+    uses until the next rotation. To replace both passwords, run the command twice. The command
+    sets an annotation of the FastAPIService, so it needs only the rights to get and patch that
+    resource.
 
     Examples:
       fastapi-operator rotate shop

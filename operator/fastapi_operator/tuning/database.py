@@ -173,7 +173,7 @@ def _max_connections(
     headline=True,
 )
 def _granted_connections() -> Because[int]:
-    """100, PostgreSQL's default."""
+    """`postgres.maxConnections`, which is required: only the owner of the database knows it."""
     return Because(figures.MAX_CONNECTIONS_DEFAULT, "PostgreSQL's default")
 
 
