@@ -57,6 +57,8 @@ FAULTS = ("429", "500", "409", "delay", "cut before", "cut after")
 class FaultyProxy:
     """Serves plain HTTP on loopback; a share of the requests fails, including watches.
 
+    It executes writes for which ``lose_response`` is true, and cuts their connections.
+
     While it is ``silent`` it responds to no new request; watches continue.
 
     It can also simulate that the process is killed at one write: from then on no request reaches
@@ -94,6 +96,7 @@ class FaultyProxy:
         self.dead = threading.Event()
         self.refused: frozenset[str] = frozenset()
         self.silent = False
+        self.lose_response: Callable[[Write], bool] = lambda _write: False
         self.unanswered: set[str] = set()
         self.port = 0
         self.met: Counter[str] = Counter()
@@ -160,7 +163,7 @@ class FaultyProxy:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(lambda: [pump.cancel() for pump in self._pumps])
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def _handle(self, request: web.Request) -> web.StreamResponse:  # noqa: PLR0911 (faults)
         if self._dying:
             return _cut(request)
         if self.silent:
@@ -169,7 +172,10 @@ class FaultyProxy:
         if request.path in self.refused:
             return _refusal(500)
         if request.method != "GET":
-            done = self._fate(Write(request.method, request.path, await request.read()))
+            write = Write(request.method, request.path, await request.read())
+            if self.lose_response(write):
+                return await self._execute_without_response(request)
+            done = self._fate(write)
             if done is not None:
                 return await self._die(request, done=done)
         fault = self._random.choice(FAULTS) if self._random.random() < self._share else ""
@@ -184,14 +190,17 @@ class FaultyProxy:
             await asyncio.sleep(1.0)
         if fault in ("429", "500", "409"):
             return _refusal(int(fault))
-        answer = await self._forward(request, cut_after=0.5 if watch and fault else None)
-        # Executed, but the client gets no response: the hardest case for an object created once.
-        return _cut(request) if fault == "cut after" and not watch else answer
+        if fault == "cut after" and not watch:
+            return await self._execute_without_response(request)
+        return await self._forward(request, cut_after=0.5 if watch and fault else None)
 
-    async def _forward(
-        self, request: web.Request, *, cut_after: float | None
-    ) -> web.StreamResponse:
-        session = request.app[_SESSION]
+    async def _execute_without_response(self, request: web.Request) -> web.StreamResponse:
+        """The hardest case for an object that is created once."""
+        async with await self._send(request) as answer:
+            await answer.read()
+        return _cut(request)
+
+    async def _send(self, request: web.Request) -> Any:
         headers = {
             name: value
             for name, value in request.headers.items()
@@ -200,7 +209,13 @@ class FaultyProxy:
         url = f"{self._target.host}{request.rel_url}"
         # An empty body would get a content type, which the API server refuses on a read.
         data = await request.read() or None
-        async with session.request(request.method, url, headers=headers, data=data) as answer:
+        session = request.app[_SESSION]
+        return session.request(request.method, url, headers=headers, data=data)
+
+    async def _forward(
+        self, request: web.Request, *, cut_after: float | None
+    ) -> web.StreamResponse:
+        async with await self._send(request) as answer:
             response = web.StreamResponse(status=answer.status)
             response.content_type = answer.content_type
             await response.prepare(request)

@@ -40,10 +40,11 @@ class Process:
         log: Path,
         *options: str,
         environment: Mapping[str, str] | None = None,
+        main: str = MAIN,
     ) -> None:
         self.port = free_port()
         self.log = log
-        command = [sys.executable, "-c", MAIN, "run", "--kubeconfig", str(kubeconfig)]
+        command = [sys.executable, "-c", main, "run", "--kubeconfig", str(kubeconfig)]
         command += ["--health-port", str(self.port), *options]
         with log.open("ab") as output:
             self.child = subprocess.Popen(

@@ -61,7 +61,7 @@ def series(recorded: Recorded, pods: Sequence[Pod], plan: Plan) -> dict[str, str
             found[_written(name, {**dict(labels), **scrape})] = " ".join(f"{v:g}" for v in values)
         if pod.memory_killed:
             found |= _kube_state(pod, len(moments))
-    found["fastapi_operator_queue_depth"] = f"0x{len(moments)}"
+    found["fastapi_operator_working"] = f"1x{len(moments)}"
     for decision, value in planned(plan).items():
         found[_written("fastapi_operator_planned", {**_SERVICE, "decision": decision})] = (
             f"{value:g}x{len(moments)}"

@@ -22,16 +22,18 @@ from fastapi_operator.cli import inputs
 from fastapi_operator.cluster import connection, kinds
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.cluster.failures import Failures
 from fastapi_operator.cluster.lease import Lease, LeaseLostError
+from fastapi_operator.reconcile.loop import contact as contacts
+from fastapi_operator.reconcile.loop.contact import Contact, NoContactError
 from fastapi_operator.reconcile.loop.controller import Controller
 from fastapi_operator.reconcile.loop.endpoint import Endpoint
+from fastapi_operator.reconcile.loop.probes import Probes
 from fastapi_operator.reconcile.loop.telemetry import Telemetry, configure_logging
 from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState, build_desired_state
 from fastapi_operator.resources import templates
 from fastapi_operator.settings import Settings
 
-# If a service has been due for so long, the workers hang.
-STUCK_SECONDS = 300.0
 RETRY_SECONDS = 2.0
 # A reconciliation takes a moment; if it waits for the API server for longer, it is cancelled.
 # Stopping Kopf and releasing the Lease take up to 7 s more of the pod's grace period of 30 s.
@@ -136,7 +138,7 @@ def run(  # noqa: PLR0917 (typer reads them as options)
 
     Exit status:
       0  stopped by SIGTERM or SIGINT
-      1  the cluster cannot be reached, or the Lease was lost
+      1  the cluster cannot be reached for 5 minutes, or the Lease was lost
       2  the settings cannot be read
     """
     configure_logging(level=log_level)
@@ -165,6 +167,9 @@ def run(  # noqa: PLR0917 (typer reads them as options)
     except connection.UnreachableError as error:
         _log.error("cannot connect to the cluster", error=str(error))
         raise typer.Exit(1) from error
+    except NoContactError as error:
+        _log.error("stopping", error=str(error))
+        raise typer.Exit(1) from error
     except LeaseLostError as error:
         _log.error("stopping", error=str(error))
         # Nothing may be written any more, so that even a clean shutdown is skipped.
@@ -188,17 +193,30 @@ async def operate(
     Raises:
         UnreachableError: There is no usable configuration.
         LeaseLostError: Another operator may have become leader.
+        NoContactError: The API server has not responded for too long.
     """
     stop = stop or asyncio.Event()
     telemetry = Telemetry()
+    contact = Contact(
+        with_lease=options.lease_namespace is not None,
+        discovery_seconds=options.settings.discovery_seconds,
+        clock=time.monotonic,
+    )
+
+    def observe(verb: str, resource: str, status: int, seconds: float) -> None:
+        telemetry.request(verb, resource, status, seconds)
+        contact.request(resource, status)
+
     configuration = await connection.load(kubeconfig=options.kubeconfig, context=options.context)
-    client = Client(configuration, dry_run=options.dry_run, observe=telemetry.request)
+    client = Client(configuration, dry_run=options.dry_run, observe=observe)
     controller = Controller(client, options.settings, telemetry, build=build)
-    probes = _Probes(controller)
+    probes = Probes(controller, contact, resync_seconds=options.settings.resync_seconds)
+    telemetry.watch_process(lambda: probes.working)
     endpoint = Endpoint(telemetry, healthy=probes.why_unhealthy, ready=probes.why_not_ready)
     server = await endpoint.serve(options.health_port)
     lease = _lease(options, client)
     tasks: list[asyncio.Task[None]] = []
+    watchdog = asyncio.create_task(_stop_without_contact(contact, stop), name="contact")
     try:
         _handle_signals(stop)
         if lease is not None:
@@ -208,8 +226,10 @@ async def operate(
         if not stop.is_set():
             tasks = await _start_tasks(controller, lease, options, stop)
             await _watch(controller, configuration, options, stop, tasks)
+        if watchdog.done():
+            watchdog.result()
     finally:
-        await _cancel(tasks)
+        await _cancel([watchdog, *tasks])
         if lease is not None:
             await lease.release()
         server.close()
@@ -232,14 +252,32 @@ async def _start_tasks(
     return tasks
 
 
+async def _stop_without_contact(contact: Contact, stop: asyncio.Event) -> None:
+    """Stops the operator if the API server has not responded for too long.
+
+    This task must be older than Kopf's, because Kopf cancels all younger tasks when it ends.
+
+    Raises:
+        NoContactError: After it has set ``stop``.
+    """
+    while contact.age_seconds < contact.exit_seconds:  # noqa: ASYNC110 (time passes, no event)
+        await asyncio.sleep(1.0)
+    stop.set()
+    raise NoContactError(contact.why_missing())
+
+
 async def _list_with_retries(controller: Controller) -> None:
+    failures = Failures(_log, "initial list failed", clock=time.monotonic)
     while True:
         try:
             await controller.discover()
             await controller.sync()
         except ApiError as error:
             remedy = _INSTALL if error.status == 404 else ""
-            _log.warning("initial list failed", error=str(error).strip(), remedy=remedy)
+            failures.add(error=str(error).strip(), remedy=remedy)
+            # A missing CRD is installed at any time; any other error may end with new credentials.
+            if error.status != 404 and failures.seconds > contacts.EXIT_SECONDS:
+                raise NoContactError(f"initial list failed: {error}") from error
             await asyncio.sleep(RETRY_SECONDS)
         else:
             return
@@ -372,25 +410,6 @@ def _lease(options: Options, client: Client) -> Lease | None:
         identity=f"{socket.gethostname()}_{os.getpid()}",
         clock=time.monotonic,
     )
-
-
-class _Probes:
-    """The results of the liveness and readiness probes; an empty text is success."""
-
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self.standby = False
-
-    def why_unhealthy(self) -> str:
-        """Returns why the process should be restarted."""
-        waited = self._controller.queue.oldest_wait_seconds
-        return f"a service has waited for {waited:.0f} s" if waited > STUCK_SECONDS else ""
-
-    def why_not_ready(self) -> str:
-        """Returns why the process is not ready; a standby is ready to become leader."""
-        if self.standby or self._controller.synced:
-            return self.why_unhealthy()
-        return "the initial list is not complete"
 
 
 async def _handle_signals_after(started: asyncio.Event, stop: asyncio.Event) -> None:

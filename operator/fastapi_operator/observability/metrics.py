@@ -287,6 +287,14 @@ METRICS: tuple[Metric, ...] = (
         text="Duration of requests to the API server, by verb.",
     ),
     Metric(
+        name="fastapi_operator_working",
+        kind=Kind.GAUGE,
+        source=Source.OPERATOR,
+        unit=Unit.NONE,
+        text="1 while this process reconciles: it is the leader, the API server responds, and its "
+        "lists are complete. 0 for a standby.",
+    ),
+    Metric(
         name="fastapi_operator_queue_depth",
         kind=Kind.GAUGE,
         source=Source.OPERATOR,

@@ -117,6 +117,12 @@ def threads(used: int, waiting: int) -> Series:
     )
 
 
+def process(pod: str, values: str, job: str = "fastapi-operator") -> Series:
+    """One process of the operator: 1 while it works."""
+    labels = f'namespace="system", job="{job}", pod="{pod}"'
+    return {f"fastapi_operator_working{{{labels}}}": values}
+
+
 def throttled(share: float) -> Series:
     container = 'namespace="team", pod="shop-app-1", container="app"'
     return (
@@ -282,7 +288,7 @@ class Case:
     without: tuple[str, ...] = field(default=())
 
 
-RUNNING: Series = {"fastapi_operator_queue_depth": "0x200"}
+RUNNING: Series = {"fastapi_operator_working": "1x200"}
 _UP_AND_DOWN = "4x10 5x10 4x10 5x10 4x10 5x10 4x90"
 _UP_ONLY = "4x10 5x10 6x10 7x10 8x10 9x10 9x90"
 
@@ -388,7 +394,12 @@ CASES = {
         condition("BackupReady", "RunFailed"),
         condition("MigrationsReady", "MigrationRunning"),
     ),
-    "FastAPIOperatorDown": Case({}, RUNNING, without=("fastapi_operator_queue_depth",)),
+    "FastAPIOperatorDown": Case(
+        process("a", "0x200") | process("b", "0x200"),
+        # A standby takes over within the time that the alert waits.
+        process("a", "1x30 0x200") | process("b", "0x33 1x200"),
+        without=("fastapi_operator_working",),
+    ),
     "FastAPIOperatorQueueWait": Case(
         {"fastapi_operator_queue_oldest_wait_seconds": flat(90)},
         {"fastapi_operator_queue_oldest_wait_seconds": flat(30)},
@@ -460,6 +471,21 @@ def test_an_alert_fires_only_on_its_cause(tmp_path: Path, name: str) -> None:
             firing(RUNNING | case.silent, set(case.instead), "1h"),
         ],
     )
+
+
+@pytest.mark.parametrize(
+    "values",
+    ["", "0x4 _x4 " * 30, "1x20 _x200", "1x20 0x200"],
+    ids=["no samples", "starts again and again", "disappears", "loses access"],
+)
+def test_a_dead_operator_fires(tmp_path: Path, values: str) -> None:
+    series = process("a", values.strip()) if values else {}
+    run(tmp_path, [firing(series, {"FastAPIOperatorDown"}, "1h")])
+
+
+def test_a_dead_release_fires_beside_a_working_one(tmp_path: Path) -> None:
+    series = process("a", "1x200") | process("b", "0x200", job="second")
+    run(tmp_path, [firing(series, {"FastAPIOperatorDown"}, "1h")])
 
 
 def test_slow_cache_calls_of_the_app_fire_cache_slow(tmp_path: Path) -> None:

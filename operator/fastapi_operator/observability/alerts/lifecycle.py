@@ -115,11 +115,15 @@ OPERATOR = (
     Alert(
         name="FastAPIOperatorDown",
         group="operator",
-        condition="Prometheus receives no samples from the operator",
-        expression="absent(fastapi_operator_queue_depth)",
-        held="10m",
-        summary="the FastAPI operator has no samples ({{ $value }} series missing): it does not "
-        "run or is not scraped. Services continue to run, but drift is not repaired",
+        condition="no operator process worked within the last 5 minutes: none is the leader with "
+        "access to the API server, or Prometheus receives no samples",
+        # The window spans the time between two starts of a process that exits again and again.
+        expression="max by (namespace, job) (max_over_time(fastapi_operator_working[5m])) == 0\n"
+        "or absent_over_time(fastapi_operator_working[5m])",
+        held="5m",
+        summary="the FastAPI operator does not work (value {{ $value }}; 1: no samples): it has no "
+        "access to the API server, does not run or is not scraped. Services continue to run, but "
+        "drift is not repaired",
         page="operator-down",
     ),
     Alert(

@@ -35,6 +35,16 @@ WORK = Row(
             queries=(Query(quantile(0.95, _PASSES, "outcome", where=_EVERYWHERE), "{{outcome}}"),),
         ),
         Panel(
+            title="Working processes",
+            text="1 if a leader has access to the API server. 0: see the runbook operator-down.",
+            unit=Unit.NONE,
+            queries=(
+                Query(
+                    "sum by (namespace, job) (fastapi_operator_working)", "{{namespace}} {{job}}"
+                ),
+            ),
+        ),
+        Panel(
             title="Services that are due",
             text="If it is above zero for minutes, raise settings.workers, or check the API "
             "server.",

@@ -15,6 +15,7 @@ from fastapi_operator import naming
 from fastapi_operator.cluster import discovery, kinds
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.cluster.failures import Failures
 from fastapi_operator.cluster.kinds import SERVICE, Kind
 from fastapi_operator.facts import Facts
 from fastapi_operator.reconcile.loop.images import POLL_SECONDS, Images
@@ -89,6 +90,8 @@ class Controller:
         )
         self.worker = Worker(self.queue, self._reconciler, telemetry, facts=lambda: self.facts)
         self._synced = False
+        self._listed = time.monotonic()
+        self._discovery_failures = Failures(_log, "discovery failed", clock=time.monotonic)
         self._discovered = False
         self._unconfirmed: set[ServiceKey | ObjectKey] = set()
         self._confirmed = False
@@ -100,6 +103,11 @@ class Controller:
     def synced(self) -> bool:
         """Whether the initial list is complete, so that services may be reconciled."""
         return self._synced
+
+    @property
+    def list_age_seconds(self) -> float:
+        """Seconds since the last complete list, or since the start if there was none."""
+        return time.monotonic() - self._listed
 
     # Events -----------------------------------------------------------------------------------
 
@@ -168,11 +176,12 @@ class Controller:
             discovered = await discovery.discover(self._client)
             profiles = await discovery.profiles(self._client, namespaces)
         except (ApiError, KeyError) as error:
-            _log.warning("discovery failed", error=str(error))
+            self._discovery_failures.add(error=str(error))
             if not self._discovered and isinstance(error, ApiError):
                 raise
             return False
         self._discovered = True
+        self._discovery_failures.end()
         before, self.facts = self.facts, replace(discovered, profiles=profiles)
         if discovered != replace(before, profiles={}):
             _log.info("cluster", kubernetes=discovered.kubernetes, optional=sorted(discovered.apis))
@@ -199,6 +208,7 @@ class Controller:
             # The cluster no longer serves the kind, so all of its objects are gone.
             self.store.missing_from(kind, None, set(), sys.maxsize)
         self._brakes.sweep()
+        self._listed = time.monotonic()
         if not self._synced:
             self._complete_initial_list()
 
@@ -270,6 +280,7 @@ class Controller:
 
     async def resync(self) -> None:
         """Lists all objects periodically, and soon after a watch expired and missed deletes."""
+        failures = Failures(_log, "resync failed", clock=time.monotonic)
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.resync_seconds):
@@ -279,8 +290,9 @@ class Controller:
             self._watch_expired.clear()
             try:
                 await self.sync()
+                failures.end()
             except ApiError as error:
-                _log.warning("resync failed", error=str(error))
+                failures.add(error=str(error))
 
 
 def _service_key(body: Mapping[str, Any]) -> ServiceKey:

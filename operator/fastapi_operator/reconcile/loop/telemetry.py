@@ -57,6 +57,7 @@ class Telemetry:
         self.rollouts_waiting = _described(
             Gauge, "fastapi_operator_rollouts_waiting", self.registry
         )
+        self._working = _described(Gauge, "fastapi_operator_working", self.registry)
         self.delete_brake = _described(Gauge, "fastapi_operator_delete_brake", self.registry)
         self._ready: dict[ServiceKey, tuple[str, str]] = {}
         self._planned = _PerService("fastapi_operator_planned", self.registry)
@@ -106,6 +107,10 @@ class Telemetry:
         self.depth.set_function(lambda: queue.depth)
         self.oldest_wait.set_function(lambda: queue.oldest_wait_seconds)
         self.delete_brake.set_function(lambda: float(braked()))
+
+    def watch_process(self, working: Callable[[], bool]) -> None:
+        """Reads whether this process works whenever metrics are scraped."""
+        self._working.set_function(lambda: float(working()))
 
     def exposition(self) -> bytes:
         """Returns all metrics in the text format of Prometheus."""
