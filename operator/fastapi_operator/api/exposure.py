@@ -64,6 +64,18 @@ class LoadBalancer(Model):
         description="Annotations of the Service. Default: none.",
         examples=[{"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"}],
     )
+    external_traffic_policy: Literal["Local", "Cluster"] | None = Field(
+        default=None,
+        description="Whether a node forwards connections only to its own pods, which preserves the "
+        "client's address, or to all pods. Default: Local.",
+        examples=["Local"],
+    )
+    proxy_protocol: bool | None = Field(
+        default=None,
+        description="Whether the load balancer names the client in PROXY protocol. With Nginx, "
+        "each connection to the entry Service must then begin with its header. Default: false.",
+        examples=[True],
+    )
 
 
 class Issuer(Model):

@@ -219,7 +219,8 @@ class Proxy(Model):
         Annotated[tuple[NetworkRange, ...], Field(max_length=32, json_schema_extra=DISTINCT)] | None
     ) = Field(
         default=None,
-        description="Networks of load balancers whose X-Forwarded-For is trusted. "
-        "Default: the private networks.",
+        description="Networks of proxies and load balancers that may name the client, in "
+        "X-Forwarded-For or PROXY protocol. Default: the private networks with exposure.gateway, "
+        "exposure.ingress or loadBalancer.proxyProtocol, and none otherwise.",
         examples=[["10.0.0.0/8"]],
     )

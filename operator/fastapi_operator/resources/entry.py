@@ -19,7 +19,9 @@ def service(inputs: Inputs, part: Part) -> Desired:
     balancer = inputs.spec.exposure.load_balancer if inputs.spec.exposure else None
     if balancer is None:
         return objects.service(inputs, part, inputs.name, ports)
-    kind = {"type": "LoadBalancer"}
+    # Otherwise a node that forwards a connection to another node hides the client's address.
+    policy = balancer.external_traffic_policy or "Local"
+    kind = {"type": "LoadBalancer", "externalTrafficPolicy": policy}
     if balancer.class_name is not None:
         kind["loadBalancerClass"] = balancer.class_name
     return objects.service(

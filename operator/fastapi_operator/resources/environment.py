@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.guards import AUTHORITY_VOLUME
+from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.redis import Queue, Redis
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import pod, telemetry
@@ -29,15 +31,12 @@ from fastapi_operator.resources.inputs import (
 )
 from fastapi_operator.resources.servers import SETTINGS
 from fastapi_operator.resources.variable import SecretKey, Value
+from fastapi_operator.tuning.client_address import PRIVATE_NETWORKS, client_address
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import CachePoolPlan, PoolPlan
 
 METRICS_DIRECTORY = "/run/metrics"
 AUTHORITY_DIRECTORY = "/etc/database"
-
-# Proxies and load balancers in a cluster have private addresses; the first public address, read
-# from the right, is the client. If every address were trusted, a client could forge its own.
-PRIVATE_NETWORKS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7"
 
 
 class Process(StrEnum):
@@ -295,6 +294,15 @@ def _traced(value: Value) -> Callable[[Inputs], Value]:
     return lambda inputs: value if telemetry.endpoint(inputs) is not None else None
 
 
+def _forwarded_allow_ips(inputs: Inputs) -> Value:
+    """The networks whose X-Forwarded headers the app's server trusts."""
+    if inputs.plan.proxy is not None:
+        # The proxy replaces these headers, and only its pods reach the app.
+        return ",".join(PRIVATE_NETWORKS)
+    address = client_address(inputs.spec.proxy or Proxy(), inputs.spec.exposure or Exposure())
+    return ",".join(address.networks) or "127.0.0.1"
+
+
 def _several_workers(inputs: Inputs) -> bool:
     return inputs.plan.server.workers.value > 1
 
@@ -447,7 +455,7 @@ CONTRACT: tuple[Variable, ...] = (
     Variable(
         "FORWARDED_ALLOW_IPS",
         "networks whose X-Forwarded headers the server trusts",
-        lambda _: PRIVATE_NETWORKS,
+        _forwarded_allow_ips,
     ),
     *(Variable(item.name, item.meaning, item.value) for item in SETTINGS),
 )

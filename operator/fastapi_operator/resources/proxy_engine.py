@@ -1,14 +1,14 @@
 """The interface of the proxy's engines: files, scripts and the values of their templates."""
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.proxy import Headers, Proxy
 from fastapi_operator.parts import Part
-from fastapi_operator.resources.environment import PRIVATE_NETWORKS
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.tuning.client_address import Source, client_address
 from fastapi_operator.tuning.proxy import ProxyPlan
 
 # The volume with the configuration.
@@ -62,6 +62,7 @@ def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
     """
     proxy, exposure = inputs.spec.proxy or Proxy(), inputs.plan.exposure
     headers, ports = proxy.headers or Headers(), Part.PROXY.record.ports
+    address = client_address(proxy, inputs.spec.exposure or Exposure())
     return {
         "name": inputs.name,
         "proxy": proxy,
@@ -73,7 +74,9 @@ def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
         "private_port": ports["private"],
         "hosts": exposure.hosts if exposure else (),
         "root_path": exposure.root_path if exposure else "",
-        "trusted_networks": _trusted_networks(proxy),
+        "trusted_networks": address.networks,
+        "trusts_header": address.source is Source.HEADER,
+        "proxy_protocol": address.source is Source.PROXY_PROTOCOL,
         "default_headers": _security_headers(headers),
         "strict_transport_security": _transport_security(
             headers, encrypted=exposure is not None and exposure.encrypted
@@ -102,10 +105,3 @@ def _transport_security(headers: Headers, *, encrypted: bool) -> str:
 
 def _names(headers: Headers) -> set[str]:
     return {header.name.lower() for header in headers.add or ()}
-
-
-def _trusted_networks(proxy: Proxy) -> tuple[str, ...]:
-    """Networks of load balancers, in their canonical form."""
-    networks = proxy.trusted_networks
-    given = PRIVATE_NETWORKS.split(",") if networks is None else networks
-    return tuple(str(ipaddress.ip_network(network, strict=False)) for network in given)

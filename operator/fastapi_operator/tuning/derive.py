@@ -8,6 +8,7 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.backup import backup_plan, backup_problems
 from fastapi_operator.tuning.cache import cache_plan, cache_pool_plan
+from fastapi_operator.tuning.client_address import address_problems
 from fastapi_operator.tuning.compute import compute_basis, compute_plan
 from fastapi_operator.tuning.connections import budget_problems, connected, database_plans
 from fastapi_operator.tuning.contradictions import contradictions
@@ -114,6 +115,7 @@ def derive(
             *budget_problems(spec, connections.budget, scaling),
             *(queue_problems(queue) if queue is not None else ()),
             *proxy_problems(proxy, exposed),
+            *address_problems(proxy, exposed),
             *slo_problems(observability),
             *exposure_problems(exposed, proxy, exposure, facts),
         ),

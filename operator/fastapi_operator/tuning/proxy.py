@@ -1,7 +1,6 @@
 """The proxy in front of the app."""
 
 import dataclasses
-import ipaddress
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +101,7 @@ def proxy_plan(profiled: ProfiledSpec, core: ServerCore, scaling: ScalingPlan) -
 
 
 def proxy_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
-    """Reports sizes out of bounds, invalid networks, and paths that contradict each other."""
+    """Reports sizes out of bounds, and paths that contradict each other."""
     if proxy.max_header_size is not None:
         size = quantity.size_bytes(proxy.max_header_size)
         if not figures.PROXY_HEADER_MIN_BYTES <= size <= figures.PROXY_HEADER_MAX_BYTES:
@@ -112,17 +111,6 @@ def proxy_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
                 path="spec.proxy.maxHeaderSize",
                 message=f"{proxy.max_header_size} is not between 1Ki and 1Mi",
                 remedy="set 8Ki to 32Ki; servers behind the proxy accept little more",
-            )
-    for index, network in enumerate(proxy.trusted_networks or ()):
-        try:
-            ipaddress.ip_network(network, strict=False)
-        except ValueError:
-            yield Problem(
-                severity=Severity.ERROR,
-                stage=Stage.PLAN,
-                path=f"spec.proxy.trustedNetworks[{index}]",
-                message=f'"{network}" is not a valid CIDR',
-                remedy="use for example 10.0.0.0/8",
             )
     if proxy.engine == "Caddy":
         yield from _unsupported_by_caddy(proxy)

@@ -17,7 +17,7 @@ from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from tests.unit.resources.caddy import Caddy
 from tests.unit.resources.operands import container, eventually, files, wanted
-from tests.unit.resources.web import Answer, App, ask, received
+from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, received
 from tests.unit.services import service
 
 STATIC = {"static": [{"path": "/static", "directory": "/app/static"}]}
@@ -32,7 +32,7 @@ def test_configuration_is_valid_and_formatted(caddy: Caddy) -> None:
 
 
 def test_the_app_gets_the_client_and_the_host(caddy: Caddy) -> None:
-    with caddy.running():
+    with caddy.running(exposure=BEHIND_INGRESS):
         seen = received(
             caddy.get(
                 Host="shop.example.com",
@@ -73,7 +73,7 @@ def test_each_request_of_a_client_is_counted_once(caddy: Caddy) -> None:
 
 def test_the_access_log_has_one_json_object_per_request(caddy: Caddy) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    with caddy.running():
+    with caddy.running(exposure=BEHIND_INGRESS):
         caddy.get(
             "/items?secret=1",
             X_Forwarded_For="198.51.100.7",

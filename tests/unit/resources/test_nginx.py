@@ -7,7 +7,7 @@ import time
 
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import container, eventually, files, listens, wanted
-from tests.unit.resources.web import received
+from tests.unit.resources.web import BEHIND_INGRESS, received
 
 
 def test_the_configuration_is_valid_without_warnings(nginx: Nginx) -> None:
@@ -17,7 +17,7 @@ def test_the_configuration_is_valid_without_warnings(nginx: Nginx) -> None:
 
 
 def test_the_app_gets_the_client_and_the_host(nginx: Nginx) -> None:
-    with nginx.running():
+    with nginx.running(exposure=BEHIND_INGRESS):
         seen = received(
             nginx.get(
                 Host="shop.example.com",
@@ -46,7 +46,7 @@ def test_only_trusted_networks_can_name_the_client(nginx: Nginx) -> None:
 
 def test_the_access_log_has_one_json_object_per_request(nginx: Nginx) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    with nginx.running():
+    with nginx.running(exposure=BEHIND_INGRESS):
         nginx.get(
             "/items?secret=1",
             User_Agent='a "quoted" name',

@@ -13,7 +13,7 @@ import pytest
 from fastapi_operator.tuning import figures
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import container, eventually, wanted
-from tests.unit.resources.web import Answer, App, ask, received
+from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, received
 
 # nginx counts whole seconds: what is fresh for one second is old after two.
 EXPIRED = 2.1
@@ -286,7 +286,7 @@ def test_a_copy_over_a_failed_copy_succeeds(nginx: Nginx) -> None:
 
 def test_the_rate_limit_applies_to_one_client_only(nginx: Nginx) -> None:
     limit = {"requestsPerSecond": 1, "burst": 2, "paths": ["/login"]}
-    with nginx.running(proxy={"rateLimit": limit}):
+    with nginx.running(proxy={"rateLimit": limit}, exposure=BEHIND_INGRESS):
         fast = [nginx.get("/login", X_Forwarded_For="198.51.100.7") for _ in range(6)]
         assert [answer.status for answer in fast] == [200, 200, 200, 429, 429, 429]
         assert fast[-1].headers["Retry-After"] == "1"
