@@ -100,6 +100,10 @@ resilience: setup ## Make every change under 200 requests/s and with 2,000 clien
 diagnose-faults: setup ## Inject each fault into real processes, and check that doctor and its alert name it
 	@PYTHONPATH=runtime $(RUN)/python -m tests.diagnosis --write
 
+.PHONY: judges
+judges: setup ## Build the controllers of other projects that judge the product (once; minutes)
+	@$(RUN)/python -m tests.judges
+
 .PHONY: mutate
 mutate: setup ## Remove each builder and template line in turn: a test must fail (minutes, resumable)
 	@$(RUN)/python -m tests.mutate --write
