@@ -87,9 +87,10 @@ prometheus: setup ## Run each query of panels and rules on a real Prometheus und
 	@RECORD=1 $(RUN)/python -m pytest tests/full/test_prometheus.py
 
 .PHONY: faults
-faults: setup ## Inject every fault on 50 services twice, and make 5,000 random edits
+faults: setup ## Inject every fault on 50 services twice, make 5,000 random edits, try 2,000 random pieces of pods
 	@$(RUN)/python -m tests.faults --write
 	@FAULTS=full $(RUN)/python -m pytest -v --timeout=1800 tests/api/test_random_edits.py \
+	  tests/api/test_random_pieces.py \
 	  tests/api/test_faults.py
 
 .PHONY: resilience

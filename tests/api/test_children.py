@@ -1,11 +1,15 @@
 """Owned objects are created, kept, and repaired; if nothing changed, no request is sent."""
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.plan.desired_state import DesiredState
+from fastapi_operator.resources.desired import Desired, Generated, Write
 from tests.api import small
 from tests.api.kube import service_body
 from tests.api.world import World, eventually
@@ -276,6 +280,52 @@ def test_a_fault_in_the_plan_is_reported_and_the_last_good_plan_is_kept(world: W
     world.kube.delete(world.path("jobs", job["metadata"]["name"]), propagationPolicy="Background")
     time.sleep(1.0)
     assert world.kube.items(world.path("jobs")) == []
+
+
+def _of_unknown_kind(state: DesiredState) -> DesiredState:
+    body = {**state.objects[0].body, "kind": "Gadget"}
+    return replace(state, objects=(*state.objects, Desired(part=Part.APP, body=body)))
+
+
+def _unwritable(state: DesiredState) -> DesiredState:
+    body = {**state.objects[0].body, "kind": "Secret", "data": {}}
+    templates: Any = {"url": 5}
+    secret = Desired(
+        part=Part.APP,
+        body=body,
+        write=Write.CREATE_ONCE,
+        generate=Generated(("password",), templates),
+    )
+    return replace(state, objects=(secret, *state.objects))
+
+
+def _without_status(state: DesiredState) -> DesiredState:
+    part: Any = "gadget"
+    return replace(state, objects=(*state.objects, replace(state.objects[0], part=part)))
+
+
+@pytest.mark.parametrize("fault", [_of_unknown_kind, _unwritable, _without_status])
+def test_an_error_of_the_operator_is_a_condition_and_other_objects_are_repaired(
+    world: World, fault: Callable[[DesiredState], DesiredState]
+) -> None:
+    def fragile(body: Any, settings: Any, facts: Any) -> DesiredState:
+        state = small.build(body, settings, facts)
+        return fault(state) if body["spec"]["image"].endswith(":bad") else state
+
+    world.start(build=fragile)
+    world.apply()
+    world.until_ready()
+    generation = world.apply(image="registry.test/shop:bad")["metadata"]["generation"]
+    stalled = eventually(
+        lambda: (found := world.condition("Stalled")).get("status") == "True" and found
+    )
+    assert "the operator failed" in stalled["message"]
+    assert world.condition("Ready")["status"] == "False"
+    assert world.service()["status"]["observedGeneration"] == generation
+    world.kube.delete(world.path("services", "shop"))
+    eventually(lambda: world.get("services", "shop"))
+    world.apply()
+    world.until_ready()
 
 
 def test_a_suspended_service_is_not_changed(world: World) -> None:

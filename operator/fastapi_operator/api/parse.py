@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fastapi_operator import naming
-from fastapi_operator.api import cel, list_keys, schema_problems
+from fastapi_operator.api import cel, list_keys, pod_pieces, schema_problems
 from fastapi_operator.api.documents import Document, DocumentError, read_documents
 from fastapi_operator.api.model import Model, fields_of, section_of
 from fastapi_operator.api.service import FastAPIService, Metadata, Spec
@@ -60,7 +60,7 @@ def _objects(document: Document) -> Iterator[Document]:
 def parse_service(
     body: Mapping[str, Any],
 ) -> tuple[FastAPIService | None, tuple[Problem, ...]]:
-    """Parses an object and checks its schema and rules.
+    """Parses an object and checks its schema, its rules, and its pieces of pods.
 
     Args:
         body: The object as the user wrote it, or as the API server stores it.
@@ -88,6 +88,7 @@ def parse_service(
     if spec is not None:
         problems.extend(list_keys.find_duplicates(given))
         problems.extend(cel.broken_rules(given))
+        problems.extend(pod_pieces.find_malformed(given))
     failed = any(problem.severity is Severity.ERROR for problem in problems)
     if failed or metadata is None or spec is None:
         return None, tuple(problems)

@@ -9,10 +9,12 @@ from typing import Any
 # The API server has no reason for an immutable field, only these messages.
 _IMMUTABLE = re.compile(r"immutable|may not change once set|updates to statefulset spec for fields")
 _MANAGER = re.compile(r'conflicts? with "([^"]+)"')
-# The message of an apply whose body does not match the schema; its status is 500.
-_UNTYPED = re.compile(
-    r"failed to create typed patch object [^:]*: [.](?P<field>\S+): (?P<fault>.*)"
-)
+# The message of an apply whose body does not match the schema; its status is 500. One fault follows
+# in the same line, several follow after "errors:" in lines of their own.
+_UNTYPED = re.compile(r"failed to create typed patch object \([^)]*\): (?P<faults>.*)", re.DOTALL)
+_UNTYPED_FAULT = re.compile(r"^\s*[.](?P<field>.+?): (?P<fault>.*)$", re.MULTILINE)
+# The message of an apply with a value of the right type that cannot be parsed; its status is 500.
+_UNPARSED = re.compile(r"failed to convert new object \([^)]*\) to proper version")
 _UNKNOWN = re.compile(r'unknown field "(?P<field>[^"]+)"')
 
 
@@ -42,7 +44,7 @@ class ApiError(Exception):
     @property
     def temporary(self) -> bool:
         """Whether the same request may succeed later without a change."""
-        if _UNTYPED.search(self.message):
+        if _UNTYPED.search(self.message) or _UNPARSED.search(self.message):
             return False
         return self.status in (0, 408, 409, 425, 429) or self.status >= 500
 
@@ -51,8 +53,11 @@ class ApiError(Exception):
         """The fields that were refused, each with the reason."""
         untyped = _UNTYPED.search(self.message)
         if untyped:
-            # The rest of the message is the value in the API server's notation.
-            return ((untyped["field"], untyped["fault"].partition(", got")[0]),)
+            # The rest of a fault is the value in the API server's notation.
+            return tuple(
+                (found["field"], found["fault"].partition(", got")[0])
+                for found in _UNTYPED_FAULT.finditer(untyped["faults"])
+            )
         unknown = tuple((field, "unknown field") for field in _UNKNOWN.findall(self.message))
         return unknown or (self.causes if self.status == 422 else ())
 

@@ -28,6 +28,7 @@ from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.pod_diagnostics import PodDiagnostics
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
+from fastapi_operator.reconcile.plan.crash import explain_crash, status_after_crash
 from fastapi_operator.reconcile.plan.desired_state import DesiredState
 from fastapi_operator.reconcile.plan.desired_state_cache import DesiredStateCache
 from fastapi_operator.reconcile.plan.owned_object import OwnedObject, find_unwatched
@@ -132,6 +133,7 @@ class Reconciler:
 
         Raises:
             ApiError: The API server failed in a way that may be temporary.
+            Exception: The operator has a bug; the status reports it.
         """
         live = self._store.service(key)
         if live is None or live.deleting:
@@ -141,6 +143,18 @@ class Reconciler:
         if pause > 0:
             return ReconcileResult(requeue_after=pause)
         self._terminating_until.pop(key.namespace, None)
+        try:
+            return await self._reconcile_live(live, facts)
+        except ApiError as error:
+            if not (error.temporary or error.status == 404):
+                await self._report_crash(live, error)
+            raise
+        except Exception as error:
+            await self._report_crash(live, error)
+            raise
+
+    async def _reconcile_live(self, live: LiveService, facts: Facts) -> ReconcileResult:
+        key = live.key
         body, owner = live.body, Owner(key.namespace, key.name, live.uid)
         try:
             work = await self._plan_and_write(body, owner, facts)
@@ -277,6 +291,15 @@ class Reconciler:
         self._telemetry.service(key, status.conditions, work.state.plan)
         return await self._status.report(live, work.before, status)
 
+    async def _report_crash(self, live: LiveService, error: Exception) -> None:
+        """Reports an error in the status; the caller raises it for the log and the retry."""
+        message, before = explain_crash(error, "spec"), live.body["status"]
+        status = status_after_crash(before, generation=live.generation, now=_now(), message=message)
+        try:
+            await self._status.report_crash(live, before, status, message)
+        except ApiError as failure:
+            _log.warning("cannot report the error", service=live.key.name, error=str(failure))
+
     def _build_status(self, live: LiveService, owner: Owner, work: _Work) -> Status:
         key, state, failure = live.key, work.state, work.outcome.failure
         unwatched = find_unwatched(work.objects, self._store.values.known)
@@ -285,7 +308,7 @@ class Reconciler:
                 owner=owner,
                 generation=live.generation,
                 before=work.before,
-                now=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                now=_now(),
                 problems=(*state.problems, *unwatched),
                 plan=state.plan,
                 desired=work.desired,
@@ -326,6 +349,10 @@ class Reconciler:
             delays.append(BRAKED_RETRY_SECONDS)
         soonest = min((delay for delay in delays if delay is not None), default=None)
         return ReconcileResult(requeue_after=soonest)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _is_ready(status: Status, condition_type: str) -> bool:

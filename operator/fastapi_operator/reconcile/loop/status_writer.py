@@ -11,6 +11,7 @@ from fastapi_operator.cluster.kinds import SERVICE
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
+from fastapi_operator.reconcile.plan.crash import OPERATOR_ERROR
 
 # Progress is written at most this often; important changes are written at once.
 PROGRESS_SECONDS = 15.0
@@ -77,6 +78,16 @@ class StatusWriter:
                 message = condition.message or condition.type
                 await self.post_event(live.key, live.uid, event_type, condition.reason, message)
         return None
+
+    async def report_crash(
+        self, live: LiveService, before: Mapping[str, Any], status: Mapping[str, Any], message: str
+    ) -> None:
+        """Writes the status after an error of the operator itself, and posts an Event once."""
+        if status == before:
+            return
+        await self.write(live.key, live.uid, status)
+        if summary_of(before.get("conditions")).get("Stalled") != ("True", OPERATOR_ERROR):
+            await self.post_event(live.key, live.uid, "Warning", OPERATOR_ERROR, message)
 
     async def write(self, key: ServiceKey, uid: str, status: Mapping[str, Any]) -> None:
         """Applies a status and stores the response."""

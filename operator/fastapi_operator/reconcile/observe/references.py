@@ -59,7 +59,7 @@ def find_references(body: Body) -> References:
         return {}
     namespace = body["metadata"]["namespace"]
     pod = body.get("spec", {}).get("template", {}).get("spec", {})
-    containers = [*pod.get("initContainers", ()), *pod.get("containers", ())]
+    containers = [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]
     found: dict[ObjectKey, frozenset[str] | None] = {}
     for kind, name, keys in (*_environment(containers), *_files(pod, containers)):
         key = ObjectKey("", kind, namespace, name)
@@ -125,35 +125,38 @@ Read = tuple[str, str, frozenset[str] | None]
 
 def _environment(containers: Iterable[Body]) -> Iterator[Read]:
     for container in containers:
-        for entry in container.get("env", ()):
+        for entry in container.get("env") or ():
             source = entry.get("valueFrom") or {}
             for field, kind in (("secretKeyRef", SECRET), ("configMapKeyRef", CONFIG_MAP)):
-                if field in source:
-                    yield kind.kind, source[field]["name"], frozenset({source[field]["key"]})
-        for source in container.get("envFrom", ()):
+                chosen = source.get(field) or {}
+                if "name" in chosen and "key" in chosen:
+                    yield kind.kind, chosen["name"], frozenset({chosen["key"]})
+        for source in container.get("envFrom") or ():
             for field, kind in (("secretRef", SECRET), ("configMapRef", CONFIG_MAP)):
-                if field in source:
-                    yield kind.kind, source[field]["name"], None
+                chosen = source.get(field) or {}
+                if "name" in chosen:
+                    yield kind.kind, chosen["name"], None
 
 
 def _files(pod: Body, containers: Iterable[Body]) -> Iterator[Read]:
     reloaded = {
-        mount["name"]
+        mount.get("name")
         for container in containers
-        if container["name"] == RELOADER
-        for mount in container.get("volumeMounts", ())
+        if container.get("name") == RELOADER
+        for mount in container.get("volumeMounts") or ()
     }
-    for volume in pod.get("volumes", ()):
-        if volume["name"] in reloaded:
+    for volume in pod.get("volumes") or ():
+        if volume.get("name") in reloaded:
             continue
-        for source in (volume, *(volume.get("projected") or {}).get("sources", ())):
+        for source in (volume, *((volume.get("projected") or {}).get("sources") or ())):
             for field, kind in (("secret", SECRET), ("configMap", CONFIG_MAP)):
-                if field in source:
-                    chosen = source[field]
-                    name = chosen.get("secretName") or chosen.get("name")
-                    items = chosen.get("items")
-                    keys = frozenset(item["key"] for item in items) if items else None
-                    yield kind.kind, name, keys
+                chosen = source.get(field) or {}
+                name = chosen.get("secretName") or chosen.get("name")
+                if name is None:
+                    continue  # The API server rejects it, with its path.
+                items = chosen.get("items")
+                keys = frozenset(item["key"] for item in items) if items else None
+                yield kind.kind, name, keys
 
 
 def _keyed(key: str, *texts: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from fastapi_operator import naming
+from fastapi_operator.cluster.kinds import owned_kind
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.observe.identity import Owner
@@ -39,20 +40,18 @@ class DesiredStateCache:
         if source in self._cached:
             self._cached.move_to_end(source)
             return self._cached[source]
-        state = self._build_or_fail(body, facts)
-        annotations = body["metadata"]["annotations"]
-        restart = annotations.get(naming.RESTART_ANNOTATION, "")
-        rotate = annotations.get(naming.ROTATE_ANNOTATION, "")
-        owned = (make_owned(item, owner, restart=restart, rotate=rotate) for item in state.objects)
-        entry = (state, tuple(owned))
+        entry = self._build_or_fail(body, owner, facts)
         self._cached[source] = entry
         if len(self._cached) > CACHED:
             self._cached.popitem(last=False)
         return entry
 
-    def _build_or_fail(self, body: Mapping[str, Any], facts: Facts) -> DesiredState:
+    def _build_or_fail(
+        self, body: Mapping[str, Any], owner: Owner, facts: Facts
+    ) -> tuple[DesiredState, tuple[OwnedObject, ...]]:
         try:
-            return self._build(body, self._settings, facts)
+            state = self._build(body, self._settings, facts)
+            return state, _complete(state, body, owner)
         except Exception as error:
             # A bug of the operator, but the service's owner must see why nothing changes.
             _log.exception("cannot build the desired state", service=body["metadata"]["name"])
@@ -63,4 +62,20 @@ class DesiredStateCache:
                 message=f"the operator failed to plan this spec: {type(error).__name__}: {error}",
                 remedy="report it with the operator's log; the last valid plan is kept",
             )
-            return DesiredState(problems=(problem,))
+            return DesiredState(problems=(problem,)), ()
+
+
+def _complete(
+    state: DesiredState, body: Mapping[str, Any], owner: Owner
+) -> tuple[OwnedObject, ...]:
+    """Returns the objects of a desired state as they are applied.
+
+    Raises:
+        KeyError: The operator does not own the kind of an object.
+    """
+    annotations = body["metadata"]["annotations"]
+    restart = annotations.get(naming.RESTART_ANNOTATION, "")
+    rotate = annotations.get(naming.ROTATE_ANNOTATION, "")
+    for item in state.objects:
+        owned_kind(item.key.group, item.key.kind)
+    return tuple(make_owned(item, owner, restart=restart, rotate=rotate) for item in state.objects)

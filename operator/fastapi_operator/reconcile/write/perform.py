@@ -13,6 +13,8 @@ from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child
 from fastapi_operator.reconcile.observe.store import Store
 from fastapi_operator.reconcile.plan import release
+from fastapi_operator.reconcile.plan.crash import OPERATOR_ERROR, explain_crash
+from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.steps import Step, Steps
 from fastapi_operator.reconcile.write.brakes import Brakes
 from fastapi_operator.reconcile.write.object_writer import ObjectWriter, kind_of
@@ -84,6 +86,12 @@ class Performer:
             outcome.blocked.append(step.key)
         except ApiError as error:
             outcome.add_error(step.key, error)
+        except Exception as error:
+            # A bug that one object triggers must not keep the others from being repaired.
+            _log.exception("cannot write an object", object=str(step.key))
+            outcome.refusals.append(
+                Refusal(step.key, OPERATOR_ERROR, explain_crash(error, str(step.key)))
+            )
         else:
             self._count(step.key.kind, step.why)
             outcome.done.append(f"{step.action.value} {step.key.kind}/{step.key.name}: {step.why}")

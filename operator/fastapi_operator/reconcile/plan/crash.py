@@ -1,0 +1,42 @@
+"""The status after an error of the operator itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi_operator.reconcile.plan.conditions import Conditions
+
+# The reason of a condition after a bug of the operator, or an error that no retry can fix.
+OPERATOR_ERROR = "OperatorError"
+MESSAGE_MAX_LENGTH = 600
+
+
+def explain_crash(error: BaseException, subject: str) -> str:
+    """Returns the message for an unexpected error.
+
+    Args:
+        error: The error.
+        subject: The object or field that was processed, for example ``spec``.
+    """
+    text = f"{type(error).__name__}: {error}"
+    if len(text) > MESSAGE_MAX_LENGTH:
+        text = text[: MESSAGE_MAX_LENGTH - 1] + "…"
+    return (
+        f"{subject}: the operator failed with {text}; undo the last change of the spec, and report "
+        "this with the operator's log"
+    )
+
+
+def status_after_crash(
+    before: Mapping[str, Any], *, generation: int, now: str, message: str
+) -> dict[str, Any]:
+    """Returns the stored status with the error in its summary conditions.
+
+    It is derived from the stored status alone, because the error may be in the code that builds a
+    status. The conditions of parts stay, with the generation for which they were observed.
+    """
+    conditions = Conditions(generation=generation, now=now, before=before)
+    conditions.mark_stalled(OPERATOR_ERROR, message)
+    summary = [item.model_dump(by_alias=True) for item in conditions.all()]
+    types = {item["type"] for item in summary}
+    parts = [item for item in before.get("conditions") or () if item.get("type") not in types]
+    return {**before, "observedGeneration": generation, "conditions": [*summary, *parts]}
