@@ -23,22 +23,24 @@ from tests.api.world import World, eventually
 PIECES = 2_000 if os.environ.get("FAULTS") == "full" else 50
 DEPTH = 5
 BASE: dict[str, Any] = {"scaling": {"replicas": 1}, "proxy": {"engine": "None"}}
+# Most are names, and some are not.
 WORDS = st.sampled_from(
     [
         "a",
-        "app",
+        "b",
+        "c",
+        "d",
+        "e",
         "keys",
-        "TOKEN",
+        "token",
+        "data",
+        "extra",
         "/data",
-        "tmp",
-        "1Gi",
-        "5",
-        "2026-01-31T10:00:00Z",
-        "In",
         "TCP",
+        "In",
+        "5",
         "",
         "A B",
-        "é",
     ]
 )
 JUNK = st.sampled_from([None, True, "", "x", -1, 0.5, 7, 10**19, [], [None], ["a"], {}, {"a": 1}])

@@ -46,13 +46,19 @@ def test_a_refused_piece_of_a_pod_stalls_with_its_path(
 
 
 MALFORMED: list[tuple[dict[str, Any], str]] = [
-    ({"containers": [{"image": "a"}]}, "spec.containers[0].name: is required"),
+    (
+        {"podTemplate": {"spec": {"containers": [{"image": "a"}]}}},
+        "spec.podTemplate.spec.containers[0].name: is required",
+    ),
     (
         {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "keys"}}}]},
         "spec.env[0].valueFrom.secretKeyRef.key: is required",
     ),
     ({"envFrom": [{"secretRef": {}}]}, "spec.envFrom[0].secretRef.name: is required"),
-    ({"volumes": [{"emptyDir": {}}]}, "spec.volumes[0].name: is required"),
+    (
+        {"podTemplate": {"spec": {"volumes": [{"emptyDir": {}}]}}},
+        "spec.podTemplate.spec.volumes[0].name: is required",
+    ),
     ({"volumes": [{"name": "a", "hostPath": {}}]}, "spec.volumes[0].hostPath.path: is required"),
     ({"env": [{"name": "A", "value": 5}]}, "spec.env[0].value: 5 must be a string"),
     ({"podTemplate": {"spec": {"containers": 5}}}, "spec.podTemplate.spec.containers: 5 must be"),

@@ -1,7 +1,7 @@
 """Parses YAML or an API object into a ``FastAPIService``, or into problems."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -88,11 +88,15 @@ def parse_service(
     if spec is not None:
         problems.extend(list_keys.find_duplicates(given))
         problems.extend(cel.broken_rules(given))
+    if spec is not None and not _has_error(problems):
         problems.extend(pod_pieces.find_malformed(given))
-    failed = any(problem.severity is Severity.ERROR for problem in problems)
-    if failed or metadata is None or spec is None:
+    if _has_error(problems) or metadata is None or spec is None:
         return None, tuple(problems)
     return FastAPIService(metadata=metadata, spec=spec, written=given), tuple(problems)
+
+
+def _has_error(problems: Iterable[Problem]) -> bool:
+    return any(problem.severity is Severity.ERROR for problem in problems)
 
 
 def _validate(model: type[ModelT], value: Any, root: str, problems: list[Problem]) -> ModelT | None:
