@@ -11,7 +11,6 @@ from fastapi_operator.cluster.kinds import SERVICE
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
-from fastapi_operator.reconcile.plan.crash import OPERATOR_ERROR
 
 # Progress is written at most this often; important changes are written at once.
 PROGRESS_SECONDS = 15.0
@@ -86,8 +85,8 @@ class StatusWriter:
         if status == before:
             return
         await self.write(live.key, live.uid, status)
-        if summary_of(before.get("conditions")).get("Stalled") != ("True", OPERATOR_ERROR):
-            await self.post_event(live.key, live.uid, "Warning", OPERATOR_ERROR, message)
+        if summary_of(before.get("conditions")).get("Stalled") != ("True", "OperatorError"):
+            await self.post_event(live.key, live.uid, "Warning", "OperatorError", message)
 
     async def write(self, key: ServiceKey, uid: str, status: Mapping[str, Any]) -> None:
         """Applies a status and stores the response."""

@@ -5,8 +5,6 @@ from typing import Any
 
 from fastapi_operator.reconcile.plan.conditions import Conditions
 
-# The reason of a condition after a bug of the operator, or an error that no retry can fix.
-OPERATOR_ERROR = "OperatorError"
 MESSAGE_MAX_LENGTH = 600
 
 
@@ -35,7 +33,7 @@ def status_after_crash(
     status. The conditions of parts stay, with the generation for which they were observed.
     """
     conditions = Conditions(generation=generation, now=now, before=before)
-    conditions.mark_stalled(OPERATOR_ERROR, message)
+    conditions.mark_stalled("OperatorError", message)
     summary = [item.model_dump(by_alias=True) for item in conditions.all()]
     types = {item["type"] for item in summary}
     parts = [item for item in before.get("conditions") or () if item.get("type") not in types]

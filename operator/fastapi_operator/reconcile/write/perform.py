@@ -13,7 +13,7 @@ from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child
 from fastapi_operator.reconcile.observe.store import Store
 from fastapi_operator.reconcile.plan import release
-from fastapi_operator.reconcile.plan.crash import OPERATOR_ERROR, explain_crash
+from fastapi_operator.reconcile.plan.crash import explain_crash
 from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.steps import Step, Steps
 from fastapi_operator.reconcile.write.brakes import Brakes
@@ -90,7 +90,7 @@ class Performer:
             # A bug that one object triggers must not keep the others from being repaired.
             _log.exception("cannot write an object", object=str(step.key))
             outcome.refusals.append(
-                Refusal(step.key, OPERATOR_ERROR, explain_crash(error, str(step.key)))
+                Refusal(step.key, "OperatorError", explain_crash(error, str(step.key)))
             )
         else:
             self._count(step.key.kind, step.why)
