@@ -142,13 +142,16 @@ class ConnectionBudget:
             ),
         )
 
-    def problems(self, *, max_replicas: int, surge: int | str, external: bool) -> Iterator[Problem]:
+    def problems(
+        self, *, max_replicas: int, surge: int | str, external: bool, pooler_path: str
+    ) -> Iterator[Problem]:
         """Reports each step that does not fit, with the values that would fit.
 
         Args:
             max_replicas: The ceiling of the app's pods.
             surge: Pods that a rollout adds to it, or their share.
             external: Whether the size of the database is not in the spec.
+            pooler_path: The field that decides the server connections of the pooler.
         """
         processes, *servers = self.steps()
         if processes.slack < 0:
@@ -175,7 +178,7 @@ class ConnectionBudget:
                 yield Problem(
                     severity=Severity.ERROR,
                     stage=Stage.PLAN,
-                    path="spec.postgres.pooler.instances",
+                    path=pooler_path,
                     message=f"{step.demand} server connections exceed the {step.capacity} that "
                     "the database has for them",
                     remedy=_either(

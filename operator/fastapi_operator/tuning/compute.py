@@ -1,13 +1,16 @@
 """CPU and memory of each app pod."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from fastapi_operator import quantity
 from fastapi_operator.api.server import Server
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.amounts import amounts
-from fastapi_operator.tuning.decision import Because, Override, Source
+from fastapi_operator.tuning.decision import Because, Decision, Override, Source
 from fastapi_operator.tuning.number import Group
-from fastapi_operator.tuning.plan import ComputePlan, ServerCore
+from fastapi_operator.tuning.plan import BackgroundPlan, ComputePlan, ServerCore
 from fastapi_operator.tuning.profile import ProfiledSpec
 
 COMPUTE = Group("compute", effects.OBJECT_ROLLOUT)
@@ -59,6 +62,56 @@ def compute_plan(profiled: ProfiledSpec, core: ServerCore) -> ComputePlan:
         request_bytes=given.memory_request,
     )
     return ComputePlan(**decided)
+
+
+def memory_problems(
+    compute: ComputePlan, core: ServerCore, background: Iterable[BackgroundPlan]
+) -> Iterator[Problem]:
+    """Reports pods whose processes do not fit into the memory limit as soon as they have started.
+
+    Args:
+        compute: The resources of an app pod.
+        core: The server in each pod.
+        background: The background processes.
+    """
+    workers = core.workers.value
+    # One process is checked with the other quantities.
+    if workers > 1:
+        least = workers * figures.WORKER_MEMORY_MIN_BYTES + figures.SUPERVISOR_MEMORY_BYTES
+        yield from _too_little(
+            compute.memory_limit_bytes,
+            f"{workers} workers of {quantity.format_bytes(figures.WORKER_MEMORY_MIN_BYTES)} and "
+            "their supervisor",
+            least,
+            "spec.resources.limits.memory",
+            "use fewer workers (spec.server)",
+        )
+    for worker in background:
+        processes = worker.processes.value
+        if processes > 1:
+            least = figures.WORKER_MEMORY_MIN_BYTES + processes * figures.FORKED_MEMORY_MIN_BYTES
+            yield from _too_little(
+                worker.memory_limit_bytes,
+                f"{processes} processes of "
+                f"{quantity.format_bytes(figures.FORKED_MEMORY_MIN_BYTES)} and their parent",
+                least,
+                f"spec.background[{worker.name}].resources.limits.memory",
+                "lower processes",
+            )
+
+
+def _too_little(
+    limit: Decision[int], content: str, least: int, path: str, other: str
+) -> Iterator[Problem]:
+    if limit.value >= least:
+        return
+    yield Problem(
+        severity=Severity.ERROR,
+        stage=Stage.PLAN,
+        path=limit.path or path,
+        message=f"{limit.display()} does not hold {content} after their start",
+        remedy=f"set at least {quantity.format_bytes(round_up(least))}, or {other}",
+    )
 
 
 @COMPUTE.number(field="resources.limits.cpu", ceiling="resources.limits.cpu", headline=True)

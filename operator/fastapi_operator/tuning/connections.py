@@ -121,8 +121,12 @@ def budget_problems(
 ) -> Iterator[Problem]:
     """Reports the steps of the budget that do not fit."""
     if budget is not None and spec.postgres is not None:
+        external = spec.postgres.mode == "External"
+        is_set = spec.postgres.pooler is not None and spec.postgres.pooler.instances is not None
+        size = "maxConnections" if external else "resources.limits.cpu"
         yield from budget.problems(
             max_replicas=scaling.max_replicas.value,
             surge=scaling.max_surge.value,
-            external=spec.postgres.mode == "External",
+            external=external,
+            pooler_path=f"spec.postgres.{'pooler.instances' if is_set else size}",
         )

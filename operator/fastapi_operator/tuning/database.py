@@ -126,11 +126,14 @@ OWN.constant(
 def _service_connections(*, cpu_millicores: int | None, memory_bytes: int) -> Because[int]:
     """max(10, 2 · (2 · cores + 1)), at most ¼ · memory / 10 MiB; without a pooler that bound.
 
+    At most 100,000.
+
     2 · cores + 1 connections that execute is PostgreSQL's own rule; twice that, since transactions
     also wait for the app. Without a pooler connections are mostly idle, so memory bounds them.
     """
     share = figures.BACKENDS_MEMORY_SHARE * memory_bytes
-    by_memory = max(2, int(share / figures.BACKEND_MEMORY_BYTES))
+    by_memory = int(share / figures.BACKEND_MEMORY_BYTES)
+    by_memory = min(max(2, by_memory), figures.SERVICE_CONNECTIONS_MAX)
     quarter = "a quarter of {memory_bytes} at 10Mi a connection"
     if cpu_millicores is None:
         return Because(

@@ -7,9 +7,10 @@ from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.backup import backup_plan, backup_problems
+from fastapi_operator.tuning.bounds import out_of_bounds
 from fastapi_operator.tuning.cache import cache_plan, cache_pool_plan
 from fastapi_operator.tuning.client_address import address_problems
-from fastapi_operator.tuning.compute import compute_basis, compute_plan
+from fastapi_operator.tuning.compute import compute_basis, compute_plan, memory_problems
 from fastapi_operator.tuning.connections import budget_problems, connected, database_plans
 from fastapi_operator.tuning.contradictions import contradictions
 from fastapi_operator.tuning.database import database_problems
@@ -105,7 +106,9 @@ def derive(
             *profiled.problems,
             *broken_guards(spec),
             *mutable_tag(spec.image),
+            *out_of_bounds(profiled.raw),
             *contradictions(profiled.raw),
+            *memory_problems(compute, core, background),
             *database_problems(spec.postgres, settings.images.postgres, facts),
             *backup_problems(spec.postgres),
             *container_problems(spec),

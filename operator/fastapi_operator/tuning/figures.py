@@ -25,6 +25,20 @@ CPU_REQUEST_MILLICORES_PER_WORKER = 500
 # The most that an event loop, or another server of one thread, can use.
 CPU_LIMIT_MILLICORES_PER_WORKER = 1000
 
+# A worker takes 0.75 s of CPU to import its app (measured). With less than a twentieth of a core
+# the start and each probe take many seconds: judgement.
+PROCESS_CPU_LIMIT_MIN_MILLICORES = 50
+CPU_MIN_MILLICORES = 10
+# Above the largest machines that clouds offer (1,920 cores and 32 TiB).
+CPU_MAX_MILLICORES = 4_096_000
+MEMORY_MAX_BYTES = 64 * 1024 * GIB
+# Resident memory of a worker after its start, without growth: measured.
+WORKER_MEMORY_MIN_BYTES = 80 * MIB
+# A process that is forked shares the imported modules with its parent: judgement.
+FORKED_MEMORY_MIN_BYTES = 20 * MIB
+# The largest spec.server.workers.
+WORKERS_SET_MAX = 64
+
 # --- background processes and schedules ----------------------------------------------------------
 # A task waits most of the time, for example for a database or a mail server: judgement.
 PROCESS_CPU_MILLICORES = 250
@@ -82,6 +96,8 @@ GRANIAN_CONNECTIONS_MIN = 1024
 # --- scaling -------------------------------------------------------------------------------------
 REPLICAS_MIN = 2
 REPLICAS_MAX_UNKNOWN = 10
+# The largest spec.scaling.maxReplicas.
+REPLICAS_SET_MAX = 1000
 # Twice the pods that the peak needs, for one failed zone and growth: judgement.
 REPLICAS_HEADROOM = 2
 # Kubernetes rounds a percentage up; one pod more at a time keeps the budget small: judgement.
@@ -133,6 +149,8 @@ MAINTENANCE_MAX_BYTES = 8 * GIB
 WORK_MEMORY_MIN_BYTES = 4 * MIB
 WORK_MEMORY_DIVISOR = 3
 WORKER_PROCESSES_DEFAULT = 8
+# The largest max_parallel_workers of PostgreSQL.
+WORKER_PROCESSES_MAX = 1024
 # pgtune's write-ahead log for type "web", if the volume has room for it.
 WAL_MAX_BYTES = 4 * GIB
 WAL_MIN_SHARE = 1 / 4
@@ -140,6 +158,19 @@ WAL_MIN_SHARE = 1 / 4
 WAL_VOLUME_SHARE = 1 / 10
 # PostgreSQL needs two segments of 16 MiB at least; this keeps checkpoints apart.
 WAL_LEAST_BYTES = 256 * MIB
+
+# PostgreSQL itself, with a few backends at 10 MiB: judgement.
+POSTGRES_MEMORY_MIN_BYTES = 128 * MIB
+# Four times the least write-ahead log: judgement.
+POSTGRES_STORAGE_MIN_BYTES = GIB
+# The least and the largest volume: judgement.
+STORAGE_MIN_BYTES = 64 * MIB
+STORAGE_MAX_BYTES = 1024 * 1024 * GIB
+# PostgreSQL counts both in an int of pages of 8 KiB.
+SHARED_BUFFERS_MAX_BYTES = 2**30 * 8 * 1024 - MIB
+EFFECTIVE_CACHE_MAX_BYTES = 2**31 * 8 * 1024 - MIB
+# PostgreSQL accepts 262,143 with its other processes, and each takes shared memory: judgement.
+SERVICE_CONNECTIONS_MAX = 100_000
 
 # --- the pool ladder: pool < pooler queue < statement < proxy -------------------------------------
 POOL_TIMEOUT_SECONDS = 5
@@ -196,6 +227,10 @@ REDIS_MEMORY_MIN_BYTES = 32 * MIB
 REDIS_CLIENT_BYTES = 20 * 1024
 REDIS_CLIENTS_SHARE = 1 / 8
 REDIS_CLIENTS_MIN = 256
+# Each client takes a file descriptor, of which container runtimes allow half a million: judgement.
+REDIS_CLIENTS_MAX = 100_000
+# One thread serves the data, and a snapshot forks it: judgement.
+REDIS_MEMORY_MAX_BYTES = 1024 * GIB
 # A server without data to write stops within a second: judgement.
 REDIS_GRACE_SECONDS = 10
 # A slow network disk, for the snapshot at a stop: judgement.

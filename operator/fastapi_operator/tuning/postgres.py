@@ -91,17 +91,17 @@ def _instances(*, replicated: bool) -> Because[int]:
 
 @POSTGRES.number(effect=effects.SERVER_RESTART, headline=True)
 def _shared_buffers_bytes(*, memory_bytes: int) -> Because[int]:
-    """A quarter of memory (pgtune)."""
-    return Because(
-        _megabytes(memory_bytes * figures.SHARED_BUFFERS_SHARE), "a quarter of {memory_bytes}"
-    )
+    """A quarter of memory, below 8 TiB (pgtune)."""
+    wanted = _megabytes(memory_bytes * figures.SHARED_BUFFERS_SHARE)
+    return Because(min(wanted, figures.SHARED_BUFFERS_MAX_BYTES), "a quarter of {memory_bytes}")
 
 
 @POSTGRES.number()
 def _effective_cache_size_bytes(*, memory_bytes: int) -> Because[int]:
-    """Three quarters of memory (pgtune)."""
+    """Three quarters of memory, below 16 TiB (pgtune)."""
+    wanted = _megabytes(memory_bytes * figures.EFFECTIVE_CACHE_SHARE)
     return Because(
-        _megabytes(memory_bytes * figures.EFFECTIVE_CACHE_SHARE),
+        min(wanted, figures.EFFECTIVE_CACHE_MAX_BYTES),
         "three quarters of {memory_bytes}: the planner may expect so much to be cached",
     )
 
@@ -117,13 +117,16 @@ def _maintenance_work_mem_bytes(*, memory_bytes: int) -> Because[int]:
 
 @POSTGRES.number(unit="processes", effect=effects.SERVER_RESTART)
 def _worker_processes(*, cpu_millicores: int) -> Because[int]:
-    """The cores; 8 below four cores (pgtune)."""
+    """The cores, at most 1024; 8 below four cores (pgtune)."""
     cores = math.ceil(cpu_millicores / 1000)
     if cores < 4:
         return Because(
             figures.WORKER_PROCESSES_DEFAULT, "PostgreSQL's default, for fewer than four cores"
         )
-    return Because(cores, "one for each of {cpu_millicores}")
+    return Because(
+        min(cores, figures.WORKER_PROCESSES_MAX),
+        f"one for each of {{cpu_millicores}}, at most {figures.WORKER_PROCESSES_MAX}",
+    )
 
 
 @POSTGRES.number(headline=True)

@@ -20,13 +20,13 @@ def declare_shared(group: Group) -> None:
 
 
 def _max_clients(*, memory_limit_bytes: int) -> Because[int]:
-    """⅛ · memory / 20 KiB, at least 256.
+    """⅛ · memory / 20 KiB, from 256 to 100,000.
 
-    The buffers of the clients fit beside the data (judgement).
+    The buffers of the clients fit beside the data, and each takes a file descriptor (judgement).
     """
-    share = int(memory_limit_bytes * figures.REDIS_CLIENTS_SHARE)
+    share = int(memory_limit_bytes * figures.REDIS_CLIENTS_SHARE) // figures.REDIS_CLIENT_BYTES
     return Because(
-        max(figures.REDIS_CLIENTS_MIN, share // figures.REDIS_CLIENT_BYTES),
+        min(max(figures.REDIS_CLIENTS_MIN, share), figures.REDIS_CLIENTS_MAX),
         "an eighth of {memory_limit_bytes}, at 20Ki a client",
     )
 

@@ -135,10 +135,10 @@ def _max_replicas(
     other_connections: int,
     max_surge: int | str,
 ) -> Because[int]:
-    """2 · ⌈λ · c / 1000 / 0.6 / W⌉; 10 if λ is unknown; at most the pods that connections allow.
+    """2 · ⌈λ · c / 1000 / 0.6 / W⌉, at most 1000; 10 if λ is unknown.
 
-    Twice the pods that are 60 % busy at the peak (judgement). With a pooler its client connections
-    are the bound; without one, the database's connections at three a process.
+    Twice the pods that are 60 % busy at the peak (judgement), and at most the pods that connections
+    allow: with a pooler its client connections, without one the database's at three a process.
     """
     if peak_requests_per_second is None:
         wanted = max(figures.REPLICAS_MAX_UNKNOWN, min_replicas)
@@ -146,10 +146,11 @@ def _max_replicas(
     else:
         cores = peak_requests_per_second * cpu_milliseconds / 1000
         needed = math.ceil(cores / figures.FLEET_BUSY / workers)
-        wanted = max(figures.REPLICAS_HEADROOM * needed, min_replicas)
+        most = figures.REPLICAS_SET_MAX
+        wanted = min(max(figures.REPLICAS_HEADROOM * needed, min_replicas), most)
         reason = (
             "{peak_requests_per_second} requests a second at {cpu_milliseconds} ms of CPU keep "
-            f"{needed} pods {figures.FLEET_BUSY:.0%} busy; twice as many for growth"
+            f"{needed} pods {figures.FLEET_BUSY:.0%} busy; twice as many for growth, at most {most}"
         )
     if per_process is None or connections is None:
         return Because(wanted, reason)

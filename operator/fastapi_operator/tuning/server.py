@@ -115,13 +115,13 @@ def _workers(
     CPU and memory are the limits, or else the requests. One event loop uses at most one core. Under
     a quota of 1 CPU, 2 to 5 workers served no more JSON requests than one, took more memory, and
     were throttled in 86 to 98 % of the periods instead of 0 to 7 % (measured). `TwoNPlusOne` is the
-    well-known 2 · CPU + 1, on the same CPU; it is meant for workers that block.
+    well-known 2 · CPU + 1, at most 64, on the same CPU; it is meant for workers that block.
     """
     by_cpu = max(1, cpu_millicores // 1000)
     if policy == "TwoNPlusOne":
         return Because(
-            2 * by_cpu + 1,
-            "spec.server.workerPolicy is TwoNPlusOne: 2n+1 for the whole cores n of "
+            min(2 * by_cpu + 1, figures.WORKERS_SET_MAX),
+            "spec.server.workerPolicy is TwoNPlusOne: 2n+1, at most 64, for the whole cores n of "
             "{cpu_millicores}; the formula is for workers that block, asyncio workers gain nothing",
         )
     by_memory = figures.WORKERS_MAX

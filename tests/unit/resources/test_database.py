@@ -211,3 +211,19 @@ def test_the_sidecar_updates_a_running_server(pod: Pod) -> None:
             "settings and password are new",
         )
         assert psql(pod, "SHOW statement_timeout", password="second") == "16s"
+
+
+@pytest.mark.parametrize(
+    ("memory", "storage", "pooler"),
+    [("128Mi", "1Gi", {}), ("128Mi", "1Gi", {"engine": "None"}), ("64Ti", "1Pi", {})],
+)
+def test_postgresql_accepts_the_sizes_of_the_smallest_and_the_largest_server(
+    pod: Pod, memory: str, storage: str, pooler: dict[str, str]
+) -> None:
+    limits = {"cpu": "10m" if memory == "128Mi" else "4096", "memory": memory}
+    spec = {"resources": {"limits": limits}, "storage": {"size": storage}, "pooler": pooler}
+    pod.write("/etc/postgresql", files(wanted(postgres=spec), "shop-postgres"))
+    config = "config_file=/etc/postgresql/postgresql.conf"
+    asked = pod.run("postgres", "-C", "shared_buffers", "-D", DATA, "-c", config)
+    assert asked.returncode == 0, asked.stderr
+    assert int(asked.stdout) > 0

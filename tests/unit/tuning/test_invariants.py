@@ -40,7 +40,7 @@ def test_derived_workers_follow_the_pods_cpu_and_memory(spec: dict[str, Any]) ->
     cores = max(1, (plan.compute.cpu_limit_millicores.value or _requested(plan)) // 1000)
     assert workers.value >= 1
     if policy == "TwoNPlusOne":
-        assert workers.value == 2 * cores + 1
+        assert workers.value == min(2 * cores + 1, 64)
     elif policy != "Fixed":
         assert workers.value <= max(1, cores)
         if workers.value > 1:
@@ -261,6 +261,7 @@ def test_more_instances_share_clients_that_one_cannot_accept() -> None:
 # The limits that refuse a valid service: of its fields, of the database, and of one thread.
 _TRUE_LIMITS = (
     re.compile(r"the request .* exceeds the limit"),
+    re.compile(r"does not hold \d+ (workers|processes) of \w+ and their"),
     re.compile(r"the database accepts \d+$"),
     re.compile(r"server connections exceed the \d+ that the database has for them$"),
     re.compile(r"the pooler accepts \d+: 10000 for each instance at most, with one lost$"),
