@@ -24,7 +24,7 @@ PRIVATE_NETWORKS = (
     "::1/128",
     "fc00::/7",
 )
-# Values with which an annotation disables what its name says.
+# Values of an annotation that disable the feature in its name.
 _DISABLED = ("", "0", "false", "none", "off", "disabled")
 
 
