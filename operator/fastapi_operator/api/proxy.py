@@ -18,6 +18,26 @@ HeaderValue = Annotated[
 NetworkRange = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$", max_length=43)
 ]
+# Headers by which apps and gateways recognise a client.
+PRIVATE_HEADERS = (
+    "Authorization",
+    "Proxy-Authorization",
+    "Cookie",
+    "X-API-Key",
+    "Api-Key",
+    "Ocp-Apim-Subscription-Key",
+    "X-Auth-Token",
+    "X-Access-Token",
+    "X-Session-Token",
+    "X-Token",
+    "Private-Token",
+    "X-Forwarded-User",
+    "X-Auth-Request-User",
+    "Remote-User",
+    "X-Goog-Iap-Jwt-Assertion",
+    "X-Amzn-Oidc-Data",
+    "Cf-Access-Jwt-Assertion",
+)
 Paths = Annotated[tuple[UrlPath, ...], Field(min_length=1, max_length=32)]
 
 
@@ -36,7 +56,7 @@ class CachedRoute(Model):
 class HttpCache(Model):
     """The proxy's HTTP cache.
 
-    Requests with Authorization or Cookie bypass it. Responses with Set-Cookie are never cached.
+    Requests with one of the private headers bypass it. Responses with Set-Cookie are never cached.
     """
 
     routes: Annotated[tuple[CachedRoute, ...], Field(min_length=1, max_length=32)] = Field(
@@ -50,6 +70,12 @@ class HttpCache(Model):
         "while the app fails. A response that is not requested for this long is removed. 0 serves "
         "fresh responses only. Default: the largest seconds of the routes.",
         examples=[60],
+    )
+    private_headers: Annotated[tuple[HeaderName, ...], Field(max_length=32)] | None = Field(
+        default=None,
+        description="Headers that mark a private request: its response is neither read from the "
+        f"cache nor stored. Default: {', '.join(PRIVATE_HEADERS)}.",
+        examples=[["Authorization", "Cookie", "X-Tenant"]],
     )
     size: Quantity | None = Field(
         default=None,

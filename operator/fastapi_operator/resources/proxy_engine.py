@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_operator.api.exposure import Exposure
-from fastapi_operator.api.proxy import Headers, Proxy
+from fastapi_operator.api.proxy import PRIVATE_HEADERS, Headers, Proxy
 from fastapi_operator.parts import Part
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.tuning.client_address import Source, client_address
@@ -82,10 +82,17 @@ def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
             headers, encrypted=exposure is not None and exposure.encrypted
         ),
         "added_headers": headers.add or (),
+        "private_headers": _private_headers(proxy),
         "static_root": STATIC_ROOT,
         "routes": plan.routes,
         **plan.numbers(),
     }
+
+
+def _private_headers(proxy: Proxy) -> tuple[str, ...]:
+    """Headers that mark a request whose response must not be cached."""
+    given = proxy.cache.private_headers if proxy.cache else None
+    return PRIVATE_HEADERS if given is None else given
 
 
 def _security_headers(headers: Headers) -> Mapping[str, str]:

@@ -4,20 +4,34 @@ import socket
 import socketserver
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from fastapi_operator.api.proxy import PRIVATE_HEADERS
 from fastapi_operator.tuning import figures
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import container, eventually, wanted
-from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, received
+from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, received, serving
 
 # nginx counts whole seconds: what is fresh for one second is old after two.
 EXPIRED = 2.1
 CACHED = {"cache": {"routes": [{"path": "/items", "seconds": 60}]}}
+
+
+@pytest.fixture(scope="module")
+def nginx_with_cache() -> Iterator[Nginx]:
+    """nginx with a cache, running for several tests."""
+    with tempfile.TemporaryDirectory(prefix="operands-") as folder, serving() as app:
+        Path(folder).chmod(0o755)
+        nginx = Nginx(Path(folder), app)
+        with nginx.running(proxy=CACHED):
+            yield nginx
 
 
 def test_slow_apps_and_slow_clients_time_out(nginx: Nginx, app: App) -> None:
@@ -171,6 +185,40 @@ def test_personal_responses_are_never_cached(nginx: Nginx, app: App) -> None:
         # Other clients do not get these responses either.
         assert nginx.get("/items/1").headers["X-Cache"] == "MISS"
         assert nginx.get("/items/2").headers["X-Cache"] == "MISS"
+
+
+@pytest.mark.parametrize("header", [*PRIVATE_HEADERS, "x-api-key"])
+def test_a_response_for_one_key_is_not_served_to_another(
+    nginx_with_cache: Nginx, app: App, header: str
+) -> None:
+    path = f"/items/{header}"
+    for key in ("a", "b", "b"):
+        answer = nginx_with_cache.get(path, **{header: key})
+        assert key in received(answer).values()
+        assert answer.headers["X-Cache"] == "BYPASS"
+    assert nginx_with_cache.get(path).headers["X-Cache"] == "MISS"
+    assert nginx_with_cache.get(path, **{header: "c"}).headers["X-Cache"] == "BYPASS"
+
+
+def test_private_headers_can_be_chosen(nginx: Nginx, app: App) -> None:
+    chosen = {"cache": CACHED["cache"] | {"privateHeaders": ["X-Tenant"]}}
+    with nginx.running(proxy=chosen):
+        nginx.get("/items").read()
+        assert nginx.get("/items", X_Tenant="a").headers["X-Cache"] == "BYPASS"
+        assert nginx.get("/items", Cookie="a=b").headers["X-Cache"] == "HIT"
+
+
+def test_the_cache_follows_vary(nginx: Nginx, app: App) -> None:
+    app.answers["/items/any"] = Answer(headers={"Vary": "*"})
+    app.answers["/items/language"] = Answer(headers={"Vary": "Accept-Language"})
+    with nginx.running(proxy=CACHED):
+        states = [nginx.get("/items/any").headers["X-Cache"] for _ in range(3)]
+        assert states == ["MISS"] * 3
+        states = [
+            nginx.get("/items/language", Accept_Language=language).headers["X-Cache"]
+            for language in ("en", "fr", "en", "fr")
+        ]
+        assert states == ["MISS", "MISS", "HIT", "HIT"]
 
 
 def test_cache_control_of_the_app_takes_precedence(nginx: Nginx, app: App) -> None:
