@@ -56,6 +56,15 @@ class Migrations(Model):
         "1800.",
         examples=[600],
     )
+    lock_timeout_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=3600,
+        description="Seconds that other sessions may wait behind a statement of the migration that "
+        "itself waits for a lock. Then the statement is cancelled, and the migration fails. "
+        "Concurrent index builds and advisory locks are not limited. 0 sets no limit. Default: 5.",
+        examples=[5],
+    )
     retry: Annotated[str | None, StringConstraints(pattern=r"^[A-Za-z0-9._-]*$", max_length=63)] = (
         Field(
             default=None,

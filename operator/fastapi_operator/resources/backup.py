@@ -7,7 +7,8 @@ from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
-from fastapi_operator.resources.inputs import DATABASE, MIGRATOR_ROLE, Inputs
+from fastapi_operator.resources.inputs import DATABASE, Inputs
+from fastapi_operator.resources.migration_checks import owner_environment
 from fastapi_operator.resources.schedules import DEFAULT_TIME_ZONE
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
@@ -74,20 +75,13 @@ def _container(inputs: Inputs, plan: BackupPlan) -> dict[str, Any]:
     script = render(
         "postgres-backup.sh.j2", database=DATABASE, kept=plan.kept.value, directory=_DIRECTORY
     )
-    password = {"secretKeyRef": {"name": inputs.name_of(Part.DATABASE), "key": MIGRATOR_ROLE}}
     return pod.container(
         Part.BACKUP.record.container,
         image=inputs.settings.images.postgres.reference,
         pull_policy=inputs.settings.image_pull_policy,
         command=("sh", "-c", script),
-        env=[
-            {"name": "PGHOST", "value": inputs.name_of(Part.DATABASE)},
-            {"name": "PGPORT", "value": str(Part.DATABASE.port)},
-            {"name": "PGDATABASE", "value": DATABASE},
-            # It owns every table and has no statement_timeout.
-            {"name": "PGUSER", "value": MIGRATOR_ROLE},
-            {"name": "PGPASSWORD", "valueFrom": password},
-        ],
+        # The owner reads every table and has no timeouts.
+        env=owner_environment(inputs),
         resources=pod.resources(
             cpu_request=figures.BACKUP_CPU_MILLICORES,
             memory_request=figures.BACKUP_MEMORY_BYTES,

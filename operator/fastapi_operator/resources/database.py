@@ -127,10 +127,8 @@ def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
 
 
 def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
-    granted, own = inputs.plan.database, inputs.plan.postgres_pod
-    assert granted is not None and own is not None, (
-        "a managed PostgreSQL has a pod and grants connections"
-    )
+    granted = inputs.plan.database
+    assert granted is not None, "a managed PostgreSQL grants connections"
     roles = {
         "database": DATABASE,
         "app": APP_ROLE,
@@ -159,7 +157,6 @@ def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
             statement_timeout_seconds=granted.statement_timeout_seconds.value,
             monitor_timeout_seconds=figures.SCRAPE_TIMEOUT_SECONDS,
             idle_in_transaction_seconds=granted.idle_in_transaction_seconds.value,
-            lock_timeout_seconds=own.migration_lock_timeout_seconds.value,
         ),
     }
 

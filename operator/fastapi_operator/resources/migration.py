@@ -7,7 +7,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.postgres import Migrations
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import companions, objects, pod
+from fastapi_operator.resources import companions, migration_checks, objects, pod
 from fastapi_operator.resources.app import environment_fields, pod_source
 from fastapi_operator.resources.desired import Desired, Gate, Write
 from fastapi_operator.resources.environment import Process, environment_files
@@ -44,7 +44,11 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         return ()
     mounts, volumes = environment_files(inputs, Process.MIGRATION)
     container = _container(inputs, migrations, plan, mounts)
-    sidecars = companions.native_sidecars(inputs.spec)
+    # A proxy of the user starts before the checks and ends after them, since they may need it.
+    sidecars = [
+        *companions.native_sidecars(inputs.spec),
+        migration_checks.sidecar(inputs, plan, mounts),
+    ]
     template = pod.pod_template(
         inputs,
         Part.MIGRATION,
@@ -63,7 +67,9 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         "kind": "Job",
         "metadata": objects.metadata(inputs, Part.MIGRATION, inputs.name_of(Part.MIGRATION, key)),
         "spec": {
-            "backoffLimit": plan.retries.value,
+            # A failed migration may have done a part of its work, so it is not repeated by itself.
+            # While the database does not respond, the checks are restarted and it does not start.
+            "backoffLimit": 0,
             "activeDeadlineSeconds": plan.deadline_seconds.value,
             "template": template,
         },

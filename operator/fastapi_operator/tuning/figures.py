@@ -118,6 +118,16 @@ BACKUP_CPU_MILLICORES = 100
 BACKUP_MEMORY_BYTES = 256 * MIB
 # A migration waits for the database and computes little: judgement.
 MIGRATION_CPU_MILLICORES = 100
+# The sidecar of a migration runs one short query a second: judgement.
+MIGRATION_CHECKS_CPU_MILLICORES = 10
+MIGRATION_CHECKS_MEMORY_BYTES = 64 * MIB
+# If the database does not respond, the sidecar ends, so that its status has the error: judgement.
+MIGRATION_CONNECT_ATTEMPTS = 5
+MIGRATION_CHECK_SECONDS = 5
+# More than all attempts take.
+MIGRATION_START_SECONDS = 2 * MIGRATION_CONNECT_ATTEMPTS * (2 * MIGRATION_CHECK_SECONDS + 1)
+# A termination message has at most 4096 bytes.
+MIGRATION_PROBLEMS_REPORTED = 5
 # A restore reads a dump to its end before the database serves: judgement.
 RESTORE_START_SECONDS = 24 * 3600
 # Connections that execute at once: 2 x cores + 1 disk (PostgreSQL wiki), doubled for transactions

@@ -1,4 +1,4 @@
-"""The Job that changes the schema: its time limit, its retries and its resources."""
+"""The Job that changes the schema: its time limits and its resources."""
 
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.amounts import amounts
@@ -32,11 +32,11 @@ MIGRATION.constant(
     evidence="judgement",
 )
 MIGRATION.constant(
-    "retries",
-    2,
-    "a lock that was held or a connection that broke deserves another attempt, a wrong statement "
-    "fails each time",
-    unit="retries",
+    "lock_timeout_seconds",
+    5,
+    "a statement of the migration that waits for a lock makes every later query of the table wait "
+    "behind it",
+    field="postgres.migrations.lockTimeoutSeconds",
     evidence="judgement",
 )
 _RESOURCES = "postgres.migrations.resources"

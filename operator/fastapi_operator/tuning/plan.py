@@ -112,7 +112,6 @@ class PostgresPodPlan:
     """The pod of a PostgreSQL that the operator runs."""
 
     shared_memory_bytes: Decision[int]
-    migration_lock_timeout_seconds: Decision[int]
     grace_seconds: Decision[int]
 
 
@@ -121,7 +120,7 @@ class MigrationPlan:
     """The Job that changes the schema before a new version serves."""
 
     deadline_seconds: Decision[int]
-    retries: Decision[int]
+    lock_timeout_seconds: Decision[int]
     cpu_limit_millicores: Decision[int]
     cpu_request_millicores: Decision[int]
     memory_limit_bytes: Decision[int]

@@ -204,14 +204,6 @@ POD.constant(
     evidence="judgement",
 )
 POD.constant(
-    "migration_lock_timeout_seconds",
-    5,
-    "a migration that waits longer for a lock gives up and is tried again, since every query "
-    "behind it waits as well",
-    effect=effects.SERVER_RELOAD,
-    evidence="judgement",
-)
-POD.constant(
     "grace_seconds",
     60,
     "a stop writes one checkpoint; if it is killed before, the next start replays the log",

@@ -35,9 +35,9 @@ ALTER ROLE app SET statement_timeout = '15s';
 ALTER ROLE app SET idle_in_transaction_session_timeout = '30s';
 ALTER ROLE app_alternate SET statement_timeout = '15s';
 ALTER ROLE app_alternate SET idle_in_transaction_session_timeout = '30s';
--- A migration has no statement timeout, but must not make other sessions wait for its lock.
+-- A migration may take long. Its sidecar limits how long others wait behind it.
 ALTER ROLE migrator SET statement_timeout = 0;
-ALTER ROLE migrator SET lock_timeout = '5s';
+ALTER ROLE migrator SET lock_timeout = 0;
 -- A query that takes longer than the timeout of a scrape is useless.
 ALTER ROLE monitor SET statement_timeout = '10s';
 
