@@ -13,12 +13,12 @@ from pydantic import Field, WithJsonSchema, model_validator
 from fastapi_operator.api.model import Model
 
 MAX_BYTES = 8 * 1024
-# Lengths to which messages are cut, one after another, until the status fits.
-_MESSAGE_LENGTHS = (300, 120, 60, 16)
-# Lists that are cut next, the least important first: explain shows every decision, and validate
-# shows every problem.
 MOST_PENDING = 16
-_CUT_LISTS = ("tuning", "pending", "problems")
+# Conditions that summarise the service; their messages are cut last.
+_SUMMARY = ("Ready", "Reconciling", "Stalled")
+# Lengths to which messages are cut, one after another, until the status fits. Every message begins
+# with its cause.
+_MESSAGE_LENGTHS = (600, 300, 120, 60, 16)
 
 ScalarValue = Annotated[
     int | str | bool,
@@ -166,27 +166,45 @@ class Status(StatusSection):
         """Returns the status as the API server stores it: at most 8 KiB, without absent fields."""
         body = self.model_dump(by_alias=True, exclude_none=True, mode="json")
         body = {name: value for name, value in body.items() if value != []}
+        # The least important first: explain shows every decision, and validate every problem.
+        _drop(body, "tuning", keep=0)
+        _drop(body, "problems", keep=_errors(body))
+        _drop(body, "pending", keep=4)
         for longest in _MESSAGE_LENGTHS:
-            if _size(body) <= MAX_BYTES:
-                return body
-            body = _with_shorter_messages(body, longest)
-        for name in _CUT_LISTS:
-            while _size(body) > MAX_BYTES and body.get(name):
-                body[name].pop()
+            _shorten_messages(body, longest, summary=False)
+        _drop(body, "problems", keep=1)
+        for longest in _MESSAGE_LENGTHS:
+            _shorten_messages(body, longest, summary=True)
+        for name in ("pending", "problems"):
+            _drop(body, name, keep=0)
         return body
 
 
-def _with_shorter_messages(value: Any, longest: int) -> Any:
-    if isinstance(value, list):
-        return [_with_shorter_messages(item, longest) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: _cut(item, longest)
-        if name in ("message", "reason", "path")
-        else _with_shorter_messages(item, longest)
-        for name, item in value.items()
-    }
+def _errors(body: dict[str, Any]) -> int:
+    return sum(problem["severity"] == "error" for problem in body.get("problems", ()))
+
+
+def _drop(body: dict[str, Any], name: str, *, keep: int) -> None:
+    """Removes items from the end of a list until the status fits or so many are left."""
+    items = body.get(name, [])
+    while _size(body) > MAX_BYTES and len(items) > keep:
+        items.pop()
+    if not items:
+        body.pop(name, None)
+
+
+def _shorten_messages(body: dict[str, Any], longest: int, *, summary: bool) -> None:
+    """Cuts the texts of conditions, problems and changes, unless the status fits."""
+    if _size(body) <= MAX_BYTES:
+        return
+    for item in (
+        *(item for item in body.get("conditions", ()) if summary or item["type"] not in _SUMMARY),
+        *body.get("problems", ()),
+        *body.get("pending", ()),
+    ):
+        for name in ("message", "reason", "path"):
+            if name in item:
+                item[name] = _cut(item[name], longest)
 
 
 def _size(body: dict[str, Any]) -> int:

@@ -1,14 +1,11 @@
 """``status``: the current state of a service and its parts."""
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
-from rich.tree import Tree
 
 from fastapi_operator import naming
 from fastapi_operator.cli import console, inputs, table
@@ -17,6 +14,8 @@ from fastapi_operator.cluster import discovery
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe import health
+
+_READY: console.Style = {"bold": True, "fg": "green"}
 
 
 class Output(StrEnum):
@@ -127,24 +126,15 @@ def _parts(
 
 def _print(record: Mapping[str, Any]) -> None:
     message = record["message"] or record["reason"]
-    title = Text.assemble(
-        _mark(record["ready"]), (record["service"], "bold"), f"  {record['image']}  ", message
-    )
-    tree = Tree(title)
-    for part in record["parts"]:
-        message = f"  {part['message']}" if part["message"] else ""
-        branch = tree.add(Text.assemble(_mark(part["ready"]), (part["part"], "bold"), message))
-        for item in part["objects"]:
-            message = "" if item["ready"] else f"  {item['message']}"
-            branch.add(
-                Text.assemble(
-                    _mark(item["ready"]),
-                    f"{item['kind']} {item['name']}",
-                    (f"  {_age(item['created'])}", "dim"),
-                    message,
-                )
-            )
-    Console(highlight=False, soft_wrap=True).print(tree)
+    name = typer.style(record["service"], **console.BOLD)
+    _print_node("", "", f"{_mark(record['ready'])}{name}  {record['image']}  ", message)
+    for part, branch, below in _branches(record["parts"], ""):
+        name = typer.style(part["part"], **console.BOLD)
+        _print_node(branch, below, f"{_mark(part['ready'])}{name}  ", part["message"])
+        for item, leaf, under in _branches(part["objects"], below):
+            age = typer.style(_age(item["created"]), **console.DIM)
+            title = f"{_mark(item['ready'])}{item['kind']} {item['name']}  {age}  "
+            _print_node(leaf, under, title, "" if item["ready"] else item["message"])
     _print_values(record)
     for item in record["pending"]:
         pending = typer.style("pending:", **console.HEADING)
@@ -155,18 +145,35 @@ def _print(record: Mapping[str, Any]) -> None:
         console.print_line(f"{severity} {item['path']}: {item['message']}")
 
 
+def _branches(items: Sequence[Any], indent: str) -> Iterator[tuple[Any, str, str]]:
+    """Yields the items of a branch with the guide before each and the guide before its lines."""
+    for index, item in enumerate(items):
+        last = index == len(items) - 1
+        yield item, indent + ("└── " if last else "├── "), indent + ("    " if last else "│   ")
+
+
+def _print_node(branch: str, below: str, title: str, message: str) -> None:
+    """Prints a node with its whole message: a terminal wraps long lines, nothing is cut."""
+    first, *more = message.splitlines() or [""]
+    console.print_line(f"{branch}{title}{first}".rstrip())
+    for line in more:
+        console.print_line(f"{below}  {line}")
+
+
 def _print_values(record: Mapping[str, Any]) -> None:
     if not record["tuning"]:
+        # The status drops them first if it would exceed its bound.
+        console.print_line(f"numbers: fastapi-operator explain {record['service']}")
         return
     rows = [[item["name"], str(item["value"]), item["reason"]] for item in record["tuning"]]
     for line in table.format_lines(("number", "value", "reason"), rows):
         console.print_line(line)
 
 
-def _mark(ready: bool | None) -> tuple[str, str]:
+def _mark(ready: bool | None) -> str:
     if ready is None:
-        return "· ", "dim"
-    return ("✓ ", "bold green") if ready else ("✗ ", "bold red")
+        return typer.style("· ", **console.DIM)
+    return typer.style("✓ ", **_READY) if ready else typer.style("✗ ", **console.ERROR)
 
 
 def _age(created: str) -> str:

@@ -11,6 +11,9 @@ from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import EVENT
 
+# The API server refuses a longer note.
+NOTE_MAX_LENGTH = 1024
+
 _log = structlog.get_logger(__name__)
 
 
@@ -35,7 +38,7 @@ async def post(
         "type": kind,
         "reason": reason[:128],
         "action": "Reconcile",
-        "note": message[:1024],
+        "note": _note(message, name),
         "regarding": {
             "apiVersion": naming.API_VERSION,
             "kind": naming.KIND,
@@ -50,3 +53,11 @@ async def post(
         await client.create(EVENT, body)
     except ApiError as error:
         _log.warning("cannot post event", service=name, namespace=namespace, error=str(error))
+
+
+def _note(message: str, name: str) -> str:
+    """Returns the message of an Event; if it is cut, with the command that shows the rest."""
+    if len(message) <= NOTE_MAX_LENGTH:
+        return message
+    end = f"… (whole text: fastapi-operator status {name})"
+    return message[: NOTE_MAX_LENGTH - len(end)] + end

@@ -90,3 +90,21 @@ def test_decisions_are_removed_before_problems() -> None:
     body = status("x" * 200, decisions=24, problems=3, pending=0).to_body()
 
     assert len(body["problems"]) == 3
+
+
+def test_decisions_are_removed_before_any_message_is_cut() -> None:
+    body = status("x" * 300, decisions=24, problems=1, pending=0).to_body()
+
+    assert "tuning" not in body
+    assert body["conditions"][0]["message"] == "x" * 300
+
+
+def test_the_summary_keeps_its_cause_longest() -> None:
+    cause = "OSError: [Errno 30] Read-only file system: '/code/src/app/logs'; after: "
+    body = status(cause + "x" * 900, decisions=24, problems=2, pending=2).to_body()
+
+    for condition in body["conditions"][:3]:
+        assert condition["message"].startswith(cause)
+        assert len(condition["message"]) >= 600
+    for condition in body["conditions"][3:]:
+        assert condition["message"].endswith("…")

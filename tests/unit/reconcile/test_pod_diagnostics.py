@@ -11,9 +11,9 @@ from fastapi_operator.reconcile.observe.pod_diagnostics import (
     STARTING_SECONDS,
     PodDiagnostics,
     diagnose,
-    mask_credentials,
     pod_selector,
 )
+from fastapi_operator.reconcile.observe.pod_output import mask_credentials
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from tests.unit.reconcile.test_queue import Clock
 from tests.unit.reconcile.worlds import FAILED, UNREADY, app, child, children, desired, migration
@@ -128,11 +128,66 @@ def test_credentials_are_masked(text: str, hidden: str) -> None:
     assert hidden not in mask_credentials(text)
 
 
-def test_long_messages_keep_their_end() -> None:
-    assert mask_credentials("cannot open http://host/path@1") == "cannot open http://host/path@1"
-    long = "x" * 5000 + "ValueError: the cause"
-    assert mask_credentials(long).endswith("ValueError: the cause")
-    assert len(mask_credentials(long)) <= 600
+def test_other_text_is_not_masked() -> None:
+    for text in (
+        "cannot open http://host/path@1",
+        'secret "shop-token" not found',
+        "couldn't find key DATABASE_URL in Secret default/shop",
+        "Can't locate revision identified by '3d1a72954bcd'",
+        "registry.example.com/shop@sha256:" + "0123456789abcdef" * 4,
+    ):
+        assert mask_credentials(text) == text
+
+
+@pytest.mark.parametrize("ready", [{}, {"ready": False}])
+def test_a_process_that_exits_with_status_0_gets_a_check_and_a_command(
+    ready: dict[str, Any],
+) -> None:
+    last = {"lastState": {"terminated": {"exitCode": 0, "reason": "Completed"}}, "restartCount": 3}
+    body = container(waiting("CrashLoopBackOff"), **last)
+    body["containerStatuses"][0] |= ready
+    found = diagnose([pod("shop-1", **body)], NOW)
+    assert found is not None
+    assert "exited with status 0 after 3 restarts" in found.message
+    assert "check that its command starts a server or worker in the foreground" in found.message
+    assert "kubectl logs shop-1 -c app --previous" in found.message
+
+
+TEMPLATE = {"spec": {"containers": [{"name": "app", "image": "shop:2", "command": ("serve",)}]}}
+
+
+def revision(name: str, image: str, created: str, label: str) -> dict[str, Any]:
+    status = container(waiting("CrashLoopBackOff"), lastState={"terminated": {"exitCode": 1}})
+    return {
+        "metadata": {
+            "name": name,
+            "creationTimestamp": created,
+            "labels": {"pod-template-hash": label},
+        },
+        "spec": {"containers": [{"name": "app", "image": image, "command": ["serve"]}]},
+        "status": status,
+    }
+
+
+@pytest.mark.parametrize(
+    ("images", "quoted"),
+    [
+        (("shop:1", "shop:2"), "new"),
+        # The wanted revision is the older one after a rollback.
+        (("shop:2", "shop:1"), "old"),
+        # A policy of the cluster rewrites the image.
+        (("mirror/shop:1", "mirror/shop:2"), "new"),
+    ],
+)
+def test_the_quoted_pod_is_of_the_wanted_revision(images: tuple[str, str], quoted: str) -> None:
+    pods = [
+        revision("old", images[0], "2026-01-01T00:00:00Z", "a"),
+        revision("new", images[1], "2026-01-02T00:00:00Z", "b"),
+    ]
+    for order in (pods, pods[::-1]):
+        found = diagnose(order, NOW, TEMPLATE)
+        assert found is not None
+        assert f"pod {quoted}," in found.message
 
 
 def test_pods_are_checked_after_three_seconds_and_then_at_growing_intervals() -> None:

@@ -275,7 +275,11 @@ class Reconciler:
                     label_selector=pod_diagnostics.pod_selector(desired),
                     limit=pod_diagnostics.PODS_LISTED,
                 ):
-                    found = pod_diagnostics.diagnose(pods, datetime.datetime.now(datetime.UTC))
+                    found = pod_diagnostics.diagnose(
+                        pods,
+                        datetime.datetime.now(datetime.UTC),
+                        pod_diagnostics.template_of(desired),
+                    )
                     break
             except ApiError as error:
                 _log.warning("cannot list pods", error=str(error), service=key.name)

@@ -5,11 +5,13 @@ from typing import Any
 
 from fastapi_operator.cluster.kinds import Judge
 from fastapi_operator.reconcile.observe.observed import Health
+from fastapi_operator.reconcile.observe.pod_output import shortened
 
 Body = Mapping[str, Any]
 
+# The command that shows all of a message that is cut; the condition names the object.
+_DESCRIBE = "kubectl describe"
 READY = Health(True)
-MESSAGE_MAX_LENGTH = 600
 
 
 def judge(how: Judge, body: Body) -> Health:
@@ -113,7 +115,7 @@ def _by_condition(body: Body) -> Health:
         return READY
     unready = _condition(status, "Ready", "False") or {}
     why = status.get("phase") or unready.get("message") or "its operator has not observed it yet"
-    return Health(False, "NotReady", str(why)[:MESSAGE_MAX_LENGTH])
+    return Health(False, "NotReady", shortened(str(why), _DESCRIBE))
 
 
 def _load_balancer(body: Body) -> Health:
@@ -189,4 +191,4 @@ def _failure(kind: str, condition: Mapping[str, str]) -> Health:
 
 
 def _message(condition: Mapping[str, str]) -> str:
-    return str(condition.get("message", ""))[:MESSAGE_MAX_LENGTH]
+    return shortened(str(condition.get("message", "")), _DESCRIBE)

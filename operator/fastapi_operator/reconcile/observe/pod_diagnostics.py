@@ -7,7 +7,6 @@ may be waiting, so that a problem of its pods is reported within 15 s.
 
 import datetime
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,11 @@ from typing import Any
 from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT, JOB, STATEFUL_SET
 from fastapi_operator.reconcile.observe.observed import Child, Health
+from fastapi_operator.reconcile.observe.pod_output import (
+    describe_output,
+    mask_credentials,
+    shortened,
+)
 from fastapi_operator.resources.desired import Desired, ObjectKey
 
 FIRST_CHECK_SECONDS = 3.0
@@ -25,30 +29,24 @@ CHECK_CEILING_SECONDS = 300.0
 # least every 6 s, a probe that never succeeds is still reported within 15 s.
 STARTING_SECONDS = 8.0
 PODS_LISTED = 20
-MESSAGE_MAX_LENGTH = 600
 
 WORKLOADS = frozenset({DEPLOYMENT.kind, STATEFUL_SET.kind, JOB.kind, CRON_JOB.kind})
-
-# The credentials in a URL: the text before the @ of scheme://user:password@host.
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*:[^\s@]*@|(?<=://)[^/\s@:]+@")
-_SECRET_ASSIGNMENT = re.compile(
-    r"(?i)\b(password|passwd|secret|token|api[_-]?key)(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&]+)"
-)
 
 Body = Mapping[str, Any]
 
 
-def mask_credentials(text: str) -> str:
-    """Returns a message of a pod without credentials, short enough for a condition."""
-    text = _URL_CREDENTIALS.sub("***@", text)
-    text = _SECRET_ASSIGNMENT.sub(r"\1\2***", text).strip()
-    # The end of a traceback has the error; its beginning only has the entry point.
-    return text if len(text) <= MESSAGE_MAX_LENGTH else "…" + text[-MESSAGE_MAX_LENGTH + 1 :]
+def diagnose(
+    pods: Iterable[Body], now: datetime.datetime, template: Body | None = None
+) -> Health | None:
+    """Returns the worst problem of the pods of the wanted revision; None if no pod has one.
 
-
-def diagnose(pods: Iterable[Body], now: datetime.datetime) -> Health | None:
-    """Returns the worst problem of the pods; None if no pod has one."""
-    found = [health for pod in pods if (health := _pod(pod, now)) is not None]
+    Args:
+        pods: The pods of a workload, also those of older revisions.
+        now: The current time.
+        template: The desired pod template; None if every pod counts.
+    """
+    wanted = _of_wanted_revision(list(pods), template) if template else pods
+    found = [health for pod in wanted if (health := _pod(pod, now)) is not None]
     return max(
         found, key=lambda health: (health.failed, _WEIGHT.get(health.reason, 0)), default=None
     )
@@ -64,6 +62,58 @@ def pod_selector(desired: Desired) -> str:
     else:
         labels = spec["selector"]["matchLabels"]
     return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
+
+
+def template_of(desired: Desired) -> Body | None:
+    """Returns the pod template of a Deployment or StatefulSet; None for other workloads."""
+    if desired.key.kind not in (DEPLOYMENT.kind, STATEFUL_SET.kind):
+        return None
+    template: Body | None = desired.body.get("spec", {}).get("template")
+    return template
+
+
+def _of_wanted_revision(pods: list[Body], template: Body) -> list[Body]:
+    """Returns the pods that were made from a template; if none was yet, those made last.
+
+    A policy of the cluster may change pods when they are created. Then no pod is as the template,
+    and the newest revision is the wanted one.
+    """
+    wanted = [pod for pod in pods if _is_made_from(pod, template)]
+    if wanted or not pods:
+        return wanted
+    newest = max(pods, key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
+    return [pod for pod in pods if _revision(pod) == _revision(newest)]
+
+
+def _is_made_from(pod: Body, template: Body) -> bool:
+    annotations = pod["metadata"].get("annotations") or {}
+    wanted_annotations = template.get("metadata", {}).get("annotations") or {}
+    if any(annotations.get(name) != value for name, value in wanted_annotations.items()):
+        return False
+    actual = {item["name"]: item for item in pod.get("spec", {}).get("containers", ())}
+    return all(
+        _has_fields(actual.get(wanted["name"], {}), wanted)
+        for wanted in template["spec"]["containers"]
+    )
+
+
+def _has_fields(actual: Body, wanted: Body) -> bool:
+    """Whether a container has the image, command and environment of a template."""
+    if actual.get("image") != wanted.get("image"):
+        return False
+    if any(list(actual.get(n) or ()) != list(wanted.get(n) or ()) for n in ("command", "args")):
+        return False
+    variables = {item["name"]: item.get("value") for item in actual.get("env") or ()}
+    return all(
+        variables.get(item["name"]) == item["value"]
+        for item in wanted.get("env") or ()
+        if "value" in item
+    )
+
+
+def _revision(pod: Body) -> Any:
+    labels = pod["metadata"].get("labels") or {}
+    return labels.get("pod-template-hash") or labels.get("controller-revision-hash")
 
 
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
@@ -82,14 +132,16 @@ _WEIGHT = {
 
 def _pod(pod: Body, now: datetime.datetime) -> Health | None:
     status, name = pod.get("status", {}), pod["metadata"]["name"]
+    namespace = pod["metadata"].get("namespace")
+    option = f" -n {namespace}" if namespace else ""
+    describe = f"kubectl describe pod {name}{option}"
     if pod["metadata"].get("deletionTimestamp"):
         return None
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             reason = condition.get("reason", "Unschedulable")
-            return Health(
-                False, reason, f"pod {name}: {mask_credentials(condition.get('message', ''))}", True
-            )
+            text = shortened(mask_credentials(condition.get("message", "")), describe)
+            return Health(False, reason, f"pod {name}: {text}", True)
     containers = [
         *(status.get("initContainerStatuses") or ()),
         *(status.get("containerStatuses") or ()),
@@ -98,18 +150,22 @@ def _pod(pod: Body, now: datetime.datetime) -> Health | None:
     found = [
         health
         for state in containers
-        if (health := _container(name, state, specs.get(state.get("name"), {}), now)) is not None
+        if (health := _container(name, option, state, specs, now)) is not None
     ]
     if found:
         return max(found, key=lambda health: (health.failed, _WEIGHT.get(health.reason, 0)))
     if status.get("phase") == "Failed":
-        message = f"pod {name}: {mask_credentials(status.get('message', '') or 'failed')}"
-        return Health(False, status.get("reason") or "Failed", message, True)
+        text = shortened(mask_credentials(status.get("message", "") or "failed"), describe)
+        return Health(False, status.get("reason") or "Failed", f"pod {name}: {text}", True)
     return None
 
 
-def _container(pod: str, status: Body, spec: Body, now: datetime.datetime) -> Health | None:
-    state, where = status.get("state", {}), f"pod {pod}, container {status.get('name')}"
+def _container(
+    pod: str, option: str, status: Body, specs: Mapping[str, Body], now: datetime.datetime
+) -> Health | None:
+    name = status.get("name", "")
+    state, where = status.get("state", {}), f"pod {pod}, container {name}"
+    logs = f"kubectl logs {pod} -c {name}{option}"
     waiting, ended = state.get("waiting"), state.get("terminated")
     last, restarts = (
         (status.get("lastState") or {}).get("terminated"),
@@ -118,16 +174,17 @@ def _container(pod: str, status: Body, spec: Body, now: datetime.datetime) -> He
     if waiting:
         reason = waiting.get("reason", "ContainerCreating")
         if reason == "CrashLoopBackOff" and last:
-            return _ended(where, last, reason, restarts)
-        message = f"{where}: {mask_credentials(waiting.get('message', '') or reason)}"
-        return None if reason in _STARTING else Health(False, reason, message, True)
+            return _ended(where, last, reason, restarts, f"{logs} --previous")
+        text = waiting.get("message", "") or reason
+        text = shortened(mask_credentials(text), f"kubectl describe pod {pod}{option}")
+        return None if reason in _STARTING else Health(False, reason, f"{where}: {text}", True)
     if ended:
-        return _ended(where, ended, "Failed", restarts) if ended.get("exitCode", 0) else None
+        return _ended(where, ended, "Failed", restarts, logs) if ended.get("exitCode", 0) else None
     if "running" not in state or status.get("ready", True):
         return None
-    if last and last.get("exitCode", 0) != 0:
-        return _ended(where, last, "CrashLoopBackOff", restarts)
-    return _failing(where, status, spec, now)
+    if last and (last.get("exitCode", 0) != 0 or restarts > 1):
+        return _ended(where, last, "CrashLoopBackOff", restarts, f"{logs} --previous")
+    return _failing(where, status, specs.get(name, {}), now)
 
 
 def _failing(where: str, status: Body, spec: Body, now: datetime.datetime) -> Health | None:
@@ -156,12 +213,21 @@ def _failing_probe(status: Body, spec: Body) -> str:
     return f"{fault}; if the app returns 404 for this path, set spec.server.probes.{kind}"
 
 
-def _ended(where: str, ended: Body, reason: str, restarts: int) -> Health:
+def _ended(where: str, ended: Body, reason: str, restarts: int, logs: str) -> Health:
     if ended.get("reason") == "OOMKilled":
         reason = "OOMKilled"
-    message = mask_credentials(ended.get("message", "") or ended.get("reason", ""))
     again = f" after {restarts} restarts" if restarts else ""
-    text = f"{where}: exit code {ended.get('exitCode')}{again}: {message}"
+    output = ended.get("message", "")
+    if ended.get("exitCode", 0) == 0 and reason != "OOMKilled":
+        text = f"{where}: the process exited with status 0{again}, but it must run until it is "
+        text += "stopped; check that its command starts a server or worker in the foreground, and "
+        text += f"does not end when its work is done; its output: {logs}"
+        return Health(False, reason, text, True)
+    text = f"{where}: exit code {ended.get('exitCode')}{again}: "
+    if output:
+        text += describe_output(output, logs)
+    else:
+        text += f"{ended.get('reason', '')}; the process wrote nothing; see {logs}"
     return Health(False, reason, text, True)
 
 

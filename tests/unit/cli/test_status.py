@@ -1,0 +1,66 @@
+"""The tree of a service's state: each message is whole, at any width of the terminal."""
+
+from typing import Any
+
+import pytest
+
+from fastapi_operator.cli import status
+
+CAUSE = "app: pod shop-1, container app: exit code 1: OSError: [Errno 30] Read-only file system: "
+CAUSE += "'/code/src/app/logs'; after: Traceback (most recent call last):"
+FRAMES = '  File "/code/src/app/main.py", line 13, in <module>\n    configure()'
+RECORD: dict[str, Any] = {
+    "service": "shop",
+    "image": "registry.example.com/a/long/path/shop:1",
+    "ready": False,
+    "reason": "CrashLoopBackOff",
+    "message": f"{CAUSE}\n{FRAMES}",
+    "parts": [
+        {
+            "part": "app",
+            "ready": False,
+            "message": f"{CAUSE}\n{FRAMES}",
+            "objects": [
+                {
+                    "kind": "Deployment",
+                    "name": "shop",
+                    "created": "2026-01-01T00:00:00Z",
+                    "ready": False,
+                    "message": CAUSE,
+                }
+            ],
+        },
+        {"part": "proxy", "ready": True, "message": "", "objects": []},
+    ],
+    "tuning": [],
+    "pending": [{"name": "Deployment shop", "reason": CAUSE}],
+    "problems": [{"severity": "error", "path": "spec.image", "message": CAUSE}],
+}
+
+
+@pytest.mark.parametrize("columns", ["20", "80", "200"])
+def test_no_message_is_cut_at_any_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    status._print(RECORD)
+    shown = capsys.readouterr().out
+    assert shown.count(CAUSE) == 5
+    assert shown.count('File "/code/src/app/main.py", line 13') == 2
+    assert "…" not in shown
+
+
+def test_the_tree_shows_parts_and_objects(capsys: pytest.CaptureFixture[str]) -> None:
+    status._print(RECORD)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("✗ shop  registry.example.com/a/long/path/shop:1  app: pod shop-1")
+    assert any(line.startswith("├── ✗ app  ") for line in lines)
+    assert any(line.startswith("│   └── ✗ Deployment shop  ") for line in lines)
+    assert "└── ✓ proxy" in lines
+
+
+def test_numbers_that_the_status_does_not_hold_are_named_by_their_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status._print(RECORD)
+    assert "numbers: fastapi-operator explain shop" in capsys.readouterr().out
