@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.observed import Observed, Replicas
+from fastapi_operator.reconcile.plan.owned_object import complete_body
 from fastapi_operator.reconcile.plan.steps import Action, Steps, find_open_gates, plan_steps
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey
 from tests.unit.reconcile.worlds import (
@@ -257,6 +258,14 @@ def test_replicas_set_by_an_autoscaler_are_not_drift() -> None:
     theirs = child(fixed, replicas=Replicas(wanted=7, ours=False, live=7))
     assert actions(steps([scaled], Observed(children(theirs)))) == []
     assert actions(steps([fixed], Observed(children(theirs)))) == [("apply", "Deployment/shop")]
+
+
+def test_an_autoscaled_workload_without_pods_gets_the_smallest_number() -> None:
+    scaled = replace(app()[2], hands_over_replicas=True)
+    none = child(scaled, replicas=Replicas(wanted=0, ours=False, live=0))
+    assert actions(steps([scaled], Observed(children(none)))) == [("apply", "Deployment/shop")]
+    (item,) = owned([scaled])
+    assert complete_body(item, none, {})["spec"]["replicas"] == 2
 
 
 def test_a_new_spec_is_recorded_once() -> None:

@@ -286,3 +286,33 @@ def test_the_newest_release_record_is_used() -> None:
         body["metadata"] |= {"uid": str(revision), "resourceVersion": str(version)}
         store.put_child(CONTROLLER_REVISION, body)
     assert store.observed(SHOP).release == ReleaseRecord({"image": "2"}, ("k1",), 2)
+
+
+def test_a_workload_that_is_scaled_keeps_its_health_until_its_controller_observed_it() -> None:
+    def deployment(version: int, *, generation: int, replicas: int, image: str) -> dict[str, Any]:
+        body = config(version)
+        fields = {"f:spec": {"f:template": {}}}
+        entry = {"manager": naming.FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields}
+        status = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2}
+        return {
+            "metadata": {**body["metadata"], "generation": generation, "managedFields": [entry]},
+            "spec": {"replicas": replicas, "template": {"image": image}},
+            "status": {**status, "availableReplicas": 2},
+        }
+
+    store = Store()
+    store.put_child(DEPLOYMENT, deployment(1, generation=1, replicas=2, image="a"))
+    key = object_key(DEPLOYMENT, deployment(1, generation=1, replicas=2, image="a"))
+    store.put_child(DEPLOYMENT, deployment(2, generation=2, replicas=5, image="a"))
+    found = store.child(key)
+    assert found is not None
+    assert found.health.reason == "RollingOut"
+    store.put_child(DEPLOYMENT, deployment(3, generation=3, replicas=5, image="b"))
+    found = store.child(key)
+    assert found is not None
+    assert found.health.reason == "Progressing"
+    # Scaled again before the new version is observed.
+    store.put_child(DEPLOYMENT, deployment(4, generation=4, replicas=6, image="b"))
+    found = store.child(key)
+    assert found is not None
+    assert found.health.reason == "Progressing"

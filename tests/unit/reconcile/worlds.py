@@ -92,7 +92,8 @@ def child(item: Desired | ObjectKey, **changes: Any) -> Child:
         "version": 5,
     }
     if key.kind in ("Deployment", "StatefulSet"):
-        values["replicas"] = Replicas(wanted=2, ours=True, live=2)
+        available = 2 if changes.get("health", Health(True)).ready else 0
+        values["replicas"] = Replicas(2, ours=True, live=2, updated=2, available=available)
     owned_kind(key.group, key.kind)
     return Child(**{**values, **changes})
 

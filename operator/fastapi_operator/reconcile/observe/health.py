@@ -12,6 +12,8 @@ Body = Mapping[str, Any]
 # The command that shows all of a message that is cut; the condition names the object.
 _DESCRIBE = "kubectl describe"
 READY = Health(True)
+# The reason of a workload whose controller has not observed its newest generation.
+UNOBSERVED = "Progressing"
 
 
 def judge(how: Judge, body: Body) -> Health:

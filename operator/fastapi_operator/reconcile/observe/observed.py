@@ -27,11 +27,15 @@ class Replicas(NamedTuple):
         wanted: ``spec.replicas`` of the live object.
         ours: Whether the operator's field manager lists that field.
         live: Pods that exist, from its status.
+        updated: Pods of the newest revision.
+        available: Pods that serve, of any revision.
     """
 
     wanted: int
     ours: bool
     live: int
+    updated: int = 0
+    available: int = 0
 
 
 class Phase(StrEnum):

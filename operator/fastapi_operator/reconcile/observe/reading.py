@@ -158,6 +158,8 @@ def child_of(
         expected = known.expected_live_digest
     owner = _controller(body)
     judged = health.judge(kind.judge, body)
+    if judged.reason == health.UNOBSERVED and _was_observed(known, metadata["uid"], live):
+        judged = health.judge(kind.judge, _as_observed(body))
     return Child(
         key=known.key if known is not None else key,
         uid=metadata["uid"],
@@ -184,11 +186,32 @@ def child_of(
 def _replicas(kind: Kind, body: Body) -> Replicas | None:
     if kind not in WORKLOADS:
         return None
+    status = body.get("status", {})
+    available = "availableReplicas" if kind is DEPLOYMENT else "readyReplicas"
     return Replicas(
         wanted=body.get("spec", {}).get("replicas", 1),
         ours=naming.FIELD_MANAGER in projection.owners_of(body, "spec", "replicas"),
-        live=body.get("status", {}).get("replicas", 0),
+        live=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        available=status.get(available, 0),
     )
+
+
+def _was_observed(known: Child | None, uid: str, live_digest: str) -> bool:
+    """Whether a status is about the newest revision although it is of an older generation.
+
+    That is so if the operator's fields are as before, for example after an autoscaler changed the
+    number of pods.
+    """
+    if known is None or known.uid != uid or known.live_digest != live_digest:
+        return False
+    return known.health.reason != health.UNOBSERVED
+
+
+def _as_observed(body: Body) -> Body:
+    """Returns a workload as if its controller had observed the newest generation."""
+    generation = body["metadata"].get("generation", 1)
+    return {**body, "status": {**body.get("status", {}), "observedGeneration": generation}}
 
 
 def last_editor(body: Body) -> str:

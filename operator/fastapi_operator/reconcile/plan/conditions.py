@@ -41,10 +41,18 @@ class Conditions:
         """Marks a part as not ready, with the reason."""
         self._mark(part.condition, "False", health.reason or "NotReady", health.message)
 
-    def mark_ready(self) -> None:
-        """Marks the service as ready: all parts are ready and all changes are applied."""
+    def mark_ready(self, progress: str = "", message: str = "") -> None:
+        """Marks the service as ready: all parts are ready and all changes are applied.
+
+        Args:
+            progress: The reason why more pods start although enough serve; empty if none start.
+            message: Their number.
+        """
         self._mark("Ready", "True", "Ready", "all parts are ready")
-        self._mark("Reconciling", "False", "Done", "")
+        if progress:
+            self._mark("Reconciling", "True", progress, message)
+        else:
+            self._mark("Reconciling", "False", "Done", "")
         self._mark("Stalled", "False", "NotStalled", "")
 
     def mark_reconciling(self, reason: str, message: str) -> None:

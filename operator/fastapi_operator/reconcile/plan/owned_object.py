@@ -142,13 +142,16 @@ def _with_replicas(owned: OwnedObject, child: Child | None) -> Mapping[str, Any]
 
     If a manager omits a field that it alone owns, the API server removes the field, and the
     default of one pod applies. So if an autoscaler is to own it, the live count is sent until the
-    autoscaler has taken the field over, and never after that.
+    autoscaler has taken the field over, and never after that. An exception is zero
+    pods, which disables the autoscaler: the smallest number is sent, and it takes over from there.
     """
     if owned.replicas is None:
         return owned.body
     replicas: int | None = owned.replicas
     if owned.desired.hands_over_replicas and child is not None and child.replicas is not None:
         replicas = child.replicas.wanted if child.replicas.ours else None
+        if _is_switched_off(owned, child):
+            replicas = owned.replicas
     if replicas is None:
         return owned.body
     return {**owned.body, "spec": {**owned.body["spec"], "replicas": replicas}}
@@ -156,6 +159,13 @@ def _with_replicas(owned: OwnedObject, child: Child | None) -> Mapping[str, Any]
 
 def replicas_match(owned: OwnedObject, child: Child) -> bool:
     """Whether the live replicas are as desired."""
-    if owned.replicas is None or child.replicas is None or owned.desired.hands_over_replicas:
+    if owned.replicas is None or child.replicas is None:
         return True
+    if owned.desired.hands_over_replicas:
+        return not _is_switched_off(owned, child)
     return child.replicas.ours and child.replicas.wanted == owned.replicas
+
+
+def _is_switched_off(owned: OwnedObject, child: Child) -> bool:
+    """Whether an autoscaled workload was scaled to zero, where its autoscaler does nothing."""
+    return bool(owned.replicas) and child.replicas is not None and child.replicas.wanted == 0

@@ -21,6 +21,7 @@ from fastapi_operator.reconcile.observe.observed import Health, Observed
 from fastapi_operator.reconcile.plan import pending
 from fastapi_operator.reconcile.plan.conditions import Conditions
 from fastapi_operator.reconcile.plan.pending import HeldWrite
+from fastapi_operator.reconcile.plan.readiness import SCALING, child_health
 from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.remedies import remedy
 from fastapi_operator.reconcile.plan.steps import Waiting, is_migrated, migration_job_key
@@ -135,22 +136,28 @@ def _object_health(
     waiting: Mapping[ObjectKey, Waiting],
     refused: Mapping[ObjectKey, Refusal],
 ) -> Health:
-    key = desired.key
+    key, child = desired.key, inputs.observed.children.get(desired.key)
     if key in refused:
         return Health(False, refused[key].reason, refused[key].message, failed=True)
-    child = inputs.observed.children.get(key)
     if child is None:
-        if key in waiting:
-            return Health(False, waiting[key].reason, f"{key} {waiting[key].message}")
-        return Health(False, "NotWritten", f"{key} is not written yet")
-    if child.health.ready:
-        return child.health
+        return _missing(key, waiting)
+    health = child_health(desired, child)
     diagnosis = inputs.diagnoses.get(key)
-    message = f"{key.kind} {key.name}: {child.health.message}"
+    if health.ready:
+        if diagnosis is None or health.reason != SCALING:
+            return health
+        return health._replace(message=f"{health.message}: {diagnosis.message}")
+    message = f"{key.kind} {key.name}: {health.message}"
     if diagnosis is not None and key.kind == CRON_JOB.kind:
         # The CronJob has the time of the last run, and the pod has its error.
-        return child.health._replace(message=f"{message}; {diagnosis.message}")
-    return diagnosis or child.health._replace(message=message)
+        return health._replace(message=f"{message}; {diagnosis.message}")
+    return diagnosis or health._replace(message=message)
+
+
+def _missing(key: ObjectKey, waiting: Mapping[ObjectKey, Waiting]) -> Health:
+    if key in waiting:
+        return Health(False, waiting[key].reason, f"{key} {waiting[key].message}")
+    return Health(False, "NotWritten", f"{key} is not written yet")
 
 
 def _migration_health(inputs: StatusInput) -> Health:
@@ -203,17 +210,19 @@ def _mark_summary(
         mark = conditions.mark_stalled if _past_deadline(inputs) else conditions.mark_reconciling
         mark(health.reason or "Progressing", message)
     else:
-        conditions.mark_ready()
+        scaling = [f"{part.value}: {h.message}" for part, h in parts.items() if h.reason == SCALING]
+        conditions.mark_ready(SCALING if scaling else "", "; ".join(scaling))
 
 
 def _past_deadline(inputs: StatusInput) -> bool:
     """Whether pods did not become ready within a rollout's deadline, for any reason."""
     found = (
-        inputs.observed.children.get(desired.key)
+        child_health(desired, child)
         for desired in inputs.desired
         if desired.part.record.required
+        and (child := inputs.observed.children.get(desired.key)) is not None
     )
-    return any(child and child.health.reason == "ProgressDeadlineExceeded" for child in found)
+    return any(health.reason == "ProgressDeadlineExceeded" for health in found)
 
 
 def _severity(health: Health) -> int:

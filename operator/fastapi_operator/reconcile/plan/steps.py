@@ -24,6 +24,7 @@ from fastapi_operator.reconcile.plan.owned_object import (
     replicas_match,
     stamp_is_current,
 )
+from fastapi_operator.reconcile.plan.readiness import child_health
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey, Write
 
 MIGRATION_JOBS_KEPT = 3
@@ -123,11 +124,11 @@ def find_open_gates(
     opened = {Gate.NONE}
     servers = (STATEFUL_SET.kind, CNPG_CLUSTER.kind)
     databases = [
-        desired.key
+        desired
         for desired in desired_objects
         if desired.part is Part.DATABASE and desired.key.kind in servers
     ]
-    if all(_is_ready(observed, key, owner) for key in databases):
+    if all(_serves(observed, desired, owner) for desired in databases):
         opened.add(Gate.DATABASE)
     if migration_key is None or is_migrated(observed, owner, migration_key):
         opened.add(Gate.MIGRATED)
@@ -326,6 +327,14 @@ def _no_longer_desired(owner: Owner, keys: set[ObjectKey], observed: Observed) -
         and not (rolling and child.key.kind in ("ConfigMap", "Secret"))
     ]
     return (*gone, *release.outdated(mine))
+
+
+def _serves(observed: Observed, desired: Desired, owner: Owner) -> bool:
+    """Whether a database is ready, with the pods that it needs."""
+    child = observed.children.get(desired.key)
+    return _is_ready(observed, desired.key, owner) and (
+        child is not None and child_health(desired, child).ready
+    )
 
 
 def _is_ready(observed: Observed, key: ObjectKey, owner: Owner) -> bool:
