@@ -140,8 +140,8 @@ def test_pods_say_why_a_workload_is_unready(
         "state": state,
     }
     if reason == "CrashLoopBackOff":
-        message = "cannot reach postgresql://app:hunter2@db/app"
-        container["lastState"] = {"terminated": {"exitCode": 1, "message": message}}
+        log = "cannot reach postgresql://app:hunter2@db/app"
+        container["lastState"] = {"terminated": {"exitCode": 1, "message": log}}
         container["restartCount"] = 3
     path = f"{world.path('pods', 'shop-1')}/status"
     world.kube.patch(path, {"status": {"containerStatuses": [container]}})
