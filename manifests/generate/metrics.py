@@ -24,7 +24,7 @@ joined.
 _SECTIONS = {
     Source.APP: (
         "The app",
-        "From `fastapi-operator-runtime`, on the private port of each pod; exact with any number "
+        "From `fastapi-operator-runtime`, on the metrics port of each pod; exact with any number "
         "of workers. Names follow OpenTelemetry's semantic conventions, so that the same queries "
         "read the metrics of an app that pushes its own.",
     ),

@@ -14,6 +14,11 @@ Value = TypeVar("Value")
 
 # The name of the port with metrics, in each pod and Service that has one.
 METRICS = "metrics"
+# The ports of the app's runtime for probes, and for profiles on loopback.
+PROBES = "probes"
+DIAGNOSTICS = "diagnostics"
+# The variable with the latter, from which commands read it in a running pod.
+DIAGNOSTICS_VARIABLE = "DIAGNOSTICS_PORT"
 
 
 class Part(StrEnum):
@@ -84,8 +89,8 @@ class PartRecord:
         pods: The section of the plan that is present if the part has pods; empty if it has none.
         container: The name of its main container; empty if the engine or the user chooses it.
         runs_app_image: Whether its pods run the user's image.
-        ports: Its ports by name, the one that its clients use first. The app's ``http`` port is a
-            default.
+        ports: Its ports by name, the one that its clients use first. Those of the app are
+            defaults.
         clients: The parts that connect to it; None is a client of the service. If one of these
             parts is absent, its own clients connect instead.
         exporter: The sidecar with its metrics; None if it has none.
@@ -242,7 +247,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             pods="server",
             container="app",
             runs_app_image=True,
-            ports={"http": 8000, METRICS: 9000},
+            ports={"http": 8000, METRICS: 9000, PROBES: 9001, DIAGNOSTICS: 9002},
             clients=(Part.PROXY,),
         ),
         Part.BACKGROUND: PartRecord(

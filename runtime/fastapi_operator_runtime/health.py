@@ -37,34 +37,63 @@ def probe_path(scope: MutableMapping[str, Any]) -> str:
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
+CHECK_TIMEOUT_SECONDS = 1.0
+CHECK_CACHE_SECONDS = 2.0
+"""How long the results of checks are reused, so that probes do not load a dependency."""
+
+
+class Checks:
+    """The checks of dependencies, with a timeout for each and a cache.
+
+    Args:
+        checks: Named coroutines that raise if a dependency is unusable; for readiness only.
+    """
+
+    def __init__(self, checks: Mapping[str, Check] | None) -> None:
+        self._checks = dict(checks or {})
+        self._failed: dict[str, str] = {}
+        self._checked_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._checks)
+
+    async def failed(self) -> dict[str, str]:
+        """Returns the failed checks and the reason of each."""
+        if not self._checks:
+            return {}
+        async with self._lock:
+            if time.monotonic() - self._checked_at >= CHECK_CACHE_SECONDS:
+                results = await asyncio.gather(*(self._run(name) for name in self._checks))
+                self._failed = {name: reason for name, reason in results if reason is not None}
+                self._checked_at = time.monotonic()
+            return self._failed
+
+    async def _run(self, name: str) -> tuple[str, str | None]:
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
+                await self._checks[name]()
+        except TimeoutError:
+            return name, f"no response within {CHECK_TIMEOUT_SECONDS:g} s"
+        except Exception as error:  # a failed check is a response, not a crash
+            return name, type(error).__name__
+        return name, None
+
+
 class HealthEndpoints:
     """Pure ASGI middleware that responds to the three probes.
 
     Args:
         app: The wrapped application.
         worker: State of this process.
-        checks: Named coroutines that raise if a dependency is unusable; for readiness only.
-        check_timeout_seconds: Timeout of one check.
-        check_cache_seconds: How long a result is reused, so that probes do not load a dependency.
+        checks: Checks of dependencies, for readiness.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        worker: state.Worker,
-        checks: Mapping[str, Check] | None = None,
-        check_timeout_seconds: float = 1.0,
-        check_cache_seconds: float = 2.0,
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, worker: state.Worker, checks: Checks) -> None:
         self.app = app
         self._worker = worker
-        self._checks = dict(checks or {})
-        self._check_timeout_seconds = check_timeout_seconds
-        self._check_cache_seconds = check_cache_seconds
-        self._failed: dict[str, str] = {}
-        self._checked_at = float("-inf")
-        self._check_lock = asyncio.Lock()
+        self._checks = checks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Responds to a probe, or passes the request on."""
@@ -86,27 +115,7 @@ class HealthEndpoints:
             return 200, {"status": "started"}
         if self._worker.draining:
             return 503, {"status": "draining"}
-        failed = await self._failed_checks()
+        failed = await self._checks.failed()
         if failed:
             return 503, {"status": "unready", "failed": failed}
         return 200, {"status": "ready"}
-
-    async def _failed_checks(self) -> dict[str, str]:
-        if not self._checks:
-            return {}
-        async with self._check_lock:
-            if time.monotonic() - self._checked_at >= self._check_cache_seconds:
-                results = await asyncio.gather(*(self._run(name) for name in self._checks))
-                self._failed = {name: reason for name, reason in results if reason is not None}
-                self._checked_at = time.monotonic()
-            return self._failed
-
-    async def _run(self, name: str) -> tuple[str, str | None]:
-        try:
-            async with asyncio.timeout(self._check_timeout_seconds):
-                await self._checks[name]()
-        except TimeoutError:
-            return name, f"no response within {self._check_timeout_seconds:g} s"
-        except Exception as error:  # a failed check is a response, not a crash
-            return name, type(error).__name__
-        return name, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,12 @@ from fastapi_operator_runtime import (
     drain,
     errors,
     health,
+    heartbeat,
     limits,
+    listener,
     logs,
     metrics,
-    private_server,
+    probes,
     profiling,
     requests,
     sampling,
@@ -38,7 +40,7 @@ class Options:
     in_flight_limit: bool = True
     thread_tokens: bool = True
     profiling: bool = True
-    """Whether the private port serves stacks and profiles."""
+    """Whether DIAGNOSTICS_PORT serves stacks and profiles."""
     errors: bool = True
     """Whether errors are reported to SENTRY_DSN, if that is set."""
     drain: bool = True
@@ -46,6 +48,8 @@ class Options:
     """Time between SIGTERM and the server's stop; 0 suits the operator's preStop sleep."""
     stall_seconds: float | None = 1.0
     """Time after which the stack of a blocked event loop is logged; None disables it."""
+    stuck_seconds: float = 20.0
+    """Time after which a blocked event loop makes liveness false on PROBE_PORT."""
 
 
 def install(
@@ -83,10 +87,11 @@ def install(
     if options.errors:
         errors.configure(config)
     instruments = metrics.instruments() if options.metrics else None
-    profiles = options.profiling and config.profiling_enabled
+    profiles = options.profiling and config.diagnostics_port is not None
     profiler = profiling.RequestProfiler() if profiles else None
-    _wrap_stack(app, worker, instruments, profiler, options, checks)
-    _wrap_lifespan(app, worker, instruments, profiler, options)
+    dependencies = health.Checks(checks)
+    _wrap_stack(app, worker, instruments, profiler, options, dependencies)
+    _wrap_lifespan(app, worker, instruments, profiler, options, dependencies)
     return config
 
 
@@ -96,7 +101,7 @@ def _wrap_stack(
     instruments: metrics.Instruments | None,
     profiler: profiling.RequestProfiler | None,
     options: Options,
-    checks: Mapping[str, health.Check] | None,
+    checks: health.Checks,
 ) -> None:
     """Puts probes first, then the observation, then the limit, then the application's own stack.
 
@@ -107,7 +112,7 @@ def _wrap_stack(
 
     def build_middleware_stack() -> ASGIApp:
         stack = build()
-        if profiler is not None and worker.settings.metrics_port is not None:
+        if profiler is not None:
             profiler.app = stack
             stack = profiler
         if options.in_flight_limit and worker.settings.max_in_flight is not None:
@@ -138,6 +143,7 @@ def _wrap_lifespan(
     instruments: metrics.Instruments | None,
     profiler: profiling.RequestProfiler | None,
     options: Options,
+    checks: health.Checks,
 ) -> None:
     inner: Lifespan[Any] = app.router.lifespan_context
 
@@ -150,8 +156,11 @@ def _wrap_lifespan(
                 sampler = sampling.Sampler(instruments, stall_seconds=options.stall_seconds)
                 sampler.start()
                 stack.push_async_callback(sampler.stop)
-            server = _private_server(worker, instruments, profiler)
-            if server is not None:
+            beating = _heartbeat(worker, options, checks)
+            if beating is not None:
+                beating.start()
+                stack.push_async_callback(beating.stop)
+            for server in _listeners(worker, instruments, profiler, beating, options):
                 server.start()
                 stack.callback(server.stop)
             yielded = await stack.enter_async_context(inner(app))
@@ -160,26 +169,48 @@ def _wrap_lifespan(
                 handler.install()
                 stack.callback(handler.restore)
             worker.started = True
+            if beating is not None:
+                beating.beat()
             stack.callback(_stopped, worker)
             yield yielded
 
     app.router.lifespan_context = lifespan
 
 
-def _private_server(
+def _heartbeat(
+    worker: state.Worker, options: Options, checks: health.Checks
+) -> heartbeat.Heartbeat | None:
+    """Returns the heartbeat of this worker; None if there is no probe port."""
+    if not options.health or worker.settings.probe_port is None:
+        return None
+    return heartbeat.Heartbeat(
+        worker,
+        heartbeat.Reports(worker.settings.prometheus_multiproc_dir),
+        check=checks.failed if checks else None,
+        check_seconds=health.CHECK_CACHE_SECONDS,
+    )
+
+
+def _listeners(
     worker: state.Worker,
     instruments: metrics.Instruments | None,
     profiler: profiling.RequestProfiler | None,
-) -> private_server.PrivateServer | None:
-    port = worker.settings.metrics_port
-    if port is None or (instruments is None and profiler is None):
-        return None
-    pages: dict[str, private_server.Page] = {}
-    if instruments is not None:
-        pages["/metrics"] = metrics.page
-    if profiler is not None:
-        pages |= profiling.Profiler(asyncio.get_running_loop(), profiler).pages()
-    return private_server.PrivateServer(port, pages)
+    beating: heartbeat.Heartbeat | None,
+    options: Options,
+) -> Iterator[listener.Listener]:
+    """Yields the listeners of probes, metrics and diagnostics, which never share a port."""
+    config = worker.settings
+    if beating is not None and config.probe_port is not None:
+        found = probes.ProbePages(beating.reports, stuck_seconds=options.stuck_seconds)
+        yield listener.Listener("PROBE_PORT", config.probe_port, found.pages())
+    if instruments is not None and config.metrics_port is not None:
+        exposition = metrics.Exposition()
+        yield listener.Listener("METRICS_PORT", config.metrics_port, {"/metrics": exposition.page})
+    if profiler is not None and config.diagnostics_port is not None:
+        pages = profiling.Profiler(asyncio.get_running_loop(), profiler).pages()
+        yield listener.Listener(
+            "DIAGNOSTICS_PORT", config.diagnostics_port, pages, loopback=True, exclusive=True
+        )
 
 
 def _stopped(worker: state.Worker) -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 import prometheus_client
 from prometheus_client import multiprocess
 
+from fastapi_operator_runtime import listener, processes
+
 REQUEST_SECONDS_BUCKETS = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 )  # fmt: skip
@@ -31,6 +33,8 @@ POOL_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 
 POOL_LABEL = "db_client_connection_pool_name"
 READ_TRIES = 5
 READ_PAUSE_SECONDS = 0.05
+REUSE_FACTOR = 4
+"""A page is reused for this multiple of the time that it took: any pod can request it."""
 _LIVE_FILE = re.compile(r"gauge_live\w+_(\d+)\.db$")
 
 
@@ -164,21 +168,35 @@ def instruments() -> Instruments:
     return Instruments(prometheus_client.REGISTRY)
 
 
-def page(_query: Mapping[str, list[str]], accept: str) -> tuple[str, bytes]:
-    """Returns the exposition: of all workers of the pod, if they share a directory.
+class Exposition:
+    """The page of the metrics, rendered at most a fifth of the time, however often it is read."""
 
-    Args:
-        accept: The Accept header of the request.
+    def __init__(self) -> None:
+        self._pages: dict[str, tuple[float, listener.Response]] = {}
 
-    Returns:
-        The content type and the body.
-    """
-    encode, content_type = prometheus_client.exposition.choose_encoder(accept)
+    def page(self, _query: Mapping[str, list[str]], accept: str) -> listener.Response:
+        """Returns the exposition: of all workers of the pod, if they share a directory.
+
+        Args:
+            accept: The Accept header of the request.
+        """
+        encode, content_type = prometheus_client.exposition.choose_encoder(accept)
+        began = time.monotonic()
+        until, page = self._pages.get(content_type, (0.0, None))
+        if page is not None and began < until:
+            return page
+        page = listener.Response(content_type, _expose(encode))
+        ended = time.monotonic()
+        self._pages[content_type] = (ended + REUSE_FACTOR * (ended - began), page)
+        return page
+
+
+def _expose(encode: Callable[[prometheus_client.CollectorRegistry], bytes]) -> bytes:
     directory = _directory()
     if directory is None:
-        return content_type, encode(prometheus_client.REGISTRY)
+        return encode(prometheus_client.REGISTRY)
     remove_gauges_of_dead_workers(directory)
-    return content_type, _of_all_workers(directory, encode)
+    return _of_all_workers(directory, encode)
 
 
 def _of_all_workers(
@@ -208,35 +226,10 @@ def remove_gauges_of_dead_workers(directory: str) -> None:
         match = _LIVE_FILE.search(path)
         # Another worker can have removed it in the meantime.
         with contextlib.suppress(FileNotFoundError):
-            if match and not _written_by_living(int(match.group(1)), os.stat(path).st_mtime):
+            if match and not processes.written_by_living(
+                int(match.group(1)), os.stat(path).st_mtime
+            ):
                 os.remove(path)
-
-
-def _written_by_living(pid: int, written_at: float) -> bool:
-    """Returns whether process `pid` runs and is old enough to have written at `written_at`."""
-    if not os.path.isdir("/proc/self"):  # no procfs (macOS): check only that it exists
-        return _exists(pid)
-    try:
-        started_at = os.stat(f"/proc/{pid}").st_mtime
-        # The state follows the name, which is in parentheses and can contain parentheses.
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    # If it was killed and its parent has not noticed yet, it is dead as well.
-    if state in ("Z", "X"):
-        return False
-    # The date of a mapped file can lag; one second also covers the resolution of the clock.
-    return started_at <= written_at + 1.0
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _directory() -> str | None:

@@ -1,8 +1,9 @@
-"""Inspection of a running process on the private port: stacks, a sampling profile, one request.
+"""Inspection of a running process: stacks, a sampling profile, one request.
 
 A profiler outside the process needs SYS_PTRACE, which a restricted pod does not have. These pages
-need no right: they read the interpreter's own frames. If there are several workers, they show the
-worker that holds the private port.
+read the interpreter's own frames. Their port is on loopback only, so that a client needs the right
+to `pods/portforward`. Time, size and the share of CPU are bounded. If there are several workers,
+the pages show the worker that holds the port.
 """
 
 from __future__ import annotations
@@ -21,11 +22,18 @@ from types import FrameType
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fastapi_operator_runtime import private_server, routes
+from fastapi_operator_runtime import listener, routes
 
 MAX_SECONDS = 60.0
 MAX_HERTZ = 1000.0
-TEXT = "text/plain; charset=utf-8"
+MAX_BYTES = 8 * 2**20
+MAX_STACKS = 20_000
+"""Different stacks of a profile; further ones are counted together."""
+MAX_FRAMES = 200
+MAX_SHARE = 0.1
+"""Share of the time that sampling may take: with many threads, it samples less often."""
+
+OTHER = "other stacks"
 
 IDLE_FILES = frozenset({"selectors.py", "threading.py", "queue.py"})
 IDLE_FUNCTIONS = frozenset(
@@ -41,7 +49,7 @@ IDLE_FUNCTIONS = frozenset(
 AWAITABLES = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
 """Attributes of coroutines, generators and asynchronous generators: frame, and what is below."""
 
-Query = private_server.Query
+Query = listener.Query
 
 
 class Profiler:
@@ -51,8 +59,8 @@ class Profiler:
         self._loop = loop
         self._requests = requests
 
-    def pages(self) -> dict[str, private_server.Page]:
-        """Returns the paths and their functions, for the private server."""
+    def pages(self) -> dict[str, listener.Page]:
+        """Returns the paths and their functions, for the listener."""
         return {
             "/debug/modules": self.modules,
             "/debug/stacks": self.stacks,
@@ -60,23 +68,23 @@ class Profiler:
             "/debug/request": self.request,
         }
 
-    def modules(self, _query: Query, _accept: str) -> tuple[str, bytes]:
+    def modules(self, _query: Query, _accept: str) -> listener.Response:
         """Returns the imported modules, one per line, which use memory and start-up time."""
-        return TEXT, "\n".join(sorted(sys.modules)).encode() + b"\n"
+        return _text("\n".join(sorted(sys.modules)) + "\n")
 
-    def stacks(self, _query: Query, _accept: str) -> tuple[str, bytes]:
+    def stacks(self, _query: Query, _accept: str) -> listener.Response:
         """Returns the present stack of every thread and every task."""
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         parts = [f"process {os.getpid()}\n"]
         for ident, frame in sys._current_frames().items():
             parts.append(f"\nthread {names.get(ident, ident)}\n")
             parts += traceback.format_stack(frame)
-        for task in list(asyncio.all_tasks(self._loop)):
+        for task in list(asyncio.all_tasks(self._loop))[:MAX_STACKS]:
             parts.append(f"\ntask {task.get_name()}\n")
             parts += _awaited(task.get_coro())
-        return TEXT, "".join(parts).encode()
+        return _text("".join(parts))
 
-    def profile(self, query: Query, _accept: str) -> tuple[str, bytes]:
+    def profile(self, query: Query, _accept: str) -> listener.Response:
         """Samples all threads for `seconds` (5) at `hertz` (100); `idle=1` includes idle ones.
 
         The output has one line per stack, `outer;inner count`, which flame graph tools read.
@@ -88,17 +96,19 @@ class Profiler:
         counts: collections.Counter[str] = collections.Counter()
         end = time.monotonic() + seconds
         while time.monotonic() < end:
+            began = time.thread_time()
             for ident, frame in sys._current_frames().items():
                 if ident != own and (idle or not _is_idle(frame)):
-                    counts[_collapse(frame)] += 1
-            time.sleep(interval)
+                    stack = _collapse(frame)
+                    counts[stack if stack in counts or len(counts) < MAX_STACKS else OTHER] += 1
+            time.sleep(max(interval, (time.thread_time() - began) / MAX_SHARE))
         lines = [f"{stack} {count}" for stack, count in counts.most_common()]
-        return TEXT, "\n".join(lines).encode() + b"\n"
+        return _text("\n".join(lines) + "\n")
 
-    def request(self, query: Query, _accept: str) -> tuple[str, bytes]:
+    def request(self, query: Query, _accept: str) -> listener.Response:
         """Runs the next request of `route` under cProfile, and returns its profile."""
         seconds = _number(query, "seconds", 10.0, MAX_SECONDS)
-        return TEXT, self._requests.next(query.get("route", [""])[0], seconds).encode()
+        return _text(self._requests.next(query.get("route", [""])[0], seconds))
 
 
 class RequestProfiler:
@@ -194,9 +204,17 @@ def _is_idle(frame: FrameType) -> bool:
     return file in IDLE_FILES or (file, code.co_name) in IDLE_FUNCTIONS
 
 
+def _text(text: str) -> listener.Response:
+    """Returns a text, cut after its last whole line within the limit."""
+    body = text.encode(errors="replace")
+    if len(body) > MAX_BYTES:
+        body = body[: body.rindex(b"\n", 0, MAX_BYTES) + 1]
+    return listener.Response(listener.TEXT, body)
+
+
 def _collapse(frame: FrameType | None) -> str:
-    names = []
-    while frame is not None:
+    names: list[str] = []
+    while frame is not None and len(names) < MAX_FRAMES:
         code = frame.f_code
         names.append(f"{os.path.basename(code.co_filename)}:{code.co_qualname}:{frame.f_lineno}")
         frame = frame.f_back

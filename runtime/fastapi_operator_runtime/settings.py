@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
@@ -64,9 +64,17 @@ class RuntimeSettings(BaseSettings):
         description="requests in flight above which requests are shed with 503; absent: no limit",
     )
     metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="private port for metrics and profiles; absent: none"
+        None, ge=1, le=65535, description="port of the metrics; absent: none"
     )
-    profiling_enabled: bool = Field(True, description="whether the private port serves profiles")
+    probe_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="port of the probes, apart from the event loop; absent: none",
+    )
+    diagnostics_port: int | None = Field(
+        None, ge=1, le=65535, description="port of stacks and profiles, on loopback; absent: none"
+    )
     log_level: LogLevel = Field("info", description="lowest level that is logged")
     prometheus_multiproc_dir: str | None = Field(
         None, description="directory that the workers of a pod share, for exact metrics"
@@ -92,6 +100,14 @@ class RuntimeSettings(BaseSettings):
     def _redis_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(REDIS_SCHEMES):
             raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("probe_port", "diagnostics_port")
+    @classmethod
+    def _own_port(cls, value: int | None, info: ValidationInfo) -> int | None:
+        for name in ("metrics_port", "probe_port"):
+            if value is not None and value == info.data.get(name):
+                raise ValueError(f"must differ from {name.upper()}")
         return value
 
     @property

@@ -33,3 +33,19 @@ draining = FastAPI()
 draining.add_api_route("/fast/{number}", fast)
 draining.add_api_route("/slow", slow)
 install(draining, options=Options(drain_delay_seconds=3.0))
+
+
+@app.get("/busy")
+async def busy() -> dict[str, int]:
+    end = time.process_time() + 0.02
+    count = 0
+    while time.process_time() < end:
+        count += 1
+    return {"count": count}
+
+
+stuck = FastAPI()
+stuck.add_api_route("/busy", busy)
+stuck.add_api_route("/blocking", blocking)
+stuck.add_api_route("/fast/{number}", fast)
+install(stuck, options=Options(stuck_seconds=2.0))

@@ -43,7 +43,7 @@ def test_an_incomplete_file_of_a_starting_worker_fails_no_scrape(
     half_made.touch()
     finishing = threading.Timer(0.1, half_made.unlink)
     finishing.start()
-    content_type, body = metrics.page({}, "")
+    content_type, body, _ = metrics.Exposition().page({}, "")
     finishing.join()
     assert content_type.startswith("text/plain")
     assert body == b""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from fastapi_operator_runtime import testing
+from fastapi_operator_runtime import profiling, testing
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +25,17 @@ def server() -> Iterator[testing.AppServer]:
 
 
 def page(server: testing.AppServer, address: str) -> httpx2.Response:
-    return httpx2.get(f"http://127.0.0.1:{server.metrics_port}{address}", timeout=30)
+    return httpx2.get(f"{server.diagnostics_url}{address}", timeout=30)
+
+
+def get(url: str) -> int:
+    """Without a client object, whose creation takes more CPU than the request."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
 
 
 def test_stacks_show_threads_and_waiting_requests(server: testing.AppServer) -> None:
@@ -73,9 +87,70 @@ def test_a_profile_without_a_request_is_an_error(server: testing.AppServer) -> N
     assert httpx2.get(f"{server.url}/fast/1").status_code == 200
 
 
-def test_profiles_can_be_disabled_without_the_metrics() -> None:
-    directory, off = Path(__file__).parent, {"PROFILING_ENABLED": "false"}
+def test_probes_metrics_and_diagnostics_share_no_port(server: testing.AppServer) -> None:
+    own = {
+        server.metrics_port: "/metrics",
+        server.probe_port: "/livez",
+        server.diagnostics_port: "/debug/modules",
+    }
+    for port in own:
+        for other, path in own.items():
+            expected = 200 if port == other else 404
+            assert httpx2.get(f"http://127.0.0.1:{port}{path}").status_code == expected
+
+
+def test_another_address_of_the_pod_refuses_diagnostics(server: testing.AppServer) -> None:
+    """Linux routes all of 127.0.0.0/8 to the machine, as it does the address of a pod."""
+    assert httpx2.get(f"http://127.0.0.2:{server.metrics_port}/metrics").status_code == 200
+    assert httpx2.get(f"http://127.0.0.2:{server.probe_port}/livez").status_code == 200
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"http://127.0.0.2:{server.diagnostics_port}/debug/stacks")
+
+
+def test_forty_profiles_leave_the_pod_its_requests_and_its_probes(
+    server: testing.AppServer,
+) -> None:
+    """One runs, and the others are rejected at once; the pod serves as many requests as before."""
+
+    def requests_of(seconds: float) -> int:
+        end, count = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            count += get(f"{server.url}/busy") == 200
+        return count
+
+    alone = requests_of(3)
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        address = f"{server.diagnostics_url}/debug/profile?seconds=6"
+        profiles = [pool.submit(get, address) for _ in range(40)]
+        deadline = time.monotonic() + 3
+        while sum(profile.done() for profile in profiles) < 39 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        during = requests_of(3)
+        for path in ("/livez", "/readyz", "/startupz"):
+            assert get(f"{server.probe_url}{path}") == 200
+        statuses = [profile.result() for profile in profiles]
+    assert sorted(statuses) == [200] + [429] * 39
+    assert during > alone / 2, f"{during} requests instead of {alone}"
+
+
+def test_a_profile_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiling, "MAX_BYTES", 20)
+    assert profiling._text("outer;inner 3\nouter 2\n").body == b"outer;inner 3\n"
+    monkeypatch.setattr(profiling, "MAX_STACKS", 0)
+    profiler = profiling.Profiler(asyncio.new_event_loop(), profiling.RequestProfiler())
+    profiler._loop.close()
+    release = threading.Event()
+    waiting = threading.Thread(target=release.wait)
+    waiting.start()
+    body = profiler.profile({"seconds": ["0.1"], "idle": ["1"]}, "").body
+    release.set()
+    waiting.join()
+    assert body.startswith(b"other stacks ")
+
+
+def test_without_the_port_there_are_no_profiles() -> None:
+    directory, off = Path(__file__).parent, {"DIAGNOSTICS_PORT": ""}
     with testing.AppServer("served_app:app", app_directory=directory, environment=off) as served:
-        assert page(served, "/metrics").status_code == 200
-        assert page(served, "/debug/stacks").status_code == 404
-        assert page(served, "/debug/profile?seconds=1").status_code == 404
+        assert httpx2.get(served.metrics_url).status_code == 200
+        with pytest.raises(httpx2.ConnectError):
+            page(served, "/debug/stacks")

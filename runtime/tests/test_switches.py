@@ -25,7 +25,7 @@ async def running(options: Options, **environment: str) -> AsyncIterator[None]:
 
 
 async def status(port: int, path: str) -> int | None:
-    """Returns the response of the private port; None if no process listens."""
+    """Returns the response of a private port; None if no process listens."""
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         for _ in range(20):
             with contextlib.suppress(httpx2.ConnectError):
@@ -37,18 +37,18 @@ async def status(port: int, path: str) -> int | None:
     ("options", "metrics", "stacks"),
     [
         (Options(logs=False), 200, 200),
-        (Options(logs=False, profiling=False), 200, 404),
-        (Options(logs=False, metrics=False), 404, 200),
+        (Options(logs=False, profiling=False), 200, None),
+        (Options(logs=False, metrics=False), None, 200),
         (Options(logs=False, metrics=False, profiling=False), None, None),
     ],
 )
 async def test_metrics_and_profiling(
     options: Options, metrics: int | None, stacks: int | None
 ) -> None:
-    port = testing.free_port()
-    async with running(options, METRICS_PORT=str(port)):
+    port, other = testing.free_port(), testing.free_port()
+    async with running(options, METRICS_PORT=str(port), DIAGNOSTICS_PORT=str(other)):
         assert await status(port, "/metrics") == metrics
-        assert await status(port, "/debug/stacks") == stacks
+        assert await status(other, "/debug/stacks") == stacks
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ def test_an_error_is_reported_without_secrets(
 
 def test_unused_sdks_are_not_imported(environment: dict[str, str]) -> None:
     with testing.AppServer("shop.main:app", environment=environment) as server:
-        maps = httpx2.get(f"http://127.0.0.1:{server.metrics_port}/debug/modules").text.split()
+        maps = httpx2.get(f"{server.diagnostics_url}/debug/modules").text.split()
     assert "fastapi" in maps
     # (redis imports the OpenTelemetry SDK if it is installed.)
     assert not [name for name in maps if name.startswith(("sentry_sdk", "opentelemetry.exporter"))]

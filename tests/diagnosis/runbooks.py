@@ -1,7 +1,7 @@
 """Runs the commands of a runbook in order on its fault, without a cluster.
 
 Commands of ``kubectl exec`` run on the same server, ``logs`` reads its log, and a profile comes
-from the same private port. Commands on objects of the cluster are skipped:
+from their own port. Commands on objects of the cluster are skipped:
 tests/e2e/test_doctor.py runs them on a node.
 """
 
@@ -49,7 +49,7 @@ def queries(page: str, given: Mapping[str, str]) -> list[str]:
 
 def profile(stage: Stage, seconds: int = 2) -> str:
     """The lines that ``profile`` would print for the first pod."""
-    url = stage.apps[0].metrics_url.removesuffix("/metrics")
+    url = stage.apps[0].diagnostics_url
     with urllib.request.urlopen(f"{url}/debug/profile?seconds={seconds}&hertz=100") as response:
         taken = Profile(response.read().decode())
     return "\n".join(line.place for line in taken.top())

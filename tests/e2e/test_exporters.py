@@ -25,7 +25,7 @@ IMAGES = {
 }
 SPEC = {
     "app": "shop.main:app",
-    "server": {"probes": {"startup": "/startupz", "readiness": "/readyz", "liveness": "/livez"}},
+    "server": {"probes": {"source": "Runtime"}},
     "resources": {"requests": {"cpu": "100m"}},
     "scaling": {"replicas": 1},
     "redis": {"memory": "64Mi"},

@@ -37,7 +37,7 @@ metadata: {{name: shop, namespace: default}}
 spec:
   image: {EXAMPLES[0]}
   app: shop.main:app
-  server: {{probes: {{startup: /startupz, readiness: /readyz, liveness: /livez}}}}
+  server: {{probes: {{source: Runtime}}}}
   resources: {{requests: {{cpu: 100m}}}}
   scaling: {{minReplicas: 1, maxReplicas: 2}}
   proxy: {{replicas: 1}}

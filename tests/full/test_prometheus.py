@@ -35,7 +35,7 @@ _OPERANDS = ("postgres-exporter", "pgbouncer-exporter", "redis-exporter", "mtail
 SPEC: dict[str, Any] = {
     "app": "shop.main:app",
     "server": {
-        "probes": {"startup": "/startupz", "readiness": "/readyz", "liveness": "/livez"},
+        "probes": {"source": "Runtime"},
         "workerPolicy": "Fixed",
         "workers": 2,
     },

@@ -127,7 +127,7 @@ class Profiling(Model):
 
     enabled: bool | None = Field(
         default=None,
-        description="Whether the runtime serves profiles on the private port. "
+        description="Whether the runtime serves profiles, on loopback only. "
         "Default: true if metrics are enabled.",
         examples=[True],
     )
@@ -151,5 +151,5 @@ class Observability(Model):
     errors: Errors | None = Field(default=None, description="Error tracking. Default: none.")
     profiling: Profiling | None = Field(
         default=None,
-        description="CPU and memory profiles of running processes. Default: on the private port.",
+        description="CPU and memory profiles of running processes. Default: on loopback.",
     )

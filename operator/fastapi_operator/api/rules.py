@@ -120,6 +120,14 @@ RULES: tuple[Rule, ...] = (
         field="gracefulSeconds",
     ),
     Rule(
+        path="spec.server.probes",
+        expression="!has(self.source) || self.source != 'Runtime' || "
+        "!(has(self.startup) || has(self.readiness) || has(self.liveness))",
+        message="startup, readiness and liveness are paths of the app, and are not allowed with "
+        "source: Runtime, which has its own; remove them",
+        field="source",
+    ),
+    Rule(
         path="spec.scaling",
         expression="!has(self.replicas) || "
         "(!has(self.minReplicas) && !has(self.maxReplicas) && !has(self.targetCpuPercent) && "

@@ -10,8 +10,15 @@ Engine = Literal["Uvicorn", "Gunicorn", "Granian"]
 
 
 class Probes(Model):
-    """HTTP paths for the kubelet's probes. A probe without a path checks the port by TCP."""
+    """Probes of the kubelet. A probe without a path checks the app's port by TCP."""
 
+    source: Literal["App", "Runtime"] | None = Field(
+        default=None,
+        description="Source of the responses. App: the app, on its port, by the paths below. "
+        "Runtime: the fastapi-operator-runtime in the image, on a port of its own, apart from the "
+        "event loop: a busy process stays ready, and a stuck one is restarted. Default: App.",
+        examples=["Runtime"],
+    )
     startup: UrlPath | None = Field(
         default=None,
         description="Path that returns 200 after the app has started. Default: TCP.",
@@ -76,7 +83,7 @@ class Server(Model):
         examples=[25],
     )
     probes: Probes | None = Field(
-        default=None, description="HTTP paths for the kubelet's probes. Default: TCP probes."
+        default=None, description="Probes of the kubelet. Default: TCP probes."
     )
     root_path: UrlPath | None = Field(
         default=None,

@@ -37,7 +37,7 @@ def doctor(  # noqa: PLR0917 (typer reads them as options)
     service is slow: a problem that does not occur during the window is not found.
 
     The metrics are read from the pods through the API server, or from Prometheus. Needs the rights
-    to list pods and to get pods/log and, without --prometheus, pods/proxy.
+    to list pods, to get pods/log and, without --prometheus, to get and create pods/portforward.
 
     Examples:
       fastapi-operator doctor shop --seconds 60

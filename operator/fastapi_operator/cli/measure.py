@@ -23,7 +23,7 @@ def measure(  # noqa: PLR0917 (typer reads them as options)
 
     Copy the output into the spec. The peak is that of the measured window: to get the peak of a
     day, use --prometheus with --seconds 86400. Needs the right to list pods and, without
-    --prometheus, to get pods/proxy.
+    --prometheus, to get and create pods/portforward.
 
     Examples:
       fastapi-operator measure shop --seconds 120

@@ -63,9 +63,9 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
     """Write a flame graph of an app pod.
 
     Also print the lines of code that cost most. By default the fastapi-operator-runtime in the
-    app samples its own process a hundred times per second. That needs get on pods/proxy and neither
-    a restart nor another container. In a pod with several workers, it samples the one that has the
-    private port.
+    app samples its own process a hundred times per second. That needs get and create on
+    pods/portforward and neither a restart nor another container. A pod takes one profile at a time.
+    In a pod with several workers, it samples the one that has the diagnostics port.
 
     If the app does not have the runtime, use --py-spy: an ephemeral container in the pod reads the
     memory of all workers as the app's user. That needs patch on pods/ephemeralcontainers and get on
@@ -162,9 +162,10 @@ def most_loaded(app: Iterable[AppPod]) -> AppPod | None:
 
 
 async def _request_profile(cluster: Cluster, pod: pods.LivePod, seconds: int, *, idle: bool) -> str:
-    if not pod.ports:
+    if pod.diagnostics_port is None:
         inputs.fail(
-            f"pod {pod.name} has no private port: set spec.observability.metrics.enabled to true"
+            f"pod {pod.name} serves no profile: set spec.observability.profiling.enabled to true, "
+            "or add --py-spy"
         )
     address = f"/debug/profile?seconds={seconds}&hertz={_HERTZ}&idle={int(idle)}"
     try:
@@ -172,16 +173,18 @@ async def _request_profile(cluster: Cluster, pod: pods.LivePod, seconds: int, *,
             cluster.client,
             cluster.namespace,
             pod.name,
-            pod.ports[0],
+            pod.diagnostics_port,
             address,
             seconds=seconds + _RESPONSE_SECONDS,
         )
     except ApiError as error:
-        if error.status == 404:
+        if error.reason == "PortForward":
             inputs.fail(
-                f"pod {pod.name} serves no profile: set spec.observability.profiling.enabled to "
-                "true and install fastapi-operator-runtime in the image, or add --py-spy"
+                f"pod {pod.name} serves no profile on port {pod.diagnostics_port}: install "
+                f"fastapi-operator-runtime in the image, or add --py-spy ({error.message})"
             )
+        if error.status == 429:
+            inputs.fail(f"pod {pod.name} takes another profile; repeat the command when it ends")
         inputs.fail(f"pod {pod.name}: {explain_refusal(error)}")
 
 

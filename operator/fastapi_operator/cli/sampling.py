@@ -184,7 +184,9 @@ async def _scrape(
 def explain_refusal(error: ApiError) -> str:
     """Returns an error of the API server with its remedy."""
     if error.status == 403:
-        return f"{error.message} (grant get on pods/proxy, or use --prometheus URL)"
+        return (
+            f"{error.message} (grant get and create on pods/portforward, or use --prometheus URL)"
+        )
     return error.message
 
 

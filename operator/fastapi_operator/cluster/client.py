@@ -6,9 +6,11 @@ write without them, 1,215 with them).
 """
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import aiohttp
 import orjson
 import structlog
 from kubernetes.aio import client
@@ -213,7 +215,7 @@ class Client:
         return answer
 
     async def text(self, path: str, *, seconds: float = REQUEST_TIMEOUT_SECONDS) -> str:
-        """Reads a text: the log of a pod, or a page through the proxy to pods.
+        """Reads a text: the log of a pod.
 
         Args:
             path: The path with its query.
@@ -227,6 +229,14 @@ class Client:
             "GET", "read", "text", path, accept="*/*", seconds=seconds
         )
         return content.decode(errors="replace")
+
+    def websocket(self, path: str) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
+        """Opens a stream with channels to a pod, for example for ``pods/portforward``.
+
+        Raises:
+            ApiError: The API server or the kubelet refused.
+        """
+        return self._transport.websocket("pods", path)
 
     # Sending ----------------------------------------------------------------------------------
 

@@ -1,19 +1,16 @@
-"""The pods of a service: states, logs, and pages of their private ports.
+"""The pods of a service: states, logs, and pages of their private ports."""
 
-Pages are read through the API server's proxy to pods (``get`` on ``pods/proxy``): no port is
-exposed, and RBAC decides who may read them.
-"""
-
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi_operator import naming
+from fastapi_operator.cluster import port_forward
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.kinds import POD
 from fastapi_operator.cluster.transport import REQUEST_TIMEOUT_SECONDS
-from fastapi_operator.parts import METRICS, Part
+from fastapi_operator.parts import DIAGNOSTICS_VARIABLE, METRICS, Part
 
 # A few hundred thousand lines of a busy proxy are enough.
 _LOG_BYTES = 16 * 2**20
@@ -27,7 +24,8 @@ class LivePod:
         name: Its name.
         part: Its part.
         running: Whether its containers run.
-        ports: Its private ports with metrics.
+        ports: Its ports with metrics.
+        diagnostics_port: The port on its loopback address with profiles; None if it has none.
         restarts: Restarts of its containers.
         memory_killed: Whether a container was last ended because it exceeded its memory limit.
     """
@@ -36,6 +34,7 @@ class LivePod:
     part: Part
     running: bool
     ports: tuple[int, ...]
+    diagnostics_port: int | None
     restarts: int
     memory_killed: bool
 
@@ -64,8 +63,7 @@ async def page(
     Raises:
         ApiError: The API server refused, or the pod did.
     """
-    path = f"{POD.path(namespace, f'{pod}:{port}', 'proxy')}{address}"
-    return await client.text(path, seconds=seconds)
+    return await port_forward.get(client, namespace, pod, port, address, seconds=seconds)
 
 
 async def log(client: Client, namespace: str, pod: str, *, seconds: int) -> str:
@@ -102,9 +100,20 @@ def _pod(body: Mapping[str, Any]) -> LivePod | None:
             for port in container.get("ports") or ()
             if port.get("name") == METRICS
         ),
+        diagnostics_port=_diagnostics_port(spec["containers"]),
         restarts=sum(state.get("restartCount", 0) for state in states),
         memory_killed=any(_killed(state) for state in states),
     )
+
+
+def _diagnostics_port(containers: Iterable[Mapping[str, Any]]) -> int | None:
+    """Returns the value of the variable: the container does not declare a loopback port."""
+    for container in containers:
+        for variable in container.get("env") or ():
+            value = str(variable.get("value", ""))
+            if variable.get("name") == DIAGNOSTICS_VARIABLE and value.isdigit():
+                return int(value)
+    return None
 
 
 def _killed(state: Mapping[str, Any]) -> bool:

@@ -1,8 +1,9 @@
 """Sends HTTP requests to the API server, with authentication, a timeout and retries after 429."""
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -66,6 +67,45 @@ class Transport:
             wait = min(asked, THROTTLED_WAIT_CEILING_SECONDS) * random.uniform(1.0, 1.5)  # noqa: S311
             await asyncio.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @contextlib.asynccontextmanager
+    async def websocket(
+        self, subject: str, path: str
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Opens a stream with channels to a pod.
+
+        Raises:
+            ApiError: The API server or the kubelet refused.
+        """
+        headers = {"User-Agent": self._api.user_agent}
+        loop = asyncio.get_running_loop()
+        status, started = 0, loop.time()
+        async with self._slots:
+            try:
+                await self._api.update_params_for_auth(
+                    headers, [], ["BearerToken"], path, "GET", None
+                )
+                rest = self._api.rest_client
+                if rest.pool_manager is None:
+                    rest.pool_manager = rest._create_pool_manager()
+                socket = await rest.pool_manager.ws_connect(
+                    self._api.configuration.host + path,
+                    headers=headers,
+                    protocols=("v4.channel.k8s.io",),
+                    proxy=rest.proxy,
+                    max_msg_size=0,
+                )
+                status = 101
+            except aiohttp.WSServerHandshakeError as error:
+                status = error.status
+                # The client library drops the body of the refusal.
+                raise ApiError(status, "Refused", f"{error.message} (GET {path})") from error
+            except (aiohttp.ClientError, OSError) as error:
+                raise ApiError(0, "NoAnswer", f"{type(error).__name__}: {error}") from error
+            finally:
+                self._observe("connect", subject, status, loop.time() - started)
+            async with socket:
+                yield socket
 
     async def _attempt(
         self,

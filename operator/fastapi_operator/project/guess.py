@@ -209,8 +209,7 @@ def _workers(project: Project) -> Iterator[Worker]:
 
 def _probes(project: Project) -> Guess[dict[str, str]] | None:
     if _RUNTIME in project.imports:
-        paths = {"startup": "/startupz", "readiness": "/readyz", "liveness": "/livez"}
-        return Guess(paths, f"{_RUNTIME} is imported")
+        return Guess({"source": "Runtime"}, f"{_RUNTIME} is imported")
     for module in project.modules:
         for node in ast.walk(module.tree):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -7,7 +7,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.guards import APP_CONTAINER, HEARTBEAT_VOLUME, METRICS_VOLUME
 from fastapi_operator.api.server import Probes, Server
 from fastapi_operator.api.workload import Rollout, ServiceAccount
-from fastapi_operator.parts import METRICS, Part
+from fastapi_operator.parts import METRICS, PROBES, Part
 from fastapi_operator.resources import entry, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.environment import (
@@ -163,6 +163,8 @@ def _container(inputs: Inputs, *, mounts: Mapping[str, str]) -> dict[str, Any]:
     ports = {"http": inputs.app_port}
     if inputs.metrics_port is not None:
         ports[METRICS] = inputs.metrics_port
+    if inputs.probe_port is not None:
+        ports[PROBES] = inputs.probe_port
     return pod.container(
         APP_CONTAINER,
         image=inputs.spec.image,
@@ -170,7 +172,7 @@ def _container(inputs: Inputs, *, mounts: Mapping[str, str]) -> dict[str, Any]:
         **_command(inputs),
         ports=pod.container_ports(ports),
         **environment_fields(inputs, Process.APP),
-        **_probes((inputs.spec.server or Server()).probes or Probes()),
+        **_probes(inputs),
         **pod.sleep_before_stop(inputs.plan.server.pre_stop_seconds.value),
         resources=pod.resources(
             cpu_request=compute.cpu_request_millicores.value,
@@ -191,12 +193,25 @@ def _command(inputs: Inputs) -> dict[str, Any]:
     return {"command": server_command(spec)}
 
 
-def _probes(paths: Probes) -> dict[str, Any]:
+def _probes(inputs: Inputs) -> dict[str, Any]:
+    if inputs.probe_port is not None:
+        # A thread of the runtime responds, so that load does not fail these probes.
+        return pod.probes(
+            startup=_of_runtime("/startupz"),
+            readiness=_of_runtime("/readyz"),
+            liveness=_of_runtime("/livez"),
+            live_attempts=figures.RUNTIME_LIVE_ATTEMPTS,
+        )
+    paths = (inputs.spec.server or Server()).probes or Probes()
     return pod.probes(
         startup=_handler(paths.startup),
         readiness=_handler(paths.readiness),
         liveness=_handler(paths.liveness),
     )
+
+
+def _of_runtime(path: str) -> Mapping[str, Any]:
+    return {"httpGet": {"path": path, "port": PROBES}}
 
 
 def _handler(path: str | None) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.guards import AUTHORITY_VOLUME
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.redis import Queue, Redis
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import DIAGNOSTICS_VARIABLE, Part
 from fastapi_operator.resources import pod, telemetry
 from fastapi_operator.resources.access import (
     CA_FILE,
@@ -377,7 +377,17 @@ CONTRACT: tuple[Variable, ...] = (
         "requests in flight in a process above which it returns 503",
         lambda inputs: inputs.plan.server.max_in_flight.value,
     ),
-    Variable("METRICS_PORT", "private port of the metrics", lambda inputs: inputs.metrics_port),
+    Variable("METRICS_PORT", "port of the metrics", lambda inputs: inputs.metrics_port),
+    Variable(
+        "PROBE_PORT",
+        "port on which the runtime responds to probes",
+        lambda inputs: inputs.probe_port,
+    ),
+    Variable(
+        DIAGNOSTICS_VARIABLE,
+        "port of stacks and profiles, on loopback",
+        lambda inputs: inputs.diagnostics_port,
+    ),
     Variable("LOG_LEVEL", "lowest level of log lines that are written", telemetry.log_level, _ALL),
     Variable(
         "PROMETHEUS_MULTIPROC_DIR",
@@ -447,11 +457,6 @@ CONTRACT: tuple[Variable, ...] = (
         "SENTRY_ENVIRONMENT", "environment of reported errors", telemetry.sentry_environment, _ALL
     ),
     Variable("SENTRY_RELEASE", "version of reported errors", telemetry.sentry_release, _ALL),
-    Variable(
-        "PROFILING_ENABLED",
-        "false: the private port rejects requests for profiles",
-        telemetry.profiling,
-    ),
     Variable(
         "FORWARDED_ALLOW_IPS",
         "networks whose X-Forwarded headers the server trusts",

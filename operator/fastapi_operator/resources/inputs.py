@@ -1,5 +1,7 @@
 """The input of every builder: the service, its plan, the operator's settings and the facts."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -7,7 +9,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
-from fastapi_operator.parts import METRICS, Part
+from fastapi_operator.parts import DIAGNOSTICS, METRICS, PROBES, Part
 from fastapi_operator.profiles import Profile
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.plan import Plan, ProcessPlan
@@ -121,5 +123,36 @@ class Inputs:
         metrics = observability.metrics if observability else None
         if metrics is not None and metrics.enabled is False:
             return None
-        port = Part.APP.record.ports[METRICS]
-        return port if self.app_port != port else port + 1
+        return self._private_ports[METRICS]
+
+    @property
+    def probe_port(self) -> int | None:
+        """The port on which the runtime in the app responds to probes; None if it does not."""
+        probes = self.spec.server.probes if self.spec.server else None
+        return self._private_ports[PROBES] if probes and probes.source == "Runtime" else None
+
+    @property
+    def diagnostics_port(self) -> int | None:
+        """The port on loopback with profiles of the app; None if they are disabled."""
+        observability = self.spec.observability
+        profiling = observability.profiling if observability else None
+        if self.metrics_port is None or (profiling is not None and profiling.enabled is False):
+            return None
+        return self._private_ports[DIAGNOSTICS]
+
+    @property
+    def _private_ports(self) -> dict[str, int]:
+        """The ports of the runtime: from 9000, without those of the app and of its sidecars."""
+        ports = Part.APP.record.ports
+        names = [METRICS, PROBES, DIAGNOSTICS]
+        taken = {self.app_port, *self._sidecar_ports()}
+        free = (port for port in itertools.count(ports[METRICS]) if port not in taken)
+        return dict(zip(names, free, strict=False))
+
+    def _sidecar_ports(self) -> Iterator[int]:
+        """Yields the ports that the user's containers declare; containers of a pod share them."""
+        for container in (*(self.spec.containers or ()), *(self.spec.init_containers or ())):
+            for port in container.get("ports") or ():
+                number = port.get("containerPort")
+                if isinstance(number, int):
+                    yield number

@@ -190,6 +190,7 @@ def probes(
     readiness: Mapping[str, Any],
     liveness: Mapping[str, Any],
     start_attempts: int = figures.START_ATTEMPTS,
+    live_attempts: int = figures.LIVE_ATTEMPTS,
 ) -> dict[str, Any]:
     """Returns the three probes of a container, each from its handler."""
     return {
@@ -200,7 +201,7 @@ def probes(
             readiness, period=figures.READY_PERIOD_SECONDS, attempts=figures.READY_ATTEMPTS
         ),
         "livenessProbe": probe(
-            liveness, period=figures.LIVE_PERIOD_SECONDS, attempts=figures.LIVE_ATTEMPTS
+            liveness, period=figures.LIVE_PERIOD_SECONDS, attempts=live_attempts
         ),
     }
 

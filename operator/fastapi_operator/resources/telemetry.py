@@ -7,7 +7,7 @@ process; with one for the whole pod, its workers would overwrite each other's se
 from decimal import Decimal
 
 from fastapi_operator.api.model import SecretValue
-from fastapi_operator.api.observability import Errors, Logs, Observability, Profiling, Traces
+from fastapi_operator.api.observability import Errors, Logs, Observability, Traces
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.variable import SecretKey, Value
 
@@ -65,12 +65,6 @@ def sentry_release(inputs: Inputs) -> Value:
     if sentry_dsn(inputs) is None:
         return None
     return f"{inputs.name}@{version(inputs.spec.image)}"
-
-
-def profiling(inputs: Inputs) -> Value:
-    """Returns ``false`` if the private port must reject requests for profiles."""
-    wanted = (_section(inputs).profiling or Profiling()).enabled
-    return "false" if wanted is False and inputs.metrics_port is not None else None
 
 
 def environment_name(inputs: Inputs) -> str:

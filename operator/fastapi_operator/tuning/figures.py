@@ -332,4 +332,7 @@ READY_ATTEMPTS = 3
 # A busy event loop responds late. Only a dead one misses six probes: judgement.
 LIVE_PERIOD_SECONDS = 10
 LIVE_ATTEMPTS = 6
+# The runtime reports an event loop that has been stuck for 20 s, from a thread of its own; the
+# process is then restarted about as soon as without the runtime: judgement.
+RUNTIME_LIVE_ATTEMPTS = 3
 PROBE_TIMEOUT_SECONDS = 3

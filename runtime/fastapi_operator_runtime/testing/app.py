@@ -45,9 +45,13 @@ class AppServer(server.Server):
         self._arguments = list(arguments)
         self._app_directory = app_directory or self.directory
         self.metrics_port = server.free_port()
+        self.probe_port = server.free_port()
+        self.diagnostics_port = server.free_port()
         self._environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "METRICS_PORT": str(self.metrics_port),
+            "PROBE_PORT": str(self.probe_port),
+            "DIAGNOSTICS_PORT": str(self.diagnostics_port),
             **(environment or {}),
         }
         if workers > 1:
@@ -64,6 +68,16 @@ class AppServer(server.Server):
     def metrics_url(self) -> str:
         """The URL of the metrics."""
         return f"http://127.0.0.1:{self.metrics_port}/metrics"
+
+    @property
+    def probe_url(self) -> str:
+        """The URL of the probe port."""
+        return f"http://127.0.0.1:{self.probe_port}"
+
+    @property
+    def diagnostics_url(self) -> str:
+        """The URL of stacks and profiles."""
+        return f"http://127.0.0.1:{self.diagnostics_port}"
 
     def command(self) -> Sequence[str]:
         """Uvicorn of the running interpreter."""

@@ -296,6 +296,18 @@ def test_a_failing_probe_is_reported_with_its_path(started: bool, kind: str) -> 
     assert f"404 for this path, set spec.server.probes.{kind}" in health.message
 
 
+def test_a_failing_probe_of_the_runtime_is_reported_with_its_field() -> None:
+    probe = {"httpGet": {"path": "/readyz", "port": "probes"}}
+    found = {
+        **pod(**container({"running": {}}, started=True)),
+        "spec": {"containers": [{"name": "app", "readinessProbe": probe}]},
+    }
+    health = diagnose([found], NOW)
+    assert health is not None
+    assert "GET /readyz fails on the port of the runtime" in health.message
+    assert "set spec.server.probes.source to App" in health.message
+
+
 def test_pods_are_selected_by_the_workload() -> None:
     labels = {"b": "2", "a": "1"}
     deployment = desired("Deployment", "shop", body={"spec": {"selector": {"matchLabels": labels}}})

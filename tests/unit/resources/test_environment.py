@@ -169,9 +169,25 @@ def test_errors_have_environment_and_version(image: str, release: str) -> None:
 
 
 def test_the_app_gets_log_level_and_profiling() -> None:
-    found = variables(observability={"logs": {"level": "error"}, "profiling": {"enabled": False}})
-    assert (found["LOG_LEVEL"], found["PROFILING_ENABLED"]) == ("error", "false")
-    assert "PROFILING_ENABLED" not in variables(observability={"profiling": {"enabled": True}})
+    found = variables(observability={"logs": {"level": "error"}})
+    assert (found["LOG_LEVEL"], found["DIAGNOSTICS_PORT"]) == ("error", "9002")
+    for part in ("profiling", "metrics"):
+        assert "DIAGNOSTICS_PORT" not in variables(observability={part: {"enabled": False}})
+
+
+def test_probes_metrics_and_diagnostics_have_ports_of_their_own() -> None:
+    runtime = {"probes": {"source": "Runtime"}}
+    names = ("METRICS_PORT", "PROBE_PORT", "DIAGNOSTICS_PORT")
+    found = variables(server=runtime)
+    assert [found[name] for name in names] == ["9000", "9001", "9002"]
+    sidecar = {"name": "agent", "image": "agent:1", "ports": [{"containerPort": 9002}]}
+    found = variables(port=9000, server=runtime, containers=[sidecar])
+    assert [found[name] for name in names] == ["9001", "9003", "9004"]
+
+
+def test_an_app_without_the_runtime_has_no_probe_port() -> None:
+    assert "PROBE_PORT" not in variables()
+    assert "PROBE_PORT" not in variables(server={"probes": {"readiness": "/ready"}})
 
 
 @pytest.mark.parametrize("variable", CONTRACT, ids=lambda variable: variable.name)

@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT, JOB, STATEFUL_SET
+from fastapi_operator.parts import PROBES
 from fastapi_operator.reconcile.observe.observed import Child, Health
 from fastapi_operator.reconcile.observe.pod_output import (
     describe_output,
@@ -210,6 +211,11 @@ def _failing_probe(status: Body, spec: Body) -> str:
     fault = f"its {kind} probe GET {path} fails"
     if status.get("name") != APP_CONTAINER:
         return fault
+    if spec[f"{kind}Probe"]["httpGet"].get("port") == PROBES:
+        return (
+            f"{fault} on the port of the runtime; if the app does not call its install(app), set "
+            "spec.server.probes.source to App"
+        )
     return f"{fault}; if the app returns 404 for this path, set spec.server.probes.{kind}"
 
 
