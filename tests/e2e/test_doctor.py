@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -115,6 +116,17 @@ def test_the_commands_of_a_runbook_show_the_blocking_call(labs: Shop, tmp_path: 
         shown = type_page(labs, "event-loop-blocked", tmp_path)
     assert "router.py:wait_in_the_loop" in shown, shown
     assert "wait_in_the_loop" in (tmp_path / "flame.svg").read_text()
+
+
+def test_only_the_loopback_address_of_a_pod_serves_profiles(labs: Shop) -> None:
+    """The machine has a route to the pods, as other pods have; the node enforces no policy."""
+    label = "fastapi-operator.io/service=shop,app.kubernetes.io/component=app"
+    found = labs.kubectl.json("get", "pods", "-n", labs.namespace, "-l", label)
+    address = found["items"][0]["status"]["podIP"]
+    for port in (9000, 9001):
+        socket.create_connection((address, port), timeout=5).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address, 9002), timeout=5)
 
 
 def test_missing_rights_are_named_in_the_error(labs: Shop) -> None:
