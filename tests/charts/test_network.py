@@ -72,6 +72,8 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
         (
             (OUTSIDE, APP, 8000),
             (STRANGER, APP, 8000),
+            # Probes come from the node; profiles are on loopback.
+            *((who, APP, port) for who in (PROMETHEUS, PROXY, STRANGER) for port in (9001, 9002)),
             (PROMETHEUS, PROXY, 8443),
             *((who, store, 6379) for who in (STRANGER, PROXY, POOLER) for store in (CACHE, QUEUE)),
             *((who, DATABASE, 5432) for who in (APP, WORKER, REPORT, PROXY, STRANGER, OUTSIDE)),

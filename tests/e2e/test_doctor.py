@@ -1,5 +1,6 @@
 """The commands that look at a running service, as a person runs them."""
 
+import asyncio
 import json
 import os
 import re
@@ -14,6 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fastapi_operator.cluster import connection, pods
+from fastapi_operator.cluster.client import Client
+from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.parts import Part
 from tests.demo.targets import Cluster
 from tests.docs.blocks import ROOT, blocks
 from tests.e2e.conftest import Shop
@@ -127,6 +132,30 @@ def test_only_the_loopback_address_of_a_pod_serves_profiles(labs: Shop) -> None:
         socket.create_connection((address, port), timeout=5).close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address, 9002), timeout=5)
+
+
+def test_a_pod_takes_one_profile_and_a_closed_port_is_an_error(labs: Shop) -> None:
+    async def read(client: Client, pod: str, port: int) -> str:
+        try:
+            return await pods.page(client, labs.namespace, pod, port, "/debug/profile?seconds=3")
+        except ApiError as error:
+            return str(error)
+
+    async def work() -> tuple[list[str], str]:
+        client = Client(await connection.load(kubeconfig=str(labs.kubectl.kubeconfig)))
+        try:
+            found = await pods.pods_of(client, labs.namespace, "shop")
+            pod = next(pod for pod in found if pod.part is Part.APP and pod.running)
+            port = pod.diagnostics_port or 0
+            profiles = await asyncio.gather(*(read(client, pod.name, port) for _ in range(5)))
+            return list(profiles), await read(client, pod.name, 9999)
+        finally:
+            await client.close()
+
+    profiles, closed = asyncio.run(work())
+    assert sum(text.startswith("429 ") for text in profiles) == 4, profiles
+    assert closed.startswith("0 PortForward: "), closed
+    assert "connection refused" in closed
 
 
 def test_missing_rights_are_named_in_the_error(labs: Shop) -> None:

@@ -7,7 +7,6 @@ channel is the number of the port.
 """
 
 import asyncio
-import contextlib
 
 import aiohttp
 
@@ -41,20 +40,18 @@ async def get(
 
 async def _request(socket: aiohttp.ClientWebSocketResponse, host: str, address: str) -> str:
     request = f"GET {address} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    await socket.send_bytes(bytes([_DATA]) + request.encode())
     reader = asyncio.StreamReader(limit=_PAGE_BYTES)
     receiving = asyncio.create_task(_receive(socket, reader))
     try:
+        await socket.send_bytes(bytes([_DATA]) + request.encode())
         return await _read_response(reader)
-    except (asyncio.IncompleteReadError, ValueError) as error:
-        # The reason of the kubelet is better than the end of the stream.
-        if receiving.done():
-            receiving.result()
+    except (asyncio.IncompleteReadError, ValueError, OSError, aiohttp.ClientError) as error:
+        # The kubelet closes the stream after its own error, which has the reason.
+        await receiving
         raise ApiError(0, "NoAnswer", f"not a complete HTTP response: {error}") from error
     finally:
         receiving.cancel()
-        with contextlib.suppress(asyncio.CancelledError, ApiError):
-            await receiving
+        await asyncio.gather(receiving, return_exceptions=True)
 
 
 async def _receive(socket: aiohttp.ClientWebSocketResponse, reader: asyncio.StreamReader) -> None:
