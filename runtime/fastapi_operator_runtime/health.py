@@ -34,7 +34,10 @@ def probe_path(scope: MutableMapping[str, Any]) -> str:
     """Returns the path after the root path, which a server prepends if it has one."""
     path: str = scope.get("path", "")
     root = scope.get("root_path", "").rstrip("/")
-    return path.removeprefix(root) if path.startswith(f"{root}/") else path
+    if not path.startswith(f"{root}/"):
+        return path
+    # A root path that ends with a slash doubles the slash of each path.
+    return "/" + path.removeprefix(root).lstrip("/")
 
 
 CHECK_TIMEOUT_SECONDS = 1.0

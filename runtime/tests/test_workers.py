@@ -217,9 +217,10 @@ def test_gauges_of_an_earlier_container_are_ignored(app_directory: Path, tmp_pat
     assert float(output) == 0.0
 
 
-def test_a_root_path_changes_neither_probes_nor_routes(app_directory: Path) -> None:
+@pytest.mark.parametrize("root", ["/shop", "/shop/"])
+def test_a_root_path_changes_neither_probes_nor_routes(app_directory: Path, root: str) -> None:
     server = testing.AppServer(
-        "served_app:app", app_directory=app_directory, arguments=["--root-path", "/shop"]
+        "served_app:app", app_directory=app_directory, arguments=["--root-path", root]
     )
     with server:
         assert httpx2.get(f"{server.url}/readyz").status_code == 200

@@ -38,6 +38,15 @@ PRIVATE_HEADERS = (
     "X-Amzn-Oidc-Data",
     "Cf-Access-Jwt-Assertion",
 )
+# As in a route of the app: a parameter is a whole segment.
+PathTemplate = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(/([A-Za-z0-9._~-]*|\{[A-Za-z_][A-Za-z0-9_]*(:(int|str|float|uuid))?\}))+$",
+        min_length=1,
+        max_length=256,
+    ),
+]
 Paths = Annotated[tuple[UrlPath, ...], Field(min_length=1, max_length=32)]
 
 
@@ -218,11 +227,14 @@ class Proxy(Model):
     timeouts: Timeouts | None = Field(
         default=None, description="Timeouts of the proxy. Default: derived."
     )
-    streaming_paths: Paths | None = Field(
+    streaming_paths: (
+        Annotated[tuple[PathTemplate, ...], Field(min_length=1, max_length=32)] | None
+    ) = Field(
         default=None,
         description="Path prefixes whose responses are not buffered and may be idle for an hour, "
-        "for example server-sent events and WebSockets. Default: none.",
-        examples=[["/events", "/ws"]],
+        "for example server-sent events and WebSockets. A parameter in braces is any segment. "
+        "Default: none.",
+        examples=[["/events", "/chats/{chat_id}/stream"]],
     )
     cache: HttpCache | None = Field(
         default=None,

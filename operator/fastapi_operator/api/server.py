@@ -97,6 +97,11 @@ class Server(Model):
     )
 
     @property
+    def effective_root_path(self) -> str:
+        """The root path without a trailing slash; empty for none."""
+        return (self.root_path or "").rstrip("/")
+
+    @property
     def effective_engine(self) -> Engine:
         """The engine, or the default if the spec names none."""
         return self.engine or "Uvicorn"

@@ -106,6 +106,11 @@ class Inputs:
         return self.spec.port or Part.APP.port
 
     @property
+    def root_path(self) -> str:
+        """The path prefix that the app's server adds to each path; empty for none."""
+        return self.spec.server.effective_root_path if self.spec.server else ""
+
+    @property
     def terminates_tls(self) -> bool:
         """Whether the proxy terminates TLS."""
         exposure = self.plan.exposure

@@ -73,7 +73,7 @@ def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
         "tls_directory": TLS_DIRECTORY,
         "private_port": ports["private"],
         "hosts": exposure.hosts if exposure else (),
-        "root_path": exposure.root_path if exposure else "",
+        "root_path": inputs.root_path,
         "trusted_networks": address.networks,
         "trusts_header": address.source is Source.HEADER,
         "proxy_protocol": address.source is Source.PROXY_PROTOCOL,

@@ -44,7 +44,7 @@ class Server:
 
 
 def _root_path(inputs: Inputs) -> str | None:
-    return inputs.spec.server.root_path if inputs.spec.server else None
+    return inputs.root_path or None
 
 
 def _gunicorn_arguments(inputs: Inputs) -> str:

@@ -14,7 +14,7 @@ from fastapi_operator.tuning.compute import compute_basis, compute_plan, memory_
 from fastapi_operator.tuning.connections import budget_problems, connected, database_plans
 from fastapi_operator.tuning.contradictions import contradictions
 from fastapi_operator.tuning.database import database_problems
-from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems
+from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems, root_path_problems
 from fastapi_operator.tuning.image import mutable_tag
 from fastapi_operator.tuning.load import load_problems
 from fastapi_operator.tuning.migration import migration_plan
@@ -65,7 +65,7 @@ def derive(
     cache = cache_plan(profiled) if spec.redis is not None and spec.redis.managed else None
     queue = queue_plan(profiled) if spec.queue is not None and spec.queue.managed else None
     exposure = exposure_plan(
-        service.metadata.name, exposed, spec.server.root_path if spec.server else None
+        service.metadata.name, exposed, spec.server.effective_root_path if spec.server else ""
     )
     observability = observability_plan(profiled, facts)
     return Plan(
@@ -120,6 +120,7 @@ def derive(
             *proxy_problems(proxy, exposed),
             *address_problems(proxy, exposed),
             *slo_problems(observability),
+            *root_path_problems(spec),
             *exposure_problems(exposed, proxy, exposure, facts),
         ),
     )

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from fastapi_operator.api.exposure import Exposure, Issuer
 from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.api.service import Spec
 from fastapi_operator.facts import CERTIFICATE, HTTP_ROUTE, Facts
 from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.tuning.routes import normal
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,13 @@ class ExposurePlan:
         return f"{'https' if self.encrypted else 'http'}://{self.hosts[0]}{self.root_path}"
 
 
-def exposure_plan(name: str, exposure: Exposure, root_path: str | None) -> ExposurePlan:
+def exposure_plan(name: str, exposure: Exposure, root_path: str) -> ExposurePlan:
     """Returns the plan of an exposed service.
 
     Args:
         name: The service's name, the prefix of its certificate's Secret.
         exposure: ``spec.exposure``.
-        root_path: ``spec.server.rootPath``.
+        root_path: ``spec.server.rootPath`` without a trailing slash; empty for none.
     """
     tls = exposure.tls
     issued = f"{name}-tls" if tls and tls.issuer else None
@@ -53,7 +55,7 @@ def exposure_plan(name: str, exposure: Exposure, root_path: str | None) -> Expos
         certificate=(tls.secret_name or issued) if tls else None,
         issuer=tls.issuer if tls else None,
         terminates=tls is not None and _forwards_tcp(exposure),
-        root_path=(root_path or "").rstrip("/"),
+        root_path=root_path,
     )
 
 
@@ -95,6 +97,29 @@ def exposure_problems(
             "spec.exposure.privatePaths",
             "private paths need a proxy",
             "remove proxy.engine: None or privatePaths",
+        )
+
+
+def root_path_problems(spec: Spec) -> Iterator[Problem]:
+    """Reports a root path that clients cannot send, or that no program removes."""
+    root = spec.server.effective_root_path if spec.server else ""
+    if not root:
+        return
+    if normal(root) != root:
+        yield _error(
+            "spec.server.rootPath",
+            f'"{root}" has empty or dot segments, which clients resolve',
+            f"set {normal(root)}",
+        )
+    exposure, proxy = spec.exposure or Exposure(), spec.proxy or Proxy()
+    if proxy.engine == "None" and exposure.ingress is not None:
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.server.rootPath",
+            message="the app's server adds the root path to each path, and without a proxy only "
+            "an annotation of your Ingress controller can remove it before",
+            remedy="remove proxy.engine: None, or set that annotation in exposure.ingress",
         )
 
 

@@ -1,10 +1,12 @@
 """How the proxy handles each path: the table from which its configuration is printed.
 
-A path includes all paths below it. The longest path decides how a request is handled. Privacy and
-rate limits of shorter paths apply as well.
+A path includes all paths below it. The most specific path decides how a request is handled.
+Privacy and rate limits of the paths above it apply as well. A path can have parameters, for example
+``/chats/{}/stream``.
 """
 
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +17,10 @@ from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.problems import Problem, Severity, Stage
 
 ALL = "/"
+# Any one segment of a path.
+ANY = "{}"
+# More would be a mistake, and take long to compute.
+_MAX_ROUTES = 256
 
 
 class Handling(StrEnum):
@@ -31,7 +37,8 @@ class Route:
     """How the proxy handles a path.
 
     Attributes:
-        path: The path, normalised and without a trailing slash; ``/`` is all paths.
+        path: The path, normalised and without a trailing slash; ``/`` is all paths, and ``{}`` is
+            any segment.
         handling: Who serves its requests.
         private: Whether clients outside get no response.
         limited: Whether the rate limit counts its requests.
@@ -59,11 +66,11 @@ class Route:
 
 
 def routes(proxy: Proxy, exposure: Exposure, static_max_age_seconds: int) -> tuple[Route, ...]:
-    """Returns the table, longest path first, so that the first match applies."""
+    """Returns the table, most specific path first, so that the first match applies."""
     handled = {route.path: route for _, route in _handled(proxy, static_max_age_seconds)}
     private = {normal(path) for path in exposure.private_paths or ()}
     limited = _limited(proxy)
-    known = {ALL, *handled, *private, *limited}
+    known = _with_overlaps({ALL, *handled, *private, *limited})
     return tuple(
         Route(
             path=path,
@@ -73,7 +80,7 @@ def routes(proxy: Proxy, exposure: Exposure, static_max_age_seconds: int) -> tup
             seconds=nearest.seconds,
             directory=nearest.directory if nearest.path == path else "",
         )
-        for path in sorted(known, key=lambda path: (-len(path), path))
+        for path in sorted(known, key=_specificity)
         for nearest in (_nearest(path, handled),)
     )
 
@@ -92,6 +99,12 @@ def route_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
                 f"duplicate path {route.path} ({', '.join(others)})",
                 "use each path once: in streamingPaths, cache or static",
             )
+    if len(routes(proxy, exposure, 0)) > _MAX_ROUTES:
+        yield _error(
+            "spec.proxy.streamingPaths",
+            f"paths with parameters overlap in more than {_MAX_ROUTES} ways",
+            "use fewer paths with parameters, or longer literal parts before them",
+        )
     for index, path in enumerate(exposure.private_paths or ()):
         if normal(path) == ALL:
             field = f"spec.exposure.privatePaths[{index}]"
@@ -99,13 +112,15 @@ def route_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
 
 
 def normal(path: str) -> str:
-    """Returns a path as the proxy sees it: dots and double slashes resolved."""
-    return "/" + posixpath.normpath(path).lstrip("/")
+    """Returns a path as the proxy sees it: dots and double slashes resolved, no parameter names."""
+    return "/" + re.sub(r"\{[^}]*\}", ANY, posixpath.normpath(path).lstrip("/"))
 
 
 def covers(outer: str, path: str) -> bool:
-    """Returns whether ``path`` is ``outer`` or below it."""
-    return outer in (ALL, path) or path.startswith(f"{outer}/")
+    """Returns whether every request for ``path`` is one for ``outer`` or below it."""
+    above, below = _segments(outer), _segments(path)
+    matched = zip(above, below, strict=False)
+    return len(above) <= len(below) and all(a in (ANY, b) for a, b in matched)
 
 
 def _handled(proxy: Proxy, static_max_age_seconds: int) -> Iterator[tuple[str, Route]]:
@@ -129,8 +144,8 @@ def _handled(proxy: Proxy, static_max_age_seconds: int) -> Iterator[tuple[str, R
 
 
 def _literal(path: str) -> str:
-    """Returns the expression for a path as it is written; a dot is its only special character."""
-    return path.replace(".", "[.]")
+    """Returns the expression for a path; its special characters are dots and parameters."""
+    return path.replace(".", "[.]").replace(ANY, "[^/]+")
 
 
 def _limited(proxy: Proxy) -> set[str]:
@@ -142,7 +157,40 @@ def _limited(proxy: Proxy) -> set[str]:
 
 def _nearest(path: str, handled: dict[str, Route]) -> Route:
     covering = [outer for outer in handled if covers(outer, path)]
-    return handled[max(covering, key=len)] if covering else Route(ALL)
+    return handled[min(covering, key=_specificity)] if covering else Route(ALL)
+
+
+def _segments(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]
+
+
+def _specificity(path: str) -> tuple[int, int, int, str]:
+    """Sorts a path before the paths that cover it."""
+    segments = _segments(path)
+    return -len(segments), segments.count(ANY), -len(path), path
+
+
+def _with_overlaps(paths: set[str]) -> set[str]:
+    """Adds the paths that match where two others overlap, so that one path decides each request.
+
+    For example ``/chats/{}/stream`` and ``/chats/admin`` overlap in ``/chats/admin/stream``.
+    """
+    known, fresh = set(paths), set(paths)
+    while fresh and len(known) <= _MAX_ROUTES:
+        pairs = ((a, b) for a in sorted(fresh) for b in sorted(known) if ANY in a + b)
+        found = {both for a, b in pairs if (both := _overlap(a, b)) is not None}
+        fresh = found - known
+        known |= fresh
+    return known
+
+
+def _overlap(one: str, other: str) -> str | None:
+    """Returns the path of all requests that match both; None if there is none."""
+    longer, shorter = sorted((_segments(one), _segments(other)), key=len, reverse=True)
+    shorter = shorter + [ANY] * (len(longer) - len(shorter))
+    if any(ANY not in (a, b) and a != b for a, b in zip(longer, shorter, strict=True)):
+        return None
+    return "/" + "/".join(b if a == ANY else a for a, b in zip(longer, shorter, strict=True))
 
 
 def _error(path: str, message: str, remedy: str) -> Problem:

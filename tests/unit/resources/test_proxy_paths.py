@@ -132,3 +132,86 @@ def test_no_spelling_of_a_path_reaches_a_private_route(
             for target in PUBLIC:
                 response = raw.send(proxy.pod.port(8080), target)
                 assert (response.status, response.seen.get("area")) == (200, "public"), target
+
+
+# Headers that the proxy sets, or that belong to one connection.
+OWN = {
+    "connection",
+    "keep-alive",
+    "host",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-real-ip",
+    "x-request-id",
+    "via",
+}
+HEADERS = (
+    ("access_token", "a"),
+    ("X-Case", "Kept"),
+    ("X-Twice", "1"),
+    ("X-Twice", "2"),
+    ("Cookie", "a=1; b=2"),
+    ("X-Empty", ""),
+    ("X-Text", "caf\xe9; \"quoted\", 'x' $host %41"),
+    ("Authorization", "Bearer a.b-c"),
+    ("Accept-Encoding", "br"),
+    ("User-Agent", "test"),
+    ("Range", "bytes=0-1"),
+    ("If-None-Match", '"x"'),
+)
+
+
+def _received(response: raw.Response) -> object:
+    assert response.status == 200, response
+    seen = dict(response.seen)
+    headers = [pair for pair in seen.pop("headers") if pair[0] not in OWN]
+    return seen, sorted(headers)
+
+
+@pytest.mark.parametrize("root", ["", "/shop", "/shop/"])
+def test_the_app_sees_what_it_sees_without_a_proxy(
+    engine: str, root: str, nginx: Nginx, caddy: Caddy, tmp_path: Path
+) -> None:
+    # Caddy drops headers with an underscore.
+    sent = HEADERS if engine == "Nginx" else tuple(h for h in HEADERS if "_" not in h[0])
+    server = {"rootPath": root} if root else {}
+    prefix = root.rstrip("/")
+    with raw.served(tmp_path / "app.log", server=server) as port:
+        proxy = _proxy(engine, nginx, caddy, port)
+        # Without an exposure, for clients in the cluster.
+        with proxy.running(server=server):
+            entry = proxy.pod.port(8080)
+            for target in PUBLIC:
+                direct = _received(raw.send(port, target, headers=sent))
+                assert _received(raw.send(entry, prefix + target, headers=sent)) == direct
+            for method in ("POST", "PUT", "PATCH", "DELETE"):
+                content = {"method": method, "headers": sent, "body": b"a\r\n\x00b" * 5000}
+                direct = _received(raw.send(port, "/echo?a=%2F", **content))
+                assert _received(raw.send(entry, f"{prefix}/echo?a=%2F", **content)) == direct
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "foo", "TLS/1.2, websocket"])
+def test_only_websockets_are_upgraded(
+    engine: str, upgrade: str, nginx: Nginx, caddy: Caddy, tmp_path: Path
+) -> None:
+    headers = (
+        ("Connection", "Upgrade, HTTP2-Settings, close"),
+        ("Upgrade", upgrade),
+        ("HTTP2-Settings", "AAMAAABkAAQAAP__"),
+    )
+    with raw.served(tmp_path / "app.log") as port:
+        proxy = _proxy(engine, nginx, caddy, port)
+        with proxy.running():
+            response = raw.send(
+                proxy.pod.port(8080), "/echo", method="POST", headers=headers, body=b"kept"
+            )
+    assert (response.status, response.seen["body"]) == (200, "kept")
+    assert "upgrade" not in dict(response.seen["headers"])
+
+
+def test_a_streaming_path_can_have_a_parameter(nginx: Nginx) -> None:
+    nginx.written(proxy={"streamingPaths": ["/chats/{chat_id}/stream"]})
+    text = (nginx.pod.paths["/etc/nginx"] / "nginx.conf").read_text()
+    location = text.partition("location ~ ^/chats/[^/]+/stream(/|$) {")[2].partition("}")[0]
+    assert "proxy_buffering off;" in location

@@ -50,6 +50,34 @@ def test_settings_of_the_root_apply_to_each_path() -> None:
     assert found == {"/": Route("/", Handling.STREAM, limited=True)}
 
 
+def test_a_path_with_a_parameter_gives_way_to_literal_paths() -> None:
+    found = table(
+        {
+            "streamingPaths": ["/chats/{chat_id}/stream"],
+            "rateLimit": {"requestsPerSecond": 1, "paths": ["/chats/slow"]},
+        },
+        privatePaths=["/chats/admin"],
+    )
+
+    def decides(path: str) -> Route:
+        return next(r for r in found.values() if re.search(r.pattern(), path))
+
+    assert decides("/chats/7/stream").handling is Handling.STREAM
+    assert decides("/chats/7/stream/more").handling is Handling.STREAM
+    assert decides("/chats/7").handling is Handling.APP
+    assert decides("/chats/7/8/stream").handling is Handling.APP
+    assert decides("/chats//stream").handling is Handling.APP
+    assert not decides("/chats/7/stream").private and not decides("/chats/7/stream").limited
+    assert decides("/chats/admin/stream").private and decides("/chats/admin").private
+    limited = decides("/chats/slow/stream")
+    assert (limited.limited, limited.handling) == (True, Handling.STREAM)
+
+
+def test_paths_that_overlap_in_too_many_ways_are_refused() -> None:
+    paths = ["/" + "/".join(f"x{i}" if i == j else "{a}" for i in range(20)) for j in range(20)]
+    assert problems(proxy={"streamingPaths": paths}) == ["spec.proxy.streamingPaths"]
+
+
 @pytest.mark.parametrize("written", ["/a/b", "/a/b/", "//a//b", "/a/./b", "/a/x/../b"])
 def test_paths_are_taken_as_the_proxy_normalises_them(written: str) -> None:
     assert "/a/b" in table({"streamingPaths": [written]})
