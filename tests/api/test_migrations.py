@@ -141,3 +141,85 @@ def test_a_service_without_migrations_has_a_record_for_later(world: World) -> No
     eventually(lambda: world.condition("Stalled").get("reason") == "MigrationFailed")
     world.kube.delete(world.path("deployments", "shop"))
     eventually(lambda: image(world) == "registry.test/shop:1")
+
+
+def end_pod(world: World, job: str, report: str, *, code: int, log: str = "") -> None:
+    """Plays the kubelet: the pod of a migration has ended, and its sidecar has reported."""
+    name, image = f"{job}-pod", "registry.test/shop:1"
+    names = {"initContainers": "checks", "containers": "migrate"}
+    spec = {part: [{"name": name, "image": image}] for part, name in names.items()}
+    spec["initContainers"][0] |= {"restartPolicy": "Always"}
+    labels = {"batch.kubernetes.io/job-name": job}
+    body = {
+        "metadata": {"name": name, "labels": labels},
+        "spec": {**spec, "restartPolicy": "Never"},
+    }
+    world.kube.request("POST", world.path("pods"), body)
+
+    def ended(container: str, exit_code: int, message: str) -> list[dict[str, Any]]:
+        state = {"terminated": {"exitCode": exit_code, "message": message}}
+        fixed = {"image": image, "imageID": "", "ready": False, "restartCount": 0}
+        return [{"name": container, "state": state, **fixed}]
+
+    status = {
+        "phase": "Failed" if code else "Succeeded",
+        "initContainerStatuses": ended("checks", 0, report),
+        "containerStatuses": ended("migrate", code, log),
+    }
+    world.kube.patch(f"{world.path('pods', name)}/status", {"status": status})
+
+
+INVALID = "index public.a is invalid: run REINDEX INDEX CONCURRENTLY public.a;"
+
+
+def warnings(world: World) -> list[str]:
+    problems = world.service().get("status", {}).get("problems") or ()
+    return [item["message"] for item in problems if item["path"] == "spec.postgres.migrations"]
+
+
+def test_what_a_migration_left_unfinished_is_reported_until_the_next_one(world: World) -> None:
+    operator = world.start()
+    world.apply(postgres=POSTGRES)
+    eventually(lambda: world.get("statefulsets", "shop-postgres"))
+    world.finish_rollouts()
+    first = eventually(lambda: jobs(world))[0]
+    end_pod(world, first, f"revision: one -> two\nunfinished: {INVALID}\n", code=0)
+    world.finish_job(first)
+    world.until_ready()
+    assert eventually(lambda: warnings(world)) == [INVALID]
+    assert world.service()["status"]["migration"]["revision"] == "two"
+
+    # The pod is deleted some day, and the operator restarts.
+    world.kube.delete(world.path("pods", f"{first}-pod"), gracePeriodSeconds=0)
+    operator.stop()
+    world.start()
+    world.apply(env=[{"name": "A", "value": "b"}], postgres=POSTGRES)
+    world.until_ready()
+    assert warnings(world) == [INVALID]
+    assert world.service()["status"]["migration"]["revision"] == "two"
+
+    world.apply(postgres={"migrations": {"retry": "again"}})
+    second = eventually(lambda: len(jobs(world)) == 2 and jobs(world))[1]
+    end_pod(world, second, "revision: two -> two\n", code=0)
+    world.finish_job(second)
+    eventually(lambda: not warnings(world))
+
+
+def test_a_failed_migration_reports_what_it_has_done(world: World) -> None:
+    world.start()
+    world.apply(postgres=POSTGRES)
+    eventually(lambda: world.get("statefulsets", "shop-postgres"))
+    world.finish_rollouts()
+    name = eventually(lambda: jobs(world))[0]
+    report = f"revision: one -> two\nunfinished: {INVALID}\n"
+    end_pod(world, name, report, code=1, log="QueryCanceled: due to user request")
+    world.finish_job(name, failed="Job has reached the specified backoff limit")
+
+    def message() -> str:
+        text = world.condition("MigrationsReady").get("message", "")
+        return text if INVALID in text else ""
+
+    text = eventually(message)
+    assert text.index("QueryCanceled") < text.index("the revision is two, before it one")
+    assert world.condition("Stalled")["reason"] == "MigrationFailed"
+    assert image(world) == ""

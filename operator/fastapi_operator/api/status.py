@@ -124,6 +124,11 @@ class MigrationStatus(StatusSection):
     state: Literal["Waiting", "Running", "Succeeded", "Failed"] = Field(
         description="State of the migration."
     )
+    revision: str | None = Field(
+        default=None,
+        description="Revision of Alembic after the migration has succeeded.",
+        max_length=128,
+    )
 
 
 class Status(StatusSection):

@@ -25,6 +25,7 @@ from fastapi_operator.reconcile.loop.status_writer import StatusWriter, find_con
 from fastapi_operator.reconcile.loop.telemetry import Telemetry
 from fastapi_operator.reconcile.observe import pod_diagnostics
 from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
+from fastapi_operator.reconcile.observe.migration_report import MigrationReports
 from fastapi_operator.reconcile.observe.pod_diagnostics import PodDiagnostics
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
@@ -127,6 +128,7 @@ class Reconciler:
         self._clock = clock
         self._status = StatusWriter(client, store, clock=clock, instance=instance)
         self._terminating_until: dict[str, float] = {}
+        self._reports = MigrationReports()
 
     async def reconcile(self, key: ServiceKey, facts: Facts) -> ReconcileResult:
         """Reconciles one service.
@@ -177,6 +179,7 @@ class Reconciler:
         self._rollouts.forget(key)
         self._images.forget(key)
         self._telemetry.forget(key)
+        self._reports.forget(key)
 
     async def _plan_and_write(self, body: Mapping[str, Any], owner: Owner, facts: Facts) -> _Work:
         key, before = owner.key, body["status"]
@@ -267,23 +270,36 @@ class Reconciler:
     async def _diagnose_pods(self, key: ServiceKey, work: _Work) -> None:
         children = self._store.observed(key).children
         for desired in self._pod_diagnostics.due(work.desired, children):
-            found = None
-            try:
-                async for pods, _ in self._client.pages(
-                    POD,
-                    key.namespace,
-                    label_selector=pod_diagnostics.pod_selector(desired),
-                    limit=pod_diagnostics.PODS_LISTED,
-                ):
-                    found = pod_diagnostics.diagnose(
-                        pods,
-                        datetime.datetime.now(datetime.UTC),
-                        pod_diagnostics.template_of(desired),
-                    )
-                    break
-            except ApiError as error:
-                _log.warning("cannot list pods", error=str(error), service=key.name)
+            pods = await self._list_pods(key, desired)
+            found = pod_diagnostics.diagnose(
+                pods,
+                datetime.datetime.now(datetime.UTC),
+                pod_diagnostics.template_of(desired),
+            )
             self._pod_diagnostics.record(desired.key, found)
+            self._reports.record(key, desired, pods)
+        for desired in self._reports.due(
+            key,
+            work.desired,
+            children,
+            migration_key=work.state.migration_key,
+            before=work.before,
+        ):
+            self._reports.record(key, desired, await self._list_pods(key, desired))
+
+    async def _list_pods(self, key: ServiceKey, desired: Desired) -> list[dict[str, Any]]:
+        """Returns the first pods of a workload; none if they cannot be listed."""
+        try:
+            async for pods, _ in self._client.pages(
+                POD,
+                key.namespace,
+                label_selector=pod_diagnostics.pod_selector(desired),
+                limit=pod_diagnostics.PODS_LISTED,
+            ):
+                return pods
+        except ApiError as error:
+            _log.warning("cannot list pods", error=str(error), service=key.name)
+        return []
 
     async def _report_status(self, live: LiveService, owner: Owner, work: _Work) -> float | None:
         """Writes the status if it is due; returns the delay in seconds if it is not."""
@@ -321,6 +337,7 @@ class Reconciler:
                 refusals=work.outcome.refusals,
                 diagnoses=self._pod_diagnostics.findings(work.desired),
                 migration_key=state.migration_key,
+                migration_report=self._reports.find(key, work.desired),
                 suspended=state.suspended,
                 failure=str(failure) if failure else "",
                 held=work.held,

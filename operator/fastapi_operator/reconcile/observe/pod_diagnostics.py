@@ -144,8 +144,9 @@ def _pod(pod: Body, now: datetime.datetime) -> Health | None:
             text = shortened(mask_credentials(condition.get("message", "")), describe)
             return Health(False, reason, f"pod {name}: {text}", True)
     containers = [
-        *(status.get("initContainerStatuses") or ()),
+        # First, since a sidecar may end with an error only because they have ended.
         *(status.get("containerStatuses") or ()),
+        *(status.get("initContainerStatuses") or ()),
     ]
     specs = {spec["name"]: spec for spec in pod.get("spec", {}).get("containers", ())}
     found = [

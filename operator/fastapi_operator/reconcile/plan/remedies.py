@@ -12,6 +12,11 @@ _REMEDIES = (
         "the migrations have two heads: merge them with alembic merge heads, and build a new image",
     ),
     (
+        "canceling statement due to user request",
+        "a statement waited for a lock, others waited behind it, and it was cancelled: end the "
+        "transaction that holds the lock, then change spec.postgres.migrations.retry",
+    ),
+    (
         "canceling statement due to lock timeout",
         "an open transaction locks the table: end it, then change spec.postgres.migrations.retry",
     ),

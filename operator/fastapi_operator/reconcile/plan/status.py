@@ -17,6 +17,7 @@ from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT
 from fastapi_operator.parts import CAUSES_FIRST, Part
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.reconcile.observe.identity import Owner
+from fastapi_operator.reconcile.observe.migration_report import MigrationReport
 from fastapi_operator.reconcile.observe.observed import Health, Observed
 from fastapi_operator.reconcile.plan import pending
 from fastapi_operator.reconcile.plan.conditions import Conditions
@@ -28,6 +29,9 @@ from fastapi_operator.reconcile.plan.steps import Waiting, is_migrated, migratio
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import Plan
+
+# The path of problems that a migration left in the database.
+REPORT_PATH = "spec.postgres.migrations"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class StatusInput:
         refusals: Writes that were refused.
         diagnoses: The problems of the pods of unready workloads.
         migration_key: Key of the desired migration; None if there is none.
+        migration_report: The state that it left in the database, if that was read.
         suspended: Whether the reconciliation is suspended.
         failure: The temporary error that ended the reconciliation; empty if there was none.
         held: Writes that wait for an approval or a rollout slot.
@@ -67,6 +72,7 @@ class StatusInput:
     refusals: Sequence[Refusal] = ()
     diagnoses: Mapping[ObjectKey, Health] = field(default_factory=dict)
     migration_key: str | None = None
+    migration_report: MigrationReport | None = None
     suspended: bool = False
     failure: str = ""
     held: Sequence[HeldWrite] = ()
@@ -87,14 +93,14 @@ def build_status(inputs: StatusInput) -> Status:
             conditions.mark_part_not_ready(part, health)
     plan = inputs.plan
     tuned = _tuning(plan.headline()) if plan else ()
-    app = _app(inputs)
+    app, migration = _app(inputs), _migration(inputs)
     replicas = app.replicas.live if app is not None and app.replicas is not None else None
     return Status(
         observed_generation=inputs.generation,
         conditions=conditions.all(),
         tuning=pending.keep_held_values(inputs.held, tuned, inputs.before),
         connection_budget=_budget(plan),
-        problems=_problems(inputs.problems),
+        problems=(*_problems(inputs.problems), *_unfinished(inputs, migration)),
         pending=pending.pending(
             inputs.held,
             tuned,
@@ -108,7 +114,7 @@ def build_status(inputs: StatusInput) -> Status:
         selector=_selector(inputs.owner) if app is not None else None,
         # After a restart of the operator, the stored digest is used until the pods are listed.
         image_digest=inputs.image_digest or inputs.before.get("imageDigest"),
-        migration=_migration(inputs),
+        migration=migration,
     )
 
 
@@ -176,7 +182,9 @@ def _migration_health(inputs: StatusInput) -> Health:
     if job.health.failed:
         message = (diagnosis.message if diagnosis else "") or job.health.message
         advice = remedy(message)
-        message = f"Job {job_key.name}: {message}" + (f"; {advice}" if advice else "")
+        done = inputs.migration_report.summary if inputs.migration_report else ""
+        message = "; ".join(part for part in (message, done, advice) if part)
+        message = f"Job {job_key.name}: {message}"
         return Health(False, "MigrationFailed", message, failed=True)
     if diagnosis is not None:
         return diagnosis
@@ -308,8 +316,32 @@ def _migration(inputs: StatusInput) -> MigrationStatus | None:
     if key is None:
         return None
     if is_migrated(inputs.observed, inputs.owner, key):
-        return MigrationStatus(key=key, state="Succeeded")
+        return MigrationStatus(key=key, state="Succeeded", revision=_revision(inputs, key))
     job = inputs.observed.children.get(migration_job_key(inputs.owner, key))
     if job is None:
         return MigrationStatus(key=key, state="Waiting")
     return MigrationStatus(key=key, state="Failed" if job.health.failed else "Running")
+
+
+def _revision(inputs: StatusInput, key: str) -> str | None:
+    """Returns Alembic's revision after a migration that has succeeded."""
+    if inputs.migration_report is not None:
+        return inputs.migration_report.after or None
+    stored = inputs.before.get("migration") or {}
+    return stored.get("revision") if stored.get("key") == key else None
+
+
+def _unfinished(
+    inputs: StatusInput, migration: MigrationStatus | None
+) -> tuple[StatusProblem, ...]:
+    """Returns what the last migration left unfinished; kept until another one was checked."""
+    report = inputs.migration_report
+    if report is None:
+        kept = (item for item in inputs.before.get("problems") or () if item["path"] == REPORT_PATH)
+        return tuple(StatusProblem(**item) for item in kept)
+    if migration is None or migration.state != "Succeeded":
+        return ()  # The message about the failure has it.
+    return tuple(
+        StatusProblem(severity="warning", path=REPORT_PATH, message=line)
+        for line in report.unfinished
+    )
