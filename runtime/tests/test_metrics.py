@@ -47,3 +47,22 @@ def test_an_incomplete_file_of_a_starting_worker_fails_no_scrape(
     finishing.join()
     assert content_type.startswith("text/plain")
     assert body == b""
+
+
+def test_a_page_is_rendered_at_most_a_fifth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any pod of a cluster can request the page, as often as it wants."""
+    rendered = 0
+
+    def slow(_encode: object) -> bytes:
+        nonlocal rendered
+        rendered += 1
+        time.sleep(0.02)
+        return b"page"
+
+    monkeypatch.setattr(metrics, "_expose", slow)
+    exposition, end, read = metrics.Exposition(), time.monotonic() + 0.5, 0
+    while time.monotonic() < end:
+        assert exposition.page({}, "").body == b"page"
+        read += 1
+    assert read > 100
+    assert 1 < rendered <= 6
