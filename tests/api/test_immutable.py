@@ -165,3 +165,48 @@ def stalled(world: World, reason: str) -> str:
         lambda: world.condition("Stalled").get("reason") == reason and world.condition("Stalled")
     )
     return str(found["message"])
+
+
+def test_a_resize_that_waits_or_is_refused_by_the_storage_is_reported(world: World) -> None:
+    grows = expandable(world, allowed=True)
+    world.start(build=build_desired_state)
+    world.apply(postgres=storage("1Gi", grows))
+    bind(world, "shop-postgres-data")
+    world.apply(postgres=storage("4Gi", grows))
+    eventually(lambda: requested(world) == "4Gi")
+    world.until_ready()
+    path = f"{world.path('persistentvolumeclaims', 'shop-postgres-data')}/status"
+
+    def report(state: str | None, *conditions: dict[str, str]) -> None:
+        states = {"storage": state} if state else None
+        status = {"allocatedResourceStatuses": states, "conditions": list(conditions)}
+        world.kube.patch(path, {"status": status})
+
+    waits = {
+        "type": "FileSystemResizePending",
+        "status": "True",
+        "message": "Waiting for user to (re-)start a pod",
+    }
+    report("NodeResizePending", waits)
+    progress = eventually(lambda: (c := world.condition("Reconciling"))["status"] == "True" and c)
+    assert progress["reason"] == "FileSystemResizePending"
+    assert "1Gi of the requested 4Gi are in use" in progress["message"]
+    assert "(re-)start a pod" in world.condition("DatabaseReady")["message"]
+    assert world.is_ready()
+
+    refused = {
+        "type": "ControllerResizeError",
+        "status": "True",
+        "message": "quota of the disk exceeded",
+    }
+    report("ControllerResizeInfeasible", refused)
+    found = eventually(lambda: (c := world.condition("DatabaseReady"))["status"] == "False" and c)
+    assert found["reason"] == "ControllerResizeInfeasible"
+    assert "quota of the disk exceeded" in found["message"]
+    assert world.condition("Ready")["status"] == "False"
+
+    # The remedy of the message: a smaller size that is larger than the volume.
+    world.apply(postgres=storage("2Gi", grows))
+    eventually(lambda: requested(world) == "2Gi")
+    report(None)
+    world.until_ready()

@@ -82,6 +82,22 @@ ROLLED_OUT = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "read
             {"metadata": {}, "status": {"phase": "Lost"}},
             "VolumeLost",
         ),
+        (
+            Judge.PERSISTENT_VOLUME_CLAIM,
+            {
+                "metadata": {},
+                "status": {"allocatedResourceStatuses": {"storage": "NodeResizeInfeasible"}},
+            },
+            "NodeResizeInfeasible",
+        ),
+        *(
+            (
+                Judge.PERSISTENT_VOLUME_CLAIM,
+                {"metadata": {}, "status": {"conditions": [condition(kind, "True")]}},
+                kind,
+            )
+            for kind in ("ControllerResizeError", "NodeResizeError", "ModifyVolumeError")
+        ),
         (Judge.AUTOSCALER, {"metadata": {}, "status": {}}, "NotYetActive"),
         (
             Judge.AUTOSCALER,
@@ -111,3 +127,19 @@ def test_an_object_of_another_operator_is_ready_if_its_condition_is_true() -> No
     refused = {"conditions": [condition("Ready", "False", message="no Prometheus")]}
     assert judge(Judge.CONDITION, {"metadata": {}, "status": refused}).message == "no Prometheus"
     assert not judge(Judge.CONDITION, {"metadata": {}}).ready
+
+
+@pytest.mark.parametrize("kind", ["Resizing", "FileSystemResizePending", "ModifyingVolume"])
+def test_a_volume_that_is_resized_is_ready_with_a_reason(kind: str) -> None:
+    body = {
+        "metadata": {},
+        "spec": {"resources": {"requests": {"storage": "4Gi"}}},
+        "status": {
+            "capacity": {"storage": "1Gi"},
+            "conditions": [condition(kind, "True", message="waits for a pod")],
+        },
+    }
+    found = judge(Judge.PERSISTENT_VOLUME_CLAIM, body)
+    assert found.ready
+    assert found.reason == kind
+    assert found.message == "1Gi of the requested 4Gi are in use: waits for a pod"

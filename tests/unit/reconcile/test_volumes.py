@@ -31,3 +31,11 @@ def test_a_smaller_size_and_another_class_are_refused() -> None:
     assert "cannot shrink to 1Gi" in volumes.why_not_resizable(KEY, claim("2Gi"), claim("1Gi"))
     found_text = volumes.why_not_resizable(KEY, claim("1Gi", "slow"), claim("1Gi", "fast"))
     assert "has the StorageClass slow, which cannot be changed to fast" in found_text
+
+
+def test_a_refused_size_may_become_smaller_but_not_as_small_as_the_volume() -> None:
+    live = {**claim("4Gi"), "status": {"capacity": {"storage": "1Gi"}}}
+    assert volumes.why_not_resizable(KEY, live, claim("2Gi")) == ""
+    patch = volumes.resize_patch(live, claim("2Gi"))
+    assert patch["spec"] == {"resources": {"requests": {"storage": "2Gi"}}}
+    assert "cannot shrink to 1Gi" in volumes.why_not_resizable(KEY, live, claim("1Gi"))

@@ -85,6 +85,36 @@ def _persistent_volume_claim(body: Body) -> Health:
         return Health(False, "VolumeLost", "the volume of the claim is lost", failed=True)
     # Pending is not an error: many storage classes bind when the first pod is scheduled, and the
     # workload of that pod is not ready until then.
+    return _resize(body)
+
+
+# Conditions of a claim whose volume grows or changes, those that need a person first. Source: the
+# constants of PersistentVolumeClaimConditionType in Kubernetes 1.35.
+_RESIZE_FAULTS = ("ControllerResizeError", "NodeResizeError", "ModifyVolumeError")
+_RESIZE_INFEASIBLE = ("ControllerResizeInfeasible", "NodeResizeInfeasible")
+_RESIZE_PROGRESS = ("FileSystemResizePending", "Resizing", "ModifyingVolume")
+
+
+def _resize(body: Body) -> Health:
+    """Reports a larger size that the storage refuses, or that is not complete yet."""
+    status = body.get("status", {})
+    current = (status.get("capacity") or {}).get("storage")
+    requested = ((body.get("spec", {}).get("resources") or {}).get("requests") or {}).get("storage")
+    size = f"{current} of the requested {requested} are in use"
+    states = status.get("allocatedResourceStatuses") or {}
+    infeasible = next((state for state in states.values() if state in _RESIZE_INFEASIBLE), "")
+    fault = next((kind for kind in _RESIZE_FAULTS if _condition(status, kind, "True")), "")
+    if infeasible or fault:
+        found = _condition(status, fault, "True") or {}
+        message = _message(found) or "the storage reports no reason"
+        remedy = f"fix the storage, or request a feasible size that is larger than {current}"
+        return Health(False, infeasible or fault, f"{size}: {message}; {remedy}", failed=True)
+    progress = next((kind for kind in _RESIZE_PROGRESS if _condition(status, kind, "True")), "")
+    if progress or states:
+        found = _condition(status, progress, "True") or {}
+        reason = progress or next(iter(states.values()))
+        message = _message(found)
+        return Health(True, reason, f"{size}: {message}" if message else size)
     return READY
 
 

@@ -218,8 +218,11 @@ def _mark_summary(
         mark = conditions.mark_stalled if _past_deadline(inputs) else conditions.mark_reconciling
         mark(health.reason or "Progressing", message)
     else:
-        scaling = [f"{part.value}: {h.message}" for part, h in parts.items() if h.reason == SCALING]
-        conditions.mark_ready(SCALING if scaling else "", "; ".join(scaling))
+        # A part that is ready with a reason makes progress: it scales out, or its volume grows.
+        working = {part: health for part, health in parts.items() if health.ready and health.reason}
+        reason = next(iter(working.values())).reason if working else ""
+        messages = [f"{part.value}: {health.message}" for part, health in working.items()]
+        conditions.mark_ready(reason, "; ".join(messages))
 
 
 def _past_deadline(inputs: StatusInput) -> bool:

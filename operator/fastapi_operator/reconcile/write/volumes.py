@@ -20,7 +20,7 @@ def resize_patch(live: Body, desired: Body) -> dict[str, Any]:
             },
         }
     }
-    if _size(desired) > _size(live):
+    if _size(desired) > _size(live) or _takes_back(live, desired):
         requests = desired["spec"]["resources"]["requests"]
         patch["spec"] = {"resources": {"requests": {"storage": requests["storage"]}}}
     return patch
@@ -28,7 +28,7 @@ def resize_patch(live: Body, desired: Body) -> dict[str, Any]:
 
 def why_not_resizable(key: ObjectKey, live: Body, desired: Body) -> str:
     """Returns why a live claim cannot be changed as desired, and the remedy; empty if it can."""
-    if _size(desired) < _size(live):
+    if _size(desired) < _size(live) and not _takes_back(live, desired):
         current = live["spec"]["resources"]["requests"]["storage"]
         requested = desired["spec"]["resources"]["requests"]["storage"]
         return (
@@ -50,6 +50,17 @@ def explain_refused_resize(key: ObjectKey, message: str) -> str:
         f"{key} cannot grow: {message}; set allowVolumeExpansion on its StorageClass, or request "
         "the old size again"
     )
+
+
+def _takes_back(live: Body, desired: Body) -> bool:
+    """Whether a smaller size than the requested one is still larger than the volume.
+
+    If the storage refused the requested size, Kubernetes accepts such a size instead.
+    """
+    capacity = (live.get("status", {}).get("capacity") or {}).get("storage")
+    if capacity is None:
+        return False
+    return quantity.size_bytes(capacity) < _size(desired) < _size(live)
 
 
 def _size(body: Body) -> int:
