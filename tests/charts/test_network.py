@@ -14,6 +14,7 @@ import pytest
 
 from fastapi_operator import naming
 from fastapi_operator.parts import Part
+from fastapi_operator.platforms import DNS_PORTS
 from tests.golden.cases import load
 from tests.judges import programs
 
@@ -68,6 +69,8 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
             (APP, OUTSIDE, 443),
             (WORKER, NEIGHBOUR, 8080),
             (MIGRATION, OUTSIDE, 443),
+            # An identity system of a cloud.
+            *((user, CLOUD, 80) for user in (APP, WORKER, REPORT, MIGRATION)),
         ),
         (
             (OUTSIDE, APP, 8000),
@@ -84,7 +87,7 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
             (DATABASE, APP, 8000),
             (CACHE, DATABASE, 5432),
             (PROXY, POOLER, 5432),
-            *((user, CLOUD, 80) for user in (APP, WORKER, REPORT, MIGRATION, PROXY, DATABASE)),
+            *((server, CLOUD, 80) for server in (PROXY, DATABASE, POOLER)),
             (OUTSIDE, WORKER, 8000),
             (STRANGER, BACKUP, 5432),
         ),
@@ -97,6 +100,7 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
             (APP, CACHE, 6379),
             (APP, OUTSIDE, 443),
             (APP, OUTSIDE, 53),
+            (APP, Peer("10.2.0.1", {"dns": "default"}, "openshift-dns"), 5353),
         ),
         (
             (OUTSIDE, PROXY, 8080),
@@ -109,12 +113,16 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
         ),
     ),
     "database-external": (
-        ((POOLER, OUTSIDE, 5432), (APP, POOLER, 5432)),
+        (
+            (POOLER, OUTSIDE, 5432),
+            (APP, POOLER, 5432),
+            *((POOLER, Peer("10.2.0.1", {"dns": "default"}, "dns"), port) for port in (53, 5353)),
+        ),
         ((POOLER, OUTSIDE, 443), (POOLER, CLOUD, 80), (PROXY, OUTSIDE, 5432)),
     ),
     "no-proxy": (
         ((OUTSIDE, APP, 8000), (PROMETHEUS, APP, 9000)),
-        ((OUTSIDE, APP, 22), (APP, CLOUD, 80)),
+        ((OUTSIDE, APP, 22),),
     ),
 }
 
@@ -133,6 +141,23 @@ def test_only_required_flows_are_permitted(name: str, tmp_path: Path) -> None:
         if got is not (number < len(passes))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_open_egress_has_no_rules() -> None:
+    # A rule for all addresses would not match nodes and pods with Cilium.
+    policies = {item.key.name: item.body["spec"] for item in load("quota").of_kind("NetworkPolicy")}
+    for part_of_image in (Part.APP, Part.BACKGROUND, Part.SCHEDULES, Part.MIGRATION):
+        spec = policies[f"{SERVICE}-{part_of_image.value}"]
+        assert spec["policyTypes"] == ["Ingress"] and "egress" not in spec
+    assert policies[f"{SERVICE}-proxy"]["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_the_charts_permit_dns_on_the_same_ports() -> None:
+    for chart in ("fastapi-operator/templates/networkpolicy", "fastapi-service/templates/test"):
+        text = (Path(__file__).parents[2] / f"charts/{chart}.yaml").read_text()
+        permitted = set(re.findall(r"- port: (\d+)\s+protocol: (\w+)", text))
+        wanted = {(str(port), kind) for port in DNS_PORTS for kind in ("UDP", "TCP")}
+        assert wanted <= permitted, chart
 
 
 def test_without_policies_all_flows_are_permitted(tmp_path: Path) -> None:

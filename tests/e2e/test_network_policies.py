@@ -143,8 +143,6 @@ def test_each_pod_reaches_its_own_servers_and_no_other(network: Network, client:
     expected = OPEN_TO_ALL | FLOWS[client] | OUTSIDE | DNS
     if client in CLOSED:
         expected = FLOWS[client] | (DNS if FLOWS[client] else set())
-    elif client in ("app", "migration"):
-        expected = expected - {"metadata"}
     _eventually_reaches(network, client, expected)
 
 
@@ -156,7 +154,7 @@ def test_restricted_egress_leaves_dns_and_the_own_parts(network: Network, shop: 
             _eventually_reaches(network, client, FLOWS[client] | DNS)
     finally:
         shop.patch({"network": None})
-    _eventually_reaches(network, "app", OPEN_TO_ALL | FLOWS["app"] | {"outside"} | DNS)
+    _eventually_reaches(network, "app", OPEN_TO_ALL | FLOWS["app"] | OUTSIDE | DNS)
 
 
 def _eventually_reaches(network: Network, client: str, expected: set[str]) -> None:

@@ -111,8 +111,8 @@ class Network(Model):
     )
     egress: Literal["Open", "Restricted"] | None = Field(
         default=None,
-        description="Destinations that the app's pods may reach. Open allows all except the "
-        "cloud's metadata address. Restricted allows the service's parts, DNS and egressTo. "
+        description="Destinations that the app's pods may reach. Open allows all. "
+        "Restricted allows the service's parts, DNS and egressTo. "
         "Default: Open.",
         examples=["Restricted"],
     )

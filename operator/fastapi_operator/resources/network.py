@@ -2,8 +2,8 @@
 
 The table follows from the ports and clients in the records of the parts. Every pod of the service
 accepts only the connections of the table. Pods of the proxy, cache, queue, pooler and database can
-also open only those connections. Pods that run the user's image can connect to every address
-except the cloud's metadata address, unless ``spec.network`` is stricter: their code is not known.
+also open only those connections. Pods that run the user's image can open every connection, unless
+``spec.network`` is stricter: their code is not known.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,11 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.api.workload import Network
 from fastapi_operator.parts import Part
+from fastapi_operator.platforms import DNS_PORTS, METADATA_ADDRESSES
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.access import access, migrators_access
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
-
-_DNS_PORT = 53
 
 # The way of a request; the connections of these parts come first in the table.
 _REQUEST_PATH = (Part.PROXY, Part.APP)
@@ -28,8 +27,8 @@ _REQUEST_PATH = (Part.PROXY, Part.APP)
 _ANYWHERE: dict[str, Any] = {
     "to": [
         {"namespaceSelector": {}},
-        {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}},
-        {"ipBlock": {"cidr": "::/0", "except": ["fd00:ec2::254/128"]}},
+        {"ipBlock": {"cidr": "0.0.0.0/0", "except": [METADATA_ADDRESSES[0]]}},
+        {"ipBlock": {"cidr": "::/0", "except": [METADATA_ADDRESSES[1]]}},
     ]
 }
 
@@ -123,10 +122,12 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
 def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
     spec: dict[str, Any] = {
         "podSelector": {"matchLabels": naming.selector(inputs.name, part)},
-        "policyTypes": ["Ingress", "Egress"],
+        "policyTypes": ["Ingress"],
         "ingress": [_ingress(inputs, flow) for flow in table if flow.target is part],
-        "egress": _all_egress(inputs, part, table),
     }
+    egress = _all_egress(inputs, part, table)
+    if egress is not None:
+        spec |= {"policyTypes": ["Ingress", "Egress"], "egress": egress}
     body = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -136,14 +137,19 @@ def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
     return Desired(Part.NETWORK, body)
 
 
-def _all_egress(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> list[dict[str, Any]]:
+def _all_egress(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> list[dict[str, Any]] | None:
+    """Returns the rules for the connections that a part opens; None permits all of them.
+
+    A rule for all addresses would permit less: network plugins such as Cilium match neither nodes
+    nor pods by address.
+    """
     outgoing = [_egress(inputs, flow) for flow in table if flow.source is part]
     if not part.record.runs_app_image:
         # A pod that opens no connection needs no DNS either.
         return [_dns(), *outgoing] if outgoing else []
     network = inputs.spec.network or Network()
     if network.egress != "Restricted":
-        return [_ANYWHERE]
+        return None
     return [_dns(), *outgoing, *(dict(rule) for rule in network.egress_to or ())]
 
 
@@ -166,7 +172,8 @@ def _egress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
 
 def _dns() -> dict[str, Any]:
     # To every address: a node-local DNS cache has an address of its own.
-    return {"ports": [{"protocol": protocol, "port": _DNS_PORT} for protocol in ("UDP", "TCP")]}
+    ports = [{"protocol": kind, "port": port} for port in DNS_PORTS for kind in ("UDP", "TCP")]
+    return {"ports": ports}
 
 
 def _pods(inputs: Inputs, part: Part) -> dict[str, Any]:
