@@ -1,15 +1,22 @@
 """A real API server takes every object of every golden case, and its pods as restricted ones."""
 
 import copy
+import random
 from typing import Any
 
 import pytest
 
 from fastapi_operator.cluster.kinds import OWNED, owned_kind
+from fastapi_operator.parts import Part
 from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.overrides import merged
+from fastapi_operator.resources.pod import admitted
+from fastapi_operator.resources.pod_standard import pod_problems
 from tests.api.kube import RefusedError
 from tests.api.world import World
 from tests.golden.cases import CASES, load
+from tests.unit.resources.pod_faults import ALLOWED, BROKEN
+from tests.unit.services import service
 
 _OPTIONAL = {(kind.group, kind.kind) for kind in OWNED if kind.optional}
 
@@ -44,6 +51,41 @@ def test_a_pod_outside_the_restricted_profile_is_refused(restricted: World) -> N
     pod["spec"]["hostNetwork"] = True
     with pytest.raises(RefusedError, match="violates PodSecurity"):
         restricted.kube.request("POST", restricted.path("pods"), pod, dryRun="All")
+
+
+def test_the_operators_check_agrees_with_the_pod_security_admission(restricted: World) -> None:
+    """Each change alone, and 200 random pairs of changes, of a pod with an additional container."""
+    (deployment,) = [item for item in load("no-proxy").objects if item.key.kind == "Deployment"]
+    base = copy.deepcopy(dict(_template(deployment)))
+    extra = {"name": "extra", "image": "registry.test/extra:1"}
+    base["spec"]["containers"] = [*base["spec"]["containers"], admitted(extra)]
+    chosen = random.Random(21)
+    changes = [(item,) for item in (*BROKEN, *ALLOWED)]
+    changes += [tuple(chosen.sample((*BROKEN, *ALLOWED), 2)) for _ in range(200)]
+    disagreements = []
+    for faults in changes:
+        template: Any = base
+        for fault in faults:
+            template = merged(template, fault.patch)
+        body = {**deployment.body, "spec": {"template": template}}
+        ours = list(pod_problems(service().spec, [Desired(Part.APP, body)]))
+        theirs = _violates(restricted, template)
+        if theirs is not None and bool(ours) != theirs:
+            disagreements.append((faults, [problem.path for problem in ours]))
+    assert disagreements == []
+
+
+def _violates(world: World, template: Any) -> bool | None:
+    """Whether a pod violates the standard; None if another rule refuses it before."""
+    try:
+        world.kube.request("POST", world.path("pods"), _pod(template), dryRun="All")
+    except RefusedError as error:
+        if "violates PodSecurity" in error.message:
+            return True
+        # For example two sources of one volume, or privileged without escalation.
+        assert error.status == 422, error
+        return None
+    return False
 
 
 @pytest.fixture

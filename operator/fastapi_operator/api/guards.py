@@ -41,6 +41,12 @@ class Guard:
 _ISOLATION = "the restricted Pod Security Standard forbids it"
 _POD = (
     Guard("spec.hostNetwork", _ISOLATION, "remove it"),
+    Guard(
+        "spec.nodeName",
+        "a pod with it bypasses the scheduler",
+        "set spec.availability.nodeSelector or affinity",
+    ),
+    Guard("spec.serviceAccount", "the account has its own section", "set spec.serviceAccount"),
     Guard("spec.hostPID", _ISOLATION, "remove it"),
     Guard("spec.hostIPC", _ISOLATION, "remove it"),
     Guard(

@@ -8,6 +8,7 @@ import yaml
 from fastapi_operator.cli import console, inputs
 from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.pod_standard import pod_problems
 from fastapi_operator.tuning.derive import derive
 
 
@@ -39,7 +40,13 @@ def render(
         if inputs.has_errors(plan.problems):
             failed = True
             continue
-        for desired in build(service, plan, ours, known):
+        objects = build(service, plan, ours, known)
+        refused = tuple(pod_problems(plan.spec, objects))
+        console.print_problems(service.metadata.name, refused)
+        if refused:
+            failed = True
+            continue
+        for desired in objects:
             typer.echo(document(desired), nl=False)
     if failed:
         raise typer.Exit(1)

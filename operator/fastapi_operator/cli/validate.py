@@ -12,6 +12,8 @@ from fastapi_operator.api.parse import parse_service
 from fastapi_operator.cli import console, inputs
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem
+from fastapi_operator.resources.build import build
+from fastapi_operator.resources.pod_standard import pod_problems
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 
@@ -127,4 +129,8 @@ def find_problems(body: dict[str, Any], settings: Settings, facts: Facts) -> tup
     service, problems = parse_service(body)
     if service is None:
         return problems
-    return (*problems, *derive(service, settings, facts).problems)
+    plan = derive(service, settings, facts)
+    problems = (*problems, *plan.problems)
+    if inputs.has_errors(problems):
+        return problems
+    return (*problems, *pod_problems(plan.spec, build(service, plan, settings, facts)))

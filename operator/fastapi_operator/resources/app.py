@@ -147,7 +147,12 @@ def _pod_template(inputs: Inputs) -> dict[str, Any]:
         spread=True,
         **source,
     )
-    return merged(template, spec.pod_template or {})
+    patched = merged(template, spec.pod_template or {})
+    for name in ("initContainers", "containers"):
+        if name in patched["spec"]:
+            # A container that only the patch has needs the required fields as well.
+            patched["spec"][name] = [pod.admitted(item) for item in patched["spec"][name]]
+    return patched
 
 
 def _directories_in_memory(inputs: Inputs) -> Iterator[tuple[str, str, int]]:

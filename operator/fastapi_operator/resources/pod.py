@@ -128,7 +128,7 @@ def admitted(container: Mapping[str, Any]) -> dict[str, Any]:
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
-            **container.get("securityContext", {}),
+            **(container.get("securityContext") or {}),
         },
     }
 

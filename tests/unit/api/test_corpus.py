@@ -10,11 +10,11 @@ from fastapi_operator.api.crd import structural_schema
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.api.rules import RULES
 from fastapi_operator.api.service import Spec
+from fastapi_operator.cli.validate import find_problems
 from fastapi_operator.cluster.kinds import optional_apis
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.settings import Settings
-from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.exposure import CERTIFICATE, HTTP_ROUTE
 from tests.corpus.cases import CASES, Case
 from tests.unit.services import body
@@ -26,9 +26,7 @@ FACTS = Facts(apis=optional_apis() | {HTTP_ROUTE, CERTIFICATE})
 
 def errors(service: dict[str, Any]) -> list[Problem]:
     """Returns the errors of a service, as ``validate`` finds them."""
-    parsed, problems = parse_service(service)
-    if parsed is not None:
-        problems = derive(parsed, Settings(), FACTS).problems
+    problems = find_problems(service, Settings(), FACTS)
     return [problem for problem in problems if problem.severity is Severity.ERROR]
 
 

@@ -139,13 +139,14 @@ def test_validate_without_a_file_or_a_service_exits_with_2() -> None:
 
 
 def test_validate_reports_problems_of_the_plan() -> None:
-    broken = SHOP + "  scaling: {minReplicas: 2, maxReplicas: 500}\n"
+    two = SHOP.replace("{migrations: {}}", "{migrations: {}, pooler: {instances: 2}}")
+    broken = two + "  scaling: {minReplicas: 2, maxReplicas: 1000}\n"
 
     result = run("validate", "-f", "-", text=broken)
 
     assert result.returncode == 1
     assert "[plan]" in result.stderr
-    assert "set maxReplicas to at most 80" in result.stderr
+    assert "set maxReplicas to at most 800" in result.stderr
 
 
 def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.migration import migration_key
+from fastapi_operator.resources.pod_standard import pod_problems
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
@@ -52,9 +53,13 @@ def build_desired_state(body: Mapping[str, Any], settings: Settings, facts: Fact
     problems = (*problems, *plan.problems)
     if any(problem.severity is Severity.ERROR for problem in problems):
         return DesiredState(problems=problems, plan=plan, suspended=suspended)
+    objects = build(service, plan, settings, facts)
+    refused = tuple(pod_problems(plan.spec, objects))
+    if refused:
+        return DesiredState(problems=(*problems, *refused), plan=plan, suspended=suspended)
     return DesiredState(
         problems=problems,
-        objects=build(service, plan, settings, facts),
+        objects=objects,
         migration_key=migration_key(plan.planned(service)),
         plan=plan,
         suspended=suspended,
