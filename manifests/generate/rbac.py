@@ -25,7 +25,8 @@ def rules() -> dict[str, list[Rule]]:
 
     ``services`` are the operator's rules in the watched namespaces or the cluster. ``cluster`` and
     ``named`` are its further rules if it watches the cluster or named namespaces. ``own`` are its
-    rules in its own namespace. ``view`` and ``edit`` are for users.
+    rules in its own namespace, and ``publish`` those for its published settings, which
+    ``readSettings`` lets every user read. ``view`` and ``edit`` are for users.
     """
     group = naming.GROUP
     return {
@@ -42,6 +43,11 @@ def rules() -> dict[str, list[Rule]]:
         "cluster": [_rule(kinds.NAMESPACE.group, [kinds.NAMESPACE.plural], ("list",))],
         "named": [_rule(kinds.NAMESPACE.group, [kinds.NAMESPACE.plural], ("get",))],
         "own": [_rule(kinds.LEASE.group, [kinds.LEASE.plural], ("get", "create", "update"))],
+        # For the one ConfigMap with the operator's settings, which the chart names.
+        "publish": [
+            _rule(kinds.CONFIG_MAP.group, [kinds.CONFIG_MAP.plural], ("get", "create", "patch"))
+        ],
+        "readSettings": [_rule(kinds.CONFIG_MAP.group, [kinds.CONFIG_MAP.plural], ("get",))],
         "view": [_rule(group, [naming.PLURAL, f"{naming.PLURAL}/status"], _READ)],
         "edit": [
             _rule(group, [naming.PLURAL], _WRITE),

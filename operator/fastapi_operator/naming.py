@@ -17,6 +17,11 @@ KIND = "FastAPIService"
 PLURAL = "fastapiservices"
 FIELD_MANAGER = "fastapi-operator"
 
+# The ConfigMap with the operator's settings, if the chart and the manifests are not changed.
+DEFAULT_PUBLISHED_SETTINGS = "fastapi-operator-system/fastapi-operator-effective-settings"
+SETTINGS_KEY = "settings.yaml"
+VERSION_KEY = "version"
+
 SERVICE_LABEL = f"{GROUP}/service"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 # The same label in Prometheus. It joins the series of all parts of a service.

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -123,6 +123,18 @@ class Settings(_Settings):
         """
         # JSON mode converts lists to tuples, although the models of profiles are strict.
         return cls.model_validate_json(json.dumps(data if data is not None else {}, default=str))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Returns the content of a settings file with all values, also those of this version.
+
+        Fields that a profile leaves out stay absent, because they are no defaults of the profile.
+        """
+        data = self.model_dump(by_alias=True, mode="json", exclude={"profiles"})
+        data["profiles"] = {
+            name: profile.model_dump(by_alias=True, mode="json", exclude_unset=True)
+            for name, profile in self.profiles.items()
+        }
+        return data
 
     def of_profile(self, profile: Profile) -> Self:
         """Returns the settings with the registry and the StorageClass of a profile."""

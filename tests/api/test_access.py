@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from fastapi_operator.cluster.kinds import OWNED, SECRET, Kind
+from fastapi_operator.cluster.kinds import CONFIG_MAP, OWNED, SECRET, Kind
+from fastapi_operator.reconcile.loop.published_settings import PublishedSettings
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.kube import Kube, RefusedError, audited
 from tests.api.running import RunningOperator
@@ -25,6 +26,7 @@ from tests.charts.conftest import OPERATOR, Helm, chosen_helm
 from tests.cluster.apiserver import ApiServer
 
 SYSTEM = "system"
+PUBLISHED = PublishedSettings(SYSTEM, "platform-fastapi-operator-effective-settings")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def test_an_operator_only_uses_the_namespaces_of_its_chart(
     assert [entry["requestURI"] for entry in asked if entry["responseStatus"]["code"] == 403] == []
     for entry in asked:
         uri, target = entry["requestURI"], entry.get("objectRef", {})
-        if watched and target and target["resource"] != "leases":
+        own = target.get("resource") == "leases" or target.get("name") == PUBLISHED.name
+        if watched and target and not own:
             assert target.get("namespace", target.get("name")) in watched, uri
         if target.get("resource") == "secrets":
             assert target.get("name", "").startswith("shop-") or "watched%3Dtrue" in uri, uri
@@ -86,6 +89,38 @@ def test_an_operator_only_uses_the_namespaces_of_its_chart(
         assert "conditions" not in worlds[name].service().get("status", {})
     for world in worlds.values():
         kube.delete(world.path("fastapiservices", "shop"))
+
+
+def test_every_authenticated_user_may_read_only_the_published_settings(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    admin = Kube(server.kubeconfig)
+    world = world_named(server, "reader")
+    with installed(server, tmp_path, ()) as account, operator_of(account, ()):
+        path = CONFIG_MAP.path(SYSTEM, PUBLISHED.name)
+        published = eventually(lambda: admin.get(path))
+        admin.apply(CONFIG_MAP.path(SYSTEM, "other"), _bare(CONFIG_MAP, "other"))
+        user = f"/api/v1/namespaces/{world.namespace}/serviceaccounts/default/token"
+        token = admin.request("POST", user, {"spec": {}})["status"]["token"]
+        config = yaml.safe_load(server.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": token}
+        kubeconfig = tmp_path / "reader"
+        kubeconfig.write_text(yaml.safe_dump(config))
+        reader = Kube(kubeconfig)
+        found = eventually(lambda: _readable(reader, path))
+        assert found["data"] == published["data"]
+        for forbidden in (CONFIG_MAP.path(SYSTEM, "other"), CONFIG_MAP.path(SYSTEM)):
+            assert _readable(reader, forbidden) is None
+        with pytest.raises(RefusedError, match="403"):
+            reader.patch(path, {"data": {"a": "b"}})
+
+
+def _readable(kube: Kube, path: str) -> dict[str, Any] | None:
+    try:
+        return kube.get(path)
+    except RefusedError as error:
+        assert error.status == 403
+        return None
 
 
 # The installation ------------------------------------------------------------------------------
@@ -148,7 +183,11 @@ def _may(asks: Kube, path: str) -> bool:
 
 def operator_of(account: Account, watched: tuple[str, ...]) -> RunningOperator:
     return RunningOperator(
-        account.kubeconfig, namespaces=watched, build=build_desired_state, lease_namespace=SYSTEM
+        account.kubeconfig,
+        namespaces=watched,
+        build=build_desired_state,
+        lease_namespace=SYSTEM,
+        published=PUBLISHED,
     )
 
 

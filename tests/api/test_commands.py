@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fastapi_operator.reconcile.loop.published_settings import PublishedSettings
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.kube import service_body, to_yaml
 from tests.api.world import World, eventually
@@ -55,7 +56,8 @@ def document(world: World, **spec: object) -> str:
 @pytest.fixture
 def shop(world: World) -> World:
     """A ready service with a cache."""
-    world.start(build=build_desired_state)
+    published = PublishedSettings(world.namespace, "operator-settings")
+    world.start(build=build_desired_state, published=published)
     world.apply(redis={})
     world.until_ready()
     return world
@@ -89,8 +91,10 @@ def test_diff_of_a_file_shows_the_changes_and_writes_nothing(shop: World) -> Non
     ].endswith(":1"), dry
 
 
-def test_diff_of_a_new_service_shows_every_object(world: World) -> None:
-    done = run(world, "diff", "-f", "-", text=document(world))
+def test_diff_of_a_new_service_shows_every_object(world: World, tmp_path: Path) -> None:
+    settings = tmp_path / "settings"
+    settings.write_text("{}")
+    done = run(world, "diff", "-f", "-", "--settings", str(settings), text=document(world))
     assert done.returncode == 1, done.stderr
     assert "--- /dev/null\n+++ Deployment/shop desired" in done.stdout
     assert world.get("deployments", "shop") is None

@@ -52,6 +52,7 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "settings.workers": (4, {}),
     "settings.rolloutsAtOnce": (1, {}),
     "profiles": ({"internal": {"ceilings": {"scaling.maxReplicas": 5}}}, {}),
+    "publishSettings": (False, {}),
     "crds.enabled": (False, {}),
     "crds.keep": (False, {}),
     "crds.annotations": ({"a": "b"}, {}),

@@ -167,6 +167,13 @@ class Status(StatusSection):
         default=None, description="State of the database migration."
     )
 
+    settings: str | None = Field(
+        default=None,
+        description="ConfigMap with the settings of the operator, as namespace/name. Commands about"
+        " the service use them.",
+        max_length=317,
+    )
+
     def to_body(self) -> dict[str, Any]:
         """Returns the status as the API server stores it: at most 8 KiB, without absent fields."""
         body = self.model_dump(by_alias=True, exclude_none=True, mode="json")

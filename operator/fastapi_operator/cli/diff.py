@@ -9,7 +9,7 @@ import yaml
 
 from fastapi_operator import naming
 from fastapi_operator.api.parse import parse_service
-from fastapi_operator.cli import console, inputs
+from fastapi_operator.cli import console, inputs, operator_settings
 from fastapi_operator.cli.connect import Cluster, run_with_cluster
 from fastapi_operator.cli.live import discover_facts
 from fastapi_operator.cluster.errors import ApiError
@@ -56,7 +56,8 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
     """Show what the operator would change in the cluster.
 
     The API server makes a dry run of each write, so its defaults do not appear as differences.
-    Values of Secrets are never shown.
+    Values of Secrets are never shown. The settings are those of the operator, which it publishes in
+    a ConfigMap; their source is printed on standard error.
 
     Examples:
       fastapi-operator diff shop
@@ -65,14 +66,20 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
     Exit status:
       0  no differences
       1  differences found
-      2  the service is invalid or does not exist, or the cluster cannot be used
+      2  the service is invalid or missing, or settings or cluster cannot be read
     """
     inputs.require_one_source(name, file)
-    ours = inputs.read_settings(settings, profiles)
 
     async def work(cluster: Cluster) -> list[str]:
         bodies = inputs.read_bodies(file) if file else (await cluster.read_service(str(name)),)
-        return [line for body in bodies for line in await _diff_service(cluster, body, ours)]
+        lines = []
+        for body in bodies:
+            metadata = body["metadata"]
+            target = Cluster(cluster.client, metadata.get("namespace") or cluster.namespace)
+            stored = await target.client.get(SERVICE, target.namespace, metadata["name"])
+            used = await operator_settings.read(target, stored, file=settings, profiles=profiles)
+            lines += await _diff_service(target, body, stored, used.settings)
+        return lines
 
     lines = run_with_cluster(
         work,
@@ -88,7 +95,10 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
 
 
 async def _diff_service(
-    cluster: Cluster, given: Mapping[str, Any], settings: Settings
+    cluster: Cluster,
+    given: Mapping[str, Any],
+    stored: Mapping[str, Any] | None,
+    settings: Settings,
 ) -> list[str]:
     metadata = {"namespace": cluster.namespace, **given["metadata"]}
     name, namespace = metadata["name"], metadata["namespace"]
@@ -97,13 +107,11 @@ async def _diff_service(
     console.print_problems(name, problems)
     if service is None:
         raise typer.Exit(2)
-    target = Cluster(cluster.client, namespace)
-    facts = await discover_facts(target)
-    stored = await target.client.get(SERVICE, namespace, name)
+    facts = await discover_facts(cluster)
     owner = Owner(namespace, name, stored["metadata"]["uid"] if stored else _NO_UID)
     live = {
         reading.object_key(kind, found): found
-        for kind, found in await target.read_children(name, facts)
+        for kind, found in await cluster.read_children(name, facts)
     }
     state = build_desired_state(body, settings, facts)
     if state.error is not None:
@@ -113,7 +121,7 @@ async def _diff_service(
     owned = [make_owned(desired, owner, restart=restart) for desired in state.objects]
     lines: list[str] = []
     for item in owned:
-        lines += await _diff_object(target, item, live.get(item.key))
+        lines += await _diff_object(cluster, item, live.get(item.key))
     desired_keys = {item.key for item in owned}
     for key, found in live.items():
         if key not in desired_keys and _would_be_deleted(key, found, owner):

@@ -62,6 +62,7 @@ def doctor(  # noqa: PLR0917 (typer reads them as options)
             "seconds": round(observation.signals.seconds, 1),
             "pods": len(observation.windows),
             "requests": round(observation.signals.requests),
+            "settings": observation.settings,
             "diagnoses": [item.record() for item in found],
         }
         console.print_json(record)

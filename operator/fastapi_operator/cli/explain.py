@@ -53,7 +53,8 @@ def explain(  # noqa: PLR0917 (typer reads them as options)
     """Show every derived number of a service with its reason.
 
     Also show the connection budget and the footprint: the CPU, memory and storage that the
-    service's pods request. With -f no cluster is needed.
+    service's pods request. With -f no cluster is needed. For a service in the cluster, the
+    settings are those of its operator; their source is printed on standard error.
 
     Examples:
       fastapi-operator explain -f service.yaml
@@ -66,27 +67,35 @@ def explain(  # noqa: PLR0917 (typer reads them as options)
       2  an input cannot be read, or the cluster cannot be used
     """
     inputs.require_one_source(name, file)
-    ours, known = inputs.read_settings(settings, profiles), inputs.read_facts(facts)
+    known = inputs.read_facts(facts)
     costs = inputs.read_prices(prices) if prices else None
     if file is not None:
         bodies: tuple[dict[str, Any], ...] = inputs.read_bodies(file)
+        ours = inputs.read_settings(settings, profiles)
+        source = str(settings or "built-in")
     else:
         from fastapi_operator.cli import live  # noqa: PLC0415 (imports the cluster's client)
 
-        body, live_facts = live.read_service(
-            str(name), namespace=namespace, context=context, kubeconfig=kubeconfig
+        body, live_facts, used = live.read_service(
+            str(name),
+            settings=settings,
+            profiles=profiles,
+            namespace=namespace,
+            context=context,
+            kubeconfig=kubeconfig,
         )
         bodies, known = (body,), known if facts else live_facts
+        ours, source = used
     records = []
     for body in bodies:
         current = _explain_body(body, ours, known)
         if what_if:
             changed = _explain_body(_with_values(body, what_if), ours, known)
-            records.append(current.what_if_record(changed, costs))
+            records.append(current.what_if_record(changed, costs) | {"settings": source})
             if output is Output.TABLE:
                 print_what_if(current, changed, costs)
         else:
-            records.append(current.record(costs))
+            records.append(current.record(costs) | {"settings": source})
             if output is Output.TABLE:
                 print_explanation(current, costs)
     data = records[0] if len(records) == 1 else records

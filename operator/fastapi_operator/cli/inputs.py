@@ -58,8 +58,8 @@ SettingsOption = Annotated[
     Path | None,
     typer.Option(
         "--settings",
-        help="YAML file with the operator's settings, as in its ConfigMap. Default: the built-in "
-        "settings.",
+        help="YAML file with the operator's settings, as in its ConfigMap. Default: for a service "
+        "in the cluster, the settings of its operator; else the built-in settings.",
         metavar="FILE",
         dir_okay=False,
     ),
@@ -168,8 +168,11 @@ def read_facts(path: Path | None) -> Facts:
 def read_settings(path: Path | None, profiles: Path | None) -> Settings:
     """Returns the settings of a file, or the built-in ones; a profiles file overrides both."""
     settings = _settings(path, _mapping(path) if path is not None else {})
-    if profiles is None:
-        return settings
+    return settings if profiles is None else with_profiles(settings, profiles)
+
+
+def with_profiles(settings: Settings, profiles: Path) -> Settings:
+    """Returns settings with the profiles of a file in addition."""
     names = _mapping(profiles)
     known = _settings(profiles, {"profiles": names}).profiles
     given = {name: known[name] for name in names}

@@ -5,20 +5,34 @@ needed.
 """
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
+from fastapi_operator.cli import operator_settings
 from fastapi_operator.cli.connect import Cluster, run_with_cluster
+from fastapi_operator.cli.operator_settings import UsedSettings
 from fastapi_operator.cluster import discovery
 from fastapi_operator.facts import Facts
 
 
 def read_service(
-    name: str, *, namespace: str | None, context: str | None, kubeconfig: str | None
-) -> tuple[dict[str, Any], Facts]:
-    """Returns a live service and the facts of its cluster; ends the command if it is missing."""
+    name: str,
+    *,
+    settings: Path | None,
+    profiles: Path | None,
+    namespace: str | None,
+    context: str | None,
+    kubeconfig: str | None,
+) -> tuple[dict[str, Any], Facts, UsedSettings]:
+    """Returns a live service, the facts of its cluster and the settings of its operator.
 
-    async def work(cluster: Cluster) -> tuple[dict[str, Any], Facts]:
-        return await cluster.read_service(name), await discover_facts(cluster)
+    A missing service, or unknown settings, end the command.
+    """
+
+    async def work(cluster: Cluster) -> tuple[dict[str, Any], Facts, UsedSettings]:
+        body = await cluster.read_service(name)
+        used = await operator_settings.read(cluster, body, file=settings, profiles=profiles)
+        return body, await discover_facts(cluster), used
 
     return run_with_cluster(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
 

@@ -3,11 +3,10 @@
 import typer
 
 from fastapi_operator import naming
-from fastapi_operator.cli import inputs
+from fastapi_operator.cli import inputs, operator_settings
 from fastapi_operator.cli.connect import Cluster, NameArgument, run_with_cluster
 from fastapi_operator.facts import Facts
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
-from fastapi_operator.settings import Settings
 
 
 def rotate(
@@ -34,8 +33,9 @@ def rotate(
 
     async def work(cluster: Cluster) -> None:
         body = await cluster.read_service(name)
+        used = await operator_settings.read_if_published(cluster, body)
         generated = (
-            item.generate for item in build_desired_state(body, Settings(), Facts()).objects
+            item.generate for item in build_desired_state(body, used.settings, Facts()).objects
         )
         if not any(generate and generate.alternating for generate in generated):
             inputs.fail(

@@ -29,6 +29,7 @@ from fastapi_operator.reconcile.loop.contact import Contact, NoContactError
 from fastapi_operator.reconcile.loop.controller import Controller
 from fastapi_operator.reconcile.loop.endpoint import Endpoint
 from fastapi_operator.reconcile.loop.probes import Probes
+from fastapi_operator.reconcile.loop.published_settings import PublishedSettings
 from fastapi_operator.reconcile.loop.telemetry import Telemetry, configure_logging
 from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState, build_desired_state
 from fastapi_operator.resources import templates
@@ -60,6 +61,7 @@ class Options:
     dry_run: bool = False
     lease_namespace: str | None = None
     lease_name: str = "fastapi-operator"
+    published: PublishedSettings | None = None
 
 
 def run(  # noqa: PLR0917 (typer reads them as options)
@@ -121,6 +123,15 @@ def run(  # noqa: PLR0917 (typer reads them as options)
             "--lease/--no-lease", help="Use leader election, so that only one replica works."
         ),
     ] = True,
+    publish_settings: Annotated[
+        str | None,
+        typer.Option(
+            "--publish-settings",
+            metavar="NAME",
+            help="Name of a ConfigMap in the namespace of the Lease, in which the settings are "
+            "published for commands about services. Default: not published.",
+        ),
+    ] = None,
     log_level: Annotated[
         str,
         typer.Option(
@@ -157,6 +168,9 @@ def run(  # noqa: PLR0917 (typer reads them as options)
         dry_run=dry_run,
         lease_namespace=(lease_namespace or _own_namespace()) if lease and not dry_run else None,
         lease_name=lease_name,
+        published=PublishedSettings(lease_namespace or _own_namespace(), publish_settings)
+        if publish_settings and not dry_run
+        else None,
     )
     templates.load()
     gc.freeze()  # Objects that are loaded by now stay, and need not be traversed again.
@@ -209,7 +223,9 @@ async def operate(
 
     configuration = await connection.load(kubeconfig=options.kubeconfig, context=options.context)
     client = Client(configuration, dry_run=options.dry_run, observe=observe)
-    controller = Controller(client, options.settings, telemetry, build=build)
+    controller = Controller(
+        client, options.settings, telemetry, build=build, published=options.published
+    )
     probes = Probes(controller, contact, resync_seconds=options.settings.resync_seconds)
     telemetry.watch_process(lambda: probes.working)
     endpoint = Endpoint(telemetry, healthy=probes.why_unhealthy, ready=probes.why_not_ready)
@@ -224,7 +240,7 @@ async def operate(
             await _run_until_stopped(stop, lease.acquire())
             probes.standby = False
         if not stop.is_set():
-            tasks = await _start_tasks(controller, lease, options, stop)
+            tasks = await _start_tasks(controller, client, lease, options, stop)
             await _watch(controller, configuration, options, stop, tasks)
         if watchdog.done():
             watchdog.result()
@@ -237,7 +253,11 @@ async def operate(
 
 
 async def _start_tasks(
-    controller: Controller, lease: Lease | None, options: Options, stop: asyncio.Event
+    controller: Controller,
+    client: Client,
+    lease: Lease | None,
+    options: Options,
+    stop: asyncio.Event,
 ) -> list[asyncio.Task[None]]:
     """Starts the tasks of the whole process.
 
@@ -245,6 +265,9 @@ async def _start_tasks(
     """
     tasks = [asyncio.create_task(lease.keep(), name="lease")] if lease is not None else []
     await _run_until_stopped(stop, _list_with_retries(controller))
+    if options.published is not None:
+        publishing = options.published.keep(client, options.settings)
+        tasks.append(asyncio.create_task(publishing, name="settings"))
     tasks.append(asyncio.create_task(controller.resync(), name="resync"))
     tasks.append(asyncio.create_task(controller.poll_images(), name="images"))
     for number in range(options.settings.workers):

@@ -4,15 +4,17 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fastapi_operator.api.parse import parse_service
-from fastapi_operator.cli import console, inputs, prometheus
+from fastapi_operator.cli import console, inputs, operator_settings, prometheus
 from fastapi_operator.cli.connect import Cluster
+from fastapi_operator.cli.live import discover_facts
 from fastapi_operator.cluster import discovery, pods
 from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.facts import Facts
 from fastapi_operator.observability import readings
 from fastapi_operator.observability.samples import Scrape, Series, Window, read_page
 from fastapi_operator.observability.signals import Planned, ProxyLog, Signals
@@ -57,12 +59,14 @@ class Observation:
         signals: The signals of the window.
         windows: The samples from which the signals are computed, by pod.
         pods: The pods of the service.
+        settings: The source of the settings.
     """
 
     plan: Plan
     signals: Signals
     windows: Mapping[str, Window]
     pods: tuple[pods.LivePod, ...]
+    settings: str
 
 
 async def observe(
@@ -84,7 +88,9 @@ async def observe(
         logs: Whether to read the proxy's log too.
         alternative: The option to suggest if no pod can be read.
     """
-    plan = await _derive_plan(cluster, name)
+    body = await cluster.read_service(name)
+    used = await operator_settings.read_if_published(cluster, body)
+    plan = await _derive_plan(cluster, body, used.settings)
     found = await pods.pods_of(cluster.client, cluster.namespace, name)
     if not any(pod.running and pod.part is Part.APP for pod in found):
         inputs.fail(f"{name}: no app pod is running; see why with: fastapi-operator status {name}")
@@ -113,16 +119,26 @@ async def observe(
         planned=Planned.of(plan),
         proxy=await _proxy_log(cluster, found, seconds) if logs else None,
     )
-    return Observation(plan, signals, windows, found)
+    return Observation(plan, signals, windows, found, used.source)
 
 
-async def _derive_plan(cluster: Cluster, name: str) -> Plan:
-    body = await cluster.read_service(name)
+async def _derive_plan(cluster: Cluster, body: dict[str, Any], settings: Settings) -> Plan:
+    name = inputs.name_of(body)
     service, problems = parse_service(body)
     if service is None:
         console.print_problems(name, problems)
         inputs.fail(f"{name}: the spec is invalid; correct the errors above")
-    return derive(service, Settings(), await discovery.discover(cluster.client))
+    return derive(service, settings, await _read_facts(cluster))
+
+
+async def _read_facts(cluster: Cluster) -> Facts:
+    """Returns the facts; without the right to read the namespace, without its profile."""
+    try:
+        return await discover_facts(cluster)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return await discovery.discover(cluster.client)
 
 
 async def _sample(

@@ -83,6 +83,7 @@ def _record(
         "parts": _parts(conditions, children),
         "tuning": reported.get("tuning") or [],
         "pending": reported.get("pending") or [],
+        "settings": reported.get("settings"),
         "problems": reported.get("problems") or [],
     }
 

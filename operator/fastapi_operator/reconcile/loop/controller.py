@@ -19,6 +19,7 @@ from fastapi_operator.cluster.failures import Failures
 from fastapi_operator.cluster.kinds import SERVICE, Kind
 from fastapi_operator.facts import Facts
 from fastapi_operator.reconcile.loop.images import POLL_SECONDS, Images
+from fastapi_operator.reconcile.loop.published_settings import PublishedSettings
 from fastapi_operator.reconcile.loop.queue import Queue
 from fastapi_operator.reconcile.loop.reconciler import Reconciler
 from fastapi_operator.reconcile.loop.telemetry import Telemetry
@@ -63,6 +64,7 @@ class Controller:
         telemetry: Telemetry,
         *,
         build: BuildDesiredState,
+        published: PublishedSettings | None = None,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -87,6 +89,7 @@ class Controller:
             telemetry=telemetry,
             clock=time.monotonic,
             instance=socket.gethostname(),
+            settings=str(published) if published is not None else None,
         )
         self.worker = Worker(self.queue, self._reconciler, telemetry, facts=lambda: self.facts)
         self._synced = False

@@ -116,6 +116,7 @@ class Reconciler:
         telemetry: Telemetry,
         clock: Callable[[], float],
         instance: str,
+        settings: str | None,
     ) -> None:
         self._client = client
         self._store = store
@@ -126,6 +127,7 @@ class Reconciler:
         self._images = images
         self._telemetry = telemetry
         self._clock = clock
+        self._settings = settings
         self._status = StatusWriter(client, store, clock=clock, instance=instance)
         self._terminating_until: dict[str, float] = {}
         self._reports = MigrationReports()
@@ -344,6 +346,7 @@ class Reconciler:
                 rotating=work.rotations.pending,
                 has_slot=self._rollouts.has_slot(key),
                 image_digest=self._images.digest(key),
+                settings=self._settings,
             )
         )
 

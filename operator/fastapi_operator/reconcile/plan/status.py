@@ -58,6 +58,8 @@ class StatusInput:
         rotating: The entries of rotations that wait.
         has_slot: Whether the service has a rollout slot.
         image_digest: The digest that the app's pods ran when they were last listed.
+        settings: The ConfigMap with the operator's settings, as namespace/name; None if it
+            publishes none.
     """
 
     owner: Owner
@@ -79,6 +81,7 @@ class StatusInput:
     rotating: Sequence[Pending] = ()
     has_slot: bool = False
     image_digest: str | None = None
+    settings: str | None = None
 
 
 def build_status(inputs: StatusInput) -> Status:
@@ -115,6 +118,7 @@ def build_status(inputs: StatusInput) -> Status:
         # After a restart of the operator, the stored digest is used until the pods are listed.
         image_digest=inputs.image_digest or inputs.before.get("imageDigest"),
         migration=migration,
+        settings=inputs.settings,
     )
 
 
