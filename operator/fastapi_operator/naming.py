@@ -41,6 +41,9 @@ RESTART_ANNOTATION = f"{GROUP}/restarted-at"
 ROTATE_ANNOTATION = f"{GROUP}/rotate"
 ROTATION_ANNOTATION = f"{GROUP}/rotation"
 
+# On a service: the uid of a lost volume; the service may begin without its data.
+BEGIN_EMPTY_ANNOTATION = f"{GROUP}/begin-empty"
+
 NAME_MAX_LENGTH = 40
 # The runs of a CronJob and the revisions of a StatefulSet add 11 characters, of at most 63.
 CRON_JOB_MAX_LENGTH = 52

@@ -258,7 +258,7 @@ def completed(*, failed: str = "") -> dict[str, Any]:
         }
         for kind in kinds
     ]
-    status = {"startTime": now, "conditions": conditions}
+    status = {"startTime": now, "conditions": conditions, "active": 0, "ready": 0}
     return status | ({"failed": 1} if failed else {"succeeded": 1, "completionTime": now})
 
 

@@ -22,6 +22,7 @@ from fastapi_operator.cluster.kinds import (
     owned_kind,
 )
 from fastapi_operator.reconcile.observe import reading
+from fastapi_operator.reconcile.observe.attempt import Attempt
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.projection import APPLIED_ANNOTATION
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
@@ -118,7 +119,11 @@ async def _diff_service(
         console.print_problems(name, state.problems)
         raise typer.Exit(2)
     restart = (metadata.get("annotations") or {}).get(naming.RESTART_ANNOTATION, "")
-    owned = [make_owned(desired, owner, restart=restart) for desired in state.objects]
+    owned = [
+        make_owned(desired, owner, restart=restart)
+        for desired in state.objects
+        if not _has_run(desired.key, state.migration_key, live)
+    ]
     lines: list[str] = []
     for item in owned:
         lines += await _diff_object(cluster, item, live.get(item.key))
@@ -127,6 +132,15 @@ async def _diff_service(
         if key not in desired_keys and _would_be_deleted(key, found, owner):
             lines += _unified_diff(key, found, None)
     return lines
+
+
+def _has_run(key: ObjectKey, request: str | None, live: Live) -> bool:
+    """Whether a migration has a Job already; its name depends on the database as well."""
+    return key.kind == JOB.kind and any(
+        Attempt.of(body).request == request
+        for other, body in live.items()
+        if other.kind == JOB.kind
+    )
 
 
 async def _diff_object(

@@ -148,8 +148,17 @@ class Client:
             "PUT", "update", kind, kind.path(metadata["namespace"], metadata["name"]), body
         )
 
-    async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """Deletes the object with that uid, and its dependents in the background.
+    async def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str, foreground: bool = False
+    ) -> None:
+        """Deletes the object with that uid, and its dependents.
+
+        Args:
+            kind: Its kind.
+            namespace: Its namespace.
+            name: Its name.
+            uid: Its uid.
+            foreground: Whether it stays until its dependents are deleted.
 
         Raises:
             ApiError: The API server refused; 409 if the name now belongs to another object.
@@ -157,7 +166,7 @@ class Client:
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "propagationPolicy": "Background",
+            "propagationPolicy": "Foreground" if foreground else "Background",
             "preconditions": {"uid": uid},
         }
         if self.dry_run:

@@ -54,6 +54,40 @@ class Access:
         return None if "port" in self.keys else Part.DATABASE.port
 
 
+@dataclass(frozen=True)
+class Address:
+    """The keys of a Secret that say which external database it means.
+
+    Attributes:
+        secret: Name of the Secret.
+        host: The key of the host.
+        database: The key of the database's name.
+        port: The key of the port; None if the Secret has none.
+    """
+
+    secret: str
+    host: str
+    database: str
+    port: str | None
+
+
+def addresses(inputs: Inputs) -> tuple[Address, ...]:
+    """Returns the addresses of an external database: that of migrations, then another of the app.
+
+    A pooler of the user, for example, gives both a different host.
+    """
+    if inputs.spec.postgres is None or inputs.spec.postgres.mode == "CloudNativePG":
+        return ()
+    found = (migrators_access(inputs), access(inputs))
+    return tuple(
+        dict.fromkeys(
+            Address(item.secret, item.keys["host"], item.keys["dbname"], item.keys.get("port"))
+            for item in found
+            if item is not None
+        )
+    )
+
+
 def access(inputs: Inputs) -> Access | None:
     """Returns the access of the app or its pooler; None if the service runs its own database."""
     postgres = inputs.spec.postgres

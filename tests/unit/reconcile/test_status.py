@@ -8,6 +8,7 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.observe.observed import Health, Observed
+from fastapi_operator.reconcile.plan.migrations import find_migration
 from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.status import StatusInput, build_status, part_health
 from fastapi_operator.reconcile.plan.steps import Waiting
@@ -34,6 +35,8 @@ NOW, BEFORE = "2026-11-22T12:00:00Z", "2026-11-22T11:00:00Z"
 
 def situation(wanted: list[Desired], observed: Observed, **changes: Any) -> StatusInput:
     values: dict[str, Any] = {"owner": OWNER, "generation": 3, "before": {}, "now": NOW}
+    request = changes.pop("request", None)
+    changes |= {"migration": find_migration(wanted, observed, OWNER, request=request)}
     return StatusInput(**{**values, "desired": wanted, "observed": observed, **changes})
 
 
@@ -141,7 +144,7 @@ def test_a_failed_migration_stalls_with_the_message_of_its_pod() -> None:
     found = situation(
         wanted,
         Observed(live, record("k1")),
-        migration_key="k2",
+        request="k2",
         diagnoses={job.key: text},
     )
     assert conditions(found)["Stalled"][:2] == ("True", "MigrationFailed")
@@ -168,7 +171,7 @@ def test_a_known_migration_failure_has_a_remedy(text: str, remedy: str) -> None:
     job = child(migration("k2"), health=FAILED)
     live = {**all_live([*database(), *app()]).children, **children(job)}
     problem_seen = {job.key: Health(False, "Failed", text, failed=True)}
-    found = situation(wanted, Observed(live), migration_key="k2", diagnoses=problem_seen)
+    found = situation(wanted, Observed(live), request="k2", diagnoses=problem_seen)
     message = conditions(found)["MigrationsReady"][2]
     assert text in message
     assert remedy in message

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.observed import Observed, Replicas
+from fastapi_operator.reconcile.plan.migrations import find_migration
 from fastapi_operator.reconcile.plan.owned_object import complete_body
 from fastapi_operator.reconcile.plan.steps import Action, Steps, find_open_gates, plan_steps
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey
@@ -34,7 +35,8 @@ def steps(
     spec: Any = None,
 ) -> Steps:
     """Returns the steps, with the gates of the live objects."""
-    gates = find_open_gates(objects, observed, owner=OWNER, migration_key=key)
+    wanted = find_migration(objects, observed, OWNER, request=key)
+    gates = find_open_gates(objects, observed, owner=OWNER, migration=wanted)
     return plan_steps(
         owner=OWNER,
         desired_objects=owned(objects),
@@ -42,7 +44,7 @@ def steps(
         observed=observed,
         gates=gates,
         spec=spec,
-        migration_key=key,
+        migration=wanted,
     )
 
 

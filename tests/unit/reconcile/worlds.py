@@ -59,12 +59,13 @@ def database(*, retain: bool = True) -> list[Desired]:
     ]
 
 
-def migration(key: str) -> Desired:
+def migration(key: str, **pod: Any) -> Desired:
     """The migration Job."""
     return desired(
         "Job",
         f"shop-migrate-{key}",
         Part.MIGRATION,
+        body={"spec": {"template": {"spec": pod}}},
         write=Write.CREATE_ONCE,
         gate=Gate.DATABASE,
     )

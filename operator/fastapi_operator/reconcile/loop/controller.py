@@ -147,8 +147,9 @@ class Controller:
 
     def _put_child(self, kind: Kind, body: Mapping[str, Any]) -> None:
         self._enqueue_change(self.store.put_child(kind, body))
-        for reader in self.store.put_values(kind, body) if self._synced else ():
-            if self.store.service(reader) is not None:
+        # The initial list stores the values as well: otherwise a restart would not know them.
+        for reader in self.store.put_values(kind, body):
+            if self._synced and self.store.service(reader) is not None:
                 self.queue.add(reader, delay=VALUES_DEBOUNCE_SECONDS)
 
     def _enqueue_change(self, change: Change | None) -> None:

@@ -17,7 +17,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.status import Status
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
-from fastapi_operator.cluster.kinds import POD, SERVICE
+from fastapi_operator.cluster.kinds import POD, SECRET, SERVICE
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.loop.images import Images
@@ -46,16 +46,18 @@ from fastapi_operator.reconcile.plan.rollouts import Rollouts
 from fastapi_operator.reconcile.plan.rotation import Rotations, plan_rotations
 from fastapi_operator.reconcile.plan.status import StatusInput, build_status
 from fastapi_operator.reconcile.plan.steps import Steps, plan_steps
-from fastapi_operator.reconcile.plan.target import find_target
+from fastapi_operator.reconcile.plan.target import Target, find_target
 from fastapi_operator.reconcile.write.outcome import NamespaceTerminatingError, Outcome
 from fastapi_operator.reconcile.write.perform import Performer
-from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.desired import Desired, ObjectKey
 
 # A name may become free and a Secret may be restored without a watch event for it.
 REFUSED_RETRY_SECONDS = {"NameTaken": 60.0, "CredentialsLost": 60.0}
 REFUSED_RETRY_OTHERWISE_SECONDS = 300.0
 BLOCKED_RETRY_SECONDS = 5.0
 BRAKED_RETRY_SECONDS = 60.0
+# A Secret without the label by which it is watched is read again at most this often.
+UNWATCHED_READ_SECONDS = 60.0
 # While a namespace terminates, each deleted object would otherwise start a useless reconciliation.
 TERMINATING_PAUSE_SECONDS = 30.0
 
@@ -84,12 +86,16 @@ class _Work:
     """What a reconciliation planned and wrote, and the status that was stored before."""
 
     before: Mapping[str, Any]
-    state: DesiredState
+    target: Target
     objects: tuple[OwnedObject, ...]
     steps: Steps
     outcome: Outcome
     held: tuple[HeldWrite, ...] = ()
     rotations: Rotations = field(default_factory=Rotations)
+
+    @property
+    def state(self) -> DesiredState:
+        return self.target.state
 
     @property
     def desired(self) -> tuple[Desired, ...]:
@@ -131,6 +137,7 @@ class Reconciler:
         self._status = StatusWriter(client, store, clock=clock, instance=instance)
         self._terminating_until: dict[str, float] = {}
         self._reports = MigrationReports()
+        self._unwatched_read_at: dict[ObjectKey, float] = {}
 
     async def reconcile(self, key: ServiceKey, facts: Facts) -> ReconcileResult:
         """Reconciles one service.
@@ -173,7 +180,20 @@ class Reconciler:
             return ReconcileResult(requeue_after=TERMINATING_PAUSE_SECONDS)
         await self._diagnose_pods(key, work)
         status_delay = await self._report_status(live, owner, work)
-        return self._result(work, status_delay)
+        result = self._result(work, status_delay)
+        if self._has_changed_meanwhile(live):
+            # The response to the status write was the first report of the change, so that its
+            # event will be ignored.
+            return dataclasses.replace(result, requeue_after=0.0)
+        return result
+
+    def _has_changed_meanwhile(self, live: LiveService) -> bool:
+        """Whether the spec or the requests of a service changed while it was reconciled."""
+        newest = self._store.service(live.key)
+        if newest is None or newest.version == live.version:
+            return False
+        requests = (item.body["metadata"]["annotations"] for item in (live, newest))
+        return newest.generation != live.generation or next(requests) != next(requests)
 
     def forget(self, key: ServiceKey) -> None:
         """Drops all state of a deleted service."""
@@ -187,10 +207,13 @@ class Reconciler:
         key, before = owner.key, body["status"]
         observed = self._store.observed(key)
         target = find_target(self._desired_states, body, owner, facts, observed)
+        if await self._read_unwatched(target):
+            observed = self._store.observed(key)
+            target = find_target(self._desired_states, body, owner, facts, observed)
         self._store.values.note_reader(key, target.references)
         objects = target.objects
         if target.state.suspended or not target.desired:
-            return _Work(before, target.state, objects, Steps(), Outcome())
+            return _Work(before, target, objects, Steps(), Outcome())
         steps = plan_steps(
             owner=owner,
             desired_objects=target.desired,
@@ -198,7 +221,8 @@ class Reconciler:
             observed=observed,
             gates=target.gates,
             spec=target.spec,
-            migration_key=target.migration_key,
+            migration=target.migration,
+            database=target.database,
         )
         unrecorded = steps.release is not None and observed.release is None
         missing = any(step.why == "missing" for step in steps.writes)
@@ -206,7 +230,7 @@ class Reconciler:
             await self._verify_service(owner)
         steps, held = self._hold(key, body, steps)
         rotations = plan_rotations(
-            objects,
+            () if target.database.lost else objects,
             observed,
             request=body["metadata"]["annotations"].get(naming.ROTATE_ANNOTATION, ""),
             now=int(time.time()),
@@ -216,9 +240,26 @@ class Reconciler:
             before = await self._announce_rollout(owner, before, steps)
         outcome = await self._performer.perform(steps, owner)
         outcome.refusals = [
-            with_spec_paths(item, target.desired, body["spec"]) for item in outcome.refusals
+            with_spec_paths(item, target.desired, body["spec"])
+            for item in (*steps.refusals, *outcome.refusals)
         ]
-        return _Work(before, target.state, objects, steps, outcome, held, rotations)
+        return _Work(before, target, objects, steps, outcome, held, rotations)
+
+    async def _read_unwatched(self, target: Target) -> bool:
+        """Reads the Secrets with the address of an external database that no watch reports.
+
+        Returns:
+            Whether one was read.
+        """
+        now, due = self._clock(), []
+        for key in target.database.secrets - self._store.values.known.keys():
+            if now >= self._unwatched_read_at.get(key, 0.0) + UNWATCHED_READ_SECONDS:
+                due.append(key)
+        for key in due:
+            body = await self._client.get(SECRET, key.namespace, key.name)
+            self._store.values.put_unwatched(key, body)
+            self._unwatched_read_at[key] = now
+        return bool(due)
 
     async def _verify_service(self, owner: Owner) -> None:
         """Checks that the service still exists before missing objects are created again.
@@ -284,7 +325,7 @@ class Reconciler:
             key,
             work.desired,
             children,
-            migration_key=work.state.migration_key,
+            migration_key=work.target.migration.key if work.target.migration else None,
             before=work.before,
         ):
             self._reports.record(key, desired, await self._list_pods(key, desired))
@@ -338,7 +379,7 @@ class Reconciler:
                 waiting=work.steps.waiting,
                 refusals=work.outcome.refusals,
                 diagnoses=self._pod_diagnostics.findings(work.desired),
-                migration_key=state.migration_key,
+                migration=work.target.migration,
                 migration_report=self._reports.find(key, work.desired),
                 suspended=state.suspended,
                 failure=str(failure) if failure else "",
@@ -367,7 +408,8 @@ class Reconciler:
             REFUSED_RETRY_SECONDS.get(refusal.reason, REFUSED_RETRY_OTHERWISE_SECONDS)
             for refusal in outcome.refusals
         ]
-        if outcome.blocked:
+        other_job = any(item.reason == "WaitingForOtherMigration" for item in work.steps.waiting)
+        if outcome.blocked or other_job:
             delays.append(BLOCKED_RETRY_SECONDS)
         if outcome.braked:
             delays.append(BRAKED_RETRY_SECONDS)

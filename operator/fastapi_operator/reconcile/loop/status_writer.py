@@ -29,6 +29,7 @@ PROGRESSING_REASONS = frozenset(
         "Running",
         "WaitingForDatabase",
         "WaitingForMigration",
+        "WaitingForOtherMigration",
     }
 )
 # A rollout with one of these reasons is normal and causes no Event.

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from fastapi_operator import naming
+from fastapi_operator.reconcile.observe.attempt import Attempt
 from fastapi_operator.reconcile.observe.references import Stamp, Values
 from fastapi_operator.resources.desired import ObjectKey
 
@@ -104,6 +105,7 @@ class Child:
         stamp: The values that its pods read when they started; None if it is not a workload.
         requested_hash: Digest of the spec fields that it was built from; None for most objects.
         rotation: The last rotation of its credentials; None for most objects.
+        attempt: The facts of a migration Job; None for other kinds.
     """
 
     key: ObjectKey
@@ -122,6 +124,7 @@ class Child:
     stamp: Stamp | None = None
     requested_hash: str | None = None
     rotation: Rotation | None = None
+    attempt: Attempt | None = None
 
 
 @dataclass(frozen=True)
@@ -132,11 +135,16 @@ class ReleaseRecord:
         spec: The last released spec as the user wrote it.
         migrated: Keys of migrations that have succeeded, oldest first.
         revision: Counter, one higher with each record.
+        database: The keyed hash of the database that was migrated last; None if the record is of
+            an older operator, or if no migration has succeeded.
+        volumes: The uid of each object that holds data, by kind and name.
     """
 
     spec: Mapping[str, object]
     migrated: tuple[str, ...] = ()
     revision: int = 0
+    database: str | None = None
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
@@ -146,12 +154,19 @@ class ReleaseRecord:
             spec=data.get("spec") or {},
             migrated=tuple(data.get("migrated") or ()),
             revision=int(body.get("revision", 0)),
+            database=data.get("database"),
+            volumes=data.get("volumes") or {},
         )
 
     @property
     def data(self) -> dict[str, Any]:
         """The data of its ControllerRevision."""
-        return {"spec": dict(self.spec), "migrated": list(self.migrated)}
+        return {
+            "spec": dict(self.spec),
+            "migrated": list(self.migrated),
+            **({"database": self.database} if self.database else {}),
+            **({"volumes": dict(self.volumes)} if self.volumes else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -162,8 +177,12 @@ class Observed:
         children: Its objects.
         release: Its newest release record.
         values: All Secrets and ConfigMaps that are watched, of any owner.
+        unwatched: Secrets that are not watched, as they were when they were last read.
+        elsewhere: Unfinished migration Jobs of other services on external databases.
     """
 
     children: Mapping[ObjectKey, Child] = field(default_factory=dict)
     release: ReleaseRecord | None = None
     values: Mapping[ObjectKey, Values] = field(default_factory=dict)
+    unwatched: Mapping[ObjectKey, Values] = field(default_factory=dict)
+    elsewhere: tuple[Child, ...] = ()

@@ -11,11 +11,13 @@ from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import (
     CONTROLLER_REVISION,
     DEPLOYMENT,
+    JOB,
     SECRET,
     STATEFUL_SET,
     Kind,
 )
 from fastapi_operator.reconcile.observe import health, projection, references
+from fastapi_operator.reconcile.observe.attempt import Attempt
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child, Health, Replicas, Rotation
 from fastapi_operator.resources.desired import ObjectKey
@@ -180,6 +182,7 @@ def child_of(
             projection.REQUESTED_HASH_ANNOTATION
         ),
         rotation=Rotation.of(body) if kind is SECRET else None,
+        attempt=Attempt.of(body) if kind is JOB else None,
     )
 
 

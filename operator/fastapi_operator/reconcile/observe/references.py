@@ -9,13 +9,16 @@ Only hashes are kept, and each is keyed with the uid of its object, so that the 
 cannot be guessed from the stamps in a Deployment.
 """
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SECRET, STATEFUL_SET
+from fastapi_operator.parts import Part
 from fastapi_operator.resources.desired import ObjectKey
 from fastapi_operator.resources.pod import RELOADER
 
@@ -35,21 +38,36 @@ class Values(NamedTuple):
         uid: Its uid, the key of the hashes.
         version: Its resourceVersion.
         hashes: A hash of each value, by key.
+        parts: Hashes of each value of a Secret as a part of an address, by key: as a host, and
+            as it is. They have no key, so that the addresses of different services can be
+            compared; they are never stored.
     """
 
     uid: str
     version: int
     hashes: Mapping[str, str]
+    parts: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
+
+    def address_of(self, *, host: str, port: str | None, database: str) -> str | None:
+        """Returns a hash of an address whose parts have these keys; None if one is missing."""
+        if not {host, database} <= self.parts.keys() or (port and port not in self.parts):
+            return None
+        number = self.parts[port][1] if port else _plain(str(Part.DATABASE.port))
+        return _plain(b"".join((self.parts[host][0], number, self.parts[database][1]))).hex()
 
 
 def hash_values(body: Body) -> Values:
     """Returns the hashed values of a live Secret or ConfigMap."""
     metadata = body["metadata"]
     texts = {**(body.get("data") or {}), **(body.get("binaryData") or {})}
+    # The operator's own Secrets have no address.
+    is_own = naming.SERVICE_LABEL in (metadata.get("labels") or {})
+    coded = body.get("data") or {} if body.get("type") is not None and not is_own else {}
     return Values(
         uid=metadata["uid"],
         version=int(metadata.get("resourceVersion") or 0),
         hashes={key: _keyed(metadata["uid"], text) for key, text in texts.items()},
+        parts={key: _address_parts(text, metadata["namespace"]) for key, text in coded.items()},
     )
 
 
@@ -57,6 +75,11 @@ def find_references(body: Body) -> References:
     """Returns the keys that the pods of a workload read at start; none for other kinds."""
     if body["kind"] not in (DEPLOYMENT.kind, STATEFUL_SET.kind):
         return {}
+    return find_pod_references(body)
+
+
+def find_pod_references(body: Body) -> References:
+    """Returns the keys that the pods of an object with a pod template read at start."""
     namespace = body["metadata"]["namespace"]
     pod = body.get("spec", {}).get("template", {}).get("spec", {})
     containers = [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]
@@ -162,3 +185,20 @@ def _files(pod: Body, containers: Iterable[Body]) -> Iterator[Read]:
 def _keyed(key: str, *texts: str) -> str:
     text = "\n".join(texts).encode()
     return hashlib.blake2b(text, key=key.encode()[:64], digest_size=8).hexdigest()
+
+
+def _address_parts(coded: str, namespace: str) -> tuple[bytes, bytes]:
+    try:
+        text = base64.b64decode(coded).strip()
+    except ValueError:
+        text = coded.encode()
+    host = text.lower().rstrip(b".").removesuffix(b".cluster.local")
+    if b"." not in host and b":" not in host and b"/" not in host:
+        # The name of a Service in the same namespace.
+        host = host + f".{namespace}.svc".encode()
+    return _plain(host), _plain(text)
+
+
+def _plain(text: bytes | str) -> bytes:
+    coded = text.encode() if isinstance(text, str) else text
+    return hashlib.blake2b(coded, digest_size=8).digest()

@@ -50,6 +50,7 @@ class Store:
         self._last_editors: dict[ObjectKey, str] = {}
         self._deletions: dict[str, int] = {}
         self._unverified: set[ServiceKey] = set()
+        self._shared_jobs: set[ObjectKey] = set()
         self.values = ValueIndex()
 
     # Services ---------------------------------------------------------------------------------
@@ -118,6 +119,17 @@ class Store:
             children=children,
             release=_record(*record) if record else None,
             values=self.values.known,
+            unwatched=self.values.unwatched,
+            elsewhere=self.shared_migrations(service.uid) if service is not None else (),
+        )
+
+    def shared_migrations(self, uid: str) -> tuple[Child, ...]:
+        """Returns the unfinished migration Jobs of other services on external databases."""
+        jobs = (self._children[self._owners[key]][key] for key in self._shared_jobs)
+        return tuple(
+            job
+            for job in jobs
+            if job.owner_uid != uid and not job.health.ready and not job.health.failed
         )
 
     def child(self, key: ObjectKey) -> Child | None:
@@ -151,6 +163,8 @@ class Store:
         child = reading.child_of(kind, key, body, known=known, version=version, written=written)
         self._children.setdefault(owner, {})[key] = child
         self._owners[key] = owner
+        if child.attempt is not None and child.attempt.database:
+            self._shared_jobs.add(key)
         if kind is CONTROLLER_REVISION and child.owner_uid is not None:
             self._put_record(child.owner_uid, body)
         urgent = known is None or _is_changed(child, known)
@@ -188,6 +202,7 @@ class Store:
             self._unverified.add(owner)
         del self._owners[key]
         del self._children[owner][key]
+        self._shared_jobs.discard(key)
         self._last_editors.pop(key, None)
         if not self._children[owner]:
             del self._children[owner]
@@ -235,7 +250,11 @@ class Store:
         return [reader for reader in self.values.put(kind, body) if self._runs(reader)]
 
     def _runs(self, service: ServiceKey) -> bool:
-        return any(child.stamp is not None for child in self._children.get(service, {}).values())
+        # A failed migration may run again; then no workload may exist yet.
+        return any(
+            child.stamp is not None or child.attempt is not None
+            for child in self._children.get(service, {}).values()
+        )
 
     def last_editor(self, key: ObjectKey) -> str:
         """Returns the field manager that changed a child last; empty if it is not known."""
@@ -274,14 +293,14 @@ def _is_changed(child: Child, known: Child) -> bool:
 
 def _is_progress(child: Child, known: Child | None) -> bool:
     """Whether the health of an object changed."""
-    return known is None or (child.health, child.replicas, child.deleting, child.rotation) != (
-        known.health,
-        known.replicas,
-        known.deleting,
-        known.rotation,
-    )
+    return known is None or (
+        child.health,
+        child.replicas,
+        child.deleting,
+        child.rotation,
+        child.attempt,
+    ) != (known.health, known.replicas, known.deleting, known.rotation, known.attempt)
 
 
 def _record(revision: int, text: bytes) -> ReleaseRecord:
-    data = orjson.loads(text)
-    return ReleaseRecord(data["spec"], tuple(data["migrated"]), revision)
+    return ReleaseRecord.of({"data": orjson.loads(text), "revision": revision})

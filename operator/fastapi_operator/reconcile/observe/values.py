@@ -14,6 +14,7 @@ class ValueIndex:
 
     def __init__(self) -> None:
         self._known: dict[ObjectKey, references.Values] = {}
+        self._unwatched: dict[ObjectKey, references.Values] = {}
         self._readers: dict[ObjectKey, set[ServiceKey]] = {}
         self._reads: dict[ServiceKey, frozenset[ObjectKey]] = {}
 
@@ -21,6 +22,17 @@ class ValueIndex:
     def known(self) -> Mapping[ObjectKey, references.Values]:
         """All known values."""
         return self._known
+
+    @property
+    def unwatched(self) -> Mapping[ObjectKey, references.Values]:
+        """The values of objects that are not watched, as they were when they were last read."""
+        return self._unwatched
+
+    def put_unwatched(self, key: ObjectKey, body: Mapping[str, Any] | None) -> None:
+        """Stores an object that no watch reports; None drops it."""
+        self._unwatched.pop(key, None)
+        if body is not None:
+            self._unwatched[key] = references.hash_values(body)
 
     def put(self, kind: Kind, body: Mapping[str, Any]) -> frozenset[ServiceKey]:
         """Stores a live object; returns the services that read it if a value changed.

@@ -7,8 +7,10 @@ from typing import Any
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity
+from fastapi_operator.resources.access import Address, addresses
 from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.migration import migration_key
 from fastapi_operator.resources.pod_standard import pod_problems
 from fastapi_operator.settings import Settings
@@ -26,6 +28,8 @@ class DesiredState:
         migration_key: Key of the desired migration; None if there is none.
         plan: The numbers; None if the spec cannot be parsed.
         suspended: Whether ``spec.suspend`` is true.
+        addresses: The keys with the address of an external database.
+        restore: The dump that fills a new database; empty if there is none.
     """
 
     problems: tuple[Problem, ...]
@@ -33,6 +37,8 @@ class DesiredState:
     migration_key: str | None = None
     plan: Plan | None = None
     suspended: bool = False
+    addresses: tuple[Address, ...] = ()
+    restore: str = ""
 
     @property
     def error(self) -> Problem | None:
@@ -57,10 +63,15 @@ def build_desired_state(body: Mapping[str, Any], settings: Settings, facts: Fact
     refused = tuple(pod_problems(plan.spec, objects))
     if refused:
         return DesiredState(problems=(*problems, *refused), plan=plan, suspended=suspended)
+    planned = plan.planned(service)
+    postgres = planned.spec.postgres
+    restore = postgres.restore_from if postgres else None
     return DesiredState(
         problems=problems,
         objects=objects,
-        migration_key=migration_key(plan.planned(service)),
+        migration_key=migration_key(planned),
         plan=plan,
         suspended=suspended,
+        addresses=addresses(Inputs.of(service, plan, settings, facts)),
+        restore=f"{restore.claim}/{restore.file or ''}" if restore else "",
     )

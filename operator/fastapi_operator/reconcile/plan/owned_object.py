@@ -114,6 +114,15 @@ def complete_body(
     return with_stamp(_with_replicas(owned, child), compute_stamp(owned.references, values, before))
 
 
+def without(
+    values: Mapping[ObjectKey, Values], held: frozenset[ObjectKey]
+) -> Mapping[ObjectKey, Values]:
+    """Returns the values without those whose changes must not restart pods yet."""
+    if not held:
+        return values
+    return {key: known for key, known in values.items() if key not in held}
+
+
 def stamp_is_current(owned: OwnedObject, child: Child, values: Mapping[ObjectKey, Values]) -> bool:
     """Whether the pods started with the current values."""
     return (child.stamp or {}) == compute_stamp(owned.references, values, child.stamp)

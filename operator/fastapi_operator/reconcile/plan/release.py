@@ -7,6 +7,7 @@ is applied. While a migration runs or if it failed, the app is built from the ne
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi_operator import naming
@@ -14,6 +15,7 @@ from fastapi_operator.cluster.kinds import CONTROLLER_REVISION
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Child, ReleaseRecord
+from fastapi_operator.reconcile.plan.migrations import Migration, migration_of
 
 KEPT = 10
 # Keys of migrations that a record keeps; the migration of an older image runs again.
@@ -24,18 +26,39 @@ def next_record(
     record: ReleaseRecord | None,
     *,
     spec: Mapping[str, object],
-    migration_key: str | None,
+    migration: Migration | None,
+    database: str | None = None,
+    volumes: Mapping[str, str] | None = None,
     children: Iterable[Child] = (),
 ) -> ReleaseRecord | None:
-    """Returns the record to write for a release of ``spec``; None if it exists already."""
-    migrated = record.migrated if record else ()
-    if migration_key is not None and migration_key not in migrated:
-        migrated = (*migrated, migration_key)[-MIGRATIONS_REMEMBERED:]
-    if record is not None and record.spec == spec and record.migrated == migrated:
+    """Returns the record to write for a release of ``spec``; None if it exists already.
+
+    Args:
+        record: The newest record.
+        spec: The spec that is released.
+        migration: The migration of the spec, which has succeeded; None if it has none.
+        database: The identity of the database; None if it is not known.
+        volumes: The uid of each object that holds data, by kind and name.
+        children: The live objects, with the numbers of records that are taken.
+    """
+    before = record or ReleaseRecord(spec={})
+    migrated = before.migrated
+    if database is not None and before.database is None:
+        # The record of an older operator: its migrations succeeded on the database of today.
+        migrated = tuple(migration_of(database, request) for request in migrated)
+    if migration is not None and migration.key not in migrated:
+        migrated = (*migrated, migration.key)[-MIGRATIONS_REMEMBERED:]
+    found = ReleaseRecord(
+        spec=spec,
+        migrated=migrated,
+        revision=before.revision,
+        database=(database if migrated else None) or before.database,
+        volumes=before.volumes if volumes is None else volumes,
+    )
+    if record is not None and found == before:
         return None
     taken = (_number(child) for child in children if child.key.kind == CONTROLLER_REVISION.kind)
-    newest = max(taken, default=record.revision if record else 0)
-    return ReleaseRecord(spec=spec, migrated=migrated, revision=newest + 1)
+    return replace(found, revision=max(taken, default=before.revision) + 1)
 
 
 def to_body(record: ReleaseRecord, owner: Owner) -> dict[str, Any]:

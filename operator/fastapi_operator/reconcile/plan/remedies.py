@@ -18,11 +18,19 @@ _REMEDIES = (
     ),
     (
         "canceling statement due to lock timeout",
-        "an open transaction locks the table: end it, then change spec.postgres.migrations.retry",
+        "an open transaction locks the table: end it",
     ),
 )
 
 
+# A failed Job is not repeated by itself, because it may have done a part of its work.
+_REPEAT = (
+    "the Job runs again after a change of its image, command, env, resources, mounts or watched "
+    "Secrets; to run it again unchanged, change spec.postgres.migrations.retry"
+)
+
+
 def remedy(message: str) -> str:
-    """Returns the remedy for a failed migration's message; empty if it is not known."""
-    return next((advice for words, advice in _REMEDIES if words in message), "")
+    """Returns the remedy for a failed migration's message, and how it runs again."""
+    advice = next((advice for words, advice in _REMEDIES if words in message), "")
+    return f"{advice}; {_REPEAT}" if advice else _REPEAT

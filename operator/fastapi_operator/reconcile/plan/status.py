@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from fastapi_operator import naming
 from fastapi_operator.api.status import (
@@ -18,14 +18,19 @@ from fastapi_operator.parts import CAUSES_FIRST, Part
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.migration_report import MigrationReport
-from fastapi_operator.reconcile.observe.observed import Health, Observed
+from fastapi_operator.reconcile.observe.observed import Child, Health, Observed
 from fastapi_operator.reconcile.plan import pending
 from fastapi_operator.reconcile.plan.conditions import Conditions
+from fastapi_operator.reconcile.plan.migrations import (
+    Migration,
+    is_recorded,
+    unfinished_jobs,
+)
 from fastapi_operator.reconcile.plan.pending import HeldWrite
 from fastapi_operator.reconcile.plan.readiness import SCALING, child_health
 from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.remedies import remedy
-from fastapi_operator.reconcile.plan.steps import Waiting, is_migrated, migration_job_key
+from fastapi_operator.reconcile.plan.steps import Waiting, waits_for_job
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import Plan
@@ -50,7 +55,7 @@ class StatusInput:
         waiting: Desired objects that are not written yet.
         refusals: Writes that were refused.
         diagnoses: The problems of the pods of unready workloads.
-        migration_key: Key of the desired migration; None if there is none.
+        migration: The desired migration; None if there is none.
         migration_report: The state that it left in the database, if that was read.
         suspended: Whether the reconciliation is suspended.
         failure: The temporary error that ended the reconciliation; empty if there was none.
@@ -73,7 +78,7 @@ class StatusInput:
     waiting: Sequence[Waiting] = ()
     refusals: Sequence[Refusal] = ()
     diagnoses: Mapping[ObjectKey, Health] = field(default_factory=dict)
-    migration_key: str | None = None
+    migration: Migration | None = None
     migration_report: MigrationReport | None = None
     suspended: bool = False
     failure: str = ""
@@ -133,8 +138,8 @@ def part_health(inputs: StatusInput) -> dict[Part, Health]:
         has_message = health.ready and health.message and worst == Health(True)
         if worst is None or has_message or _severity(health) > _severity(worst):
             parts[desired.part] = health
-    if inputs.migration_key is not None:
-        parts[Part.MIGRATION] = _migration_health(inputs)
+    if inputs.migration is not None:
+        parts[Part.MIGRATION] = _migration_health(inputs, inputs.migration)
     else:
         parts.pop(Part.MIGRATION, None)
     return {part: parts[part] for part in Part if part in parts}
@@ -170,29 +175,46 @@ def _missing(key: ObjectKey, waiting: Mapping[ObjectKey, Waiting]) -> Health:
     return Health(False, "NotWritten", f"{key} is not written yet")
 
 
-def _migration_health(inputs: StatusInput) -> Health:
-    key = inputs.migration_key
-    assert key is not None
-    if is_migrated(inputs.observed, inputs.owner, key):
-        return Health(True)
-    job_key = migration_job_key(inputs.owner, key)
-    refusal = next((item for item in inputs.refusals if item.key == job_key), None)
+def _migration_health(inputs: StatusInput, migration: Migration) -> Health:
+    if _has_migrated(inputs, migration):
+        older = _older_job(inputs, migration)
+        return Health(True) if older is None else Health(False, *waits_for_job(older))
+    refusal = next((item for item in inputs.refusals if item.key == migration.job), None)
     if refusal is not None:
         return Health(False, refusal.reason, refusal.message, failed=True)
-    job = inputs.observed.children.get(job_key)
+    job = inputs.observed.children.get(migration.job)
     if job is None:
-        return Health(False, "WaitingForDatabase", "the migration waits for the database")
-    diagnosis = inputs.diagnoses.get(job_key)
+        waiting = next((item for item in inputs.waiting if item.key == migration.job), None)
+        reason = waiting.reason if waiting else "WaitingForDatabase"
+        message = waiting.message if waiting else "waits for the database"
+        return Health(False, reason, f"the migration {message}")
+    return _job_health(inputs, job)
+
+
+def _job_health(inputs: StatusInput, job: Child) -> Health:
+    diagnosis = inputs.diagnoses.get(job.key)
     if job.health.failed:
         message = (diagnosis.message if diagnosis else "") or job.health.message
-        advice = remedy(message)
         done = inputs.migration_report.summary if inputs.migration_report else ""
-        message = "; ".join(part for part in (message, done, advice) if part)
-        message = f"Job {job_key.name}: {message}"
+        message = "; ".join(part for part in (message, done, remedy(message)) if part)
+        message = f"Job {job.key.name}: {message}"
         return Health(False, "MigrationFailed", message, failed=True)
     if diagnosis is not None:
         return diagnosis
-    return Health(False, "MigrationRunning", f"Job {job_key.name} has not finished")
+    return Health(False, "MigrationRunning", f"Job {job.key.name} has not finished")
+
+
+def _has_migrated(inputs: StatusInput, migration: Migration) -> bool:
+    """Whether a migration has succeeded, also if its Job has finished only now."""
+    if is_recorded(inputs.observed, migration.key, migration.request):
+        return True
+    job = inputs.observed.children.get(migration.job)
+    return job is not None and job.owner_uid == inputs.owner.uid and job.health.ready
+
+
+def _older_job(inputs: StatusInput, migration: Migration) -> Child | None:
+    unfinished = unfinished_jobs(inputs.observed, inputs.owner)
+    return next((child for child in unfinished if child.key != migration.job), None)
 
 
 def _mark_summary(
@@ -319,15 +341,17 @@ def _problems(problems: Iterable[Problem]) -> tuple[StatusProblem, ...]:
 
 
 def _migration(inputs: StatusInput) -> MigrationStatus | None:
-    key = inputs.migration_key
-    if key is None:
+    migration = inputs.migration
+    if migration is None:
         return None
-    if is_migrated(inputs.observed, inputs.owner, key):
-        return MigrationStatus(key=key, state="Succeeded", revision=_revision(inputs, key))
-    job = inputs.observed.children.get(migration_job_key(inputs.owner, key))
+    if _has_migrated(inputs, migration):
+        revision = _revision(inputs, migration.key)
+        return MigrationStatus(key=migration.key, state="Succeeded", revision=revision)
+    job = inputs.observed.children.get(migration.job)
     if job is None:
-        return MigrationStatus(key=key, state="Waiting")
-    return MigrationStatus(key=key, state="Failed" if job.health.failed else "Running")
+        return MigrationStatus(key=migration.key, state="Waiting")
+    state: Literal["Failed", "Running"] = "Failed" if job.health.failed else "Running"
+    return MigrationStatus(key=migration.key, state=state)
 
 
 def _revision(inputs: StatusInput, key: str) -> str | None:

@@ -1,10 +1,9 @@
 """Plans the steps of a reconciliation: compares desired and live objects."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import (
     CNPG_CLUSTER,
     CONTROLLER_REVISION,
@@ -18,13 +17,17 @@ from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Child, Observed, ReleaseRecord, Rotation
 from fastapi_operator.reconcile.observe.projection import covers
-from fastapi_operator.reconcile.plan import release
+from fastapi_operator.reconcile.plan import migrations, release
+from fastapi_operator.reconcile.plan.database import Database, holds_data, refuse
+from fastapi_operator.reconcile.plan.migrations import Migration
 from fastapi_operator.reconcile.plan.owned_object import (
     OwnedObject,
     replicas_match,
     stamp_is_current,
+    without,
 )
 from fastapi_operator.reconcile.plan.readiness import child_health
+from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey, Write
 
 MIGRATION_JOBS_KEPT = 3
@@ -62,6 +65,8 @@ class Step:
         volume: The existing data volume of a missing credentials Secret; the Secret must then be
             restored and is never generated.
         rotation: The rotation of the Secret's credentials after this write.
+        held: Secrets whose changes must not restart pods yet.
+        address: The external database on which a migration Job works; in memory only.
     """
 
     action: Action
@@ -70,6 +75,8 @@ class Step:
     why: str
     volume: ObjectKey | None = None
     rotation: Rotation | None = None
+    held: frozenset[ObjectKey] = frozenset()
+    address: str | None = None
 
     @property
     def key(self) -> ObjectKey:
@@ -96,16 +103,23 @@ class Steps:
         release: The release record to write; None if it exists already.
         after_release: Writes behind the MIGRATED gate, wave after wave.
         deletes: Objects that are no longer desired.
+        abandoned: Migration Jobs that are no longer desired and whose pods may not have started;
+            they are deleted if no pod has.
         adopted: Children that are as an earlier operator process applied them.
         waiting: Desired objects that are not written yet.
+        refusals: What cannot be done until a person decides.
+        volumes: Objects with data, whose uids the release record lists.
     """
 
     before_release: tuple[Step, ...] = ()
     release: ReleaseRecord | None = None
     after_release: tuple[Step, ...] = ()
     deletes: tuple[Child, ...] = ()
+    abandoned: tuple[Child, ...] = ()
     adopted: tuple[Child, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    volumes: tuple[ObjectKey, ...] = ()
 
     @property
     def writes(self) -> tuple[Step, ...]:
@@ -118,9 +132,13 @@ def find_open_gates(
     observed: Observed,
     *,
     owner: Owner,
-    migration_key: str | None,
+    migration: Migration | None,
 ) -> frozenset[Gate]:
-    """Returns the gates that are open, from live objects alone."""
+    """Returns the gates that are open, from live objects alone.
+
+    MIGRATED is closed while any migration Job of the service runs: it changes the schema below the
+    app, also if it belongs to a newer image that was rolled back, or to a former database.
+    """
     opened = {Gate.NONE}
     servers = (STATEFUL_SET.kind, CNPG_CLUSTER.kind)
     databases = [
@@ -130,22 +148,10 @@ def find_open_gates(
     ]
     if all(_serves(observed, desired, owner) for desired in databases):
         opened.add(Gate.DATABASE)
-    if migration_key is None or is_migrated(observed, owner, migration_key):
+    succeeded = migration is None or migration.succeeded
+    if succeeded and not migrations.unfinished_jobs(observed, owner):
         opened.add(Gate.MIGRATED)
     return frozenset(opened)
-
-
-def is_migrated(observed: Observed, owner: Owner, migration_key: str) -> bool:
-    """Whether a migration has succeeded, by the release record or by its Job."""
-    if observed.release is not None and migration_key in observed.release.migrated:
-        return True
-    return _is_ready(observed, migration_job_key(owner, migration_key), owner)
-
-
-def migration_job_key(owner: Owner, migration_key: str) -> ObjectKey:
-    """Returns the identity of the Job of a migration."""
-    name = naming.child_name(owner.name, Part.MIGRATION.record.suffix, migration_key)
-    return ObjectKey(JOB.group, JOB.kind, owner.namespace, name)
 
 
 def objects_in_force(
@@ -169,7 +175,8 @@ def plan_steps(
     observed: Observed,
     gates: frozenset[Gate],
     spec: Mapping[str, object] | None,
-    migration_key: str | None,
+    migration: Migration | None,
+    database: Database | None = None,
 ) -> Steps:
     """Returns the steps to perform now.
 
@@ -181,8 +188,12 @@ def plan_steps(
         observed: Its live objects and the release record.
         gates: The gates that are open.
         spec: The spec to record as released when MIGRATED is open; None to record nothing.
-        migration_key: Key of the desired migration; None if there is none.
+        migration: The desired migration; None if there is none.
+        database: The identity of the database and its volumes.
     """
+    database = database or Database()
+    # While another external database is migrated, running pods keep the values of the former one.
+    held = frozenset() if Gate.MIGRATED in gates else database.secrets
     objects = objects_in_force(desired_objects, released_objects, gates)
     keys = {owned.key for owned in objects}
     waiting = [
@@ -196,40 +207,73 @@ def plan_steps(
     adopted: list[Child] = []
     for owned in objects:
         desired, child = owned.desired, observed.children.get(owned.key)
-        if child is None and _is_done_migration(desired, observed, owner, migration_key):
+        if child is None and _is_done_migration(desired, migration):
             continue  # If an image's migration has succeeded once, its rollback needs no Job.
-        blocker = _blocker(desired, child, observed, gates)
+        blocker = _blocker(desired, child, observed, gates, migration)
         if blocker is not None:
             waiting.append(blocker)
             continue
-        step = _step(owned, observed, owner, lost.get(owned.key))
+        if _is_frozen(desired, database):
+            if child is None:
+                waiting.append(_waiting(desired, "VolumeLost", "waits for the lost volume"))
+            continue
+        step = _step(owned, observed, owner, lost.get(owned.key), held)
+        if step is not None and desired.key.kind == JOB.kind:
+            step = replace(step, address=database.address)
         if step is not None:
             (after if desired.gate is Gate.MIGRATED else before).append(step)
         elif child is not None and child.expected_live_digest is None:
             adopted.append(child)
     record = None
-    if Gate.MIGRATED in gates and spec is not None:
+    if Gate.MIGRATED in gates and spec is not None and not database.lost:
         record = release.next_record(
             observed.release,
             spec=spec,
-            migration_key=migration_key,
+            migration=migration,
+            database=database.identity,
+            volumes=database.volumes,
             children=observed.children.values(),
         )
-    all_open = set(gates) >= set(Gate)
+    all_open = set(gates) >= set(Gate) and not database.lost
     return Steps(
         before_release=_by_wave(before),
         release=record,
         after_release=_by_wave(after),
-        deletes=_no_longer_desired(owner, keys, observed) if all_open else (),
+        deletes=_no_longer_desired(owner, keys, observed)
+        if all_open
+        else _outdated_jobs(owner, keys, observed),
+        abandoned=_abandoned(owner, observed, migration),
         adopted=tuple(adopted),
         waiting=tuple(waiting),
+        refusals=refuse(database.lost, owner),
+        volumes=tuple(owned.key for owned in objects if holds_data(owned.desired))
+        if record is not None
+        else (),
     )
 
 
+def _is_frozen(desired: Desired, database: Database) -> bool:
+    """Whether an object must not be written, because the data that it is about is lost."""
+    parts = {volume.part for volume in database.lost}
+    if Part.DATABASE in parts:
+        parts |= {Part.MIGRATION, Part.BACKUP}
+        if desired.gate is Gate.MIGRATED:
+            return True
+    return desired.part in parts
+
+
 def _blocker(
-    desired: Desired, child: Child | None, observed: Observed, gates: frozenset[Gate]
+    desired: Desired,
+    child: Child | None,
+    observed: Observed,
+    gates: frozenset[Gate],
+    migration: Migration | None,
 ) -> Waiting | None:
     """Returns the reason why an object cannot be written now; None if it can."""
+    if child is None and migration is not None and desired.key == migration.job:
+        job = migration.blocker
+        if job is not None:
+            return _waiting(desired, *waits_for_job(job))
     if child is None and desired.gate not in gates and desired.gate is not Gate.MIGRATED:
         return _waiting(desired, "WaitingForDatabase", "waits for the database")
     if child is not None and child.deleting:
@@ -240,7 +284,11 @@ def _blocker(
 
 
 def _step(
-    owned: OwnedObject, observed: Observed, owner: Owner, volume: ObjectKey | None
+    owned: OwnedObject,
+    observed: Observed,
+    owner: Owner,
+    volume: ObjectKey | None,
+    held: frozenset[ObjectKey],
 ) -> Step | None:
     child = observed.children.get(owned.key)
     once = owned.desired.write is Write.CREATE_ONCE
@@ -249,8 +297,8 @@ def _step(
     if child.owner_uid not in (None, owner.uid) or (not once and _is_unproven(owned, child)):
         return Step(Action.INSPECT, owned, child, "owner")
     if not once:
-        why = _difference(owned, child, observed)
-        return Step(Action.APPLY, owned, child, why) if why else None
+        why = _difference(owned, child, observed, held)
+        return Step(Action.APPLY, owned, child, why, held=held) if why else None
     has_owner, retain = child.owner_uid is not None, owned.desired.retain
     if has_owner is retain:
         return Step(Action.DISOWN if retain else Action.OWN, owned, child, "owner")
@@ -268,11 +316,13 @@ def _is_unproven(owned: OwnedObject, child: Child) -> bool:
     return never_written and not owned.desired.retain
 
 
-def _difference(owned: OwnedObject, child: Child, observed: Observed) -> str:
+def _difference(
+    owned: OwnedObject, child: Child, observed: Observed, held: frozenset[ObjectKey]
+) -> str:
     """Returns why an object must be applied again; empty if it need not be."""
     if child.last_applied_digest != owned.built_digest:
         return "changed"
-    if not stamp_is_current(owned, child, observed.values):
+    if not stamp_is_current(owned, child, without(observed.values, held)):
         return "reference"
     if child.expected_live_digest is None:
         as_applied = child.owned_fields is not None and covers(child.owned_fields, owned.body)
@@ -307,11 +357,8 @@ def _no_longer_desired(owner: Owner, keys: set[ObjectKey], observed: Observed) -
         for child in observed.children.values()
         if child.owner_uid == owner.uid and not child.deleting
     ]
-    jobs = sorted(
-        (child for child in mine if child.key.kind == JOB.kind),
-        key=lambda child: (child.key in keys, child.created),
-    )
-    kept = {child.key for child in jobs[-MIGRATION_JOBS_KEPT:]}
+    kept = {child.key for child in mine if child.key.kind == JOB.kind}
+    kept -= {child.key for child in _outdated_jobs(owner, keys, observed)}
     # Pods of the old revision mount the old configuration until the last one is replaced.
     rolling = any(
         key in observed.children and not observed.children[key].health.ready
@@ -337,21 +384,43 @@ def _serves(observed: Observed, desired: Desired, owner: Owner) -> bool:
     )
 
 
+def _outdated_jobs(owner: Owner, keys: set[ObjectKey], observed: Observed) -> tuple[Child, ...]:
+    """Returns the finished migration Jobs beyond those that are kept, oldest first."""
+    jobs = sorted(
+        (
+            child
+            for child in observed.children.values()
+            if child.key.kind == JOB.kind and child.owner_uid == owner.uid and not child.deleting
+        ),
+        key=lambda child: (child.key in keys, child.created),
+    )
+    return tuple(
+        child for child in jobs[:-MIGRATION_JOBS_KEPT] if not migrations.is_unfinished(child)
+    )
+
+
+def _abandoned(owner: Owner, observed: Observed, migration: Migration | None) -> tuple[Child, ...]:
+    jobs = migrations.unstarted_jobs(observed, owner) if migration is None else migration.superseded
+    return tuple(child for child in jobs if not child.deleting)
+
+
 def _is_ready(observed: Observed, key: ObjectKey, owner: Owner) -> bool:
     """Whether an object of this service is ready; one of a former service does not count."""
     child = observed.children.get(key)
     return child is not None and child.owner_uid in (None, owner.uid) and child.health.ready
 
 
-def _is_done_migration(
-    desired: Desired, observed: Observed, owner: Owner, migration_key: str | None
-) -> bool:
-    """Whether an object is the Job of a migration that a release record lists as succeeded."""
-    if migration_key is None or observed.release is None:
-        return False
-    return migration_key in observed.release.migrated and desired.key == migration_job_key(
-        owner, migration_key
+def waits_for_job(job: Child) -> tuple[str, str]:
+    """Returns the reason and the message of a migration that another Job delays."""
+    name = f"Job {job.key.namespace}/{job.key.name}"
+    return "WaitingForOtherMigration", (
+        f"waits until {name} has finished, because only one migration of a database runs at a time"
     )
+
+
+def _is_done_migration(desired: Desired, migration: Migration | None) -> bool:
+    """Whether an object is the Job of a migration that has succeeded."""
+    return migration is not None and migration.succeeded and desired.key == migration.job
 
 
 def _waiting(desired: Desired, reason: str, message: str) -> Waiting:

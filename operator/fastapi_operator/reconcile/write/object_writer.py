@@ -1,5 +1,6 @@
 """Writes one object: one function for each action."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,8 @@ from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.observed import Phase, Rotation
 from fastapi_operator.reconcile.observe.projection import digest
 from fastapi_operator.reconcile.observe.store import Store
-from fastapi_operator.reconcile.plan.owned_object import complete_body
+from fastapi_operator.reconcile.plan.database import begin_empty_command, find_sharing
+from fastapi_operator.reconcile.plan.owned_object import complete_body, without
 from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.steps import Action, Step
 from fastapi_operator.reconcile.write import ownership, volumes
@@ -40,6 +42,7 @@ class ObjectWriter:
         self._store = store
         self._brakes = brakes
         self._wake = wake
+        self._sharing = asyncio.Lock()
         self._actions: Mapping[Action, Callable[[Step, Owner], Awaitable[None]]] = {
             Action.FIRST: self._first,
             Action.APPLY: self._apply,
@@ -116,7 +119,8 @@ class ObjectWriter:
 
     async def _apply(self, step: Step, _owner: Owner) -> None:
         # With the newest values: a Secret of this service may have been created a moment ago.
-        body = complete_body(step.owned, step.child, self._store.values.known)
+        values = without(self._store.values.known, step.held)
+        body = complete_body(step.owned, step.child, values)
         try:
             response = await self._client.apply(kind_of(step.key), body)
         except ApiError as error:
@@ -151,6 +155,16 @@ class ObjectWriter:
         if step.volume is not None:
             await self._find_credentials(step, owner)
             return
+        if step.address is None:
+            await self._post(step, owner)
+            return
+        # Between this check and the response, no other Job for this database is created.
+        async with self._sharing:
+            if find_sharing(step.address, self._store.shared_migrations(owner.uid)):
+                raise BlockedError
+            await self._post(step, owner)
+
+    async def _post(self, step: Step, owner: Owner) -> None:
         body, generated = step.owned.body, step.owned.desired.generate
         if generated is not None and not self._client.dry_run:
             body = fill_credentials(body, generated)
@@ -165,14 +179,17 @@ class ObjectWriter:
 
     async def _find_credentials(self, step: Step, owner: Owner) -> None:
         """Finds the credentials of existing data; they are never generated again."""
+        assert step.volume is not None
+        volume = self._store.child(step.volume)
         if await self._client.get(kind_of(step.key), step.key.namespace, step.key.name) is None:
             raise RefusedError(
                 Refusal(
                     step.key,
                     "CredentialsLost",
                     f"{step.key} is missing, but {step.volume} has data that needs its password; "
-                    f"restore the Secret from a backup, or delete {step.volume} to start with an "
-                    "empty database",
+                    "restore the Secret from a backup. To lose the data and begin empty, delete "
+                    f"the PersistentVolumeClaim {step.volume.name} and run: "
+                    + begin_empty_command(owner, volume.uid if volume else "UID"),
                 )
             )
         await self._inspect(step, owner)

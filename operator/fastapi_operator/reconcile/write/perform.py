@@ -1,19 +1,23 @@
 """Performs the steps of a reconciliation: no other module writes owned objects."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import structlog
 
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
-from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, JOB
+from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, JOB, POD
+from fastapi_operator.reconcile.observe.attempt import pod_has_started
 from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child
 from fastapi_operator.reconcile.observe.store import Store
 from fastapi_operator.reconcile.plan import release
 from fastapi_operator.reconcile.plan.crash import explain_crash
+from fastapi_operator.reconcile.plan.database import volume_name
 from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.steps import Step, Steps
 from fastapi_operator.reconcile.write.brakes import Brakes
@@ -59,6 +63,7 @@ class Performer:
         outcome = Outcome()
         self._store.adopt(steps.adopted)
         try:
+            await self._abandon(steps.abandoned, outcome)
             await self._write_waves(steps.before_release, owner, outcome)
             if await self._record_release(steps, owner, outcome):
                 await self._write_waves(steps.after_release, owner, outcome)
@@ -100,7 +105,14 @@ class Performer:
         """Writes the release record; if that fails, the objects of the release are not written."""
         if steps.release is None:
             return True
-        body = release.to_body(steps.release, owner)
+        # A volume that was created a moment ago has its uid only now.
+        created = {
+            volume_name(key): child.uid
+            for key in steps.volumes
+            if (child := self._store.child(key)) is not None
+        }
+        record = replace(steps.release, volumes={**steps.release.volumes, **created})
+        body = release.to_body(record, owner)
         key = ObjectKey("apps", "ControllerRevision", owner.namespace, body["metadata"]["name"])
         try:
             self._writer.put(key, await self._client.create(CONTROLLER_REVISION, body))
@@ -110,6 +122,35 @@ class Performer:
         outcome.done.append(f"create {key.kind}/{key.name}: release")
         self._count(key.kind, "release")
         return True
+
+    async def _abandon(self, jobs: Sequence[Child], outcome: Outcome) -> None:
+        """Deletes migration Jobs that are no longer desired and of which no pod has started.
+
+        An image that cannot be pulled, for example, must not delay its correction until the
+        deadline of the Job. The Job is gone only after its pods, so that the next one runs alone.
+        """
+        for child in jobs:
+            key = child.key
+            try:
+                pods = await self._pods_of(key)
+                if any(pod_has_started(pod) for pod in pods):
+                    continue
+                await self._client.delete(
+                    kind_of(key), key.namespace, key.name, uid=child.uid, foreground=bool(pods)
+                )
+            except ApiError as error:
+                if error.status not in (404, 409):
+                    outcome.add_error(key, error)
+                continue
+            outcome.done.append(f"delete {key.kind}/{key.name}: superseded")
+            self._count(key.kind, "superseded")
+            if not self._client.dry_run:
+                self._store.note_deleting(child)
+
+    async def _pods_of(self, job: ObjectKey) -> list[Mapping[str, Any]]:
+        selector = f"batch.kubernetes.io/job-name={job.name}"
+        pages = self._client.pages(POD, job.namespace, label_selector=selector)
+        return [pod async for pods, _ in pages for pod in pods]
 
     async def _prune(self, children: Sequence[Child], outcome: Outcome) -> None:
         for child in children:
