@@ -34,8 +34,9 @@ def test_a_fresh_service_costs_its_objects_and_two_requests(world: World) -> Non
     since = world.mark()
     world.apply()
     world.until_ready()
-    # ConfigMap, Service, Deployment, autoscaler, release record; status at first and when ready.
-    assert len(world.requests(since)) == 5 + 2, world.requests(since)
+    # ConfigMap, Service, Deployment, autoscaler, release record; status at first and when ready;
+    # the namespace before the first plan.
+    assert len(world.requests(since)) == 5 + 2 + 1, world.requests(since)
 
 
 @pytest.mark.parametrize(

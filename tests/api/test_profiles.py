@@ -87,3 +87,20 @@ def test_the_profile_is_known_before_the_first_write(world: World) -> None:
     first_write = next(index for index, text in enumerate(asked) if text in world.writes(since))
     assert f"get namespaces/{world.namespace}" in asked[:first_write]
     assert bounds(world) == (4, 6)
+
+
+def test_a_namespace_that_was_labelled_a_moment_ago_is_planned_with_its_profile(
+    world: World,
+) -> None:
+    """The first plan decides what cannot be changed afterwards, for example sizes of volumes."""
+    small_volume = Profile.model_validate_json(
+        '{"defaults": {"postgres": {"storage": {"size": "2Gi"}}}}'
+    )
+    world.start(
+        build=build_desired_state,
+        settings={"profiles": {"frugal": small_volume}, "discovery_seconds": 60},
+    )
+    label(world, "frugal")
+    world.apply(postgres={})
+    claim = eventually(lambda: world.get("persistentvolumeclaims", "shop-postgres-data"))
+    assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"

@@ -41,6 +41,8 @@ from fastapi_operator.settings import Settings
 HEALTH_DEBOUNCE_SECONDS = 0.2
 # The keys of a Secret are often changed one after another; the pods are replaced once for all.
 VALUES_DEBOUNCE_SECONDS = 1.0
+# Services that are created together read the profiles of namespaces once.
+FRESH_SECONDS = 5.0
 # Among the services that are due, those with a rollout in progress come first: their desired state
 # is cached, and a person may be waiting. Then come changed services, then periodic work.
 CHANGED_SLACK_SECONDS = 5.0
@@ -91,11 +93,13 @@ class Controller:
             instance=socket.gethostname(),
             settings=str(published) if published is not None else None,
         )
-        self.worker = Worker(self.queue, self._reconciler, telemetry, facts=lambda: self.facts)
+        self.worker = Worker(self.queue, self._reconciler, telemetry, facts=self.facts_for)
         self._synced = False
         self._listed = time.monotonic()
         self._discovery_failures = Failures(_log, "discovery failed", clock=time.monotonic)
         self._discovered = False
+        self._profiles_read_at: dict[str, float] = {}
+        self._reading_profiles = asyncio.Lock()
         self._unconfirmed: set[ServiceKey | ObjectKey] = set()
         self._confirmed = False
         self._watch_expired = asyncio.Event()
@@ -178,7 +182,8 @@ class Controller:
         namespaces = self._settings.watch_namespaces
         try:
             discovered = await discovery.discover(self._client)
-            profiles = await discovery.profiles(self._client, namespaces)
+            async with self._reading_profiles:
+                profiles = await discovery.profiles(self._client, namespaces)
         except (ApiError, KeyError) as error:
             self._discovery_failures.add(error=str(error))
             if not self._discovered and isinstance(error, ApiError):
@@ -195,6 +200,38 @@ class Controller:
             _log.info("profiles of namespaces changed", namespaces=sorted(changed))
             self.enqueue_all(changed)
         return kinds.on_offer(discovered) != kinds.on_offer(before)
+
+    async def facts_for(self, key: ServiceKey) -> Facts:
+        """Returns the facts for a reconciliation; the first one of a service reads its namespace.
+
+        A namespace is often created, labelled with a profile and filled within a minute, so that
+        the last discovery does not know its profile. A volume that is created without the profile
+        cannot be changed afterwards.
+
+        Raises:
+            ApiError: The namespace could not be read for now; the service is not planned before.
+        """
+        live = self.store.service(key)
+        if live is not None and live.body["status"].get("observedGeneration", -1) < 1:
+            await self._read_profile(key.namespace)
+        return self.facts
+
+    async def _read_profile(self, namespace: str) -> None:
+        """Reads the profile of a namespace, or of all if the operator watches the cluster."""
+        is_named = bool(self._settings.watch_namespaces)
+        scope = namespace if is_named else ""
+        async with self._reading_profiles:
+            if time.monotonic() - self._profiles_read_at.get(scope, float("-inf")) < FRESH_SECONDS:
+                return
+            found = await discovery.profiles(self._client, (namespace,) if is_named else ())
+            self._profiles_read_at[scope] = time.monotonic()
+            before = self.facts.profiles
+            others = {name: of for name, of in before.items() if is_named and name != namespace}
+            profiles = {**others, **found}
+            changed = {name for name, _ in profiles.items() ^ before.items()}
+            if changed:
+                self.facts = replace(self.facts, profiles=profiles)
+                self.enqueue_all(changed)
 
     async def sync(self) -> None:
         """Lists all objects, and finds changes that the watches missed.

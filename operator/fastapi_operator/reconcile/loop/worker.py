@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -28,7 +28,7 @@ class Worker:
         reconciler: Reconciler,
         telemetry: Telemetry,
         *,
-        facts: Callable[[], Facts],
+        facts: Callable[[ServiceKey], Awaitable[Facts]],
     ) -> None:
         self._queue = queue
         self._reconciler = reconciler
@@ -47,7 +47,8 @@ class Worker:
     async def _reconcile(self, key: ServiceKey) -> None:
         started, outcome = time.monotonic(), "done"
         try:
-            outcome = self._requeue(key, await self._reconciler.reconcile(key, self._facts()))
+            facts = await self._facts(key)
+            outcome = self._requeue(key, await self._reconciler.reconcile(key, facts))
         except ApiError as error:
             outcome = self._requeue_after_error(key, error)
         except asyncio.CancelledError:
