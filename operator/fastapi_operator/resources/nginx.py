@@ -21,7 +21,7 @@ _REQUESTS = "requests.mtail"
 def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
     """Returns nginx as the proxy."""
     config_directory = _DIRECTORIES["config_directory"]
-    files = {"nginx.conf": _nginx_conf(inputs, plan)}
+    files = {"nginx.conf": _nginx_conf(inputs, plan), **_ipv6_listeners(inputs, plan)}
     if inputs.plan.observability.exporters.value:
         files[_REQUESTS] = render(
             "nginx-requests.mtail.j2",
@@ -37,7 +37,7 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
         config_directory=config_directory,
         run_directory=_DIRECTORIES["run_directory"],
         cache_directory=_DIRECTORIES["cache_directory"],
-        start=render("nginx-start.sh.j2"),
+        start=render("nginx-start.sh.j2", **_DIRECTORIES),
         reload=render(
             "nginx-reload.sh.j2",
             app=inputs.name_of(Part.APP),
@@ -52,6 +52,19 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
             mounts={proxy_engine.CONFIG: config_directory},
         ),
     )
+
+
+def _ipv6_listeners(inputs: Inputs, plan: ProxyPlan) -> dict[str, str]:
+    """Returns the ports of IPv6, which nginx can open only if the node has IPv6."""
+    values = proxy_engine.template_values(inputs, plan)
+    option = " proxy_protocol" if values["proxy_protocol"] else ""
+    port, tls_port = f"[::]:{values['port']}", values["tls_port"]
+    entry = f"listen {port} default_server{option};\n"
+    files = {"listen-private.conf": f"listen [::]:{values['private_port']};\n"}
+    if tls_port is not None:
+        entry += f"listen [::]:{tls_port} ssl default_server{option};\n"
+        files["listen-redirect.conf"] = f"listen {port}{option};\n"
+    return {"listen-entry.conf": entry, **files}
 
 
 def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
