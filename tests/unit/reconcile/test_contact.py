@@ -38,12 +38,16 @@ def test_only_the_lease_counts_for_a_process_with_a_lease() -> None:
     assert found.why_missing() == "the Lease was not read or renewed for 31 s; see the log"
 
 
-def test_any_success_counts_without_a_lease() -> None:
+def test_any_success_that_needs_a_right_counts_without_a_lease() -> None:
     clock = Clock()
     found = contact(clock, with_lease=False, discovery_seconds=60)
-    found.request("/apis", 401)
+    found.request("namespaces", 403)
     assert found.why_missing()
+    # Every user may read these, also one without any right.
+    found.request("/version", 200)
     found.request("/apis", 200)
+    assert found.why_missing()
+    found.request("namespaces", 200)
     # Two discoveries may fail.
     clock.now += 3 * 60
     assert not found.why_missing()

@@ -11,6 +11,8 @@ STALE_DISCOVERIES = 3
 # Without contact for so long, the process exits: the next one reads its credentials again, and its
 # restarts are visible.
 EXIT_SECONDS = 300.0
+# Kubernetes lets every user read these: their success does not show that the operator has rights.
+_OPEN_TO_ALL = frozenset({"/apis", "/version"})
 
 
 class NoContactError(RuntimeError):
@@ -21,7 +23,7 @@ class Contact:
     """Notes successful requests.
 
     A process with a Lease depends on the Lease: without it, it must not reconcile. A process
-    without one depends on any request.
+    without one depends on any request that needs a right: its discovery lists namespaces.
     """
 
     def __init__(
@@ -38,7 +40,8 @@ class Contact:
 
     def request(self, resource: str, status: int) -> None:
         """Notes a response of the API server; status 0 means that there was none."""
-        relevant = resource == LEASE.plural or not self._with_lease
+        is_lease = resource == LEASE.plural
+        relevant = is_lease if self._with_lease else resource not in _OPEN_TO_ALL
         if relevant and 200 <= status < 300:
             self._last, self._made = self._clock(), True
 
