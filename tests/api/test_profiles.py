@@ -104,3 +104,26 @@ def test_a_namespace_that_was_labelled_a_moment_ago_is_planned_with_its_profile(
     world.apply(postgres={})
     claim = eventually(lambda: world.get("persistentvolumeclaims", "shop-postgres-data"))
     assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
+
+
+def test_a_default_that_contradicts_a_volume_is_a_problem_and_stalls_nothing(
+    world: World,
+) -> None:
+    sizes = Profile.model_validate_json('{"defaults": {"postgres": {"storage": {"size": "2Gi"}}}}')
+    world.start(
+        build=build_desired_state,
+        settings={"profiles": {"frugal": sizes}, "discovery_seconds": 5},
+    )
+    world.apply(postgres={})
+    world.until_ready()
+    label(world, "frugal")
+
+    def messages() -> list[str]:
+        return [item["message"] for item in world.service()["status"].get("problems", [])]
+
+    eventually(lambda: any("cannot shrink to 2Gi" in text for text in messages()))
+    world.until_ready()
+    assert world.condition("Stalled")["status"] == "False"
+    # A size in the spec is a request.
+    world.apply(postgres={"storage": {"size": "1Gi"}})
+    eventually(lambda: world.condition("Stalled").get("reason") == "ImmutableField")

@@ -27,7 +27,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         inputs,
         Part.BACKUP,
         inputs.name_of(Part.BACKUP),
-        size_bytes=plan.storage_bytes.value,
+        size=plan.storage_bytes,
         storage_class=(postgres.backup.storage or Storage()).class_name,
         retain=postgres.deletion_policy != "Delete",
     )

@@ -23,7 +23,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
                 inputs,
                 Part.CACHE,
                 inputs.name_of(Part.CACHE, "data"),
-                size_bytes=plan.storage_bytes.value,
+                size=plan.storage_bytes,
                 storage_class=spec.persistence.class_name,
             ),
         )

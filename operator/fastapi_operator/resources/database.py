@@ -172,7 +172,7 @@ def _claim(inputs: Inputs, plan: PostgresPlan, storage: Storage, *, retain: bool
         inputs,
         Part.DATABASE,
         inputs.name_of(Part.DATABASE, "data"),
-        size_bytes=plan.storage_bytes.value,
+        size=plan.storage_bytes,
         storage_class=storage.class_name,
         retain=retain,
     )

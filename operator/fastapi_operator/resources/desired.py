@@ -81,6 +81,8 @@ class Desired:
         blocked_by: An object that conflicts with it and must be deleted before it is written.
         requested_hash: A hash of the user's fields about it. If a change replaces its pods but
             not this hash, it waits for an approval; empty if no approval is needed.
+        is_default: Whether the size of a volume is a default, of a profile for example, and not
+            requested by the spec. An existing volume takes precedence over a default.
     """
 
     part: Part
@@ -92,6 +94,7 @@ class Desired:
     hands_over_replicas: bool = False
     blocked_by: ObjectKey | None = None
     requested_hash: str = ""
+    is_default: bool = False
 
     @cached_property
     def key(self) -> ObjectKey:

@@ -7,6 +7,7 @@ from fastapi_operator import naming, quantity
 from fastapi_operator.parts import Part
 from fastapi_operator.resources.desired import Desired, Gate, Generated, Write
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.tuning.decision import Decision, Source
 
 
 def metadata(
@@ -107,7 +108,7 @@ def volume_claim(
     part: Part,
     name: str,
     *,
-    size_bytes: int,
+    size: Decision[int],
     storage_class: str | None,
     retain: bool = False,
 ) -> Desired:
@@ -122,11 +123,12 @@ def volume_claim(
             "spec": {
                 "accessModes": ["ReadWriteOnce"],
                 **({"storageClassName": storage_class} if storage_class else {}),
-                "resources": {"requests": {"storage": quantity.format_bytes(size_bytes)}},
+                "resources": {"requests": {"storage": quantity.format_bytes(size.value)}},
             },
         },
         write=Write.CREATE_ONCE,
         retain=retain,
+        is_default=size.source is not Source.SPEC,
     )
 
 

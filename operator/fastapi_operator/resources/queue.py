@@ -21,7 +21,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         inputs,
         Part.QUEUE,
         inputs.name_of(Part.QUEUE, "data"),
-        size_bytes=plan.storage_bytes.value,
+        size=plan.storage_bytes,
         storage_class=(spec.persistence or Storage()).class_name,
         retain=retain,
     )

@@ -41,7 +41,7 @@ from fastapi_operator.reconcile.plan.pending import (
     hold_rollout,
     with_slot,
 )
-from fastapi_operator.reconcile.plan.refusals import with_spec_paths
+from fastapi_operator.reconcile.plan.refusals import to_problem, with_spec_paths
 from fastapi_operator.reconcile.plan.rollouts import Rollouts
 from fastapi_operator.reconcile.plan.rotation import Rotations, plan_rotations
 from fastapi_operator.reconcile.plan.status import StatusInput, build_status
@@ -372,7 +372,7 @@ class Reconciler:
                 generation=live.generation,
                 before=work.before,
                 now=_now(),
-                problems=(*state.problems, *unwatched),
+                problems=(*state.problems, *map(to_problem, work.outcome.warnings), *unwatched),
                 plan=state.plan,
                 desired=work.desired,
                 observed=self._store.observed(key),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.plan.owned_object import OwnedObject
 from fastapi_operator.resources.desired import ObjectKey
 
@@ -30,12 +31,24 @@ class Refusal:
         reason: One CamelCase word: ``NameTaken``, ``Invalid``, ``CredentialsLost`` …
         message: The refused field or object, and the remedy.
         faults: Fields of the object that the API server refused, each with its reason.
+        is_warning: Whether the object stays as it is, which is only reported as a problem.
     """
 
     key: ObjectKey
     reason: str
     message: str
     faults: tuple[tuple[str, str], ...] = ()
+    is_warning: bool = False
+
+
+def to_problem(refusal: Refusal) -> Problem:
+    """Returns the problem for a default that an existing object does not permit."""
+    return Problem(
+        severity=Severity.WARNING,
+        stage=Stage.PLAN,
+        path="spec",
+        message=f"a default of the profile or of the operator has no effect: {refusal.message}",
+    )
 
 
 def with_spec_paths(

@@ -209,7 +209,8 @@ class ObjectWriter:
             raise BlockedError
         reason = volumes.why_not_resizable(key, live, desired)
         if reason:
-            raise RefusedError(Refusal(key, "ImmutableField", reason))
+            is_warning = step.owned.desired.is_default
+            raise RefusedError(Refusal(key, "ImmutableField", reason, is_warning=is_warning))
         patch = volumes.resize_patch(live, desired)
         try:
             await self._merge(key, patch)

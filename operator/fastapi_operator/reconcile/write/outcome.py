@@ -30,6 +30,7 @@ class Outcome:
     Attributes:
         done: Objects that were written or deleted, for the log.
         refusals: Writes that were refused.
+        warnings: Changes by a default that an existing object does not permit.
         blocked: Objects that cannot be written until an old object is deleted.
         failure: The first temporary error; the reconciliation is retried.
         terminating: The error that reports that the namespace is terminating.
@@ -38,6 +39,7 @@ class Outcome:
 
     done: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    warnings: list[Refusal] = field(default_factory=list)
     blocked: list[ObjectKey] = field(default_factory=list)
     failure: ApiError | None = None
     terminating: ApiError | None = None

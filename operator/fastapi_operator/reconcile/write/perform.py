@@ -86,7 +86,8 @@ class Performer:
         try:
             await self._writer.write(step, owner)
         except RefusedError as error:
-            outcome.refusals.append(error.refusal)
+            found = outcome.warnings if error.refusal.is_warning else outcome.refusals
+            found.append(error.refusal)
         except BlockedError:
             outcome.blocked.append(step.key)
         except ApiError as error:
