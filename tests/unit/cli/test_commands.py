@@ -43,6 +43,7 @@ def test_explain_json_has_the_inputs_and_reason_of_each_number() -> None:
     explained = json.loads(result.stdout)
     assert set(explained) == {
         "service",
+        "settings",
         "decisions",
         "connectionBudget",
         "footprint",
