@@ -1,4 +1,4 @@
-"""python -m tests.faults [--services N] [--seed N ...] [--only WORD] [--write]
+"""python -m tests.faults [--services N] [--seed N ...] [--only WORD] [--extended] [--write]
 
 Every fault hits a fleet of services in random stages, once for each seed; each round has an API
 server of its own. Afterwards everything must be as after an undisturbed run of the same seed.
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks import document
+from tests.faults.extended import EXTENDED
 from tests.faults.faults import FAULTS
 from tests.faults.rounds import Outcome, disturbed, undisturbed
 
@@ -33,9 +34,11 @@ def main() -> int:
     parser.add_argument("--services", type=int, default=50, help="in each round")
     parser.add_argument("--seed", type=int, nargs="+", default=[1, 2], help="a round each")
     parser.add_argument("--only", default="", help="faults whose name has this in it")
+    parser.add_argument("--extended", action="store_true", help="also the slower faults")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     options = parser.parse_args()
-    chosen = [fault for fault in FAULTS if options.only in fault.name]
+    known = (*FAULTS, *EXTENDED) if options.extended else FAULTS
+    chosen = [fault for fault in known if options.only in fault.name]
     if not chosen:
         parser.error(f"no fault has {options.only!r} in its name")
     broken = False
@@ -90,7 +93,7 @@ def recorded() -> dict[str, list[str]]:
 
 def table() -> str:
     """All recorded rounds as Markdown, fault by fault."""
-    order = [fault.name for fault in FAULTS]
+    order = [fault.name for fault in (*FAULTS, *EXTENDED)]
     rows = sorted(recorded().values(), key=lambda row: (order.index(row[0]), row[1]))
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

@@ -35,6 +35,11 @@ _CONTROLLERS = (
     "namespace-controller",
     "persistentvolumeclaim-protection-controller",
 )
+# An optional API in this version of Kubernetes, which is served only if it is asked for.
+_ADMISSION = {
+    "runtime-config": "admissionregistration.k8s.io/v1beta1=true",
+    "feature-gates": "MutatingAdmissionPolicy=true",
+}
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -50,6 +55,7 @@ class Field:
         short: A small fleet and short faults, for CI.
         wanted: The objects at the end of the undisturbed run; None in that run itself.
         remade: How often objects were deleted by hand, by the name they begin with.
+        apart: Beginnings of the names of objects that are not compared: their history differs.
         met: The remark of the fault about itself.
     """
 
@@ -62,6 +68,7 @@ class Field:
     short: bool
     wanted: judge.Objects | None
     remade: dict[str, int] = field(default_factory=dict)
+    apart: list[str] = field(default_factory=list)
     met: str = ""
     settled_seconds: float = 0.0
     _edits: list[Callable[[], None]] = field(default_factory=list)
@@ -71,6 +78,7 @@ class Field:
     _final: bool = True
     _started: list[Process] = field(default_factory=list)
     _values: dict[str, Any] = field(default_factory=dict)
+    _kept_open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     # The operator ------------------------------------------------------------------------------
 
@@ -101,12 +109,20 @@ class Field:
         assert ended is None, f"the operator ended with {ended}: {process.log.read_text()[-3000:]}"
         process.end()
 
-    def proxy(self, *, share: float = 0.0, fate: Fate = lambda _write: None) -> FaultyProxy:
-        """A proxy to the API server, with the round's seed."""
-        return FaultyProxy(self.server.kubeconfig, share=share, seed=self.seed, fate=fate)
+    def proxy(
+        self, *, share: float = 0.0, fate: Fate = lambda _write: None, user: str = ""
+    ) -> FaultyProxy:
+        """A proxy to the API server with the round's seed, for a user or the administrator."""
+        kubeconfig = self.server.kubeconfig_of(user) if user else self.server.kubeconfig
+        return FaultyProxy(kubeconfig, share=share, seed=self.seed, fate=fate)
+
+    def keep(self, condition: contextlib.AbstractContextManager[None]) -> None:
+        """Enters a context that lasts until the round ends."""
+        self._kept_open.enter_context(condition)
 
     def end(self) -> None:
-        """Kills the remaining processes."""
+        """Ends the contexts that were kept, and kills the remaining processes."""
+        self._kept_open.close()
         for process in self._started:
             if process.child.poll() is None:
                 process.end(signal.SIGKILL)
@@ -182,8 +198,12 @@ class Field:
             left = with_retries(lambda: judge.orphans(self.kube, NAMESPACES))
         if not left and self.wanted is not None:
             now = with_retries(lambda: judge.snapshot(self.kube, NAMESPACES))
-            left = judge.differences(now, self.wanted)
+            left = judge.differences(self._compared(now), self._compared(self.wanted))
         return left
+
+    def _compared(self, objects: judge.Objects) -> judge.Objects:
+        apart = tuple(self.apart)
+        return {name: body for name, body in objects.items() if not name.startswith(apart)}
 
     def members(self, *stages: Stage) -> list[Member]:
         """The services that stay, or those of them that were in some stages."""
@@ -225,23 +245,33 @@ class Field:
 
 @contextlib.contextmanager
 def field_of(
-    name: str, *, seed: int, count: int, folder: Path, wanted: judge.Objects | None, short: bool
+    name: str,
+    *,
+    seed: int,
+    count: int,
+    folder: Path,
+    wanted: judge.Objects | None,
+    short: bool,
+    controllers: bool = False,
+    admission: bool = False,
 ) -> Iterator[Field]:
-    """A fresh API server with a fleet, and the two controllers that collect garbage."""
+    """A fresh API server with a fleet, and all controllers or those that collect garbage."""
     members: list[Member] = fleet(seed, count)
     members += fleet(seed + 1, max(2, count // 10), prefix="d", doomed=True)
     folder.mkdir(parents=True, exist_ok=True)
-    with ApiServer(name) as server:
-        kube = Kube(server.kubeconfig)
+    chosen = True if controllers else _CONTROLLERS
+    with ApiServer(name, flags=_ADMISSION if admission else None) as bare:
+        kube = Kube(bare.kubeconfig)
         install_crd(kube)
         definition = f"{_DEFINITIONS}/{MONITOR_CRD['metadata']['name']}"
         with_retries(lambda: kube.apply(definition, MONITOR_CRD))
         # After the CRDs: the collector looks for new kinds each half minute alone.
-        ApiServer(name, controllers=_CONTROLLERS).start()
+        server = ApiServer(name, controllers=chosen, flags=_ADMISSION if admission else None)
+        server.start()
         for namespace in (*NAMESPACES, DOOMED):
             space = {"metadata": {"name": namespace}}
             kube.request("POST", "/api/v1/namespaces", space)
-        people = People(kube, members, (*NAMESPACES, DOOMED))
+        people = People(kube, members, (*NAMESPACES, DOOMED), kubelet=controllers)
         log = audit.AuditLog(server.audit_log)
         found = Field(server, kube, people, log, folder, seed, short, wanted)
         with people.working():

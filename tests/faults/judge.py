@@ -26,17 +26,23 @@ _KEPT = frozenset({SECRET.kind, PERSISTENT_VOLUME_CLAIM.kind})
 # Differs with uids and generated passwords: digests of applied bodies and of values that pods read.
 _OURS = f"{naming.GROUP}/"
 _REQUESTED = (naming.RESTART_ANNOTATION, naming.APPROVE_ANNOTATION)
+# The real controllers make these in each namespace, and count the rollouts of a Deployment.
+_IN_EACH_NAMESPACE = frozenset({"kube-root-ca.crt", "default"})
+_COUNTED = "deployment.kubernetes.io/revision"
+# The names of everything that the admission policies of the tests add to objects.
+INJECTED = "injected.example"
 # Fields that the API server fills in for each object.
 _FILLED = {
     "Service": ("clusterIP", "clusterIPs"),
     "PersistentVolumeClaim": ("volumeName",),
     "Job": ("selector",),
 }
+_RECORD = re.compile(r"(controllerrevisions/.*-release-)\d+$")
 _CONTROLLER_UID = re.compile(r"(^|[./])controller-uid$")
 
 
 def live(kube: Kube, namespaces: Iterable[str]) -> Iterable[tuple[Kind, dict[str, Any]]]:
-    """Every object of a kind that the operator owns, with any creator."""
+    """Every object of a kind that the operator owns, except those of built-in controllers."""
     for namespace in namespaces:
         for kind in OWNED:
             try:
@@ -45,17 +51,43 @@ def live(kube: Kube, namespaces: Iterable[str]) -> Iterable[tuple[Kind, dict[str
                 if error.status == 404:
                     continue  # An optional kind that is not there.
                 raise
-            yield from ((kind, body) for body in found)
+            yield from ((kind, body) for body in found if not _is_built_in(body))
+
+
+def _is_built_in(body: Mapping[str, Any]) -> bool:
+    metadata = body["metadata"]
+    owners = metadata.get("ownerReferences") or ()
+    controller = next((owner["kind"] for owner in owners if owner.get("controller")), naming.KIND)
+    return controller != naming.KIND or metadata["name"] in _IN_EACH_NAMESPACE
 
 
 def snapshot(kube: Kube, namespaces: Iterable[str]) -> Objects:
     """The objects as they were asked for, comparable between runs."""
-    return {
+    found = {
         f"{kind.plural}/{body['metadata']['namespace']}/{body['metadata']['name']}": meaning(
-            kind, body
+            kind, without_injected(body)
         )
         for kind, body in live(kube, namespaces)
     }
+    return _renumbered(found)
+
+
+def _renumbered(objects: Objects) -> Objects:
+    """The release records numbered from 1.
+
+    A service that is created again begins with a higher number if the record of the deleted one is
+    not collected yet.
+    """
+    found, count = dict(objects), Counter[str]()
+    for name in sorted(objects, key=lambda name: (len(name), name)):
+        match = _RECORD.match(name)
+        if match:
+            count[match[1]] += 1
+            body = found.pop(name)
+            number = f"{match[1]}{count[match[1]]}"
+            metadata = {**body["metadata"], "name": number.rpartition("/")[2]}
+            found[number] = {**body, "metadata": metadata, "revision": count[match[1]]}
+    return found
 
 
 def meaning(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +124,23 @@ def _annotations(found: Mapping[str, str] | None) -> dict[str, str]:
     return {
         name: value if name in _REQUESTED or not name.startswith(_OURS) else "…"
         for name, value in (found or {}).items()
+        if name != _COUNTED
     }
+
+
+def without_injected(value: Any) -> Any:
+    """Returns a body without the fields and list items that an admission policy added."""
+    if isinstance(value, dict):
+        kept = {k: without_injected(v) for k, v in value.items() if not k.startswith(INJECTED)}
+        return {k: v for k, v in kept.items() if v != [] or value[k] == []}
+    if isinstance(value, list):
+        return [without_injected(item) for item in value if not _is_injected(item)]
+    return value
+
+
+def _is_injected(item: Any) -> bool:
+    names = (item.get("name"), item.get("key")) if isinstance(item, dict) else ()
+    return any(str(name).startswith(INJECTED) for name in names)
 
 
 def differences(now: Objects, wanted: Objects) -> list[str]:

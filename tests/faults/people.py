@@ -15,13 +15,14 @@ import urllib3
 from fastapi_operator import naming
 from fastapi_operator.parts import Part
 from tests.api.kube import Kube, RefusedError, service_body
-from tests.api.world import completed, rolled_out
+from tests.api.world import completed, ran_pod, rolled_out
 from tests.faults.fleet import Member, Stage
 
 TICK_SECONDS = 0.5
 SERVICES = "/apis/fastapi-operator.io/v1alpha1/namespaces/{namespace}/fastapiservices"
 _APPS = "/apis/apps/v1/namespaces/{namespace}"
 _JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
+_PODS = "/api/v1/namespaces/{namespace}/pods"
 # The reasons for which those parts of a held service wait.
 _HELD = {
     Stage.DATABASE: frozenset({Part.DATABASE, Part.MIGRATION, Part.APP}),
@@ -52,8 +53,24 @@ def with_retries(work: Callable[[], Any], *, seconds: float = 90.0) -> Any:
 class People:
     """Plays the controllers in a thread, and makes the owners' edits on request."""
 
-    def __init__(self, kube: Kube, members: list[Member], namespaces: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        members: list[Member],
+        namespaces: tuple[str, ...],
+        *,
+        kubelet: bool = False,
+    ) -> None:
+        """Creates them.
+
+        Args:
+            kube: The way to the API server.
+            members: The services.
+            namespaces: Of the services.
+            kubelet: Play the kubelet: the real controllers work.
+        """
         self.kube = kube
+        self._kubelet = kubelet
         self.members = {member.name: member for member in members}
         self._namespaces = namespaces
         self._held = {member.name: _HELD.get(member.stage, frozenset()) for member in members}
@@ -87,6 +104,27 @@ class People:
                     continue  # The API server is away, or the object went: the next look shows it.
 
     def _open(self) -> Iterator[Callable[[], Any]]:
+        return self._open_pods() if self._kubelet else self._open_workloads()
+
+    def _open_pods(self) -> Iterator[Callable[[], Any]]:
+        for namespace in self._namespaces:
+            path = _PODS.format(namespace=namespace)
+            for body in self.kube.items(path):
+                if body["status"].get("phase") == "Pending" and not self._is_held(body):
+                    yield self._finish(f"{path}/{body['metadata']['name']}", self._ran(body))
+
+    def _ran(self, body: dict[str, Any]) -> dict[str, Any]:
+        owners = body["metadata"].get("ownerReferences") or [{}]
+        if owners[0].get("kind") != "Job":
+            return ran_pod(body, "Running")
+        if not self._fails(body, body["spec"]):
+            return ran_pod(body, "Succeeded")
+        status = ran_pod(body, "Failed")
+        for container in status["containerStatuses"]:
+            container["state"]["terminated"]["exitCode"] = 1
+        return status
+
+    def _open_workloads(self) -> Iterator[Callable[[], Any]]:
         for namespace in self._namespaces:
             for plural in ("deployments", "statefulsets"):
                 path = f"{_APPS.format(namespace=namespace)}/{plural}"
@@ -97,7 +135,7 @@ class People:
             path = _JOBS.format(namespace=namespace)
             for body in self.kube.items(path):
                 if not body.get("status", {}).get("conditions") and not self._is_held(body):
-                    done = completed(failed=self._fails(body))
+                    done = completed(failed=self._fails(body, body["spec"]["template"]["spec"]))
                     yield self._finish(f"{path}/{body['metadata']['name']}", done)
 
     def _finish(self, path: str, status: dict[str, Any]) -> Callable[[], Any]:
@@ -111,9 +149,9 @@ class People:
         held = self._held.get(service, frozenset())
         return Part(labels["app.kubernetes.io/component"]) in held
 
-    def _fails(self, body: dict[str, Any]) -> str:
+    def _fails(self, body: dict[str, Any], pod: dict[str, Any]) -> str:
         member = self.members.get(body["metadata"]["labels"].get(naming.SERVICE_LABEL, ""))
-        image = body["spec"]["template"]["spec"]["containers"][0]["image"]
+        image = pod["containers"][0]["image"]
         broken = member is not None and member.stage is Stage.FAILED and image.endswith(":2")
         return "column shop.price does not exist" if broken else ""
 
@@ -122,11 +160,11 @@ class People:
     def apply(self, member: Member, image: int, **changes: Any) -> None:
         """Applies a service, as `kubectl apply --server-side` does."""
         body = service_body(member.name, member.namespace, **member.spec(image, **changes))
-        with_retries(lambda: self.kube.apply(self._path(member), body, force="true"))
+        with_retries(lambda: self.kube.apply(self.path(member), body, force="true"))
 
     def delete(self, member: Member) -> None:
         """Deletes a service."""
-        with_retries(lambda: self.kube.delete(self._path(member)))
+        with_retries(lambda: self.kube.delete(self.path(member)))
 
     def begin(self, until: Callable[[Callable[[], bool]], None]) -> None:
         """Brings every service to its stage; the operator must be at work.
@@ -171,6 +209,16 @@ class People:
             return [delete]
         return [delete, apply] if member.stage is Stage.RETURNING else []
 
+    def stalled(self) -> dict[str, str]:
+        """The reason of each service whose condition Stalled is True."""
+        return {
+            body["metadata"]["name"]: item["reason"]
+            for namespace in self._namespaces
+            for body in self.kube.items(SERVICES.format(namespace=namespace))
+            for item in body.get("status", {}).get("conditions") or ()
+            if (item["type"], item["status"]) == ("Stalled", "True")
+        }
+
     def states(self, members: list[Member]) -> list[tuple[str, str]]:
         """Status and reason of each service's Ready at its newest generation."""
         bodies = {
@@ -180,7 +228,8 @@ class People:
         }
         return [_ready(bodies.get((member.namespace, member.name))) for member in members]
 
-    def _path(self, member: Member) -> str:
+    def path(self, member: Member) -> str:
+        """The path of a service."""
         return f"{SERVICES.format(namespace=member.namespace)}/{member.name}"
 
 

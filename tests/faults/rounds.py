@@ -71,6 +71,8 @@ def _run(
             folder=Path(folder),
             wanted=wanted.objects if wanted else None,
             short=short,
+            controllers=any(fault.controllers for fault in faults),
+            admission=any(fault.admission for fault in faults),
         ) as field,
     ):
         try:
