@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
@@ -18,4 +19,5 @@ def write(section: str, text: str) -> None:
     _, closed, after = rest.partition(end)
     if not (found and closed):
         raise ValueError(f"{DOCUMENT} has no section {section!r}: write its markers first")
-    DOCUMENT.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+    measured = f"<!-- measured: {datetime.datetime.now(datetime.UTC).date()} -->"
+    DOCUMENT.write_text(f"{before}{begin}\n{measured}\n\n{text.strip()}\n\n{end}{after}")

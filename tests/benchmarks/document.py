@@ -1,10 +1,24 @@
 """Writes a section of docs/benchmarks.md; the text around it is kept."""
 
+import datetime
 import os
 import platform
+import re
 from pathlib import Path
 
+from tests.benchmarks import bars
+
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+# The section with the list of the bars that are not met; it follows from the others.
+NOT_MET = "not met"
+_BEGIN = re.compile(r"<!-- begin: (.+) -->")
+_MEASURED = "<!-- measured: {} -->"
+
+
+def sections() -> dict[str, str]:
+    """Returns the text of each measured section, by name."""
+    names = _BEGIN.findall(DOCUMENT.read_text())
+    return {name: read(name) for name in names if name != NOT_MET}
 
 
 def read(section: str) -> str:
@@ -13,12 +27,32 @@ def read(section: str) -> str:
     return rest.partition(f"<!-- end: {section} -->")[0]
 
 
+def measured(section: str) -> datetime.date:
+    """Returns the day on which a section was written.
+
+    Raises:
+        ValueError: The section has no date.
+    """
+    found = re.search(_MEASURED.format(r"(\d{4}-\d\d-\d\d)"), read(section))
+    if found is None:
+        raise ValueError(f"the section {section!r} of {DOCUMENT} has no date")
+    return datetime.date.fromisoformat(found[1])
+
+
 def write(section: str, text: str) -> None:
-    """Replaces the text between the section's markers.
+    """Replaces the text between the section's markers, with a verdict on each row that has a bar.
+
+    The list of the bars that are not met is written again.
 
     Raises:
         ValueError: The document has no such section.
     """
+    date = _MEASURED.format(datetime.datetime.now(datetime.UTC).date())
+    _replace(section, f"{date}\n\n{bars.with_verdicts(section, text.strip())}")
+    _replace(NOT_MET, bars.not_met(sections()))
+
+
+def _replace(section: str, text: str) -> None:
     begin, end = f"<!-- begin: {section} -->\n", f"<!-- end: {section} -->"
     before, found, rest = DOCUMENT.read_text().partition(begin)
     _, closed, after = rest.partition(end)

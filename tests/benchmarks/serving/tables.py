@@ -53,8 +53,8 @@ def verdict(throughput: ratios.Ratio, p99: ratios.Ratio, noise: ratios.Ratio) ->
     if noise.half_width > NOISE_BAR:
         return "inconclusive: the A/A spread exceeds 5 %"
     if throughput.high >= THROUGHPUT_BAR and p99.low <= P99_BAR:
-        return "holds"
-    return "misses"
+        return "met"
+    return "not met"
 
 
 def _against_article(cells: Sequence[Cell], article: str) -> Iterator[str]:

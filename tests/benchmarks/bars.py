@@ -1,0 +1,287 @@
+"""The bars of the tables in docs/benchmarks.md, and the verdict on each row.
+
+A bar is declared once, here. The command that writes a table gets its verdicts from here, and a
+test in CI judges the committed rows again, so that a table cannot contradict its figures.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+MET, NOT_MET = "met", "not met"
+# A command that compares noisy figures may also write "inconclusive: …".
+INCONCLUSIVE = "inconclusive"
+VERDICT = "verdict"
+# The most that the newest change of the measured code may be after its measurement.
+MAX_AGE_DAYS = 60
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """The bar of one table.
+
+    Attributes:
+        heading: A heading that identifies the table within its section.
+        text: The bar in words, as a condition.
+        judge: Returns the verdict on a row, or whether it meets the bar; None if this row has no
+            bar. A row that cannot be read raises ValueError.
+        code: The folders whose changes make the figures old.
+        named_by: The number of columns that name a row.
+    """
+
+    heading: str
+    text: str
+    judge: Callable[[Row], str | bool | None]
+    code: Sequence[str] = ("operator", "runtime")
+    named_by: int = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a section, with its bar.
+
+    Attributes:
+        bar: Its bar.
+        rows: Its rows by their names; each is by heading.
+    """
+
+    bar: Bar
+    rows: Sequence[tuple[str, Row]]
+
+
+def verdict(bar: Bar, row: Row) -> str:
+    """Returns the verdict on a row; empty if the row has no bar."""
+    found = bar.judge(row)
+    if isinstance(found, str):
+        return found
+    return "" if found is None else MET if found else NOT_MET
+
+
+def tables(section: str, text: str) -> Iterator[Table]:
+    """Yields the tables of a section that have a bar."""
+    for headings, rows in _tables(text):
+        for bar in BARS.get(section, ()):
+            if bar.heading in headings:
+                yield Table(
+                    bar, [(", ".join([*row.values()][: bar.named_by]), row) for row in rows]
+                )
+
+
+def with_verdicts(section: str, text: str) -> str:
+    """Returns a section's text, in which each table with a bar has the verdict on each row."""
+    lines: list[str] = []
+    bar: Bar | None = None
+    headings: list[str] = []
+    for line in text.splitlines():
+        cells = _cells(line)
+        if not cells:
+            bar, headings = None, []
+        elif not headings:
+            headings = [cell for cell in cells if cell != VERDICT]
+            bar = next((item for item in BARS.get(section, ()) if item.heading in cells), None)
+            cells = [*headings, VERDICT]
+        elif _is_rule(line):
+            cells = ["---"] * (len(headings) + 1)
+        elif bar:
+            # A row that is kept from an earlier run has a verdict already.
+            row = dict(zip([*headings, VERDICT], cells, strict=False))
+            cells = [*cells[: len(headings)], verdict(bar, row)]
+        lines.append(f"| {' | '.join(cells)} |" if bar else line)
+    return "\n".join(lines)
+
+
+def not_met(sections: Mapping[str, str]) -> str:
+    """Returns a list of the rows whose bar is not met, or that are inconclusive."""
+    lines = [
+        f"- {section}, {name}: {row[VERDICT]} ({table.bar.text})"
+        for section, text in sections.items()
+        for table in tables(section, text)
+        for name, row in table.rows
+        if row[VERDICT].startswith((NOT_MET, INCONCLUSIVE))
+    ]
+    return "\n".join(lines) or "All bars are met."
+
+
+def _tables(text: str) -> Iterator[tuple[list[str], list[Row]]]:
+    headings: list[str] = []
+    rows: list[Row] = []
+    for line in [*text.splitlines(), ""]:
+        cells = _cells(line)
+        if not cells and headings:
+            yield headings, rows
+            headings, rows = [], []
+        elif cells and not headings:
+            headings = cells
+        elif cells and not _is_rule(line):
+            rows.append(dict(zip(headings, cells, strict=True)))
+
+
+def _cells(line: str) -> list[str]:
+    if not line.startswith("|"):
+        return []
+    return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split(" |")]
+
+
+def _is_rule(line: str) -> bool:
+    return set(line) <= set("|- :")
+
+
+def _number(text: str, pattern: str) -> float:
+    """Returns the number that a pattern finds.
+
+    Raises:
+        ValueError: The text has none.
+    """
+    found = re.search(pattern, text)
+    if found is None:
+        raise ValueError(f"no {pattern!r} in {text!r}")
+    return float(found[1])
+
+
+# The rows of the operator's table: the beginning of a name, and the numbers that are judged.
+_OPERATOR: Mapping[str, Sequence[tuple[str, float, float]]] = {
+    "100 services with every part, fresh": [(r"([\d.]+) objects/s", 300, float("inf"))],
+    "1000 minimal services, fresh": [(r"([\d.]+) objects/s", 250, float("inf"))],
+    "… requests per service": [(r"objects \+ ([\d.]+)", 0, 2)],
+    "… peak of resident memory": [(r"([\d.]+) MiB", 0, 160)],
+    "… CPU per service, relative to 100 services": [(r"([\d.]+) times", 0, 1.2)],
+    "these services at rest": [
+        (r"([\d.]+) writes", 0, 0),
+        (r"([\d.]+) requests per service", 0, 0.1),
+        (r"([\d.]+) per minute", 0, 15),
+    ],
+    "one image change": [(r"p99 ([\d.]+) ms", 0, 300), (r"([\d.]+) requests", 0, 3)],
+    "200 manual edits": [(r"p99 ([\d.]+) ms", 0, 2000)],
+    "operator restart": [
+        (r"([\d.]+) writes", 0, 0),
+        (r"ready in ([\d.]+) s", 0, 20),
+        (r"([\d.]+) requests for services", 0, 1000),
+    ],
+}
+
+
+def _operator(row: Row) -> bool | None:
+    for name, limits in _OPERATOR.items():
+        if row["work"].startswith(name):
+            return all(
+                least <= _number(row["measured"], pattern) <= most
+                for pattern, least, most in limits
+            )
+    if row["target"]:
+        raise ValueError(f"the bar of {row['work']!r} is not declared")
+    return None
+
+
+def _crowd(row: Row) -> bool:
+    pooled, backends = row["database connections, `SHOW POOLS`"], row["`pg_stat_activity`"]
+    return (
+        int(row["connections open"]) >= 2000
+        and 0 < max(int(pooled), int(backends)) <= 40
+        and "200: " in row["responses"]
+    )
+
+
+def _queries(row: Row) -> bool:
+    explained = row["without, and why"].count("; ") + 1 if row["without, and why"] else 0
+    total = int(row["queries of panels, annotations, variables and rules"])
+    return int(row["with data"]) + explained >= total
+
+
+BARS: Mapping[str, Sequence[Bar]] = {
+    "diagnosis": [
+        Bar(
+            heading="first diagnosis",
+            text="diagnosis, alert and runbook as expected",
+            judge=lambda row: not any("**" in cell for cell in row.values()),
+        )
+    ],
+    "serving": [
+        Bar(
+            heading="A/A",
+            text="throughput at least 0.95 and p99 at most 1.25 times that of the grid's winner",
+            # The command judges: it has the intervals of the ratios.
+            judge=lambda row: row[VERDICT],
+            code=("operator/fastapi_operator/tuning", "runtime"),
+            named_by=2,
+        )
+    ],
+    "operator": [
+        Bar(
+            heading="measured",
+            text="the target of the row",
+            judge=_operator,
+            code=("operator",),
+        )
+    ],
+    "operator-faults": [
+        Bar(
+            heading="guarantees",
+            text="all guarantees held",
+            judge=lambda row: row["guarantees"] == "all held",
+            code=("operator/fastapi_operator/reconcile", "operator/fastapi_operator/cluster"),
+            named_by=2,
+        )
+    ],
+    "resilience": [
+        Bar(
+            heading="change",
+            text="0 of at least 20,000 requests lost",
+            judge=lambda row: row["lost"] == "0" and int(row["requests"]) >= 20_000,
+        ),
+        Bar(
+            heading="clients",
+            text="all clients connected, at most 40 database connections, some responses are 200",
+            judge=_crowd,
+        ),
+    ],
+    "prometheus-totals": [
+        Bar(
+            heading="difference",
+            text="at most 0.1 % difference",
+            judge=lambda row: float(row["difference"].removesuffix("%")) <= 0.1,
+        )
+    ],
+    "prometheus-queries": [
+        Bar(
+            heading="with data",
+            text="each query has data, or a reason why not",
+            judge=_queries,
+            code=("operator/fastapi_operator/observability", "runtime"),
+        )
+    ],
+    "operator-trouble": [
+        Bar(
+            heading="trouble",
+            text="reported after at most 15 s",
+            judge=lambda row: _number(row["reported after"], r"([\d.]+) s") <= 15,
+            code=("operator/fastapi_operator/reconcile",),
+        )
+    ],
+    "explain": [
+        Bar(
+            heading="sample",
+            text="a plan at most 2 ms, `explain` at most 300 ms",
+            judge=lambda row: (
+                _number(row["a plan, ms: median (quartiles, minimum)"], r"^([\d.]+)") <= 2
+                and _number(row["`explain`, ms"], r"^([\d.]+)") <= 300
+            ),
+            code=("operator/fastapi_operator/tuning", "operator/fastapi_operator/api"),
+        )
+    ],
+    "mutate": [
+        Bar(
+            heading="removed",
+            text="each is noticed by a test",
+            judge=lambda row: row["number"] == row["noticed by a test"],
+            code=("operator/fastapi_operator/resources", "operator/fastapi_operator/templates"),
+        )
+    ],
+    "take over": [
+        Bar(heading="lost", text="0 requests lost", judge=lambda row: row["lost"] == "0")
+    ],
+    "canary": [Bar(heading="lost", text="0 requests lost", judge=lambda row: row["lost"] == "0")],
+}
+# These sections compare figures that no promise depends on.
+WITHOUT_BAR = frozenset({"techniques", "faults", "start"})
