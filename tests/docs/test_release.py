@@ -32,7 +32,9 @@ def test_actionlint_has_no_findings() -> None:
 
 
 def test_every_script_is_shell() -> None:
-    scripts = [step["run"] for job in WORKFLOW["jobs"].values() for step in job["steps"] if "run" in step]
+    scripts = [
+        step["run"] for job in WORKFLOW["jobs"].values() for step in job["steps"] if "run" in step
+    ]
     assert scripts
     for script in scripts:
         done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)

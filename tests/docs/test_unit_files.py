@@ -31,9 +31,7 @@ def test_a_unit_test_has_the_name_of_its_module_or_is_in_contributing() -> None:
     for path in UNIT.rglob("test_*.py"):
         folder = path.parent.relative_to(UNIT).as_posix()
         name = path.stem.removeprefix("test_")
-        named = any(
-            name == module or name.startswith(f"{module}_") for module in _modules(folder)
-        )
+        named = any(name == module or name.startswith(f"{module}_") for module in _modules(folder))
         assert named or {f"{folder}/{path.name}", f"{folder}/"} & listed, path.relative_to(ROOT)
 
 
