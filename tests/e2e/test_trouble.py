@@ -84,10 +84,11 @@ CASES = {
     ),
     "failed-migration": Case(
         {
+            # The command starts only if the database responds.
             "postgres": {
-                "mode": "External",
-                "secretRef": {"name": "elsewhere"},
-                "maxConnections": 50,
+                "storage": {"size": "1Gi"},
+                "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}},
+                "pooler": {"engine": "None"},
                 "migrations": {
                     "command": ["python3", "-c", "raise SystemExit('revision 42 is unknown')"]
                 },
@@ -198,18 +199,7 @@ def _surroundings() -> list[dict[str, Any]]:
         "metadata": {"name": "none", "namespace": FULL_NAMESPACE},
         "spec": {"hard": {"pods": "0"}},
     }
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "elsewhere", "namespace": NAMESPACE},
-        "stringData": {
-            "host": "localhost",
-            "dbname": "shop",
-            "username": "shop",
-            "password": "unused",
-        },
-    }
-    return [*spaces, quota, secret]
+    return [*spaces, quota]
 
 
 def _service(name: str, cluster: Cluster) -> dict[str, Any]:
