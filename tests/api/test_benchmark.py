@@ -11,7 +11,7 @@ def test_the_short_benchmark_runs_and_its_budgets_hold(tmp_path: Path) -> None:
     rows = asyncio.run(benchmark.measure(benchmark.SHORT, tmp_path, None))
     cells = [[cell.strip() for cell in line.split("|")[1:4]] for line in rows.splitlines()[2:]]
     measured = {name: value for name, _, value in cells}
-    extra = [value for name, _, value in cells if name == "… requests a service"]
+    extra = [value for name, _, value in cells if name == "… requests per service"]
     assert extra
     assert all(float(value.removeprefix("objects + ")) <= 2.0 for value in extra), rows
     rest = next(value for name, value in measured.items() if "at rest" in name)

@@ -75,7 +75,7 @@ def test_every_right_is_used(
             life.make_objects_of_every_kind()
             life.take_owners_away()
             life.release_again_and_again()
-        life.recreate_the_services()
+        life.create_the_services_again()
         with access.operator_of(account, ()):
             life.collect_the_old_objects()
             life.want_less()
@@ -116,12 +116,15 @@ class _Life:
         self._until_used("patch")
 
     def release_again_and_again(self) -> None:
-        """The first migration fails, which an Event reports."""
+        """The first migration loses the label by which it is watched, and fails with an Event."""
         before = {body["metadata"]["name"] for _, body in self._objects(JOB)}
         self.world.apply("migrations", **{**_spec("migrations"), "image": "r.test/shop:bad"})
         (job,) = eventually(
             lambda: {body["metadata"]["name"] for _, body in self._objects(JOB)} - before
         )
+        unwatched = {"metadata": {"labels": {naming.WATCHED_LABEL: None}}}
+        self.world.kube.patch(JOB.path(self.world.namespace, job), unwatched)
+        eventually(lambda: (JOB.group, JOB.plural, "get") in self.used())
         self.world.finish_job(job, failed="column shop.price does not exist")
         eventually(lambda: self.world.condition("Stalled", "migrations").get("status") == "True")
         for number in range(IMAGES):
@@ -148,12 +151,24 @@ class _Life:
                     self.world.kube.delete(path, propagationPolicy="Background")
 
     def want_less(self) -> None:
+        """First the services have their own objects again, among them a volume to delete."""
+        eventually(lambda: self._play() or self._has_own_volume(), within=60)
         for _ in range(10):
             self._play()
             time.sleep(0.5)
         for case in GOLDEN:
             self.world.apply(case, **LEAST)
         self._until_used("delete")
+
+    def _has_own_volume(self) -> bool:
+        """Whether a service that is there owns a volume."""
+        services = self.world.kube.items(self.world.path("fastapiservices"))
+        uids = {service["metadata"]["uid"] for service in services}
+        return any(
+            owner["uid"] in uids
+            for _, body in self._objects(PERSISTENT_VOLUME_CLAIM)
+            for owner in body["metadata"].get("ownerReferences", ())
+        )
 
     def _until_used(self, verb: str) -> None:
         """Of the kinds that the operator owns."""

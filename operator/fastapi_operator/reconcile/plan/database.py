@@ -71,7 +71,7 @@ def identify_database(
     """
     holders = [item for item in state.objects if holds_data(item)]
     recorded = observed.release.volumes if observed.release else {}
-    known = {volume_name(item.key): _uid(item.key, observed) for item in holders}
+    known = {volume_name(item.key): _uid(item.key, observed, owner) for item in holders}
     secrets = frozenset(
         ObjectKey("", SECRET.kind, owner.namespace, address.secret) for address in state.addresses
     )
@@ -164,7 +164,7 @@ def _identity(
         complete = len(known) == len(addresses)
         return keyed_hash(owner.uid, f"external {' '.join(known)}") if complete else recorded
     holder = next((item for item in holders if item.part is Part.DATABASE), None)
-    uid = _uid(holder.key, observed) if holder is not None else None
+    uid = _uid(holder.key, observed, owner) if holder is not None else None
     if holder is None or uid is None:
         return None
     volumes = observed.release.volumes if observed.release else {}
@@ -181,9 +181,14 @@ def _address(address: Address, values: Mapping[ObjectKey, Values], owner: Owner)
     return known.address_of(host=address.host, port=address.port, database=address.database)
 
 
-def _uid(key: ObjectKey, observed: Observed) -> str | None:
+def _uid(key: ObjectKey, observed: Observed, owner: Owner) -> str | None:
+    """Returns the uid of an object with data; None if it is missing.
+
+    The volume of a deleted service of the same name is not one of this service: the garbage
+    collector is about to delete it.
+    """
     child = observed.children.get(key)
-    return child.uid if child is not None else None
+    return child.uid if child is not None and child.owner_uid in (None, owner.uid) else None
 
 
 def _kept(

@@ -111,6 +111,8 @@ class Performer:
             volume_name(key): child.uid
             for key in steps.volumes
             if (child := self._store.child(key)) is not None
+            # The volume of a deleted service of the same name is about to be deleted.
+            and child.owner_uid in (None, owner.uid)
         }
         record = replace(steps.release, volumes={**steps.release.volumes, **created})
         body = release.to_body(record, owner)
