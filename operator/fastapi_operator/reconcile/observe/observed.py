@@ -126,6 +126,14 @@ class Child:
     rotation: Rotation | None = None
     attempt: Attempt | None = None
 
+    def can_belong_to(self, service_uid: str) -> bool:
+        """Whether it is an object of that service, or retained for it.
+
+        An object of a deleted service of the same name is not: the garbage collector is about to
+        delete it.
+        """
+        return self.owner_uid in (None, service_uid)
+
 
 @dataclass(frozen=True)
 class ReleaseRecord:

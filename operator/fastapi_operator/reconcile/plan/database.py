@@ -182,13 +182,9 @@ def _address(address: Address, values: Mapping[ObjectKey, Values], owner: Owner)
 
 
 def _uid(key: ObjectKey, observed: Observed, owner: Owner) -> str | None:
-    """Returns the uid of an object with data; None if it is missing.
-
-    The volume of a deleted service of the same name is not one of this service: the garbage
-    collector is about to delete it.
-    """
+    """Returns the uid of the service's object with data; None if it is missing."""
     child = observed.children.get(key)
-    return child.uid if child is not None and child.owner_uid in (None, owner.uid) else None
+    return child.uid if child is not None and child.can_belong_to(owner.uid) else None
 
 
 def _kept(

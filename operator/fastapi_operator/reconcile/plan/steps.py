@@ -294,7 +294,7 @@ def _step(
     once = owned.desired.write is Write.CREATE_ONCE
     if child is None:
         return Step(Action.CREATE if once else Action.FIRST, owned, None, "missing", volume)
-    if child.owner_uid not in (None, owner.uid) or (not once and _is_unproven(owned, child)):
+    if not child.can_belong_to(owner.uid) or (not once and _is_unproven(owned, child)):
         return Step(Action.INSPECT, owned, child, "owner")
     if not once:
         why = _difference(owned, child, observed, held)
@@ -407,7 +407,7 @@ def _abandoned(owner: Owner, observed: Observed, migration: Migration | None) ->
 def _is_ready(observed: Observed, key: ObjectKey, owner: Owner) -> bool:
     """Whether an object of this service is ready; one of a former service does not count."""
     child = observed.children.get(key)
-    return child is not None and child.owner_uid in (None, owner.uid) and child.health.ready
+    return child is not None and child.can_belong_to(owner.uid) and child.health.ready
 
 
 def waits_for_job(job: Child) -> tuple[str, str]:

@@ -110,9 +110,7 @@ class Performer:
         created = {
             volume_name(key): child.uid
             for key in steps.volumes
-            if (child := self._store.child(key)) is not None
-            # The volume of a deleted service of the same name is about to be deleted.
-            and child.owner_uid in (None, owner.uid)
+            if (child := self._store.child(key)) is not None and child.can_belong_to(owner.uid)
         }
         record = replace(steps.release, volumes={**steps.release.volumes, **created})
         body = release.to_body(record, owner)
