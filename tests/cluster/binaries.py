@@ -49,6 +49,11 @@ _COMPILER_ENVIRONMENT = {"GOGC": "400"}
 _LINKER_FLAGS = "-s -w " + " ".join(f"-X {name}={value}" for name, value in _VARIABLES.items())
 
 
+def are_cached() -> bool:
+    """Returns whether the programs are already built."""
+    return (places.cache() / "tools" / _key()).exists()
+
+
 def ensure() -> Path:
     """Return the folder of the programs, building them if this is the first time.
 
