@@ -16,6 +16,7 @@ from fastapi_operator_runtime import (
     errors,
     health,
     heartbeat,
+    late_errors,
     limits,
     listener,
     logs,
@@ -132,7 +133,7 @@ def _wrap_stack(
             )
         if options.health:
             stack = health.HealthEndpoints(stack, worker=worker, checks=checks)
-        return stack
+        return late_errors.LateErrors(stack)
 
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
 

@@ -7,7 +7,6 @@ import re
 import time
 import uuid
 from collections.abc import Callable
-from http import HTTPStatus
 
 import structlog
 from opentelemetry import trace
@@ -103,10 +102,8 @@ class Observation:
                 headers = MutableHeaders(scope=message)
                 if self._request_id is not None:
                     headers[REQUEST_ID_HEADER] = self._request_id
-                # While draining, the client's next request goes to another pod. After an unhandled
-                # exception, servers close the connection without notice. If the proxy then sends a
-                # request on it, that request is lost.
-                if draining() or self._status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                # While draining, the client's next request goes to another pod.
+                if draining():
                     headers["connection"] = "close"
             elif message["type"] == "http.response.body":
                 self._body_bytes += len(message.get("body", b""))

@@ -30,10 +30,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(log: Path, **spec: Any) -> Iterator[int]:
-    """Runs the app as a service with this spec does; yields its port."""
+def served(log: Path, app: str = "paths:app", **spec: Any) -> Iterator[int]:
+    """Runs an app of ``served`` as a service with this spec does; yields its port."""
     port = free_port()
-    objects = wanted(app="paths:app", port=port, redis=None, postgres=None, **spec)
+    objects = wanted(app=app, port=port, redis=None, postgres=None, **spec)
     rendered = container(objects, "Deployment/shop", "app")
     environment = {e["name"]: e["value"] for e in rendered["env"] if "value" in e}
     program, *rest = rendered["command"]
