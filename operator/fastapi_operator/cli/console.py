@@ -44,6 +44,11 @@ def print_problems(service: str, problems: Iterable[Problem]) -> None:
         print_line(f"{severity} {service}: {problem} {stage}", to_stderr=True)
 
 
+def print_note(service: str, note: str) -> None:
+    """Prints a note about a service on standard error."""
+    print_line(f"{typer.style('note:', **BOLD)} {service}: {note}", to_stderr=True)
+
+
 def print_json(data: Any) -> None:
     """Prints data as JSON, for programs."""
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -10,8 +10,10 @@ from fastapi_operator.cli import console, inputs
 from fastapi_operator.cli.validate import find_problems
 from fastapi_operator.facts import Facts
 from fastapi_operator.project import draft
-from fastapi_operator.project.guess import guess
-from fastapi_operator.project.source import ProjectError, read_project
+from fastapi_operator.project.needs import find_needs
+from fastapi_operator.project.notes import notes
+from fastapi_operator.project.reading import read_project
+from fastapi_operator.project.source import ProjectError
 from fastapi_operator.settings import Settings
 
 _FILE = "service.yaml"
@@ -35,7 +37,8 @@ def init(
     """Write a FastAPIService for an existing project.
 
     The values are guessed from the project's files, which are read but never imported or run. Each
-    guess has a comment with its source. If the project has no Dockerfile, one is written too.
+    guess has a comment with its source. If the project has no Dockerfile, one is written too, which
+    installs from the lock file. What is left to you is listed, and at the top of the file.
 
     Examples:
       fastapi-operator init
@@ -47,24 +50,31 @@ def init(
     """
     try:
         project = read_project(directory)
-        needs = guess(project)
+        needs = find_needs(project)
     except ProjectError as error:
         inputs.fail(str(error))
-    text = draft.service(needs, _FILE if output == "-" else output)
+    listed = notes(project, needs)
+    text = draft.service(needs, listed, _FILE if output == "-" else output)
     _check(text)
+    for note in listed:
+        console.print_note(needs.name.value, note)
     if output == "-":
         typer.echo(text, nl=False)
         return
-    _write(directory / output, text, force=force)
-    if "Dockerfile" not in project.files:
-        _write(directory / "Dockerfile", draft.dockerfile(project, needs), force=False)
-    typer.echo(f"next, see its numbers: fastapi-operator explain -f {directory / output}")
+    root = project.root
+    _write(root / output, text, force=force)
+    for file in () if needs.image else draft.image_files(project, needs):
+        _write(root / file.name, file.text, force=False)
+    typer.echo(f"next, see its numbers: fastapi-operator explain -f {root / output}")
 
 
 def _check(text: str) -> None:
-    """Prints the problems that the written service still has."""
+    """Prints the problems that the service still has; one with an error is not written."""
     (body,) = load_services(text)
-    console.print_problems(inputs.name_of(body), find_problems(body, Settings(), Facts()))
+    problems = find_problems(body, Settings(), Facts())
+    console.print_problems(inputs.name_of(body), problems)
+    if inputs.has_errors(problems):
+        inputs.fail("the service that was found is not valid, so no file is written")
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

@@ -1,60 +1,125 @@
 """Renders the files that ``init`` writes."""
 
+import json
+import os
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from fastapi_operator.parts import Part
-from fastapi_operator.project.guess import Needs
+from fastapi_operator.project.needs import Needs
+from fastapi_operator.project.packaging import Manager, Packaging
 from fastapi_operator.project.source import Project
 from fastapi_operator.resources.templates import render
 
-_PYTHON = "3.14"
 _SERVERS = ("uvicorn", "gunicorn", "granian", "hypercorn")
+# A text that YAML reads as itself. Words that YAML reads as another type are quoted.
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*")
+_TYPED = re.compile(r"(?i)(y|n|yes|no|on|off|true|false|null)")
+# Packages that are compiled, or that load a library: what the builder and the image need.
+_COMPILED = {"psycopg2": ("gcc libc6-dev libpq-dev", "libpq5")}
 
 
-def service(needs: Needs, file: str) -> str:
+@dataclass(frozen=True)
+class File:
+    """A file beside the service, relative to the project."""
+
+    name: str
+    text: str
+
+
+def service(needs: Needs, notes: Iterable[str], file: str) -> str:
     """Renders the service as YAML, with a comment for each guess.
 
     Args:
         needs: Needs of the project.
+        notes: What is left to a person.
         file: Name of the file, for the commands in the comments.
     """
-    return render(
+    text = render(
         "init-service.yaml.j2",
         needs=needs,
+        notes=[_comment(note) for note in notes],
         file=file,
-        required=[variable for variable in needs.variables if variable.required],
-        optional=[variable for variable in needs.variables if not variable.required],
+        stores={store: names for store, names in needs.names.stores.items() if names},
+        yaml=yaml_text,
     )
+    # A source with a line break would end its comment.
+    return text
 
 
-def dockerfile(project: Project, needs: Needs) -> str:
-    """Renders a Dockerfile for a project without one."""
+def image_files(project: Project, needs: Needs) -> tuple[File, ...]:
+    """Renders a Dockerfile and its .dockerignore for a project without one."""
+    ignore = ".dockerignore" if project.context == project.root else "Dockerfile.dockerignore"
+    files = [File("Dockerfile", _dockerfile(project, needs))]
+    if ignore not in project.files:
+        files.append(File(ignore, render("init-dockerignore.j2")))
+    return tuple(files)
+
+
+def build_command(project: Project, needs: Needs) -> str:
+    """Returns the command that builds the image, run in the directory of the build."""
+    image = f"registry.example.com/{needs.name.value}:{needs.version.value}"
+    secret = " --secret id=netrc,src=$HOME/.netrc" if needs.packaging.indexes else ""
+    below = _below(project)
+    file = f" -f {below}Dockerfile" if below else ""
+    return f"docker build{secret}{file} -t {image} ."
+
+
+def yaml_text(value: str) -> str:
+    """Formats a text for YAML, in quotes only where it needs them."""
+    plain = _PLAIN.fullmatch(value) and not _TYPED.fullmatch(value)
+    return value if plain else json.dumps(value, ensure_ascii=True)
+
+
+def _dockerfile(project: Project, needs: Needs) -> str:
+    """Renders a Dockerfile that installs what the lock file has."""
+    packaging = needs.packaging
     port = needs.port.value if needs.port else Part.APP.port
-    command = ["uvicorn", needs.app.value, "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104
+    target = needs.application.target.value
+    command = ["uvicorn", target, "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104
+    below = _below(project)
+    source = "" if project.source_root == "." else f"/{project.source_root}"
+    compiled = [needed for name, needed in _COMPILED.items() if name in project.requirements]
     return render(
         "init-Dockerfile.j2",
-        image=f"registry.example.com/{needs.name.value}:{needs.version.value}",
-        python=_python(project),
-        install=_install(project),
-        adds_server=not any(server in project.requirements for server in _SERVERS),
-        source_root=project.source_root,
+        build=build_command(project, needs),
+        packaging=packaging,
+        manager=packaging.manager,
+        requirements=(packaging.files or ("requirements.txt",))[0],
+        copies=_copies(packaging),
+        secret=(" --mount=type=secret,id=netrc,target=/root/.netrc" if packaging.indexes else ""),
+        adds_server=packaging.manager in (Manager.REQUIREMENTS, Manager.PROJECT)
+        and not any(server in project.requirements for server in _SERVERS),
+        builder_packages=" ".join(builder for builder, _ in compiled),
+        image_packages=" ".join(image for _, image in compiled),
+        directory=f"/app/{below}".rstrip("/"),
+        source=f"/app/{below}".rstrip("/") + source,
         port=port,
-        command=[*command, "--factory"] if needs.factory else command,
+        command=[*command, "--factory"] if needs.application.factory else command,
     )
 
 
-def _install(project: Project) -> str:
-    """Returns the source of the dependencies; the code is copied, so it need not be buildable."""
-    if "requirements.txt" in project.files:
-        return "requirements"
-    return "dependencies" if "dependencies" in project.pyproject.get("project", {}) else "project"
+def _copies(packaging: Packaging) -> list[str]:
+    """Returns the arguments of COPY for the files that the installation reads."""
+    whole = packaging.manager is Manager.PROJECT and packaging.package
+    if whole or not packaging.files:
+        return [". ."]
+    folders = {str(PurePosixPath(name).parent) for name in packaging.files if "/" in name}
+    here = [name for name in packaging.files if "/" not in name]
+    return [
+        *([f"{' '.join(here)} ./"] if here else ()),
+        *(f"{folder}/ {folder}/" for folder in sorted(folders)),
+    ]
 
 
-def _python(project: Project) -> str:
-    """Returns the newest Python version within the upper bound of the project, if it has one."""
-    required = str(project.pyproject.get("project", {}).get("requires-python", ""))
-    exact = re.search(r"(?:==|~=)\s*(3\.[0-9]+)", required)
-    if exact:
-        return exact.group(1)
-    below = re.search(r"<\s*3\.([0-9]+)", required)
-    return f"3.{int(below.group(1)) - 1}" if below else _PYTHON
+def _below(project: Project) -> str:
+    """Returns the project's directory within that of the build, with a slash at the end."""
+    if project.context == project.root:
+        return ""
+    return os.path.relpath(project.root.resolve(), project.context.resolve()) + "/"
+
+
+def _comment(note: str) -> str:
+    return re.sub(r"\s+", " ", note)

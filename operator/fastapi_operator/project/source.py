@@ -1,20 +1,14 @@
-"""Reads a project's modules, dependencies and settings without importing or running them."""
+"""A project: its modules, dependencies and files."""
 
 import ast
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-# Directories without code of the service.
-_IGNORED_DIRECTORIES = frozenset(
-    {"tests", "test", "docs", "scripts", "examples", "migrations", "alembic", "node_modules"}
-    | {"build", "dist", "site-packages", "venv", "env", "__pycache__"}
-)
-_MAX_FILES = 2000
+from fastapi_operator.project import syntax
 
 
 class ProjectError(ValueError):
@@ -29,34 +23,68 @@ class Module:
         name: Its import name, for example ``shop.main``.
         path: Its path in the project.
         tree: Its syntax tree.
+        aside: Whether it runs beside the service, for example as a migration.
     """
 
     name: str
     path: str
     tree: ast.Module
+    aside: bool = False
 
     @cached_property
-    def imports(self) -> frozenset[str]:
+    def packages(self) -> frozenset[str]:
         """Top-level names of the packages that the module imports."""
-        found = set()
+        return frozenset(name.partition(".")[0] for name in imported_modules(self.tree))
+
+    @cached_property
+    def imported(self) -> Mapping[str, tuple[str, str]]:
+        """Imported names: the module of each, and its name there; empty for the module itself."""
+        found = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
-                found |= {name.name.partition(".")[0] for name in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module.partition(".")[0])
-        return frozenset(found)
+                for name in node.names:
+                    found[name.asname or name.name] = (name.name, "")
+            elif isinstance(node, ast.ImportFrom):
+                origin = self._absolute(node)
+                for name in node.names:
+                    found[name.asname or name.name] = (origin, name.name)
+        return found
+
+    @cached_property
+    def definitions(self) -> Mapping[str, ast.AST]:
+        """Classes, functions and values that are defined at import, by name."""
+        found: dict[str, ast.AST] = {}
+        for node in syntax.statements(self.tree.body):
+            assigned = syntax.assignment(node)
+            if assigned:
+                found[assigned[0]] = assigned[1]
+            elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                found[node.name] = node
+        return found
 
     def assigned_calls(self) -> Iterator[tuple[str, ast.Call]]:
         """Yields each top-level ``name = call(…)``, in order."""
-        for node in self.tree.body:
-            if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                target = node.targets[0]
-            elif isinstance(node, ast.AnnAssign):
-                target = node.target
-            else:
-                continue
-            if isinstance(target, ast.Name) and isinstance(node.value, ast.Call):
-                yield target.id, node.value
+        for name, value in self.definitions.items():
+            if isinstance(value, ast.Call):
+                yield name, value
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        """Returns the absolute name of the module of a relative import."""
+        if not node.level:
+            return node.module or ""
+        parts = self.name.split(".") if self.name else []
+        is_package = PurePosixPath(self.path).name == "__init__.py"
+        kept = parts[: len(parts) - node.level + is_package]
+        return ".".join([*kept, *([node.module] if node.module else [])])
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A definition, and the module in which it is."""
+
+    module: Module
+    name: str
+    node: ast.AST
 
 
 @dataclass(frozen=True)
@@ -70,6 +98,8 @@ class Project:
         pyproject: The parsed pyproject.toml; empty if there is none.
         requirements: Normalised names of the declared dependencies.
         files: Names of the files in root.
+        context: Directory from which its image is built: that of the uv workspace, or root.
+        above: Directory of the repository that was given, if root is one project of it.
     """
 
     root: Path
@@ -78,74 +108,80 @@ class Project:
     pyproject: Mapping[str, Any] = field(default_factory=dict)
     requirements: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
+    context: Path = Path()
+    above: Path | None = None
 
-    @property
-    def imports(self) -> frozenset[str]:
+    @cached_property
+    def packages(self) -> frozenset[str]:
         """All packages that any module imports."""
-        return frozenset().union(*(module.imports for module in self.modules))
+        return frozenset().union(*(module.packages for module in self.modules))
+
+    @cached_property
+    def code(self) -> tuple[Module, ...]:
+        """The modules of the service itself."""
+        return tuple(module for module in self.modules if not module.aside)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Module]:
+        return {module.name: module for module in self.modules}
+
+    def module(self, name: str) -> Module | None:
+        """Returns a module by its import name."""
+        return self._by_name.get(name)
+
+    def uses(self, *packages: str) -> bool:
+        """Whether one of the packages is imported or is a declared dependency."""
+        return any(
+            package.replace("-", "_") in self.packages
+            or package.replace("_", "-") in self.requirements
+            for package in packages
+        )
+
+    def find(self, module: Module, node: ast.expr | str) -> Definition | None:
+        """Returns the definition of a name that a module uses, also if it is imported."""
+        name = node if isinstance(node, str) else syntax.dotted(node)
+        for _ in range(8):
+            if name in module.definitions:
+                return Definition(module, name, module.definitions[name])
+            first, _, rest = name.partition(".")
+            if first not in module.imported:
+                return None
+            origin, attribute = module.imported[first]
+            whole = ".".join(part for part in (origin, attribute, rest) if part)
+            found = self._split(whole)
+            if found is None or found == (module, name):
+                return None
+            module, name = found
+        return None
+
+    def _split(self, dotted: str) -> tuple[Module, str] | None:
+        """Splits a dotted name after the longest prefix that is a module."""
+        parts = dotted.split(".")
+        for end in range(len(parts) - 1, 0, -1):
+            module = self.module(".".join(parts[:end]))
+            if module is not None:
+                return module, ".".join(parts[end:])
+        return None
 
     def text(self, name: str) -> str:
         """Returns the text of a file in root; empty if there is none."""
-        path = self.root / name
-        return path.read_text(errors="replace") if path.is_file() else ""
+        return read_text(self.root / name)
 
 
-def read_project(root: Path) -> Project:
-    """Reads a project.
+def read_text(path: Path) -> str:
+    """Returns the text of a file; empty if there is none."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Returns the content of a TOML file; empty if there is none.
 
     Raises:
-        ProjectError: The directory does not exist or has no Python file, or its pyproject.toml
-            cannot be parsed.
+        ProjectError: It is not valid TOML.
     """
-    if not root.is_dir():
-        raise ProjectError(f"{root} is not a directory")
-    source_root = "src" if any((root / "src").glob("**/*.py")) else "."
-    modules = tuple(_modules(root, root / source_root))
-    if not modules:
-        raise ProjectError(f"{root} has no Python file; specify the directory of the project")
-    pyproject = _pyproject(root)
-    return Project(
-        root=root,
-        source_root=source_root,
-        modules=modules,
-        pyproject=pyproject,
-        requirements=frozenset(_requirements(root, pyproject)),
-        files=frozenset(path.name for path in root.iterdir()),
-    )
-
-
-def called_name(call: ast.Call) -> str:
-    """Returns the last name of a called function: ``FastAPI`` of ``fastapi.FastAPI()``."""
-    function = call.func
-    if isinstance(function, ast.Attribute):
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""
-
-
-def _modules(root: Path, source: Path) -> Iterator[Module]:
-    paths = (path for path in sorted(source.rglob("*.py")) if _is_code(path.relative_to(source)))
-    for count, path in enumerate(paths):
-        if count == _MAX_FILES:
-            raise ProjectError(
-                f"{root} has more than {_MAX_FILES} Python files; specify the directory of one "
-                "service"
-            )
-        parts = path.relative_to(source).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        try:
-            tree = ast.parse(path.read_text(), filename=str(path))
-        except (SyntaxError, UnicodeDecodeError, ValueError):
-            # A template, or a file for another version of Python.
-            continue
-        yield Module(name=name, path=str(path.relative_to(root)), tree=tree)
-
-
-def _is_code(path: Path) -> bool:
-    return not any(part in _IGNORED_DIRECTORIES or part.startswith(".") for part in path.parts[:-1])
-
-
-def _pyproject(root: Path) -> Mapping[str, Any]:
-    path = root / "pyproject.toml"
     if not path.is_file():
         return {}
     try:
@@ -154,14 +190,10 @@ def _pyproject(root: Path) -> Mapping[str, Any]:
         raise ProjectError(f"{path}: not valid TOML: {error}") from error
 
 
-def _requirements(root: Path, pyproject: Mapping[str, Any]) -> Iterator[str]:
-    lines = list(pyproject.get("project", {}).get("dependencies", ()))
-    lines += pyproject.get("tool", {}).get("poetry", {}).get("dependencies", {})
-    for path in sorted(root.glob("requirements*.txt")):
-        lines += path.read_text(errors="replace").splitlines()
-    for line in lines:
-        match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", str(line).strip())
-        if match:
-            yield re.sub(r"[-_.]+", "-", match.group()).lower()
-            if re.match(r"fastapi\[(standard|all)", str(line).replace(" ", "")):
-                yield "uvicorn"
+def imported_modules(tree: ast.Module) -> Iterator[str]:
+    """Yields the names of the modules that a module imports, except relative ones."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module

@@ -115,7 +115,8 @@ def test_a_src_layout_with_database_and_cache(src_layout: Path) -> None:
 
     assert spec["image"] == "registry.example.com/book-store:2.3.1"
     assert spec["app"] == "bookstore.main:app"
-    assert spec["postgres"] == {"migrations": {"command": ["alembic", "upgrade", "head"]}}
+    migrations = {"command": ["alembic", "upgrade", "head"]}
+    assert spec["postgres"] == {"backup": {}, "migrations": migrations}
     assert spec["redis"] == {}
     assert spec["server"] == {"probes": {"readiness": "/healthz"}}
     secret = {"secretKeyRef": {"name": "book-store-secrets", "key": "BOOKS_STRIPE"}}
@@ -130,7 +131,7 @@ def test_contract_variables_are_left_out_and_optional_ones_are_comments(
 ) -> None:
     spec_of(src_layout)
     text = (src_layout / "service.yaml").read_text()
-    assert "DATABASE_URL" not in text
+    assert "name: DATABASE_URL" not in text
     assert "#   BOOKS_PAGE_SIZE (Settings in src/bookstore/settings.py)" in text
 
 
@@ -140,11 +141,12 @@ def test_an_app_directory_with_a_celery_worker_and_beat(app_directory: Path) -> 
     assert spec["app"] == "app.main:app"
     assert spec["port"] == 8080
     assert spec["queue"] == {}
+    celery = ["celery", "-A", "app.tasks:queue"]
     assert spec["background"] == [
-        {"name": "worker", "command": ["celery", "-A", "app.tasks:queue", "worker"]},
+        {"name": "worker", "command": [*celery, "worker", "--concurrency=2"], "processes": 2},
         {
             "name": "beat",
-            "command": ["celery", "-A", "app.tasks:queue", "beat"],
+            "command": [*celery, "beat", "--schedule=/tmp/celerybeat-schedule"],
             "singleton": True,
         },
     ]

@@ -1,0 +1,190 @@
+"""The needs of a project, each with its source."""
+
+import ast
+import re
+from dataclasses import dataclass
+
+from fastapi_operator import naming
+from fastapi_operator.project import data, health, syntax, tables
+from fastapi_operator.project.application import Application, application
+from fastapi_operator.project.connections import CONTRACT_NAMES, Names, connection_names
+from fastapi_operator.project.data import Database
+from fastapi_operator.project.guess import Guess
+from fastapi_operator.project.image import Dockerfile, dockerfiles
+from fastapi_operator.project.packaging import Packaging, packaging
+from fastapi_operator.project.processes import Process
+from fastapi_operator.project.source import Project
+from fastapi_operator.project.started import started
+from fastapi_operator.project.tables import Migration
+from fastapi_operator.project.variables import Variable, variables
+from fastapi_operator.project.workers import Worker, workers
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LEAST_PORT = 1024
+_GREATEST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The needs of a service; None if no sign of a need was found.
+
+    Attributes:
+        image: The Dockerfile of the project.
+        required: Variables that must be set.
+        optional: Variables that have a default in the code.
+        environment: Further variables of the image, for example PATH, with their source.
+        engine: The server, if it is not uvicorn.
+    """
+
+    name: Guess[str]
+    version: Guess[str]
+    application: Application
+    image: Dockerfile | None
+    processes: tuple[Process, ...]
+    packaging: Packaging
+    port: Guess[int] | None
+    engine: str
+    database: Database | None
+    migration: Migration | None
+    redis: Guess[str] | None
+    queue: Guess[str] | None
+    workers: tuple[Worker, ...]
+    probes: Guess[dict[str, str]] | None
+    names: Names
+    required: tuple[Variable, ...]
+    optional: tuple[Variable, ...]
+    environment: tuple[tuple[str, Guess[str]], ...]
+
+
+def find_needs(project: Project) -> Needs:
+    """Returns the needs of a project.
+
+    Raises:
+        ProjectError: No ASGI application was found.
+    """
+    files = dockerfiles(project.root)
+    image = files[0] if files else None
+    processes = tuple(started(project.root, project.above))
+    app = application(project, processes)
+    migration = tables.migration(project, image, processes)
+    database = data.database(project, migration)
+    found = workers(project, processes)
+    read = variables(project)
+    queue = next((Guess("", worker.source) for worker in found if worker.broker == "Redis"), None)
+    redis = data.cache(project)
+    reads = frozenset().union(*(worker.reads for worker in found))
+    stores = {"database": database, "redis": redis, "queue": queue}
+    names = connection_names(
+        read, frozenset(store for store, need in stores.items() if need is not None), reads
+    )
+    if queue is not None and not _has_cache(names, read):
+        redis = None
+    given = CONTRACT_NAMES | names.all
+    others = tuple(variable for variable in read if variable.name not in given)
+    return Needs(
+        name=_name(project),
+        version=_version(project),
+        application=app,
+        image=image,
+        processes=processes,
+        packaging=packaging(project),
+        port=_port(project, image, processes),
+        engine="Granian" if _only_granian(project) else "",
+        database=database,
+        migration=migration if database else None,
+        redis=redis,
+        queue=queue,
+        workers=found,
+        probes=health.probes(project),
+        names=names,
+        required=tuple(variable for variable in others if variable.required or variable.random),
+        optional=tuple(
+            variable for variable in others if not (variable.required or variable.random)
+        ),
+        environment=tuple(_environment(image)),
+    )
+
+
+def _has_cache(names: Names, read: tuple[Variable, ...]) -> bool:
+    """Whether the code reads the address of a cache beside that of its queue."""
+    own = any(variable.name == "REDIS_URL" for variable in read)
+    return names.finds("redis") or (own and "REDIS_URL" not in names.overrides)
+
+
+def _name(project: Project) -> Guess[str]:
+    tools = project.pyproject.get("tool", {})
+    given = project.pyproject.get("project", {}).get("name") or tools.get("poetry", {}).get("name")
+    is_general = str(given).lower() in ("app", "api", "backend", "server", "src", "project")
+    source = "the project's name in pyproject.toml"
+    if not given or is_general:
+        given, source = _directory(project), "the directory's name"
+    name = re.sub(r"[^a-z0-9]+", "-", str(given).lower()).strip("-").lstrip("0123456789-")
+    return Guess(name[: naming.NAME_MAX_LENGTH].rstrip("-") or "app", source)
+
+
+def _directory(project: Project) -> str:
+    """Returns the directory's name; that above it if it is a general one, for example backend."""
+    path = project.root.resolve()
+    general = path.name.lower() in ("app", "api", "backend", "server", "src")
+    return path.parent.name if general and path.parent.name else path.name
+
+
+def _version(project: Project) -> Guess[str]:
+    tools = project.pyproject.get("tool", {})
+    given = project.pyproject.get("project", {}).get("version") or tools.get("poetry", {}).get(
+        "version"
+    )
+    if isinstance(given, str) and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", given):
+        return Guess(given, "the version in pyproject.toml")
+    return Guess("0.1.0", "no version found")
+
+
+def _port(
+    project: Project, image: Dockerfile | None, processes: tuple[Process, ...]
+) -> Guess[int] | None:
+    for process in processes:
+        if process.target or process.program == "fastapi":
+            given = process.option("--port", "-p") or process.option("--bind", "-b", "-b")
+            number = re.search(r"([0-9]+)$", given)
+            if number and _LEAST_PORT <= int(number.group(1)) <= _GREATEST_PORT:
+                return Guess(int(number.group(1)), process.source)
+    if image and image.port and _LEAST_PORT <= image.port <= _GREATEST_PORT:
+        return Guess(image.port, image.path)
+    for module in project.code:
+        for call in syntax.calls(module.tree):
+            port = syntax.keyword(call, "port")
+            value = port.value if isinstance(port, ast.Constant) else None
+            runs = syntax.dotted(call.func).endswith("uvicorn.run")
+            if runs and isinstance(value, int) and _LEAST_PORT <= value <= _GREATEST_PORT:
+                return Guess(value, f"uvicorn.run in {module.path}")
+    return None
+
+
+def _only_granian(project: Project) -> bool:
+    return project.uses("granian") and not project.uses("uvicorn", "gunicorn", "hypercorn")
+
+
+def _environment(image: Dockerfile | None) -> list[tuple[str, Guess[str]]]:
+    """Returns variables without which commands do not find their programs or modules."""
+    if image is None or not image.processes:
+        return []
+    found = []
+    manager = next((process.manager for process in image.processes if process.manager), "")
+    paths = image.environment.get("PATH", "")
+    in_project = (
+        manager == "uv"
+        or "in-project true" in image.text
+        or re.search(
+            r"(POETRY_VIRTUALENVS_IN_PROJECT|PIPENV_VENV_IN_PROJECT)[= ](true|1)", image.text
+        )
+    )
+    directory = image.environment.get("UV_PROJECT_ENVIRONMENT") or f"{image.directory}/.venv"
+    if in_project and "venv" not in paths and image.directory:
+        source = f"{image.path} starts the app by `{manager} run`"
+        found.append(("PATH", Guess(f"{directory}/bin:{_SYSTEM_PATH}", source)))
+    server = next((process for process in image.processes if process.target), None)
+    folder = server.option("--app-dir") if server else ""
+    if folder and "PYTHONPATH" not in image.environment and image.directory:
+        path = folder if folder.startswith("/") else f"{image.directory}/{folder}"
+        found.append(("PYTHONPATH", Guess(path, f"--app-dir in {image.path}")))
+    return found

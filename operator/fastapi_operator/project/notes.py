@@ -1,0 +1,250 @@
+"""What a person must know or do before a project runs as the written service."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+from fastapi_operator.project import data, syntax, tables
+from fastapi_operator.project.image import Dockerfile, dockerfiles
+from fastapi_operator.project.needs import Needs
+from fastapi_operator.project.processes import Process
+from fastapi_operator.project.source import Module, Project
+
+_STORE_NAMES = {"database": "PostgreSQL", "redis": "the cache", "queue": "the queue"}
+_STORE_URLS = {"database": "DATABASE_URL", "redis": "REDIS_URL", "queue": "QUEUE_URL"}
+_HOOK = re.compile(
+    r"(on_starting|on_exit|when_ready|pre_fork|post_fork|post_worker_init|worker_exit|child_exit)"
+)
+# A copy of the whole directory, and a virtual environment that any user can read.
+_COPIES_ALL = re.compile(r"(?mi)^\s*(COPY|ADD)\s+(--(?!from)\S+\s+)*\.\/?\s")
+_COPIES = re.compile(r"(?mi)^\s*(COPY|ADD)\s+(?!.*--from=)")
+_READABLE = re.compile(r"virtualenvs\.create false|--system|VIRTUALENVS_CREATE[= ]false")
+
+
+def notes(project: Project, needs: Needs) -> tuple[str, ...]:
+    """Returns one sentence for each thing to know, the most urgent first."""
+    return (
+        *_values(needs),
+        *_connections(project, needs),
+        *_tables(project, needs),
+        *_stores(project, needs),
+        *_image(project, needs),
+        *_start(project, needs),
+        *_hooks(project),
+        *_sockets(project, needs),
+    )
+
+
+def _values(needs: Needs) -> Iterator[str]:
+    secrets = [variable.name for variable in needs.required if variable.secret]
+    if secrets:
+        yield (
+            f"create the Secret: kubectl create secret generic {needs.name.value}-secrets "
+            + " ".join(f"--from-literal={name}=…" for name in secrets)
+        )
+    empty = [variable.name for variable in needs.required if not variable.secret]
+    if empty:
+        yield f"set the values of {', '.join(empty)} in env: the code has no default"
+    for variable in needs.required:
+        if variable.random:
+            yield (
+                f"{variable.name} has another random default in each process ({variable.source}): "
+                "what one process signs, the others reject"
+            )
+
+
+def _connections(project: Project, needs: Needs) -> Iterator[str]:
+    needed = {"database": needs.database, "redis": needs.redis, "queue": needs.queue}
+    for store, url in _STORE_URLS.items():
+        if needed[store] is None:
+            continue
+        values = set(needs.names.stores.get(store, {}).values())
+        is_read = _reads(project, url) or needs.names.finds(store)
+        if not is_read and not (store == "queue" and needs.names.overrides):
+            yield _unread(needs, store)
+        elif store != "database" and "Host" in values and not values & {"Password", "Url"}:
+            yield (
+                f"the code reads a host of {_STORE_NAMES[store]} but no password, and the server "
+                f"requires one: let the code read a password too, or {url}"
+            )
+    direct = needs.database and needs.database.direct
+    if direct and "DirectUrl" not in needs.names.stores.get("database", {}).values():
+        yield f"{direct}, which fails through the pooler: use DATABASE_DIRECT_URL there"
+
+
+def _unread(needs: Needs, store: str) -> str:
+    url = _STORE_URLS[store]
+    own = sorted(variable.name for variable in needs.optional + needs.required)
+    similar = ", ".join(name for name in own if url.partition("_")[0] in name.upper())
+    return (
+        f"this code does not read {url}, and no variable with the address of {_STORE_NAMES[store]} "
+        f"was found{f' (but {similar})' if similar else ''}: map the names that it reads in "
+        f"spec.connections.{store}.env, or let the code read {url}"
+    )
+
+
+def _reads(project: Project, name: str) -> bool:
+    """Whether a name is in the code, as a text, a variable or a field."""
+    return any(
+        word.upper() == name
+        for module in project.modules
+        for node in ast.walk(module.tree)
+        for word in (
+            syntax.text(node) if isinstance(node, ast.expr) else "",
+            syntax.last_name(node) if isinstance(node, ast.Name | ast.Attribute) else "",
+        )
+    )
+
+
+def _tables(project: Project, needs: Needs) -> Iterator[str]:
+    if needs.database is None:
+        return
+    creates = tables.creates_tables(project)
+    if creates and needs.migration is None:
+        yield (
+            f"the app creates missing tables at start ({creates}), but never changes one: add "
+            "migrations, for example with Alembic, before the first change of a table"
+        )
+    elif creates and needs.migration:
+        yield (
+            f"{creates} runs at start, but with migrations the app may not create tables: "
+            f"{needs.migration.source} must create all of them"
+        )
+    elif needs.migration is None:
+        yield (
+            "no migration was found: if the app does not create its tables at start, set "
+            "postgres.migrations.command"
+        )
+    environment = next((m for m in project.modules if m.path.endswith("/env.py")), None)
+    if environment and needs.migration and not _has_own_url(environment):
+        yield (
+            f"{environment.path} takes the database from alembic.ini: set it there with "
+            'config.set_main_option("sqlalchemy.url", os.environ["DATABASE_URL"])'
+        )
+
+
+def _has_own_url(module: Module) -> bool:
+    """Whether Alembic's env.py sets the URL, or makes the engine with one of the app."""
+    sets = any(syntax.last_name(call) == "set_main_option" for call in syntax.calls(module.tree))
+    return sets or any(
+        word in ast.unparse(module.tree).lower() for word in ("environ", "getenv", "settings")
+    )
+
+
+def _stores(project: Project, needs: Needs) -> Iterator[str]:
+    for store, source in data.other_stores(project):
+        if store != "SQLite":
+            yield (
+                f"{store} ({source}) is not part of a service: run it elsewhere, set its address "
+                "in env, and admit it in network.egress"
+            )
+        elif needs.database is None:
+            yield (
+                f"SQLite ({source}) writes to a read-only file system and is lost with its pod: "
+                "use PostgreSQL (postgres: {}), or a volume and one replica"
+            )
+
+
+def _image(project: Project, needs: Needs) -> Iterator[str]:
+    image = needs.image
+    if image is None:
+        if needs.packaging.indexes:
+            yield (
+                f"packages come from {', '.join(needs.packaging.indexes)}: give their login to the "
+                "build with --secret id=netrc,src=$HOME/.netrc"
+            )
+        return
+    ignores = (".dockerignore", f"{image.path}.dockerignore")
+    ignored = any((project.root / name).exists() for name in ignores)
+    if _COPIES_ALL.search(image.text) and not ignored:
+        yield (
+            f"{image.path} copies the whole directory and there is no .dockerignore: .git, .env "
+            "and .venv become part of the image; exclude them"
+        )
+    last = re.split(r"(?mi)^FROM\s", image.text)[-1]
+    if needs.migration and not _COPIES.search(last):
+        yield (
+            f"{image.path} copies no file of the project into its last stage: copy "
+            f"{needs.migration.source} and its directory there for the migration"
+        )
+    managers = sorted({process.manager for process in image.processes if process.manager})
+    found = any(name == "PATH" for name, _ in needs.environment)
+    on_path = "venv" in image.environment.get("PATH", "") or _READABLE.search(image.text)
+    if managers and not found and not on_path:
+        yield (
+            f"{image.path} starts the app by `{managers[0]} run`, in a virtual environment that is "
+            "not on PATH: add ENV VIRTUAL_ENV=/opt/venv PATH=/opt/venv/bin:$PATH before the "
+            "installation"
+        )
+
+
+def _start(project: Project, needs: Needs) -> Iterator[str]:
+    """Yields what the image does at start, and the operator does not."""
+    image = needs.image
+    if image is None:
+        return
+    if image.scripts:
+        steps = sorted({_shown(step) for step in image.processes if _is_own_step(image, step)})
+        own = f"; it also runs {', '.join(steps)}, which nothing runs now" if steps else ""
+        yield (
+            f"{', '.join(image.scripts)} does not run: the operator starts the server and the "
+            f"migration itself{own}"
+        )
+    programs = {worker.command[0] for worker in needs.workers}
+    for other in dockerfiles(project.root)[1:]:
+        if any(process.program in programs for process in other.processes):
+            yield (
+                f"{other.path} builds another image, but background processes run in spec.image: "
+                "install what they need there too"
+            )
+
+
+def _is_own_step(image: Dockerfile, step: Process) -> bool:
+    return step.source in image.scripts and step.program.startswith("python")
+
+
+def _shown(process: Process) -> str:
+    return " ".join(process.command)[:80]
+
+
+def _hooks(project: Project) -> Iterator[str]:
+    for module in project.modules:
+        if module.path.rpartition("/")[2] in ("gunicorn.conf.py", "gunicorn_conf.py"):
+            hooks = [name for name in module.definitions if _HOOK.fullmatch(name)]
+            if hooks:
+                yield (
+                    f"{module.path} is not read, so {', '.join(hooks)} does not run: if the app "
+                    f"needs it, set server.engine: Gunicorn and server.extraArgs: [-c, "
+                    f"{module.path}]"
+                )
+
+
+def _sockets(project: Project, needs: Needs) -> Iterator[str]:
+    module = next((module for module in project.code if _has_websocket(module.tree)), None)
+    if module is None:
+        return
+    image = needs.image.text if needs.image else ""
+    if not project.uses("websockets", "wsproto") and "uvicorn[standard]" not in image:
+        yield (
+            f"{module.path} serves WebSockets, which uvicorn cannot do alone: install "
+            "uvicorn[standard] or websockets"
+        )
+    if needs.redis is None and _keeps_connections(project):
+        yield (
+            "WebSocket connections are kept in the memory of one process, so clients of different "
+            "pods do not reach each other: publish messages through redis: {}, or set "
+            "scaling.replicas: 1"
+        )
+
+
+def _has_websocket(tree: ast.Module) -> bool:
+    names = ("websocket", "websocket_route", "add_websocket_route")
+    return any(syntax.last_name(call) in names for call in syntax.calls(tree))
+
+
+def _keeps_connections(project: Project) -> bool:
+    return any(
+        isinstance(node, ast.Attribute) and node.attr in ("active_connections", "connections")
+        for module in project.code
+        for node in ast.walk(module.tree)
+    )

@@ -1,0 +1,136 @@
+"""Reads commands as a shell does, and finds the processes that they start."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+SERVERS = ("uvicorn", "gunicorn", "granian", "hypercorn", "fastapi")
+_TARGET = re.compile(r"^([A-Za-z_][\w.]*):([A-Za-z_]\w*)(\(\))?$")
+ASSIGNMENT = re.compile(r"^([A-Za-z_]\w*)=(.*)$", re.DOTALL)
+_EXPANSION = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
+# Programs that run the command in their arguments, with their own options that take a value.
+_WRAPPERS = {
+    "poetry": ("run",),
+    "uv": ("run",),
+    "pdm": ("run",),
+    "pipenv": ("run",),
+    "hatch": ("run",),
+    "exec": (),
+    "dumb-init": (),
+    "tini": (),
+    "ddtrace-run": (),
+    "opentelemetry-instrument": (),
+    "newrelic-admin": ("run-program",),
+    "nice": (),
+    "time": (),
+}
+_SHELLS = ("sh", "bash", "/bin/sh", "/bin/bash")
+_ENVIRONMENTS = ("poetry", "uv", "pdm", "pipenv")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One command.
+
+    Attributes:
+        program: Its program without the directory, for example ``uvicorn``.
+        arguments: Its arguments.
+        source: The file that starts it.
+        manager: The package manager in whose environment it runs, for example ``poetry``.
+    """
+
+    program: str
+    arguments: tuple[str, ...]
+    source: str
+    manager: str = ""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The program and its arguments."""
+        return (self.program, *self.arguments)
+
+    @property
+    def target(self) -> tuple[str, str, bool] | None:
+        """The module and the name of the application, and whether it is called to make it."""
+        for argument in self.arguments:
+            match = _TARGET.match(argument)
+            if match:
+                called = match.group(3) is not None or "--factory" in self.arguments
+                return match.group(1), match.group(2), called
+        return None
+
+    def option(self, *names: str) -> str:
+        """Returns the value of an option, written as ``--name value`` or ``--name=value``."""
+        for place, argument in enumerate(self.arguments):
+            for name in names:
+                if argument == name and place + 1 < len(self.arguments):
+                    return self.arguments[place + 1]
+                if argument.startswith(f"{name}="):
+                    return argument.partition("=")[2]
+                is_short = len(name) == 2 and not argument.startswith("--")
+                if is_short and argument.startswith(name) and len(argument) > 2:
+                    return argument[2:]
+        return ""
+
+
+def in_command(command: object, source: str, known: Mapping[str, str]) -> Iterator[Process]:
+    """Yields the processes of a command: a list of arguments, or a line for a shell."""
+    if isinstance(command, list):
+        yield from _ofsplit_words([str(word) for word in command], source, known)
+    elif isinstance(command, str):
+        yield from in_shell(command, source, known)
+
+
+def in_shell(script: str, source: str, known: Mapping[str, str]) -> Iterator[Process]:
+    """Yields the processes of a shell script; variables that it sets are expanded."""
+    values = dict(known)
+    lines = re.sub(r"\\\r?\n", " ", script)
+    for line in re.split(r"\n|&&|\|\||;", lines):
+        words = split_words(line)
+        while words and words[0] in ("export", "if", "then", "else", "do", "!", "set"):
+            words = words[1:]
+        while words and (match := ASSIGNMENT.match(words[0])):
+            values[match.group(1)] = expanded(match.group(2), values)
+            words = words[1:]
+        yield from _ofsplit_words(words, source, values)
+
+
+def expanded(text: str, values: Mapping[str, str]) -> str:
+    """Expands ``$NAME``, ``${NAME}`` and ``${NAME:-default}``; unknown names become empty."""
+    return _EXPANSION.sub(
+        lambda match: values.get(match[1] or match[3], "") or (match[2] or ""), text
+    )
+
+
+def split_words(line: str) -> list[str]:
+    """Splits a line as a shell does; empty if a quote is not closed."""
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError:
+        return []
+
+
+def _ofsplit_words(
+    words: Sequence[str], source: str, known: Mapping[str, str], manager: str = ""
+) -> Iterator[Process]:
+    words = [word for word in (expanded(word, known) for word in words) if word]
+    if not words:
+        return
+    program = words[0].rpartition("/")[2]
+    if words[0] in _SHELLS and "-c" in words[1:-1]:
+        yield from in_shell(words[words.index("-c") + 1], source, known)
+    elif program in _WRAPPERS:
+        rest = words[1:]
+        manager = program if program in _ENVIRONMENTS else manager
+        while rest and (rest[0].startswith("-") or rest[0] in _WRAPPERS[program]):
+            rest = rest[1:]
+        if program not in _ENVIRONMENTS or len(rest) < len(words) - 1:
+            yield from _ofsplit_words(rest, source, known, manager)
+    elif program.startswith("python") and words[1:2] == ["-m"] and len(words) > 2:
+        yield Process(words[2].partition(".")[0], tuple(words[3:]), source, manager)
+    elif "--" in words and program not in SERVERS:
+        # For example wait-for-it db:5432 -- uvicorn …
+        yield from _ofsplit_words(words[words.index("--") + 1 :], source, known, manager)
+    else:
+        yield Process(program, tuple(words[1:]), source, manager)
