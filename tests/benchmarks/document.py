@@ -39,15 +39,20 @@ def measured(section: str) -> datetime.date:
     return datetime.date.fromisoformat(found[1])
 
 
-def write(section: str, text: str) -> None:
+def write(section: str, text: str, *, measured: datetime.date | None = None) -> None:
     """Replaces the text between the section's markers, with a verdict on each row that has a bar.
 
     The list of the bars that are not met is written again.
 
+    Args:
+        section: The section.
+        text: Its text.
+        measured: The day of the oldest of its figures, if it is not today.
+
     Raises:
         ValueError: The document has no such section.
     """
-    date = _MEASURED.format(datetime.datetime.now(datetime.UTC).date())
+    date = _MEASURED.format(measured or datetime.datetime.now(datetime.UTC).date())
     _replace(section, f"{date}\n\n{bars.with_verdicts(section, text.strip())}")
     _replace(NOT_MET, bars.not_met(sections()))
 

@@ -36,6 +36,11 @@ class Instance:
         return self.state / "logs"
 
     @property
+    def pod_logs(self) -> Path:
+        """The kubelet's folder with the logs of all containers."""
+        return self.state / "pods-logs"
+
+    @property
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
         return self.state / "kubeconfig"

@@ -46,6 +46,11 @@ class Node(handle.Handle):
         """The node's address, which the machine reaches; so it does every pod and Service."""
         return self._instance().node_address
 
+    @property
+    def pod_logs(self) -> Path:
+        """The folder with the logs of all containers; those of a pod are removed with it."""
+        return self._instance().pod_logs
+
     def start(self, *, with_images: bool = False) -> Path:
         """Start it unless it runs, wait until it is ready, return its kubeconfig's path.
 

@@ -61,7 +61,7 @@ class Worker:
             "failSwapOn": False,
             "makeIPTablesUtilChains": False,
             "oomScoreAdj": 0,  # lowering it needs CAP_SYS_RESOURCE
-            "podLogsDir": str(state / "pods-logs"),
+            "podLogsDir": str(self._instance.pod_logs),
             "volumePluginDir": str(state / "volume-plugins"),
             # A full disk is the machine's matter; no image could be pulled again.
             "evictionHard": {

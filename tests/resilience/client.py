@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection that reports exactly how a request ended, and sends none twice."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 REFUSED, BROKEN, TIMEOUT = "refused", "broken", "timeout"
@@ -22,9 +23,17 @@ class Request:
     path: str
     body: bytes = b""
 
-    def encoded(self, host: str, *, last: bool) -> bytes:
-        """Returns its bytes; ``last`` requests that the server closes the connection."""
+    def encoded(self, host: str, *, last: bool, reference: str = "") -> bytes:
+        """Returns its bytes.
+
+        Args:
+            host: The Host header.
+            last: Whether the server shall close the connection.
+            reference: Its id in the logs of proxy and app.
+        """
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}"]
+        if reference:
+            lines.append(f"X-Request-ID: {reference}")
         if self.body:
             lines += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
         if last:
@@ -40,11 +49,13 @@ class Ending:
         outcome: The status, or ``refused``, ``broken`` or ``timeout``.
         detail: The response, or the error.
         reusable: Whether the connection takes another request.
+        retry_after: The response's Retry-After.
     """
 
     outcome: str
     detail: str = ""
     reusable: bool = False
+    retry_after: str = ""
 
 
 class Connection:
@@ -53,6 +64,8 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._requests = 0
+        self._used = time.monotonic()
 
     @classmethod
     async def opened(cls, host: str, port: int) -> "Connection":
@@ -63,6 +76,12 @@ class Connection:
     def is_open(self) -> bool:
         """Whether the server has not closed it, as far as is known here."""
         return not (self._reader.at_eof() or self._writer.is_closing())
+
+    def history(self) -> str:
+        """Returns its local port, its requests so far, and how long it has rested."""
+        port = self._writer.get_extra_info("sockname")[1]
+        rested = time.monotonic() - self._used
+        return f"port {port}, {self._requests} earlier requests, rested {rested:.3f} s"
 
     def close(self) -> None:
         """Ends it."""
@@ -79,7 +98,10 @@ class Connection:
         status, headers = await self._head()
         body = await self._body(status, headers)
         reusable = headers.get("connection", "").lower() != "close"
-        return Ending(status, body[:300].decode(errors="replace"), reusable)
+        self._requests += 1
+        self._used = time.monotonic()
+        detail = body[:300].decode(errors="replace")
+        return Ending(status, detail, reusable, headers.get("retry-after", ""))
 
     async def _head(self) -> tuple[str, dict[str, str]]:
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")

@@ -4,6 +4,7 @@ import asyncio
 import collections
 import concurrent.futures
 import itertools
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ class Answer:
         seconds: From then to the end of its response.
         new: Whether it came on a connection of its own.
         ending: How it ended.
+        reference: Its id in the logs of proxy and app.
+        connection: The history of its connection, before this request.
     """
 
     request: Request
@@ -36,6 +39,8 @@ class Answer:
     seconds: float
     new: bool
     ending: Ending
+    reference: str = ""
+    connection: str = ""
 
     @property
     def answered(self) -> bool:
@@ -99,24 +104,33 @@ class Load:
             connection.close()
 
     async def _ask(self, request: Request, due: float, *, new: bool) -> None:
+        reference = secrets.token_hex(8)
+        steps: list[str] = []
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                ending = await self._ended(request, new=new)
+                ending = await self._ended(request, reference, steps, new=new)
         except TimeoutError:
             ending = Ending(TIMEOUT)
-        self.answers.append(Answer(request, due, time.monotonic() - due, new, ending))
+        seconds = time.monotonic() - due
+        self.answers.append(Answer(request, due, seconds, new, ending, reference, "; ".join(steps)))
 
-    async def _ended(self, request: Request, *, new: bool) -> Ending:
+    async def _ended(
+        self, request: Request, reference: str, steps: list[str], *, new: bool
+    ) -> Ending:
+        """Sends a request and returns its ending; ``steps`` tells where it was until then."""
         kept = None if new else self._kept()
+        steps.append("kept" if kept else "new")
         try:
             connection = kept or await Connection.opened(self._host, self._port)
         except OSError as error:
-            return Ending(REFUSED, str(error))
+            return Ending(REFUSED, repr(error))
+        steps.append(connection.history())
         ending = Ending(BROKEN)
         try:
-            ending = await connection.exchange(request.encoded(self._host, last=new))
+            encoded = request.encoded(self._host, last=new, reference=reference)
+            ending = await connection.exchange(encoded)
         except (OSError, asyncio.IncompleteReadError) as error:
-            ending = Ending(BROKEN, f"{'kept' if kept else 'new'} connection: {error!r}")
+            ending = Ending(BROKEN, repr(error))
         finally:
             if ending.reusable and not new:
                 self._idle.append(connection)

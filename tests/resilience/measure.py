@@ -12,6 +12,7 @@ from tests.demo import story, targets
 from tests.kubectl import eventually
 from tests.resilience import sampling
 from tests.resilience.load import Load
+from tests.resilience.logs import Logs
 from tests.resilience.outcome import Outcome
 from tests.resilience.scenarios import ENVIRONMENT, Bench, Scenario
 from tests.resilience.traffic import Traffic
@@ -26,8 +27,8 @@ _TIMEOUT_SECONDS = 60
 
 
 @contextlib.contextmanager
-def prepared() -> Iterator[Bench]:
-    """A node with the operator and the shop, Ready."""
+def prepared() -> Iterator[tuple[Bench, Logs]]:
+    """A node with the operator and the shop, Ready, and the logs of the shop's pods."""
     target = targets.LocalNode(NODE)
     try:
         cluster = target.prepare()
@@ -37,7 +38,8 @@ def prepared() -> Iterator[Bench]:
         images = (cluster.app_image, NEXT_IMAGE)
         bench = Bench(cluster.kubectl, cluster.app_image, NAMESPACE, images=images)
         apply(bench)
-        yield bench
+        folder = started.pod_logs.with_name("kept-logs")
+        yield bench, Logs(started.pod_logs, NAMESPACE, folder)
     finally:
         target.remove()
 

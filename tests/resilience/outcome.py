@@ -1,30 +1,19 @@
 """The cost of one change for its clients."""
 
+import datetime
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.resilience.client import BROKEN, REFUSED, TIMEOUT
+from tests.resilience.figures import Figures
 from tests.resilience.load import Answer
 from tests.resilience.traffic import CACHED
 
 # The time that is permitted until all requests succeed after the database is back.
 RECOVERY_SECONDS = 10
 _SHOWN = 12
-
-
-HEADINGS = (
-    "change",
-    "requests",
-    "refused",
-    "broken",
-    "5xx",
-    "503 during an outage of the database",
-    "lost",
-    "p99 during the change, ms",
-    "change, s",
-    "peak of database connections",
-)
 
 
 @dataclass(frozen=True)
@@ -86,38 +75,59 @@ class Outcome:
         )
         return 1000 * times[math.ceil(0.99 * len(times)) - 1] if times else math.nan
 
-    def row(self) -> list[str]:
-        """Its row of the table."""
-        return [
-            self.name,
-            f"{len(self.answers)}",
-            f"{self.of(REFUSED)}",
-            f"{self.of(BROKEN, TIMEOUT)}",
-            f"{self.of('5')}",
-            f"{len(self.excused)}",
-            f"{len(self.lost)}",
-            f"{self.p99_milliseconds():.0f}",
-            f"{self.ended - self.began:.0f}",
-            f"{self.backends}",
-        ]
+    def figures(self) -> Figures:
+        """Returns its figures, as they are recorded."""
+        return Figures(
+            requests=len(self.answers),
+            refused=self.of(REFUSED),
+            broken=self.of(BROKEN),
+            timed_out=self.of(TIMEOUT),
+            server_errors=self.of("5"),
+            excused=len(self.excused),
+            lost=len(self.lost),
+            wrong_writes=self.twice + self.unaccounted,
+            p99_milliseconds=round(self.p99_milliseconds()),
+            seconds=round(self.ended - self.began),
+            backends=self.backends,
+        )
 
     def report(self) -> str:
         """Returns the row and the first lost requests, each with its time and response."""
-        lines = [" | ".join(self.row())]
+        lines = [f"{self.name}: {self.figures()}"]
         lines += [f"  BROKEN {violation}" for violation in self.broken]
         for answer in self.lost[:_SHOWN]:
             lines.append(
                 f"  {answer.at - self.began:+.2f} s, after {answer.seconds:.2f} s: "
-                f"{answer.request.method} {answer.request.path} "
-                f"{'(new connection)' if answer.new else ''} "
+                f"{answer.request.method} {answer.request.path} ({answer.connection}) "
                 f"{answer.ending.outcome} {answer.ending.detail}"
             )
         return "\n".join(lines)
+
+    def losses(self) -> list[dict[str, object]]:
+        """Returns all that is known to the client about each lost request."""
+        wall = time.time() - time.monotonic()
+        return [
+            {
+                "change": self.name,
+                "due": datetime.datetime.fromtimestamp(wall + answer.at, datetime.UTC).isoformat(),
+                "seconds after the change began": round(answer.at - self.began, 3),
+                "seconds after the change ended": round(answer.at - self.ended, 3),
+                "took seconds": round(answer.seconds, 3),
+                "kind": answer.request.kind,
+                "request": f"{answer.request.method} {answer.request.path}",
+                "reference": answer.reference,
+                "connection": answer.connection,
+                "outcome": answer.ending.outcome,
+                "detail": answer.ending.detail,
+            }
+            for answer in self.lost
+        ]
 
     def _excused(self, answer: Answer) -> bool:
         return (
             self.database_gone
             and answer.request.kind != CACHED
             and answer.ending.outcome == "503"
+            and bool(answer.ending.retry_after)
             and self.began <= answer.at <= self.ended + RECOVERY_SECONDS
         )

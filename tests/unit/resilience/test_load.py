@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -113,6 +114,31 @@ async def test_a_broken_connection_is_recorded_and_its_request_not_repeated() ->
     answers = await _loaded(counting, 20)
     assert {answer.ending.outcome for answer in answers} == {BROKEN}
     assert asked == len(answers)
+
+
+async def test_a_failure_tells_the_history_of_its_connection() -> None:
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        await _hangs_up(reader, writer)
+
+    answers = await _loaded(once, 20)
+    broken = [answer for answer in answers if answer.ending.outcome == BROKEN]
+    assert broken
+    assert all(re.search(r"kept; port \d+, 1 earlier requests", one.connection) for one in broken)
+
+
+async def test_each_request_has_its_own_reference() -> None:
+    seen = []
+
+    async def reading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            seen.append(re.findall(rb"X-Request-ID: (\w+)", head)[0].decode())
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    answers = await _loaded(reading, 20)
+    assert {answer.reference for answer in answers} == set(seen)
+    assert len(set(seen)) == len(answers)
 
 
 async def test_a_refused_connection_is_recorded() -> None:

@@ -21,14 +21,17 @@ def _outcome(*answers: Answer, database_gone: bool = False, **counts: int) -> Ou
     )
 
 
-def _answer(outcome: str, *, kind: str = LIST, at: float = _BEGAN + 1) -> Answer:
-    return Answer(Request(kind, "GET", "/"), at, 0.02, False, Ending(outcome, "no pod"))
+def _answer(
+    outcome: str, *, kind: str = LIST, at: float = _BEGAN + 1, retry_after: str = "1"
+) -> Answer:
+    ending = Ending(outcome, "no pod", retry_after=retry_after)
+    return Answer(Request(kind, "GET", "/"), at, 0.02, False, ending, "", "kept; port 4000")
 
 
 def test_a_request_without_a_response_is_reported_with_its_time() -> None:
     found = _outcome(_answer("200"), _answer("502"), _answer(BROKEN), _answer("404"))
     assert found.broken == ["3 requests lost"]
-    assert "+1.00 s, after 0.02 s: GET /  502 no pod" in found.report()
+    assert "+1.00 s, after 0.02 s: GET / (kept; port 4000) 502 no pod" in found.report()
     assert not _outcome(_answer("200"), _answer("304")).broken
 
 
@@ -37,6 +40,7 @@ def test_without_a_database_only_its_requests_may_fail_and_only_for_a_while() ->
     assert _outcome(_answer("503"), database_gone=False).broken
     for lost in (
         _answer("503", kind=CACHED),
+        _answer("503", retry_after=""),
         _answer("500"),
         _answer(BROKEN),
         _answer("503", at=_ENDED + RECOVERY_SECONDS + 0.1),
