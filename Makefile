@@ -94,8 +94,8 @@ faults: setup ## Inject every fault on 50 services twice, make 5,000 random edit
 	  tests/api/test_faults.py
 
 .PHONY: resilience
-resilience: setup ## Make every change under 200 requests/s and with 2,000 clients, on the local node (half an hour)
-	@$(RUN)/python -m tests.resilience --write
+resilience: setup ## Make every change under 200 requests/s and with 2,000 clients, on the local node (two hours; RESUME=1 continues)
+	@$(RUN)/python -m tests.resilience $(if $(RESUME),--resume) --write
 
 .PHONY: diagnose-faults
 diagnose-faults: setup ## Inject each fault into real processes, and check that doctor and its alert name it

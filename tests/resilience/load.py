@@ -117,7 +117,7 @@ class Load:
     async def _ended(
         self, request: Request, reference: str, steps: list[str], *, new: bool
     ) -> Ending:
-        """Sends a request and returns its ending; ``steps`` tells where it was until then."""
+        """Sends a request and returns its ending; ``steps`` shows where it was until then."""
         kept = None if new else self._kept()
         steps.append("kept" if kept else "new")
         try:

@@ -116,7 +116,7 @@ async def test_a_broken_connection_is_recorded_and_its_request_not_repeated() ->
     assert asked == len(answers)
 
 
-async def test_a_failure_tells_the_history_of_its_connection() -> None:
+async def test_a_failure_has_the_history_of_its_connection() -> None:
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")

@@ -1,10 +1,13 @@
 """nginx.conf, nginx's start script and its reload sidecar, run by a real nginx."""
 
 import http.client
+import itertools
 import json
 import signal
 import time
 
+from tests.resilience.client import Request
+from tests.resilience.load import Load
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import container, eventually, files, listens, wanted
 from tests.unit.resources.web import BEHIND_INGRESS, received
@@ -92,6 +95,33 @@ def test_a_reload_serves_requests_on_kept_connections(nginx: Nginx) -> None:
         kept.request("GET", "/items")
         last = kept.getresponse()
         assert (last.status, last.headers["Connection"]) == (200, "close")
+
+
+def test_reloads_under_load_lose_no_request(nginx: Nginx) -> None:
+    requests = itertools.repeat(Request("list", "GET", "/items"))
+    with (
+        nginx.running(),
+        Load("127.0.0.1", requests, rate=200, port=nginx.pod.port(8080)) as load,
+    ):
+        for _ in range(6):
+            load.wait_for(len(load.answers) + 50)
+            nginx.pod.run("nginx", "-c", "/etc/nginx/nginx.conf", "-s", "reload")
+        load.wait_for(len(load.answers) + 50)
+    assert [answer for answer in load.answers if not answer.answered] == []
+
+
+def test_a_pod_that_ends_answers_on_kept_connections_before_it_closes_them(nginx: Nginx) -> None:
+    with nginx.running() as server:
+        kept = http.client.HTTPConnection("127.0.0.1", nginx.pod.port(8080), timeout=10)
+        kept.request("GET", "/items")
+        assert kept.getresponse().read()
+        server.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        kept.request("GET", "/items")
+        last = kept.getresponse()
+        assert (last.status, last.headers["Connection"]) == (200, "close")
+        assert last.read()
+        assert server.wait(5) == 0
 
 
 def test_the_sidecar_reloads_a_valid_configuration_and_rejects_an_invalid_one(nginx: Nginx) -> None:
