@@ -139,6 +139,7 @@ def for_each_part(table: Mapping[Part, Value], *, entry: str, place: str) -> Map
 
 # The parts that run the released version of the app's image; a migration runs the next one.
 _RELEASED = (Part.APP, Part.BACKGROUND, Part.SCHEDULES)
+_IMAGE = (*_RELEASED, Part.MIGRATION)
 
 # In the order in which a reader follows a response back: stores first, entry last.
 PARTS: Mapping[Part, PartRecord] = for_each_part(
@@ -203,7 +204,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             pods="cache",
             container="redis",
             ports={"redis": 6379},
-            clients=_RELEASED,
+            clients=_IMAGE,
             exporter=Exporter(container="redis-exporter", port=9121),
         ),
         Part.QUEUE: PartRecord(
@@ -216,7 +217,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             pods="queue",
             container="redis",
             ports={"redis": 6379},
-            clients=_RELEASED,
+            clients=_IMAGE,
             exporter=Exporter(container="redis-exporter", port=9121),
         ),
         Part.MIGRATION: PartRecord(

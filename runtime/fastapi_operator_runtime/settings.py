@@ -7,6 +7,7 @@ value and the remedy. If a variable is absent, its default is safe on a laptop.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -15,7 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
-DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
+# The driver in the scheme, if there is one, is for other libraries.
+DATABASE_SCHEME = re.compile(r"postgres(ql)?(\+\w+)?://")
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -91,7 +93,7 @@ class RuntimeSettings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgresql_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(DATABASE_SCHEMES):
+        if value is not None and not DATABASE_SCHEME.match(value.get_secret_value()):
             raise ValueError("must start with postgresql://")
         return value
 

@@ -89,6 +89,14 @@ def test_an_invalid_url_is_not_printed(name: str) -> None:
     assert str(caught.value).startswith(f"{name}=***: must start with")
 
 
+@pytest.mark.parametrize("driver", ["", "+asyncpg", "+psycopg", "+psycopg2"])
+def test_an_url_with_any_driver_is_accepted(driver: str) -> None:
+    url = f"postgresql{driver}://app:secret@host/db"
+    found = load(DATABASE_URL=url).database_url
+    assert found is not None
+    assert found.get_secret_value() == url
+
+
 def test_application_name_fits_the_limit_of_postgresql() -> None:
     config = load(OTEL_SERVICE_NAME="s" * 80, HOSTNAME="p" * 60 + "-abcde")
     assert len(config.application_name) == 63

@@ -220,7 +220,7 @@ class SecretValue(Model):
     name: ObjectName = Field(description="Name of the Secret.", examples=["shop-redis"])
     key: SecretKey | None = Field(
         default=None,
-        description="Key in the Secret. Default: url, or ca.crt for a certificate, dsn for Sentry, "
-        "headers for trace headers.",
-        examples=["url"],
+        description="Key in the Secret. Default: ca.crt for a certificate, dsn for Sentry, headers "
+        "for trace headers.",
+        examples=["ca.crt"],
     )

@@ -224,7 +224,8 @@ class Postgres(Model):
         default=None,
         description="Kind of database driver in the app. Async awaits on the event loop (asyncpg). "
         "Blocking holds a thread for each query (psycopg2, def endpoints), so the threads are "
-        "limited to the number of connections. Default: Async.",
+        "limited to the number of connections. Default: Blocking if connections.database.driver is "
+        "psycopg2 or pg8000, else Async.",
         examples=["Async"],
     )
     storage: Storage | None = Field(default=None, description="Volume of the data. Default: 10Gi.")

@@ -4,11 +4,49 @@ from typing import Literal
 
 from pydantic import Field
 
-from fastapi_operator.api.model import Model, Quantity, SecretValue
+from fastapi_operator.api.model import Model, ObjectName, Quantity, SecretKey
 from fastapi_operator.api.storage import DeletionPolicy, Storage
 
 Mode = Literal["Managed", "External"]
 Engine = Literal["Redis", "Valkey"]
+
+
+class StoreSecretKeys(Model):
+    """The keys of a Secret with the parts of a URL."""
+
+    host: SecretKey | None = Field(
+        default=None, description="Key of the host. Default: none.", examples=["host"]
+    )
+    port: SecretKey | None = Field(
+        default=None, description="Key of the port. Default: none.", examples=["port"]
+    )
+    name: SecretKey | None = Field(
+        default=None,
+        description="Key of the database's number, or of the virtual host of a broker. "
+        "Default: none.",
+        examples=["database"],
+    )
+    username: SecretKey | None = Field(
+        default=None, description="Key of the user. Default: none.", examples=["username"]
+    )
+    password: SecretKey | None = Field(
+        default=None, description="Key of the password. Default: none.", examples=["password"]
+    )
+
+
+class StoreSecret(Model):
+    """The address and credentials of an external server in a Secret of the service's namespace."""
+
+    name: ObjectName = Field(description="Name of the Secret.", examples=["shop-redis"])
+    key: SecretKey | None = Field(
+        default=None,
+        description="Key of the URL. Default: url, or none if keys is set.",
+        examples=["url"],
+    )
+    keys: StoreSecretKeys | None = Field(
+        default=None,
+        description="Keys of the parts of the URL, for an app that reads these. Default: none.",
+    )
 
 
 class _Store(Model):
@@ -47,7 +85,7 @@ class Redis(_Store):
         "Default: none.",
         examples=[{"size": "2Gi"}],
     )
-    secret_ref: SecretValue | None = Field(
+    secret_ref: StoreSecret | None = Field(
         default=None,
         description="With mode External: Secret with the URL (redis:// or rediss://). "
         "Default: none.",
@@ -82,7 +120,7 @@ class Queue(_Store):
         "Default: Retain.",
         examples=["Retain"],
     )
-    secret_ref: SecretValue | None = Field(
+    secret_ref: StoreSecret | None = Field(
         default=None,
         description="With mode External: Secret with the URL (redis://, rediss:// or amqp://). "
         "Default: none.",

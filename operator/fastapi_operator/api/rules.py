@@ -71,6 +71,39 @@ def _unique(path: str, items: str, key: str) -> Rule:
     )
 
 
+def _has(path: str) -> str:
+    """Builds the test whether a field below ``self`` is set; its sections may be absent."""
+    names = path.split(".")
+    return " && ".join(f"has(self.{'.'.join(names[: n + 1])})" for n in range(len(names)))
+
+
+def _connects_to(section: str, part: str) -> Rule:
+    """Builds the rule that a section of ``spec.connections`` has its part."""
+    return Rule(
+        path="spec",
+        expression=f"!({_has(f'connections.{section}')}) || has(self.{part})",
+        message=f"there is no spec.{part} to which the app could connect; add {part}: {{}}, or "
+        "remove this section",
+        field=f"connections.{section}",
+    )
+
+
+def _default_user_is_managed(section: str) -> Rule:
+    """Builds the rule that only a server that the operator runs has a default user to choose."""
+    return Rule(
+        path="spec",
+        expression=f"!({_has(f'connections.{section}.user')}) || !has(self.{section}) || "
+        f"!has(self.{section}.mode) || self.{section}.mode != 'External'",
+        message=f"user is for a server that the operator runs, and spec.{section} is External: "
+        "its Secret has the user",
+        field=f"connections.{section}.user",
+    )
+
+
+_DIRECT = _has("connections.database.direct")
+_IS_EXTERNAL = f"({_has('postgres.mode')} && self.postgres.mode == 'External')"
+
+
 def _is_zero(number: str) -> str:
     """Builds the test for zero pods; integers and percentages are compared by their own type."""
     return f"({number} == 0 || {number} == '0%')"
@@ -320,5 +353,43 @@ RULES: tuple[Rule, ...] = (
         "(!has(self.egress) && !has(self.egressTo) && !has(self.ingressFrom))",
         message="egress, egressTo and ingressFrom are not allowed with policies: Disabled",
         field="policies",
+    ),
+    _connects_to("database", "postgres"),
+    _connects_to("redis", "redis"),
+    _connects_to("queue", "queue"),
+    _default_user_is_managed("redis"),
+    _default_user_is_managed("queue"),
+    Rule(
+        path="spec.connections.database",
+        expression="!has(self.env) || has(self.direct) || "
+        "self.env.all(name, self.env[name] != 'DirectUrl')",
+        message="DirectUrl requires direct, which reserves connections past the pooler; set "
+        "for example direct: {maxConnections: 4}",
+        field="env",
+    ),
+    Rule(
+        path="spec",
+        expression=f"!({_DIRECT}) || !({_has('postgres.mode')}) || "
+        "self.postgres.mode != 'CloudNativePG'",
+        message="direct is not allowed with mode: CloudNativePG, whose only role owns the schema; "
+        "use mode: External with a role that does not",
+        field="connections.database.direct",
+    ),
+    Rule(
+        path="spec",
+        expression=f"!({_DIRECT}) || {_IS_EXTERNAL} || (!has(self.connections.database.direct.host)"
+        " && !has(self.connections.database.direct.port))",
+        message="host and port require postgres.mode: External; the operator knows the address of "
+        "a database that it runs",
+        field="connections.database.direct",
+    ),
+    Rule(
+        path="spec",
+        expression=f"!({_DIRECT}) || !{_IS_EXTERNAL} || !({_has('postgres.pooler.engine')}) || "
+        "self.postgres.pooler.engine != 'None' || has(self.connections.database.direct.host)",
+        message="without a pooler of the operator, DATABASE_URL already is direct; if the host in "
+        "secretRef is that of another pooler, set host to that of the database itself, else "
+        "remove direct",
+        field="connections.database.direct",
     ),
 )

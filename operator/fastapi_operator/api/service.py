@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from fastapi_operator import naming
 from fastapi_operator.api import model
 from fastapi_operator.api.compute import Resources, Traffic
+from fastapi_operator.api.connections import Connections
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.model import (
     Arguments,
@@ -116,6 +117,11 @@ class Spec(Model):
     )
     postgres: Postgres | None = Field(
         default=None, description="PostgreSQL database; write {} for all defaults. Default: none."
+    )
+    connections: Connections | None = Field(
+        default=None,
+        description="Names and form of the addresses and credentials in the app's environment. "
+        "Default: the names of the environment contract.",
     )
     proxy: Proxy | None = Field(
         default=None, description="Reverse proxy in front of the app. Default: nginx."

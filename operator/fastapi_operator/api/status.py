@@ -96,6 +96,9 @@ class BudgetStatus(StatusSection):
     )
     max_connections: int = Field(description="Connections that the database accepts.")
     reserved: int = Field(description="Connections kept for administration and migrations.")
+    direct: int | None = Field(
+        default=None, description="Connections of processes that bypass the pooler."
+    )
 
 
 class StatusProblem(StatusSection):

@@ -12,13 +12,13 @@ from fastapi_operator.resources import entry, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.environment import (
     METRICS_DIRECTORY,
-    Process,
     environment,
     environment_files,
 )
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.overrides import merged
 from fastapi_operator.resources.servers import HEARTBEAT_DIRECTORY, server_command, server_of
+from fastapi_operator.resources.variable import Process
 from fastapi_operator.tuning import figures
 
 

@@ -4,9 +4,11 @@ from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.api.postgres import Postgres, RestoreFrom
+from fastapi_operator.api.service import Spec
 from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, objects, pod
+from fastapi_operator.resources.connections import direct_section
 from fastapi_operator.resources.desired import Desired, Generated
 from fastapi_operator.resources.inputs import (
     ALTERNATE_ROLE,
@@ -218,7 +220,7 @@ def _stateful_set(
                 "template": template,
             },
         },
-        requested_hash=_requested_hash(postgres),
+        requested_hash=_requested_hash(inputs.spec, postgres),
     )
 
 
@@ -226,13 +228,16 @@ def _claimed(volume: str, claim: str) -> dict[str, Any]:
     return {"name": volume, "persistentVolumeClaim": {"claimName": claim}}
 
 
-def _requested_hash(postgres: Postgres) -> str:
+def _requested_hash(spec: Spec, postgres: Postgres) -> str:
     """A hash of the fields about the database itself; if it changes, no approval is needed."""
     requested = postgres.model_dump(
         mode="json", exclude={"pooler", "migrations", "backup"}, exclude_none=True
     )
     if not is_pooled(postgres):
         requested["pooler"] = "None"
+    direct = direct_section(spec)
+    if direct is not None:
+        requested["directConnections"] = direct.max_connections
     return naming.content_hash(requested)
 
 

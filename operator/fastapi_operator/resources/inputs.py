@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from fastapi_operator import naming
+from fastapi_operator.api.connections import Connections
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
@@ -23,6 +24,8 @@ APP_ROLES = (APP_ROLE, ALTERNATE_ROLE)
 MIGRATOR_ROLE = "migrator"
 # Can read statistics and no data, in PostgreSQL, PgBouncer and Redis.
 MONITOR_ROLE = "monitor"
+# The user of Redis clients that know only a password.
+DEFAULT_USER = "default"
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,12 @@ class Inputs:
         """Whether the service has a managed database."""
         postgres = self.spec.postgres
         return postgres is not None and postgres.mode in (None, "Managed")
+
+    def default_user(self, part: Part) -> bool:
+        """Whether clients of the cache or the queue connect as its default user."""
+        connections = self.spec.connections or Connections()
+        section = connections.redis if part is Part.CACHE else connections.queue
+        return section is not None and section.user == "Default"
 
     def has_pods(self, part: Part) -> bool:
         """Whether the service has pods of a part."""

@@ -10,8 +10,9 @@ from fastapi_operator.parts import Part
 from fastapi_operator.resources import companions, migration_checks, objects, pod
 from fastapi_operator.resources.app import environment_fields, pod_source
 from fastapi_operator.resources.desired import Desired, Gate, Write
-from fastapi_operator.resources.environment import Process, environment_files
+from fastapi_operator.resources.environment import environment_files
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.variable import Process
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import MigrationPlan
 

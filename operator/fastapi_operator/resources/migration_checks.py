@@ -12,7 +12,7 @@ from fastapi_operator.api.guards import CHECKS_CONTAINER
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import pod
 from fastapi_operator.resources.access import CA_FILE, Access, migrators_access
-from fastapi_operator.resources.environment import AUTHORITY_DIRECTORY
+from fastapi_operator.resources.connections import AUTHORITY_DIRECTORY
 from fastapi_operator.resources.inputs import DATABASE, MIGRATOR_ROLE, Inputs
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures

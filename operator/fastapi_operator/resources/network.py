@@ -16,6 +16,7 @@ from fastapi_operator.parts import Part
 from fastapi_operator.platforms import DNS_PORTS, METADATA_ADDRESSES
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.access import access, migrators_access
+from fastapi_operator.resources.connections import direct_port, direct_section
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
 
@@ -53,13 +54,15 @@ class Flow:
 def flows(inputs: Inputs) -> tuple[Flow, ...]:
     """Returns the allowed connections of one service."""
     others = (part for part in Part if part not in _REQUEST_PATH)
-    return (
+    found = (
         *(flow for part in _REQUEST_PATH for flow in _from_clients(inputs, part)),
         # Prometheus runs in a namespace that the operator does not know.
         *(Flow(None, part, port) for part, port in metrics_ports(inputs).items()),
         *(flow for part in others for flow in _from_clients(inputs, part)),
         *_to_external_database(inputs),
+        *_past_the_pooler(inputs),
     )
+    return tuple(dict.fromkeys(found))
 
 
 def metrics_ports(inputs: Inputs) -> dict[Part, int]:
@@ -109,6 +112,20 @@ def _to_external_database(inputs: Inputs) -> Iterator[Flow]:
         server = migrators_access(inputs) if client is Part.MIGRATION else access(inputs)
         assert server is not None, "a database outside of the service has an address"
         yield Flow(client, None, server.port)
+
+
+def _past_the_pooler(inputs: Inputs) -> Iterator[Flow]:
+    """Yields the connections of DATABASE_DIRECT_URL that no other flow allows."""
+    direct = direct_section(inputs.spec)
+    if direct is None or inputs.plan.database is None:
+        return
+    own = set(_clients(inputs, Part.DATABASE))
+    for client in (part for part in Part if part.record.runs_app_image and inputs.has_pods(part)):
+        if inputs.runs_database:
+            if client not in own:
+                yield Flow(client, Part.DATABASE, Part.DATABASE.port)
+        else:
+            yield Flow(client, None, direct_port(inputs))
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:

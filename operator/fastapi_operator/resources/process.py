@@ -8,8 +8,9 @@ from fastapi_operator.api.schedule import Background, Schedule
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import companions, pod
 from fastapi_operator.resources.app import environment_fields, pod_source
-from fastapi_operator.resources.environment import Process, environment_files
+from fastapi_operator.resources.environment import environment_files
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.variable import Process
 
 
 def process_name(inputs: Inputs, part: Part, name: str) -> str:

@@ -9,7 +9,7 @@ from fastapi_operator.api.redis import Engine
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, objects, pod
 from fastapi_operator.resources.desired import PASSWORD, USERNAME, Desired, Generated
-from fastapi_operator.resources.inputs import APP_ROLES, MONITOR_ROLE, Inputs
+from fastapi_operator.resources.inputs import APP_ROLES, DEFAULT_USER, MONITOR_ROLE, Inputs
 from fastapi_operator.resources.templates import render
 from fastapi_operator.settings import OperandImages
 from fastapi_operator.tuning import figures
@@ -18,6 +18,8 @@ from fastapi_operator.tuning.plan import CachePlan, QueuePlan
 _CONFIG = "config"
 _DATA = "data"
 _USERS = "users.acl"
+# The users if clients that know only a password connect as the default user.
+_USERS_WITH_DEFAULT = "users-default.acl"
 # The commands of the exporter, none of which names a key. The sidecar reloads the users.
 _STATISTICS = "-@all +ping +info +config|get +client|setname +slowlog|len +slowlog|get +latency"
 _RELOAD = "+acl|load"
@@ -81,9 +83,15 @@ def build(inputs: Inputs, server: Server) -> tuple[Desired, ...]:
     rules = dict.fromkeys(APP_ROLES, server.rules)
     rules |= {MONITOR_ROLE: f"{_STATISTICS} {_RELOAD}"}
     lines = [f"user {user} on >{{{user}}} {rule}\n" for user, rule in rules.items()]
+    # Both passwords of the app, so that a rotation replaces the one that is not in use.
+    passwords = " ".join(f">{{{role}}}" for role in APP_ROLES)
+    default = f"user {DEFAULT_USER} on {passwords} {server.rules}\n"
     users = Generated(
         passwords=tuple(rules),
-        templates={_USERS: "".join(["user default off\n", *lines])},
+        templates={
+            _USERS: "".join([f"user {DEFAULT_USER} off\n", *lines]),
+            _USERS_WITH_DEFAULT: "".join([default, *lines]),
+        },
         alternating=APP_ROLES,
     )
     workload = _stateful_set if server.claim else _deployment
@@ -135,6 +143,7 @@ def _workload(inputs: Inputs, server: Server, kind: str, spec: Mapping[str, Any]
 
 
 def _template(inputs: Inputs, server: Server, config: str) -> dict[str, Any]:
+    users = _USERS_WITH_DEFAULT if inputs.default_user(server.part) else _USERS
     data = {"name": _DATA, "persistentVolumeClaim": {"claimName": server.claim}}
     return pod.pod_template(
         inputs,
@@ -147,7 +156,7 @@ def _template(inputs: Inputs, server: Server, config: str) -> dict[str, Any]:
                 config_maps=(config,),
                 secret=server.name,
                 # With the active user, for people who open a shell.
-                items={key: key for key in (_USERS, USERNAME, PASSWORD)},
+                items={users: _USERS, **{key: key for key in (USERNAME, PASSWORD)}},
             ),
             *((data,) if server.claim else ()),
         ),

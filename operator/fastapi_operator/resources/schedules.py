@@ -6,9 +6,9 @@ from fastapi_operator.api.schedule import Schedule
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.desired import Desired, Gate
-from fastapi_operator.resources.environment import Process
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.process import process_name, process_template
+from fastapi_operator.resources.variable import Process
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import SchedulePlan
 

@@ -97,6 +97,7 @@ class ConnectionBudget:
             while they are replaced.
         max_connections: Connections that the database accepts, or grants this service.
         reserved: Kept for superusers, migrations and monitoring.
+        direct: Connections of processes that bypass the pooler.
     """
 
     claims: tuple[Claim, ...]
@@ -104,6 +105,7 @@ class ConnectionBudget:
     pooler_servers: int | None
     max_connections: int
     reserved: int
+    direct: int = 0
 
     @property
     def processes(self) -> int:
@@ -117,7 +119,18 @@ class ConnectionBudget:
 
     def steps(self) -> tuple[Step, ...]:
         """The budget step by step, from the processes to the database."""
-        available = self.max_connections - self.reserved
+        direct = (
+            Step(
+                name="direct connections to database connections",
+                demand=self.direct,
+                capacity=self._unreserved - (self.pooler_servers or self.demand),
+                enforced_by="the processes that open them",
+            ),
+        )
+        return (*self._pooled_steps(), *(direct if self.direct else ()))
+
+    def _pooled_steps(self) -> tuple[Step, ...]:
+        available = self._unreserved - self.direct
         if self.pooler_clients is None or self.pooler_servers is None:
             return (
                 Step(
@@ -142,6 +155,11 @@ class ConnectionBudget:
             ),
         )
 
+    @property
+    def _unreserved(self) -> int:
+        """Connections of the service's processes and its pooler."""
+        return self.max_connections - self.reserved
+
     def problems(
         self, *, max_replicas: int, surge: int | str, external: bool, pooler_path: str
     ) -> Iterator[Problem]:
@@ -153,7 +171,7 @@ class ConnectionBudget:
             external: Whether the size of the database is not in the spec.
             pooler_path: The field that decides the server connections of the pooler.
         """
-        processes, *servers = self.steps()
+        processes, *servers = self._pooled_steps()
         if processes.slack < 0:
             limit = (
                 f"the pooler accepts {processes.capacity}: {figures.POOLER_CLIENTS_MAX} for each "
@@ -214,7 +232,8 @@ class ConnectionBudget:
 
     def _more_instances(self) -> str:
         instances = 1 + math.ceil(self.demand / figures.POOLER_CLIENTS_MAX)
-        most = min(figures.POOLER_INSTANCES_MAX, (self.max_connections - self.reserved) // 2)
+        available = self._unreserved - self.direct
+        most = min(figures.POOLER_INSTANCES_MAX, available // 2)
         return f"set spec.postgres.pooler.instances to {instances}" if instances <= most else ""
 
 

@@ -1,11 +1,13 @@
 """From the database to the app's processes: who grants connections, who uses them, do they fit."""
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from fastapi_operator import quantity
 from fastapi_operator.api.postgres import Pooler
 from fastapi_operator.api.service import Spec
-from fastapi_operator.problems import Problem
+from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.budget import (
     APP,
@@ -33,6 +35,9 @@ from fastapi_operator.tuning.pooler import (
 from fastapi_operator.tuning.postgres import postgres_plan, server_size
 from fastapi_operator.tuning.profile import ProfiledSpec
 from fastapi_operator.tuning.scaling import scaling_plan
+
+# The fewest connections of the app: one, and one that replaces it.
+_LEFT = 2
 
 
 class Connections(NamedTuple):
@@ -113,14 +118,23 @@ def _budget(
         pooler_servers=servers_while_replaced(pooler) if pooler else None,
         max_connections=database.max_connections.value,
         reserved=database.reserved_connections.value,
+        direct=database.direct_connections.value,
     )
 
 
 def budget_problems(
-    spec: Spec, budget: ConnectionBudget | None, scaling: ScalingPlan
+    spec: Spec,
+    budget: ConnectionBudget | None,
+    scaling: ScalingPlan,
+    postgres: PostgresPlan | None,
 ) -> Iterator[Problem]:
     """Reports the steps of the budget that do not fit."""
-    if budget is not None and spec.postgres is not None:
+    if budget is None:
+        return
+    too_many = tuple(_direct_problems(budget, postgres))
+    if too_many:
+        yield from too_many
+    elif spec.postgres is not None:
         external = spec.postgres.mode == "External"
         is_set = spec.postgres.pooler is not None and spec.postgres.pooler.instances is not None
         size = "maxConnections" if external else "resources.limits.cpu"
@@ -129,4 +143,31 @@ def budget_problems(
             surge=scaling.max_surge.value,
             external=external,
             pooler_path=f"spec.postgres.{'pooler.instances' if is_set else size}",
+        )
+
+
+def _direct_problems(budget: ConnectionBudget, postgres: PostgresPlan | None) -> Iterator[Problem]:
+    """Reports direct connections that leave none for the pooler or the pools."""
+    if postgres is None:
+        room = budget.max_connections - budget.reserved
+        limit = f"spec.postgres.maxConnections has {room} for the service"
+        remedy = f"or have the database grant {budget.direct + _LEFT + budget.reserved}"
+    else:
+        memory = postgres.memory_bytes.value
+        share = figures.BACKENDS_MEMORY_SHARE
+        room = int(share * memory / figures.BACKEND_MEMORY_BYTES)
+        limit = f"{quantity.format_bytes(memory)} of memory are enough for {room} connections"
+        needed = math.ceil((budget.direct + _LEFT) * figures.BACKEND_MEMORY_BYTES / share)
+        remedy = (
+            "or set spec.postgres.resources.limits.memory to at least "
+            f"{math.ceil(needed / figures.GIB)}Gi"
+        )
+    if budget.direct and budget.direct + _LEFT > room:
+        yield Problem(
+            severity=Severity.ERROR,
+            stage=Stage.PLAN,
+            path="spec.connections.database.direct.maxConnections",
+            message=f"{budget.direct} direct connections do not fit: {limit}, of which the app "
+            f"needs at least {_LEFT} itself",
+            remedy=f"set at most {max(0, room - _LEFT)}, {remedy}",
         )

@@ -112,6 +112,14 @@ def database_problems(
         )
 
 
+for _group in (OWN, EXTERNAL):
+    _group.constant(
+        "direct_connections",
+        0,
+        "no process bypasses the pooler; connections.database.direct sets it",
+        unit="connections",
+        field="connections.database.direct.maxConnections",
+    )
 OWN.constant(
     "reserved_connections",
     figures.SUPERUSER_RESERVED + figures.ADMIN_RESERVED,
@@ -123,18 +131,22 @@ OWN.constant(
 
 
 @OWN.number(unit="connections")
-def _service_connections(*, cpu_millicores: int | None, memory_bytes: int) -> Because[int]:
-    """max(10, 2 · (2 · cores + 1)), at most ¼ · memory / 10 MiB; without a pooler that bound.
+def _service_connections(
+    *, cpu_millicores: int | None, memory_bytes: int, direct_connections: int
+) -> Because[int]:
+    """max(10, 2 · (2 · cores + 1)), at most ¼ · memory / 10 MiB − direct_connections.
 
-    At most 100,000.
+    Without a pooler that bound. At most 100,000.
 
     2 · cores + 1 connections that execute is PostgreSQL's own rule; twice that, since transactions
     also wait for the app. Without a pooler connections are mostly idle, so memory bounds them.
     """
     share = figures.BACKENDS_MEMORY_SHARE * memory_bytes
-    by_memory = int(share / figures.BACKEND_MEMORY_BYTES)
+    by_memory = int(share / figures.BACKEND_MEMORY_BYTES) - direct_connections
     by_memory = min(max(2, by_memory), figures.SERVICE_CONNECTIONS_MAX)
     quarter = "a quarter of {memory_bytes} at 10Mi a connection"
+    if direct_connections:
+        quarter += ", less the {direct_connections} that bypass the pooler"
     if cpu_millicores is None:
         return Because(
             by_memory,
@@ -154,17 +166,24 @@ def _service_connections(*, cpu_millicores: int | None, memory_bytes: int) -> Be
 
 @OWN.number(unit="connections", headline=True)
 def _max_connections(
-    *, service_connections: int, reserved_connections: int, share_percent: int
+    *,
+    service_connections: int,
+    reserved_connections: int,
+    direct_connections: int,
+    share_percent: int,
 ) -> Because[int]:
-    """2 · S + reserved_connections; without a pooler ⌈S / 0.9⌉ + reserved_connections.
+    """2 · S + reserved_connections + direct_connections; without a pooler ⌈S / 0.9⌉ for 2 · S.
 
     A pod of PgBouncer that ends keeps its connections until its clients have gone, up to 28 s,
     beside the pod that replaces it. A rollout may do so with all of them.
     """
+    direct = " and {direct_connections} bypass the pooler" if direct_connections else ""
     return Because(
-        math.ceil(service_connections * 100 / share_percent) + reserved_connections,
+        math.ceil(service_connections * 100 / share_percent)
+        + reserved_connections
+        + direct_connections,
         "{service_connections} for the service are {share_percent} %, and "
-        "{reserved_connections} are reserved",
+        f"{{reserved_connections}} are reserved{direct}",
     )
 
 
@@ -202,17 +221,24 @@ def _reserved_connections(*, max_connections: int) -> Because[int]:
 @EXTERNAL_POOLED.number("service_connections", unit="connections")
 @EXTERNAL_DIRECT.number("service_connections", unit="connections")
 def _share_of_the_grant(
-    *, max_connections: int, reserved_connections: int, share_percent: int
+    *,
+    max_connections: int,
+    reserved_connections: int,
+    direct_connections: int,
+    share_percent: int,
 ) -> Because[int]:
-    """50 % of max_connections − reserved_connections; 90 % without a pooler.
+    """50 % of max_connections − reserved_connections − direct_connections.
+
+    90 % of it without a pooler.
 
     The rest is for connections that are being replaced (judgement).
     """
-    left = max_connections - reserved_connections
+    left = max_connections - reserved_connections - direct_connections
+    direct = " and the {direct_connections} that bypass the pooler" if direct_connections else ""
     return Because(
         max(1, left * share_percent // 100),
-        "{share_percent} % of {max_connections} less the {reserved_connections} reserved; the "
-        "rest is for connections that are replaced",
+        f"{{share_percent}} % of {{max_connections}} less the {{reserved_connections}} reserved"
+        f"{direct}; the rest is for connections that are replaced",
     )
 
 

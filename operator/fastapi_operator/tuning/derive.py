@@ -115,7 +115,7 @@ def derive(
             *thread_problems(spec, server, connections.pool),
             *scaling_problems(spec, facts),
             *load_problems(spec, core, scaling),
-            *budget_problems(spec, connections.budget, scaling),
+            *budget_problems(spec, connections.budget, scaling, postgres),
             *(queue_problems(queue) if queue is not None else ()),
             *proxy_problems(proxy, exposed),
             *address_problems(proxy, exposed),

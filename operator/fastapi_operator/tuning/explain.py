@@ -58,6 +58,7 @@ def budget_record(budget: ConnectionBudget | None) -> dict[str, Any] | None:
         "poolerServers": budget.pooler_servers,
         "maxConnections": budget.max_connections,
         "reserved": budget.reserved,
+        "direct": budget.direct,
         "steps": [
             {
                 "name": step.name,

@@ -25,6 +25,14 @@ def migration_plan(profiled: ProfiledSpec, compute: ComputePlan) -> MigrationPla
 
 
 MIGRATION.constant(
+    "connections",
+    figures.PROCESS_CONNECTIONS,
+    "one for the migration and one for work beside it, of those that are reserved",
+    unit="connections",
+    effect=effects.OBJECT_NONE,
+    evidence="judgement",
+)
+MIGRATION.constant(
     "deadline_seconds",
     1800,
     "the new version waits until the Job ends; a migration that moves data may need more",

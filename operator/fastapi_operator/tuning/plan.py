@@ -80,10 +80,15 @@ class ScalingPlan:
 
 @dataclass(frozen=True)
 class DatabasePlan:
-    """The connections that a database grants; ``service_connections`` are those of the service."""
+    """The connections that a database grants.
+
+    ``service_connections`` are those of the pooler or the pools, and ``direct_connections`` those
+    that bypass the pooler.
+    """
 
     max_connections: Decision[int]
     reserved_connections: Decision[int]
+    direct_connections: Decision[int]
     service_connections: Decision[int]
     statement_timeout_seconds: Decision[int]
     idle_in_transaction_seconds: Decision[int]
@@ -119,6 +124,7 @@ class PostgresPodPlan:
 class MigrationPlan:
     """The Job that changes the schema before a new version serves."""
 
+    connections: Decision[int]
     deadline_seconds: Decision[int]
     lock_timeout_seconds: Decision[int]
     cpu_limit_millicores: Decision[int]

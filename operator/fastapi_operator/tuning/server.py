@@ -70,6 +70,10 @@ def server_plan(
     return ServerPlan(**core._asdict(), **more)
 
 
+# Drivers that hold a thread for each query, as SQLAlchemy names them.
+_BLOCKING_DRIVERS = frozenset({"psycopg2", "psycopg2cffi", "pg8000"})
+
+
 def thread_problems(spec: Spec, server: ServerPlan, pool: PoolPlan | None) -> Iterator[Problem]:
     """Reports threads that would wait for each other's connections."""
     if _threads_hold_connections(pool, spec) and server.threads.value > pool.size.value:
@@ -84,7 +88,12 @@ def thread_problems(spec: Spec, server: ServerPlan, pool: PoolPlan | None) -> It
 
 
 def _threads_hold_connections(pool: PoolPlan | None, spec: Spec) -> TypeGuard[PoolPlan]:
-    return pool is not None and spec.postgres is not None and spec.postgres.driver == "Blocking"
+    if pool is None or spec.postgres is None:
+        return False
+    if spec.postgres.driver is not None:
+        return spec.postgres.driver == "Blocking"
+    database = spec.connections.database if spec.connections else None
+    return database is not None and database.driver in _BLOCKING_DRIVERS
 
 
 def _idle_connections(proxy: ProxyPlan) -> int:

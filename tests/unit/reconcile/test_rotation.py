@@ -132,3 +132,22 @@ def test_an_invalid_annotation_is_ignored() -> None:
     kept = Rotation(REQUEST, Phase.REPLACED, NOW)
     metadata = {"annotations": {"fastapi-operator.io/rotation": kept.text}}
     assert Rotation.of({"metadata": metadata}) == kept
+
+
+@pytest.mark.parametrize(
+    ("job", "waits"), [(None, False), (Health(True), False), (Health(False), True)]
+)
+def test_a_rotation_waits_for_a_migration_that_runs_and_for_no_other(
+    job: Health | None, waits: bool
+) -> None:
+    password = {"secretKeyRef": {"name": "shop-db", "key": "password"}}
+    pod = {"containers": [{"name": "migrate", "env": [{"name": "P", "valueFrom": password}]}]}
+    body = {"spec": {"template": {"spec": pod}}}
+    migration = worlds.desired("Job", "shop-migrate-1", Part.MIGRATION, body=body)
+    owned: tuple[OwnedObject, ...] = worlds.owned([secret(), migration])
+    live = [worlds.child(secret(), rotation=Rotation(REQUEST, Phase.SWITCHED, NOW))]
+    live += [] if job is None else [worlds.child(migration, health=job)]
+    values = {owned[0].key: Values("uid", 1, {"password": "hash"})}
+    observed = Observed(worlds.children(*live), values=values)
+    found = plan_rotations(owned, observed, request=REQUEST, now=NOW)
+    assert bool(found.steps) is not waits

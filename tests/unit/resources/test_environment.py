@@ -5,8 +5,9 @@ import re
 import pytest
 
 from fastapi_operator.facts import Facts
-from fastapi_operator.resources.environment import CONTRACT, Process, environment
+from fastapi_operator.resources.environment import CONTRACT, environment
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.variable import Process
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from tests.unit.services import service
@@ -35,13 +36,12 @@ def test_pool_and_cache_variables_have_the_planned_values() -> None:
     )
 
 
-def test_a_migration_connects_without_the_pooler_and_has_no_pool() -> None:
+def test_a_migration_connects_without_the_pooler_and_has_no_server_variables() -> None:
     found = variables(Process.MIGRATION, redis={}, postgres={"migrations": {}})
     url = "postgresql://migrator:$(DATABASE_PASSWORD)@shop-postgres:5432/app"
     assert found["DATABASE_URL"] == url
-    assert set(found) == {
-        "DATABASE_PASSWORD",
-        "DATABASE_URL",
+    stores = ("DATABASE_", "REDIS_")
+    assert {name for name in found if not name.startswith(stores)} == {
         "LOG_LEVEL",
         "OTEL_SERVICE_NAME",
     }
@@ -88,6 +88,17 @@ def test_variables_of_a_process_take_precedence_over_those_of_the_service() -> N
 def test_a_variable_of_the_user_takes_precedence_once() -> None:
     given = [{"name": "LOG_LEVEL", "value": "error"}]
     assert variables(env=given)["LOG_LEVEL"] == "error"
+
+
+def test_a_variable_of_the_user_follows_those_to_which_it_refers() -> None:
+    env = [{"name": "A", "value": "1"}, {"name": "LOG_LEVEL", "value": "$(A)$(DATABASE_URL)"}]
+    names = list(variables(env=env, postgres={}))
+    assert names[-2:] == ["A", "LOG_LEVEL"]
+
+
+def test_a_replaced_part_of_a_url_comes_before_the_url() -> None:
+    names = list(variables(env=[{"name": "DATABASE_PASSWORD", "value": "x"}], postgres={}))
+    assert names.index("DATABASE_PASSWORD") < names.index("DATABASE_URL")
 
 
 def test_multiprocess_metrics_only_with_several_workers() -> None:

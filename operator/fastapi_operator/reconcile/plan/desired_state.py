@@ -10,6 +10,7 @@ from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.resources.access import Address, addresses
 from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.environment_problems import environment_problems
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.migration import migration_key
 from fastapi_operator.resources.pod_standard import pod_problems
@@ -60,9 +61,10 @@ def build_desired_state(body: Mapping[str, Any], settings: Settings, facts: Fact
     if any(problem.severity is Severity.ERROR for problem in problems):
         return DesiredState(problems=problems, plan=plan, suspended=suspended)
     objects = build(service, plan, settings, facts)
-    refused = tuple(pod_problems(plan.spec, objects))
-    if refused:
-        return DesiredState(problems=(*problems, *refused), plan=plan, suspended=suspended)
+    inputs = Inputs.of(service, plan, settings, facts)
+    problems = (*problems, *environment_problems(inputs), *pod_problems(plan.spec, objects))
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        return DesiredState(problems=problems, plan=plan, suspended=suspended)
     planned = plan.planned(service)
     postgres = planned.spec.postgres
     restore = postgres.restore_from if postgres else None
@@ -72,6 +74,6 @@ def build_desired_state(body: Mapping[str, Any], settings: Settings, facts: Fact
         migration_key=migration_key(planned),
         plan=plan,
         suspended=suspended,
-        addresses=addresses(Inputs.of(service, plan, settings, facts)),
+        addresses=addresses(inputs),
         restore=f"{restore.claim}/{restore.file or ''}" if restore else "",
     )

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi_operator.api.status import Pending
-from fastapi_operator.cluster.kinds import CRON_JOB
+from fastapi_operator.cluster.kinds import CRON_JOB, JOB
 from fastapi_operator.reconcile.observe.observed import Child, Observed, Phase, Rotation
+from fastapi_operator.reconcile.plan.migrations import is_unfinished
 from fastapi_operator.reconcile.plan.owned_object import OwnedObject, stamp_is_current
 from fastapi_operator.reconcile.plan.steps import Action, Step
 from fastapi_operator.resources.desired import PASSWORD, USERNAME, ObjectKey
@@ -82,7 +83,8 @@ def _next(
         old = [
             f"{owned.key.kind} {owned.key.name}"
             for owned in objects
-            if _reads(owned, child.key) and not _replaced(owned, observed)
+            if _is_running_job(owned, observed)
+            or (_reads(owned, child.key) and not _replaced(owned, observed))
         ]
         why = f"the former user is kept until these pods are replaced: {', '.join(old)}"
         return (None, why, 0) if old else (Phase.REPLACED, "", 0)
@@ -94,6 +96,12 @@ def _next(
 def _reads(owned: OwnedObject, secret: ObjectKey) -> bool:
     keys = owned.references.get(secret, frozenset())
     return keys is None or bool(keys & {USERNAME, PASSWORD})
+
+
+def _is_running_job(owned: OwnedObject, observed: Observed) -> bool:
+    """Whether a migration runs; it keeps the values of its start until it ends."""
+    child = observed.children.get(owned.key)
+    return owned.key.kind == JOB.kind and child is not None and is_unfinished(child)
 
 
 def _replaced(owned: OwnedObject, observed: Observed) -> bool:

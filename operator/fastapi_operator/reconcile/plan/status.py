@@ -325,6 +325,7 @@ def _budget(plan: Plan | None) -> BudgetStatus | None:
         pooler_servers=budget.pooler_servers,
         max_connections=budget.max_connections,
         reserved=budget.reserved,
+        direct=budget.direct or None,
     )
 
 
