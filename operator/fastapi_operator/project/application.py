@@ -13,6 +13,8 @@ from fastapi_operator.project.source import Definition, Module, Project, Project
 # Usual modules of an app, the likeliest first. The fastapi command searches them too.
 _USUAL_MODULES = ("main", "app", "api", "app.main", "app.app", "app.api")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+# Classes of an application around another one. Others only register something with it.
+_WRAPPER = re.compile(r"(Middleware|ASGIApp|AsgiApp)$")
 _TARGET = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 
 
@@ -142,7 +144,7 @@ def _none(project: Project) -> Application:
 
 
 def _objects(project: Project, module: Module) -> Iterator[str]:
-    """Yields the names of applications in a module; an application within another one first."""
+    """Yields the names of applications in a module, except those within another one."""
     if not _is_importable(module):
         return
     names = [name for name, node in module.definitions.items() if is_app(project, module, node)]
@@ -152,7 +154,7 @@ def _objects(project: Project, module: Module) -> Iterator[str]:
         for argument in _arguments(module.definitions[name])
         if isinstance(argument, ast.Name)
     }
-    yield from (name for name in names if name not in wrapped or name == "app")
+    yield from (name for name in names if name not in wrapped)
 
 
 def _factories(project: Project, module: Module) -> Iterator[str]:
@@ -176,7 +178,7 @@ def is_app(project: Project, module: Module, node: ast.AST, depth: int = 0) -> b
             isinstance(argument, ast.Name)
             and is_app(project, module, module.definitions.get(argument.id, argument), depth + 1)
             for argument in _arguments(node)
-            if syntax.last_name(node) not in ("Mangum", "TestClient", "Instrumentator")
+            if _WRAPPER.search(syntax.last_name(node))
         )
     if isinstance(found.node, ast.ClassDef):
         return _is_subclass(project, found)

@@ -13,7 +13,7 @@ _STORES = {
     "queue": re.compile(r"(^|_)(CELERY|BROKER|QUEUE|ARQ|TASKIQ|DRAMATIQ|RQ|SAQ)(_|$)"),
     "redis": re.compile(r"(^|_)(REDIS|VALKEY|CACHE)(_|$)"),
     "database": re.compile(
-        r"(^|_)(POSTGRES|POSTGRESQL|PG|PSQL|DB|DATABASE|SQLALCHEMY)(_|$)|^PG[A-Z]+$|^DBNAME$"
+        r"(^|_)(POSTGRES|POSTGRESQL|PG|PSQL|DB|DATABASE|SQLALCHEMY|LISTEN)(_|$)|^PG[A-Z]+$|^DBNAME$"
     ),
 }
 # Other stores, and settings that only have such a word in their name.
@@ -35,6 +35,14 @@ _ENDS = tuple(
         ("Name", r"NAME|DB|DATABASE|PGDATABASE|DBNAME"),
     )
 )
+# libpq reads these itself, so code that names one relies on all of them.
+_LIBPQ = {
+    "PGHOST": "Host",
+    "PGPORT": "Port",
+    "PGDATABASE": "Name",
+    "PGUSER": "Username",
+    "PGPASSWORD": "Password",
+}
 # A pool of a connection without a word for its store is that of the database.
 _POOL = re.compile(r"^(MAX|MIN)_(CONNECTIONS?(_COUNT)?|POOL_SIZE)$|^POOL_SIZE$")
 # Values that a store does not have. The number of a Redis database is not its name.
@@ -92,6 +100,8 @@ def connection_names(
                 overrides[name] = "$(QUEUE_URL)"
         elif source not in _WITHOUT[store]:
             found.setdefault(store, {})[name] = source
+    if "PGHOST" in found.get("database", {}):
+        found["database"] |= _LIBPQ
     return Names(
         {store: _consistent(names, variables) for store, names in found.items()}, overrides
     )

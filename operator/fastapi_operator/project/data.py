@@ -34,7 +34,7 @@ _LISTENERS = ("procrastinate", "pgqueuer", "asyncpg_listen", "psycopg_listen")
 _LISTENS = re.compile(r"\bLISTEN\s+[\w\"]+|pg_(try_)?advisory_lock\b")
 # Functions that make a URL, or replace the scheme of one.
 _MAKES_URL = ("replace", "sub", "build", "create", "set", "removeprefix")
-_URL = re.compile(r"(postgres(ql)?|sqlite|mysql)(\+\w+)?(://|$)")
+_URL = re.compile(r"(postgres(ql)?|sqlite|mysql|(py)?amqps?)(\+\w+)?(://|$)")
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,19 @@ def other_stores(project: Project) -> Iterator[tuple[str, str]]:
             seen.add(store)
             yield store, f"{package} is imported"
     for module in project.code:
-        if "SQLite" not in seen and _has_url(module, "sqlite"):
-            seen.add("SQLite")
-            yield "SQLite", f"a sqlite URL in {module.path}"
+        for store, scheme in (("SQLite", "sqlite"), ("RabbitMQ", "amqp"), ("RabbitMQ", "pyamqp")):
+            if store not in seen and _has_url(module, scheme):
+                seen.add(store)
+                yield store, f"a URL in {module.path}"
+
+
+def sockets(project: Project) -> Module | None:
+    """Returns the first module with a route for WebSockets."""
+    names = ("websocket", "websocket_route", "add_websocket_route")
+    for module in project.code:
+        if any(syntax.last_name(call) in names for call in syntax.calls(module.tree)):
+            return module
+    return None
 
 
 def _in_use(project: Project, packages: tuple[str, ...]) -> tuple[str, str] | None:

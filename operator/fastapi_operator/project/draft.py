@@ -13,7 +13,6 @@ from fastapi_operator.project.packaging import Manager, Packaging
 from fastapi_operator.project.source import Project
 from fastapi_operator.resources.templates import render
 
-_SERVERS = ("uvicorn", "gunicorn", "granian", "hypercorn")
 # A text that YAML reads as itself. Words that YAML reads as another type are quoted.
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*")
 _TYPED = re.compile(r"(?i)(y|n|yes|no|on|off|true|false|null)")
@@ -37,16 +36,15 @@ def service(needs: Needs, notes: Iterable[str], file: str) -> str:
         notes: What is left to a person.
         file: Name of the file, for the commands in the comments.
     """
-    text = render(
+    return render(
         "init-service.yaml.j2",
         needs=needs,
         notes=[_comment(note) for note in notes],
         file=file,
         stores={store: names for store, names in needs.names.stores.items() if names},
         yaml=yaml_text,
+        command=lambda words: json.dumps(list(words), ensure_ascii=False),
     )
-    # A source with a line break would end its comment.
-    return text
 
 
 def image_files(project: Project, needs: Needs) -> tuple[File, ...]:
@@ -70,7 +68,7 @@ def build_command(project: Project, needs: Needs) -> str:
 def yaml_text(value: str) -> str:
     """Formats a text for YAML, in quotes only where it needs them."""
     plain = _PLAIN.fullmatch(value) and not _TYPED.fullmatch(value)
-    return value if plain else json.dumps(value, ensure_ascii=True)
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _dockerfile(project: Project, needs: Needs) -> str:
@@ -78,7 +76,8 @@ def _dockerfile(project: Project, needs: Needs) -> str:
     packaging = needs.packaging
     port = needs.port.value if needs.port else Part.APP.port
     target = needs.application.target.value
-    command = ["uvicorn", target, "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104
+    server = ["granian", "--interface", "asgi"] if needs.engine == "Granian" else ["uvicorn"]
+    command = [*server, target, "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104
     below = _below(project)
     source = "" if project.source_root == "." else f"/{project.source_root}"
     compiled = [needed for name, needed in _COMPILED.items() if name in project.requirements]
@@ -90,8 +89,7 @@ def _dockerfile(project: Project, needs: Needs) -> str:
         requirements=(packaging.files or ("requirements.txt",))[0],
         copies=_copies(packaging),
         secret=(" --mount=type=secret,id=netrc,target=/root/.netrc" if packaging.indexes else ""),
-        adds_server=packaging.manager in (Manager.REQUIREMENTS, Manager.PROJECT)
-        and not any(server in project.requirements for server in _SERVERS),
+        additions=" ".join(f'"{package}"' for package in needs.additions),
         builder_packages=" ".join(builder for builder, _ in compiled),
         image_packages=" ".join(image for _, image in compiled),
         directory=f"/app/{below}".rstrip("/"),

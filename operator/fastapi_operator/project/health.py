@@ -26,6 +26,8 @@ def probes(project: Project) -> Guess[dict[str, str]] | None:
     """Returns the probes that the app has routes for."""
     if _RUNTIME in project.packages:
         return Guess({"source": "Runtime"}, f"{_RUNTIME} is imported")
+    if trusted_hosts(project):
+        return None
     found = sorted(
         (_READY.index(name), path, module.path)
         for path, module in _routes(project)
@@ -35,6 +37,15 @@ def probes(project: Project) -> Guess[dict[str, str]] | None:
         return None
     _, path, source = found[0]
     return Guess({"readiness": path}, f"GET {path} in {source}")
+
+
+def trusted_hosts(project: Project) -> str:
+    """Returns the module that refuses requests of other hosts; empty if there is none."""
+    for module in project.code:
+        names = module.imported
+        if "TrustedHostMiddleware" in names and "TrustedHostMiddleware" not in module.definitions:
+            return module.path
+    return ""
 
 
 def _routes(project: Project) -> Iterator[tuple[str, Module]]:

@@ -1,6 +1,8 @@
 """Reads Dockerfiles: the last stage of each, and the processes that it starts."""
 
 import json
+import os
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +38,7 @@ class Dockerfile:
         processes: The processes of its ENTRYPOINT and CMD, also those in their scripts.
         scripts: The scripts of the project that they run.
         port: The port that it exposes.
+        copies: The files of the project that it has: path in the build, and path in the image.
     """
 
     path: str
@@ -45,18 +48,43 @@ class Dockerfile:
     processes: tuple[Process, ...] = ()
     scripts: tuple[str, ...] = ()
     port: int | None = None
+    copies: tuple[tuple[str, str], ...] = ()
+
+    def path_of(self, name: str) -> str | None:
+        """Returns the path in the image of a file of the project; None if it is not copied."""
+        for source, target in reversed(self.copies):
+            if source in (".", name):
+                return posixpath.join(target, "" if source == name else name).rstrip("/")
+            if name.startswith(f"{source}/"):
+                return posixpath.join(target, name[len(source) + 1 :])
+        return None
 
 
-def dockerfiles(root: Path) -> tuple[Dockerfile, ...]:
-    """Returns the Dockerfiles of a project, that of its image in production first."""
-    paths = [*root.glob("*ockerfile*"), *root.glob("*ontainerfile*")]
-    paths += [path for folder in _FOLDERS for path in root.glob(f"{folder}/**/*ockerfile*")]
-    files = {path for path in paths if path.is_file() and path.suffix != ".dockerignore"}
+def dockerfiles(root: Path, above: Path | None = None) -> tuple[Dockerfile, ...]:
+    """Returns the Dockerfiles of a project, that of its image in production first.
+
+    Args:
+        root: Directory of the project.
+        above: Directory of its repository, which can have the Dockerfile of the project.
+    """
+    files = _files(root)
+    if not files and above is not None:
+        files = {
+            path
+            for path in _files(above)
+            if re.search(rf"\b{re.escape(root.name)}/", read_text(path))
+        }
     return tuple(_read(root, path) for path in sorted(files, key=lambda path: _purpose(root, path)))
 
 
+def _files(folder: Path) -> set[Path]:
+    paths = [*folder.glob("*ockerfile*"), *folder.glob("*ontainerfile*")]
+    paths += [path for name in _FOLDERS for path in folder.glob(f"{name}/**/*ockerfile*")]
+    return {path for path in paths if path.is_file() and path.suffix != ".dockerignore"}
+
+
 def _purpose(root: Path, path: Path) -> tuple[bool, bool, int, bool, str]:
-    name = f"/{path.relative_to(root)}".lower()
+    name = f"/{os.path.relpath(path, root)}".lower()
     return (
         bool(_OF_DEVELOPMENT.search(name)),
         bool(_OF_OTHERS.search(name)),
@@ -67,7 +95,7 @@ def _purpose(root: Path, path: Path) -> tuple[bool, bool, int, bool, str]:
 
 
 def _read(root: Path, path: Path) -> Dockerfile:
-    name, text = str(path.relative_to(root)), read_text(path)
+    name, text = os.path.relpath(path, root), read_text(path)
     directory, port = "", None
     environment: dict[str, str] = {}
     commands: dict[str, str] = {}
@@ -84,6 +112,7 @@ def _read(root: Path, path: Path) -> Dockerfile:
             port = int(number.group()) if number else None
         elif instruction in ("CMD", "ENTRYPOINT"):
             commands[instruction] = argument
+    last = re.split(r"(?mi)^FROM\s", text)[-1]
     processes, scripts = _started_by(root, name, commands, environment)
     return Dockerfile(
         path=name,
@@ -93,6 +122,7 @@ def _read(root: Path, path: Path) -> Dockerfile:
         processes=processes,
         scripts=scripts,
         port=port,
+        copies=tuple(_copies(last, directory)),
     )
 
 
@@ -102,8 +132,14 @@ def _started_by(
     """Returns the processes of ENTRYPOINT and CMD, and the scripts among them."""
     found: list[Process] = []
     scripts: list[str] = []
-    for instruction in ("ENTRYPOINT", "CMD"):
-        command = _command(commands.get(instruction, ""))
+    entrypoint, given = (_command(commands.get(key, "")) for key in ("ENTRYPOINT", "CMD"))
+    whole = [entrypoint, given]
+    if isinstance(entrypoint, list) and isinstance(given, list):
+        first = next(in_command(entrypoint, name, environment), None)
+        # The arguments of a script are a command of their own.
+        if first is not None and _script(root, first) is None:
+            whole = [[*entrypoint, *given]]
+    for command in whole:
         for process in in_command(command, name, environment):
             script = _script(root, process)
             if script is None or len(scripts) == _MAX_SCRIPTS:
@@ -142,6 +178,23 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
         match = re.match(r"\s*([A-Za-z]+)\s+(.*)", line)
         if match:
             yield match.group(1).upper(), match.group(2).strip()
+
+
+def _copies(stage: str, directory: str) -> Iterator[tuple[str, str]]:
+    """Yields what a stage copies from the build: each source, and its path in the image."""
+    for instruction, argument in _instructions(f"FROM {stage}"):
+        words = split_words(argument.strip("[]").replace(",", " "))
+        options = [word for word in words if word.startswith("--")]
+        names = [word for word in words if not word.startswith("--")]
+        is_copy = instruction in ("COPY", "ADD") and len(names) > 1
+        if not is_copy or any(option.startswith("--from") for option in options):
+            continue
+        target = posixpath.normpath(posixpath.join(directory or "/", names[-1]))
+        for name in names[:-1]:
+            source = posixpath.normpath(name.removesuffix("*"))
+            is_file = len(names) > 2 or names[-1].endswith(("/", ".")) or names[-1] == directory
+            inside = is_file and "." in posixpath.basename(source) and source != "."
+            yield source, posixpath.join(target, posixpath.basename(source)) if inside else target
 
 
 def _variables(argument: str, known: Mapping[str, str]) -> dict[str, str]:

@@ -10,14 +10,14 @@ from fastapi_operator.project.started import started_modules
 _MAX_DEPTH = 2
 
 
-def source_root(root: Path, trees: Mapping[PurePosixPath, ast.Module]) -> str:
+def source_root(root: Path, above: Path | None, trees: Mapping[PurePosixPath, ast.Module]) -> str:
     """Returns the directory of imports, for example ``src`` or ``.``.
 
     The commands that start the project decide first, for example ``uvicorn app.main:app``. Next are
     the absolute imports: ``from src.models import …`` works only if ``src`` is a package of the
     project.
     """
-    started = set(started_modules(root)) - {""}
+    started = set(started_modules(root, above)) - {""}
     imported = {name for tree in trees.values() for name in imported_modules(tree)}
     known = frozenset(_module_paths(trees))
 

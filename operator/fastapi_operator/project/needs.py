@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fastapi_operator import naming
@@ -16,10 +17,12 @@ from fastapi_operator.project.processes import Process
 from fastapi_operator.project.source import Project
 from fastapi_operator.project.started import started
 from fastapi_operator.project.tables import Migration
-from fastapi_operator.project.variables import Variable, variables
+from fastapi_operator.project.variables import Variable, is_secret, variables
 from fastapi_operator.project.workers import Worker, workers
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ASGI = ("uvicorn", "gunicorn", "hypercorn")
+_SOCKETS = ("websockets", "wsproto")
 _LEAST_PORT = 1024
 _GREATEST_PORT = 65535
 
@@ -34,6 +37,7 @@ class Needs:
         optional: Variables that have a default in the code.
         environment: Further variables of the image, for example PATH, with their source.
         engine: The server, if it is not uvicorn.
+        additions: Packages that the server needs and the project does not declare.
     """
 
     name: Guess[str]
@@ -44,6 +48,7 @@ class Needs:
     packaging: Packaging
     port: Guess[int] | None
     engine: str
+    additions: tuple[str, ...]
     database: Database | None
     migration: Migration | None
     redis: Guess[str] | None
@@ -62,7 +67,7 @@ def find_needs(project: Project) -> Needs:
     Raises:
         ProjectError: No ASGI application was found.
     """
-    files = dockerfiles(project.root)
+    files = dockerfiles(project.root, project.above)
     image = files[0] if files else None
     processes = tuple(started(project.root, project.above))
     app = application(project, processes)
@@ -72,7 +77,8 @@ def find_needs(project: Project) -> Needs:
     read = variables(project)
     queue = next((Guess("", worker.source) for worker in found if worker.broker == "Redis"), None)
     redis = data.cache(project)
-    reads = frozenset().union(*(worker.reads for worker in found))
+    reads = frozenset().union(*(worker.reads | worker.expands for worker in found))
+    read = (*read, *_of_commands(found, read))
     stores = {"database": database, "redis": redis, "queue": queue}
     names = connection_names(
         read, frozenset(store for store, need in stores.items() if need is not None), reads
@@ -89,7 +95,8 @@ def find_needs(project: Project) -> Needs:
         processes=processes,
         packaging=packaging(project),
         port=_port(project, image, processes),
-        engine="Granian" if _only_granian(project) else "",
+        engine="Granian" if project.uses("granian") and not project.uses(*_ASGI) else "",
+        additions=_additions(project),
         database=database,
         migration=migration if database else None,
         redis=redis,
@@ -103,6 +110,14 @@ def find_needs(project: Project) -> Needs:
         ),
         environment=tuple(_environment(image)),
     )
+
+
+def _of_commands(found: tuple[Worker, ...], read: tuple[Variable, ...]) -> Iterator[Variable]:
+    """Yields the variables that only the commands of workers read."""
+    known = {variable.name for variable in read}
+    for worker in found:
+        for name in worker.expands - known:
+            yield Variable(name, worker.source, required=True, secret=is_secret(name))
 
 
 def _has_cache(names: Names, read: tuple[Variable, ...]) -> bool:
@@ -160,8 +175,13 @@ def _port(
     return None
 
 
-def _only_granian(project: Project) -> bool:
-    return project.uses("granian") and not project.uses("uvicorn", "gunicorn", "hypercorn")
+def _additions(project: Project) -> tuple[str, ...]:
+    """Returns the packages that the server needs and the project does not declare."""
+    if not project.uses("granian", *_ASGI):
+        return ("uvicorn[standard]",)
+    if data.sockets(project) and not project.uses("granian", "hypercorn", *_SOCKETS):
+        return ("websockets",)
+    return ()
 
 
 def _environment(image: Dockerfile | None) -> list[tuple[str, Guess[str]]]:

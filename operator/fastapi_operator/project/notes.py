@@ -4,10 +4,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastapi_operator.project import data, syntax, tables
-from fastapi_operator.project.image import Dockerfile, dockerfiles
+from fastapi_operator.project import data, health, syntax, tables
+from fastapi_operator.project.image import dockerfiles
 from fastapi_operator.project.needs import Needs
-from fastapi_operator.project.processes import Process
 from fastapi_operator.project.source import Module, Project
 
 _STORE_NAMES = {"database": "PostgreSQL", "redis": "the cache", "queue": "the queue"}
@@ -17,7 +16,6 @@ _HOOK = re.compile(
 )
 # A copy of the whole directory, and a virtual environment that any user can read.
 _COPIES_ALL = re.compile(r"(?mi)^\s*(COPY|ADD)\s+(--(?!from)\S+\s+)*\.\/?\s")
-_COPIES = re.compile(r"(?mi)^\s*(COPY|ADD)\s+(?!.*--from=)")
 _READABLE = re.compile(r"virtualenvs\.create false|--system|VIRTUALENVS_CREATE[= ]false")
 
 
@@ -32,6 +30,7 @@ def notes(project: Project, needs: Needs) -> tuple[str, ...]:
         *_start(project, needs),
         *_hooks(project),
         *_sockets(project, needs),
+        *_beside(project, needs),
     )
 
 
@@ -161,11 +160,10 @@ def _image(project: Project, needs: Needs) -> Iterator[str]:
             f"{image.path} copies the whole directory and there is no .dockerignore: .git, .env "
             "and .venv become part of the image; exclude them"
         )
-    last = re.split(r"(?mi)^FROM\s", image.text)[-1]
-    if needs.migration and not _COPIES.search(last):
+    if needs.migration and needs.migration.missing:
         yield (
-            f"{image.path} copies no file of the project into its last stage: copy "
-            f"{needs.migration.source} and its directory there for the migration"
+            f"{image.path} does not copy {needs.migration.missing} into its last stage: copy it "
+            "there with its directory, for the migration"
         )
     managers = sorted({process.manager for process in image.processes if process.manager})
     found = any(name == "PATH" for name, _ in needs.environment)
@@ -184,11 +182,16 @@ def _start(project: Project, needs: Needs) -> Iterator[str]:
     if image is None:
         return
     if image.scripts:
-        steps = sorted({_shown(step) for step in image.processes if _is_own_step(image, step)})
-        own = f"; it also runs {', '.join(steps)}, which nothing runs now" if steps else ""
+        migrated = " ".join(needs.migration.command) if needs.migration else ""
+        lost = [
+            step.text
+            for step in image.processes
+            if step.source in image.scripts and step.is_own_code and step.text not in migrated
+        ]
+        also = f"; nothing runs {', '.join(lost)} now" if lost else ""
         yield (
-            f"{', '.join(image.scripts)} does not run: the operator starts the server and the "
-            f"migration itself{own}"
+            f"the operator starts the server and the migration itself, without "
+            f"{' and '.join(image.scripts)}{also}"
         )
     programs = {worker.command[0] for worker in needs.workers}
     for other in dockerfiles(project.root)[1:]:
@@ -197,14 +200,6 @@ def _start(project: Project, needs: Needs) -> Iterator[str]:
                 f"{other.path} builds another image, but background processes run in spec.image: "
                 "install what they need there too"
             )
-
-
-def _is_own_step(image: Dockerfile, step: Process) -> bool:
-    return step.source in image.scripts and step.program.startswith("python")
-
-
-def _shown(process: Process) -> str:
-    return " ".join(process.command)[:80]
 
 
 def _hooks(project: Project) -> Iterator[str]:
@@ -219,12 +214,30 @@ def _hooks(project: Project) -> Iterator[str]:
                 )
 
 
+def _beside(project: Project, needs: Needs) -> Iterator[str]:
+    """Yields what else is in the project, or refuses the probes of the kubelet."""
+    page = next((module for module in project.modules if "streamlit" in module.packages), None)
+    if page is not None:
+        yield (
+            f"{page.path} is a page of Streamlit, a server of its own that is not part of this "
+            "service: deploy it with an image of its own"
+        )
+    hosts = health.trusted_hosts(project)
+    if hosts and needs.probes is None:
+        yield (
+            f"TrustedHostMiddleware ({hosts}) refuses a probe of the kubelet, whose host is the "
+            "address of the pod, so the probes only connect; with server.probes.source: Runtime "
+            "they do not pass the middleware"
+        )
+
+
 def _sockets(project: Project, needs: Needs) -> Iterator[str]:
-    module = next((module for module in project.code if _has_websocket(module.tree)), None)
+    module = data.sockets(project)
     if module is None:
         return
-    image = needs.image.text if needs.image else ""
-    if not project.uses("websockets", "wsproto") and "uvicorn[standard]" not in image:
+    # A Dockerfile that init writes installs it.
+    image = needs.image.text if needs.image else "uvicorn[standard]"
+    if "websockets" in needs.additions and "uvicorn[standard]" not in image:
         yield (
             f"{module.path} serves WebSockets, which uvicorn cannot do alone: install "
             "uvicorn[standard] or websockets"
@@ -235,11 +248,6 @@ def _sockets(project: Project, needs: Needs) -> Iterator[str]:
             "pods do not reach each other: publish messages through redis: {}, or set "
             "scaling.replicas: 1"
         )
-
-
-def _has_websocket(tree: ast.Module) -> bool:
-    names = ("websocket", "websocket_route", "add_websocket_route")
-    return any(syntax.last_name(call) in names for call in syntax.calls(tree))
 
 
 def _keeps_connections(project: Project) -> bool:

@@ -29,6 +29,10 @@ _SHELLS = ("sh", "bash", "/bin/sh", "/bin/bash")
 _ENVIRONMENTS = ("poetry", "uv", "pdm", "pipenv")
 
 
+_MAX_LENGTH = 512
+_MAX_WORDS = 48
+
+
 @dataclass(frozen=True)
 class Process:
     """One command.
@@ -38,12 +42,27 @@ class Process:
         arguments: Its arguments.
         source: The file that starts it.
         manager: The package manager in whose environment it runs, for example ``poetry``.
+        interpreter: Python's own words before the program, for example ``python -m``.
     """
 
     program: str
     arguments: tuple[str, ...]
     source: str
     manager: str = ""
+    interpreter: str = ""
+
+    @property
+    def is_own_code(self) -> bool:
+        """Whether Python runs a script or a module of the project."""
+        known = (*SERVERS, "pytest", "pip", "celery", "alembic")
+        is_script = self.program.startswith("python") and "-c" not in self.arguments[:1]
+        return is_script or (bool(self.interpreter) and self.program not in known)
+
+    @property
+    def text(self) -> str:
+        """The command as a line for a shell."""
+        words = [self.program, *self.arguments]
+        return " ".join([*([self.interpreter] if self.interpreter else ()), shlex.join(words)])
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -97,10 +116,16 @@ def in_shell(script: str, source: str, known: Mapping[str, str]) -> Iterator[Pro
 
 
 def expanded(text: str, values: Mapping[str, str]) -> str:
-    """Expands ``$NAME``, ``${NAME}`` and ``${NAME:-default}``; unknown names become empty."""
-    return _EXPANSION.sub(
-        lambda match: values.get(match[1] or match[3], "") or (match[2] or ""), text
-    )
+    """Expands ``$NAME``, ``${NAME}`` and ``${NAME:-default}``.
+
+    An unknown name without a default is written as Kubernetes expands it: ``$(NAME)``.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[3]
+        return values.get(name) or (match[2] if match[2] is not None else f"$({name})")
+
+    return _EXPANSION.sub(value, text)
 
 
 def split_words(line: str) -> list[str]:
@@ -115,7 +140,9 @@ def _ofsplit_words(
     words: Sequence[str], source: str, known: Mapping[str, str], manager: str = ""
 ) -> Iterator[Process]:
     words = [word for word in (expanded(word, known) for word in words) if word]
-    if not words:
+    # What is not plain text is not an argument of a Pod either.
+    plain = all(word.isprintable() and len(word) <= _MAX_LENGTH for word in words)
+    if not words or not plain or len(words) > _MAX_WORDS:
         return
     program = words[0].rpartition("/")[2]
     if words[0] in _SHELLS and "-c" in words[1:-1]:
@@ -128,7 +155,7 @@ def _ofsplit_words(
         if program not in _ENVIRONMENTS or len(rest) < len(words) - 1:
             yield from _ofsplit_words(rest, source, known, manager)
     elif program.startswith("python") and words[1:2] == ["-m"] and len(words) > 2:
-        yield Process(words[2].partition(".")[0], tuple(words[3:]), source, manager)
+        yield Process(words[2], tuple(words[3:]), source, manager, f"{words[0]} -m")
     elif "--" in words and program not in SERVERS:
         # For example wait-for-it db:5432 -- uvicorn …
         yield from _ofsplit_words(words[words.index("--") + 1 :], source, known, manager)

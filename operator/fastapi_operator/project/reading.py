@@ -35,7 +35,8 @@ def read_project(given: Path) -> Project:
     if not trees:
         raise ProjectError(f"{root} has no Python file; specify the directory of the project")
     pyproject = read_toml(root / "pyproject.toml")
-    source_root = layout.source_root(root, trees)
+    above = given if given != root else _repository(root)
+    source_root = layout.source_root(root, above, trees)
     return Project(
         root=root,
         source_root=source_root,
@@ -44,7 +45,7 @@ def read_project(given: Path) -> Project:
         requirements=frozenset(dependencies.requirements(root, pyproject)),
         files=frozenset(path.name for path in root.iterdir()),
         context=packaging.workspace_of(root),
-        above=given if given != root else _repository(root),
+        above=above,
     )
 
 

@@ -154,6 +154,11 @@ class Project:
             module, name = found
         return None
 
+    def locate(self, dotted: str) -> Definition | None:
+        """Returns the definition of a whole name, for example ``shop.jobs.Worker``."""
+        found = self._split(dotted.replace(":", "."))
+        return self.find(*found) if found else None
+
     def _split(self, dotted: str) -> tuple[Module, str] | None:
         """Splits a dotted name after the longest prefix that is a module."""
         parts = dotted.split(".")

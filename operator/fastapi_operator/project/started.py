@@ -20,7 +20,7 @@ def started(root: Path, above: Path | None = None) -> Iterator[Process]:
         root: Directory of the project.
         above: Directory of a repository with several projects, whose compose file starts it too.
     """
-    for file in dockerfiles(root):
+    for file in dockerfiles(root, above):
         yield from file.processes
     for line in read_text(root / "Procfile").splitlines():
         _, separator, command = line.partition(":")
@@ -34,9 +34,9 @@ def started(root: Path, above: Path | None = None) -> Iterator[Process]:
             yield from in_shell(read_text(path), str(path.relative_to(root)), {})
 
 
-def started_modules(root: Path) -> Iterator[str]:
+def started_modules(root: Path, above: Path | None) -> Iterator[str]:
     """Yields the names of the modules that the project's files start."""
-    for process in started(root):
+    for process in started(root, above):
         if process.target:
             yield process.target[0]
         named = process.option("-A", "--app") if process.program == "celery" else ""

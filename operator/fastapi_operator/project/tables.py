@@ -1,8 +1,10 @@
 """How a project makes its tables: by a migration, or by ``create_all`` at start."""
 
 import ast
+import posixpath
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi_operator.project.image import Dockerfile
 from fastapi_operator.project.processes import SERVERS, Process, in_shell
@@ -16,7 +18,9 @@ _MIGRATIONS = {
     "yoyo": "apply",
     "prisma": "migrate",
 }
+_UPGRADE = ("alembic", "upgrade", "head")
 _CREATES = ("create_all", "generate_schemas")
+_NOT_OF_START = re.compile(r"test|format|lint|deploy|build")
 
 
 @dataclass(frozen=True)
@@ -26,64 +30,29 @@ class Migration:
     Attributes:
         command: The command of the migration.
         source: The file that declares it.
+        missing: A file that the command needs and the image does not have; else empty.
     """
 
     command: tuple[str, ...]
     source: str
+    missing: str = ""
 
 
 def migration(
     project: Project, image: Dockerfile | None, started: tuple[Process, ...]
 ) -> Migration | None:
     """Returns the command that migrates the database; None if there is no sign of one."""
-    return _prestart(project, image) or _alembic(project) or _of_other_tools(project, started)
+    return (
+        _of_image(image)
+        or _prestart(project, image)
+        or _alembic(project, image)
+        or _of_other_tools(project, started)
+    )
 
 
 def migrates(process: Process) -> bool:
     """Whether a process migrates a database."""
     return _MIGRATIONS.get(process.program, "-") in process.arguments
-
-
-def _prestart(project: Project, image: Dockerfile | None) -> Migration | None:
-    """Returns a script that migrates and does more, for example insert the first user."""
-    for path in sorted({*project.root.glob("*.sh"), *project.root.glob("*/*.sh")}):
-        name, script = str(path.relative_to(project.root)), read_text(path)
-        steps = list(in_shell(script, name, {}))
-        if (
-            any(migrates(step) for step in steps)
-            and any(step.program.startswith("python") for step in steps)
-            and not any(step.program in (*SERVERS, "pytest") for step in steps)
-            and not re.search(r'exec "?\$@|test|format|lint', script + name)
-            and (image is None or name not in image.scripts)
-        ):
-            return Migration(("bash" if "bash" in script.partition("\n")[0] else "sh", name), name)
-    return None
-
-
-def _alembic(project: Project) -> Migration | None:
-    upgrade = ("alembic", "upgrade", "head")
-    if "alembic.ini" in project.files:
-        return Migration(upgrade, "alembic.ini")
-    if "alembic" in project.pyproject.get("tool", {}):
-        return Migration(upgrade, "[tool.alembic] in pyproject.toml")
-    root = project.root
-    for path in sorted((*root.glob("*/alembic.ini"), *root.glob("*/*/alembic.ini"))):
-        config = path.relative_to(root)
-        if "%(here)s" in read_text(path):
-            return Migration(("alembic", "-c", str(config), *upgrade[1:]), str(config))
-        # Its paths are relative to its directory.
-        command = f"cd '{config.parent}' && exec {' '.join(upgrade)}"
-        return Migration(("sh", "-c", command), str(config))
-    return None
-
-
-def _of_other_tools(project: Project, started: tuple[Process, ...]) -> Migration | None:
-    for process in started:
-        if migrates(process) and process.program != "alembic":
-            return Migration(process.command, process.source)
-    if "aerich" in project.pyproject.get("tool", {}):
-        return Migration(("aerich", "upgrade"), "[tool.aerich] in pyproject.toml")
-    return None
 
 
 def creates_tables(project: Project) -> str:
@@ -96,3 +65,77 @@ def creates_tables(project: Project) -> str:
             if given is not None and ast.unparse(given) == "True":
                 return f"generate_schemas in {module.path}"
     return ""
+
+
+def _of_image(image: Dockerfile | None) -> Migration | None:
+    """Returns the migration in a start script of the image, with what it runs besides."""
+    steps = [step for step in image.processes if _prepares(step)] if image else []
+    if not any(migrates(step) for step in steps) or not any(step.is_own_code for step in steps):
+        return None
+    command = " && ".join(step.text for step in steps)
+    return Migration(("sh", "-c", command), steps[0].source)
+
+
+def _prepares(step: Process) -> bool:
+    return migrates(step) or (step.is_own_code and step.target is None)
+
+
+def _prestart(project: Project, image: Dockerfile | None) -> Migration | None:
+    """Returns a script that migrates and does more, for example insert the first user."""
+    for path in sorted({*project.root.glob("*.sh"), *project.root.glob("*/*.sh")}):
+        name, script = str(path.relative_to(project.root)), read_text(path)
+        steps = list(in_shell(script, name, {}))
+        if (
+            any(migrates(step) for step in steps)
+            and any(step.is_own_code for step in steps)
+            and not any(step.program in (*SERVERS, "pytest") for step in steps)
+            and not _NOT_OF_START.search(name)
+            and not re.search(r'exec "?\$@', script)
+        ):
+            shell = "bash" if "bash" in script.partition("\n")[0] else "sh"
+            place, missing = _place(project, image, name)
+            return Migration((shell, place), name, missing)
+    return None
+
+
+def _alembic(project: Project, image: Dockerfile | None) -> Migration | None:
+    if "alembic" in project.pyproject.get("tool", {}) and "alembic.ini" not in project.files:
+        return Migration(_UPGRADE, "[tool.alembic] in pyproject.toml")
+    for path in _configurations(project.root):
+        config = str(path.relative_to(project.root))
+        place, missing = _place(project, image, config)
+        folder = posixpath.dirname(place)
+        if not folder:
+            return Migration(_UPGRADE, config, missing)
+        if "%(here)s" in read_text(path):
+            return Migration(("alembic", "-c", place, *_UPGRADE[1:]), config, missing)
+        # Its paths are relative to its directory.
+        command = f"cd '{folder}' && exec {' '.join(_UPGRADE)}"
+        return Migration(("sh", "-c", command), config, missing)
+    return None
+
+
+def _configurations(root: Path) -> list[Path]:
+    patterns = ("alembic.ini", "*/alembic.ini", "*/*/alembic.ini")
+    return [path for pattern in patterns for path in sorted(root.glob(pattern))]
+
+
+def _place(project: Project, image: Dockerfile | None, name: str) -> tuple[str, str]:
+    """Returns the path of a file from the image's directory; and the file, if it has none."""
+    if image is None or not image.directory:
+        return name, ""
+    for within in (name, f"{project.root.resolve().name}/{name}"):
+        path = image.path_of(within)
+        if path is not None:
+            is_below = path.startswith(f"{image.directory}/")
+            return path.removeprefix(f"{image.directory}/") if is_below else path, ""
+    return name, name
+
+
+def _of_other_tools(project: Project, started: tuple[Process, ...]) -> Migration | None:
+    for process in started:
+        if migrates(process) and process.program != "alembic":
+            return Migration(process.command, process.source)
+    if "aerich" in project.pyproject.get("tool", {}):
+        return Migration(("aerich", "upgrade"), "[tool.aerich] in pyproject.toml")
+    return None

@@ -1,6 +1,7 @@
 """Background processes of a project: those that its files start, or else those in its code."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -46,6 +47,11 @@ class Worker:
     singleton: bool = False
     processes: int = 1
 
+    @property
+    def expands(self) -> frozenset[str]:
+        """The variables in its command, for example in ``--url $(REDIS_URL)``."""
+        return frozenset(re.findall(r"\$\((\w+)\)", " ".join(self.command)))
+
 
 @dataclass(frozen=True)
 class _Declaration:
@@ -71,7 +77,8 @@ def _started(
 ) -> Iterator[Worker]:
     for process in started:
         program, words = process.program, process.arguments
-        reads, broker = _reads(declared.get(program)), _broker(project, program)
+        found = declared.get(program) or _named(project, process)
+        reads, broker = _reads(found), _broker(project, program)
         command = tuple(word for word in process.command if word not in _RELOADING)
         if program == "celery" and "worker" in words:
             bounded, number = celery.worker(project, process)
@@ -83,6 +90,15 @@ def _started(
             yield Worker("scheduler", command, process.source, broker, reads, singleton=True)
         elif program in _WORKERS and "migrate" not in words:
             yield Worker("worker", _single(command), process.source, broker, reads)
+
+
+def _named(project: Project, process: Process) -> _Declaration | None:
+    """Returns the class that arq runs."""
+    for word in process.arguments if process.program == "arq" else ():
+        found = project.locate(word)
+        if found is not None:
+            return _Declaration("arq", found.module, found.name, found.node)
+    return None
 
 
 def _of_code(project: Project, declared: Mapping[str, _Declaration]) -> Iterator[Worker]:
