@@ -13,7 +13,8 @@ _STORES = {
     "queue": re.compile(r"(^|_)(CELERY|BROKER|QUEUE|ARQ|TASKIQ|DRAMATIQ|RQ|SAQ)(_|$)"),
     "redis": re.compile(r"(^|_)(REDIS|VALKEY|CACHE)(_|$)"),
     "database": re.compile(
-        r"(^|_)(POSTGRES|POSTGRESQL|PG|PSQL|DB|DATABASE|SQLALCHEMY|LISTEN)(_|$)|^PG[A-Z]+$|^DBNAME$"
+        r"(^|_)(POSTGRES|POSTGRESQL|PG|PSQL|DB|DATABASE|SQLALCHEMY|LISTEN)(_|$)"
+        r"|^PG[A-Z]+$|^DBNAME$"
     ),
 }
 # Other stores, and settings that only have such a word in their name.
@@ -45,12 +46,8 @@ _LIBPQ = {
 }
 # A pool of a connection without a word for its store is that of the database.
 _POOL = re.compile(r"^(MAX|MIN)_(CONNECTIONS?(_COUNT)?|POOL_SIZE)$|^POOL_SIZE$")
-# Values that a store does not have. The number of a Redis database is not its name.
-_WITHOUT: Mapping[str, tuple[str, ...]] = {
-    "database": (),
-    "redis": ("Name", "DirectUrl"),
-    "queue": ("Name", "DirectUrl", "PoolSize"),
-}
+# Values that a store does not have.
+_WITHOUT = {"database": (), "redis": ("DirectUrl",), "queue": ("DirectUrl", "PoolSize")}
 _ADDRESSES = frozenset({"Host", "Url", "DirectUrl"})
 
 
@@ -61,10 +58,12 @@ class Names:
     Attributes:
         stores: For each store, the value of each name, for example
             ``{"database": {"POSTGRES_SERVER": "Host"}}``.
+        values: For each store, the values that the code reads, also by names of the contract.
         overrides: Names of the contract that mean another store in this app, and their value.
     """
 
     stores: Mapping[str, Mapping[str, str]]
+    values: Mapping[str, frozenset[str]]
     overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -72,48 +71,63 @@ class Names:
         """All names."""
         return frozenset(name for names in self.stores.values() for name in names)
 
+    def reads(self, store: str, *values: str) -> bool:
+        """Whether the code reads one of some values of a store."""
+        return bool(self.values.get(store, frozenset()) & set(values))
+
     def finds(self, store: str) -> bool:
-        """Whether a name has the address of a store."""
-        return bool(_ADDRESSES & set(self.stores.get(store, {}).values()))
+        """Whether the code reads the address of a store."""
+        return self.reads(store, *_ADDRESSES)
+
+    def is_default_user(self, store: str) -> bool:
+        """Whether the code knows a password of a store, but no user."""
+        return self.reads(store, "Password") and not self.reads(store, "Username", "Url")
 
 
 def connection_names(
-    variables: Iterable[Variable], stores: frozenset[str], queue_reads: frozenset[str]
+    variables: Iterable[Variable],
+    stores: frozenset[str],
+    queue_reads: frozenset[str],
+    direct_reads: frozenset[str],
 ) -> Names:
     """Returns the names that mean a connection.
 
     Args:
         variables: The variables that the code reads.
         stores: The stores that the project uses: ``database``, ``redis``, ``queue``.
-        queue_reads: Names in the expressions of the project's brokers.
+        queue_reads: Names in the expressions of the project's brokers in Redis.
+        direct_reads: Names in the expressions of what cannot use the pooler.
     """
     found: dict[str, dict[str, str]] = {}
+    values: dict[str, set[str]] = {}
     overrides: dict[str, str] = {}
     for variable in variables:
         name = variable.name
-        store = _store(name, queue_reads, stores)
-        source = next((source for source, end in _ENDS if end.search(name.upper())), None)
-        if store is None or source is None or store not in stores:
+        store = _store(name, queue_reads if "queue" in stores else frozenset())
+        value = next((value for value, end in _ENDS if end.search(name.upper())), None)
+        if store not in stores or store is None or value is None or value in _WITHOUT[store]:
             continue
-        if name in CONTRACT_NAMES:
-            if store == "queue" and name == "REDIS_URL":
-                overrides[name] = "$(QUEUE_URL)"
-        elif source not in _WITHOUT[store]:
-            found.setdefault(store, {})[name] = source
+        if value == "Url" and _is_read(name, direct_reads):
+            value = "DirectUrl"
+        values.setdefault(store, set()).add(value)
+        if name not in CONTRACT_NAMES:
+            found.setdefault(store, {})[name] = value
+        elif store == "queue" and name.startswith("REDIS_"):
+            overrides[name] = f"$({name.replace('REDIS', 'QUEUE', 1)})"
     if "PGHOST" in found.get("database", {}):
         found["database"] |= _LIBPQ
     return Names(
-        {store: _consistent(names, variables) for store, names in found.items()}, overrides
+        {store: _consistent(names, variables) for store, names in found.items()},
+        {store: frozenset(read) for store, read in values.items()},
+        overrides,
     )
 
 
-def _store(name: str, queue_reads: frozenset[str], stores: frozenset[str]) -> str | None:
+def _store(name: str, queue_reads: frozenset[str]) -> str | None:
     upper = name.upper()
     if _OTHERS.search(upper):
         return None
-    if "queue" in stores and any(
-        upper == read or upper.endswith(f"_{read}") for read in queue_reads if "_" in read
-    ):
+    if _is_read(name, queue_reads):
         return "queue"
     for store, words in _STORES.items():
         if words.search(upper):
@@ -121,12 +135,18 @@ def _store(name: str, queue_reads: frozenset[str], stores: frozenset[str]) -> st
     return "database" if _POOL.search(upper) else None
 
 
+def _is_read(name: str, reads: frozenset[str]) -> bool:
+    """Whether an expression reads a variable, by its name or by that of its field."""
+    upper = name.upper()
+    return any(upper == read or upper.endswith(f"_{read}") for read in reads if "_" in read)
+
+
 def _consistent(names: Mapping[str, str], variables: Iterable[Variable]) -> dict[str, str]:
     """Drops an optional URL beside its parts: such code makes the URL from the parts."""
     required = {variable.name for variable in variables if variable.required}
     has_parts = {"Host", "Password"} <= set(names.values())
     return {
-        name: source
-        for name, source in names.items()
-        if not (source == "Url" and has_parts and name not in required)
+        name: value
+        for name, value in names.items()
+        if not (value == "Url" and has_parts and name not in required)
     }

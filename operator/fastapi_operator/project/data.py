@@ -28,7 +28,7 @@ _OTHER_STORES = {
     "pika": "RabbitMQ",
 }
 _DATABASES = ("MySQL", "MongoDB", "SQLite")
-_ORMS = ("sqlalchemy", "sqlmodel")
+ORMS = ("sqlalchemy", "sqlmodel")
 # Libraries that LISTEN, which a transaction pooler cannot pass on.
 _LISTENERS = ("procrastinate", "pgqueuer", "asyncpg_listen", "psycopg_listen")
 _LISTENS = re.compile(r"\bLISTEN\s+[\w\"]+|pg_(try_)?advisory_lock\b")
@@ -45,11 +45,13 @@ class Database:
         source: The sign of it.
         driver: Driver in the scheme of the URL, for example ``asyncpg``; empty for none.
         direct: Why the app needs connections past the pooler; empty if it does not.
+        is_tortoise: Whether the URL is for Tortoise ORM, which has a scheme of its own.
     """
 
     source: str
     driver: str = ""
     direct: str = ""
+    is_tortoise: bool = False
 
 
 def database(project: Project, migration: Migration | None) -> Database | None:
@@ -66,7 +68,7 @@ def database(project: Project, migration: Migration | None) -> Database | None:
         source = migration.source
     else:
         return None
-    return Database(source, _scheme_driver(project), _direct(project))
+    return Database(source, _scheme_driver(project), _direct(project), project.uses("tortoise"))
 
 
 def cache(project: Project) -> Guess[str] | None:
@@ -114,7 +116,7 @@ def _has_url(module: Module, scheme: str) -> bool:
 
 def _scheme_driver(project: Project) -> str:
     """Returns the driver that SQLAlchemy reads from the URL, unless the code adds it itself."""
-    if not project.uses(*_ORMS) or any(_adds_driver(module) for module in project.modules):
+    if not project.uses(*ORMS) or any(_adds_driver(module) for module in project.modules):
         return ""
     is_async = any(
         syntax.last_name(call) in ("create_async_engine", "async_engine_from_config", "AsyncEngine")

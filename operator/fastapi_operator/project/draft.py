@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from fastapi_operator.parts import Part
 from fastapi_operator.project.needs import Needs
@@ -16,6 +17,12 @@ from fastapi_operator.resources.templates import render
 # A text that YAML reads as itself. Words that YAML reads as another type are quoted.
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*")
 _TYPED = re.compile(r"(?i)(y|n|yes|no|on|off|true|false|null)")
+_DIRECT_CONNECTIONS = 10
+# Tortoise does not know the scheme postgresql://.
+_TORTOISE_URL = (
+    "postgres://$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@$(DATABASE_HOST):$(DATABASE_PORT)"
+    "/$(DATABASE_NAME)"
+)
 # Packages that are compiled, or that load a library: what the builder and the image need.
 _COMPILED = {"psycopg2": ("gcc libc6-dev libpq-dev", "libpq5")}
 
@@ -41,7 +48,8 @@ def service(needs: Needs, notes: Iterable[str], file: str) -> str:
         needs=needs,
         notes=[_comment(note) for note in notes],
         file=file,
-        stores={store: names for store, names in needs.names.stores.items() if names},
+        connections=_connections(needs),
+        overrides=_overrides(needs),
         yaml=yaml_text,
         command=lambda words: json.dumps(list(words), ensure_ascii=False),
     )
@@ -69,6 +77,32 @@ def yaml_text(value: str) -> str:
     """Formats a text for YAML, in quotes only where it needs them."""
     plain = _PLAIN.fullmatch(value) and not _TYPED.fullmatch(value)
     return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _connections(needs: Needs) -> dict[str, dict[str, Any]]:
+    """Returns the sections of ``connections``, each with its fields."""
+    found: dict[str, dict[str, Any]] = {}
+    needed = {"database": needs.database, "redis": needs.redis, "queue": needs.queue}
+    for store in (store for store, need in needed.items() if need is not None):
+        database = needs.database if store == "database" else None
+        is_direct = database and (database.direct or needs.names.reads(store, "DirectUrl"))
+        fields = {
+            "driver": database.driver if database and needs.names.reads(store, "Url") else "",
+            "direct": _DIRECT_CONNECTIONS if is_direct else 0,
+            "user": "Default" if not database and needs.names.is_default_user(store) else "",
+            "env": needs.names.stores.get(store, {}),
+        }
+        if any(fields.values()):
+            found[store] = fields
+    return found
+
+
+def _overrides(needs: Needs) -> dict[str, str]:
+    """Returns variables with the value of another one."""
+    overrides = dict(needs.names.overrides)
+    if needs.database and needs.database.is_tortoise and needs.names.reads("database", "Url"):
+        overrides["DATABASE_URL"] = _TORTOISE_URL
+    return overrides
 
 
 def _dockerfile(project: Project, needs: Needs) -> str:

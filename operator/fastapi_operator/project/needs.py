@@ -77,13 +77,16 @@ def find_needs(project: Project) -> Needs:
     read = variables(project)
     queue = next((Guess("", worker.source) for worker in found if worker.broker == "Redis"), None)
     redis = data.cache(project)
-    reads = frozenset().union(*(worker.reads | worker.expands for worker in found))
     read = (*read, *_of_commands(found, read))
     stores = {"database": database, "redis": redis, "queue": queue}
     names = connection_names(
-        read, frozenset(store for store, need in stores.items() if need is not None), reads
+        read,
+        frozenset(store for store, need in stores.items() if need is not None),
+        _reads(found, "Redis"),
+        # An ORM reads the same name, and must stay behind the pooler.
+        frozenset() if project.uses(*data.ORMS) else _reads(found, "PostgreSQL"),
     )
-    if queue is not None and not _has_cache(names, read):
+    if queue is not None and not names.finds("redis"):
         redis = None
     given = CONTRACT_NAMES | names.all
     others = tuple(variable for variable in read if variable.name not in given)
@@ -120,10 +123,10 @@ def _of_commands(found: tuple[Worker, ...], read: tuple[Variable, ...]) -> Itera
             yield Variable(name, worker.source, required=True, secret=is_secret(name))
 
 
-def _has_cache(names: Names, read: tuple[Variable, ...]) -> bool:
-    """Whether the code reads the address of a cache beside that of its queue."""
-    own = any(variable.name == "REDIS_URL" for variable in read)
-    return names.finds("redis") or (own and "REDIS_URL" not in names.overrides)
+def _reads(found: tuple[Worker, ...], broker: str) -> frozenset[str]:
+    """Returns the names in the expressions and commands of workers with a kind of broker."""
+    reads = (worker.reads | worker.expands for worker in found if worker.broker == broker)
+    return frozenset().union(*reads)
 
 
 def _name(project: Project) -> Guess[str]:

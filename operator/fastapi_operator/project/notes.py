@@ -23,7 +23,7 @@ def notes(project: Project, needs: Needs) -> tuple[str, ...]:
     """Returns one sentence for each thing to know, the most urgent first."""
     return (
         *_values(needs),
-        *_connections(project, needs),
+        *_connections(needs),
         *_tables(project, needs),
         *_stores(project, needs),
         *_image(project, needs),
@@ -52,23 +52,26 @@ def _values(needs: Needs) -> Iterator[str]:
             )
 
 
-def _connections(project: Project, needs: Needs) -> Iterator[str]:
+def _connections(needs: Needs) -> Iterator[str]:
     needed = {"database": needs.database, "redis": needs.redis, "queue": needs.queue}
     for store, url in _STORE_URLS.items():
         if needed[store] is None:
             continue
-        values = set(needs.names.stores.get(store, {}).values())
-        is_read = _reads(project, url) or needs.names.finds(store)
-        if not is_read and not (store == "queue" and needs.names.overrides):
+        if not needs.names.finds(store):
             yield _unread(needs, store)
-        elif store != "database" and "Host" in values and not values & {"Password", "Url"}:
+        elif store != "database" and not needs.names.reads(store, "Password", "Url"):
             yield (
                 f"the code reads a host of {_STORE_NAMES[store]} but no password, and the server "
                 f"requires one: let the code read a password too, or {url}"
             )
     direct = needs.database and needs.database.direct
-    if direct and "DirectUrl" not in needs.names.stores.get("database", {}).values():
+    if direct and not needs.names.reads("database", "DirectUrl"):
         yield f"{direct}, which fails through the pooler: use DATABASE_DIRECT_URL there"
+    if direct:
+        yield (
+            "count the connections past the pooler, also during a rollout, in "
+            "connections.database.direct.maxConnections"
+        )
 
 
 def _unread(needs: Needs, store: str) -> str:
@@ -78,20 +81,7 @@ def _unread(needs: Needs, store: str) -> str:
     return (
         f"this code does not read {url}, and no variable with the address of {_STORE_NAMES[store]} "
         f"was found{f' (but {similar})' if similar else ''}: map the names that it reads in "
-        f"spec.connections.{store}.env, or let the code read {url}"
-    )
-
-
-def _reads(project: Project, name: str) -> bool:
-    """Whether a name is in the code, as a text, a variable or a field."""
-    return any(
-        word.upper() == name
-        for module in project.modules
-        for node in ast.walk(module.tree)
-        for word in (
-            syntax.text(node) if isinstance(node, ast.expr) else "",
-            syntax.last_name(node) if isinstance(node, ast.Name | ast.Attribute) else "",
-        )
+        f"connections.{store}.env, or let the code read {url}"
     )
 
 

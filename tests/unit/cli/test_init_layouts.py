@@ -19,6 +19,7 @@ def init(layout: projects.Layout, parent: Path) -> dict[str, str]:
     done = CliRunner().invoke(app, ["init", str(root)])
     place = f"{parent}/"
     if done.exit_code:
+        assert isinstance(done.exception, SystemExit), done.exception
         return {"error": done.stderr.replace(place, "")}
     (service,) = root.rglob("service.yaml")
     body = yaml.safe_load(service.read_text())
