@@ -7,8 +7,12 @@ from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.proxy import ProxyPlan
 
-# The directories of Caddy, as its templates name them.
+# The directories and times of Caddy, as its templates name them.
 _DIRECTORIES = {"config_directory": "/etc/caddy", "run_directory": "/run/caddy"}
+_TIMES = {
+    "interval_seconds": figures.RELOADER_INTERVAL_SECONDS,
+    "announce_seconds": figures.CADDY_ANNOUNCE_SECONDS,
+}
 
 
 def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
@@ -17,7 +21,7 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
     return Engine(
         name="caddy",
         image=inputs.settings.images.caddy.reference,
-        files={"Caddyfile": render("Caddyfile.j2", **_DIRECTORIES, **values)},
+        files={"Caddyfile": render("Caddyfile.j2", **_DIRECTORIES, **_TIMES, **values)},
         config_directory=_DIRECTORIES["config_directory"],
         run_directory=_DIRECTORIES["run_directory"],
         cache_directory=None,
@@ -26,7 +30,7 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
             "caddy-reload.sh.j2",
             terminates_tls=inputs.terminates_tls,
             tls_directory=TLS_DIRECTORY,
-            interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
             **_DIRECTORIES,
+            **_TIMES,
         ),
     )

@@ -1,5 +1,7 @@
 """Caddyfile, Caddy's start script and its reload sidecar, run by a real Caddy."""
 
+import http.client
+import itertools
 import re
 import signal
 import socket
@@ -15,6 +17,8 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.observability.promql import CADDY_REQUESTS
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
+from tests.resilience.client import Request
+from tests.resilience.load import Load
 from tests.unit.resources.caddy import Caddy
 from tests.unit.resources.operands import container, eventually, files, wanted
 from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, received
@@ -108,6 +112,44 @@ def test_term_lets_requests_finish(caddy: Caddy, app: App) -> None:
         client.join(10)
         assert statuses == [200]
         assert server.wait(10) == 0
+
+
+def test_a_pod_that_ends_answers_on_kept_connections_before_it_closes_them(caddy: Caddy) -> None:
+    with caddy.running() as server:
+        kept = http.client.HTTPConnection("127.0.0.1", caddy.pod.port(8080), timeout=10)
+        kept.request("GET", "/items")
+        assert kept.getresponse().read()
+        server.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        kept.request("GET", "/items")
+        last = kept.getresponse()
+        assert (last.status, last.headers["Connection"]) == (200, "close")
+        assert last.read()
+        assert server.wait(10) == 0
+
+
+def test_before_a_reload_each_response_is_the_last_of_its_connection(caddy: Caddy) -> None:
+    sidecar = container(wanted(proxy={"engine": "Caddy"}), "Deployment/shop-proxy", "reload")
+    shell, option, script = sidecar["command"]
+    changed = files(wanted(proxy={"engine": "Caddy"}), "shop-proxy")["Caddyfile"]
+    changed = changed.replace('"ok"', '"reloaded"')
+    requests = itertools.repeat(Request("list", "GET", "/items"))
+    start = caddy.written()
+    with (
+        caddy.pod.running(shell, option, script.replace("sleep 5", "sleep 0.2")),
+        caddy.pod.running(*start),
+    ):
+        eventually(lambda: caddy_answers(caddy) == b"ok", "Caddy listens")
+        with Load("127.0.0.1", requests, rate=50, port=caddy.pod.port(8080)) as load:
+            load.wait_for(50)
+            caddy.pod.write("/etc/caddy", {"Caddyfile": changed})
+            eventually(lambda: caddy_answers(caddy) == b"reloaded", "Caddy reloads")
+            load.wait_for(len(load.answers) + 50)
+    kept = [answer for answer in load.answers if not answer.new]
+    assert [answer for answer in kept if not answer.answered] == []
+    closed = sum(not answer.ending.reusable for answer in kept)
+    # Each of those in the three seconds before the reload.
+    assert 50 < closed < len(kept)
 
 
 def test_the_sidecar_reloads_a_valid_configuration_and_rejects_an_invalid_one(caddy: Caddy) -> None:
