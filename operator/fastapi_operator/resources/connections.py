@@ -283,9 +283,8 @@ def _store_url(inputs: Inputs, part: Part, prefix: str) -> Value:
         secret = section.secret_ref
         has_url = secret.key is not None or secret.keys is None
         return SecretKey(secret.name, secret.key or "url") if has_url else None
-    # Old clients refuse the name of the default user.
-    user = f"$({prefix}_USERNAME)" if isinstance(endpoint.username, SecretKey) else ""
-    return f"redis://{user}:$({prefix}_PASSWORD)@{endpoint.host}:{endpoint.port}/{endpoint.name}"
+    credentials = _credentials(endpoint, prefix)
+    return f"redis://{credentials}{endpoint.host}:{endpoint.port}/{endpoint.name}"
 
 
 def _rows(

@@ -55,7 +55,14 @@ class Store:
         self.pod.port(6379)
         generate = objects[f"Secret/shop-{name}"].generate
         assert generate is not None
-        self.users = generate.templates["users.acl"]
+        (key,) = (
+            item["key"]
+            for volume in template["spec"]["volumes"]
+            for source in volume.get("projected", {}).get("sources", ())
+            for item in source.get("secret", {}).get("items", ())
+            if item["path"] == "users.acl"
+        )
+        self.users = generate.templates[key]
         users = self.users.format(app=PASSWORD, app_alternate=ALTERNATE, monitor=MONITOR)
         found = {**files(objects, f"shop-{name}-"), "users.acl": users}
         self.pod.write(f"/etc/{self.engine}", found)
@@ -73,6 +80,12 @@ class Store:
         url = f"redis://{user}:{password}@127.0.0.1:{self.pod.port(6379)}/0"
         client = f"{self.engine}-cli"
         return self.pod.run(client, "--no-auth-warning", "-u", url, *command).stdout.strip()
+
+    def ask_with_password(self, password: str, *command: str) -> str:
+        """What a client hears that knows a password and no user."""
+        options = ("--no-auth-warning", "-p", str(self.pod.port(6379)), "-a", password)
+        result = self.pod.run(f"{self.engine}-cli", *options, *command)
+        return f"{result.stdout}{result.stderr}".strip()
 
     def sidecar(self, name: str) -> list[str]:
         """The command of a sidecar, with the address and the variables that the pod gives it."""

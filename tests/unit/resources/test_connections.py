@@ -154,7 +154,7 @@ def test_own_names_of_cache_and_queue() -> None:
 def test_a_client_that_knows_only_a_password_connects_as_the_default_user() -> None:
     found = variables(Process.APP, redis={}, connections={"redis": {"user": "Default"}})
     assert found["REDIS_USERNAME"] == "default"
-    assert found["REDIS_URL"] == "redis://:$(REDIS_PASSWORD)@shop-redis:6379/0"
+    assert found["REDIS_URL"] == "redis://default:$(REDIS_PASSWORD)@shop-redis:6379/0"
 
 
 def test_an_external_cache_has_the_values_whose_keys_are_named() -> None:

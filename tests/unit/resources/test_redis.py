@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import places
-from tests.unit.resources.stores import ENGINES, MONITOR, Store
+from tests.unit.resources.stores import ALTERNATE, ENGINES, MONITOR, PASSWORD, Store
 
 _PAGES = {"redis": "cache", "queue": "queue"}
 _COMMAND = re.compile(
@@ -29,3 +29,27 @@ def test_documented_commands_are_permitted(tmp_path: Path, name: str, engine: st
             answer = store.ask(*shlex.split(command), **who)
             assert answer, command
             assert not re.match("ERR|NOPERM|WRONGTYPE|Unrecognized", answer), (command, answer)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", _PAGES)
+def test_a_client_that_knows_only_a_password_connects_if_the_spec_says_so(
+    tmp_path: Path, name: str, engine: str
+) -> None:
+    spec = {name: {"engine": engine}}
+    store = Store(tmp_path / "own", name, engine, **spec)
+    with store.running():
+        assert "WRONGPASS" in store.ask_with_password(PASSWORD, "PING")
+    connections = {name: {"user": "Default"}}
+    store = Store(tmp_path / "default", name, engine, **spec, connections=connections)
+    with store.running():
+        # Both passwords of the app, so that a rotation changes the one that is not in use.
+        for password in (PASSWORD, ALTERNATE):
+            assert store.ask_with_password(password, "PING") == "PONG"
+        assert store.ask("PING") == "PONG"
+        assert "WRONGPASS" in store.ask_with_password("other", "PING")
+        assert "NOPERM" in store.ask_with_password(PASSWORD, "ACL", "LIST")
+        assert (
+            "NOAUTH"
+            in store.pod.run(f"{store.engine}-cli", "-p", str(store.pod.port(6379)), "PING").stdout
+        )
