@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import instances, packages, processes
+from tests.cluster import instances
 from tests.demo.targets import Cluster
+from tests.e2e import firewall as kube_router
 from tests.e2e import reach
 from tests.e2e.conftest import NODE, Shop
 from tests.e2e.reach import Target
-from tests.judges import controllers
 from tests.kubectl import Kubectl, eventually
 
 METADATA = "169.254.169.254"
@@ -43,7 +43,7 @@ FLOWS: Mapping[str, set[str]] = {
     "pooler": {"database:5432"},
     "cache": set(),
     "database": set(),
-    "migration": {"database:5432"},
+    "migration": {"database:5432", "cache:6379"},
     "stranger": set(),
     "other-namespace": set(),
 }
@@ -105,39 +105,14 @@ def network(cluster: Cluster, shop: Shop) -> Iterator[Network]:
 @pytest.fixture(scope="module")
 def firewall(network: Network, cluster: Cluster) -> Iterator[None]:
     """kube-router's firewall, first without effect, then removed with all of its rules."""
-    folder = controllers.built("kube-router")
-    if folder is None:
-        pytest.skip("kube-router is not built; `make judges` builds it")
-    packages.ensure({"ipset": "ipset", "iptables": "iptables"})
+    folder = kube_router.program()
     # The probes work: without a firewall each client reaches every target.
     for client in network.pods:
         missing = set(network.targets) - network.reached(client)
         assert not {name for name in missing if not name.startswith(f"{client}:")}
-    with _kube_router(folder):
+    with kube_router.enforcing(folder):
         yield
     _eventually_reaches(network, "stranger", set(network.targets))
-
-
-@contextlib.contextmanager
-def _kube_router(folder: Path) -> Iterator[None]:
-    instance = instances.find(NODE)
-    assert instance is not None
-    inside = instance.network_namespace
-    command = [folder / "kube-router", "--kubeconfig", instance.kubeconfig]
-    command += ["--hostname-override", instance.name, "--run-firewall=true", "--run-router=false"]
-    command += ["--run-service-proxy=false", "--health-port=0"]
-    command += ["--service-cluster-ip-range", instance.service_range]
-    running = processes.Processes(instance.state)
-    running.start("kube-router", command, network_namespace=inside)
-    try:
-        yield
-        assert running.is_running("kube-router"), running.log("kube-router").read_text()[-2000:]
-    finally:
-        running.stop("kube-router", grace_seconds=5)
-        # Its own clean-up leaves chains of pods, which drop the traffic of the next pod with the
-        # same address. kube-proxy uses nftables, so the filter tables have only its rules.
-        remove = "for f in iptables ip6tables; do $f -F; $f -X; done; ipset destroy"
-        subprocess.run(["nsenter", f"--net=/run/netns/{inside}", "sh", "-c", remove], check=True)
 
 
 @pytest.mark.usefixtures("firewall")
