@@ -1,6 +1,6 @@
 """Drivers connect with the variables that the operator sets, with any password.
 
-The variables are those of the golden cases, as Kubernetes expands them. The user and the password of
+The variables are those of a golden case, as Kubernetes expands them. The user and the password of
 an external database have every character that is special in a URL.
 """
 
@@ -105,6 +105,17 @@ async def test_the_engine_of_the_runtime_connects() -> None:
             assert await connection.scalar(sqlalchemy.text(ASK)) == USER
     finally:
         await engine.dispose()
+
+
+async def test_drivers_understand_the_options_for_tls_of_a_direct_url() -> None:
+    url = os.environ["DATABASE_URL"]
+    connection = await asyncpg.connect(f"{url}?sslmode=disable")
+    await connection.close()
+    assert psql(f"{url}?sslmode=disable", "-t", "-c", ASK) == USER
+    engine = create_async_engine(f"{url.replace(':', '+asyncpg:', 1)}?ssl=disable")
+    async with engine.connect() as connected:
+        assert await connected.scalar(sqlalchemy.text(ASK)) == USER
+    await engine.dispose()
 
 
 def test_libpq_connects() -> None:

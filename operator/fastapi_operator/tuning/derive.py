@@ -32,6 +32,7 @@ from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
 from fastapi_operator.tuning.scaling import scaling_problems
 from fastapi_operator.tuning.server import server_core, server_plan, thread_problems
+from fastapi_operator.tuning.sessions import session_problems
 
 
 def derive(
@@ -110,6 +111,7 @@ def derive(
             *contradictions(profiled.raw),
             *memory_problems(compute, core, background),
             *database_problems(spec.postgres, settings.images.postgres, facts),
+            *session_problems(spec, pooled=connections.pooler is not None),
             *backup_problems(spec.postgres),
             *container_problems(spec),
             *thread_problems(spec, server, connections.pool),

@@ -1,6 +1,6 @@
 """An app with names of its own, as people have them: SQLAlchemy on asyncpg, and LISTEN beside it.
 
-It knows nothing of the operator. ``python3 -m named`` is its migration.
+It does not know the operator. ``python3 -m named`` is its migration.
 """
 
 import asyncio

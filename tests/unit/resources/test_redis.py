@@ -33,7 +33,7 @@ def test_documented_commands_are_permitted(tmp_path: Path, name: str, engine: st
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", _PAGES)
-def test_a_client_that_knows_only_a_password_connects_if_the_spec_says_so(
+def test_a_client_that_knows_only_a_password_connects_as_the_default_user(
     tmp_path: Path, name: str, engine: str
 ) -> None:
     spec = {name: {"engine": engine}}
