@@ -13,12 +13,14 @@ _MAX_PROCESSES = 32
 _THREADED = ("solo", "threads", "gevent", "eventlet")
 # The root of the file system is read-only.
 _SCHEDULE_FILE = "/tmp/celerybeat-schedule"  # noqa: S108 (the pod's own emptyDir)
+# Files that a worker writes, also on the read-only file system.
+_WRITES = ("--logfile", "-f", "--pidfile", "--statedb")
 _SCHEDULES = ("beat_schedule", "add_periodic_task")
 
 
 def worker(project: Project, process: Process) -> tuple[tuple[str, ...], int]:
     """Returns a worker's command with its number of processes, and the number."""
-    command = process.command
+    command = _without_files(process.command)
     if process.option("--pool", "-P") in _THREADED:
         return command, 1
     autoscale = re.match(r"[0-9]+", process.option("--autoscale"))
@@ -32,8 +34,20 @@ def worker(project: Project, process: Process) -> tuple[tuple[str, ...], int]:
 
 def beat(command: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the scheduler's command with a file that it can write."""
+    command = _without_files(command)
     chosen = any(word.startswith(("--schedule", "-s", "-S")) for word in command)
     return command if chosen else (*command, f"--schedule={_SCHEDULE_FILE}")
+
+
+def _without_files(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Removes the options that write a file: logs are in the output of the pod."""
+    kept: list[str] = []
+    for place, word in enumerate(command):
+        is_option = word.partition("=")[0] in _WRITES
+        is_value = place > 0 and command[place - 1] in _WRITES
+        if not (is_option or is_value):
+            kept.append(word)
+    return tuple(kept)
 
 
 def schedule(project: Project) -> str:

@@ -60,11 +60,13 @@ class Names:
             ``{"database": {"POSTGRES_SERVER": "Host"}}``.
         values: For each store, the values that the code reads, also by names of the contract.
         overrides: Names of the contract that mean another store in this app, and their value.
+        contract: The names of the contract that the code reads.
     """
 
     stores: Mapping[str, Mapping[str, str]]
     values: Mapping[str, frozenset[str]]
     overrides: Mapping[str, str] = field(default_factory=dict)
+    contract: frozenset[str] = frozenset()
 
     @property
     def all(self) -> frozenset[str]:
@@ -120,6 +122,7 @@ def connection_names(
         {store: _consistent(names, variables) for store, names in found.items()},
         {store: frozenset(read) for store, read in values.items()},
         overrides,
+        CONTRACT_NAMES & {variable.name for variable in variables},
     )
 
 

@@ -27,6 +27,7 @@ _OTHER_STORES = {
     "taskiq_aio_pika": "RabbitMQ",
     "pika": "RabbitMQ",
 }
+_OTHER_SCHEMES = {"sqlite": "SQLite", "mysql": "MySQL", "amqp": "RabbitMQ", "pyamqp": "RabbitMQ"}
 _DATABASES = ("MySQL", "MongoDB", "SQLite")
 ORMS = ("sqlalchemy", "sqlmodel")
 # Libraries that LISTEN, which a transaction pooler cannot pass on.
@@ -81,11 +82,11 @@ def other_stores(project: Project) -> Iterator[tuple[str, str]]:
     """Yields each store that the operator does not run, with the sign of it."""
     seen = set()
     for package, store in _OTHER_STORES.items():
-        if package in project.packages and store not in seen:
+        if project.uses(package) and store not in seen:
             seen.add(store)
-            yield store, f"{package} is imported"
+            yield store, f"{package} is in use"
     for module in project.code:
-        for store, scheme in (("SQLite", "sqlite"), ("RabbitMQ", "amqp"), ("RabbitMQ", "pyamqp")):
+        for scheme, store in _OTHER_SCHEMES.items():
             if store not in seen and _has_url(module, scheme):
                 seen.add(store)
                 yield store, f"a URL in {module.path}"

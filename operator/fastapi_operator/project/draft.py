@@ -86,11 +86,15 @@ def _connections(needs: Needs) -> dict[str, dict[str, Any]]:
     for store in (store for store, need in needed.items() if need is not None):
         database = needs.database if store == "database" else None
         is_direct = database and (database.direct or needs.names.reads(store, "DirectUrl"))
+        is_tortoise = database is not None and database.is_tortoise
+        names = needs.names.stores.get(store, {})
         fields = {
             "driver": database.driver if database and needs.names.reads(store, "Url") else "",
             "direct": _DIRECT_CONNECTIONS if is_direct else 0,
             "user": "Default" if not database and needs.names.is_default_user(store) else "",
-            "env": needs.names.stores.get(store, {}),
+            "env": {
+                name: value for name, value in names.items() if not (is_tortoise and value == "Url")
+            },
         }
         if any(fields.values()):
             found[store] = fields
@@ -100,8 +104,11 @@ def _connections(needs: Needs) -> dict[str, dict[str, Any]]:
 def _overrides(needs: Needs) -> dict[str, str]:
     """Returns variables with the value of another one."""
     overrides = dict(needs.names.overrides)
-    if needs.database and needs.database.is_tortoise and needs.names.reads("database", "Url"):
-        overrides["DATABASE_URL"] = _TORTOISE_URL
+    if needs.database and needs.database.is_tortoise:
+        mapped = needs.names.stores.get("database", {})
+        urls = [name for name, value in mapped.items() if value == "Url"]
+        urls += {"DATABASE_URL"} & needs.names.contract
+        overrides |= dict.fromkeys(urls, _TORTOISE_URL)
     return overrides
 
 

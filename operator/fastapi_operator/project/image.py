@@ -50,6 +50,13 @@ class Dockerfile:
     port: int | None = None
     copies: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def manager(self) -> str:
+        """The package manager in whose environment the app is, for example ``poetry``."""
+        started = next((process.manager for process in self.processes if process.manager), "")
+        installed = re.search(r"\b(poetry|uv|pdm|pipenv) (install|sync)\b", self.text)
+        return started or (installed.group(1) if installed else "")
+
     def path_of(self, name: str) -> str | None:
         """Returns the path in the image of a file of the project; None if it is not copied."""
         for source, target in reversed(self.copies):

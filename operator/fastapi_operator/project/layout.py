@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from fastapi_operator.project.source import imported_modules
 from fastapi_operator.project.started import started_modules
 
-_MAX_DEPTH = 2
+_MAX_DEPTH = 3
 
 
 def source_root(root: Path, above: Path | None, trees: Mapping[PurePosixPath, ast.Module]) -> str:

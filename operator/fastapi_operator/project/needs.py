@@ -23,6 +23,8 @@ from fastapi_operator.project.workers import Worker, workers
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ASGI = ("uvicorn", "gunicorn", "hypercorn")
 _SOCKETS = ("websockets", "wsproto")
+# Names of directories and projects that do not tell one project from another.
+_GENERAL = ("app", "api", "backend", "server", "src", "project", "service", "fastapi")
 _LEAST_PORT = 1024
 _GREATEST_PORT = 65535
 
@@ -71,9 +73,9 @@ def find_needs(project: Project) -> Needs:
     image = files[0] if files else None
     processes = tuple(started(project.root, project.above))
     app = application(project, processes)
-    migration = tables.migration(project, image, processes)
-    database = data.database(project, migration)
     found = workers(project, processes)
+    migration = tables.migration(project, image, processes) or tables.of_jobs(found)
+    database = data.database(project, migration)
     read = variables(project)
     queue = next((Guess("", worker.source) for worker in found if worker.broker == "Redis"), None)
     redis = data.cache(project)
@@ -107,10 +109,8 @@ def find_needs(project: Project) -> Needs:
         workers=found,
         probes=health.probes(project),
         names=names,
-        required=tuple(variable for variable in others if variable.required or variable.random),
-        optional=tuple(
-            variable for variable in others if not (variable.required or variable.random)
-        ),
+        required=tuple(variable for variable in others if variable.must_be_set),
+        optional=tuple(variable for variable in others if not variable.must_be_set),
         environment=tuple(_environment(image)),
     )
 
@@ -132,7 +132,7 @@ def _reads(found: tuple[Worker, ...], broker: str) -> frozenset[str]:
 def _name(project: Project) -> Guess[str]:
     tools = project.pyproject.get("tool", {})
     given = project.pyproject.get("project", {}).get("name") or tools.get("poetry", {}).get("name")
-    is_general = str(given).lower() in ("app", "api", "backend", "server", "src", "project")
+    is_general = str(given).lower() in _GENERAL
     source = "the project's name in pyproject.toml"
     if not given or is_general:
         given, source = _directory(project), "the directory's name"
@@ -143,8 +143,8 @@ def _name(project: Project) -> Guess[str]:
 def _directory(project: Project) -> str:
     """Returns the directory's name; that above it if it is a general one, for example backend."""
     path = project.root.resolve()
-    general = path.name.lower() in ("app", "api", "backend", "server", "src")
-    return path.parent.name if general and path.parent.name else path.name
+    is_general = path.name.lower() in _GENERAL
+    return path.parent.name if is_general and path.parent.name else path.name
 
 
 def _version(project: Project) -> Guess[str]:
@@ -189,11 +189,10 @@ def _additions(project: Project) -> tuple[str, ...]:
 
 def _environment(image: Dockerfile | None) -> list[tuple[str, Guess[str]]]:
     """Returns variables without which commands do not find their programs or modules."""
-    if image is None or not image.processes:
+    if image is None:
         return []
     found = []
-    manager = next((process.manager for process in image.processes if process.manager), "")
-    paths = image.environment.get("PATH", "")
+    manager, paths = image.manager, image.environment.get("PATH", "")
     in_project = (
         manager == "uv"
         or "in-project true" in image.text
@@ -203,7 +202,7 @@ def _environment(image: Dockerfile | None) -> list[tuple[str, Guess[str]]]:
     )
     directory = image.environment.get("UV_PROJECT_ENVIRONMENT") or f"{image.directory}/.venv"
     if in_project and "venv" not in paths and image.directory:
-        source = f"{image.path} starts the app by `{manager} run`"
+        source = f"{manager} in {image.path} installs into {directory}"
         found.append(("PATH", Guess(f"{directory}/bin:{_SYSTEM_PATH}", source)))
     server = next((process for process in image.processes if process.target), None)
     folder = server.option("--app-dir") if server else ""

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from fastapi_operator.project import data, health, syntax, tables
+from fastapi_operator.project import data, health, tables
 from fastapi_operator.project.image import dockerfiles
 from fastapi_operator.project.needs import Needs
 from fastapi_operator.project.source import Module, Project
@@ -16,6 +16,10 @@ _HOOK = re.compile(
 )
 # A copy of the whole directory, and a virtual environment that any user can read.
 _COPIES_ALL = re.compile(r"(?mi)^\s*(COPY|ADD)\s+(--(?!from)\S+\s+)*\.\/?\s")
+_OWN_URL = re.compile(
+    r"set_(main|section)_option|environ|getenv|settings|_(URL|URI|DSN)\b|url=(?!config\.get_main)"
+    r"|create_(async_)?engine\(|import (?!.*engine_from_config).*engine\b|get_url"
+)
 _READABLE = re.compile(r"virtualenvs\.create false|--system|VIRTUALENVS_CREATE[= ]false")
 
 
@@ -44,6 +48,9 @@ def _values(needs: Needs) -> Iterator[str]:
     empty = [variable.name for variable in needs.required if not variable.secret]
     if empty:
         yield f"set the values of {', '.join(empty)} in env: the code has no default"
+    public = [variable.name for variable in needs.required if variable.is_public]
+    if public:
+        yield f"the code has defaults of {', '.join(public)}, which everybody can read"
     for variable in needs.required:
         if variable.random:
             yield (
@@ -114,10 +121,7 @@ def _tables(project: Project, needs: Needs) -> Iterator[str]:
 
 def _has_own_url(module: Module) -> bool:
     """Whether Alembic's env.py sets the URL, or makes the engine with one of the app."""
-    sets = any(syntax.last_name(call) == "set_main_option" for call in syntax.calls(module.tree))
-    return sets or any(
-        word in ast.unparse(module.tree).lower() for word in ("environ", "getenv", "settings")
-    )
+    return bool(_OWN_URL.search(ast.unparse(module.tree)))
 
 
 def _stores(project: Project, needs: Needs) -> Iterator[str]:
@@ -155,14 +159,13 @@ def _image(project: Project, needs: Needs) -> Iterator[str]:
             f"{image.path} does not copy {needs.migration.missing} into its last stage: copy it "
             "there with its directory, for the migration"
         )
-    managers = sorted({process.manager for process in image.processes if process.manager})
     found = any(name == "PATH" for name, _ in needs.environment)
     on_path = "venv" in image.environment.get("PATH", "") or _READABLE.search(image.text)
-    if managers and not found and not on_path:
+    if image.manager and not found and not on_path:
         yield (
-            f"{image.path} starts the app by `{managers[0]} run`, in a virtual environment that is "
-            "not on PATH: add ENV VIRTUAL_ENV=/opt/venv PATH=/opt/venv/bin:$PATH before the "
-            "installation"
+            f"{image.manager} in {image.path} installs into a virtual environment that is not on "
+            "PATH: add RUN python -m venv /opt/venv and ENV VIRTUAL_ENV=/opt/venv "
+            "PATH=/opt/venv/bin:$PATH before it"
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi_operator.project.image import Dockerfile
 from fastapi_operator.project.processes import SERVERS, Process, in_shell
 from fastapi_operator.project.source import Project, read_text
+from fastapi_operator.project.workers import Worker
 
 # Commands that migrate a schema: the program, and the word that shows it.
 _MIGRATIONS = {
@@ -58,6 +59,8 @@ def migrates(process: Process) -> bool:
 def creates_tables(project: Project) -> str:
     """Returns where the code creates its tables at start; empty if it does not."""
     for module in project.code:
+        if _NOT_OF_START.search(module.path):
+            continue
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Attribute) and node.attr in _CREATES:
                 return f"{node.attr} in {module.path}"
@@ -65,6 +68,16 @@ def creates_tables(project: Project) -> str:
             if given is not None and ast.unparse(given) == "True":
                 return f"generate_schemas in {module.path}"
     return ""
+
+
+def of_jobs(found: tuple[Worker, ...]) -> Migration | None:
+    """Returns the migration of a queue that has its tables in the database."""
+    for worker in found:
+        if worker.command[:2] == ("procrastinate", "--app") and len(worker.command) > 2:
+            tool = " ".join(worker.command[:3])
+            command = f"{tool} healthchecks || {tool} schema --apply"
+            return Migration(("sh", "-c", command), worker.source)
+    return None
 
 
 def _of_image(image: Dockerfile | None) -> Migration | None:

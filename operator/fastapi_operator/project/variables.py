@@ -48,6 +48,16 @@ class Variable:
     default: str = ""
     random: bool = False
 
+    @property
+    def is_public(self) -> bool:
+        """Whether it is a secret with a default that everybody can read in the code."""
+        return self.secret and bool(self.default)
+
+    @property
+    def must_be_set(self) -> bool:
+        """Whether a deployment cannot use the default."""
+        return self.required or self.random or self.is_public
+
 
 def variables(project: Project) -> tuple[Variable, ...]:
     """Returns the variables that a project reads, each once."""
@@ -237,7 +247,9 @@ def _default(value: ast.expr | None) -> ast.expr | None:
     """Returns the default of a field: its value, or that in ``Field(…)``."""
     if isinstance(value, ast.Call) and syntax.last_name(value) == "Field":
         given = syntax.keyword(value, "default") or syntax.keyword(value, "default_factory")
-        return given or (value.args[0] if value.args else None)
+        value = given or (value.args[0] if value.args else None)
+    if isinstance(value, ast.Call) and syntax.last_name(value) == "SecretStr" and value.args:
+        return value.args[0]
     return value
 
 
