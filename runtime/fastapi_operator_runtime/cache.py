@@ -56,7 +56,7 @@ class ObservedRedis(redis_asyncio.Redis):
             raise
         finally:
             seconds = time.perf_counter() - started_at
-            metrics.instruments().cache_seconds.labels(SYSTEM, failed).observe(seconds)
+            metrics.instruments().cache_seconds.observe(seconds, SYSTEM, failed)
 
 
 def redis_options(config: settings.RuntimeSettings) -> dict[str, Any]:

@@ -97,8 +97,8 @@ class ObservedPool(pool.AsyncAdaptedQueuePool):
     def observe(self, instruments: metrics.Instruments | None = None) -> None:
         """Starts to export the metrics of this pool."""
         self._metrics = instruments or metrics.instruments()
-        self._wait_seconds = self._metrics.pool_wait_seconds.labels(POOL_NAME)
-        self._use_seconds = self._metrics.pool_use_seconds.labels(POOL_NAME)
+        self._wait_seconds = self._metrics.pool_wait_seconds
+        self._use_seconds = self._metrics.pool_use_seconds
         self._timeouts = self._metrics.pool_timeouts.labels(POOL_NAME)
         self._pending = self._metrics.pool_pending.labels(POOL_NAME)
         event.listen(self, "checkout", self._on_checkout)
@@ -118,7 +118,7 @@ class ObservedPool(pool.AsyncAdaptedQueuePool):
             raise
         finally:
             self._pending.dec()
-            self._wait_seconds.observe(time.perf_counter() - started_at)
+            self._wait_seconds.observe(time.perf_counter() - started_at, POOL_NAME)
 
     def sample(self, instruments: metrics.Instruments) -> None:
         """Updates the gauges of the pool."""
@@ -133,4 +133,4 @@ class ObservedPool(pool.AsyncAdaptedQueuePool):
     def _on_checkin(self, _connection: Any, record: Any) -> None:
         started_at = record.info.pop("fastapi_operator_checkout", None)
         if started_at is not None:
-            self._use_seconds.observe(time.perf_counter() - started_at)
+            self._use_seconds.observe(time.perf_counter() - started_at, POOL_NAME)

@@ -23,11 +23,13 @@ LIVE_PATH = "/livez"
 READY_PATH = "/readyz"
 STARTED_PATH = "/startupz"
 HEALTH_PATHS = frozenset({LIVE_PATH, READY_PATH, STARTED_PATH})
+_ENDINGS = tuple(HEALTH_PATHS)  # to recognise other paths quickly
 
 
 def is_probe(scope: MutableMapping[str, Any]) -> bool:
     """Returns whether this is a probe; use it in `FastAPI(telemetry={"exclude": is_probe})`."""
-    return probe_path(scope) in HEALTH_PATHS
+    path: str = scope.get("path", "")
+    return path.endswith(_ENDINGS) and probe_path(scope) in HEALTH_PATHS
 
 
 def probe_path(scope: MutableMapping[str, Any]) -> str:

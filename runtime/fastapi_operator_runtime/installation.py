@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Lifespan
 
 from fastapi_operator_runtime import (
+    batches,
+    canonical,
     drain,
     errors,
     health,
@@ -83,15 +85,15 @@ def install(
         raise RuntimeError("install(app) must be called before the application's first request")
     worker = state.Worker(config)
     app.state.worker = worker
-    if options.logs:
-        logs.configure(config)
+    output = logs.configure(config) if options.logs else None
+    lines = canonical.Writer(output, config.service_name) if output is not None else None
     if options.errors:
         errors.configure(config)
     instruments = metrics.instruments() if options.metrics else None
     profiles = options.profiling and config.diagnostics_port is not None
     profiler = profiling.RequestProfiler() if profiles else None
     dependencies = health.Checks(checks)
-    _wrap_stack(app, worker, instruments, profiler, options, dependencies)
+    _wrap_stack(app, worker, instruments, lines, profiler, options, dependencies)
     _wrap_lifespan(app, worker, instruments, profiler, options, dependencies)
     return config
 
@@ -100,6 +102,7 @@ def _wrap_stack(
     app: FastAPI,
     worker: state.Worker,
     instruments: metrics.Instruments | None,
+    lines: canonical.Writer | None,
     profiler: profiling.RequestProfiler | None,
     options: Options,
     checks: health.Checks,
@@ -128,7 +131,7 @@ def _wrap_stack(
                 stack,
                 worker=worker,
                 instruments=instruments,
-                log=options.logs,
+                lines=lines,
                 request_ids=options.request_ids,
             )
         if options.health:
@@ -151,6 +154,7 @@ def _wrap_lifespan(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(batches.flush)
             if options.thread_tokens and worker.settings.thread_tokens is not None:
                 limits.set_thread_tokens(worker.settings.thread_tokens)
             if instruments is not None:

@@ -7,12 +7,13 @@ variables, because these can contain passwords and tokens.
 from __future__ import annotations
 
 import logging
+import select
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
-from fastapi_operator_runtime import settings
+from fastapi_operator_runtime import batches, settings
 
 REQUEST_LOGGER = "fastapi_operator_runtime.request"
 SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn.error", "granian")
@@ -30,7 +31,57 @@ STANDARD_LEVELS = (
 Processor = Any  # structlog's own alias needs its private typing module
 
 
-def configure(config: settings.RuntimeSettings) -> None:
+class Output(logging.StreamHandler[TextIO]):
+    """Standard output: a record is written at once, and lines of requests in batches.
+
+    A record is never written before the lines of earlier requests. A batch is as large as a pipe
+    takes in one piece, so that lines of several workers are not mixed. The event loop writes it: if
+    a thread wrote it, both would wait for the interpreter's lock at each.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.json = not stream.isatty()
+        self._lines: list[str] = []
+        self._size = 0
+        batches.watch(self)
+
+    def add(self, line: str) -> None:
+        """Queues a line, which must be ASCII."""
+        self.acquire()
+        try:
+            self._size += len(line)
+            if self._size > select.PIPE_BUF:
+                self._write_lines()
+                self._size = len(line)
+            self._lines.append(line)
+        finally:
+            self.release()
+        batches.wake()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the queued lines and the record."""
+        self._write_lines()
+        super().emit(record)
+
+    def flush(self) -> None:
+        """Writes the queued lines, and what the stream has buffered."""
+        self.acquire()
+        try:
+            self._write_lines()
+            if not self.stream.closed:
+                super().flush()
+        finally:
+            self.release()
+
+    def _write_lines(self) -> None:
+        lines, self._lines, self._size = self._lines, [], 0
+        if lines:
+            self.stream.write("".join(lines))
+            self.stream.flush()
+
+
+def configure(config: settings.RuntimeSettings) -> Output:
     """Sends every log record of this process to standard output in one format.
 
     Access logs of the servers are disabled: the runtime writes one line per request itself, with
@@ -54,13 +105,13 @@ def configure(config: settings.RuntimeSettings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = Output(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_rendering(config),
+                *_rendering(config, json=handler.json),
             ],
         )
     )
@@ -78,6 +129,7 @@ def configure(config: settings.RuntimeSettings) -> None:
         access = logging.getLogger(name)
         access.handlers = []
         access.propagate = False
+    return handler
 
 
 def intercept_loguru() -> None:
@@ -106,8 +158,8 @@ def _log_of_loguru(message: Any) -> None:
     log.log(level, record["message"], **({"exc_info": tuple(error)} if error else {}))
 
 
-def _rendering(config: settings.RuntimeSettings) -> list[Processor]:
-    if sys.stdout.isatty():
+def _rendering(config: settings.RuntimeSettings, *, json: bool) -> list[Processor]:
+    if not json:
         return [structlog.dev.ConsoleRenderer()]
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
     return [

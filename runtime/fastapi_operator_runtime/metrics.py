@@ -7,6 +7,8 @@ in memory-mapped files under `PROMETHEUS_MULTIPROC_DIR`, and any worker can expo
 
 from __future__ import annotations
 
+import bisect
+import collections
 import contextlib
 import functools
 import glob
@@ -14,13 +16,13 @@ import os
 import re
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import prometheus_client
 from prometheus_client import multiprocess
 
-from fastapi_operator_runtime import listener, processes
+from fastapi_operator_runtime import batches, listener, processes
 
 REQUEST_SECONDS_BUCKETS = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -38,16 +40,50 @@ REUSE_FACTOR = 4
 _LIVE_FILE = re.compile(r"gauge_live\w+_(\d+)\.db$")
 
 
+class Durations:
+    """A histogram of durations, whose observations are added to it in batches.
+
+    Adding one by one costs a lock and a search of the labels for each, and a write to a mapped file
+    if there are several workers.
+    """
+
+    def __init__(self, histogram: prometheus_client.Histogram) -> None:
+        self._histogram = histogram
+        self._queue: collections.deque[tuple[tuple[str, ...], float]] = collections.deque()
+        batches.watch(self)
+
+    def observe(self, seconds: float, *labels: str) -> None:
+        """Queues an observation of the series with these values of labels."""
+        self._queue.append((labels, seconds))
+        batches.wake()
+
+    def flush(self) -> None:
+        """Adds the queued observations to the histogram."""
+        series: dict[tuple[str, ...], list[float]] = {}
+        with contextlib.suppress(IndexError):  # until the queue is empty
+            while True:
+                labels, seconds = self._queue.popleft()
+                series.setdefault(labels, []).append(seconds)
+        for labels, values in series.items():
+            # The library has no function that adds several observations.
+            child = self._histogram.labels(*labels)
+            bounds = child._upper_bounds
+            counts = collections.Counter(bisect.bisect_left(bounds, value) for value in values)
+            child._sum.inc(sum(values))
+            for index, count in counts.items():
+                child._buckets[index].inc(count)
+
+
 class Instruments:
     """The metrics of one worker process. Gauges of dead workers are dropped, counters stay."""
 
     def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
-        self.request_seconds = prometheus_client.Histogram(
+        self.request_seconds = _durations(
+            registry,
             "http_server_request_duration_seconds",
             "Duration of HTTP requests, by method, route template and status.",
             ["http_request_method", "http_route", "http_response_status_code"],
-            buckets=REQUEST_SECONDS_BUCKETS,
-            registry=registry,
+            REQUEST_SECONDS_BUCKETS,
         )
         self.active_requests = prometheus_client.Gauge(
             "http_server_active_requests",
@@ -123,27 +159,39 @@ class Instruments:
             [POOL_LABEL],
             registry=registry,
         )
-        self.pool_wait_seconds = prometheus_client.Histogram(
+        self.pool_wait_seconds = _durations(
+            registry,
             "db_client_connection_wait_time_seconds",
             "Time until a checkout had a usable connection.",
             [POOL_LABEL],
-            buckets=POOL_SECONDS_BUCKETS,
-            registry=registry,
+            POOL_SECONDS_BUCKETS,
         )
-        self.pool_use_seconds = prometheus_client.Histogram(
+        self.pool_use_seconds = _durations(
+            registry,
             "db_client_connection_use_time_seconds",
             "Time between checkout and return.",
             [POOL_LABEL],
-            buckets=POOL_SECONDS_BUCKETS,
-            registry=registry,
+            POOL_SECONDS_BUCKETS,
         )
-        self.cache_seconds = prometheus_client.Histogram(
+        self.cache_seconds = _durations(
+            registry,
             "db_client_operation_duration_seconds",
             "Duration of commands to the cache; error_type is empty if they succeeded.",
             ["db_system_name", "error_type"],
-            buckets=POOL_SECONDS_BUCKETS,
-            registry=registry,
+            POOL_SECONDS_BUCKETS,
         )
+
+
+def _durations(
+    registry: prometheus_client.CollectorRegistry,
+    name: str,
+    text: str,
+    labels: Sequence[str],
+    buckets: Sequence[float],
+) -> Durations:
+    return Durations(
+        prometheus_client.Histogram(name, text, labels, buckets=buckets, registry=registry)
+    )
 
 
 def _gauge(
@@ -185,6 +233,7 @@ class Exposition:
         until, page = self._pages.get(content_type, (0.0, None))
         if page is not None and began < until:
             return page
+        batches.flush()
         page = listener.Response(content_type, _expose(encode))
         ended = time.monotonic()
         self._pages[content_type] = (ended + REUSE_FACTOR * (ended - began), page)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import structlog
 from fastapi import FastAPI
 
 from fastapi_operator_runtime import Options, install
@@ -25,6 +26,11 @@ async def slow(seconds: float = 1.0) -> dict[str, float]:
 async def blocking(seconds: float = 1.0) -> dict[str, float]:
     time.sleep(seconds)  # noqa: ASYNC251 (the fault that the watchdog must find)
     return {"seconds": seconds}
+
+
+@app.get("/logs")
+async def logs() -> None:
+    structlog.stdlib.get_logger("served_app").info("inside")
 
 
 install(app)

@@ -7,7 +7,7 @@ import prometheus_client
 import pytest
 from redis.exceptions import RedisError
 
-from fastapi_operator_runtime import RuntimeSettings, SettingsError, cache, testing
+from fastapi_operator_runtime import RuntimeSettings, SettingsError, batches, cache, testing
 
 
 def config(server: testing.RedisServer, **environment: str) -> RuntimeSettings:
@@ -57,6 +57,7 @@ async def test_commands_and_failures_are_measured(redis_server: testing.RedisSer
     def seen(error: str) -> float:
         labels = {"db_system_name": "redis", "error_type": error}
         name = "db_client_operation_duration_seconds_count"
+        batches.flush()
         return prometheus_client.REGISTRY.get_sample_value(name, labels) or 0.0
 
     client = cache.create_redis(config(redis_server, REDIS_TIMEOUT_SECONDS="0.2"))

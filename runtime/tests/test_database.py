@@ -7,7 +7,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from fastapi_operator_runtime import RuntimeSettings, SettingsError, database, metrics, testing
+from fastapi_operator_runtime import (
+    RuntimeSettings,
+    SettingsError,
+    batches,
+    database,
+    metrics,
+    testing,
+)
 
 
 def config(url: str, **environment: str) -> RuntimeSettings:
@@ -16,6 +23,7 @@ def config(url: str, **environment: str) -> RuntimeSettings:
 
 def sample(name: str, **labels: str) -> float:
     labels[metrics.POOL_LABEL] = database.POOL_NAME
+    batches.flush()
     return prometheus_client.REGISTRY.get_sample_value(name, labels) or 0.0
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -66,3 +67,32 @@ def test_a_page_is_rendered_at_most_a_fifth_of_the_time(monkeypatch: pytest.Monk
         read += 1
     assert read > 100
     assert 1 < rendered <= 6
+
+
+OBSERVATIONS = [0.0, 0.003, 0.005, 0.0050001, 0.3, 9.9, 10.0, 11.0, 0.3]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_batch_adds_the_same_as_single_observations(workers: int, tmp_path: Path) -> None:
+    program = f"""
+import prometheus_client
+from fastapi_operator_runtime import batches, metrics
+options = {{"labelnames": ["route"], "buckets": metrics.REQUEST_SECONDS_BUCKETS}}
+one_by_one = prometheus_client.Histogram("single", "", **options)
+durations = metrics.Durations(prometheus_client.Histogram("batch", "", **options))
+for route, factor in (("/a", 1), ("/b", 2)):
+    for seconds in {OBSERVATIONS}:
+        one_by_one.labels(route).observe(seconds * factor)
+        durations.observe(seconds * factor, route)
+print(metrics.Exposition().page({{}}, "").body.decode())
+"""
+    environment = dict(os.environ)
+    if workers > 1:
+        environment["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path)
+    output = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    single = [line for line in output.splitlines() if re.match("single_(b|s|count)", line)]
+    batch = [line for line in output.splitlines() if re.match("batch_(b|s|count)", line)]
+    assert len([line for line in single if "_bucket" in line]) == 2 * 15
+    assert [line.replace("batch", "single", 1) for line in batch] == single
