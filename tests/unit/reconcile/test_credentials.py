@@ -51,3 +51,10 @@ def test_only_the_unused_user_gets_another_password() -> None:
     change = renew_unused_password(now, GENERATED, password=lambda: "fresh")
     assert plain(change) == {"app": "fresh", "users": "app=fresh other=p2 monitor=p3"}
     assert plain(now | change)["password"] == "p2"
+
+
+def test_a_rotation_adds_a_file_that_the_secret_of_an_older_operator_lacks() -> None:
+    data = made()
+    del data["users"]
+    fresh = plain(renew_unused_password(data, GENERATED, password=lambda: "p4"))
+    assert fresh["users"] == "app=p1 other=p4 monitor=p3"
