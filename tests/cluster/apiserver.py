@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster import (
@@ -24,23 +24,15 @@ _PORTS = 3
 class ApiServer(handle.Handle):
     """One API server, found again by its name."""
 
-    def __init__(
-        self,
-        name: str = "api",
-        *,
-        controllers: bool | Sequence[str] = False,
-        flags: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, name: str = "api", *, controllers: bool | Sequence[str] = False) -> None:
         """Describe the server without starting it.
 
         Args:
             name: The name by which it is found; two names never disturb each other.
             controllers: Also run kube-controller-manager (Deployments, Jobs, garbage collection),
                 or only those of its controllers that are named.
-            flags: More flags of kube-apiserver, for example for its feature gates.
         """
         super().__init__(name)
-        self._flags = dict(flags or {})
         self._controllers = ("*",) if controllers is True else tuple(controllers or ())
 
     def start(self) -> Path:
@@ -54,7 +46,7 @@ class ApiServer(handle.Handle):
             plane = control_plane.ControlPlane(instance, endpoints, programs)
             with progress.step(f"API server at {endpoints.server}"):
                 plane.start_etcd()
-                plane.start_api_server(self._flags)
+                plane.start_api_server()
                 if self._controllers:
                     plane.start_controller_manager(self._controllers)
             return instance.kubeconfig

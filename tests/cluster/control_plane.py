@@ -104,12 +104,8 @@ class ControlPlane:
             },
         )
 
-    def start_api_server(self, more: Mapping[str, str] | None = None) -> None:
-        """Start kube-apiserver, write the administrator's kubeconfig, wait until it is ready.
-
-        Args:
-            more: More flags, for example for its feature gates.
-        """
+    def start_api_server(self) -> None:
+        """Start kube-apiserver, write the administrator's kubeconfig, wait until it is ready."""
         hosts = [
             self._endpoints.address,
             "127.0.0.1",
@@ -158,7 +154,6 @@ class ControlPlane:
             "proxy-client-key-file": front_proxy_key,
             "audit-policy-file": policy,
             "audit-log-path": self._instance.logs / "audit.log",
-            **(more or {}),
         }
         if self._endpoints.network_namespace is None:
             # A loopback address may not be an endpoint of the Service `kubernetes`.

@@ -180,14 +180,12 @@ class Fault:
         budget: Requests for services, as a multiple of those of the undisturbed run. Progress is
             reported each 15 s, so a slow machine alone needs up to 1.3 times of it.
         controllers: The real controllers finish the work; only the kubelet is played.
-        admission: The API server serves MutatingAdmissionPolicies.
     """
 
     name: str
     hit: Callable[[Field], None]
     budget: float
     controllers: bool = False
-    admission: bool = False
 
 
 FAULTS = (

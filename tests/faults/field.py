@@ -35,11 +35,6 @@ _CONTROLLERS = (
     "namespace-controller",
     "persistentvolumeclaim-protection-controller",
 )
-# An optional API in this version of Kubernetes, which is served only if it is asked for.
-_ADMISSION = {
-    "runtime-config": "admissionregistration.k8s.io/v1beta1=true",
-    "feature-gates": "MutatingAdmissionPolicy=true",
-}
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -253,20 +248,19 @@ def field_of(
     wanted: judge.Objects | None,
     short: bool,
     controllers: bool = False,
-    admission: bool = False,
 ) -> Iterator[Field]:
     """A fresh API server with a fleet, and all controllers or those that collect garbage."""
     members: list[Member] = fleet(seed, count)
     members += fleet(seed + 1, max(2, count // 10), prefix="d", doomed=True)
     folder.mkdir(parents=True, exist_ok=True)
     chosen = True if controllers else _CONTROLLERS
-    with ApiServer(name, flags=_ADMISSION if admission else None) as bare:
+    with ApiServer(name) as bare:
         kube = Kube(bare.kubeconfig)
         install_crd(kube)
         definition = f"{_DEFINITIONS}/{MONITOR_CRD['metadata']['name']}"
         with_retries(lambda: kube.apply(definition, MONITOR_CRD))
         # After the CRDs: the collector looks for new kinds each half minute alone.
-        server = ApiServer(name, controllers=chosen, flags=_ADMISSION if admission else None)
+        server = ApiServer(name, controllers=chosen)
         server.start()
         for namespace in (*NAMESPACES, DOOMED):
             space = {"metadata": {"name": namespace}}

@@ -35,7 +35,7 @@ _REQUESTED = (naming.RESTART_ANNOTATION, naming.APPROVE_ANNOTATION)
 # The real controllers make these in each namespace, and count the rollouts of a Deployment.
 _IN_EACH_NAMESPACE = frozenset({"kube-root-ca.crt", "default"})
 _COUNTED = "deployment.kubernetes.io/revision"
-# The names of everything that the admission policies of the tests add to objects.
+# The names of everything that the webhooks of the tests add to objects.
 INJECTED = "injected.example"
 # Fields that the API server fills in for each object.
 _FILLED = {
@@ -46,7 +46,8 @@ _FILLED = {
 _RECORD = re.compile(r"(controllerrevisions/.*-release-)\d+$")
 # Its hash includes the identity of the database, which is another one in each run.
 _MIGRATION = re.compile(r"(jobs/.*-migrate-)[0-9a-f]{10}$")
-_CONTROLLER_UID = re.compile(r"(^|[./])controller-uid$")
+# Labels of a Job's pods that the API server adds: the uid and the name of the Job.
+_OF_A_JOB = re.compile(r"^(batch\.kubernetes\.io/)?(controller-uid|job-name)$")
 
 
 def live(kube: Kube, namespaces: Iterable[str]) -> Iterable[tuple[Kind, dict[str, Any]]]:
@@ -133,7 +134,7 @@ def _template(metadata: Mapping[str, Any]) -> dict[str, Any]:
     labels = metadata.get("labels") or {}
     return {
         **{k: v for k, v in metadata.items() if k not in ("annotations", "creationTimestamp")},
-        "labels": {k: v for k, v in labels.items() if not _CONTROLLER_UID.search(k)},
+        "labels": {k: v for k, v in labels.items() if not _OF_A_JOB.match(k)},
         "annotations": _annotations(metadata.get("annotations")),
     }
 
@@ -148,7 +149,7 @@ def _annotations(found: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def without_injected(value: Any) -> Any:
-    """Returns a body without the fields and list items that an admission policy added."""
+    """Returns a body without the fields and list items that a webhook added."""
     if isinstance(value, dict):
         kept = {k: without_injected(v) for k, v in value.items() if not k.startswith(INJECTED)}
         return {k: v for k, v in kept.items() if v != [] or value[k] == []}

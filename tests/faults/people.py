@@ -209,12 +209,19 @@ class People:
             return [delete]
         return [delete, apply] if member.stage is Stage.RETURNING else []
 
+    def services(self) -> list[dict[str, Any]]:
+        """All services as they are now."""
+        return [
+            body
+            for namespace in self._namespaces
+            for body in self.kube.items(SERVICES.format(namespace=namespace))
+        ]
+
     def stalled(self) -> dict[str, str]:
         """The reason of each service whose condition Stalled is True."""
         return {
             body["metadata"]["name"]: item["reason"]
-            for namespace in self._namespaces
-            for body in self.kube.items(SERVICES.format(namespace=namespace))
+            for body in self.services()
             for item in body.get("status", {}).get("conditions") or ()
             if (item["type"], item["status"]) == ("Stalled", "True")
         }

@@ -72,7 +72,6 @@ def _run(
             wanted=wanted.objects if wanted else None,
             short=short,
             controllers=any(fault.controllers for fault in faults),
-            admission=any(fault.admission for fault in faults),
         ) as field,
     ):
         try:

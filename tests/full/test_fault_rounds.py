@@ -3,14 +3,23 @@
 The long form is ``make faults``: more services, every fault, every kind of write.
 """
 
-from tests.faults.faults import FAULTS, killed_at_every_write, requests_fail
+import pytest
+
+from tests.faults.extended import EXTENDED
+from tests.faults.faults import FAULTS, Fault, killed_at_every_write, requests_fail
 from tests.faults.fleet import Stage
-from tests.faults.rounds import disturbed, undisturbed
+from tests.faults.rounds import Outcome, disturbed, undisturbed
 
 
-def test_a_fleet_with_faults_converges_like_one_without() -> None:
-    calm = undisturbed(seed=1, count=len(Stage), short=True)
-    assert calm.broken == ()
+@pytest.fixture(scope="module")
+def calm() -> Outcome:
+    """The run that the others are compared with."""
+    found = undisturbed(seed=1, count=len(Stage), short=True)
+    assert found.broken == ()
+    return found
+
+
+def test_a_fleet_with_faults_converges_like_one_without(calm: Outcome) -> None:
     # Each crash except the last needs a pending write, so the last is without one.
     hits = (requests_fail, killed_at_every_write)
     hit = disturbed(
@@ -20,3 +29,8 @@ def test_a_fleet_with_faults_converges_like_one_without() -> None:
         short=True,
     )
     assert hit.broken == ()
+
+
+@pytest.mark.parametrize("fault", EXTENDED, ids=lambda fault: fault.name)
+def test_a_fleet_converges_after(fault: Fault, calm: Outcome) -> None:
+    assert disturbed((fault,), calm, len(Stage), short=True).broken == ()
