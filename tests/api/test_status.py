@@ -245,6 +245,15 @@ def test_events_are_posted_on_transitions_only(world: World) -> None:
     assert len(world.kube.items(world.path("events"))) == 1
 
 
+def test_a_long_message_is_posted_as_far_as_an_event_has_room(world: World) -> None:
+    world.start(build=build_desired_state)
+    ports = [{"containerPort": number} for number in range(70000, 70060)]
+    world.apply(containers=[{"name": "a", "image": "a", "ports": ports}])
+    (event,) = eventually(lambda: world.kube.items(world.path("events")))
+    assert event["reason"] == world.condition("Stalled")["reason"]
+    assert event["note"].endswith("… (whole text: fastapi-operator status shop)")
+
+
 def test_a_full_service_of_the_real_builders(world: World) -> None:
     """Every kind is applied strictly; then rest, restart, and a status of at most 8 KiB."""
     operator = world.start(build=build_desired_state)

@@ -11,8 +11,8 @@ from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import EVENT
 
-# The API server refuses a longer note.
-NOTE_MAX_LENGTH = 1024
+# The API server refuses a longer note; it counts the bytes of UTF-8.
+NOTE_MAX_BYTES = 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +57,8 @@ async def post(
 
 def _note(message: str, name: str) -> str:
     """Returns the message of an Event; if it is cut, with the command that shows the rest."""
-    if len(message) <= NOTE_MAX_LENGTH:
+    whole = message.encode()
+    if len(whole) <= NOTE_MAX_BYTES:
         return message
     end = f"… (whole text: fastapi-operator status {name})"
-    return message[: NOTE_MAX_LENGTH - len(end)] + end
+    return whole[: NOTE_MAX_BYTES - len(end.encode())].decode(errors="ignore") + end
