@@ -9,9 +9,19 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from fastapi_operator.cli.run import Options, operate
 from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState
 from fastapi_operator.settings import Settings
+
+# A traceback with the values of all variables takes seconds of the operator's event loop.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 class RunningOperator:

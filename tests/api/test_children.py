@@ -324,8 +324,7 @@ def test_an_error_of_the_operator_is_a_condition_and_other_objects_are_repaired(
     assert world.condition("Ready")["status"] == "False"
     assert world.service()["status"]["observedGeneration"] == generation
     world.kube.delete(world.path("services", "shop"))
-    # The console log of the tests renders a traceback for seconds.
-    eventually(lambda: world.get("services", "shop"), within=60)
+    eventually(lambda: world.get("services", "shop"))
     world.apply()
     world.until_ready()
 
