@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import OWNED, owned_kind
 from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.observe.projection import find_uncovered, owned_paths
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.overrides import merged
 from fastapi_operator.resources.pod import admitted
@@ -34,7 +36,12 @@ def test_every_object_is_valid_to_the_last_field(world: World, name: str) -> Non
     for desired in load(name).objects:
         if not _is_served(world, desired):
             continue
-        world.kube.apply(_path(world, desired), _body(world, desired), force="true", dryRun="All")
+        path, body = _path(world, desired), _body(world, desired)
+        found = world.kube.apply(
+            path, body, manager=naming.FIELD_MANAGER, force="true", dryRun="All"
+        )
+        # The operator must not take a default or another form of a value for an override.
+        assert list(find_uncovered(owned_paths(found), body)) == []
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,12 +1,15 @@
 """Names that are taken, fields that others hold, replicas that an autoscaler owns."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.kube import Kube
 from tests.api.world import World, eventually
+from tests.faults import admission
 
 
 @pytest.mark.parametrize("labelled", [False, True])
@@ -83,6 +86,33 @@ def test_a_drift_loop_is_stopped_and_reported(world: World) -> None:
     assert "rival" in world.condition("Stalled")["message"]
     writes = [text for text in world.writes(since) if text == "patch configmaps/shop-app"]
     assert len(writes) <= 5
+
+
+def test_a_field_that_a_webhook_overrides_is_reported_and_later_restored(
+    world: World, tmp_path: Path
+) -> None:
+    world.start(build=build_desired_state, settings={"resync_seconds": 10})
+    world.apply()
+    world.until_ready()
+    since = world.mark()
+    with admission.overriding(world.kube, tmp_path, ["shop"]):
+        world.apply(image="registry.test/shop:2")
+        world.until_ready()
+        assert image(world) == f"{admission.MIRROR}registry.test/shop:2"
+        message = eventually(lambda: world.service()["status"].get("problems"))[0]["message"]
+        assert f"Deployment {world.namespace}/shop" in message
+        assert "spec.template.spec.containers[app].image" in message
+        time.sleep(3.0)
+    patches = [text for text in world.writes(since) if text == "patch deployments/shop"]
+    assert len(patches) <= 3
+    eventually(lambda: "problems" not in world.service()["status"], within=30)
+    assert image(world) == "registry.test/shop:2"
+
+
+def image(world: World) -> str:
+    """The live image of the app."""
+    pod = world.get("deployments", "shop")["spec"]["template"]["spec"]
+    return next(item["image"] for item in pod["containers"] if item["name"] == "app")
 
 
 def scale(kube: Kube, path: str, count: int) -> None:

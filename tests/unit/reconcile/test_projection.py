@@ -198,12 +198,35 @@ def test_a_body_with_a_field_of_another_manager_is_not_covered() -> None:
 
 
 def test_keys_are_compared_by_value_and_not_as_text() -> None:
-    body = live()
+    body = {**live(), "data": [{"name": "<a>"}]}
     body["metadata"]["managedFields"][1]["fieldsV1"] = {
         "f:data": {'k:{"name":"\\u003ca\\u003e"}': {"f:name": {}}}
     }
     covered = {"metadata": {}, "data": [{"name": "<a>"}]}
     assert projection.covers(projection.owned_paths(body), covered)
+
+
+def test_a_field_that_admission_changed_is_found_by_its_value() -> None:
+    body = live()
+    (_, app) = body["spec"]["template"]["containers"]
+    app["image"] = "mirror/shop:1"
+    app["resources"]["requests"]["cpu"] = "2"
+    body["spec"]["command"] = ["a", "c"]
+    found = projection.find_uncovered(projection.owned_paths(body), wanted())
+    assert list(found) == [
+        "spec.command",
+        "spec.template.containers[app].image",
+        "spec.template.containers[app].resources.requests.cpu",
+    ]
+
+
+def test_empty_values_and_other_forms_of_quantities_are_equal() -> None:
+    body = live()
+    del body["spec"]["command"]
+    same = wanted()
+    same["spec"]["command"] = []
+    same["spec"]["template"]["containers"][0]["resources"]["requests"]["cpu"] = 1.0
+    assert list(projection.find_uncovered(projection.owned_paths(body), same)) == []
 
 
 def test_owners_of_a_field() -> None:

@@ -122,7 +122,7 @@ def _paths(item: Desired) -> frozenset[int]:
         "operation": "Apply",
         "fieldsV1": fields({"metadata": body["metadata"]}),
     }
-    return projection.owned_paths({"metadata": {"managedFields": [entry]}})
+    return projection.owned_paths({"metadata": {**body["metadata"], "managedFields": [entry]}})
 
 
 def test_the_migration_waits_for_the_database_and_the_app_for_the_migration() -> None:

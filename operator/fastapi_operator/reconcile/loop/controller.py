@@ -252,6 +252,8 @@ class Controller:
         self._listed = time.monotonic()
         if not self._synced:
             self._complete_initial_list()
+        for key in self.store.recheck_overridden():
+            self.queue.add(key, slack=ROUTINE_SLACK_SECONDS)
 
     def _complete_initial_list(self) -> None:
         for key in self.store.services:

@@ -32,7 +32,11 @@ from fastapi_operator.reconcile.observe.store import Store
 from fastapi_operator.reconcile.plan.crash import explain_crash, status_after_crash
 from fastapi_operator.reconcile.plan.desired_state import DesiredState
 from fastapi_operator.reconcile.plan.desired_state_cache import DesiredStateCache
-from fastapi_operator.reconcile.plan.owned_object import OwnedObject, find_unwatched
+from fastapi_operator.reconcile.plan.owned_object import (
+    OwnedObject,
+    find_overridden,
+    find_unwatched,
+)
 from fastapi_operator.reconcile.plan.pending import (
     HeldWrite,
     changes_workloads,
@@ -365,17 +369,22 @@ class Reconciler:
 
     def _build_status(self, live: LiveService, owner: Owner, work: _Work) -> Status:
         key, state, failure = live.key, work.state, work.outcome.failure
-        unwatched = find_unwatched(work.objects, self._store.values.known)
+        observed = self._store.observed(key)
+        warnings = (
+            *map(to_problem, work.outcome.warnings),
+            *find_unwatched(work.objects, self._store.values.known),
+            *find_overridden(work.objects, observed.children),
+        )
         return build_status(
             StatusInput(
                 owner=owner,
                 generation=live.generation,
                 before=work.before,
                 now=_now(),
-                problems=(*state.problems, *map(to_problem, work.outcome.warnings), *unwatched),
+                problems=(*state.problems, *warnings),
                 plan=state.plan,
                 desired=work.desired,
-                observed=self._store.observed(key),
+                observed=observed,
                 waiting=work.steps.waiting,
                 refusals=work.outcome.refusals,
                 diagnoses=self._pod_diagnostics.findings(work.desired),

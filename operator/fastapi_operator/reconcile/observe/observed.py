@@ -106,6 +106,8 @@ class Child:
         requested_hash: Digest of the spec fields that it was built from; None for most objects.
         rotation: The last rotation of its credentials; None for most objects.
         attempt: The facts of a migration Job; None for other kinds.
+        overridden: Fields that had another value in the response to the operator's last write:
+            an admission policy changed them.
     """
 
     key: ObjectKey
@@ -125,6 +127,7 @@ class Child:
     requested_hash: str | None = None
     rotation: Rotation | None = None
     attempt: Attempt | None = None
+    overridden: tuple[str, ...] = ()
 
     def can_belong_to(self, service_uid: str) -> bool:
         """Whether it is an object of that service, or retained for it.

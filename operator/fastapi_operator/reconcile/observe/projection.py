@@ -13,13 +13,14 @@ mapping is a leaf: the whole value below it is owned.
 import functools
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from fastapi_operator import naming
+from fastapi_operator import naming, quantity
 
 # The digest of the last applied body; from it a restarted operator sees that nothing changed.
 APPLIED_ANNOTATION = f"{naming.GROUP}/applied"
@@ -42,6 +43,9 @@ _LIST_KEYS: tuple[tuple[str, ...], ...] = (
     ("key",),
 )
 _KEY_DEFAULTS = {"protocol": "TCP"}
+_KEY_START = re.compile(r"/(?=[fkvi]:)")
+# No quantity is longer, and other texts may be configuration files.
+_QUANTITY_LENGTH = 40
 
 
 def digest(value: object) -> str:
@@ -109,49 +113,102 @@ def live_digest(body: Mapping[str, Any]) -> str:
 
 
 def owned_paths(body: Mapping[str, Any]) -> frozenset[int]:
-    """Returns hashes of all paths that the operator owns; ``covers`` needs a mark on leaves."""
-    return frozenset(_walk(own_fields(body) or {}, ""))
+    """Returns hashes of all paths that the operator owns, and of the values of their leaves."""
+    return frozenset(_walk(own_fields(body) or {}, body, ""))
 
 
 def covers(owned: frozenset[int], body: Mapping[str, Any]) -> bool:
-    """Whether the operator still owns every field of a desired body.
+    """Whether the operator still owns every field of a desired body, with its value.
 
-    A manager that changes a field takes it over. So if the annotation shows that this body was
-    applied, and the operator still owns all of its fields, the live object has not drifted.
+    A manager that changes a field takes it over; an admission policy does not. So if the
+    annotation shows that this body was applied, and all fields are covered, nothing has drifted.
     """
-    return all(
-        _covered(owned, value, f"/f:{name}")
-        for name, value in body.items()
-        if name not in ("apiVersion", "kind", "metadata")
-    ) and all(
-        _covered(owned, body["metadata"][name], f"/f:metadata/f:{name}")
-        for name in ("labels", "annotations", "ownerReferences")
-        if name in body["metadata"]
-    )
+    return next(find_uncovered(owned, body), None) is None
 
 
-def _covered(owned: frozenset[int], value: Any, path: str) -> bool:
-    if value is None or _hash(path + "!") in owned:
-        return True
-    if isinstance(value, Mapping):
-        return all(_covered(owned, below, f"{path}/f:{name}") for name, below in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return all(_element_covered(owned, element, path) for element in value)
-    return False
+def find_uncovered(owned: frozenset[int], body: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the path of each field that another manager owns, or that has another value.
+
+    Values within mappings and lists that have one owner as a whole are not compared, because the
+    API server fills in defaults there.
+
+    Args:
+        owned: The ``owned_paths`` of the live object.
+        body: The desired body.
+    """
+    for name, value in body.items():
+        if name not in ("apiVersion", "kind", "metadata"):
+            yield from _uncovered(owned, value, f"/f:{name}")
+    for name in ("labels", "annotations", "ownerReferences"):
+        if name in body["metadata"]:
+            yield from _uncovered(owned, body["metadata"][name], f"/f:metadata/f:{name}")
 
 
-def _element_covered(owned: frozenset[int], element: Any, path: str) -> bool:
+def _uncovered(owned: frozenset[int], value: Any, path: str) -> Iterator[str]:
+    if value is None:
+        return
+    if _hash(path + "!") in owned:
+        text = _canonical(value)
+        if text is not None and _hash(f"{path}={text}") not in owned:
+            yield _shown(path)
+    elif isinstance(value, Mapping):
+        for name, below in value.items():
+            yield from _uncovered(owned, below, f"{path}/f:{name}")
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for element in value:
+            yield from _uncovered_element(owned, element, path)
+    else:
+        yield _shown(path)
+
+
+def _uncovered_element(owned: frozenset[int], element: Any, path: str) -> Iterator[str]:
     if not isinstance(element, Mapping):
-        return _hash(f"{path}/v:{_compact(element)}!") in owned
+        if _hash(f"{path}/v:{_compact(element)}!") not in owned:
+            yield _shown(path)
+        return
     for names in _LIST_KEYS:
         key = {name: element.get(name, _KEY_DEFAULTS.get(name)) for name in names}
         below = f"{path}/k:{_compact(key)}"
         if _hash(below) in owned:
-            return _covered(owned, element, below)
-    return False
+            yield from _uncovered(owned, element, below)
+            return
+    yield _shown(path)
 
 
-def _walk(fields: Mapping[str, Any], path: str) -> Iterator[int]:
+def _canonical(value: Any) -> str | None:
+    """Returns a text that is equal for equal scalars or lists of them; None for other values.
+
+    The API server omits empty values, and writes quantities in one of several forms.
+    """
+    if isinstance(value, Mapping):
+        return None
+    if not value:
+        return ""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        is_flat = not any(isinstance(item, Mapping | list) for item in value)
+        return _compact(value) if is_flat else None
+    text = str(value)
+    if len(text) > _QUANTITY_LENGTH:
+        return text
+    try:
+        return str(quantity.parse_quantity(text).normalize())
+    except ValueError:
+        return text
+
+
+def _shown(path: str) -> str:
+    """Returns a path of FieldsV1 keys as users write it: ``spec.containers[app].image``."""
+    text = ""
+    for key in _KEY_START.split(path)[1:]:
+        kind, _, name = key.partition(":")
+        if kind == "k":
+            text += f"[{', '.join(str(part) for part in json.loads(name).values())}]"
+        else:
+            text += f".{name}" if kind == "f" else f"[{name}]"
+    return text.removeprefix(".")
+
+
+def _walk(fields: Mapping[str, Any], value: Any, path: str) -> Iterator[int]:
     for key, below in fields.items():
         if key == ".":
             continue
@@ -159,10 +216,21 @@ def _walk(fields: Mapping[str, Any], path: str) -> Iterator[int]:
         # The API server's JSON escapes other characters than Python's: one form for both.
         here = f"{path}/{kind}:{_compact(json.loads(text)) if kind in 'kv' else text}"
         yield _hash(here)
+        found = _below(value, key)
         if below:
-            yield from _walk(below, here)
+            yield from _walk(below, found, here)
         else:
             yield _hash(here + "!")
+            scalar = _canonical(found)
+            if scalar is not None:
+                yield _hash(f"{here}={scalar}")
+
+
+def _below(value: Any, key: str) -> Any:
+    """Returns the part of a value that a FieldsV1 key names; None if it is missing."""
+    if isinstance(value, Mapping):
+        return value.get(key[2:])
+    return _element(value, key) if isinstance(value, list) else None
 
 
 def _hash(path: str) -> int:

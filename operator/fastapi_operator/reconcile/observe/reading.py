@@ -139,6 +139,7 @@ def child_of(
     known: Child | None,
     version: int,
     written: bool,
+    overridden: tuple[str, ...] = (),
 ) -> Child:
     """Returns the facts that are kept of a child.
 
@@ -149,6 +150,7 @@ def child_of(
         known: The facts that were kept before.
         version: Its resourceVersion.
         written: Whether the body is the response to the operator's own write.
+        overridden: Fields that an admission policy changed in that write.
     """
     metadata = body["metadata"]
     same = known is not None and known.uid == metadata["uid"]
@@ -158,6 +160,7 @@ def child_of(
         expected = live
     elif known is not None and same:
         expected = known.expected_live_digest
+        overridden = known.overridden if known.live_digest == live else ()
     owner = _controller(body)
     judged = health.judge(kind.judge, body)
     if judged.reason == health.UNOBSERVED and _was_observed(known, metadata["uid"], live):
@@ -183,6 +186,7 @@ def child_of(
         ),
         rotation=Rotation.of(body) if kind is SECRET else None,
         attempt=Attempt.of(body) if kind is JOB else None,
+        overridden=overridden,
     )
 
 

@@ -137,13 +137,21 @@ class Store:
         owner = self._owners.get(key)
         return self._children[owner].get(key) if owner else None
 
-    def put_child(self, kind: Kind, body: Body, *, written: bool = False) -> Change | None:
+    def put_child(
+        self,
+        kind: Kind,
+        body: Body,
+        *,
+        written: bool = False,
+        overridden: tuple[str, ...] = (),
+    ) -> Change | None:
         """Stores a live object; returns the effect on its service, if any.
 
         Args:
             kind: Its kind.
             body: The live object.
             written: Whether it is the response to the operator's own write, and so as desired.
+            overridden: Fields that an admission policy changed in that write.
         """
         key = reading.object_key(kind, body)
         service = reading.service_of(kind, body)
@@ -157,10 +165,12 @@ class Store:
         uid, version = body["metadata"]["uid"], int(body["metadata"].get("resourceVersion") or 0)
         newest = known.version if known is not None and known.uid == uid else -1
         if known is not None and written and version < newest:
-            return self._put_late_response(owner, known, body)
+            return self._put_late_response(owner, known, body, overridden)
         if version <= max(self._deletions.get(uid, -1), -1 if written else newest):
             return None
-        child = reading.child_of(kind, key, body, known=known, version=version, written=written)
+        child = reading.child_of(
+            kind, key, body, known=known, version=version, written=written, overridden=overridden
+        )
         self._children.setdefault(owner, {})[key] = child
         self._owners[key] = owner
         if child.attempt is not None and child.attempt.database:
@@ -219,6 +229,16 @@ class Store:
                     child, expected_live_digest=child.live_digest, owned_fields=None
                 )
 
+    def recheck_overridden(self) -> set[ServiceKey]:
+        """Lets overridden objects be written again, if the policy is gone; returns the services."""
+        found = set()
+        for owner, children in self._children.items():
+            for key, child in children.items():
+                if child.overridden:
+                    children[key] = replace(child, expected_live_digest=None)
+                    found.add(owner)
+        return found
+
     def note_deleting(self, child: Child) -> None:
         """Notes that the operator deleted a child, so that it does so only once."""
         owner = self._owners.get(child.key)
@@ -260,11 +280,13 @@ class Store:
         """Returns the field manager that changed a child last; empty if it is not known."""
         return self._last_editors.get(key, "")
 
-    def _put_late_response(self, owner: ServiceKey, known: Child, body: Body) -> Change | None:
+    def _put_late_response(
+        self, owner: ServiceKey, known: Child, body: Body, overridden: tuple[str, ...]
+    ) -> Change | None:
         """Stores the response to a write after an event reported a later change by others."""
         expected = projection.live_digest(body)
         self._children[owner][known.key] = replace(
-            known, expected_live_digest=expected, owned_fields=None
+            known, expected_live_digest=expected, owned_fields=None, overridden=overridden
         )
         return Change(owner, urgent=True) if known.live_digest != expected else None
 

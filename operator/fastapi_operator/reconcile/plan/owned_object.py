@@ -5,7 +5,7 @@ objects, are added when the body is sent, and are compared separately.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ from fastapi_operator.reconcile.observe.references import (
     with_stamp,
 )
 from fastapi_operator.resources.desired import Desired, ObjectKey
+
+_OVERRIDDEN_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,26 @@ def find_unwatched(
         )
         for key in sorted(read)
     )
+
+
+def find_overridden(
+    objects: Iterable[OwnedObject], children: Mapping[ObjectKey, Child]
+) -> Iterator[Problem]:
+    """Yields a warning for each object that an admission policy changed while it was written."""
+    for owned in objects:
+        child = children.get(owned.key)
+        if child is not None and child.overridden:
+            more = len(child.overridden) - _OVERRIDDEN_SHOWN
+            fields = ", ".join(child.overridden[:_OVERRIDDEN_SHOWN])
+            yield Problem(
+                severity=Severity.WARNING,
+                stage=Stage.PLAN,
+                path="spec",
+                message=f"an admission policy of the cluster changes {owned.key}: {fields}"
+                + (f" and {more} more" if more > 0 else ""),
+                remedy=f"exempt objects with the label app.kubernetes.io/managed-by="
+                f"{naming.FIELD_MANAGER} from the policy, or request its value in the spec",
+            )
 
 
 def _with_replicas(owned: OwnedObject, child: Child | None) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import STATEFUL_SET, Kind, owned_kind
 from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.observed import Phase, Rotation
-from fastapi_operator.reconcile.observe.projection import digest
+from fastapi_operator.reconcile.observe.projection import digest, find_uncovered, owned_paths
 from fastapi_operator.reconcile.observe.store import Store
 from fastapi_operator.reconcile.plan.database import begin_empty_command, find_sharing
 from fastapi_operator.reconcile.plan.owned_object import complete_body, without
@@ -95,12 +95,25 @@ class ObjectWriter:
             )
         )
 
-    def put(self, key: ObjectKey, response: Mapping[str, Any]) -> None:
-        """Stores the response to a write, and wakes the services that it affects."""
+    def put(
+        self,
+        key: ObjectKey,
+        response: Mapping[str, Any],
+        *,
+        applied: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Stores the response to a write, and wakes the services that it affects.
+
+        Args:
+            key: The identity of the object.
+            response: The object as it is now.
+            applied: The body that was applied; None for other writes.
+        """
         if self._client.dry_run:
             return
         kind = kind_of(key)
-        change = self._store.put_child(kind, response, written=True)
+        overridden = find_uncovered(owned_paths(response), applied) if applied else ()
+        change = self._store.put_child(kind, response, written=True, overridden=tuple(overridden))
         if change is not None:
             self._wake(change.key)
         for reader in self._store.put_values(kind, response):
@@ -115,7 +128,7 @@ class ObjectWriter:
                 raise
             await self._inspect(step, owner)
             return
-        self.put(step.key, response)
+        self.put(step.key, response, applied=step.owned.body)
 
     async def _apply(self, step: Step, _owner: Owner) -> None:
         # With the newest values: a Secret of this service may have been created a moment ago.
@@ -128,7 +141,7 @@ class ObjectWriter:
                 raise
             await self._delete_to_recreate(step, error)
             return
-        self.put(step.key, response)
+        self.put(step.key, response, applied=step.owned.body)
 
     async def _delete_to_recreate(self, step: Step, error: ApiError) -> None:
         """Deletes an object with a changed immutable field; the delete event recreates it."""
