@@ -128,6 +128,9 @@ def secrets_rotated(field: Field) -> None:
             rotations += 1
             for member in members:
                 _write_key(field, member, f"{rotations}")
+                # A migration that has not started gives way to one with the new value, and may get
+                # the name of an earlier one.
+                field.remade[f"{member.name}-migrate-"] = rotations
             field.stir(0.03)
             time.sleep(2.0)
             seen.update(_stamp(field, member) for member in members)
