@@ -34,6 +34,8 @@ def rules() -> dict[str, list[Rule]]:
             _rule(group, [naming.PLURAL], _READ),
             _rule(group, [f"{naming.PLURAL}/status"], ("patch",)),
             *_owned(),
+            # Listed each minute: the resources of pods follow them.
+            _rule(kinds.LIMIT_RANGE.group, [kinds.LIMIT_RANGE.plural], ("list",)),
             # Listed to find out why a workload is not ready; never watched.
             _rule(kinds.POD.group, [kinds.POD.plural], ("list",)),
             _rule(kinds.EVENT.group, [kinds.EVENT.plural], ("create",)),

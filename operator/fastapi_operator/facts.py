@@ -1,8 +1,10 @@
-"""Facts about the cluster: its version and the kinds that it serves."""
+"""Facts about the cluster: its version, the kinds that it serves, and its namespaces."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from fastapi_operator.limit_ranges import NO_LIMITS, Limits
 
 CNPG_CLUSTER = "postgresql.cnpg.io/v1/Cluster"
 SERVICE_MONITOR = "monitoring.coreos.com/v1/ServiceMonitor"
@@ -22,15 +24,21 @@ class Facts:
         kubernetes: Version of Kubernetes, as ``major.minor``.
         apis: Optional kinds that the cluster serves, as ``group/version/Kind``.
         profiles: Profile of each namespace that has the profile label.
+        limits: The LimitRanges of each namespace that has any.
     """
 
     kubernetes: str = "1.35"
     apis: frozenset[str] = field(default_factory=frozenset)
     profiles: Mapping[str, str] = field(default_factory=dict, hash=False)
+    limits: Mapping[str, Limits] = field(default_factory=dict, hash=False)
 
     def offers(self, api: str) -> bool:
         """Whether the cluster serves an optional kind, as ``group/version/Kind``."""
         return api in self.apis
+
+    def limits_of(self, namespace: str) -> Limits:
+        """Returns the LimitRanges of a namespace."""
+        return self.limits.get(namespace, NO_LIMITS)
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> "Facts":
@@ -39,10 +47,11 @@ class Facts:
         Raises:
             ValueError: A key is unknown, or a value has the wrong type.
         """
-        unknown = sorted(set(data) - {"kubernetes", "apis", "profiles"})
+        unknown = sorted(set(data) - {"kubernetes", "apis", "profiles", "limitRanges"})
         if unknown:
             raise ValueError(
-                f"facts: unknown key {unknown[0]!r}; known keys are kubernetes, apis and profiles"
+                f"facts: unknown key {unknown[0]!r}; known keys are kubernetes, apis, profiles and "
+                "limitRanges"
             )
         apis = data.get("apis", [])
         if not isinstance(apis, list) or not all(isinstance(api, str) for api in apis):
@@ -58,4 +67,18 @@ class Facts:
             kubernetes=str(data.get("kubernetes", cls.kubernetes)),
             apis=frozenset(apis),
             profiles=dict(profiles),
+            limits=_limits(data.get("limitRanges", {})),
         )
+
+
+def _limits(data: Any) -> dict[str, Limits]:
+    try:
+        return {
+            namespace: Limits.of(("of the facts", dict(item)) for item in items)
+            for namespace, items in data.items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            "facts: limitRanges must be a mapping of namespaces to items of LimitRanges, for "
+            f"example {{team-a: [{{type: Container, min: {{cpu: 100m}}}}]}}: {error}"
+        ) from error

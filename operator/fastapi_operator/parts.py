@@ -20,6 +20,13 @@ DIAGNOSTICS = "diagnostics"
 # The variable with the latter, from which commands read it in a running pod.
 DIAGNOSTICS_VARIABLE = "DIAGNOSTICS_PORT"
 
+# The sidecar that makes a server read changed files; a change of these files needs no restart.
+RELOADER = "reload"
+# The sidecar of a migration that checks the database.
+CHECKS = "checks"
+# The init containers of the proxy that copy static files, each with a number.
+COPY_STATIC = "copy-static"
+
 
 class Part(StrEnum):
     """A part of a provisioned service; its value is the component label of its objects."""
@@ -89,11 +96,16 @@ class PartRecord:
         pods: The section of the plan that is present if the part has pods; empty if it has none.
         container: The name of its main container; empty if the engine or the user chooses it.
         runs_app_image: Whether its pods run the user's image.
+        meshed: Whether its pods may get the sidecars of a service mesh. The others decline them:
+            a Job never ends beside one, and the policies of a store reject its connections.
+        resources: The field of the spec with the resources of its main container; empty if that
+            is ``resources`` of ``spec.parts``.
         ports: Its ports by name, the one that its clients use first. Those of the app are
             defaults.
         clients: The parts that connect to it; None is a client of the service. If one of these
             parts is absent, its own clients connect instead.
         exporter: The sidecar with its metrics; None if it has none.
+        others: The names of its other containers, without the number of one of several.
     """
 
     condition: str
@@ -106,9 +118,17 @@ class PartRecord:
     pods: str = ""
     container: str = ""
     runs_app_image: bool = False
+    meshed: bool = False
+    resources: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)
     clients: tuple[Part | None, ...] = ()
     exporter: Exporter | None = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def named_containers(self) -> tuple[str, ...]:
+        """The containers beside the main one that ``spec.parts`` can name."""
+        return (*self.others, *((self.exporter.container,) if self.exporter else ()))
 
     @property
     def port_name(self) -> str:
@@ -158,9 +178,11 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             suffix="postgres",
             pods="postgres_pod",
             container="postgres",
+            resources="spec.postgres.resources",
             ports={"postgres": 5432},
             clients=(Part.POOLER, Part.BACKUP, Part.MIGRATION),
             exporter=Exporter(container="postgres-exporter", port=9187),
+            others=(RELOADER,),
         ),
         Part.BACKUP: PartRecord(
             condition="BackupReady",
@@ -190,6 +212,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             ports={"postgres": 5432},
             clients=_RELEASED,
             exporter=Exporter(container="pgbouncer-exporter", port=9127),
+            others=(RELOADER,),
         ),
         Part.CACHE: PartRecord(
             condition="CacheReady",
@@ -206,6 +229,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             ports={"redis": 6379},
             clients=_IMAGE,
             exporter=Exporter(container="redis-exporter", port=9121),
+            others=(RELOADER,),
         ),
         Part.QUEUE: PartRecord(
             condition="QueueReady",
@@ -219,6 +243,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             ports={"redis": 6379},
             clients=_IMAGE,
             exporter=Exporter(container="redis-exporter", port=9121),
+            others=(RELOADER,),
         ),
         Part.MIGRATION: PartRecord(
             condition="MigrationsReady",
@@ -233,6 +258,8 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             pods="migration",
             container="migrate",
             runs_app_image=True,
+            resources="spec.postgres.migrations.resources",
+            others=(CHECKS,),
         ),
         Part.APP: PartRecord(
             condition="ApplicationReady",
@@ -248,6 +275,8 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             pods="server",
             container="app",
             runs_app_image=True,
+            meshed=True,
+            resources="spec.resources",
             ports={"http": 8000, METRICS: 9000, PROBES: 9001, DIAGNOSTICS: 9002},
             clients=(Part.PROXY,),
         ),
@@ -260,6 +289,8 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             suffix="background",
             pods="background",
             runs_app_image=True,
+            meshed=True,
+            resources="spec.background[].resources",
         ),
         Part.SCHEDULES: PartRecord(
             condition="SchedulesReady",
@@ -272,6 +303,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             suffix="schedules",
             pods="schedules",
             runs_app_image=True,
+            resources="spec.schedules[].resources",
         ),
         Part.PROXY: PartRecord(
             condition="ProxyReady",
@@ -284,10 +316,12 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             depends_on=(Part.APP,),
             suffix="proxy",
             pods="proxy",
+            meshed=True,
             ports={"http": 8080, "private": 8081, "https": 8443},
             clients=(None,),
             # Of nginx; Caddy has metrics of its own on its private port.
             exporter=Exporter(container="mtail", port=3903),
+            others=(RELOADER, COPY_STATIC),
         ),
         Part.EXPOSURE: PartRecord(
             condition="ExposureReady",

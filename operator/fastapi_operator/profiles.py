@@ -19,6 +19,7 @@ from fastapi_operator.api.documents import read_documents
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.model import Labels, LocalReference, Model, ObjectName, Quantity
 from fastapi_operator.api.observability import Observability
+from fastapi_operator.api.part_settings import Parts
 from fastapi_operator.api.postgres import Postgres
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.redis import Queue, Redis
@@ -117,6 +118,10 @@ class Defaults(Model):
     availability: Availability | None = Field(default=None, description="Placement of the pods.")
     rollout: Rollout | None = Field(default=None, description="Rolling update of the app.")
     network: Network | None = Field(default=None, description="NetworkPolicies.")
+    parts: Parts | None = Field(
+        default=None,
+        description="Metadata, resources and placement of parts, for services that have them.",
+    )
 
 
 def _check_path(path: str) -> str:

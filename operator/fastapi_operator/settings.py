@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from fastapi_operator.api.model import LocalReference
 from fastapi_operator.profiles import Profile, ProfileName, shipped
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -77,6 +78,13 @@ class Settings(_Settings):
 
     images: OperandImages = OperandImages()
     image_pull_policy: str = Field(default="IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
+    image_pull_secrets: tuple[LocalReference, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Secrets with registry credentials, for all pods of services. They must exist "
+        "in the namespace of each service; the operator does not copy them.",
+        examples=[[{"name": "registry-login"}]],
+    )
     run_as_user: int | None = Field(
         default=10001,
         ge=1,

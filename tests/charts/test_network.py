@@ -41,6 +41,11 @@ def part(of: Part, *, namespace: str = NAMESPACE) -> Peer:
     return Peer("10.1.0.2", naming.selector(SERVICE, of), namespace)
 
 
+def pod_in(namespace: str) -> Peer:
+    """A pod in the namespace of a control plane."""
+    return Peer("10.1.0.6", {"app": "control-plane"}, namespace)
+
+
 STRANGER = Peer("10.1.0.3", {"app": "other"})
 NEIGHBOUR = Peer("10.1.0.4", {"app": "gateway"}, "gateways")
 PROMETHEUS = Peer("10.1.0.5", {"app": "prometheus"}, "monitoring")
@@ -119,6 +124,27 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
             *((POOLER, Peer("10.2.0.1", {"dns": "default"}, "dns"), port) for port in (53, 5353)),
         ),
         ((POOLER, OUTSIDE, 443), (POOLER, CLOUD, 80), (PROXY, OUTSIDE, 5432)),
+    ),
+    "service-mesh": (
+        (
+            # Sidecars, and the tunnels of meshes between pods in them.
+            *((user, pod_in("istio-system"), 15012) for user in (PROXY, APP)),
+            *((user, pod_in("linkerd"), port) for user in (PROXY, APP) for port in (8080, 8086)),
+            *((NEIGHBOUR, PROXY, port) for port in (8080, 15008, 4143)),
+            *((PROXY, APP, port) for port in (8000, 15008, 4143)),
+            # The probes of pods in Istio's ambient mode.
+            *((Peer("169.254.7.127"), target, 9001) for target in (APP, PROXY)),
+            (PROMETHEUS, APP, 9000),
+        ),
+        (
+            # A tunnel would lead to every port, past the proxy.
+            *((who, APP, port) for who in (PROMETHEUS, STRANGER) for port in (15008, 4143)),
+            *((user, pod_in("istio-system"), 443) for user in (PROXY, APP)),
+            (PROXY, pod_in("elsewhere"), 15012),
+            *((APP, target, 15008) for target in (DATABASE, CACHE, POOLER)),
+            (Peer("169.254.7.127"), DATABASE, 5432),
+            (DATABASE, pod_in("istio-system"), 15012),
+        ),
     ),
     "no-proxy": (
         ((OUTSIDE, APP, 8000), (PROMETHEUS, APP, 9000)),

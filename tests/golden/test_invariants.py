@@ -80,7 +80,7 @@ def test_objects_have_our_labels_but_no_metadata_of_the_reconciler(case: Case) -
     for item in case.objects:
         metadata = item.body["metadata"]
         ours = {"name", "namespace", "labels"}
-        if item.key.kind == "ServiceAccount" or item.part is Part.EXPOSURE:
+        if item.key.kind in ("ServiceAccount", "Service") or item.part is Part.EXPOSURE:
             ours |= {"annotations"} & set(metadata)
         assert set(metadata) == ours, item.key
         assert metadata["namespace"] == case.service.metadata.namespace

@@ -27,14 +27,30 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* Labels of every object. */}}
 {{- define "fastapi-operator.labels" -}}
-{{ include "fastapi-operator.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/part-of: fastapi-operator
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "fastapi-operator.labelsWith" (list . "" dict) -}}
+{{- end -}}
+
+{{/*
+Labels of an object: those of every object, and those of a value, each once. Values take precedence,
+except over the labels of selectors.
+Usage: include "fastapi-operator.labelsWith" (list . "podLabels" .Values.podLabels)
+*/}}
+{{- define "fastapi-operator.labelsWith" -}}
+{{- $root := index . 0 -}}
+{{- $selectors := include "fastapi-operator.selectorLabels" $root | fromYaml -}}
+{{- $labels := dict "app.kubernetes.io/version" $root.Chart.AppVersion -}}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- $_ := set $labels "app.kubernetes.io/part-of" "fastapi-operator" -}}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- range $name, $given := dict "commonLabels" $root.Values.commonLabels (index . 1) (index . 2) -}}
+{{- range $key, $value := $given -}}
+{{- if hasKey $selectors $key -}}
+{{- fail (printf "%s: the label %s must not be set, because selectors of the chart use it; remove it, or set nameOverride or the name of the release" $name $key) -}}
+{{- end -}}
+{{- $_ := set $labels $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- merge $labels $selectors | toYaml -}}
 {{- end -}}
 
 {{/* registry/repository:tag@digest; a tag beside a digest is for readers. */}}

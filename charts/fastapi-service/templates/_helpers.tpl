@@ -12,10 +12,17 @@ objects begin with it. */}}
 {{- end -}}
 
 {{- define "fastapi-service.labels" -}}
-app.kubernetes.io/name: {{ include "fastapi-service.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- include "fastapi-service.labelsWith" (list . dict) -}}
+{{- end -}}
+
+{{/* Labels of an object, each once; those that are given take precedence. */}}
+{{- define "fastapi-service.labelsWith" -}}
+{{- $root := index . 0 -}}
+{{- $labels := dict "app.kubernetes.io/name" (include "fastapi-service.name" $root) -}}
+{{- $_ := set $labels "app.kubernetes.io/instance" $root.Release.Name -}}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- mergeOverwrite $labels (index . 1) | toYaml -}}
 {{- end -}}
 
 {{/*

@@ -135,6 +135,14 @@ def _convert(node: dict[str, Any], definitions: dict[str, Any], path: str) -> di
         result["additionalProperties"] = _convert(
             node["additionalProperties"], definitions, f"{path}.*"
         )
+        if keys := result.pop("propertyNames", {}).get("enum"):
+            listed = ", ".join(f"'{key}'" for key in keys)
+            result["x-kubernetes-validations"] = [
+                {
+                    "rule": f"self.all(key, key in [{listed}])",
+                    "message": f"each key must be one of {', '.join(keys)}",
+                }
+            ]
     elif "patternProperties" in node:
         ((pattern, value),) = result.pop("patternProperties").items()
         result["additionalProperties"] = _convert(value, definitions, f"{path}.*")

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from fastapi_operator.api.model import Model
+from fastapi_operator.api.model import Model, entry_of
 
 Path = tuple[str, ...]
 
@@ -25,7 +25,12 @@ def field_at(model: type[BaseModel], path: str) -> FieldInfo:
     """
     section: type[BaseModel] | None = model
     field: FieldInfo | None = None
+    entry: type[BaseModel] | None = None
     for name in split(path):
+        if entry is not None:
+            # A key of a map.
+            section, entry = entry, None
+            continue
         own = section.model_fields if section is not None else {}
         fields = {field.alias or key: field for key, field in own.items()}
         if name not in fields:
@@ -33,7 +38,7 @@ def field_at(model: type[BaseModel], path: str) -> FieldInfo:
             hint = f"; did you mean {close[0]}?" if close else ""
             raise ValueError(f"{path}: unknown field {name!r}{hint}")
         field = fields[name]
-        section = section_of(field)
+        section, entry = section_of(field), entry_of(field.annotation)
     assert field is not None, "a path has at least one name"
     return field
 

@@ -10,12 +10,10 @@ from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.api.service import Spec
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import CHECKS, Part
 from fastapi_operator.problems import Problem, Severity, Stage
 
 APP_CONTAINER = Part.APP.record.container
-# The sidecar of a migration that checks the database.
-CHECKS_CONTAINER = "checks"
 SCRATCH_VOLUME = "tmp"
 METRICS_VOLUME = "metrics"
 HEARTBEAT_VOLUME = "heartbeat"
@@ -136,7 +134,7 @@ def broken_guards(spec: Spec) -> Iterator[Problem]:
 def _process_containers(spec: Spec) -> Iterator[str]:
     """Yields the names of the containers of migrations, background processes and schedules."""
     if spec.postgres is not None and spec.postgres.migrations is not None:
-        yield from (Part.MIGRATION.record.container, CHECKS_CONTAINER)
+        yield from (Part.MIGRATION.record.container, CHECKS)
     yield from (entry.name for entry in spec.background or ())
     yield from (entry.name for entry in spec.schedules or ())
 

@@ -6,7 +6,7 @@ means "derive", so that the fields that the user set can be distinguished.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -43,7 +43,12 @@ def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def section_of(annotation: Any) -> type[Model] | None:
-    """Returns the section in a field's type, also if it is optional or a list of sections."""
+    """Returns the section in a field's type, also if it is optional or a list of sections.
+
+    A map of sections is a value, because its keys are not names of fields: see ``entry_of``.
+    """
+    if get_origin(annotation) is dict:
+        return None
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return annotation
     for part in get_args(annotation):
@@ -51,6 +56,13 @@ def section_of(annotation: Any) -> type[Model] | None:
         if section is not None:
             return section
     return None
+
+
+def entry_of(annotation: Any) -> type[Model] | None:
+    """Returns the section of the entries, if a field's type is a map of sections."""
+    if get_origin(annotation) is dict:
+        return section_of(get_args(annotation)[1])
+    return next(filter(None, map(entry_of, get_args(annotation))), None)
 
 
 def _check_quantity(value: Any) -> Any:

@@ -48,6 +48,7 @@ _FILE = Path(__file__).parent / "pod_schema.json"
 _QUANTITY = re.compile(r"[+-]?[0-9]*[.]?[0-9]+([eE][+-]?[0-9]+|[EPTGMKk]i?|[num]|)|[+-]?[0-9]+[.]")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.]\d+)?(Z|[+-]\d\d:\d\d)")
 _SHOWN_LENGTH = 80
+_ANY_KEY = "*"
 
 FieldPath = tuple[str, ...]
 
@@ -74,7 +75,10 @@ def _open_fields() -> tuple[tuple[FieldPath, str], ...]:
 
 
 def open_paths() -> tuple[FieldPath, ...]:
-    """Returns the paths of all fields of a spec without a schema; a list adds no name."""
+    """Returns the paths of all fields of a spec without a schema.
+
+    A list adds no name, and a map adds ``*`` for each of its keys.
+    """
     return tuple(_find_open(structural_schema(Spec), ()))
 
 
@@ -83,6 +87,8 @@ def _find_open(node: Mapping[str, Any], path: FieldPath) -> Iterator[FieldPath]:
         yield path
     if "items" in node:
         yield from _find_open(node["items"], path)
+    if isinstance(node.get("additionalProperties"), dict):
+        yield from _find_open(node["additionalProperties"], (*path, _ANY_KEY))
     for name, below in node.get("properties", {}).items():
         yield from _find_open(below, (*path, name))
 
@@ -91,6 +97,9 @@ def _values(value: Any, path: FieldPath, at: str) -> Iterator[tuple[str, Any]]:
     """Yields the values at a path; for a list on the way, those in each of its items."""
     if not path:
         yield at, value
+    elif isinstance(value, Mapping) and path[0] == _ANY_KEY:
+        for name, item in value.items():
+            yield from _values(item, path[1:], f"{at}.{name}")
     elif isinstance(value, Mapping) and path[0] in value:
         yield from _values(value[path[0]], path[1:], f"{at}.{path[0]}")
     elif isinstance(value, list):

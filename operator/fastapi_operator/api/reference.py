@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from fastapi_operator import naming
 from fastapi_operator.api.crd import object_schema, structural_schema
-from fastapi_operator.api.model import LIST_TYPE, Model, fields_of, section_of
+from fastapi_operator.api.model import LIST_TYPE, Model, entry_of, fields_of, section_of
 from fastapi_operator.api.rules import RULES
 from fastapi_operator.api.service import Spec
 from fastapi_operator.api.status import Status
@@ -51,9 +51,12 @@ def sections(model: type[Model], root: str) -> tuple[Section, ...]:
         found[section.model] = section
         for name, field in fields_of(section.model):
             inner, node = section_of(field.annotation), section.schema["properties"][name]
+            entry = entry_of(field.annotation)
             if inner is not None:
                 items = "[]" if node["type"] == "array" else ""
                 walk(Section(f"{section.path}.{name}{items}", inner, node.get("items", node)))
+            elif entry is not None:
+                walk(Section(f"{section.path}.{name}.NAME", entry, node["additionalProperties"]))
 
     walk(Section(root, model, structural_schema(model)))
     return tuple(found.values())
@@ -101,7 +104,7 @@ def _rows(section: Section, known: Mapping[type[Model], Section]) -> Iterator[st
     for name, field in fields_of(section.model):
         node = section.schema["properties"][name]
         meaning, default = _meaning(node["description"], required=name in required)
-        inner = section_of(field.annotation)
+        inner = section_of(field.annotation) or entry_of(field.annotation)
         kind = _kind(node) if inner is None else _link(node, known[inner])
         cells = (f"`{name}`", kind, default, meaning, _example(field))
         yield f"| {' | '.join(_cell(cell) for cell in cells)} |\n"
@@ -116,6 +119,8 @@ def _meaning(description: str, *, required: bool) -> tuple[str, str]:
 
 def _link(node: Mapping[str, Any], section: Section) -> str:
     link = f"[section]({section.anchor})"
+    if "additionalProperties" in node:
+        return f"map of at most {node['maxProperties']}: {link}"
     return f"list of at most {node['maxItems']}: {link}" if node["type"] == "array" else link
 
 

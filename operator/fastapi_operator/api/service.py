@@ -21,6 +21,7 @@ from fastapi_operator.api.model import (
     Variables,
 )
 from fastapi_operator.api.observability import Observability
+from fastapi_operator.api.part_settings import Parts
 from fastapi_operator.api.postgres import Postgres
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.redis import Queue, Redis
@@ -196,6 +197,12 @@ class Spec(Model):
         default=None,
         description="Additional containers of the app's pods, as in a Pod. Default: none.",
         examples=[[{"name": "shipper", "image": "registry.example.com/shipper:2"}]],
+    )
+    parts: Parts | None = Field(
+        default=None,
+        description="Pod and Service metadata, resources and placement of parts, by the name of "
+        "the part. Default: none.",
+        examples=[{"pooler": {"resources": {"requests": {"cpu": "100m"}}}}],
     )
     pod_template: PodPart | None = Field(
         default=None,

@@ -48,7 +48,8 @@ FactsOption = Annotated[
     typer.Option(
         "--facts",
         help='YAML file that describes the cluster, for example {kubernetes: "1.35", apis: '
-        "[monitoring.coreos.com/v1/ServiceMonitor], profiles: {default: production}}. Default: no "
+        "[monitoring.coreos.com/v1/ServiceMonitor], profiles: {default: production}, limitRanges: "
+        "{default: [{type: Container, min: {cpu: 100m}}]}}. Default: no "
         "optional API and no profile.",
         metavar="FILE",
         dir_okay=False,

@@ -38,7 +38,8 @@ def read_service(
 
 
 async def discover_facts(cluster: Cluster) -> Facts:
-    """Returns the facts of the cluster, with the profile of the command's namespace."""
+    """Returns the facts of the cluster, with those of the command's namespace."""
     facts = await discovery.discover(cluster.client)
     profiles = await discovery.profiles(cluster.client, (cluster.namespace,))
-    return dataclasses.replace(facts, profiles=profiles)
+    limits = await discovery.limits(cluster.client, (cluster.namespace,))
+    return dataclasses.replace(facts, profiles=profiles, limits=limits or {})

@@ -7,10 +7,9 @@ import yaml
 
 from fastapi_operator.cli import console, inputs
 from fastapi_operator.resources.build import build
+from fastapi_operator.resources.checks import object_problems
 from fastapi_operator.resources.desired import Desired
-from fastapi_operator.resources.environment_problems import environment_problems
 from fastapi_operator.resources.inputs import Inputs
-from fastapi_operator.resources.pod_standard import pod_problems
 from fastapi_operator.tuning.derive import derive
 
 
@@ -43,10 +42,7 @@ def render(
             failed = True
             continue
         objects = build(service, plan, ours, known)
-        found = (
-            *environment_problems(Inputs.of(service, plan, ours, known)),
-            *pod_problems(plan.spec, objects),
-        )
+        found = tuple(object_problems(Inputs.of(service, plan, ours, known), objects))
         console.print_problems(service.metadata.name, found)
         if inputs.has_errors(found):
             failed = True

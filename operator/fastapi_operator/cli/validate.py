@@ -13,9 +13,8 @@ from fastapi_operator.cli import console, inputs
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem
 from fastapi_operator.resources.build import build
-from fastapi_operator.resources.environment_problems import environment_problems
+from fastapi_operator.resources.checks import object_problems
 from fastapi_operator.resources.inputs import Inputs
-from fastapi_operator.resources.pod_standard import pod_problems
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 
@@ -135,8 +134,5 @@ def find_problems(body: dict[str, Any], settings: Settings, facts: Facts) -> tup
     problems = (*problems, *plan.problems)
     if inputs.has_errors(problems):
         return problems
-    return (
-        *problems,
-        *environment_problems(Inputs.of(service, plan, settings, facts)),
-        *pod_problems(plan.spec, build(service, plan, settings, facts)),
-    )
+    objects = build(service, plan, settings, facts)
+    return (*problems, *object_problems(Inputs.of(service, plan, settings, facts), objects))

@@ -1,4 +1,4 @@
-"""Discovers the cluster's version, the optional kinds it serves, and namespaces' profiles."""
+"""Discovers the cluster's version, the kinds it serves, and profiles and limits of namespaces."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +8,10 @@ from fastapi_operator.cluster import kinds
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.facts import Facts
+from fastapi_operator.limit_ranges import Limits
+from fastapi_operator.platforms import MESHES
 
+_FORBIDDEN = 403
 # One response for all groups, since Kubernetes 1.30 (aggregated discovery).
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -49,6 +52,32 @@ async def profiles(client: Client, namespaces: Iterable[str]) -> Mapping[str, st
     }
 
 
+async def limits(client: Client, namespaces: Iterable[str]) -> Mapping[str, Limits] | None:
+    """Returns the LimitRanges of each namespace that has any; None without the right to list them.
+
+    Args:
+        client: Sends the requests.
+        namespaces: The namespaces to read, one request for each; if empty, those of the cluster.
+
+    Raises:
+        ApiError: The API server failed; the facts that are already known stay valid.
+    """
+    found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    try:
+        for namespace in tuple(namespaces) or (None,):
+            async for page, _ in client.pages(kinds.LIMIT_RANGE, namespace):
+                for body in page:
+                    items = found.setdefault(body["metadata"]["namespace"], [])
+                    name = body["metadata"]["name"]
+                    items += ((name, item) for item in (body.get("spec") or {}).get("limits") or ())
+    except ApiError as error:
+        # A role of an older version does not permit it.
+        if error.status != _FORBIDDEN:
+            raise
+        return None
+    return {namespace: Limits.of(items) for namespace, items in found.items()}
+
+
 async def _namespace(client: Client, name: str) -> dict[str, Any]:
     try:
         return await client.read(kinds.NAMESPACE.path(None, name))
@@ -72,4 +101,5 @@ def _served(answer: Mapping[str, Any]) -> frozenset[str]:
             for resource in version.get("resources") or ():
                 kind = resource.get("responseKind", {}).get("kind", "")
                 served.add(f"{name}/{version['version']}/{kind}")
-    return frozenset(served & kinds.optional_apis())
+    meshes = {mesh.api for mesh in MESHES}
+    return frozenset(served & (kinds.optional_apis() | meshes))

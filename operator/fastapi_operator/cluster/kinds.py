@@ -82,6 +82,7 @@ class Kind:
 SERVICE = Kind(naming.GROUP, naming.VERSION, naming.PLURAL, naming.KIND)
 POD = Kind("", "v1", "pods", "Pod")
 NAMESPACE = Kind("", "v1", "namespaces", "Namespace")
+LIMIT_RANGE = Kind("", "v1", "limitranges", "LimitRange")
 EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")

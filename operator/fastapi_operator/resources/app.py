@@ -45,14 +45,12 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     return tuple(built)
 
 
-def pod_source(inputs: Inputs) -> dict[str, Any]:
-    """Returns the pull secrets and the account of a pod of the app's image."""
-    secrets = [{"name": secret.name} for secret in inputs.spec.image_pull_secrets or ()]
+def pod_account(inputs: Inputs) -> dict[str, Any]:
+    """Returns the account of a pod of the app's image."""
     account = inputs.spec.service_account or ServiceAccount()
     return {
         "serviceAccountName": account.name or inputs.name,
         "automountServiceAccountToken": account.token or False,
-        **({"imagePullSecrets": secrets} if secrets else {}),
     }
 
 
@@ -131,7 +129,7 @@ def _pod_template(inputs: Inputs) -> dict[str, Any]:
         *(pod.scratch_volume(name, size, memory=True) for name, _, size in scratch),
         *file_volumes,
     ]
-    source = pod_source(inputs)
+    source = pod_account(inputs)
     if spec.availability and spec.availability.affinity:
         source["affinity"] = dict(spec.availability.affinity)
     template = pod.pod_template(

@@ -83,9 +83,9 @@ def _container(inputs: Inputs, plan: BackupPlan) -> dict[str, Any]:
         # The owner reads every table and has no timeouts.
         env=owner_environment(inputs),
         resources=pod.resources(
-            cpu_request=figures.BACKUP_CPU_MILLICORES,
-            memory_request=figures.BACKUP_MEMORY_BYTES,
-            memory_limit=figures.BACKUP_MEMORY_BYTES,
+            cpu_request=plan.cpu_request_millicores.value,
+            memory_request=plan.memory_limit_bytes.value,
+            memory_limit=plan.memory_limit_bytes.value,
         ),
         mounts={_DUMPS: _DIRECTORY},
     )

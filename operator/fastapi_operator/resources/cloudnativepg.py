@@ -34,6 +34,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
             "postgresql": {"parameters": _parameters(plan, granted)},
             "resources": _resources(plan, postgres),
             "storage": _storage(inputs, plan, postgres.storage or Storage()),
+            **pod.pull_secrets(inputs),
             **({"backup": dict(backup)} if backup else {}),
         },
     }

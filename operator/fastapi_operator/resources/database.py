@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.api.postgres import Postgres, RestoreFrom
-from fastapi_operator.api.service import Spec
 from fastapi_operator.api.storage import Storage
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, objects, pod
@@ -220,7 +219,7 @@ def _stateful_set(
                 "template": template,
             },
         },
-        requested_hash=_requested_hash(inputs.spec, postgres),
+        requested_hash=_requested_hash(inputs, postgres),
     )
 
 
@@ -228,16 +227,18 @@ def _claimed(volume: str, claim: str) -> dict[str, Any]:
     return {"name": volume, "persistentVolumeClaim": {"claimName": claim}}
 
 
-def _requested_hash(spec: Spec, postgres: Postgres) -> str:
+def _requested_hash(inputs: Inputs, postgres: Postgres) -> str:
     """A hash of the fields about the database itself; if it changes, no approval is needed."""
     requested = postgres.model_dump(
         mode="json", exclude={"pooler", "migrations", "backup"}, exclude_none=True
     )
     if not is_pooled(postgres):
         requested["pooler"] = "None"
-    direct = direct_section(spec)
+    direct = direct_section(inputs.spec)
     if direct is not None:
         requested["directConnections"] = direct.max_connections
+    if own := inputs.settings_of(Part.DATABASE).model_dump(mode="json", exclude_none=True):
+        requested["parts"] = own
     return naming.content_hash(requested)
 
 

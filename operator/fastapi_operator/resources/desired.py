@@ -96,6 +96,15 @@ class Desired:
     requested_hash: str = ""
     is_default: bool = False
 
+    @property
+    def pod_template(self) -> Mapping[str, Any] | None:
+        """The template of its pods; None if it has none."""
+        spec = self.body.get("spec") or {}
+        if self.body["kind"] == "CronJob":
+            spec = spec["jobTemplate"]["spec"]
+        template: Mapping[str, Any] | None = spec.get("template")
+        return template if template and "containers" in (template.get("spec") or {}) else None
+
     @cached_property
     def key(self) -> ObjectKey:
         """The identity of the object."""

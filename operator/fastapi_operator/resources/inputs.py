@@ -7,10 +7,13 @@ from typing import Self
 
 from fastapi_operator import naming
 from fastapi_operator.api.connections import Connections
+from fastapi_operator.api.part_settings import PartSettings
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
+from fastapi_operator.limit_ranges import Limits
 from fastapi_operator.parts import DIAGNOSTICS, METRICS, PROBES, Part
+from fastapi_operator.platforms import MESH_LABELS
 from fastapi_operator.profiles import Profile
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.plan import Plan, ProcessPlan
@@ -85,7 +88,17 @@ class Inputs:
 
     def has_pods(self, part: Part) -> bool:
         """Whether the service has pods of a part."""
-        return bool(part.record.pods) and bool(getattr(self.plan, part.record.pods))
+        return part in self.plan.parts_with_pods
+
+    @property
+    def limits(self) -> Limits:
+        """The LimitRanges of the namespace."""
+        return self.facts.limits_of(self.namespace)
+
+    def settings_of(self, part: Part) -> PartSettings:
+        """Returns what ``spec.parts`` sets for a part."""
+        parts = (self.spec.parts or {}).items()
+        return next((settings for name, settings in parts if name == part.value), PartSettings())
 
     def child(self, *suffix: str) -> str:
         """Returns the name of an object of the service."""
@@ -98,8 +111,16 @@ class Inputs:
     def labels(self, part: Part) -> dict[str, str]:
         """Returns the labels of an object of a part."""
         # The operator's own labels last: a profile's label must not hide an object from it.
-        ours = naming.labels(self.name, part) | self._process_label
-        return {**self.profile.labels, **ours}
+        return {**self.profile.labels, **self._own_labels(part)}
+
+    def pod_labels(self, part: Part) -> dict[str, str]:
+        """Returns the labels of a part's pods."""
+        mesh = {} if part.record.meshed else MESH_LABELS
+        of_part = self.settings_of(part).pod_labels or {}
+        return {**self.profile.labels, **mesh, **of_part, **self._own_labels(part)}
+
+    def _own_labels(self, part: Part) -> dict[str, str]:
+        return naming.labels(self.name, part) | self._process_label
 
     def selector(self, part: Part) -> dict[str, str]:
         """Returns the labels that select the pods of a part, or of the process."""

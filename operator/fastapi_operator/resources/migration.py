@@ -8,7 +8,7 @@ from fastapi_operator.api.postgres import Migrations
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import companions, migration_checks, objects, pod
-from fastapi_operator.resources.app import environment_fields, pod_source
+from fastapi_operator.resources.app import environment_fields, pod_account
 from fastapi_operator.resources.desired import Desired, Gate, Write
 from fastapi_operator.resources.environment import environment_files
 from fastapi_operator.resources.inputs import Inputs
@@ -61,7 +61,7 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         ],
         grace_seconds=figures.GRACEFUL_MIN_SECONDS,
         restartPolicy="Never",
-        **pod_source(inputs),
+        **pod_account(inputs),
     )
     body = {
         "apiVersion": "batch/v1",

@@ -8,8 +8,7 @@ the migration succeeded or not. Its termination message is the report.
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi_operator.api.guards import CHECKS_CONTAINER
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import CHECKS, Part
 from fastapi_operator.resources import pod
 from fastapi_operator.resources.access import CA_FILE, Access, migrators_access
 from fastapi_operator.resources.connections import AUTHORITY_DIRECTORY
@@ -34,14 +33,14 @@ def sidecar(inputs: Inputs, plan: MigrationPlan, mounts: Mapping[str, str]) -> d
         "migration-checks.sh.j2",
         directory=DIRECTORY,
         message_file=MESSAGE_FILE,
-        container=CHECKS_CONTAINER,
+        container=CHECKS,
         lock_timeout_seconds=plan.lock_timeout_seconds.value,
         attempts=figures.MIGRATION_CONNECT_ATTEMPTS,
         query_timeout_seconds=figures.MIGRATION_CHECK_SECONDS,
         most_problems=figures.MIGRATION_PROBLEMS_REPORTED,
     )
     return pod.container(
-        CHECKS_CONTAINER,
+        CHECKS,
         image=inputs.settings.images.postgres.reference,
         pull_policy=inputs.settings.image_pull_policy,
         command=("sh", "-c", script),

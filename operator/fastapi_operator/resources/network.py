@@ -13,7 +13,7 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.api.workload import Network
 from fastapi_operator.parts import Part
-from fastapi_operator.platforms import DNS_PORTS, METADATA_ADDRESSES
+from fastapi_operator.platforms import DNS_PORTS, MESHES, METADATA_ADDRESSES, Mesh
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.access import access, migrators_access
 from fastapi_operator.resources.connections import direct_port, direct_section
@@ -137,10 +137,11 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
 
 
 def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
+    accepted = [_ingress(inputs, flow) for flow in table if flow.target is part]
     spec: dict[str, Any] = {
         "podSelector": {"matchLabels": naming.selector(inputs.name, part)},
         "policyTypes": ["Ingress"],
-        "ingress": [_ingress(inputs, flow) for flow in table if flow.target is part],
+        "ingress": [*accepted, *_from_meshes(inputs, part)],
     }
     egress = _all_egress(inputs, part, table)
     if egress is not None:
@@ -163,15 +164,18 @@ def _all_egress(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> list[dic
     outgoing = [_egress(inputs, flow) for flow in table if flow.source is part]
     if not part.record.runs_app_image:
         # A pod that opens no connection needs no DNS either.
-        return [_dns(), *outgoing] if outgoing else []
+        return [_dns(), *outgoing, *_to_meshes(inputs, part)] if outgoing else []
     network = inputs.spec.network or Network()
     if network.egress != "Restricted":
         return None
-    return [_dns(), *outgoing, *(dict(rule) for rule in network.egress_to or ())]
+    own = (dict(rule) for rule in network.egress_to or ())
+    return [_dns(), *outgoing, *_to_meshes(inputs, part), *own]
 
 
 def _ingress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
-    rule: dict[str, Any] = {"ports": [{"protocol": "TCP", "port": flow.port}]}
+    # A tunnel leads to every port of the pod: readers of metrics do not get it.
+    tunnels = _tunnel_ports(inputs, flow.target) if flow.entry or flow.source else ()
+    rule: dict[str, Any] = {"ports": [_tcp(port) for port in (flow.port, *tunnels)]}
     peers = (inputs.spec.network or Network()).ingress_from
     if flow.entry and peers:
         rule["from"] = [dict(peer) for peer in peers]
@@ -182,9 +186,40 @@ def _ingress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
 
 def _egress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
     rule = _ANYWHERE if flow.target is None else {"to": [_pods(inputs, flow.target)]}
-    # A rule without a port number allows every TCP port.
-    port = {"port": flow.port} if flow.port is not None else {}
-    return {**rule, "ports": [{"protocol": "TCP", **port}]}
+    ports = (flow.port, *_tunnel_ports(inputs, flow.target))
+    return {**rule, "ports": [_tcp(port) for port in ports]}
+
+
+def _meshes(inputs: Inputs, part: Part | None) -> Iterator[Mesh]:
+    """Yields the meshes of the cluster, if the pods of the part may be in them."""
+    if part is not None and part.record.meshed:
+        yield from (mesh for mesh in MESHES if inputs.facts.offers(mesh.api))
+
+
+def _tunnel_ports(inputs: Inputs, part: Part | None) -> tuple[int, ...]:
+    return tuple(mesh.tunnel_port for mesh in _meshes(inputs, part))
+
+
+def _from_meshes(inputs: Inputs, part: Part) -> Iterator[dict[str, Any]]:
+    """Yields the rules for the probes that a mesh passes on from an address of its own."""
+    for mesh in _meshes(inputs, part):
+        if mesh.probe_addresses:
+            yield {"from": [{"ipBlock": {"cidr": cidr}} for cidr in mesh.probe_addresses]}
+
+
+def _to_meshes(inputs: Inputs, part: Part) -> Iterator[dict[str, Any]]:
+    """Yields the rules for the connections of a sidecar to its control plane."""
+    for mesh in _meshes(inputs, part):
+        name = {"kubernetes.io/metadata.name": mesh.namespace}
+        yield {
+            "to": [{"namespaceSelector": {"matchLabels": name}}],
+            "ports": [_tcp(port) for port in mesh.control_ports],
+        }
+
+
+def _tcp(port: int | None) -> dict[str, Any]:
+    # Without a number it is every TCP port.
+    return {"protocol": "TCP", **({"port": port} if port is not None else {})}
 
 
 def _dns() -> dict[str, Any]:

@@ -41,9 +41,14 @@ def service(
         ports: By name: the port of the Service, and the named port of the container. Default: the
             port that the part's clients use.
         selects: The part whose pods it selects. Default: ``part``.
-        annotations: The user's annotations.
+        annotations: The user's annotations; those of ``spec.parts`` take precedence.
         spec: Further fields of the Service.
     """
+    selected = selects or part
+    annotations = {
+        **(annotations or {}),
+        **(inputs.settings_of(selected).service_annotations or {}),
+    }
     if ports is None:
         ports = {part.record.port_name: (part.port, part.record.port_name)}
     return Desired(
@@ -54,7 +59,7 @@ def service(
             "metadata": metadata(inputs, part, name, annotations),
             "spec": {
                 **spec,
-                "selector": inputs.selector(selects or part),
+                "selector": inputs.selector(selected),
                 "ports": [
                     {"name": port_name, "port": port, "targetPort": target, "protocol": "TCP"}
                     for port_name, (port, target) in ports.items()

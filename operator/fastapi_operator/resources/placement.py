@@ -1,9 +1,10 @@
-"""The placement of pods by ``spec.availability``: spread, priority, nodes."""
+"""The placement of pods by ``spec.availability`` and ``spec.parts``: spread, priority, nodes."""
 
 from typing import Any
 
 from fastapi_operator.api.workload import Availability
 from fastapi_operator.parts import Part
+from fastapi_operator.platforms import NODE_SELECTOR
 from fastapi_operator.resources.inputs import Inputs
 
 _HOST = "kubernetes.io/hostname"
@@ -28,10 +29,14 @@ def placement(inputs: Inputs, part: Part, *, spread: bool) -> dict[str, Any]:
         ]
     if availability.priority_class_name is not None:
         fields["priorityClassName"] = availability.priority_class_name
-    if availability.node_selector:
-        fields["nodeSelector"] = dict(availability.node_selector)
-    if availability.tolerations:
-        fields["tolerations"] = [dict(toleration) for toleration in availability.tolerations]
+    own = inputs.settings_of(part)
+    nodes = availability.node_selector if own.node_selector is None else own.node_selector
+    fields["nodeSelector"] = {**(nodes or {}), **NODE_SELECTOR}
+    tolerations = availability.tolerations if own.tolerations is None else own.tolerations
+    if tolerations:
+        fields["tolerations"] = [dict(toleration) for toleration in tolerations]
+    if own.runtime_class_name is not None:
+        fields["runtimeClassName"] = own.runtime_class_name
     return fields
 
 

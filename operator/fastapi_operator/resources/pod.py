@@ -5,7 +5,9 @@ from typing import Any
 
 from fastapi_operator import quantity
 from fastapi_operator.api.guards import SCRATCH_VOLUME
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import RELOADER, Part
+from fastapi_operator.platforms import MESH_ANNOTATIONS
+from fastapi_operator.resources.amounts import with_amounts
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.placement import placement
 from fastapi_operator.tuning import figures
@@ -16,9 +18,6 @@ _FILE_MODE = 0o444
 # The directory of sockets and process ids, which a server shares with its reloader.
 RUN = "run"
 _RUN_BYTES = 2**20
-
-# The sidecar that makes a server read changed files; a change of these files needs no restart.
-RELOADER = "reload"
 
 
 def pod_template(
@@ -53,16 +52,31 @@ def pod_template(
         "terminationGracePeriodSeconds": grace_seconds,
     }
     pod |= placement(inputs, part, spread=spread)
+    pod |= pull_secrets(inputs)
     pod |= spec
     before = [*(dict(sidecar) | {"restartPolicy": "Always"} for sidecar in sidecars), *steps]
+    main = containers[0]["name"]
     if before:
-        pod["initContainers"] = [_limited(inputs, container) for container in before]
-    pod["containers"] = [_limited(inputs, container) for container in containers]
+        pod["initContainers"] = [with_amounts(inputs, part, item) for item in before]
+    pod["containers"] = [
+        with_amounts(inputs, part, item, is_main=item["name"] == main) for item in containers
+    ]
     pod["volumes"] = [scratch_volume(SCRATCH_VOLUME, figures.SCRATCH_BYTES), *volumes]
-    return {
-        "metadata": {"labels": inputs.labels(part)},
-        "spec": pod,
-    }
+    return {"metadata": _pod_metadata(inputs, part), "spec": pod}
+
+
+def pull_secrets(inputs: Inputs) -> dict[str, Any]:
+    """Returns the pull secrets of a pod: those of the operator's settings, then the service's."""
+    own = (*inputs.settings.image_pull_secrets, *(inputs.spec.image_pull_secrets or ()))
+    names = dict.fromkeys(secret.name for secret in own)
+    return {"imagePullSecrets": [{"name": name} for name in names]} if names else {}
+
+
+def _pod_metadata(inputs: Inputs, part: Part) -> dict[str, Any]:
+    mesh = {} if part.record.meshed else MESH_ANNOTATIONS
+    annotations = {**mesh, **(inputs.settings_of(part).pod_annotations or {})}
+    labels = inputs.pod_labels(part)
+    return {"labels": labels, **({"annotations": annotations} if annotations else {})}
 
 
 def container(
@@ -107,18 +121,6 @@ def container(
         # The last log lines of a failed container are then in its status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
-
-
-def _limited(inputs: Inputs, container: Mapping[str, Any]) -> dict[str, Any]:
-    """Adds a CPU limit if the profile requires one and the container has none."""
-    amounts = container.get("resources") or {}
-    limits = amounts.get("limits") or {}
-    if not inputs.profile.cpu_limits or "cpu" in limits:
-        return dict(container)
-    request = quantity.millicores((amounts.get("requests") or {}).get("cpu", 0))
-    limit = max(request, figures.CPU_LIMIT_MILLICORES_PER_WORKER)
-    limited = {**amounts, "limits": {"cpu": quantity.format_cpu(limit), **limits}}
-    return {**container, "resources": limited}
 
 
 def admitted(container: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_operator.api.service import Spec
+from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.resources.desired import Desired
 
@@ -97,27 +98,28 @@ def pod_problems(spec: Spec, objects: Iterable[Desired]) -> Iterator[Problem]:
     """
     seen: set[tuple[str, str]] = set()
     for desired in objects:
-        template = _template(desired)
+        template = desired.pod_template
         if template is None:
             continue
-        for problem in (*_violations(spec, template), *_duplicates(spec, template)):
+        part = desired.part
+        for problem in (*_violations(spec, part, template), *_duplicates(spec, part, template)):
             if (problem.path, problem.message) not in seen:
                 seen.add((problem.path, problem.message))
                 yield problem
 
 
-def _violations(spec: Spec, template: Body) -> Iterator[Problem]:
+def _violations(spec: Spec, part: Part, template: Body) -> Iterator[Problem]:
     for control in CONTROLS:
         for path, value in control.find(template):
             shown = "is not set" if value is None else f"is {value!r}"
             yield _problem(
-                _origin(spec, path),
+                _origin(spec, part, path),
                 f"{shown}: the restricted Pod Security Standard forbids it ({control.name})",
                 control.remedy,
             )
 
 
-def _duplicates(spec: Spec, template: Body) -> Iterator[Problem]:
+def _duplicates(spec: Spec, part: Part, template: Body) -> Iterator[Problem]:
     pod = template["spec"]
     lists: list[tuple[Path, Any, Path]] = [
         (("spec", name), pod.get(name), keys) for name, keys in _POD_KEYS.items()
@@ -131,27 +133,21 @@ def _duplicates(spec: Spec, template: Body) -> Iterator[Problem]:
             if key in seen:
                 shown = ", ".join(f"{k} {v}" for k, v in zip(keys, key, strict=True))
                 yield _problem(
-                    _origin(spec, (*path, f"[{key[0]}]")),
+                    _origin(spec, part, (*path, f"[{key[0]}]")),
                     f"duplicate {shown} in {'.'.join(path).replace('.[', '[')} of the pod",
                     "remove one, or choose another value; the operator sets some items itself",
                 )
             seen.add(key)
 
 
-def _template(desired: Desired) -> Body | None:
-    spec = desired.body.get("spec") or {}
-    if desired.key.kind == "CronJob":
-        spec = spec["jobTemplate"]["spec"]
-    template: Body | None = spec.get("template")
-    return template if template and "containers" in (template.get("spec") or {}) else None
-
-
-def _origin(spec: Spec, path: Path) -> str:
-    """Returns the field of the spec from which a field of a pod comes."""
+def _origin(spec: Spec, part: Part, path: Path) -> str:
+    """Returns the field of the spec from which a field of a part's pod comes."""
     template: Any = spec.pod_template or {}
     in_template = f"spec.podTemplate.{_joined(path)}"
     if _sets(template, path):
         return in_template
+    if path[:2] == ("metadata", "annotations"):
+        return f"spec.parts.{part.value}.podAnnotations{_joined(path[2:])}"
     name, item = (path[1], path[2]) if len(path) > 2 else ("", "")
     migrations = spec.postgres.migrations if spec.postgres else None
     for field, items in (

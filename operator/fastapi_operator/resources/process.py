@@ -7,7 +7,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.schedule import Background, Schedule
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import companions, pod
-from fastapi_operator.resources.app import environment_fields, pod_source
+from fastapi_operator.resources.app import environment_fields, pod_account
 from fastapi_operator.resources.environment import environment_files
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.variable import Process
@@ -71,6 +71,6 @@ def process_template(
         volumes=[*companions.volumes(spec, (*sidecars, container)), *file_volumes],
         grace_seconds=grace_seconds,
         spread=spread,
-        **pod_source(inputs),
+        **pod_account(inputs),
         **fields,
     )

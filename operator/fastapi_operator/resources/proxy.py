@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi_operator import naming
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import COPY_STATIC, Part
 from fastapi_operator.resources import caddy, entry, nginx, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.inputs import Inputs
@@ -93,7 +93,6 @@ def _pod_template(inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str) ->
         spread=True,
         # The sidecar signals the server, so it must see its processes. Both have the same user.
         shareProcessNamespace=True,
-        **({"imagePullSecrets": secrets} if static and (secrets := _pull_secrets(inputs)) else {}),
     )
 
 
@@ -155,7 +154,7 @@ def _directory(route: Route) -> str:
 def _copy(inputs: Inputs, index: int, route: Route) -> dict[str, Any]:
     """Copies a directory of the app's image; keeps links, overwrites the files of a failed try."""
     return pod.container(
-        f"copy-{_static_volume(index)}",
+        f"{COPY_STATIC}-{index}",
         image=inputs.spec.image,
         pull_policy=inputs.spec.image_pull_policy or "IfNotPresent",
         command=("cp", "-RPf", f"{route.directory.rstrip('/')}/.", _directory(route)),
@@ -166,10 +165,6 @@ def _copy(inputs: Inputs, index: int, route: Route) -> dict[str, Any]:
         ),
         mounts={_static_volume(index): _directory(route)},
     )
-
-
-def _pull_secrets(inputs: Inputs) -> list[dict[str, str]]:
-    return [{"name": secret.name} for secret in inputs.spec.image_pull_secrets or ()]
 
 
 def _resources(plan: ProxyPlan) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fastapi_operator.api.postgres import Postgres
 from fastapi_operator.problems import Problem, Severity, Stage
-from fastapi_operator.tuning import effects
+from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import BackupPlan, PostgresPlan
@@ -44,7 +44,27 @@ BACKUP.constant(
 )
 
 
-@BACKUP.number(field="postgres.backup.storage.size", ceiling="postgres.backup.storage.size")
+BACKUP.constant(
+    "cpu_request_millicores",
+    100,
+    "a dump waits for the database and compresses what it gets",
+    field="parts.backup.resources.requests.cpu",
+    amount="cpu",
+    evidence="judgement",
+)
+BACKUP.constant(
+    "memory_limit_bytes",
+    256 * figures.MIB,
+    "pg_dump streams the rows; the descriptions of all tables stay in memory",
+    field="parts.backup.resources.limits.memory",
+    amount="memory",
+    evidence="judgement",
+)
+
+
+@BACKUP.number(
+    field="postgres.backup.storage.size", ceiling="postgres.backup.storage.size", amount="storage"
+)
 def _storage_bytes(*, data_bytes: int) -> Because[int]:
     """The size of the database's volume.
 

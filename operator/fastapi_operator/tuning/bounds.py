@@ -14,6 +14,7 @@ from fastapi_operator.tuning import figures
 
 _TEBIBYTE = 1024 * figures.GIB
 _NODE = "no node has more"
+_PARTS = r"parts[.][a-z]+[.](containers[.][a-z0-9-]+[.])?"
 _PROCESSES = r"(background|schedules)\[.+\][.]|postgres.migrations[.]"
 
 
@@ -73,6 +74,20 @@ _BOUNDS = (
         "postgres.resources.(limits|requests).memory",
         figures.POSTGRES_MEMORY_MIN_BYTES,
         "PostgreSQL with its background processes and a few connections takes as much",
+        figures.MEMORY_MAX_BYTES,
+        _NODE,
+    ),
+    Bound(
+        rf"({_PARTS})resources.(limits|requests).cpu",
+        1,
+        "the scheduler counts in thousandths of a core",
+        figures.CPU_MAX_MILLICORES,
+        _NODE,
+    ),
+    Bound(
+        rf"({_PARTS})resources.(limits|requests).memory",
+        figures.CONTAINER_MEMORY_MIN_BYTES,
+        "no program of the operator's images starts with less",
         figures.MEMORY_MAX_BYTES,
         _NODE,
     ),

@@ -56,8 +56,9 @@ CACHE.constant(
     256 * figures.MIB,
     "a small cache; spec.redis.memory sets it",
     effect=effects.OBJECT_RESTART,
-    field="redis.memory",
+    field=("parts.cache.resources.limits.memory", "redis.memory"),
     ceiling="redis.memory",
+    amount="memory",
     evidence="judgement",
 )
 redis.declare_shared(CACHE)
@@ -109,6 +110,7 @@ def _grace_seconds(*, maxmemory_bytes: int, persistent: bool) -> Because[int]:
     effect=effects.OBJECT_NONE,
     field="redis.persistence.size",
     ceiling="redis.persistence.size",
+    amount="storage",
 )
 def _storage_bytes(*, maxmemory_bytes: int) -> Because[int]:
     """2 · maxmemory_bytes, in whole GiB.

@@ -5,16 +5,21 @@ from typing import NamedTuple
 
 from fastapi_operator import quantity
 from fastapi_operator.api.server import Server
+from fastapi_operator.limit_ranges import CPU
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.amounts import amounts
-from fastapi_operator.tuning.decision import Because, Decision, Override, Source
+from fastapi_operator.tuning.amounts import Amounts, amounts
+from fastapi_operator.tuning.decision import Because, Decision, Override, Source, display
 from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import BackgroundPlan, ComputePlan, ServerCore
 from fastapi_operator.tuning.profile import ProfiledSpec
 
 COMPUTE = Group("compute", effects.OBJECT_ROLLOUT)
 _CPU_LIMITS = "set by cpuLimits of the profile: a core a worker, or the request if that is more"
+_CPU_OF_A_LIMIT_RANGE = (
+    "a LimitRange of the namespace would set a limit: a core a worker, or the request if that is "
+    "more"
+)
 
 
 class ComputeBasis(NamedTuple):
@@ -49,9 +54,8 @@ def compute_plan(profiled: ProfiledSpec, core: ServerCore) -> ComputePlan:
     """Decides the resources of each app pod."""
     spec, overrides = profiled.spec, {}
     given, workers = amounts(spec.resources), core.workers.value
-    if profiled.profile.cpu_limits:
-        limit = max(workers * figures.CPU_LIMIT_MILLICORES_PER_WORKER, given.cpu_request or 0)
-        overrides["cpu_limit_millicores"] = Override(limit, _CPU_LIMITS, Source.PROFILE)
+    if profiled.limits_cpu:
+        overrides["cpu_limit_millicores"] = _required_cpu_limit(profiled, workers, given)
     decided = COMPUTE.decide(
         profiled,
         overrides=overrides,
@@ -62,6 +66,20 @@ def compute_plan(profiled: ProfiledSpec, core: ServerCore) -> ComputePlan:
         request_bytes=given.memory_request,
     )
     return ComputePlan(**decided)
+
+
+def _required_cpu_limit(profiled: ProfiledSpec, workers: int, given: Amounts) -> Override:
+    """The CPU limit that the profile or a LimitRange requires: a core a worker."""
+    limit = max(workers * figures.CPU_LIMIT_MILLICORES_PER_WORKER, given.cpu_request or 0)
+    most = profiled.limits.container.most.get(CPU)
+    if most is not None and most.amount < limit:
+        reason = (
+            f"LimitRange {most.origin} permits at most {display('cpu_millicores', most.amount)}"
+        )
+        return Override(most.amount, reason, Source.DERIVED)
+    if profiled.profile.cpu_limits:
+        return Override(limit, _CPU_LIMITS, Source.PROFILE)
+    return Override(limit, _CPU_OF_A_LIMIT_RANGE, Source.DERIVED)
 
 
 def memory_problems(
@@ -114,7 +132,9 @@ def _too_little(
     )
 
 
-@COMPUTE.number(field="resources.limits.cpu", ceiling="resources.limits.cpu", headline=True)
+@COMPUTE.number(
+    field="resources.limits.cpu", ceiling="resources.limits.cpu", amount="cpu", headline=True
+)
 def _cpu_limit_millicores(*, workers: int) -> Because[int]:
     """No limit.
 
@@ -129,7 +149,11 @@ def _cpu_limit_millicores(*, workers: int) -> Because[int]:
 
 
 @COMPUTE.number(
-    field="resources.requests.cpu", ceiling="resources.limits.cpu", headline=True, tunable=True
+    field="resources.requests.cpu",
+    ceiling="resources.limits.cpu",
+    amount="cpu",
+    headline=True,
+    tunable=True,
 )
 def _cpu_request_millicores(*, workers: int, cpu_limit_millicores: int) -> Because[int]:
     """500m · W, at most the limit.
@@ -143,7 +167,11 @@ def _cpu_request_millicores(*, workers: int, cpu_limit_millicores: int) -> Becau
 
 
 @COMPUTE.number(
-    field="resources.limits.memory", ceiling="resources.limits.memory", headline=True, tunable=True
+    field="resources.limits.memory",
+    ceiling="resources.limits.memory",
+    amount="memory",
+    headline=True,
+    tunable=True,
 )
 def _memory_limit_bytes(
     *,
@@ -172,7 +200,7 @@ def _memory_limit_bytes(
     )
 
 
-@COMPUTE.number(field="resources.requests.memory")
+@COMPUTE.number(field="resources.requests.memory", amount="memory")
 def _memory_request_bytes(*, memory_limit_bytes: int) -> Because[int]:
     """The limit.
 

@@ -30,7 +30,7 @@ def contradictions(spec: Mapping[str, Any]) -> Iterator[Problem]:
                 )
         least = figures.WORKER_MEMORY_BYTES
         memory = fields.value_at(resources, ("limits", "memory"))
-        if path == "spec.postgres.resources" or memory is None:
+        if path.startswith(("spec.postgres.resources", "spec.parts.")) or memory is None:
             continue
         if quantity.size_bytes(memory) < least // 2:
             yield _error(
@@ -52,6 +52,13 @@ def _resources(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
     yield "spec.resources", spec.get("resources") or {}
     for path in (("postgres", "resources"), ("postgres", "migrations", "resources")):
         yield f"spec.{'.'.join(path)}", fields.value_at(spec, path) or {}
+    for name, part in (spec.get("parts") or {}).items():
+        yield f"spec.parts.{name}.resources", part.get("resources") or {}
+        for container, given in (part.get("containers") or {}).items():
+            yield (
+                f"spec.parts.{name}.containers[{container}].resources",
+                given.get("resources") or {},
+            )
     for kind in ("background", "schedules"):
         for entry in spec.get(kind) or ():
             yield f"spec.{kind}[{entry['name']}].resources", entry.get("resources") or {}

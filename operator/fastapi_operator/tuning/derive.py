@@ -1,7 +1,10 @@
 """``derive``: from the spec of a service to every number that it needs."""
 
+import dataclasses
+
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.guards import broken_guards
+from fastapi_operator.api.part_guards import absent_parts, broken_part_guards
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts
@@ -69,7 +72,7 @@ def derive(
         service.metadata.name, exposed, spec.server.effective_root_path if spec.server else ""
     )
     observability = observability_plan(profiled, facts)
-    return Plan(
+    plan = Plan(
         spec=spec,
         profile=profiled.profile,
         server=server,
@@ -106,6 +109,7 @@ def derive(
         problems=(
             *profiled.problems,
             *broken_guards(spec),
+            *broken_part_guards(spec),
             *mutable_tag(spec.image),
             *out_of_bounds(profiled.raw),
             *contradictions(profiled.raw),
@@ -126,3 +130,5 @@ def derive(
             *exposure_problems(exposed, proxy, exposure, facts),
         ),
     )
+    absent = tuple(absent_parts(service.written, plan.parts_with_pods))
+    return dataclasses.replace(plan, problems=(*plan.problems, *absent)) if absent else plan

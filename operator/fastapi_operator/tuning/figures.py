@@ -113,9 +113,8 @@ BACKUP_SCHEDULE = "17 2 * * *"
 # A dump of a large database takes hours: judgement.
 BACKUP_TIMEOUT_SECONDS = 6 * 3600
 BACKUP_RETRIES = 2
-# pg_dump compresses with one core; it may wait for one: judgement.
-BACKUP_CPU_MILLICORES = 100
-BACKUP_MEMORY_BYTES = 256 * MIB
+# The least that a shell and one small program need to start: judgement.
+CONTAINER_MEMORY_MIN_BYTES = 16 * MIB
 # A migration waits for the database and computes little: judgement.
 MIGRATION_CPU_MILLICORES = 100
 # The sidecar of a migration runs one short query a second: judgement.

@@ -50,13 +50,13 @@ MIGRATION.constant(
 _RESOURCES = "postgres.migrations.resources"
 
 
-@MIGRATION.number(field=f"{_RESOURCES}.limits.cpu")
+@MIGRATION.number(field=f"{_RESOURCES}.limits.cpu", amount="cpu")
 def _cpu_limit_millicores() -> Because[int]:
     """No limit."""
     return Because(0, "none: a quota would only delay the release")
 
 
-@MIGRATION.number(field=f"{_RESOURCES}.requests.cpu")
+@MIGRATION.number(field=f"{_RESOURCES}.requests.cpu", amount="cpu")
 def _cpu_request_millicores(*, cpu_limit_millicores: int) -> Because[int]:
     """100m, at most the limit (judgement)."""
     if 0 < cpu_limit_millicores < figures.MIGRATION_CPU_MILLICORES:
@@ -66,7 +66,7 @@ def _cpu_request_millicores(*, cpu_limit_millicores: int) -> Because[int]:
     )
 
 
-@MIGRATION.number(field=f"{_RESOURCES}.limits.memory")
+@MIGRATION.number(field=f"{_RESOURCES}.limits.memory", amount="memory")
 def _memory_limit_bytes(*, app_memory_bytes: int, request_bytes: int | None) -> Because[int]:
     """The memory limit of an app pod; at least the request of the spec.
 
@@ -77,7 +77,7 @@ def _memory_limit_bytes(*, app_memory_bytes: int, request_bytes: int | None) -> 
     return Because(app_memory_bytes, "that of an app pod: it imports the same models")
 
 
-@MIGRATION.number(field=f"{_RESOURCES}.requests.memory")
+@MIGRATION.number(field=f"{_RESOURCES}.requests.memory", amount="memory")
 def _memory_request_bytes(*, memory_limit_bytes: int) -> Because[int]:
     """The limit."""
     return memory_equal_to_limit(memory_limit_bytes)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from fastapi_operator import quantity
 from fastapi_operator.api import fields
-from fastapi_operator.api.model import Model
+from fastapi_operator.api.model import Model, entry_of
 from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning.decision import Because, Decision, Override, Source, display
 from fastapi_operator.tuning.effects import Effect
@@ -61,6 +61,8 @@ class Number:
         inputs: The parameters of the formula.
         fields: The fields that set it, the strongest first.
         ceiling: The ceiling of a profile that bounds it.
+        amount: The resource of a container or volume of which it is the request or the limit, so
+            that a LimitRange bounds it; empty for other numbers.
         headline: Whether ``status.tuning`` shows it.
         tunable: Whether a measurement may change it while the service runs.
         case: When this formula applies, if there are several for the number.
@@ -76,6 +78,7 @@ class Number:
     inputs: tuple[str, ...]
     fields: tuple[_Field, ...]
     ceiling: str
+    amount: str
     headline: bool
     tunable: bool
     case: str
@@ -96,7 +99,8 @@ class Number:
         for path, attributes in self.fields:
             value: Any = root
             for name in attributes:
-                value = getattr(value, name)
+                is_map = isinstance(value, Mapping)
+                value = value.get(name) if is_map else getattr(value, name)
                 if value is None:
                     break
             else:
@@ -137,6 +141,7 @@ class Group:
         effect: Effect | None = None,
         field: str | tuple[str, ...] = (),
         ceiling: str = "",
+        amount: str = "",
         headline: bool = False,
         tunable: bool = False,
     ) -> Callable[[Formula], Formula]:
@@ -148,6 +153,7 @@ class Group:
             effect: Who enforces it and the cost of a change; the default is the group's.
             field: Paths of the fields that set it, below ``spec`` or below the entry.
             ceiling: The ceiling of a profile that bounds it.
+            amount: The resource of which it is the request or the limit of a container or volume.
             headline: Whether ``status.tuning`` shows it.
             tunable: Whether a measurement may change it while the service runs.
         """
@@ -168,6 +174,7 @@ class Group:
                         _Field(path, _attributes(self.entry or Spec, path)) for path in paths
                     ),
                     ceiling=ceiling,
+                    amount=amount,
                     headline=headline,
                     tunable=tunable,
                     case=self.case,
@@ -245,6 +252,11 @@ class Group:
                     Source.PROFILE,
                 )
                 value, inputs = profiled.most(number.ceiling), {}
+            least = profiled.least(number.amount) if number.amount else None
+            if least is not None and 0 < value < least.amount:
+                shown = display(key, least.amount)
+                reason = f"LimitRange {least.origin} requires at least {shown}; otherwise {reason}"
+                value = least.amount
             known[key] = value
             decided[key] = Decision(number, f"{section}.{key}", value, reason, inputs, source, path)
         return decided
@@ -272,11 +284,17 @@ def _attributes(model: type[Model], path: str) -> tuple[str, ...]:
     """
     names: list[str] = []
     section: type[Model] | None = model
+    entry: type[Model] | None = None
     for alias in fields.split(path):
+        if entry is not None:
+            # A key of a map.
+            names.append(alias)
+            section, entry = entry, None
+            continue
         own = section.model_fields if section is not None else {}
         name = next((name for name, field in own.items() if (field.alias or name) == alias), None)
         if name is None:
             raise ValueError(f"{path}: {alias} is not a field")
         names.append(name)
-        section = fields.section_of(own[name])
+        section, entry = fields.section_of(own[name]), entry_of(own[name].annotation)
     return tuple(names)

@@ -82,12 +82,14 @@ EXPORTERS.constant(
     "exporter_cpu_millicores",
     5,
     "most exporters only serve a scrape each half minute",
+    amount="cpu",
     evidence="judgement",
 )
 EXPORTERS.constant(
     "exporter_memory_bytes",
     48 * figures.MIB,
     "twice the memory that an exporter was measured to take",
+    amount="memory",
     evidence="measured: 15 to 22 MiB resident after start",
 )
 TRACES.constant(

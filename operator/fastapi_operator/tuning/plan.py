@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi_operator.api.service import FastAPIService, Spec
+from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem
 from fastapi_operator.profiles import Profile
 from fastapi_operator.tuning.budget import ConnectionBudget
@@ -138,6 +139,8 @@ class BackupPlan:
     """The dumps of a database that the operator runs."""
 
     kept: Decision[int]
+    cpu_request_millicores: Decision[int]
+    memory_limit_bytes: Decision[int]
     storage_bytes: Decision[int]
 
 
@@ -296,6 +299,13 @@ class Plan:
     observability: ObservabilityPlan
     budget: ConnectionBudget | None
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def parts_with_pods(self) -> frozenset[Part]:
+        """The parts that have pods."""
+        return frozenset(
+            part for part in Part if part.record.pods and getattr(self, part.record.pods)
+        )
 
     def planned(self, service: FastAPIService) -> FastAPIService:
         """Returns the service with the spec of the plan."""

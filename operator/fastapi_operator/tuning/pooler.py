@@ -141,7 +141,9 @@ def _max_client_connections(*, demand: int, instances: int) -> Because[int]:
     )
 
 
-@POOLER.number(effect=effects.OBJECT_ROLLOUT)
+@POOLER.number(
+    effect=effects.OBJECT_ROLLOUT, field="parts.pooler.resources.limits.memory", amount="memory"
+)
 def _memory_limit_bytes(*, max_client_connections: int) -> Because[int]:
     """128 MiB, and 32 KiB for each client above 1000, in steps of 32 MiB.
 
@@ -185,6 +187,8 @@ POOLER.constant(
     50,
     "PgBouncer passes thousands of transactions a second on a tenth of a core",
     effect=effects.OBJECT_ROLLOUT,
+    field="parts.pooler.resources.requests.cpu",
+    amount="cpu",
     evidence="judgement; it is single-threaded, so add instances before CPU",
 )
 POOLER.constant(

@@ -54,6 +54,7 @@ SIZE.constant(
     "one core serves a small database",
     field=("postgres.resources.limits.cpu", "postgres.resources.requests.cpu"),
     ceiling="postgres.resources.limits.cpu",
+    amount="cpu",
     evidence="judgement; the other sizes follow from it",
 )
 SIZE.constant(
@@ -62,6 +63,7 @@ SIZE.constant(
     "enough for the hot pages of a small database",
     field=("postgres.resources.limits.memory", "postgres.resources.requests.memory"),
     ceiling="postgres.resources.limits.memory",
+    amount="memory",
     evidence="judgement",
 )
 SIZE.constant(
@@ -71,6 +73,7 @@ SIZE.constant(
     effect=effects.OBJECT_NONE,
     field="postgres.storage.size",
     ceiling="postgres.storage.size",
+    amount="storage",
     evidence="judgement; a volume grows if its class allows it",
 )
 

@@ -207,13 +207,13 @@ def _connections(*, service_connections: int | None) -> Because[int]:
     )
 
 
-@_both(effect=effects.OBJECT_ROLLOUT, field="resources.limits.cpu")
+@_both(effect=effects.OBJECT_ROLLOUT, field="resources.limits.cpu", amount="cpu")
 def _cpu_limit_millicores() -> Because[int]:
     """No limit."""
     return Because(0, "none: a quota delays a task that could end earlier")
 
 
-@_both(effect=effects.OBJECT_ROLLOUT, field="resources.requests.cpu")
+@_both(effect=effects.OBJECT_ROLLOUT, field="resources.requests.cpu", amount="cpu")
 def _cpu_request_millicores(*, processes: int, cpu_limit_millicores: int) -> Because[int]:
     """250m · processes, at most the limit.
 
@@ -225,7 +225,7 @@ def _cpu_request_millicores(*, processes: int, cpu_limit_millicores: int) -> Bec
     return Because(wanted, "a quarter of a core a process, processes: {processes}")
 
 
-@_both(effect=effects.OBJECT_ROLLOUT, field="resources.limits.memory")
+@_both(effect=effects.OBJECT_ROLLOUT, field="resources.limits.memory", amount="memory")
 def _memory_limit_bytes(
     *, processes: int, process_memory_bytes: int, request_bytes: int | None
 ) -> Because[int]:
@@ -245,7 +245,7 @@ def _memory_limit_bytes(
     )
 
 
-@_both(effect=effects.OBJECT_ROLLOUT, field="resources.requests.memory")
+@_both(effect=effects.OBJECT_ROLLOUT, field="resources.requests.memory", amount="memory")
 def _memory_request_bytes(*, memory_limit_bytes: int) -> Because[int]:
     """The limit."""
     return memory_equal_to_limit(memory_limit_bytes)

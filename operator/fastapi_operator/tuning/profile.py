@@ -16,6 +16,7 @@ from fastapi_operator.api import cel, fields
 from fastapi_operator.api.fields import Path
 from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
+from fastapi_operator.limit_ranges import CPU, NO_LIMITS, STORAGE, Bound, Limits
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.profiles import BOUNDS, NO_PROFILE, OPTIONAL_SECTIONS, Profile
 from fastapi_operator.settings import Settings
@@ -51,6 +52,7 @@ class ProfiledSpec:
         profile: The profile; an empty one if there is none.
         reasons: Why a field has its value, for each field that the profile set or lowered.
         problems: An unknown profile, missing required fields, values above a ceiling.
+        limits: The LimitRanges of the namespace.
     """
 
     spec: Spec
@@ -59,6 +61,17 @@ class ProfiledSpec:
     profile: Profile = NO_PROFILE
     reasons: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    limits: Limits = NO_LIMITS
+
+    @property
+    def limits_cpu(self) -> bool:
+        """Whether containers need a CPU limit that neither the spec nor a formula asks for."""
+        return self.profile.cpu_limits or self.limits.container.sets_limit(CPU)
+
+    def least(self, resource: str) -> Bound | None:
+        """The least that the LimitRanges permit for a container or a volume."""
+        kind = self.limits.claim if resource == STORAGE else self.limits.container
+        return kind.least.get(resource)
 
     def most(self, ceiling: str) -> int | None:
         """The most that a ceiling allows; None if the profile does not set it."""
@@ -81,12 +94,13 @@ def with_profile(service: FastAPIService, settings: Settings, facts: Facts) -> P
     Args:
         service: The service, valid by schema and rules.
         settings: The settings, which have the profiles.
-        facts: The facts, which have the profile of each namespace.
+        facts: The facts, which have the profile and the LimitRanges of each namespace.
     """
     namespace = service.metadata.namespace
+    limits = facts.limits_of(namespace)
     name = service.spec.profile or facts.profiles.get(namespace)
     if name is None:
-        return ProfiledSpec(service.spec, service.written)
+        return ProfiledSpec(service.spec, service.written, limits=limits)
     profile = settings.profiles.get(name)
     if profile is None:
         origin = (
@@ -97,7 +111,7 @@ def with_profile(service: FastAPIService, settings: Settings, facts: Facts) -> P
         )
         remedy = f"use one of {', '.join(sorted(settings.profiles))}"
         problem = _problem("spec.profile", origin, remedy)
-        return ProfiledSpec(service.spec, service.written, problems=(problem,))
+        return ProfiledSpec(service.spec, service.written, problems=(problem,), limits=limits)
     written = service.written
     defaults: Raw = profile.defaults.model_dump(mode="json", by_alias=True, exclude_none=True)
     leaves = [leaf for leaf in _leaves(defaults) if _has_room(written, leaf.path)]
@@ -114,6 +128,7 @@ def with_profile(service: FastAPIService, settings: Settings, facts: Facts) -> P
         profile=profile,
         reasons=dict(_reasons(name, paths, excesses)),
         problems=(*_missing(filled, profile, name), *_excess_problems(excesses, name)),
+        limits=limits,
     )
 
 

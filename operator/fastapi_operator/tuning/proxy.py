@@ -148,11 +148,15 @@ PROXY.constant(
     figures.PROXY_CPU_MILLICORES,
     "nginx passes thousands of requests a second on a tenth of a core",
     effect=effects.OBJECT_ROLLOUT,
+    field="parts.proxy.resources.requests.cpu",
+    amount="cpu",
     evidence="judgement",
 )
 
 
-@PROXY.number(effect=effects.OBJECT_ROLLOUT)
+@PROXY.number(
+    effect=effects.OBJECT_ROLLOUT, field="parts.proxy.resources.limits.memory", amount="memory"
+)
 def _memory_bytes(*, cache_keys_bytes: int, rate_clients_bytes: int) -> Because[int]:
     """128 MiB + shared memory for cache keys and client addresses, in steps of 32 MiB.
 

@@ -37,8 +37,9 @@ QUEUE.constant(
     256 * figures.MIB,
     "a small queue; spec.queue.memory sets it",
     effect=effects.OBJECT_RESTART,
-    field="queue.memory",
+    field=("parts.queue.resources.limits.memory", "queue.memory"),
     ceiling="queue.memory",
+    amount="memory",
     evidence="judgement",
 )
 redis.declare_shared(QUEUE)
@@ -75,6 +76,7 @@ QUEUE.constant(
     effect=effects.OBJECT_NONE,
     field="queue.persistence.size",
     ceiling="queue.persistence.size",
+    amount="storage",
 )
 def _storage_bytes(*, maxmemory_bytes: int) -> Because[int]:
     """8 · maxmemory_bytes, in whole GiB.

@@ -15,6 +15,8 @@ def declare_shared(group: Group) -> None:
         50,
         "one thread responds within microseconds; the request reserves its share of a busy node",
         effect=effects.OBJECT_RESTART,
+        field=f"parts.{group.section}.resources.requests.cpu",
+        amount="cpu",
         evidence="judgement",
     )
 

@@ -76,6 +76,7 @@ def test_only_parts_of_a_pod_keep_unknown_fields() -> None:
         ".spec.initContainers[]",
         ".spec.network.egressTo[]",
         ".spec.network.ingressFrom[]",
+        ".spec.parts.*.tolerations[]",
         ".spec.podTemplate",
         ".spec.postgres.cloudNativePG.backup",
         ".spec.postgres.migrations.env[]",
@@ -118,6 +119,8 @@ def test_every_string_except_values_of_annotations_has_a_pattern() -> None:
     assert free == [
         "spec.exposure.ingress.annotations.*",
         "spec.exposure.loadBalancer.annotations.*",
+        "spec.parts.*.podAnnotations.*",
+        "spec.parts.*.serviceAnnotations.*",
         "spec.serviceAccount.annotations.*",
     ]
 

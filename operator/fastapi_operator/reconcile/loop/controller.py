@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Container, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -41,7 +41,7 @@ from fastapi_operator.settings import Settings
 HEALTH_DEBOUNCE_SECONDS = 0.2
 # The keys of a Secret are often changed one after another; the pods are replaced once for all.
 VALUES_DEBOUNCE_SECONDS = 1.0
-# Services that are created together read the profiles of namespaces once.
+# Services that are created together read the namespaces once.
 FRESH_SECONDS = 5.0
 # Among the services that are due, those with a rollout in progress come first: their desired state
 # is cached, and a person may be waiting. Then come changed services, then periodic work.
@@ -54,6 +54,8 @@ WATCH_EXPIRED_DELAY_SECONDS = 2.0
 WATCHED = f"{naming.WATCHED_LABEL}=true"
 
 _log = structlog.get_logger(__name__)
+
+_Fact = TypeVar("_Fact")
 
 
 class Controller:
@@ -98,8 +100,8 @@ class Controller:
         self._listed = time.monotonic()
         self._discovery_failures = Failures(_log, "discovery failed", clock=time.monotonic)
         self._discovered = False
-        self._profiles_read_at: dict[str, float] = {}
-        self._reading_profiles = asyncio.Lock()
+        self._namespaces_read_at: dict[str, float] = {}
+        self._reading_namespaces = asyncio.Lock()
         self._unconfirmed: set[ServiceKey | ObjectKey] = set()
         self._confirmed = False
         self._watch_expired = asyncio.Event()
@@ -176,14 +178,15 @@ class Controller:
         If discovery fails, the facts that are already known stay.
 
         Raises:
-            ApiError: The profiles of namespaces have never been read. Without them services would
+            ApiError: The namespaces have never been read. Without their profiles services would
                 lose their defaults and ceilings, so that no service is reconciled before.
         """
         namespaces = self._settings.watch_namespaces
         try:
             discovered = await discovery.discover(self._client)
-            async with self._reading_profiles:
+            async with self._reading_namespaces:
                 profiles = await discovery.profiles(self._client, namespaces)
+                limits = await discovery.limits(self._client, namespaces)
         except (ApiError, KeyError) as error:
             self._discovery_failures.add(error=str(error))
             if not self._discovered and isinstance(error, ApiError):
@@ -191,13 +194,16 @@ class Controller:
             return False
         self._discovered = True
         self._discovery_failures.end()
-        before, self.facts = self.facts, replace(discovered, profiles=profiles)
-        if discovered != replace(before, profiles={}):
+        before = self.facts
+        # Without the right to list LimitRanges, those that are already known stay.
+        known = before.limits if limits is None else limits
+        self.facts = replace(discovered, profiles=profiles, limits=known)
+        changed = _changed_namespaces(before, self.facts)
+        if discovered != replace(before, profiles={}, limits={}):
             _log.info("cluster", kubernetes=discovered.kubernetes, optional=sorted(discovered.apis))
             self.enqueue_all()
-        elif profiles != before.profiles:
-            changed = {name for name, _ in profiles.items() ^ before.profiles.items()}
-            _log.info("profiles of namespaces changed", namespaces=sorted(changed))
+        elif changed:
+            _log.info("profiles or limits of namespaces changed", namespaces=sorted(changed))
             self.enqueue_all(changed)
         return kinds.on_offer(discovered) != kinds.on_offer(before)
 
@@ -205,32 +211,41 @@ class Controller:
         """Returns the facts for a reconciliation; the first one of a service reads its namespace.
 
         A namespace is often created, labelled with a profile and filled within a minute, so that
-        the last discovery does not know its profile. A volume that is created without the profile
-        cannot be changed afterwards.
+        the last discovery knows neither its profile nor its LimitRanges. A volume that is created
+        without the profile cannot be changed afterwards.
 
         Raises:
             ApiError: The namespace could not be read for now; the service is not planned before.
         """
         live = self.store.service(key)
         if live is not None and live.body["status"].get("observedGeneration", -1) < 1:
-            await self._read_profile(key.namespace)
+            await self._read_namespace(key.namespace)
         return self.facts
 
-    async def _read_profile(self, namespace: str) -> None:
-        """Reads the profile of a namespace, or of all if the operator watches the cluster."""
+    async def _read_namespace(self, namespace: str) -> None:
+        """Reads a namespace, or all of them if the operator watches the cluster."""
         is_named = bool(self._settings.watch_namespaces)
         scope = namespace if is_named else ""
-        async with self._reading_profiles:
-            if time.monotonic() - self._profiles_read_at.get(scope, float("-inf")) < FRESH_SECONDS:
+        async with self._reading_namespaces:
+            read_at = self._namespaces_read_at.get(scope, float("-inf"))
+            if time.monotonic() - read_at < FRESH_SECONDS:
                 return
-            found = await discovery.profiles(self._client, (namespace,) if is_named else ())
-            self._profiles_read_at[scope] = time.monotonic()
-            before = self.facts.profiles
-            others = {name: of for name, of in before.items() if is_named and name != namespace}
-            profiles = {**others, **found}
-            changed = {name for name, _ in profiles.items() ^ before.items()}
-            if changed:
-                self.facts = replace(self.facts, profiles=profiles)
+            names = (namespace,) if is_named else ()
+            profiles = await discovery.profiles(self._client, names)
+            limits = await discovery.limits(self._client, names)
+            self._namespaces_read_at[scope] = time.monotonic()
+            before = self.facts
+
+            def merged(known: Mapping[str, _Fact], found: Mapping[str, _Fact]) -> dict[str, _Fact]:
+                kept = (item for item in known.items() if is_named and item[0] != namespace)
+                return {**dict(kept), **found}
+
+            self.facts = replace(
+                before,
+                profiles=merged(before.profiles, profiles),
+                limits=before.limits if limits is None else merged(before.limits, limits),
+            )
+            if changed := _changed_namespaces(before, self.facts):
                 self.enqueue_all(changed)
 
     async def sync(self) -> None:
@@ -336,6 +351,12 @@ class Controller:
                 failures.end()
             except ApiError as error:
                 failures.add(error=str(error))
+
+
+def _changed_namespaces(before: Facts, after: Facts) -> set[str]:
+    """Returns the namespaces whose profile or LimitRanges differ."""
+    pairs = ((before.profiles, after.profiles), (before.limits, after.limits))
+    return {name for old, new in pairs for name in {*old, *new} if old.get(name) != new.get(name)}
 
 
 def _service_key(body: Mapping[str, Any]) -> ServiceKey:

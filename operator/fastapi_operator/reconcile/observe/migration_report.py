@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi_operator.api.guards import CHECKS_CONTAINER
 from fastapi_operator.cluster.kinds import JOB
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import CHECKS, Part
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child
 from fastapi_operator.resources.desired import Desired, ObjectKey
@@ -66,7 +65,7 @@ def find_report(pods: Iterable[Body]) -> MigrationReport | None:
     for pod in pods:
         for status in pod.get("status", {}).get("initContainerStatuses") or ():
             ended = (status.get("state") or {}).get("terminated")
-            if status.get("name") == CHECKS_CONTAINER and ended:
+            if status.get("name") == CHECKS and ended:
                 return parse_report(ended.get("message") or "")
     return None
 

@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SECRET, STATEFUL_SET
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import RELOADER, Part
 from fastapi_operator.resources.desired import ObjectKey
-from fastapi_operator.resources.pod import RELOADER
 
 # On pod templates: the stamp of the values that the pods read when they started.
 STAMP_ANNOTATION = f"{naming.GROUP}/references"

@@ -9,11 +9,10 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.resources.access import Address, addresses
 from fastapi_operator.resources.build import build
+from fastapi_operator.resources.checks import object_problems
 from fastapi_operator.resources.desired import Desired
-from fastapi_operator.resources.environment_problems import environment_problems
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.migration import migration_key
-from fastapi_operator.resources.pod_standard import pod_problems
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
@@ -62,7 +61,7 @@ def build_desired_state(body: Mapping[str, Any], settings: Settings, facts: Fact
         return DesiredState(problems=problems, plan=plan, suspended=suspended)
     objects = build(service, plan, settings, facts)
     inputs = Inputs.of(service, plan, settings, facts)
-    problems = (*problems, *environment_problems(inputs), *pod_problems(plan.spec, objects))
+    problems = (*problems, *object_problems(inputs, objects))
     if any(problem.severity is Severity.ERROR for problem in problems):
         return DesiredState(problems=problems, plan=plan, suspended=suspended)
     planned = plan.planned(service)

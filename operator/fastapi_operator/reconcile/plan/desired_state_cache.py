@@ -34,8 +34,10 @@ class DesiredStateCache:
         self, body: Mapping[str, Any], owner: Owner, facts: Facts
     ) -> tuple[DesiredState, tuple[OwnedObject, ...]]:
         """Returns the desired state of a service, and its objects as they are applied."""
+        # A frozen dataclass: its text is its content.
+        limits = repr(facts.limits_of(owner.namespace))
         profile = facts.profiles.get(owner.namespace)
-        cluster = [facts.kubernetes, sorted(facts.apis), profile]
+        cluster = [facts.kubernetes, sorted(facts.apis), profile, limits]
         source = digest([owner.uid, body["metadata"], body["spec"], *cluster])
         if source in self._cached:
             self._cached.move_to_end(source)
