@@ -15,7 +15,7 @@ _USUAL_MODULES = ("main", "app", "api", "app.main", "app.app", "app.api")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 # Classes of an application around another one. Others only register something with it.
 _WRAPPER = re.compile(r"(Middleware|ASGIApp|AsgiApp)$")
-_TARGET = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
+_TARGET = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_.]*"
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def _port(
 ) -> Guess[int] | None:
     for process in processes:
         if process.target or process.program == "fastapi":
-            given = process.option("--port", "-p") or process.option("--bind", "-b", "-b")
+            given = process.option("--port", "-p") or process.option("--bind", "-b")
             number = re.search(r"([0-9]+)$", given)
             if number and _LEAST_PORT <= int(number.group(1)) <= _GREATEST_PORT:
                 return Guess(int(number.group(1)), process.source)

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ _SHELLS = ("sh", "bash", "/bin/sh", "/bin/bash")
 _ENVIRONMENTS = ("poetry", "uv", "pdm", "pipenv")
 
 
+# Words of a shell before a command.
+_PREFIXES = ("export", "if", "then", "else", "do", "!", "set")
 _MAX_LENGTH = 512
 _MAX_WORDS = 48
 
@@ -96,7 +99,7 @@ class Process:
 def in_command(command: object, source: str, known: Mapping[str, str]) -> Iterator[Process]:
     """Yields the processes of a command: a list of arguments, or a line for a shell."""
     if isinstance(command, list):
-        yield from _ofsplit_words([str(word) for word in command], source, known)
+        yield from _of_words([str(word) for word in command], source, known)
     elif isinstance(command, str):
         yield from in_shell(command, source, known)
 
@@ -104,15 +107,32 @@ def in_command(command: object, source: str, known: Mapping[str, str]) -> Iterat
 def in_shell(script: str, source: str, known: Mapping[str, str]) -> Iterator[Process]:
     """Yields the processes of a shell script; variables that it sets are expanded."""
     values = dict(known)
-    lines = re.sub(r"\\\r?\n", " ", script)
-    for line in re.split(r"\n|&&|\|\||;", lines):
-        words = split_words(line)
-        while words and words[0] in ("export", "if", "then", "else", "do", "!", "set"):
-            words = words[1:]
+    lines = re.sub(r"\\\r?\n", " ", script).splitlines()
+    for command in (command for line in lines for command in _simple_commands(line)):
+        words = deque(command)
+        while words and words[0] in _PREFIXES:
+            words.popleft()
         while words and (match := ASSIGNMENT.match(words[0])):
             values[match.group(1)] = expanded(match.group(2), values)
-            words = words[1:]
-        yield from _ofsplit_words(words, source, values)
+            words.popleft()
+        yield from _of_words(list(words), source, values)
+
+
+def _simple_commands(line: str) -> Iterator[list[str]]:
+    """Yields the words of each command in a line, for example of those between ``&&``."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
+    lexer.whitespace_split = True
+    words: list[str] = []
+    try:
+        for word in lexer:
+            if set(word) <= set(";&|"):
+                yield words
+                words = []
+            else:
+                words.append(word)
+    except ValueError:
+        return  # a quote is not closed
+    yield words
 
 
 def expanded(text: str, values: Mapping[str, str]) -> str:
@@ -136,28 +156,29 @@ def split_words(line: str) -> list[str]:
         return []
 
 
-def _ofsplit_words(
+def _of_words(
     words: Sequence[str], source: str, known: Mapping[str, str], manager: str = ""
 ) -> Iterator[Process]:
+    if words and words[0] in _SHELLS and "-c" in words[1:-1]:
+        yield from in_shell(words[list(words).index("-c") + 1], source, known)
+        return
     words = [word for word in (expanded(word, known) for word in words) if word]
     # What is not plain text is not an argument of a Pod either.
     plain = all(word.isprintable() and len(word) <= _MAX_LENGTH for word in words)
     if not words or not plain or len(words) > _MAX_WORDS:
         return
     program = words[0].rpartition("/")[2]
-    if words[0] in _SHELLS and "-c" in words[1:-1]:
-        yield from in_shell(words[words.index("-c") + 1], source, known)
-    elif program in _WRAPPERS:
+    if program in _WRAPPERS:
         rest = words[1:]
         manager = program if program in _ENVIRONMENTS else manager
         while rest and (rest[0].startswith("-") or rest[0] in _WRAPPERS[program]):
             rest = rest[1:]
         if program not in _ENVIRONMENTS or len(rest) < len(words) - 1:
-            yield from _ofsplit_words(rest, source, known, manager)
+            yield from _of_words(rest, source, known, manager)
     elif program.startswith("python") and words[1:2] == ["-m"] and len(words) > 2:
         yield Process(words[2], tuple(words[3:]), source, manager, f"{words[0]} -m")
     elif "--" in words and program not in SERVERS:
         # For example wait-for-it db:5432 -- uvicorn …
-        yield from _ofsplit_words(words[words.index("--") + 1 :], source, known, manager)
+        yield from _of_words(words[words.index("--") + 1 :], source, known, manager)
     else:
         yield Process(program, tuple(words[1:]), source, manager)
