@@ -17,8 +17,6 @@ change: the server reads its own (`WEB_CONCURRENCY`, `FORWARDED_ALLOW_IPS`, and 
 [`fastapi-operator-runtime`](../../runtime/README.md) applies the rest in three lines. An app may
 also read them itself, or ignore them: the pooler enforces the connection budget in any case.
 
-If your app reads other names, [map them](../connections.md).
-
 A variable is absent if its part is absent (no `REDIS_URL` without `spec.redis`). Numbers are for
 one worker process. Variables that you set in `spec.env` take precedence. `fastapi-operator env -f
 service.yaml` prints the values of a service for use on a laptop.

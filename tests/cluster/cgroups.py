@@ -23,6 +23,11 @@ def make(instance: instances.Instance) -> None:
         (hierarchy / path(instance).lstrip("/")).mkdir(parents=True, exist_ok=True)
 
 
+def members(instance: instances.Instance) -> set[int]:
+    """Returns the processes of all pods of the node."""
+    return {pid for group in _groups(instance) for pid in _members(group)}
+
+
 def kill(instance: instances.Instance) -> None:
     """Kill every process of every pod.
 
@@ -30,7 +35,7 @@ def kill(instance: instances.Instance) -> None:
         ClusterError: Some do not end.
     """
     for _ in range(100):
-        found = {pid for group in _groups(instance) for pid in _members(group)}
+        found = members(instance)
         if not found:
             return
         for pid in found:

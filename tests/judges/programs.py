@@ -21,6 +21,7 @@ _PACKAGES = {
     "network": ("github.com/mattfenwick/cyclonus/cmd/cyclonus",),
     "flux": ("github.com/fluxcd/kustomize-controller",),
     "helm": ("helm.sh/helm/v4/cmd/helm",),
+    "vegeta": ("github.com/tsenart/vegeta/v12",),
     "monitoring": (
         "github.com/prometheus-operator/prometheus-operator/cmd/operator",
         "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader",

@@ -140,6 +140,7 @@ EVERYTHING = service(
         "rateLimit": {"requestsPerSecond": 50},
         "static": [{"path": "/static", "directory": "/app/static"}],
         "streamingPaths": ["/events"],
+        "trustedNetworks": ["10.0.0.0/8"],
     },
     background=[{"name": "worker", "command": ["work"]}],
     schedules=[{"name": "report", "schedule": "@daily", "command": ["report"]}],

@@ -213,6 +213,39 @@ class Proxy(Model):
         description="Number of proxy pods. Default: 2, or 1 if the app runs one pod.",
         examples=[2],
     )
+    balancing: Literal["Pods", "Service"] | None = Field(
+        default=None,
+        description="Targets of requests. Pods: each request is sent to the pod with the fewest, "
+        "and a pod gets no more than maxConnectionsPerPod. Service: a service mesh or kube-proxy "
+        "chooses the pod, and the proxy does not limit them. Default: Pods.",
+        examples=["Service"],
+    )
+    max_connections_per_pod: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Requests that a pod of the app gets at once, from all proxy pods together; "
+        "streamingPaths do not count. If all pods have so many, the proxy responds with 503 and "
+        "Retry-After. Default: derived from workers and spec.traffic.",
+        examples=[64],
+    )
+    max_streams_per_pod: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Open requests to streamingPaths for each pod of the app, from all proxy pods "
+        "together. Default: 1000 for each worker.",
+        examples=[2000],
+    )
+    max_requests_per_client: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Requests of one client address in progress in each proxy pod; more get 503 "
+        "with Retry-After. Requires a proven address (trustedNetworks) and engine Nginx. Default: "
+        "derived, or no limit without a proven address.",
+        examples=[200],
+    )
     max_body_size: Quantity | None = Field(
         default=None,
         description="Largest request body, in bytes. Larger requests get 413. Default: 10Mi.",

@@ -48,6 +48,13 @@ _PROXY = (
         "Responses by cache status of nginx.",
         labels=("cache_status",),
     ),
+    _counter(
+        Source.PROXY,
+        "fastapi_proxy_shed_total",
+        "Requests that nginx rejected: all pods have as many as they may (pods), a limit of nginx "
+        "is reached (proxy), or a client exceeds its rate (rate).",
+        labels=("reason",),
+    ),
     _gauge(Source.PROXY, "fastapi_proxy_connections", "Connections of clients to nginx."),
     _histogram(
         Source.PROXY,

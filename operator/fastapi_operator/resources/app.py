@@ -32,7 +32,13 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
         objects.service(inputs, Part.APP, name, ports),
         _deployment(inputs),
     ]
-    if inputs.plan.proxy is None:
+    proxy = inputs.plan.proxy
+    if proxy is not None and proxy.pod_connections is not None:
+        # Its name has the address of each ready pod, among which the proxy chooses.
+        ports = {"http": (inputs.app_port, "http")}
+        pods = inputs.name_of(Part.APP, "pods")
+        built.append(objects.service(inputs, Part.APP, pods, ports, clusterIP="None"))
+    if proxy is None:
         # Without a proxy the app's pods are behind the Service with the service's own name.
         built.append(entry.service(inputs, Part.APP))
     if inputs.plan.scaling.min_replicas.value > 1:

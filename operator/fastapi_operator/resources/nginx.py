@@ -21,7 +21,13 @@ _REQUESTS = "requests.mtail"
 def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
     """Returns nginx as the proxy."""
     config_directory = _DIRECTORIES["config_directory"]
-    files = {"nginx.conf": _nginx_conf(inputs, plan), **_ipv6_listeners(inputs, plan)}
+    files = {
+        "nginx.conf": _nginx_conf(inputs, plan),
+        "upstreams.conf": render(
+            "nginx-upstreams.conf.j2", **proxy_engine.template_values(inputs, plan)
+        ),
+        **_ipv6_listeners(inputs, plan),
+    }
     if inputs.plan.observability.exporters.value:
         files[_REQUESTS] = render(
             "nginx-requests.mtail.j2",
@@ -41,6 +47,7 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
         reload=render(
             "nginx-reload.sh.j2",
             app=inputs.name_of(Part.APP),
+            balances_pods=plan.pod_connections is not None,
             terminates_tls=inputs.terminates_tls,
             tls_directory=proxy_engine.TLS_DIRECTORY,
             interval_seconds=figures.RELOADER_INTERVAL_SECONDS,

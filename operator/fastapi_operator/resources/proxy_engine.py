@@ -67,6 +67,8 @@ def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
         "name": inputs.name,
         "proxy": proxy,
         "app": inputs.name_of(Part.APP),
+        "pods": inputs.name_of(Part.APP, "pods"),
+        "namespace": inputs.namespace,
         "app_port": inputs.app_port,
         "port": ports["http"],
         "tls_port": ports["https"] if inputs.terminates_tls else None,

@@ -65,7 +65,7 @@ P95_MILLISECONDS = 50
 # A few queries by index: judgement.
 DATABASE_MILLISECONDS_PER_REQUEST = 5
 # Requests that one event loop holds at once if their cost is unknown: judgement.
-CONCURRENCY_UNKNOWN = 64
+CONCURRENCY_UNKNOWN = 32
 CONCURRENCY_MIN, CONCURRENCY_MAX = 16, 1000
 # Share of one core that an event loop can spend on requests before queues grow: judgement.
 LOOP_BUSY = 0.85
@@ -251,12 +251,27 @@ REDIS_START_SECONDS = 3600
 PROXY_CPU_MILLICORES = 100
 PROXY_MEMORY_BYTES = 128 * MIB
 PROXY_HEADER_MIN_BYTES, PROXY_HEADER_MAX_BYTES = 1024, MIB
-PROXY_CONNECTIONS_MIN = 4096
+# More than the usual limit of open files permits at least: judgement.
+PROXY_CONNECTIONS_MIN, PROXY_CONNECTIONS_MAX = 8192, 16384
+# The kubelet, Prometheus and connections on which no request has arrived yet: judgement.
+PROXY_CONNECTIONS_RESERVED = 512
 # If one of two pods has ended and kube-proxy still picks at random, so many connections in a row
 # are refused once in a thousand times: judgement.
-PROXY_UPSTREAM_TRIES = 10
-# A proxied request takes two connections, and clients keep idle ones of half a KiB: judgement.
-PROXY_CONNECTIONS_PER_REQUEST = 4
+PROXY_SERVICE_TRIES = 10
+# More than a pod may fail in a row, since Caddy can try a pod again: judgement.
+PROXY_POD_TRIES = 5
+# A request takes a connection of its client and one to the app; clients keep idle ones, which nginx
+# closes if it needs them: judgement.
+PROXY_CONNECTIONS_PER_REQUEST = 2
+PROXY_IDLE_FACTOR = 2
+# An idle stream costs a worker about 50 KiB and no CPU: judgement.
+PROXY_STREAMS_PER_WORKER = 1000
+# Two connections of nginx and a buffer of 8 KiB: judgement.
+PROXY_STREAM_BYTES = 16 * 1024
+# Part of a proxy's requests that one client may have in progress: judgement.
+PROXY_CLIENT_SHARE = 1 / 8
+# Memory for bodies that arrive slowly: judgement.
+PROXY_BODIES_BYTES = 64 * MIB
 PROXY_UPSTREAM_KEEP_ALIVE_MIN = 32
 # Application load balancers close idle connections after 60 s (default of AWS's).
 EDGE_IDLE_TIMEOUT_SECONDS = 60

@@ -10,7 +10,8 @@ from fastapi_operator import quantity
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.problems import Problem, Severity, Stage
-from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning import effects, figures, proxy_limits
+from fastapi_operator.tuning.client_address import Source, client_address
 from fastapi_operator.tuning.compute import round_up
 from fastapi_operator.tuning.decision import Because, Decision
 from fastapi_operator.tuning.number import Group
@@ -37,6 +38,17 @@ class ProxyPlan:
     upstream_keep_alive: Decision[int]
     upstream_keep_alive_seconds: Decision[int]
     upstream_tries: Decision[int]
+    max_connections_per_pod: Decision[int] | None = None
+    pod_connections: Decision[int] | None = None
+    resolve_seconds: Decision[int] | None = None
+    max_fails: Decision[int] | None = None
+    fail_seconds: Decision[int] | None = None
+    upstream_zone_bytes: Decision[int] | None = None
+    max_streams_per_pod: Decision[int] | None = None
+    pod_streams: Decision[int] | None = None
+    max_requests: Decision[int] | None = None
+    max_bodies: Decision[int] | None = None
+    max_requests_per_client: Decision[int] | None = None
     upstream_requests: Decision[int] | None = None
     client_keep_alive_seconds: Decision[int]
     client_keep_alive_min_seconds: Decision[int] | None = None
@@ -79,15 +91,19 @@ def proxy_plan(profiled: ProfiledSpec, core: ServerCore, scaling: ScalingPlan) -
     if is_nginx:
         cpu = figures.PROXY_CPU_MILLICORES
         decided |= PROCESSES.decide(profiled, cpu_request_millicores=cpu)
-    in_flight = scaling.max_replicas.value * core.workers.value * core.max_in_flight.value
+    decided |= proxy_limits.per_pod(profiled, proxy, core)
     known: dict[str, Any] = {
-        "in_flight": in_flight,
+        "max_replicas": scaling.max_replicas,
+        "requests_per_pod": decided.get(
+            "max_connections_per_pod", core.workers.value * core.max_in_flight.value
+        ),
+        "streams_per_pod": decided.get("max_streams_per_pod", 0),
         "worker_processes": decided["worker_processes"] if is_nginx else 1,
     }
     decided |= PROXY.decide(
         profiled,
         **known,
-        max_replicas=scaling.max_replicas,
+        balancing=proxy.balancing or "Pods",
         app_seconds=core.keep_alive_seconds,
         pre_stop_seconds=core.pre_stop_seconds,
         edge_idle_seconds=exposure.idle_timeout_seconds or figures.EDGE_IDLE_TIMEOUT_SECONDS,
@@ -96,6 +112,10 @@ def proxy_plan(profiled: ProfiledSpec, core: ServerCore, scaling: ScalingPlan) -
     )
     if is_nginx:
         decided |= NGINX.decide(profiled, **known, replicas=decided["replicas"])
+        decided |= proxy_limits.ACCEPTED.decide(profiled, **decided)
+        if client_address(proxy, exposure).source is not Source.CONNECTION:
+            decided |= proxy_limits.PROVEN.decide(profiled, **decided)
+    decided |= proxy_limits.shares(profiled, proxy, decided)
     max_age = decided.get("static_max_age_seconds")
     return ProxyPlan(**decided, routes=routes(proxy, exposure, max_age.value if max_age else 0))
 
@@ -157,16 +177,25 @@ PROXY.constant(
 @PROXY.number(
     effect=effects.OBJECT_ROLLOUT, field="parts.proxy.resources.limits.memory", amount="memory"
 )
-def _memory_bytes(*, cache_keys_bytes: int, rate_clients_bytes: int) -> Because[int]:
-    """128 MiB + shared memory for cache keys and client addresses, in steps of 32 MiB.
+def _memory_bytes(
+    *,
+    cache_keys_bytes: int,
+    rate_clients_bytes: int,
+    max_replicas: int,
+    streams_per_pod: int,
+    replicas: int,
+) -> Because[int]:
+    """128 MiB + shared memory for cache keys and client addresses + streams, in steps of 32 MiB.
 
-    Connections and buffers take little (judgement).
+    An open stream takes 16 KiB. Other connections and buffers take little (judgement).
     """
+    streams = math.ceil(max_replicas * streams_per_pod / replicas)
+    more = cache_keys_bytes + rate_clients_bytes + streams * figures.PROXY_STREAM_BYTES
     return Because(
-        figures.PROXY_MEMORY_BYTES + round_up(cache_keys_bytes + rate_clients_bytes),
-        f"{figures.PROXY_MEMORY_BYTES // figures.MIB}Mi for connections and buffers, and shared "
+        figures.PROXY_MEMORY_BYTES + round_up(more),
+        f"{figures.PROXY_MEMORY_BYTES // figures.MIB}Mi for connections and buffers, shared "
         "memory for keys of the cache ({cache_keys_bytes}) and addresses of clients "
-        "({rate_clients_bytes})",
+        f"({{rate_clients_bytes}}), and {streams} streams",
     )
 
 
@@ -184,29 +213,41 @@ def _worker_processes(*, cpu_request_millicores: int) -> Because[int]:
 
 
 @NGINX.number(unit="connections")
-def _worker_connections(*, in_flight: int, replicas: int, worker_processes: int) -> Because[int]:
-    """4 · requests under way / (replicas · processes), rounded up to a power of two, at least 4096.
+def _worker_connections(
+    *,
+    max_replicas: int,
+    requests_per_pod: int,
+    streams_per_pod: int,
+    replicas: int,
+    worker_processes: int,
+) -> Because[int]:
+    """4 · requests of all pods / (replicas · processes), as a power of two, 8192 to 16384.
 
     A proxied request takes two, and idle clients, which take half a KiB each, the rest.
     """
-    share = figures.PROXY_CONNECTIONS_PER_REQUEST * in_flight / (replicas * worker_processes)
+    most = max_replicas * (requests_per_pod + streams_per_pod)
+    factor = figures.PROXY_CONNECTIONS_PER_REQUEST * figures.PROXY_IDLE_FACTOR
+    wanted = _power_of_two(factor * most / replicas / worker_processes)
+    least, largest = figures.PROXY_CONNECTIONS_MIN, figures.PROXY_CONNECTIONS_MAX
     return Because(
-        max(figures.PROXY_CONNECTIONS_MIN, _power_of_two(share)),
-        "four for each of {in_flight} requests that the app accepts at most, over {replicas} pods; "
-        f"at least {figures.PROXY_CONNECTIONS_MIN}",
+        min(max(wanted, least), largest),
+        f"{factor} for each of {most} requests and streams that the app gets at most, over "
+        f"{{replicas}} pods; between {least} and {largest}",
     )
 
 
 @PROXY.number(unit="connections")
-def _upstream_keep_alive(*, in_flight: int, replicas: int, worker_processes: int) -> Because[int]:
-    """½ · requests under way / (replicas · processes), rounded up to a power of two, at least 32.
-
-    The app sheds at twice the requests that it sustains, so half of the ceiling is the usual load.
-    """
-    share = in_flight / figures.SHED_FACTOR / (replicas * worker_processes)
+def _upstream_keep_alive(
+    *, max_replicas: int, requests_per_pod: int, replicas: int, worker_processes: int
+) -> Because[int]:
+    """Requests of all pods / (replicas · processes), as a power of two, at least 32."""
+    most = max_replicas * requests_per_pod
     return Because(
-        max(figures.PROXY_UPSTREAM_KEEP_ALIVE_MIN, _power_of_two(share)),
-        "idle connections for half of {in_flight} requests, over {replicas} pods; "
+        max(
+            figures.PROXY_UPSTREAM_KEEP_ALIVE_MIN,
+            _power_of_two(most / replicas / worker_processes),
+        ),
+        f"idle connections for {most} requests that the app gets at most, over {{replicas}} pods; "
         f"at least {figures.PROXY_UPSTREAM_KEEP_ALIVE_MIN}",
     )
 
@@ -227,15 +268,23 @@ def _upstream_keep_alive_seconds(*, app_seconds: int, pre_stop_seconds: int) -> 
     )
 
 
-PROXY.constant(
-    "upstream_tries",
-    figures.PROXY_UPSTREAM_TRIES,
-    "a pod that has just ended refuses connections until Kubernetes removes its endpoint; each "
-    "attempt may reach another pod",
-    unit="connections",
-    evidence="judgement: of two pods one has ended, and kube-proxy picks at random; ten "
-    "connections in a row are refused once in a thousand times",
-)
+@PROXY.number(unit="attempts")
+def _upstream_tries(*, balancing: str) -> Because[int]:
+    """5; 10 with `balancing: Service`.
+
+    kube-proxy picks at random. If of two pods one has ended, ten connections in a row are refused
+    once in a thousand times (judgement).
+    """
+    if balancing == "Pods":
+        return Because(
+            figures.PROXY_POD_TRIES,
+            "a request is sent to other pods if the first ones refuse it or do not respond",
+        )
+    return Because(
+        figures.PROXY_SERVICE_TRIES,
+        "a pod that has just ended refuses connections until Kubernetes removes its endpoint; each "
+        "attempt through the {balancing} may reach another pod",
+    )
 
 
 @PROXY.number()

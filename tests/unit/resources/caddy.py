@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.unit.resources.nameserver import Nameserver
 from tests.unit.resources.operands import Pod, container, eventually, files, listens, wanted
 from tests.unit.resources.web import App, ask
 
@@ -21,7 +22,12 @@ class Caddy:
         self.pod.ports = {8000: app.port}
         for port in (8080, 8081, 8443):
             self.pod.port(port)
-        self.pod.hosts["shop-app"] = "localhost"
+        self.dns = Nameserver("127.0.0.1")
+        # The pod has the DNS server in its resolv.conf.
+        self.pod.hosts |= {
+            "shop-app": "localhost",
+            "name shop-app-pods": f"name shop-app-pods\n\t\t\tresolvers {self.dns.address}",
+        }
 
     def written(self, **spec: Any) -> tuple[str, ...]:
         """Writes the configuration of a service with this spec; how to start Caddy on it."""

@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.cluster import debian
+from tests.unit.resources.nameserver import Nameserver
 from tests.unit.resources.operands import (
     Pod,
     container,
@@ -18,9 +20,17 @@ from tests.unit.resources.operands import (
 )
 from tests.unit.resources.web import App, ask
 
+# nginx asks for the pods when it starts, after it listens.
+RESOLVED_SECONDS = 0.1
+
 
 class Nginx:
-    """nginx with the files, the script and the directories of a proxy pod."""
+    """nginx with the files, the script and the directories of a proxy pod.
+
+    Attributes:
+        pod: The directory that stands for the pod.
+        dns: The DNS server of the cluster.
+    """
 
     def __init__(self, root: Path, app: App) -> None:
         self.pod = Pod(root)
@@ -31,7 +41,13 @@ class Nginx:
         self.pod.ports = {8000: app.port}
         for port in (8080, 8081, 8443):
             self.pod.port(port)
-        self.pod.hosts["shop-app"] = "localhost"
+        self.pod.hosts |= {"shop-app": "localhost", "shop-app-pods": "shop-app-pods"}
+        self.dns = Nameserver("127.0.0.1")
+        resolv_conf = self.pod.root / "resolv.conf"
+        resolv_conf.write_text(
+            f"search default.svc.example.net svc.example.net\nnameserver {self.dns.address}\n"
+        )
+        self.pod.paths["/etc/resolv.conf"] = resolv_conf
         # A container's runtime gives standard output to the pod's user; a test run by root cannot.
         self.pod.paths["/dev/stdout"] = self.pod.directory("/access-log") / "log"
 
@@ -43,11 +59,20 @@ class Nginx:
         # nginx finds the file of an image by default; the test passes its path.
         return (*script[:2], script[2].replace("nginx -e", "nginx -c /etc/nginx/nginx.conf -e"))
 
+    def tested(self, **spec: Any) -> tuple[int, str]:
+        """Exit status and output of a test of the configuration of a service with this spec."""
+        start = self.written(**spec)
+        prepared = start[2].partition("nginx -c")[0]
+        test = "nginx -t -q -e stderr -c /etc/nginx/nginx.conf"
+        result = self.pod.run(*start[:2], f"{prepared} {test}")
+        return result.returncode, result.stdout + result.stderr
+
     @contextmanager
     def running(self, **spec: Any) -> Iterator[Any]:
         """nginx as a service with this spec gets it."""
         with self.pod.running(*self.written(**spec)) as server:
             eventually(lambda: listens(self.pod.port(8080)), f"nginx: {self.pod.output()}")
+            time.sleep(RESOLVED_SECONDS)
             yield server
 
     def get(self, path: str = "/", port: int = 8080, **headers: str) -> http.client.HTTPResponse:

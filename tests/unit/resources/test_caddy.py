@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.resilience.client import Request
 from tests.resilience.load import Load
 from tests.unit.resources.caddy import Caddy
 from tests.unit.resources.operands import container, eventually, files, wanted
-from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, received
+from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, received, serving
 from tests.unit.services import service
 
 STATIC = {"static": [{"path": "/static", "directory": "/app/static"}]}
@@ -322,3 +323,40 @@ def test_an_option_that_caddy_does_not_support_is_a_problem(
 ) -> None:
     plan = derive(service(proxy=proxy | {"engine": "Caddy"}), Settings(), Facts())
     assert [problem.path for problem in plan.problems] == [path]
+
+
+def test_requests_are_spread_over_the_pods_evenly(caddy: Caddy, app: App) -> None:
+    with serving("127.0.0.2", app.port) as other:
+        caddy.dns.addresses = ("127.0.0.1", "127.0.0.2")
+        app.answers["/"] = other.answers["/"] = Answer(delay=0.05)
+        with caddy.running(), ThreadPoolExecutor(10) as clients:
+            answers = list(clients.map(lambda _: caddy.get().status, range(100)))
+        assert answers == 100 * [200]
+        assert abs(len(app.asked) - len(other.asked)) <= 10
+
+
+def test_requests_that_no_pod_can_take_get_503_at_once(caddy: Caddy, app: App) -> None:
+    app.answers["/slow"] = Answer(delay=2)
+    limits = {"maxConnectionsPerPod": 6, "streamingPaths": ["/events"]}
+    with caddy.running(proxy=limits), ThreadPoolExecutor(20) as clients:
+        streams = list(clients.map(lambda _: caddy.get("/events"), range(10)))
+        assert {stream.status for stream in streams} == {200}
+        began = time.monotonic()
+        slow = clients.map(lambda _: (caddy.get("/slow"), time.monotonic() - began), range(10))
+        rejected = [(answer, seconds) for answer, seconds in slow if answer.status == 503]
+        # Half of the limit: there are two pods of the proxy.
+        assert len(rejected) == 7
+        for answer, seconds in rejected:
+            assert (answer.headers["Retry-After"], answer.headers["X-Frame-Options"]) == (
+                "1",
+                "SAMEORIGIN",
+            )
+            assert seconds < 1
+        app.may_continue.set()
+
+
+def test_a_dead_pod_costs_no_request(caddy: Caddy, app: App) -> None:
+    caddy.dns.addresses = ("127.0.0.1", "127.0.0.3")
+    with caddy.running():
+        for _ in range(30):
+            assert ask(caddy.pod.port(8080), method="POST", body=b"{}").status == 200

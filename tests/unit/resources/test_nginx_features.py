@@ -57,11 +57,12 @@ def test_a_pod_that_accepts_no_connection_times_out(nginx: Nginx) -> None:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
         nginx.pod.ports[8000], nginx.pod.hosts["shop-app"] = port, "127.0.0.1"
-        with nginx.running(proxy={"timeouts": {"connectSeconds": 1, "readSeconds": 30}}):
+        timeouts = {"connectSeconds": 1, "readSeconds": 30}
+        with nginx.running(proxy={"balancing": "Service", "timeouts": timeouts}):
             before = time.monotonic()
             assert nginx.get().status == 504
             # A second a try, each of which may land on another pod.
-            tries = figures.PROXY_UPSTREAM_TRIES
+            tries = figures.PROXY_SERVICE_TRIES
             assert tries - 0.5 < time.monotonic() - before < tries + 3
         for filler in fillers:
             filler.close()
@@ -84,7 +85,7 @@ class _HangsUp(socketserver.StreamRequestHandler):
         self.server.asked.append(self.rfile.readline().split()[0].decode())
         while self.rfile.readline().strip():
             pass
-        if len(self.server.asked) == figures.PROXY_UPSTREAM_TRIES:
+        if len(self.server.asked) == figures.PROXY_SERVICE_TRIES:
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
@@ -92,11 +93,11 @@ def test_reads_are_tried_on_other_pods_and_writes_are_never_sent_twice(nginx: Ng
     with LosingPods() as pods:
         threading.Thread(target=pods.serve_forever, daemon=True).start()
         nginx.pod.ports[8000] = pods.server_address[1]
-        with nginx.running():
+        with nginx.running(proxy={"balancing": "Service"}):
             assert nginx.get().status == 200
-            assert pods.asked == ["GET"] * figures.PROXY_UPSTREAM_TRIES
+            assert pods.asked == ["GET"] * figures.PROXY_SERVICE_TRIES
             assert ask(nginx.pod.port(8080), method="POST", body=b"{}").status == 502
-            assert pods.asked[figures.PROXY_UPSTREAM_TRIES :] == ["POST"]
+            assert pods.asked[figures.PROXY_SERVICE_TRIES :] == ["POST"]
         pods.shutdown()
 
 

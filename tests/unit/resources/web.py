@@ -35,9 +35,10 @@ class App(http.server.ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__((host, port), _Handler)
         self.asked: list[str] = []
         self.connections: set[int] = set()
         self.answers: dict[str, Answer] = {}
@@ -104,9 +105,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[App]:
+def serving(host: str = "127.0.0.1", port: int = 0) -> Iterator[App]:
     """An app for the length of a block."""
-    app = App()
+    app = App(host, port)
     threading.Thread(target=app.serve_forever, daemon=True).start()
     try:
         yield app

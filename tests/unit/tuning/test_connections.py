@@ -76,43 +76,6 @@ def test_without_a_pooler_memory_bounds_the_connections() -> None:
     assert found["database.max_connections"] == 36
 
 
-def directly(connections: int) -> dict[str, Any]:
-    return {"database": {"direct": {"maxConnections": connections}}}
-
-
-def test_direct_connections_of_a_managed_database_come_on_top() -> None:
-    before, after = (
-        numbers(planned(postgres={})),
-        numbers(planned(postgres={}, connections=directly(4))),
-    )
-    assert after["database.direct_connections"] == 4
-    assert after["database.service_connections"] == before["database.service_connections"]
-    assert after["database.max_connections"] == before["database.max_connections"] + 4
-
-
-def test_direct_connections_of_an_external_database_are_part_of_the_grant() -> None:
-    plan = planned(postgres=external(100), connections=directly(4))
-    assert numbers(plan)["database.service_connections"] == (100 - 8 - 4) // 2
-    assert plan.budget is not None
-    servers, direct = plan.budget.steps()[1:]
-    # Either step has what the other leaves of the grant.
-    assert (servers.demand, servers.capacity) == (2 * 2 * 22, 100 - 8 - 4)
-    assert (direct.demand, direct.capacity) == (4, 100 - 8 - servers.demand)
-    assert not errors(plan)
-
-
-def test_direct_connections_that_leave_none_for_the_app_are_refused() -> None:
-    path = "spec.connections.database.direct.maxConnections"
-    (problem,) = errors(planned(postgres=external(20), connections=directly(20)))
-    assert (problem.path, "set at most 14" in problem.remedy) == (path, True)
-    assert not errors(planned(postgres=external(20), connections=directly(14)))
-    (problem,) = errors(planned(postgres={}, connections=directly(60)))
-    assert problem.path == path
-    assert "memory to at least 3Gi" in problem.remedy
-    enough = {"resources": {"limits": {"memory": "3Gi"}, "requests": {"memory": "3Gi"}}}
-    assert not errors(planned(postgres=enough, connections=directly(60)))
-
-
 @pytest.mark.parametrize("postgres", [DIRECT, external(100, **DIRECT)])
 def test_a_missing_pooler_is_a_warning(postgres: dict[str, Any]) -> None:
     warned = [problem.path for problem in planned(postgres=postgres).problems]

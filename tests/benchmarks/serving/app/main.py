@@ -1,15 +1,25 @@
-"""Four kinds of work, one route each. With the runtime, so that the tuned numbers take effect."""
+"""Kinds of work, one route each.
+
+With the runtime, so that the tuned numbers take effect, unless the variable RUNTIME is off:
+then the app is one that does not know the operator.
+"""
 
 import asyncio
+import itertools
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 from fastapi_operator_runtime import RuntimeSettings, database, install
 from pydantic import BaseModel
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
+HAS_RUNTIME = os.environ.get("RUNTIME") != "off"
+_COUNT = itertools.count()
 _QUERY = text("SELECT n, md5(n::text) FROM generate_series(1, 20) AS n")
 
 
@@ -22,13 +32,18 @@ class Row(BaseModel):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.engine = database.create_engine(RuntimeSettings.load())
+    if HAS_RUNTIME:
+        app.state.engine = database.create_engine(RuntimeSettings.load())
+    else:
+        url = os.environ["DATABASE_URL"].replace("postgresql:", "postgresql+asyncpg:")
+        app.state.engine = create_async_engine(url, connect_args={"statement_cache_size": 0})
     yield
     await app.state.engine.dispose()
 
 
 app = FastAPI(lifespan=lifespan)
-install(app)
+if HAS_RUNTIME:
+    install(app)
 
 
 @app.get("/awaiting")
@@ -59,3 +74,22 @@ def blocking() -> dict[str, str]:
     """A library that blocks, in the thread pool."""
     time.sleep(0.02)
     return {"status": "ok"}
+
+
+@app.get("/mixed")
+async def mixed() -> dict[str, str]:
+    """Waits half a second in one of ten requests."""
+    if next(_COUNT) % 10 == 0:
+        await asyncio.sleep(0.5)
+    return {"status": "ok"}
+
+
+@app.get("/events")
+async def events() -> StreamingResponse:
+    """Sends an event, and no other one for an hour."""
+
+    async def stream() -> AsyncIterator[str]:
+        yield "data: first\n\n"
+        await asyncio.sleep(3600)
+
+    return StreamingResponse(stream(), media_type="text/event-stream")

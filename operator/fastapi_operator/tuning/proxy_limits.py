@@ -1,0 +1,172 @@
+"""The limits of the proxy: what it sends to a pod at once, and what it accepts itself.
+
+Open nginx has no queue in front of the app: the requests that a pod may have at once are the queue,
+and the next one is rejected. So the limit is also the longest wait.
+"""
+
+import math
+from typing import Any
+
+from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning.decision import Because
+from fastapi_operator.tuning.number import Group
+from fastapi_operator.tuning.plan import ServerCore
+from fastapi_operator.tuning.profile import ProfiledSpec
+
+PODS = Group("proxy", effects.SERVER_RELOAD, case="unless balancing is Service")
+STREAMS_OF_PODS = Group(
+    "proxy", effects.SERVER_RELOAD, case="with streamingPaths, unless balancing is Service"
+)
+SHARES = Group("proxy", effects.SERVER_RELOAD, case="unless balancing is Service")
+IN_NGINX = Group("proxy", effects.SERVER_RELOAD, case="nginx, unless balancing is Service")
+STREAM_SHARES = Group(
+    "proxy", effects.SERVER_RELOAD, case="with streamingPaths, unless balancing is Service"
+)
+ACCEPTED = Group("proxy", effects.SERVER_RELOAD, case="nginx")
+PROVEN = Group("proxy", effects.SERVER_RELOAD, case="nginx, if a proxy in front names clients")
+
+
+def per_pod(profiled: ProfiledSpec, proxy: Proxy, core: ServerCore) -> dict[str, Any]:
+    """Decides what a pod of the app gets at once from all pods of the proxy together."""
+    if proxy.balancing == "Service":
+        return {}
+    known: dict[str, Any] = {"workers": core.workers, "concurrency": core.concurrency}
+    decided = PODS.decide(profiled, **known)
+    if proxy.streaming_paths:
+        decided |= STREAMS_OF_PODS.decide(profiled, **known)
+    return decided
+
+
+def shares(profiled: ProfiledSpec, proxy: Proxy, known: dict[str, Any]) -> dict[str, Any]:
+    """Divides it by the pods of the proxy, and decides how each of them finds the app's pods."""
+    if proxy.balancing == "Service":
+        return {}
+    decided = SHARES.decide(profiled, **known)
+    if proxy.engine != "Caddy":
+        decided |= IN_NGINX.decide(profiled)
+    if proxy.streaming_paths:
+        decided |= STREAM_SHARES.decide(profiled, **known)
+    return decided
+
+
+@PODS.number(unit="requests", field="proxy.maxConnectionsPerPod", headline=True)
+def _max_connections_per_pod(*, workers: int, concurrency: int) -> Because[int]:
+    """Workers · concurrency.
+
+    A request waits for those in front of it: with 2 ms of CPU a request, the p99 of one process at
+    3.3 times its capacity was 83 ms at 16 requests, 116 ms at 32 and 736 ms at 64, at the same rate
+    of good responses (measured). Fewer than concurrency would leave CPU idle while requests wait
+    for a database.
+    """
+    return Because(
+        workers * concurrency,
+        "{concurrency} requests, which one event loop sustains, for each of {workers} workers; "
+        "further ones would only wait longer, and get 503 at once if no pod has room",
+    )
+
+
+@STREAMS_OF_PODS.number(unit="streams", field="proxy.maxStreamsPerPod")
+def _max_streams_per_pod(*, workers: int) -> Because[int]:
+    """1000 · workers.
+
+    A stream is idle nearly always, so streams have a limit of their own and do not count in
+    max_connections_per_pod.
+    """
+    return Because(
+        figures.PROXY_STREAMS_PER_WORKER * workers,
+        f"{figures.PROXY_STREAMS_PER_WORKER} idle streams for each of {{workers}} workers, beside "
+        "all other requests",
+    )
+
+
+@SHARES.number(unit="requests")
+def _pod_connections(*, max_connections_per_pod: int, replicas: int) -> Because[int]:
+    """⌈max_connections_per_pod / replicas⌉.
+
+    nginx counts its own requests only.
+    """
+    return Because(
+        math.ceil(max_connections_per_pod / replicas),
+        "each of {replicas} proxy pods counts its own requests, so each gets its share of "
+        "{max_connections_per_pod}",
+    )
+
+
+@STREAM_SHARES.number(unit="streams")
+def _pod_streams(*, max_streams_per_pod: int, replicas: int) -> Because[int]:
+    """⌈max_streams_per_pod / replicas⌉."""
+    return Because(
+        math.ceil(max_streams_per_pod / replicas),
+        "the share of each of {replicas} proxy pods in {max_streams_per_pod}",
+    )
+
+
+SHARES.constant(
+    "resolve_seconds",
+    2,
+    "after so long the proxy asks DNS again which pods are ready, and no longer sends requests to "
+    "pods that left",
+    evidence="judgement: DNS servers of clusters keep an answer for 5 s, and a pod that stops "
+    "serves for 10 s more",
+)
+SHARES.constant(
+    "max_fails",
+    3,
+    "a pod that refuses or breaks so many connections in a row gets no requests for fail_seconds",
+    unit="requests",
+    evidence="judgement",
+)
+SHARES.constant(
+    "fail_seconds",
+    2,
+    "then one request tries the pod again",
+    evidence="judgement: a container that restarts serves again within seconds",
+)
+IN_NGINX.constant(
+    "upstream_zone_bytes",
+    figures.MIB,
+    "shared memory in which the processes of nginx count the requests of up to a thousand pods",
+    evidence="judgement",
+)
+
+
+@ACCEPTED.number(unit="requests")
+def _max_requests(*, worker_connections: int, worker_processes: int) -> Because[int]:
+    """(worker_connections − 512) / 2 · processes.
+
+    Further requests get 503. So a connection is always free for probes, which a flood of slow
+    requests otherwise takes.
+    """
+    usable = worker_connections - figures.PROXY_CONNECTIONS_RESERVED
+    return Because(
+        usable // figures.PROXY_CONNECTIONS_PER_REQUEST * worker_processes,
+        f"each takes two of {{worker_connections}} connections, and "
+        f"{figures.PROXY_CONNECTIONS_RESERVED} stay free, so that probes always succeed",
+    )
+
+
+@ACCEPTED.number(unit="requests")
+def _max_bodies(*, max_requests: int, body_buffer_bytes: int) -> Because[int]:
+    """64 MiB / body_buffer_bytes, at most ¼ · max_requests.
+
+    nginx has no deadline for a whole body, so bodies that arrive slowly must not take all requests.
+    """
+    return Because(
+        min(figures.PROXY_BODIES_BYTES // body_buffer_bytes, max_requests // 4),
+        f"requests with a body, at {{body_buffer_bytes}} each: "
+        f"{figures.PROXY_BODIES_BYTES // figures.MIB}Mi of memory, and at most a quarter of "
+        "{max_requests} requests, so that slow bodies delay no other requests",
+    )
+
+
+@PROVEN.number(unit="requests", field="proxy.maxRequestsPerClient")
+def _max_requests_per_client(*, max_requests: int) -> Because[int]:
+    """⅛ · max_requests.
+
+    Only if a proxy in front names the client. Otherwise many clients can have one address.
+    """
+    return Because(
+        max(1, int(max_requests * figures.PROXY_CLIENT_SHARE)),
+        "an eighth of {max_requests}: one client cannot take them all",
+    )

@@ -1,0 +1,1 @@
+"""Goodput under more requests than a service can serve."""

@@ -1,0 +1,230 @@
+"""The node, the services under load, and what is read from them."""
+
+import contextlib
+import os
+import re
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.overload import cells
+from tests.benchmarks.overload.cells import Around, Work
+from tests.cluster import cgroups, instances, node, progress
+from tests.demo import story, targets
+from tests.e2e.conftest import Shop
+from tests.kubectl import Kubectl, KubectlError, eventually
+
+NODE, NAMESPACE = "overload", "overload"
+# The pods run on the first core, the generator on the other one.
+PODS_CORE, GENERATOR_CORE = 0, 1
+_SETTLED_SECONDS = 5
+_SAMPLE_SECONDS = 1.0
+_SHED = re.compile(r"^fastapi_worker_shed_requests_total(?:{[^}]*})? ([0-9.e+]+)$", re.M)
+_SERVED = re.compile(
+    r"^fastapi_http_server_request_duration_seconds_count{[^}]*} ([0-9.e+]+)$", re.M
+)
+# Enough CPU for two pods, their database and two proxies on one core.
+_APP_CPU, _POD_COUNT = "200m", 2
+_UNMODIFIED = {"name": "RUNTIME", "value": "off"}
+
+
+@dataclass(frozen=True)
+class Service(Shop):
+    """A service under load."""
+
+    def pods(self, part: str = "app") -> list[dict[str, Any]]:
+        """Its pods that do not end."""
+        labels = f"fastapi-operator.io/service={self.name},app.kubernetes.io/component={part}"
+        found = self.kubectl.json("get", "pods", "-n", self.namespace, "-l", labels)["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def counters(self) -> dict[str, tuple[float, float]]:
+        """Requests that the app served and rejected, by pod; empty without the runtime."""
+        found = {}
+        for pod in self.pods():
+            ports = [
+                port["containerPort"]
+                for container in pod["spec"]["containers"]
+                for port in container.get("ports", ())
+                if port["name"] == "metrics"
+            ]
+            with contextlib.suppress(OSError, IndexError, KeyError):
+                url = f"http://{pod['status']['podIP']}:{ports[0]}/metrics"
+                with urllib.request.urlopen(url, timeout=10) as response:
+                    text = response.read().decode()
+                served, shed = (sum(map(float, p.findall(text))) for p in (_SERVED, _SHED))
+                found[pod["metadata"]["name"]] = (served, shed)
+        return found
+
+
+class Watch:
+    """Samples the state of a service while it is under load."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._over = threading.Event()
+        self.restarts = self.unready = self.not_ready = 0
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Watch"]:
+        """Samples until the block ends."""
+        before = self._restarts()
+        thread = threading.Thread(target=self._sample)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            thread.join()
+            self.restarts = self._restarts() - before
+
+    def _sample(self) -> None:
+        while not self._over.wait(_SAMPLE_SECONDS):
+            with contextlib.suppress(KubectlError):
+                self.unready = max(self.unready, sum(not _is_ready(p) for p in self._all_pods()))
+                self.not_ready += not self._service.is_ready()
+
+    def _restarts(self) -> int:
+        return sum(
+            status["restartCount"]
+            for pod in self._all_pods()
+            for status in pod["status"].get("containerStatuses", ())
+        )
+
+    def _all_pods(self) -> list[dict[str, Any]]:
+        return [*self._service.pods("app"), *self._service.pods("proxy")]
+
+
+class Bench:
+    """The node with the operator and the services.
+
+    Attributes:
+        kubectl: Reaches the node.
+    """
+
+    def __init__(self, kubectl: Kubectl, images: Mapping[str, str]) -> None:
+        self.kubectl = kubectl
+        self._images = images
+
+    def service(self, work: Work) -> Service:
+        """Returns the service of a work as it must be for it, ready and pinned to its core."""
+        service = Service(self.kubectl, self._images[work.service], NAMESPACE, work.service)
+        spec: dict[str, Any] = {
+            "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": _APP_CPU}},
+            "scaling": {"replicas": _POD_COUNT},
+            "postgres": {"resources": {"requests": {"cpu": "200m", "memory": "256Mi"}}},
+            "traffic": dict(work.traffic) or None,
+            "proxy": {"streamingPaths": ["/events"]},
+        }
+        if work.service == "shop":
+            spec["postgres"]["migrations"] = {}
+            spec |= {"app": "shop.main:app", "redis": {"memory": "64Mi"}}
+            spec |= {"server": {"probes": {"source": "Runtime"}}}
+        else:
+            spec |= {"app": "main:app", "env": [] if work.runtime else [_UNMODIFIED]}
+            probes = {"source": "Runtime"} if work.runtime else None
+            spec["server"] = {"probes": probes}
+        body = cells.service(work.service, self._images[work.service], spec)
+        body["metadata"]["namespace"] = NAMESPACE
+        self.kubectl.apply(body)
+        service.wait_until_ready()
+        eventually(
+            lambda: len(service.pods()) == _POD_COUNT, seconds=120, what=f"{_POD_COUNT} pods"
+        )
+        time.sleep(_SETTLED_SECONDS)
+        self.pin()
+        return service
+
+    def url(self, service: Service, work: Work) -> str:
+        """Returns the URL of a work; an item of the shop is stored first, and cached."""
+        path = work.path
+        if "{item}" in path:
+            item = {"name": "overload", "price_cents": 100}
+            path = path.format(item=service.request("POST", "/items", item).body["id"])
+        for _ in range(20):
+            service.request("GET", path)
+        return f"http://{service.address}{path}"
+
+    def pin(self) -> None:
+        """Moves all processes of pods to their core."""
+        if (os.cpu_count() or 1) < PODS_CORE + 2:
+            return
+        for pid in cgroups.members(_instance()):
+            with contextlib.suppress(OSError):
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    os.sched_setaffinity(int(thread.name), {PODS_CORE})
+
+    def proxy_seconds(self, service: Service) -> float:
+        """CPU time that the nginx processes of a service have used."""
+        containers = {
+            status["containerID"].rpartition("/")[2]
+            for pod in service.pods("proxy")
+            for status in pod["status"].get("containerStatuses", ())
+            if status["name"] == "nginx"
+        }
+        ticks = os.sysconf("SC_CLK_TCK")
+        total = 0
+        for pid in cgroups.members(_instance()):
+            with contextlib.suppress(OSError):
+                group = Path(f"/proc/{pid}/cgroup").read_text()
+                if any(container in group for container in containers):
+                    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                    total += int(fields[11]) + int(fields[12])
+        return total / ticks
+
+
+def around(
+    watch: Watch,
+    before: Mapping[str, tuple[float, float]],
+    after: Mapping[str, tuple[float, float]],
+    proxy_seconds: float,
+    requests: int,
+) -> Around:
+    """Returns what happened to the service between two readings of its counters."""
+    pods = [
+        tuple(now - then for now, then in zip(after[name], before[name], strict=True))
+        for name in after.keys() & before.keys()
+    ]
+    served = [pod[0] for pod in pods]
+    return Around(
+        restarts=watch.restarts,
+        unready=watch.unready,
+        not_ready=watch.not_ready,
+        shed_by_app=round(sum(pod[1] for pod in pods)) if pods else None,
+        proxy_microseconds=1e6 * proxy_seconds / max(1, requests),
+        busiest_share=len(served) * max(served) / sum(served) if sum(served) else 0.0,
+    )
+
+
+@contextlib.contextmanager
+def prepared() -> Iterator[Bench]:
+    """Runs the node with the operator and its images."""
+    target = targets.LocalNode(NODE)
+    try:
+        cluster = target.prepare()
+        started = node.Node(NODE)
+        started.build_images(["serving"])
+        story.install_operator(cluster)
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        metadata = {"name": NAMESPACE, "labels": labels}
+        cluster.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        images = {"shop": cluster.app_image, "bench": started.image("serving")}
+        yield Bench(cluster.kubectl, images)
+    finally:
+        with progress.step("removing the node"):
+            target.remove()
+
+
+def _instance() -> instances.Instance:
+    found = instances.find(NODE)
+    assert found is not None, "the node runs"
+    return found
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
