@@ -14,6 +14,7 @@ from typing import Any
 from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT, JOB, STATEFUL_SET
 from fastapi_operator.parts import PROBES
+from fastapi_operator.reconcile.observe.connection_advice import connection_advice
 from fastapi_operator.reconcile.observe.observed import Child, Health
 from fastapi_operator.reconcile.observe.pod_output import (
     describe_output,
@@ -233,6 +234,8 @@ def _ended(where: str, ended: Body, reason: str, restarts: int, logs: str) -> He
     text = f"{where}: exit code {ended.get('exitCode')}{again}: "
     if output:
         text += describe_output(output, logs)
+        if remedy := connection_advice(output):
+            text += f"; remedy: {remedy}"
     else:
         text += f"{ended.get('reason', '')}; the process wrote nothing; see {logs}"
     return Health(False, reason, text, True)
