@@ -1,9 +1,11 @@
 """Graceful stop: the worker stops being ready before the server stops accepting connections.
 
 The server installs its own handler of SIGTERM before the application starts. The handler here is
-put in front of it and always calls it: at once, or after `delay_seconds`, during which the process
-still serves while load balancers remove it. If a second signal arrives, it is passed on at once. If
-a server handles signals outside Python (Granian), no handler is installed.
+put in front of it and always calls it: when no request has come for `QUIET_SECONDS`, or after
+`delay_seconds` at most. Until then the process still serves while load balancers remove it, since a
+server that stops closes connections on which a request can be on its way. If a second signal
+arrives, it is passed on at once. If a server handles signals outside Python (Granian), no handler
+is installed.
 """
 
 from __future__ import annotations
@@ -11,11 +13,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from fastapi_operator_runtime import state
+
+QUIET_SECONDS = 5.0
+"""Longer than the operator's proxy keeps an idle connection to the app."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -56,4 +62,15 @@ class Drain:
             previous(number, frame)
             return
         self._worker.draining = True
-        loop.call_soon_threadsafe(loop.call_later, self._delay_seconds, previous, number, None)
+        loop.call_soon_threadsafe(self._stop_when_quiet, time.perf_counter() + self._delay_seconds)
+
+    def _stop_when_quiet(self, end: float) -> None:
+        previous, loop = self._previous, self._loop
+        if previous is None or loop is None:
+            return
+        stop_at = min(end, self._worker.requested_at + QUIET_SECONDS)
+        remaining = stop_at - time.perf_counter()
+        if remaining > 0:
+            loop.call_later(remaining, self._stop_when_quiet, end)
+        else:
+            previous(signal.SIGTERM, None)

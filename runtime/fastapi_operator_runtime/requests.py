@@ -63,6 +63,7 @@ class RequestObserver:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        self._worker.requested_at = time.perf_counter()
         observation = Observation(scope, send, self._worker, self._request_ids)
         self._active += 1
         batches.wake()

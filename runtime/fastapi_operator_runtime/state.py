@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from fastapi_operator_runtime import settings
@@ -15,3 +16,5 @@ class Worker:
     started: bool = False
     draining: bool = False
     in_flight: int = 0
+    requested_at: float = -math.inf
+    """The start of the last request, on the clock of `time.perf_counter`."""

@@ -110,6 +110,7 @@ def test_during_the_drain_delay_readiness_is_off_and_requests_are_served(
     server = testing.AppServer("served_app:draining", app_directory=app_directory)
     with server, httpx2.Client(base_url=server.url) as client:
         assert client.get("/readyz").status_code == 200
+        assert client.get("/fast/0").status_code == 200
         server.terminate()
         until(lambda: client.get("/readyz").status_code == 503)
         assert client.get("/livez").status_code == 200
@@ -120,9 +121,32 @@ def test_during_the_drain_delay_readiness_is_off_and_requests_are_served(
         assert server.wait() == -signal.SIGTERM
 
 
+def test_on_a_probe_port_the_server_stops_when_no_request_has_come_for_five_seconds(
+    one_worker: testing.AppServer,
+) -> None:
+    with httpx2.Client(base_url=one_worker.url) as client:
+        client.get("/fast/0")
+        one_worker.terminate()
+        until(lambda: httpx2.get(f"{one_worker.probe_url}/readyz").status_code == 503)
+        # The first is sent on a kept connection, on which a proxy could have sent it just now.
+        closing = [client.get(f"/fast/{number}").headers["connection"] for number in range(5)]
+        assert closing == ["close"] * 5
+    quiet_since = time.monotonic()
+    one_worker.wait()
+    assert 4.5 < time.monotonic() - quiet_since < 8
+
+
+def test_without_traffic_the_server_stops_at_once(one_worker: testing.AppServer) -> None:
+    started_at = time.monotonic()
+    one_worker.terminate()
+    one_worker.wait()
+    assert time.monotonic() - started_at < 3
+
+
 def test_a_second_signal_ends_the_drain_delay(app_directory: Path) -> None:
     server = testing.AppServer("served_app:draining", app_directory=app_directory)
     with server:
+        httpx2.get(f"{server.url}/fast/1")
         started_at = time.monotonic()
         server.terminate()
         time.sleep(0.1)
