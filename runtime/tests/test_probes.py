@@ -189,6 +189,8 @@ def _all(server: testing.AppServer) -> list[int]:
 def test_a_draining_pod_is_live_and_not_ready(app_directory: Path) -> None:
     with served("draining", app_directory) as server:
         assert probe(server, "/readyz") == 200
+        # Without traffic, it would stop at once.
+        urllib.request.urlopen(f"{server.url}/fast/1", timeout=10).close()
         server.terminate()
         until(lambda: probe(server, "/readyz") == 503, seconds=3)
         assert probe(server, "/livez") == 200

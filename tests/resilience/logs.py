@@ -1,6 +1,7 @@
 """The lines of pods' logs that name a request, although the pods may have ended since."""
 
 import contextlib
+import glob
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
@@ -45,7 +46,9 @@ class Logs:
     def keep(self) -> None:
         """Links each new file. A rotated file has another name, but it is the same file."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for file in self._written.glob(f"{self._namespace}_*/*/*.log*"):
+        pattern = f"{self._written}/{self._namespace}_*/*/*.log*"
+        # Unlike Path.glob, it ignores a folder that has just been removed.
+        for file in map(Path, glob.glob(pattern)):  # noqa: PTH207
             if file.suffix == _COMPRESSED:
                 continue
             pod, container = file.parts[-3:-1]
@@ -53,14 +56,30 @@ class Logs:
                 number = file.stat().st_ino
                 os.link(file, self.folder / f"{pod.split('_')[1]}.{container}.{number}")
 
+    def errors(self, seconds: Collection[str]) -> Mapping[str, list[str]]:
+        """Returns what programs wrote to standard error within seconds, such as nginx's errors.
+
+        Args:
+            seconds: The beginnings of ISO times, ``2026-11-30T10:31:13``.
+        """
+        found: dict[str, list[str]] = {second: [] for second in seconds}
+        for name, line in self._lines() if seconds else ():
+            if line[:19] in found and " stderr " in line:
+                found[line[:19]].append(f"{name}: {line}")
+        return found
+
     def about(self, references: Collection[str]) -> Mapping[str, list[str]]:
         """Returns the lines that contain a reference, by reference."""
         found: dict[str, list[str]] = {reference: [] for reference in references}
-        for file in sorted(self.folder.iterdir() if references else ()):
-            name = file.name.rpartition(".")[0]
+        for name, line in self._lines() if references else ():
+            for reference in references:
+                if reference in line:
+                    found[reference].append(f"{name}: {line}")
+        return found
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        """Yields each line with the names of its pod and container."""
+        for file in sorted(self.folder.iterdir()):
             with file.open(errors="replace") as lines:
                 for line in lines:
-                    for reference in references:
-                        if reference in line:
-                            found[reference].append(f"{name}: {line.rstrip()}")
-        return found
+                    yield file.name.rpartition(".")[0], line.rstrip()

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tests.resilience.client import BROKEN, REFUSED, TIMEOUT
 from tests.resilience.figures import Figures
@@ -103,13 +104,14 @@ class Outcome:
             )
         return "\n".join(lines)
 
-    def losses(self) -> list[dict[str, object]]:
+    def losses(self) -> list[dict[str, Any]]:
         """Returns all that is known to the client about each lost request."""
         wall = time.time() - time.monotonic()
         return [
             {
                 "change": self.name,
-                "due": datetime.datetime.fromtimestamp(wall + answer.at, datetime.UTC).isoformat(),
+                "due": _iso(wall + answer.at),
+                "ended": _iso(wall + answer.at + answer.seconds),
                 "seconds after the change began": round(answer.at - self.began, 3),
                 "seconds after the change ended": round(answer.at - self.ended, 3),
                 "took seconds": round(answer.seconds, 3),
@@ -131,3 +133,7 @@ class Outcome:
             and bool(answer.ending.retry_after)
             and self.began <= answer.at <= self.ended + RECOVERY_SECONDS
         )
+
+
+def _iso(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()

@@ -64,10 +64,16 @@ class Record:
         losses = outcome.losses()
         if not losses:
             return None
-        about = logs.about({str(loss["reference"]) for loss in losses[:_WITH_LOGS]})
+        about = logs.about({loss["reference"] for loss in losses[:_WITH_LOGS]})
+        errors = logs.errors({loss["ended"][:19] for loss in losses[:_WITH_LOGS]})
         with self._losses.open("a") as file:
             for loss in losses:
-                line = {**loss, "load": _load(), "logs": about.get(str(loss["reference"]), [])}
+                line = {
+                    **loss,
+                    "load": _load(),
+                    "logs": about.get(loss["reference"], []),
+                    "errors within this second": errors.get(loss["ended"][:19], []),
+                }
                 file.write(f"{json.dumps(line)}\n")
         return self._losses
 

@@ -65,6 +65,20 @@ def test_a_lost_request_is_described_with_its_lines_in_the_logs(tmp_path: Path) 
     assert loss["logs"] == ["shop-proxy-abc.nginx: the answer to id-1"]
 
 
+def test_errors_of_the_same_second_are_found(tmp_path: Path) -> None:
+    logs = _logs(tmp_path)
+    (log,) = (tmp_path / "pods").glob("*/*/*.log")
+    log.write_text(
+        "2026-11-30T10:31:13.39Z stderr F connection refused\n"
+        "2026-11-30T10:31:13.40Z stdout F a response\n"
+        "2026-11-30T10:31:14.40Z stderr F later\n"
+    )
+    second = "2026-11-30T10:31:13"
+    with logs.watched():
+        (error,) = logs.errors({second})[second]
+    assert error == f"shop-proxy-abc.nginx: {second}.39Z stderr F connection refused"
+
+
 def test_the_log_of_a_pod_outlives_it_and_is_read_once_although_it_is_rotated(
     tmp_path: Path,
 ) -> None:
