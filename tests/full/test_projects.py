@@ -18,13 +18,13 @@ import pytest
 import yaml
 
 from tests import projects
-from tests.cluster import buildah, images, node
+from tests.cluster import buildah, images
 from tests.full.conftest import Platform
 from tests.kubectl import eventually
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(1200)]
 
-_NAMESPACE = "default"
+_TOOLS = ("uv", "poetry", "pdm", "hishel<2", "pipenv")
 
 
 @dataclass(frozen=True)
@@ -35,27 +35,33 @@ class Case:
         layout: Its name in ``tests/projects``.
         path: A path that needs its database, its worker or its sockets.
         answer: The body of the response.
-        lock: The command that locks its dependencies.
+        lock: The commands that lock its dependencies.
         log: A line that its worker must write.
     """
 
     layout: str
     path: str
     answer: str
-    lock: tuple[str, ...] = ()
+    lock: tuple[tuple[str, ...], ...] = ()
     log: str = ""
 
 
+_UV = (("uv", "lock"),)
+# The interface of a simple index, which every mirror has.
+_POETRY = (
+    ("poetry", "source", "add", "--priority=primary", "simple", "https://pypi.org/simple/"),
+    ("poetry", "lock"),
+)
 CASES = (
     Case("sqlmodel-create-all", "/heroes", r"\[\]"),
     Case("celery-redis-url", "/tidy", '"tidy"'),
     Case("procfile", "/count", r"[1-9]\d*"),
-    Case("src-layout-uv", "/books", "0", lock=("uv", "lock")),
+    Case("src-layout-uv", "/books", "0", lock=_UV),
     Case("gunicorn-script", "/countries", r'\["Norway"\]'),
-    Case("full-stack", "/api/v1/items/", r'\["seed"\]', lock=("uv", "lock")),
-    Case("taskiq-poetry", "/send", '"sent"', lock=("poetry", "lock")),
+    Case("full-stack", "/api/v1/items/", r'\["seed"\]', lock=_UV),
+    Case("taskiq-poetry", "/send", '"sent"', lock=_POETRY),
     Case("package-no-dockerfile", "/version", '"[0-9.]+.*'),
-    Case("procrastinate", "/send", r"\d+", lock=("uv", "lock"), log="invoice sent"),
+    Case("procrastinate", "/send", r"\d+", lock=_UV, log="invoice sent"),
     Case("listen", "/order", '"one"'),
     Case("dramatiq", "/send", '"sent"'),
     Case("nested-settings", "/version", '"[0-9.]+.*'),
@@ -69,7 +75,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Yields a directory with the programs that lock dependencies."""
     folder = tmp_path_factory.mktemp("tools")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    subprocess.run([folder / "bin/pip", "install", "--quiet", "uv", "poetry"], check=True)
+    subprocess.run([folder / "bin/pip", "install", "--quiet", *_TOOLS], check=True)
     return folder / "bin"
 
 
@@ -90,12 +96,15 @@ def test_a_project_serves_with_its_own_stores(
     root = layout.write(tmp_path)
     if case.lock:
         _lock(root, tools, case.lock)
-    program = "from fastapi_operator.cli.main import main; main()"
-    subprocess.run([sys.executable, "-c", program, "init", str(root)], check=True)
+    _init(root)
     (file,) = root.rglob("service.yaml")
     service = _completed(operated, yaml.safe_load(file.read_text()))
     name, image = service["metadata"]["name"], service["spec"]["image"]
-    _build(operated.node, file.parent, image, tmp_path)
+    dockerfile = next(file.parent.glob("*ockerfile"), file.parent.parent / "Dockerfile")
+    _build(dockerfile, dockerfile.parent, image, tmp_path)
+    archive = tmp_path / "image.tar"
+    buildah.save(image, archive, image)
+    operated.node.load_images([str(archive)])
     try:
         operated.kubectl.apply(service)
         operated.kubectl(
@@ -106,11 +115,40 @@ def test_a_project_serves_with_its_own_stores(
         operated.kubectl("delete", "fastapiservice", name, "--wait=true", "--timeout=2m")
 
 
-def _lock(root: Path, tools: Path, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [("pdm", (("pdm", "lock"),)), ("pipenv", (("pipenv", "lock"),)), ("uv-workspace", _UV)],
+)
+def test_the_dockerfile_installs_from_the_lock(
+    tools: Path, name: str, commands: tuple[tuple[str, ...], ...], tmp_path: Path
+) -> None:
+    root = projects.layout(name).write(tmp_path)
+    _lock(root, tools, commands)
+    _init(root)
+    (file,) = root.rglob("Dockerfile")
+    _build(file, _context(file), f"localhost/{name}:test", tmp_path)
+
+
+def _init(root: Path) -> None:
+    program = "from fastapi_operator.cli.main import main; main()"
+    subprocess.run([sys.executable, "-c", program, "init", str(root)], check=True)
+
+
+def _context(file: Path) -> Path:
+    """Returns the directory of the build, which the first line of a written Dockerfile implies."""
+    below = re.search(r"-f (\S+)Dockerfile", file.read_text().splitlines()[0])
+    return file.parents[below.group(1).count("/")] if below else file.parent
+
+
+def _lock(root: Path, tools: Path, commands: tuple[tuple[str, ...], ...]) -> None:
     """Replaces the lock, which in a layout is only a sample."""
     (lock,) = (path for path in root.rglob("*.lock"))
     lock.unlink()
-    subprocess.run([tools / command[0], *command[1:]], cwd=lock.parent, check=True)
+    pipfile = lock.parent / "Pipfile"
+    if pipfile.is_file():  # the Python of this machine has another version
+        pipfile.write_text(pipfile.read_text().partition("[requires]")[0])
+    for command in commands:
+        subprocess.run([tools / command[0], *command[1:]], cwd=lock.parent, check=True)
 
 
 def _completed(platform: Platform, service: dict[str, Any]) -> dict[str, Any]:
@@ -129,23 +167,19 @@ def _completed(platform: Platform, service: dict[str, Any]) -> dict[str, Any]:
     return service
 
 
-def _build(target: node.Node, root: Path, image: str, parent: Path) -> None:
-    """Builds the image and loads it into the node; all Python images are that of the tests."""
+def _build(file: Path, context: Path, image: str, parent: Path) -> None:
+    """Builds an image; all Python images are that of the tests."""
     (python,) = images.build(["python"])
     base = python.references[0]
-    file = next(root.glob("*ockerfile"), root.parent / "Dockerfile")
     text = re.sub(r"(?m)^FROM (docker.io/library/)?python:\S+", f"FROM {base}", file.read_text())
     file.write_text(text)
     buildah.build(
         image,
         dockerfile=file,
-        context=file.parent,
+        context=context,
         arguments={"PYTHON_IMAGE": base} if "ARG PYTHON_IMAGE" in text else {},
         log=parent / "build.log",
     )
-    archive = parent / "image.tar"
-    buildah.save(image, archive, image)
-    target.load_images([str(archive)])
 
 
 def _check(platform: Platform, name: str, case: Case) -> None:

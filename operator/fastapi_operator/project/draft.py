@@ -130,7 +130,8 @@ def _dockerfile(project: Project, needs: Needs) -> str:
         requirements=(packaging.files or ("requirements.txt",))[0],
         copies=_copies(packaging),
         secret=(" --mount=type=secret,id=netrc,target=/root/.netrc" if packaging.indexes else ""),
-        additions=" ".join(f'"{package}"' for package in needs.additions),
+        tool=_quoted(packaging.tool),
+        additions=_quoted(needs.additions),
         builder_packages=" ".join(builder for builder, _ in compiled),
         image_packages=" ".join(image for _, image in compiled),
         directory=f"/app/{below}".rstrip("/"),
@@ -151,6 +152,11 @@ def _copies(packaging: Packaging) -> list[str]:
         *([f"{' '.join(here)} ./"] if here else ()),
         *(f"{folder}/ {folder}/" for folder in sorted(folders)),
     ]
+
+
+def _quoted(requirements: Iterable[str]) -> str:
+    """Formats requirements as arguments of pip."""
+    return " ".join(f'"{requirement}"' for requirement in requirements)
 
 
 def _below(project: Project) -> str:
