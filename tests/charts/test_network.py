@@ -67,7 +67,11 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
             (PROMETHEUS, DATABASE, 9187),
             (PROMETHEUS, CACHE, 9121),
             *((user, POOLER, 5432) for user in (APP, WORKER, REPORT)),
-            *((user, store, 6379) for user in (APP, WORKER, REPORT) for store in (CACHE, QUEUE)),
+            *(
+                (user, store, 6379)
+                for user in (APP, WORKER, REPORT, MIGRATION)
+                for store in (CACHE, QUEUE)
+            ),
             (POOLER, DATABASE, 5432),
             (MIGRATION, DATABASE, 5432),
             (BACKUP, DATABASE, 5432),
@@ -124,6 +128,22 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
             *((POOLER, Peer("10.2.0.1", {"dns": "default"}, "dns"), port) for port in (53, 5353)),
         ),
         ((POOLER, OUTSIDE, 443), (POOLER, CLOUD, 80), (PROXY, OUTSIDE, 5432)),
+    ),
+    "connections": (
+        (
+            *((user, DATABASE, 5432) for user in (APP, WORKER, MIGRATION, POOLER)),
+            *((user, POOLER, 5432) for user in (APP, WORKER)),
+            (MIGRATION, CACHE, 6379),
+        ),
+        (
+            *((who, DATABASE, 5432) for who in (PROXY, CACHE, STRANGER, OUTSIDE)),
+            (part(Part.APP, namespace="team-b"), DATABASE, 5432),
+            (MIGRATION, POOLER, 5432),
+        ),
+    ),
+    "connections-external": (
+        tuple((user, OUTSIDE, 5432) for user in (APP, MIGRATION, POOLER)),
+        ((APP, OUTSIDE, 443), (APP, CLOUD, 80), (PROXY, OUTSIDE, 5432)),
     ),
     "service-mesh": (
         (
