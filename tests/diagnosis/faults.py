@@ -153,7 +153,7 @@ def _keep_alive_race(chance: random.Random) -> Fault:
         expected="keep-alive-race",
         alert="FastAPIProxyErrors",
         page="proxy-errors",
-        culprit=r"upstream prematurely closed|reset by peer",
+        culprit=r'"upstream_connect_seconds":"[^"]*[0-9]","upstream_bytes":"([^"]*, )?0"',
         load=Load("/orders", clients=chance.randint(30, 50), method="POST"),
         drawn={"idle seconds": idle, "network delay": latency},
         arguments=("--timeout-keep-alive", str(idle)),

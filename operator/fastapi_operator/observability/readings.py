@@ -48,12 +48,8 @@ NAMES = (
 # Metrics of containers. Prometheus may have them; a pod's own page does not.
 CONTAINER_NAMES = (_THROTTLED, _PERIODS, _CONTAINER_CPU)
 
-# Messages of nginx and Caddy if the app closed the connection before it responded.
-_CLOSED = re.compile(
-    r"upstream prematurely closed|recv\(\) failed \(104|send\(\) failed \(32"
-    r'|connection reset by peer|broken pipe|"EOF"|: EOF',
-    re.IGNORECASE,
-)
+# Messages of Caddy if the app closed the connection before it responded.
+_CLOSED = re.compile(r'connection reset by peer|broken pipe|"EOF"|: EOF', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -307,9 +303,19 @@ def read_proxy_log(lines: Iterable[str]) -> ProxyLog:
         if "status" in record and record.get("logger") != "http.log.error":
             requests += 1
             bad += str(record["status"]) == "502"
+            closed += _closed_early(record)
         elif _CLOSED.search(line):
             closed += 1
     return ProxyLog(requests, bad, closed)
+
+
+def _closed_early(record: Mapping[str, Any]) -> bool:
+    """Whether the last pod accepted a request of nginx and closed the connection."""
+    connected, received = (
+        str(record.get(name, "-")).rpartition(" ")[2]
+        for name in ("upstream_connect_seconds", "upstream_bytes")
+    )
+    return str(record["status"]) == "502" and connected != "-" and received == "0"
 
 
 def _record(line: str) -> Mapping[str, Any]:

@@ -115,12 +115,14 @@ def test_only_kills_of_the_app_are_counted() -> None:
 def test_logs_of_nginx_and_caddy_show_connections_closed_by_the_app() -> None:
     nginx = [
         '{"time":"2026-11-23T04:00:00+00:00","status":"200","path":"/"}',
-        '{"time":"2026-11-23T04:00:00+00:00","status":"502","path":"/orders"}',
-        "2026/11/23 04:00:00 [error] 7#7: *3 upstream prematurely closed connection while reading",
-        "2026/11/23 04:00:00 [error] 7#7: *4 recv() failed (104: Connection reset by peer) while",
+        '{"status":"502","upstream_connect_seconds":"0.000","upstream_bytes":"0"}',
+        '{"status":"502","upstream_connect_seconds":"-, 0.001","upstream_bytes":"0, 0"}',
+        '{"status":"502","upstream_connect_seconds":"-","upstream_bytes":"0"}',
+        '{"status":"502","upstream_connect_seconds":"0.000","upstream_bytes":"120"}',
+        '{"status":"200","upstream_connect_seconds":"0.0, 0.1","upstream_bytes":"0, 90"}',
         "2026/11/23 04:00:00 [notice] 7#7: start worker processes",
     ]
-    assert readings.read_proxy_log(nginx) == ProxyLog(2, 1, 2)
+    assert readings.read_proxy_log(nginx) == ProxyLog(6, 4, 2)
     caddy = [
         '{"level":"info","logger":"http.log.access","msg":"handled request","status":502}',
         '{"level":"error","logger":"http.log.error","msg":"EOF","status":502}',

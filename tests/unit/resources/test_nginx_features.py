@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from fastapi_operator.api.proxy import PRIVATE_HEADERS
+from fastapi_operator.observability.readings import read_proxy_log
+from fastapi_operator.observability.signals import ProxyLog
 from fastapi_operator.tuning import figures
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import container, eventually, wanted
@@ -98,6 +100,11 @@ def test_reads_are_tried_on_other_pods_and_writes_are_never_sent_twice(nginx: Ng
             assert pods.asked == ["GET"] * figures.PROXY_SERVICE_TRIES
             assert ask(nginx.pod.port(8080), method="POST", body=b"{}").status == 502
             assert pods.asked[figures.PROXY_SERVICE_TRIES :] == ["POST"]
+            eventually(lambda: len(nginx.log()) == 2, "both are in the log")
+        # The pod that closed the connection is in the log, without a line of its own.
+        assert read_proxy_log(nginx.pod.paths["/dev/stdout"].read_text().splitlines()) == ProxyLog(
+            requests=2, bad_gateways=1, closed_early=1
+        )
         pods.shutdown()
 
 

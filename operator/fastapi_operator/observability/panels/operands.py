@@ -103,6 +103,14 @@ PROXY = Row(
             ),
         ),
         Panel(
+            title="Requests that nginx rejected",
+            text="pods: each pod has as many requests as it may; more pods or CPU raise the "
+            "capacity. proxy: a limit of nginx, for example of slow bodies. rate: a client exceeds "
+            "its rate.",
+            unit=Unit.REQUESTS_PER_SECOND,
+            queries=(Query(rate("fastapi_proxy_shed_total", "reason"), "{{reason}}"),),
+        ),
+        Panel(
             title="Duration at the proxy and at the app, p95",
             text="The difference is a slow client, or the wait until the app accepts the request.",
             unit=Unit.SECONDS,
