@@ -1,6 +1,7 @@
 """A proxy between the operator and the real API server that injects faults."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import logging
@@ -232,10 +233,12 @@ class FaultyProxy:
                 if not pump.cancelled() or not watch:
                     raise
                 self._blind = None
-                await response.write(json.dumps(_GONE).encode() + b"\n")
+                with contextlib.suppress(ConnectionResetError):  # The client may be gone.
+                    await response.write(json.dumps(_GONE).encode() + b"\n")
             finally:
                 self._pumps.discard(pump)
-            await response.write_eof()
+            with contextlib.suppress(ConnectionResetError):
+                await response.write_eof()
             return response
 
     async def _pump(self, path: str, answer: ClientResponse, response: web.StreamResponse) -> None:
