@@ -167,6 +167,8 @@ def _uncovered_element(owned: frozenset[int], element: Any, path: str) -> Iterat
             yield _shown(path)
         return
     for names in _LIST_KEYS:
+        if names[0] not in element:
+            continue
         key = {name: element.get(name, _KEY_DEFAULTS.get(name)) for name in names}
         below = f"{path}/k:{_compact(key)}"
         if _hash(below) in owned:
@@ -180,11 +182,11 @@ def _canonical(value: Any) -> str | None:
 
     The API server omits empty values, and writes quantities in one of several forms.
     """
-    if isinstance(value, Mapping):
-        return None
     if not value:
-        return ""
-    if isinstance(value, Sequence) and not isinstance(value, str):
+        return None if isinstance(value, Mapping) else ""
+    if not isinstance(value, str | int | float):
+        if isinstance(value, Mapping):
+            return None
         is_flat = not any(isinstance(item, Mapping | list) for item in value)
         return _compact(value) if is_flat else None
     text = str(value)
@@ -212,9 +214,7 @@ def _walk(fields: Mapping[str, Any], value: Any, path: str) -> Iterator[int]:
     for key, below in fields.items():
         if key == ".":
             continue
-        kind, _, text = key.partition(":")
-        # The API server's JSON escapes other characters than Python's: one form for both.
-        here = f"{path}/{kind}:{_compact(json.loads(text)) if kind in 'kv' else text}"
+        here = f"{path}/{_same_form(key)}"
         yield _hash(here)
         found = _below(value, key)
         if below:
@@ -226,9 +226,16 @@ def _walk(fields: Mapping[str, Any], value: Any, path: str) -> Iterator[int]:
                 yield _hash(f"{here}={scalar}")
 
 
+@functools.lru_cache(maxsize=4096)
+def _same_form(key: str) -> str:
+    """Returns a FieldsV1 key as this module writes it: the API server escapes other characters."""
+    kind, _, text = key.partition(":")
+    return f"{kind}:{_compact(json.loads(text))}" if kind in "kv" else key
+
+
 def _below(value: Any, key: str) -> Any:
     """Returns the part of a value that a FieldsV1 key names; None if it is missing."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return value.get(key[2:])
     return _element(value, key) if isinstance(value, list) else None
 
@@ -238,7 +245,7 @@ def _hash(path: str) -> int:
 
 
 def _compact(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
