@@ -109,3 +109,15 @@ def test_kustomize_builds_what_the_chart_renders(helm: Helm, tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert "app.kubernetes.io/part-of: other" in done.stdout
+
+
+def test_every_pod_of_the_charts_runs_on_linux(helm: Helm) -> None:
+    values = {"nodeSelector": {"kubernetes.io/os": "windows", "pool": "system"}}
+    (deployment,) = (
+        body for body in _rendered(helm, OPERATOR, values) if body["kind"] == "Deployment"
+    )
+    selector = deployment["spec"]["template"]["spec"]["nodeSelector"]
+    assert selector == {"kubernetes.io/os": "linux", "pool": "system"}
+    objects = _rendered(helm, SERVICE, {"image": "r.example.net/a:1"})
+    (test,) = (body for body in objects if body["kind"] == "Pod")
+    assert test["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}

@@ -44,6 +44,7 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
         }.items()
     },
     "settings.imagePullPolicy": ("Always", {}),
+    "settings.imagePullSecrets": ([{"name": "login"}], {}),
     "settings.runAsUser": (20000, {}),
     "settings.storageClass": ("fast-ssd", {}),
     "settings.runbooks": ("https://wiki.example.com/runbooks", {}),

@@ -69,6 +69,7 @@ def _of_pod(limits: Limits, part: Part, pod: _Body) -> Iterator[Problem]:
                 path = main_place.path if container is main else _path(part, kind, name)
                 place = _Place(f"container {name} of {part.value}", path)
                 use = _completed(limits.container, container, resource)
+                yield from _above_default(resource, use, place)
                 yield from _outside(limits.container, resource, use, place)
         uses = [
             _completed(limits.container, container, resource)
@@ -99,18 +100,24 @@ def _total(amounts: Iterable[int | None]) -> int | None:
     return sum(known) if known else None
 
 
+def _above_default(resource: str, use: _Use, place: _Place) -> Iterator[Problem]:
+    """Yields a problem if a request is above the limit that a LimitRange adds."""
+    if use.request is not None and use.limit is not None and use.request > use.limit:
+        shown, word = FORMATS[resource], _WORDS[resource]
+        yield _problem(
+            place,
+            f"requests {shown(use.request)} of {word}, more than its limit of {shown(use.limit)}, "
+            "which a LimitRange of the namespace sets",
+            f"set the limit of {word}",
+        )
+
+
 def _outside(limits: TypeLimits, resource: str, use: _Use, place: _Place) -> Iterator[Problem]:
     """Yields a problem with the first bound that a use breaks."""
     shown, word = FORMATS[resource], _WORDS[resource]
     least, most = limits.least.get(resource), limits.most.get(resource)
     ratio = limits.ratios.get(resource)
-    if use.request is not None and use.limit is not None and use.request > use.limit:
-        message = (
-            f"requests {shown(use.request)} of {word}, more than its limit of {shown(use.limit)}, "
-            "which a LimitRange of the namespace sets"
-        )
-        remedy = f"set the limit of {word}"
-    elif least is not None and (not use.amounts or min(use.amounts) < least.amount):
+    if least is not None and (not use.amounts or min(use.amounts) < least.amount):
         message = f"{_has(use, min, resource)}, and LimitRange {least.origin} requires at least "
         message, remedy = f"{message}{shown(least.amount)}", f"set {shown(least.amount)}"
     elif most is not None and (use.limit is None or max(use.amounts) > most.amount):
@@ -126,7 +133,11 @@ def _outside(limits: TypeLimits, resource: str, use: _Use, place: _Place) -> Ite
         remedy = f"set request and limit of {word} closer to each other"
     else:
         return
-    yield Problem(
+    yield _problem(place, message, remedy)
+
+
+def _problem(place: _Place, message: str, remedy: str) -> Problem:
+    return Problem(
         severity=Severity.ERROR,
         stage=Stage.PLAN,
         path=place.path,
