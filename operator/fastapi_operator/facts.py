@@ -25,12 +25,14 @@ class Facts:
         apis: Optional kinds that the cluster serves, as ``group/version/Kind``.
         profiles: Profile of each namespace that has the profile label.
         limits: The LimitRanges of each namespace that has any.
+        ipv6: Whether the first address of a pod is one of IPv6.
     """
 
     kubernetes: str = "1.35"
     apis: frozenset[str] = field(default_factory=frozenset)
     profiles: Mapping[str, str] = field(default_factory=dict, hash=False)
     limits: Mapping[str, Limits] = field(default_factory=dict, hash=False)
+    ipv6: bool = False
 
     def offers(self, api: str) -> bool:
         """Whether the cluster serves an optional kind, as ``group/version/Kind``."""
@@ -47,11 +49,11 @@ class Facts:
         Raises:
             ValueError: A key is unknown, or a value has the wrong type.
         """
-        unknown = sorted(set(data) - {"kubernetes", "apis", "profiles", "limitRanges"})
+        unknown = sorted(set(data) - {"kubernetes", "apis", "profiles", "limitRanges", "ipv6"})
         if unknown:
             raise ValueError(
-                f"facts: unknown key {unknown[0]!r}; known keys are kubernetes, apis, profiles and "
-                "limitRanges"
+                f"facts: unknown key {unknown[0]!r}; known keys are kubernetes, apis, profiles, "
+                "limitRanges and ipv6"
             )
         apis = data.get("apis", [])
         if not isinstance(apis, list) or not all(isinstance(api, str) for api in apis):
@@ -63,11 +65,15 @@ class Facts:
             isinstance(text, str) for item in profiles.items() for text in item
         ):
             raise ValueError("facts: profiles must be a mapping, for example {team-a: production}")
+        ipv6 = data.get("ipv6", False)
+        if not isinstance(ipv6, bool):
+            raise ValueError("facts: ipv6 must be true or false")
         return cls(
             kubernetes=str(data.get("kubernetes", cls.kubernetes)),
             apis=frozenset(apis),
             profiles=dict(profiles),
             limits=_limits(data.get("limitRanges", {})),
+            ipv6=ipv6,
         )
 
 

@@ -42,4 +42,5 @@ async def discover_facts(cluster: Cluster) -> Facts:
     facts = await discovery.discover(cluster.client)
     profiles = await discovery.profiles(cluster.client, (cluster.namespace,))
     limits = await discovery.limits(cluster.client, (cluster.namespace,))
-    return dataclasses.replace(facts, profiles=profiles, limits=limits or {})
+    ipv6 = await discovery.pods_use_ipv6(cluster.client)
+    return dataclasses.replace(facts, profiles=profiles, limits=limits or {}, ipv6=ipv6)

@@ -1,5 +1,6 @@
 """Discovers the cluster's version, the kinds it serves, and profiles and limits of namespaces."""
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,7 +25,24 @@ async def discover(client: Client) -> Facts:
     """
     version = await client.read("/version")
     groups = await client.read("/apis", accept=_AGGREGATED)
-    return Facts(kubernetes=_version(version), apis=_served(groups))
+    # Pods have the family of the address by which they reach the API server.
+    ipv6 = ":" in os.environ.get("KUBERNETES_SERVICE_HOST", "")
+    return Facts(kubernetes=_version(version), apis=_served(groups), ipv6=ipv6)
+
+
+async def pods_use_ipv6(client: Client) -> bool:
+    """Whether pods have IPv6 addresses, for a command outside of a pod; False if it may not know.
+
+    Raises:
+        ApiError: The API server failed.
+    """
+    try:
+        service = await client.read("/api/v1/namespaces/default/services/kubernetes")
+    except ApiError as error:
+        if error.status not in (_FORBIDDEN, 404):
+            raise
+        return False
+    return ":" in service["spec"].get("clusterIP", "")
 
 
 async def profiles(client: Client, namespaces: Iterable[str]) -> Mapping[str, str]:

@@ -14,9 +14,6 @@ from fastapi_operator.resources.inputs import Inputs
 
 DEFAULT_APP = "main:app"
 HEARTBEAT_DIRECTORY = "/run/heartbeat"
-# All addresses of the pod; its network policy restricts the clients.
-_ALL_ADDRESSES = "0.0.0.0"  # noqa: S104
-
 Read = Callable[[Inputs], str | int | None]
 
 
@@ -43,16 +40,25 @@ class Server:
     heartbeat: bool = False
 
 
+def _all_addresses(inputs: Inputs) -> str:
+    """All addresses of the pod of its first family; its network policy restricts the clients.
+
+    Not always those of IPv6: a node whose kernel has no IPv6 refuses to listen on them.
+    """
+    return "::" if inputs.facts.ipv6 else "0.0.0.0"  # noqa: S104
+
+
 def _root_path(inputs: Inputs) -> str | None:
     return inputs.root_path or None
 
 
 def _gunicorn_arguments(inputs: Inputs) -> str:
     """The options for which gunicorn has no variables."""
-    plan = inputs.plan.server
+    plan, address = inputs.plan.server, _all_addresses(inputs)
+    host = f"[{address}]" if ":" in address else address
     return " ".join(
         (
-            f"--bind={_ALL_ADDRESSES}:{inputs.app_port}",
+            f"--bind={host}:{inputs.app_port}",
             "--worker-class=uvicorn_worker.UvicornWorker",
             f"--timeout={_healthcheck_seconds(inputs)}",
             f"--graceful-timeout={plan.graceful_seconds.value}",
@@ -82,7 +88,7 @@ SERVERS: Mapping[api.Engine, Server] = {
     "Uvicorn": Server(
         command=("uvicorn",),
         settings=(
-            Setting("UVICORN_HOST", "address of uvicorn", lambda _: _ALL_ADDRESSES),
+            Setting("UVICORN_HOST", "address of uvicorn", _all_addresses),
             Setting("UVICORN_PORT", "port of uvicorn", lambda inputs: inputs.app_port),
             Setting(
                 "UVICORN_TIMEOUT_KEEP_ALIVE",
@@ -117,7 +123,7 @@ SERVERS: Mapping[api.Engine, Server] = {
         command=("granian",),
         settings=(
             Setting("GRANIAN_INTERFACE", "interface between granian and the app", lambda _: "asgi"),
-            Setting("GRANIAN_HOST", "address of granian", lambda _: _ALL_ADDRESSES),
+            Setting("GRANIAN_HOST", "address of granian", _all_addresses),
             Setting("GRANIAN_PORT", "port of granian", lambda inputs: inputs.app_port),
             Setting("GRANIAN_HTTP", "version of HTTP that granian accepts", lambda _: "1"),
             Setting(
