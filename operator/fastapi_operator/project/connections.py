@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fastapi_operator.project.variables import Variable
+from fastapi_operator.project.variable import Variable
 from fastapi_operator.resources.environment import CONTRACT
 
 CONTRACT_NAMES = frozenset(variable.name for variable in CONTRACT)

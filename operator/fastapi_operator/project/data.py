@@ -87,6 +87,9 @@ def other_stores(project: Project) -> Iterator[tuple[str, str]]:
             yield store, f"{package} is in use"
     for module in project.code:
         for scheme, store in _OTHER_SCHEMES.items():
+            # A default for another database of an app that can use several.
+            if store in _DATABASES and project.uses(*_POSTGRES_DRIVERS):
+                continue
             if store not in seen and _has_url(module, scheme):
                 seen.add(store)
                 yield store, f"a URL in {module.path}"

@@ -89,7 +89,7 @@ def _connections(needs: Needs) -> dict[str, dict[str, Any]]:
         is_tortoise = database is not None and database.is_tortoise
         names = needs.names.stores.get(store, {})
         fields = {
-            "driver": database.driver if database and needs.names.reads(store, "Url") else "",
+            "driver": database.driver if database and _reads_url(needs) else "",
             "direct": _DIRECT_CONNECTIONS if is_direct else 0,
             "user": "Default" if not database and needs.names.is_default_user(store) else "",
             "env": {
@@ -99,6 +99,11 @@ def _connections(needs: Needs) -> dict[str, dict[str, Any]]:
         if any(fields.values()):
             found[store] = fields
     return found
+
+
+def _reads_url(needs: Needs) -> bool:
+    mapped = needs.names.stores.get("database", {}).values()
+    return "Url" in mapped or "DATABASE_URL" in needs.names.contract
 
 
 def _overrides(needs: Needs) -> dict[str, str]:

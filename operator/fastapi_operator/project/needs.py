@@ -17,7 +17,8 @@ from fastapi_operator.project.processes import Process
 from fastapi_operator.project.source import Project
 from fastapi_operator.project.started import started
 from fastapi_operator.project.tables import Migration
-from fastapi_operator.project.variables import Variable, is_secret, variables
+from fastapi_operator.project.variable import Variable, is_secret
+from fastapi_operator.project.variables import variables
 from fastapi_operator.project.workers import Worker, workers
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
