@@ -138,6 +138,8 @@ SecretKey = Annotated[
 # An argument of a command: any text without control characters.
 Argument = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f]*$", max_length=1024)]
 Arguments = Annotated[tuple[Argument, ...], Field(min_length=1, max_length=64)]
+# Empty for that of the image, as in a Pod.
+Command = Annotated[tuple[Argument, ...], Field(max_length=64)]
 ObjectName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", min_length=1, max_length=253),

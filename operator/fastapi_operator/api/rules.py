@@ -155,8 +155,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         path="spec.server.probes",
         expression="!has(self.source) || self.source != 'Runtime' || "
-        "!(has(self.startup) || has(self.readiness) || has(self.liveness))",
-        message="startup, readiness and liveness are paths of the app, and are not allowed with "
+        "!(has(self.startup) || has(self.readiness) || has(self.liveness) || has(self.host))",
+        message="startup, readiness, liveness and host are for the app, and are not allowed with "
         "source: Runtime, which has its own; remove them",
         field="source",
     ),

@@ -1,8 +1,8 @@
 """``spec.server``: the ASGI server and its workers."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from fastapi_operator.api.model import Arguments, Model, UrlPath
 
@@ -34,6 +34,20 @@ class Probes(Model):
         description="Path that returns 200 unless the process must be restarted. It must not "
         "depend on the database. Default: TCP.",
         examples=["/livez"],
+    )
+    host: (
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$", max_length=253
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Host header of the probes, for an app that refuses unknown hosts. Default: "
+        "the first of exposure.hosts, else the pod's address.",
+        examples=["shop.example.com"],
     )
 
 

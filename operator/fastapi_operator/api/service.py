@@ -13,6 +13,7 @@ from fastapi_operator.api.connections import Connections
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.model import (
     Arguments,
+    Command,
     LocalReference,
     Model,
     Mounts,
@@ -72,10 +73,11 @@ class Spec(Model):
         description="Port on which the app listens. Default: 8000.",
         examples=[8000],
     )
-    command: Arguments | None = Field(
+    command: Command | None = Field(
         default=None,
-        description="Command that replaces the derived one. The app then gets the tuned values "
-        "from environment variables only. Default: derived from server.",
+        description="Command that replaces the derived one; [] runs the ENTRYPOINT and CMD of the "
+        "image. The app then gets the tuned values from environment variables only. Default: "
+        "derived from server.",
         examples=[["python3", "-m", "shop"]],
     )
     args: Arguments | None = Field(

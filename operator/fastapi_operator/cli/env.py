@@ -28,6 +28,8 @@ _REDIS = {
     "PASSWORD": "",
     "URL": f"redis://{_HOST}:6379/0",
 }
+# They describe the user of a pod.
+_OF_A_POD = frozenset({"HOME", "USER"})
 _LOCAL = {
     **{
         f"{prefix}_{name}": value
@@ -76,6 +78,8 @@ def env(
     local = _local_values(plan.spec)
     for entry in environment(Inputs.of(service, plan, ours, known), Process.APP):
         name = entry["name"]
+        if name in _OF_A_POD:
+            continue
         if name in local:
             typer.echo(f"{name}={local[name]}")
         elif "value" in entry:

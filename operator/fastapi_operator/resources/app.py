@@ -212,10 +212,11 @@ def _probes(inputs: Inputs) -> dict[str, Any]:
             live_attempts=figures.RUNTIME_LIVE_ATTEMPTS,
         )
     paths = (inputs.spec.server or Server()).probes or Probes()
+    headers = _probe_headers(inputs, paths)
     return pod.probes(
-        startup=_handler(paths.startup),
-        readiness=_handler(paths.readiness),
-        liveness=_handler(paths.liveness),
+        startup=_handler(paths.startup, headers),
+        readiness=_handler(paths.readiness, headers),
+        liveness=_handler(paths.liveness, headers),
     )
 
 
@@ -223,7 +224,18 @@ def _of_runtime(path: str) -> Mapping[str, Any]:
     return {"httpGet": {"path": path, "port": PROBES}}
 
 
-def _handler(path: str | None) -> Mapping[str, Any]:
+def _probe_headers(inputs: Inputs, probes: Probes) -> dict[str, Any]:
+    """The headers of a client, for an app that refuses other hosts or redirects to https."""
+    exposure = inputs.spec.exposure
+    hosts = (exposure.hosts if exposure else None) or ()
+    if not hosts and probes.host is None:
+        return {}
+    host = probes.host or hosts[0].replace("*", inputs.name)
+    named = {"Host": host} | ({"X-Forwarded-Proto": "https"} if hosts else {})
+    return {"httpHeaders": [{"name": name, "value": value} for name, value in named.items()]}
+
+
+def _handler(path: str | None, headers: Mapping[str, Any]) -> Mapping[str, Any]:
     if path is None:
         return {"tcpSocket": {"port": "http"}}
-    return {"httpGet": {"path": path, "port": "http"}}
+    return {"httpGet": {"path": path, "port": "http", **headers}}

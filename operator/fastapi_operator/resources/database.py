@@ -128,7 +128,7 @@ def _files_of_a_start(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
 
 
 def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
-    granted = inputs.plan.database
+    granted, postgres = inputs.plan.database, inputs.spec.postgres
     assert granted is not None, "a managed PostgreSQL grants connections"
     roles = {
         "database": DATABASE,
@@ -155,6 +155,7 @@ def _files_of_a_reload(inputs: Inputs, plan: PostgresPlan) -> dict[str, str]:
             "postgres-bootstrap.sql.j2",
             **roles,
             **_DIRECTORIES,
+            migrates=postgres is not None and postgres.migrations is not None,
             statement_timeout_seconds=granted.statement_timeout_seconds.value,
             monitor_timeout_seconds=figures.SCRAPE_TIMEOUT_SECONDS,
             idle_in_transaction_seconds=granted.idle_in_transaction_seconds.value,

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.guards import AUTHORITY_VOLUME
 from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.api.schedule import Background
 from fastapi_operator.parts import DIAGNOSTICS_VARIABLE
 from fastapi_operator.resources import pod, telemetry
 from fastapi_operator.resources.access import authority_sources
@@ -34,11 +35,14 @@ from fastapi_operator.resources.variable import (
     Value,
     Variable,
 )
+from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.client_address import PRIVATE_NETWORKS, client_address
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import CachePoolPlan, PoolPlan
+from fastapi_operator.tuning.programs import CELERY_CONCURRENCY, runs_celery, workers_of
 
 METRICS_DIRECTORY = "/run/metrics"
+WRITABLE_DIRECTORY = "/tmp"  # noqa: S108 (the pod's own emptyDir)
 
 
 def environment(
@@ -154,6 +158,31 @@ def _several_workers(inputs: Inputs) -> bool:
     return inputs.plan.server.workers.value > 1
 
 
+def _entry(inputs: Inputs) -> Background | None:
+    """The background process whose environment is built."""
+    name = inputs.process.name if inputs.process else None
+    return next((entry for entry in inputs.spec.background or () if entry.name == name), None)
+
+
+def _celery_concurrency(inputs: Inputs) -> Value:
+    entry = _entry(inputs)
+    program = workers_of(entry) if entry else None
+    if program is None or inputs.process is None or program.variable != CELERY_CONCURRENCY:
+        return None
+    return inputs.process.processes.value
+
+
+def _celery_schedule(command: str) -> Callable[[Inputs], Value]:
+    """The file of Celery beat, which is otherwise in the working directory."""
+
+    def value(inputs: Inputs) -> Value:
+        entry = _entry(inputs)
+        runs = entry is not None and runs_celery(entry, command)
+        return f"{WRITABLE_DIRECTORY}/celerybeat-schedule" if runs else None
+
+    return value
+
+
 CONTRACT: tuple[Variable, ...] = (
     *DATABASE_VARIABLES,
     Variable("DATABASE_POOL_SIZE", "connections that each process keeps open", _pool_size, ALL),
@@ -215,6 +244,31 @@ CONTRACT: tuple[Variable, ...] = (
         "port of stacks and profiles, on loopback",
         lambda inputs: inputs.diagnostics_port,
     ),
+    _row(
+        "HOME",
+        "a directory that the process can write to; the image's own is read-only",
+        lambda _: WRITABLE_DIRECTORY,
+        ALL,
+    ),
+    _row("USER", "the user's name, which the image does not have", lambda _: "app", ALL),
+    _row(
+        CELERY_CONCURRENCY,
+        "processes of a Celery worker, if its command has no --concurrency",
+        _celery_concurrency,
+        (Process.BACKGROUND,),
+    ),
+    _row(
+        "CELERY_BEAT_SCHEDULE",
+        "file of Celery beat, unless its command has --schedule",
+        _celery_schedule("beat"),
+        (Process.BACKGROUND,),
+    ),
+    _row(
+        "CELERY_WORKER_SCHEDULE_FILENAME",
+        "the same, for a worker with --beat",
+        _celery_schedule("worker"),
+        (Process.BACKGROUND,),
+    ),
     _row("LOG_LEVEL", "lowest level of log lines that are written", telemetry.log_level, ALL),
     _row(
         "PROMETHEUS_MULTIPROC_DIR",
@@ -226,6 +280,12 @@ CONTRACT: tuple[Variable, ...] = (
         "value of os.cpu_count() in Python 3.13 and later",
         _native_threads,
         SERVING,
+    ),
+    _row(
+        "MALLOC_ARENA_MAX",
+        "memory pools of glibc; without it, eight for each core of the node",
+        lambda _: figures.MALLOC_ARENAS,
+        ALL,
     ),
     _row("OMP_NUM_THREADS", "threads of OpenMP", _native_threads, SERVING),
     _row("OPENBLAS_NUM_THREADS", "threads of OpenBLAS", _native_threads, SERVING),

@@ -95,7 +95,7 @@ def container(
         name: Its name within the pod.
         image: The image.
         pull_policy: When the kubelet pulls it.
-        command: The whole command; the entrypoint of the image is not used.
+        command: The whole command; if it is empty, the image's own.
         resources: From ``resources``.
         mounts: Mount paths by volume; ``/tmp`` is always mounted.
         fields: Further fields of the container.
@@ -106,7 +106,7 @@ def container(
         "name": name,
         "image": image,
         "imagePullPolicy": pull_policy,
-        "command": list(command),
+        **({"command": list(command)} if command else {}),
         **fields,
         "resources": dict(resources),
         "volumeMounts": [

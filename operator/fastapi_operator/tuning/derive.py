@@ -31,10 +31,16 @@ from fastapi_operator.tuning.processes import (
     schedule_plans,
 )
 from fastapi_operator.tuning.profile import with_profile
+from fastapi_operator.tuning.programs import program_problems
 from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
 from fastapi_operator.tuning.scaling import scaling_problems
-from fastapi_operator.tuning.server import server_core, server_plan, thread_problems
+from fastapi_operator.tuning.server import (
+    command_problems,
+    server_core,
+    server_plan,
+    thread_problems,
+)
 from fastapi_operator.tuning.sessions import session_problems
 
 
@@ -118,7 +124,9 @@ def derive(
             *session_problems(spec, pooled=connections.pooler is not None),
             *backup_problems(spec.postgres),
             *container_problems(spec),
+            *program_problems(spec.background or ()),
             *thread_problems(spec, server, connections.pool),
+            *command_problems(spec, server),
             *scaling_problems(spec, facts),
             *load_problems(spec, core, scaling),
             *budget_problems(spec, connections.budget, scaling, postgres),

@@ -14,6 +14,7 @@ from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Formula, Group
 from fastapi_operator.tuning.plan import BackgroundPlan, DatabasePlan, ProcessPlan, SchedulePlan
 from fastapi_operator.tuning.profile import ProfiledSpec
+from fastapi_operator.tuning.programs import started_processes
 
 BACKGROUND = Group("background", effects.OBJECT_NONE, entry=Background)
 SCHEDULES = Group("schedules", effects.OBJECT_NONE, entry=Schedule)
@@ -31,6 +32,7 @@ def background_plans(
                 entry=entry,
                 **_known(entry, database),
                 singleton=entry.singleton or False,
+                started=started_processes(entry),
             ),
         )
         for entry in profiled.spec.background or ()
@@ -128,14 +130,20 @@ BACKGROUND.constant(
     evidence="judgement",
 )
 _ONE_PROCESS = "a command is one process unless the spec declares that it starts more"
-BACKGROUND.constant(
-    "processes",
-    1,
-    _ONE_PROCESS,
-    unit="processes",
-    effect=effects.APP_ROLLOUT,
-    field="processes",
-)
+
+
+@BACKGROUND.number(unit="processes", effect=effects.APP_ROLLOUT, field="processes")
+def _processes(*, started: int | None) -> Because[int]:
+    """The number in the command, for example Celery's `--concurrency`; otherwise 1.
+
+    A Celery worker without it gets the number from `CELERY_WORKER_CONCURRENCY`. By itself it would
+    start one process for each core of the node.
+    """
+    if started is None:
+        return Because(1, _ONE_PROCESS)
+    return Because(started, "the command starts {started}")
+
+
 SCHEDULES.constant("processes", 1, _ONE_PROCESS, unit="processes")
 
 

@@ -14,6 +14,7 @@ from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import PoolPlan, ServerCore, ServerPlan
 from fastapi_operator.tuning.profile import ProfiledSpec
+from fastapi_operator.tuning.programs import starts_server
 from fastapi_operator.tuning.proxy import ProxyPlan
 
 CORE = Group("server", effects.SERVER_ROLLOUT)
@@ -29,7 +30,7 @@ def server_core(profiled: ProfiledSpec, basis: ComputeBasis) -> ServerCore:
     decided = CORE.decide(
         profiled,
         **basis._asdict(),
-        policy=server.worker_policy or "Quota",
+        policy=server.worker_policy or ("Quota" if _starts_workers(spec) else "One"),
         worker_memory_bytes=figures.WORKER_MEMORY_BYTES,
         cpu_milliseconds=traffic.cpu_milliseconds_per_request,
         known_p95_milliseconds=traffic.p95_milliseconds,
@@ -87,6 +88,27 @@ def thread_problems(spec: Spec, server: ServerPlan, pool: PoolPlan | None) -> It
         )
 
 
+def command_problems(spec: Spec, server: ServerPlan) -> Iterator[Problem]:
+    """Reports CPU that one worker cannot use, if the command is not known to start several."""
+    cores = server.workers.inputs.get("cpu_millicores", 0) // 1000
+    if server.workers.value == 1 < cores and not _starts_workers(spec):
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.command",
+            message=f"is not known to start several workers, so the pod has one, which uses at "
+            f"most one of its {cores} CPUs",
+            remedy="if it starts WEB_CONCURRENCY workers, set spec.server.workerPolicy: Quota; "
+            'otherwise request cpu: "1" and more replicas. uvicorn.run(app) starts several only '
+            'if app is a string, for example "main:app"',
+        )
+
+
+def _starts_workers(spec: Spec) -> bool:
+    """Whether the app's command starts as many workers as WEB_CONCURRENCY has."""
+    return spec.command is None or starts_server(spec.command, spec.args)
+
+
 def _threads_hold_connections(pool: PoolPlan | None, spec: Spec) -> TypeGuard[PoolPlan]:
     if pool is None or spec.postgres is None:
         return False
@@ -124,9 +146,13 @@ def _workers(
     CPU and memory are the limits, or else the requests. One event loop uses at most one core. Under
     a quota of 1 CPU, 2 to 5 workers served no more JSON requests than one, took more memory, and
     were throttled in 86 to 98 % of the periods instead of 0 to 7 % (measured). `TwoNPlusOne` is the
-    well-known 2 · CPU + 1, at most 64, on the same CPU; it is meant for workers that block.
+    well-known 2 · CPU + 1, at most 64, on the same CPU; it is meant for workers that block. 1 for a
+    `command` of your own that names no server, unless `workerPolicy` is set: `uvicorn.run(app)`
+    fails with several.
     """
     by_cpu = max(1, cpu_millicores // 1000)
+    if policy == "One":
+        return Because(1, "spec.command is not known to start several workers")
     if policy == "TwoNPlusOne":
         return Because(
             min(2 * by_cpu + 1, figures.WORKERS_SET_MAX),

@@ -42,6 +42,8 @@ ALTER ROLE migrator SET lock_timeout = 0;
 ALTER ROLE monitor SET statement_timeout = '10s';
 
 -- The migrator owns the database and its schema public; the app reads and writes rows.
+-- Without migrations, the app creates its tables itself. Later migrations can change them.
+GRANT app TO migrator;
 SELECT 'CREATE DATABASE app OWNER migrator'
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'app')
 \gexec
@@ -53,6 +55,8 @@ GRANT CONNECT ON DATABASE app TO monitor;
 SET client_min_messages = 'warning';
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
 GRANT USAGE ON SCHEMA public TO app;
+REVOKE CREATE ON SCHEMA public FROM app;
+REVOKE CREATE ON DATABASE app FROM app;
 ALTER DEFAULT PRIVILEGES FOR ROLE migrator GRANT USAGE ON SCHEMAS TO app;
 ALTER DEFAULT PRIVILEGES FOR ROLE migrator
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;

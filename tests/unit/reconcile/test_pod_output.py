@@ -37,6 +37,7 @@ def test_the_cause_comes_first_and_the_frames_follow(name: str) -> None:
     text = describe_output(OUTPUTS[name][-KEPT:], LOGS)
     assert text.startswith(CAUSES[name])
     assert len(text) <= MESSAGE_MAX_LENGTH
+    assert ("remedy: the file system of the image is read-only" in text) is ("Errno 30" in text)
 
 
 @pytest.mark.parametrize("name", CAUSES)

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,11 +35,11 @@ def pod(tmp_path: Path) -> Pod:
 
 
 def configure(
-    pod: Pod, *, app: str = "first", migrator: str = "owner", monitor: str = "look"
+    pod: Pod, *, app: str = "first", migrator: str = "owner", monitor: str = "look", **spec: Any
 ) -> None:
     given = {"app": app, "app_alternate": "idle", "migrator": migrator, "monitor": monitor}
     passwords = {f"passwords/{role}": password for role, password in given.items()}
-    pod.write("/etc/postgresql", {**files(wanted(), "shop-postgres"), **passwords})
+    pod.write("/etc/postgresql", {**files(wanted(**spec), "shop-postgres"), **passwords})
 
 
 @contextmanager
@@ -76,6 +77,34 @@ def test_migrator_owns_the_schema_and_app_reads_and_writes_rows(pod: Pod) -> Non
         assert "permission denied" in psql(pod, "CREATE TABLE other (id int)")
         owner(pod, "CREATE SCHEMA billing; CREATE TABLE billing.rows (id int)")
         assert psql(pod, "SELECT count(*) FROM billing.rows") == "0"
+
+
+def test_the_app_creates_its_tables_if_there_are_no_migrations(pod: Pod) -> None:
+    configure(pod, postgres={})
+    with serving(pod):
+        assert psql(pod, "CREATE TABLE items (id int PRIMARY KEY)") == "CREATE TABLE"
+        assert psql(pod, "CREATE SCHEMA billing; CREATE EXTENSION pg_trgm").endswith("EXTENSION")
+        # The role after a rotation of credentials is the same owner.
+        changed = "ALTER TABLE items ADD name text"
+        assert psql(pod, changed, role="app_alternate", password="idle") == "ALTER TABLE"
+        owner(pod, "CREATE TABLE made_by_hand (id int PRIMARY KEY)")
+    with serving(pod):
+        linked = "CREATE TABLE linked (id int REFERENCES made_by_hand, item int REFERENCES items)"
+        assert psql(pod, linked) == "CREATE TABLE"
+
+
+def test_migrations_that_are_added_later_change_the_tables_of_the_app(pod: Pod) -> None:
+    configure(pod, postgres={})
+    with serving(pod):
+        psql(pod, "CREATE TABLE items (name text); INSERT INTO items VALUES ('hat')")
+    configure(pod, postgres={"migrations": {}})
+    with serving(pod):
+        assert owner(pod, "ALTER TABLE items ADD id serial PRIMARY KEY") == "ALTER TABLE"
+        assert owner(pod, "CREATE TABLE parts (item int REFERENCES items)") == "CREATE TABLE"
+        assert psql(pod, "SELECT id, name FROM items LEFT JOIN parts ON item = id") == "1|hat"
+        # An app that still calls create_all creates only missing tables, and none is missing.
+        assert "permission denied" in psql(pod, "CREATE TABLE other (id int)")
+        assert "permission denied" in psql(pod, "CREATE SCHEMA other")
 
 
 def test_settings_are_set_on_the_roles(pod: Pod) -> None:

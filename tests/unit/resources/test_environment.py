@@ -42,8 +42,11 @@ def test_a_migration_connects_without_the_pooler_and_has_no_server_variables() -
     assert found["DATABASE_URL"] == url
     stores = ("DATABASE_", "REDIS_")
     assert {name for name in found if not name.startswith(stores)} == {
+        "HOME",
         "LOG_LEVEL",
+        "MALLOC_ARENA_MAX",
         "OTEL_SERVICE_NAME",
+        "USER",
     }
 
 

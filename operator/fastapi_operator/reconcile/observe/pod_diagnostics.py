@@ -14,7 +14,7 @@ from typing import Any
 from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT, JOB, STATEFUL_SET
 from fastapi_operator.parts import PROBES
-from fastapi_operator.reconcile.observe.connection_advice import connection_advice
+from fastapi_operator.reconcile.observe.advice import advice
 from fastapi_operator.reconcile.observe.observed import Child, Health
 from fastapi_operator.reconcile.observe.pod_output import (
     describe_output,
@@ -179,7 +179,10 @@ def _container(
         if reason == "CrashLoopBackOff" and last:
             return _ended(where, last, reason, restarts, f"{logs} --previous")
         text = waiting.get("message", "") or reason
-        text = shortened(mask_credentials(text), f"kubectl describe pod {pod}{option}")
+        describe = f"kubectl describe pod {pod}{option}"
+        text = shortened(mask_credentials(text), describe)
+        if remedy := advice(text):
+            text += f"; remedy: {remedy}"
         return None if reason in _STARTING else Health(False, reason, f"{where}: {text}", True)
     if ended:
         return _ended(where, ended, "Failed", restarts, logs) if ended.get("exitCode", 0) else None
@@ -218,7 +221,10 @@ def _failing_probe(status: Body, spec: Body) -> str:
             f"{fault} on the port of the runtime; if the app does not call its install(app), set "
             "spec.server.probes.source to App"
         )
-    return f"{fault}; if the app returns 404 for this path, set spec.server.probes.{kind}"
+    return (
+        f"{fault}; if the app returns 404 for this path, set spec.server.probes.{kind}; if it "
+        "returns 400 for the host of the probe, set spec.server.probes.host"
+    )
 
 
 def _ended(where: str, ended: Body, reason: str, restarts: int, logs: str) -> Health:
@@ -234,8 +240,6 @@ def _ended(where: str, ended: Body, reason: str, restarts: int, logs: str) -> He
     text = f"{where}: exit code {ended.get('exitCode')}{again}: "
     if output:
         text += describe_output(output, logs)
-        if remedy := connection_advice(output):
-            text += f"; remedy: {remedy}"
     else:
         text += f"{ended.get('reason', '')}; the process wrote nothing; see {logs}"
     return Health(False, reason, text, True)

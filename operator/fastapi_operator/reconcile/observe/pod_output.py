@@ -8,6 +8,8 @@ import json
 import re
 from collections.abc import Iterable
 
+from fastapi_operator.reconcile.observe.advice import advice
+
 MESSAGE_MAX_LENGTH = 600
 # Fewer characters of the frames help no reader.
 _FRAMES_MIN_LENGTH = 60
@@ -71,7 +73,7 @@ def shortened(text: str, rest: str, longest: int = MESSAGE_MAX_LENGTH) -> str:
 
 
 def describe_output(output: str, rest: str, longest: int = MESSAGE_MAX_LENGTH) -> str:
-    """Returns the last output of a process with the cause first.
+    """Returns the last output of a process with the cause first, and its remedy if one is known.
 
     Args:
         output: The last lines that the process wrote.
@@ -81,6 +83,10 @@ def describe_output(output: str, rest: str, longest: int = MESSAGE_MAX_LENGTH) -
     # Values are masked before lines are moved: a value may have several lines.
     masked = mask_credentials(_traceback_of_record(output)).strip()
     cause, before = _split(masked.splitlines())
+    remedy = advice(cause or masked) or advice(output)
+    if remedy:
+        room = longest - len(remedy) - len("; remedy: ")
+        cause = f"{shortened(cause, rest, room)}; remedy: {remedy}"
     text = f"{cause}; after: {before}" if cause and before else cause or before
     if len(text) <= longest:
         return text
