@@ -189,6 +189,49 @@ def _queries(row: Row) -> bool:
     return int(row["with data"]) + explained >= total
 
 
+def _overload(row: Row) -> str | bool:
+    """Judges a work at ten times its capacity; an unmodified app has a lower bar."""
+    if row["void"]:
+        return f"{INCONCLUSIVE}: the generator was late"
+    least = 80 if "unmodified" in row["work, capacity"] else 90
+    balance = row["balance"]
+    return (
+        _number(row["of the best"], r"([\d.]+) %") >= least
+        and _number(row["p99 relative to 0.8 times"], r"([\d.]+)") <= 3
+        and (not balance or _number(balance, r"([\d.]+) %") <= 10)
+    )
+
+
+def _rejected(row: Row) -> str | bool:
+    """Judges what is rejected at one load, and what happens to the pods."""
+    if "void" in row["on time"]:
+        return f"{INCONCLUSIVE}: the generator was late"
+    by_app = row["of the rejected, by the app"]
+    return (
+        float(row["p99 rejected, ms"]) <= 50
+        and float(row["proxy, µs/request"]) <= _PROXY_MICROSECONDS.get(row["load"], float("inf"))
+        # Few are rejected at a lower load, and each counts.
+        and (not by_app or float(row["load"]) < 2 or _number(by_app, r"([\d.]+) %") <= 1)
+        and float(row["normal after, s"]) <= 5
+        and all(row[name] == "0" for name in ("restarts", "unready", "not Ready"))
+    )
+
+
+def _during(row: Row) -> str | bool:
+    """Judges changes, crowds and streams: requests are served or rejected, and none is lost."""
+    if row["requests"] == "0":
+        return f"{INCONCLUSIVE}: not measured"
+    if "void" in row["on time"]:
+        return f"{INCONCLUSIVE}: the generator was late"
+    share = _number(row["served/s"], r"([\d.]+) %")
+    least = {"streams": 75, "clients": 90}
+    return row["lost"] == "0" and all(
+        share >= bar for word, bar in least.items() if word in row["during"]
+    )
+
+
+# Only at this load nearly all requests are rejected, so that the time of all is that of these.
+_PROXY_MICROSECONDS = {"10": 50.0}
 BARS: Mapping[str, Sequence[Bar]] = {
     "diagnosis": [
         Bar(
@@ -206,6 +249,27 @@ BARS: Mapping[str, Sequence[Bar]] = {
             code=("operator/fastapi_operator/tuning", "runtime"),
             named_by=2,
         )
+    ],
+    "overload": [
+        Bar(
+            heading="of the best",
+            text="at 10 times the capacity 90 % of the best goodput (unmodified app 80 %), p99 at "
+            "most 3 times that at 0.8 times, pods within 10 %",
+            judge=_overload,
+        ),
+        Bar(
+            heading="p99 rejected, ms",
+            text="rejected within 50 ms, for 50 µs of the proxy's CPU, at most 1 % by the app; "
+            "normal within 5 s; no restart, no unready pod",
+            judge=_rejected,
+            named_by=2,
+        ),
+        Bar(
+            heading="during",
+            text="no request lost but those that are rejected; 2,000 clients at least 90 % of the "
+            "best goodput, with idle streams at least 75 % at 0.8 times",
+            judge=_during,
+        ),
     ],
     "operator": [
         Bar(

@@ -24,9 +24,7 @@ PODS_CORE, GENERATOR_CORE = 0, 1
 _SETTLED_SECONDS = 5
 _SAMPLE_SECONDS = 1.0
 _SHED = re.compile(r"^fastapi_worker_shed_requests_total(?:{[^}]*})? ([0-9.e+]+)$", re.M)
-_SERVED = re.compile(
-    r"^fastapi_http_server_request_duration_seconds_count{[^}]*} ([0-9.e+]+)$", re.M
-)
+_SERVED = re.compile(r"^http_server_request_duration_seconds_count{[^}]*} ([0-9.e+]+)$", re.M)
 # Enough CPU for two pods, their database and two proxies on one core.
 _APP_CPU, _POD_COUNT = "200m", 2
 _UNMODIFIED = {"name": "RUNTIME", "value": "off"}

@@ -103,7 +103,7 @@ class Series:
 
     def p99(self, multiple: float) -> float:
         """The median of the p99 of what is served at a load."""
-        return _median([run.seen.p99_milliseconds(200) for run in self.runs[multiple]])
+        return _median([run.seen.p99_milliseconds() for run in self.runs[multiple]])
 
 
 def service(name: str, image: str, spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,9 +76,13 @@ class Seen:
         """Returns the number of requests with one of these statuses."""
         return sum(answer.status in statuses for answer in self.answers)
 
-    def p99_milliseconds(self, *statuses: int) -> float:
-        """The p99 of the responses with one of these statuses; 0 if there are none."""
-        found = [answer.seconds for answer in self.answers if answer.status in statuses]
+    def p99_milliseconds(self, status: int = 200) -> float:
+        """The p99 of the responses with a status for which their clients waited; 0 without any."""
+        found = [
+            answer.seconds
+            for answer in self.answers
+            if answer.status == status and answer.seconds <= CLIENT_TIMEOUT_SECONDS
+        ]
         return 1000 * quantile(found, 0.99)
 
     def normal_after_seconds(self) -> float:
