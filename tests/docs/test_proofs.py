@@ -1,4 +1,4 @@
-"""Every test that docs/proofs.md names exists."""
+"""Every test that a page names exists."""
 
 import ast
 import re
@@ -8,7 +8,8 @@ import pytest
 from tests.docs.blocks import ROOT
 
 PAGE = (ROOT / "docs/proofs.md").read_text()
-NAMED = re.findall(r"`((?:tests|runtime)/[\w/.]+)::(\w+)`", PAGE)
+APPS = (ROOT / "docs/apps.md").read_text()
+NAMED = re.findall(r"`((?:tests|runtime)/[\w/.]+)::(\w+)`", PAGE + APPS)
 
 
 @pytest.mark.parametrize(("path", "name"), NAMED)
