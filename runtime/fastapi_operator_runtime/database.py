@@ -14,9 +14,11 @@ import sqlalchemy
 from sqlalchemy import event, exc, pool
 from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
 
-from fastapi_operator_runtime import metrics, sampling, settings
+from fastapi_operator_runtime import limits, metrics, sampling, settings, waits
 
 POOL_NAME = "database"
+USE_SHARE = 0.1
+"""Weight of the last use of a connection in their mean."""
 
 # SQLAlchemy logs the events of a pool at INFO under the module of its class. Its own modules are
 # silent because their parent `sqlalchemy` is set to WARNING.
@@ -88,11 +90,20 @@ def async_url(config: settings.RuntimeSettings) -> sqlalchemy.URL:
     return url.set(drivername="postgresql+asyncpg", query=query)
 
 
+class Saturated(exc.TimeoutError, limits.Overloaded):
+    """No connection of the pool will be free in time, so the checkout did not wait."""
+
+
 class ObservedPool(pool.AsyncAdaptedQueuePool):
-    """The usual pool, which also measures the wait for a checkout and the use of a connection."""
+    """The usual pool, which also measures the wait for a checkout and the use of a connection.
+
+    A checkout that would wait longer than the timeout of the pool fails at once: the wait would be
+    for nothing, at a moment when there is no time.
+    """
 
     _metrics: metrics.Instruments | None = None
     _waiting = 0
+    _mean_use_seconds = 0.0
 
     def observe(self, instruments: metrics.Instruments | None = None) -> None:
         """Starts to export the metrics of this pool."""
@@ -106,10 +117,16 @@ class ObservedPool(pool.AsyncAdaptedQueuePool):
         sampling.watch(self)
 
     def connect(self) -> pool.PoolProxiedConnection:
-        """Checks a connection out, and measures the duration."""
+        """Checks a connection out, and measures the duration.
+
+        Raises:
+            Saturated: All connections are in use, and too many checkouts wait for one.
+        """
         if self._metrics is None:
             return super().connect()
+        self._refuse_if_late()
         started_at = time.perf_counter()
+        self._waiting += 1
         self._pending.inc()
         try:
             return super().connect()
@@ -117,8 +134,25 @@ class ObservedPool(pool.AsyncAdaptedQueuePool):
             self._timeouts.inc()
             raise
         finally:
+            self._waiting -= 1
             self._pending.dec()
-            self._wait_seconds.observe(time.perf_counter() - started_at, POOL_NAME)
+            seconds = time.perf_counter() - started_at
+            self._wait_seconds.observe(seconds, POOL_NAME)
+            waits.report(POOL_NAME, seconds)
+
+    def _refuse_if_late(self) -> None:
+        connections = self.size() + self._max_overflow
+        if self.checkedout() < connections:
+            return
+        expected = (self._waiting + 1) * self._mean_use_seconds / connections
+        if expected > self._timeout:
+            self._timeouts.inc()
+            waits.report(POOL_NAME, expected)
+            raise Saturated(
+                f"all {connections} connections of the pool are in use and {self._waiting} "
+                f"checkouts wait: a further one would wait {expected:.1f} s, longer than the "
+                f"timeout of {self._timeout:g} s"
+            )
 
     def sample(self, instruments: metrics.Instruments) -> None:
         """Updates the gauges of the pool."""
@@ -133,4 +167,6 @@ class ObservedPool(pool.AsyncAdaptedQueuePool):
     def _on_checkin(self, _connection: Any, record: Any) -> None:
         started_at = record.info.pop("fastapi_operator_checkout", None)
         if started_at is not None:
-            self._use_seconds.observe(time.perf_counter() - started_at, POOL_NAME)
+            seconds = time.perf_counter() - started_at
+            self._use_seconds.observe(seconds, POOL_NAME)
+            self._mean_use_seconds += USE_SHARE * (seconds - self._mean_use_seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,8 @@ class Options:
     logs: bool = True
     request_ids: bool = True
     in_flight_limit: bool = True
+    priority_paths: Sequence[str] = ()
+    """Beginnings of paths that the in-flight limit sheds last, for example `/checkout`."""
     thread_tokens: bool = True
     profiling: bool = True
     """Whether DIAGNOSTICS_PORT serves stacks and profiles."""
@@ -98,6 +100,8 @@ def install(
     profiles = options.profiling and config.diagnostics_port is not None
     profiler = profiling.RequestProfiler() if profiles else None
     dependencies = health.Checks(checks)
+    if options.in_flight_limit:
+        app.add_exception_handler(limits.Overloaded, limits.respond_overloaded)
     _wrap_stack(app, worker, instruments, lines, profiler, options, dependencies)
     _wrap_lifespan(app, worker, instruments, profiler, options, dependencies)
     return config
@@ -118,18 +122,25 @@ def _wrap_stack(
     the user's middleware are observed too, and no host check or login precedes the probes.
     """
     build = app.build_middleware_stack
+    config = worker.settings
+    limit = None
+    if options.in_flight_limit and config.max_in_flight is not None:
+        limit = limits.AdaptiveLimit(config.max_in_flight_min or 1, config.max_in_flight)
+        sampling.watch(limit)
 
     def build_middleware_stack() -> ASGIApp:
         stack = build()
         if profiler is not None:
             profiler.app = stack
             stack = profiler
-        if options.in_flight_limit and worker.settings.max_in_flight is not None:
+        if limit is not None:
             stack = limits.InFlightLimiter(
                 stack,
-                limit=worker.settings.max_in_flight,
                 worker=worker,
-                on_shed=instruments.shed_requests.inc if instruments else None,
+                limit=limit,
+                read_ages=config.trust_request_start,
+                priority_paths=options.priority_paths,
+                on_shed=instruments.on_shed if instruments else None,
             )
         if options.metrics or options.logs or options.request_ids:
             stack = requests.RequestObserver(

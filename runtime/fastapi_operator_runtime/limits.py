@@ -1,75 +1,276 @@
 """Limits of the work in one process: requests in flight and threads.
 
 The server's own `--limit-concurrency` also counts idle keep-alive connections. If a proxy keeps
-connections open, that would shed idle traffic. The limit here counts requests.
+connections open, that would shed idle traffic. The limit here counts requests, until their response
+begins: an open stream is idle most of the time.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 import anyio.to_thread
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_operator_runtime import responses, state
+from fastapi_operator_runtime import ages, metrics, state, waits
+
+logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = (1, 3)
 """Bounds of the random Retry-After, so that clients that obey it do not retry all at once."""
 
+TARGET_SECONDS = 0.1
+"""Wait above which requests queue, if none of a window waited less."""
+DEADLINE_SECONDS = 5.0
+"""Age above which a request is not worth starting, even if no others wait: its client may have
+left. A proxy that tries another pod needs a part of it."""
+WINDOW_SECONDS = 0.25
+DECREASE, INCREASE = 0.8, 0.1
+PRIORITY_SHARE = 0.25
+"""Additional requests in flight that only requests with priority may use."""
+LOG_SECONDS = 1.0
+
+Reason = Literal["limit", "queue", "deadline", "database"]
+SHED = "fastapi_operator_shed"
+"""The entry of the scope with the reason for which a request was shed."""
+
+_DETAILS: dict[Reason, str] = {
+    "limit": "the process has as many requests in flight as it can serve in time",
+    "queue": "requests wait too long for the process",
+    "deadline": "the request has waited too long for the process",
+    "database": "requests wait too long for a connection to the database",
+}
+
+
+class Overloaded(Exception):
+    """Raised in place of waiting for something that cannot be there in time.
+
+    Unless the application handles it, the response is 503 with Retry-After.
+    """
+
+
+class AdaptiveLimit:
+    """Which requests the process can serve in time: how many at once, and up to which age.
+
+    If requests wait for the event loop, for a CPU or for a connection of the database, the limit
+    decreases by a fifth every quarter of a second; otherwise it increases by a tenth. So it follows
+    what the process can do now, whatever a request costs. While requests wait, only young ones are
+    admitted. If all are older, because the process rarely gets a CPU, the youngest ones are.
+
+    Args:
+        least: The lower bound.
+        most: The upper bound, and the first value.
+        collect: Returns the longest wait since its last call.
+    """
+
+    def __init__(self, least: int, most: int, collect: Callable[[], float] = waits.collect) -> None:
+        self._least, self._most, self._collect = min(least, most), most, collect
+        self.value = most
+        self._queueing = False
+        self._age_seconds = TARGET_SECONDS
+        self._window_ends = 0.0
+        self._peak = self._admitted = 0
+        self._youngest = float("inf")
+
+    def reason(
+        self, in_flight: int, *, age: float | None, priority: bool, now: float
+    ) -> Reason | None:
+        """Returns why a further request is shed; None if it is admitted.
+
+        Args:
+            in_flight: Requests in flight.
+            age: The age of the request, if known.
+            priority: Whether it is shed last.
+            now: The monotonic time.
+        """
+        if now >= self._window_ends:
+            self._adapt(now)
+        self._peak = max(self._peak, in_flight + 1)
+        if age is not None:
+            self._youngest = min(self._youngest, age)
+            if age > DEADLINE_SECONDS:
+                return "deadline"
+            if self._queueing and age > self._age_seconds and not priority:
+                return "queue"
+        reserve = max(1, int(PRIORITY_SHARE * self.value)) if priority else 0
+        if in_flight >= self.value + reserve:
+            return "limit"
+        self._admitted += 1
+        return None
+
+    def sample(self, instruments: metrics.Instruments) -> None:
+        """Updates the gauge of the limit."""
+        instruments.in_flight_limit.set(self.value)
+
+    def _adapt(self, now: float) -> None:
+        self._queueing = self._collect() > TARGET_SECONDS
+        if self._queueing:
+            # Far above what is in flight, the limit would have no effect for a while.
+            used = min(self.value, max(self._peak, self._least))
+            self.value = max(self._least, int(DECREASE * used))
+        else:
+            self.value = min(self._most, self.value + max(1, int(INCREASE * self.value)))
+        if self._queueing and not self._admitted and self._youngest < DEADLINE_SECONDS:
+            self._age_seconds = 1.5 * self._youngest
+        else:
+            self._age_seconds = max(TARGET_SECONDS, DECREASE * self._age_seconds)
+        self._peak = self._admitted = 0
+        self._youngest = float("inf")
+        self._window_ends = now + WINDOW_SECONDS
+
 
 class InFlightLimiter:
-    """Pure ASGI middleware: if `limit` requests are in flight, it responds 503 at once.
+    """Pure ASGI middleware: responds 503 at once to requests that would only wait.
 
-    Early shedding keeps the requests in flight fast. If the event loop is saturated, a queue would
-    only delay every response.
+    While requests queue, old ones are shed, so that the young ones are served in time. A request
+    above the limit, or older than its deadline, is shed before any work.
+
+    Args:
+        app: The wrapped application.
+        worker: State of this process.
+        limit: The limit.
+        read_ages: Whether a proxy in front sets X-Request-Start; a client must not.
+        priority_paths: Beginnings of paths that are shed last.
+        on_shed: Called with the reason of each shed request.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        limit: int,
         worker: state.Worker,
-        on_shed: Callable[[], None] | None = None,
+        limit: AdaptiveLimit,
+        read_ages: bool = False,
+        priority_paths: Sequence[str] = (),
+        on_shed: Callable[[Reason], None] | None = None,
     ) -> None:
         self.app = app
-        self._limit = limit
         self._worker = worker
+        self._limit = limit
+        self._ages = ages.Ages() if read_ages else None
+        self._priority_paths = tuple(priority_paths)
         self._on_shed = on_shed
+        self._log = ShedLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs the request, or sheds it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self._worker.in_flight >= self._limit:
-            if self._on_shed is not None:
-                self._on_shed()
-            await _shed(send, self._limit)
+        reason = self._reason(scope)
+        if reason is not None:
+            self.shed(scope, reason)
+            await _respond(send, reason)
             return
-        self._worker.in_flight += 1
+        worker, counted = self._worker, True
+        worker.in_flight += 1
+
+        def counting(message: Message) -> Awaitable[None]:
+            nonlocal counted
+            if counted and message["type"] == "http.response.start":
+                counted = False
+                worker.in_flight -= 1
+            return send(message)
+
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, counting)
         finally:
-            self._worker.in_flight -= 1
+            if counted:
+                worker.in_flight -= 1
+
+    def shed(self, scope: Scope, reason: Reason) -> None:
+        """Counts and logs a request that is shed."""
+        scope[SHED] = reason
+        if self._on_shed is not None:
+            self._on_shed(reason)
+        self._log.add(reason, self._limit.value)
+
+    def _reason(self, scope: Scope) -> Reason | None:
+        age = self._age(scope)
+        if age is not None:
+            waits.report("proxy", age)
+        return self._limit.reason(
+            self._worker.in_flight,
+            age=age,
+            priority=bool(self._priority_paths) and scope["path"].startswith(self._priority_paths),
+            now=time.monotonic(),
+        )
+
+    def _age(self, scope: Scope) -> float | None:
+        if self._ages is not None:
+            for name, value in scope["headers"]:
+                if name == ages.HEADER:
+                    return self._ages.age(value)
+        return None
 
 
-async def _shed(send: Send, limit: int) -> None:
+class ShedLog:
+    """Logs shed requests by sample: one line a second with their numbers."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._logged_at = float("-inf")
+
+    def add(self, reason: Reason, limit: int) -> None:
+        """Counts one, and logs if the last line is old enough."""
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        now = time.monotonic()
+        if now - self._logged_at >= LOG_SECONDS:
+            numbers = ", ".join(f"{count} by {name}" for name, count in self._counts.items())
+            logger.warning("requests were shed with 503: %s; the limit is %d", numbers, limit)
+            self._counts.clear()
+            self._logged_at = now
+
+
+def _responses(reason: Reason) -> list[tuple[Message, Message]]:
+    """Returns the prepared messages, one pair for each time after which to retry."""
     problem = {
         "type": "about:blank",
         "title": "Service Unavailable",
         "status": 503,
-        "detail": f"{limit} requests are in flight in this process; try again shortly",
+        "detail": f"{_DETAILS[reason]}; try again shortly",
     }
-    retry_after = str(random.randint(*RETRY_AFTER_SECONDS)).encode()
-    await responses.send_json(
-        send,
-        503,
-        problem,
-        content_type="application/problem+json",
-        headers=[(b"retry-after", retry_after)],
-    )
+    body = json.dumps(problem).encode()
+    least, most = RETRY_AFTER_SECONDS
+    return [
+        (
+            {
+                "type": "http.response.start",
+                "status": 503,
+                "headers": [
+                    (b"content-type", b"application/problem+json"),
+                    (b"content-length", str(len(body)).encode()),
+                    (b"cache-control", b"no-store"),
+                    (b"retry-after", str(seconds).encode()),
+                ],
+            },
+            {"type": "http.response.body", "body": body},
+        )
+        for seconds in range(least, most + 1)
+    ]
+
+
+_RESPONSES = {reason: _responses(reason) for reason in _DETAILS}
+
+
+async def _respond(send: Send, reason: Reason) -> None:
+    start, body = random.choice(_RESPONSES[reason])
+    await send(dict(start))  # a copy, because outer middleware changes it
+    await send(dict(body))
+
+
+async def respond_overloaded(_request: Request, _error: Exception) -> Response:
+    """Handles `Overloaded`, if the application does not."""
+    start, body = random.choice(_RESPONSES["database"])
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Response(body["body"], start["status"], headers)
 
 
 def set_thread_tokens(tokens: int) -> None:

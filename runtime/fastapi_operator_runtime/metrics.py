@@ -93,8 +93,14 @@ class Instruments:
         )
         self.shed_requests = prometheus_client.Counter(
             "fastapi_worker_shed_requests",
-            "Requests rejected with 503 because MAX_IN_FLIGHT were in flight.",
+            "Requests rejected with 503 because they would wait too long, by reason.",
+            ["reason"],
             registry=registry,
+        )
+        self.in_flight_limit = _gauge(
+            registry,
+            "fastapi_worker_in_flight_limit",
+            "Requests in flight above which requests are shed; it follows the load.",
         )
         self.loop_lag_seconds = prometheus_client.Histogram(
             "fastapi_worker_event_loop_lag_seconds",
@@ -180,6 +186,10 @@ class Instruments:
             ["db_system_name", "error_type"],
             POOL_SECONDS_BUCKETS,
         )
+
+    def on_shed(self, reason: str) -> None:
+        """Counts a request that was shed."""
+        self.shed_requests.labels(reason).inc()
 
 
 def _durations(

@@ -12,7 +12,7 @@ import structlog
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_operator_runtime import batches, canonical, metrics, routes, state
+from fastapi_operator_runtime import batches, canonical, limits, metrics, routes, state
 
 REQUEST_ID_HEADER = b"x-request-id"
 CLIENT_CLOSED_REQUEST = 499
@@ -78,7 +78,7 @@ class RequestObserver:
             self._active -= 1
             if self._instruments is not None:
                 observation.record(self._instruments)
-            if self._lines is not None:
+            if self._lines is not None and limits.SHED not in scope:  # those are logged by sample
                 self._lines.write(observation)
             structlog.contextvars.reset_contextvars(**tokens)
 

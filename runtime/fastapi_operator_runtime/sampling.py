@@ -17,7 +17,7 @@ from typing import Protocol
 
 import anyio.to_thread
 
-from fastapi_operator_runtime import metrics
+from fastapi_operator_runtime import metrics, waits
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,9 @@ class Sampler:
         while True:
             due = time.monotonic() + INTERVAL_SECONDS
             await asyncio.sleep(INTERVAL_SECONDS)
-            self._instruments.loop_lag_seconds.observe(max(0.0, time.monotonic() - due))
+            lag = max(0.0, time.monotonic() - due)
+            self._instruments.loop_lag_seconds.observe(lag)
+            waits.report("event loop", lag)
             if self._watchdog is not None:
                 self._watchdog.beat()
             if count % SLOW_INTERVALS == 0:

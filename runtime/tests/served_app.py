@@ -43,12 +43,16 @@ install(draining, options=Options(drain_delay_seconds=3.0))
 
 @app.get("/busy")
 async def busy() -> dict[str, int]:
-    end = time.process_time() + 0.02
+    end = time.thread_time() + 0.02
     count = 0
     while time.process_time() < end:
         count += 1
     return {"count": count}
 
+
+limited = FastAPI()
+limited.add_api_route("/busy", busy)
+install(limited)
 
 stuck = FastAPI()
 stuck.add_api_route("/busy", busy)

@@ -47,6 +47,9 @@ def test_every_value_that_the_operator_sets_is_valid(case: str) -> None:
     assert loaded.database_pool_size == int(given["DATABASE_POOL_SIZE"])
     assert loaded.thread_tokens == int(given["THREAD_TOKENS"])
     assert loaded.max_in_flight == int(given["MAX_IN_FLIGHT"])
+    if case == "full":  # the other case shows fewer variables
+        assert loaded.max_in_flight_min == int(given["MAX_IN_FLIGHT_MIN"])
+        assert loaded.trust_request_start
     assert loaded.metrics_port == int(given["METRICS_PORT"])
     assert loaded.redis_url is not None
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
 
 import anyio.to_thread
 import asgi_lifespan
 import httpx2
+import pytest
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
-from fastapi_operator_runtime import Options, RuntimeSettings, install
+from fastapi_operator_runtime import Options, RuntimeSettings, install, limits, waits
 
 
 def make(options: Options | None = None, **environment: str) -> tuple[FastAPI, asyncio.Event]:
@@ -49,6 +53,95 @@ async def test_requests_above_the_limit_are_shed_and_the_others_finish() -> None
         assert [response.status_code for response in await asyncio.gather(*running)] == [200] * 3
         assert (await client.get("/wait")).status_code == 200, "places are given back"
         assert app.state.worker.in_flight == 0
+
+
+async def test_open_streams_do_not_count() -> None:
+    """Otherwise, idle browser tabs would shed all requests of an idle process."""
+    app, release = make(MAX_IN_FLIGHT="3")
+
+    async def events() -> AsyncIterator[str]:
+        await release.wait()
+        yield "data: 1\n\n"
+
+    @app.get("/events")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async with asgi_lifespan.LifespanManager(app) as manager, connect(manager) as client:
+        tabs = []
+        for _ in range(50):
+            tabs.append(asyncio.create_task(client.get("/events")))
+            await asyncio.sleep(0.01)
+        assert not any(tab.done() for tab in tabs)
+        assert (await client.get("/tokens")).status_code == 200
+        release.set()
+        assert {tab.status_code for tab in await asyncio.gather(*tabs)} == {200}
+        assert app.state.worker.in_flight == 0
+
+
+async def test_requests_with_priority_are_shed_last() -> None:
+    options = Options(logs=False, priority_paths=["/tokens"])
+    app, release = make(options, MAX_IN_FLIGHT="8")
+    async with asgi_lifespan.LifespanManager(app) as manager, connect(manager) as client:
+        running = [asyncio.create_task(client.get("/wait")) for _ in range(8)]
+        await asyncio.sleep(0.1)
+        assert (await client.get("/wait")).status_code == 503
+        assert (await client.get("/tokens")).status_code == 200
+        release.set()
+        await asyncio.gather(*running)
+
+
+def waiting(limit: limits.AdaptiveLimit, waits: Iterable[float], in_flight: int) -> list[int]:
+    """Returns the limit after each window, in which the shortest wait was one of `waits`."""
+    values = []
+    for wait in waits:
+        limit._collect = lambda wait=wait: wait  # type: ignore[misc]
+        limit.reason(in_flight, age=None, priority=False, now=limit._window_ends)
+        values.append(limit.value)
+    return values
+
+
+def test_the_limit_falls_while_requests_wait_and_recovers() -> None:
+    limit = limits.AdaptiveLimit(8, 128)
+    assert waiting(limit, [0.0] * 3, in_flight=30) == [128] * 3
+    falling = waiting(limit, [0.5] * 12, in_flight=60)
+    assert falling[0] < 60, "far above what is in flight, it would have no effect"
+    assert falling == sorted(falling, reverse=True)
+    assert falling[-1] == 8
+    recovering = waiting(limit, [0.01] * 40, in_flight=8)
+    assert recovering == sorted(recovering)
+    assert recovering[-1] == 128
+
+
+def test_a_burst_that_is_served_in_time_does_not_lower_the_limit() -> None:
+    waits.collect()
+    for seconds in (2.0, 0.5, 0.02):
+        waits.report("database", seconds)
+    assert waits.collect() == 0.02
+    assert waits.collect() == 0.0
+
+
+def test_the_longest_wait_of_several_sources_counts() -> None:
+    waits.collect()
+    waits.report("event loop", 0.001)
+    waits.report("database", 0.3)
+    assert waits.collect() == 0.3
+
+
+async def test_shed_requests_are_logged_by_sample(capsys: pytest.CaptureFixture[str]) -> None:
+    app, release = make(Options(), MAX_IN_FLIGHT="1")
+    async with asgi_lifespan.LifespanManager(app) as manager, connect(manager) as client:
+        running = asyncio.create_task(client.get("/wait"))
+        await asyncio.sleep(0.1)
+        shed = [await client.get("/wait") for _ in range(20)]
+        release.set()
+        await running
+    assert {response.status_code for response in shed} == {503}
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["http.response.status_code"] for line in lines if "http.route" in line] == [200]
+    shedding = [line for line in lines if line["logger"].endswith("limits")]
+    assert 1 <= len(shedding) <= 3
+    assert shedding[0]["message"] == "requests were shed with 503: 1 by limit; the limit is 1"
 
 
 async def test_a_failed_request_frees_its_slot() -> None:

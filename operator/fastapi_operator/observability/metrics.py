@@ -100,7 +100,15 @@ METRICS: tuple[Metric, ...] = (
         kind=Kind.COUNTER,
         source=Source.APP,
         unit=Unit.NONE,
-        text="Requests rejected with 503 because MAX_IN_FLIGHT were in flight.",
+        labels=("reason",),
+        text="Requests rejected with 503 because they would wait too long, by reason.",
+    ),
+    Metric(
+        name="fastapi_worker_in_flight_limit",
+        kind=Kind.GAUGE,
+        source=Source.APP,
+        unit=Unit.NONE,
+        text="Requests in flight above which requests are shed; it follows the load.",
     ),
     Metric(
         name="fastapi_worker_event_loop_lag_seconds",

@@ -233,6 +233,16 @@ CONTRACT: tuple[Variable, ...] = (
         "requests in flight in a process above which it returns 503",
         lambda inputs: inputs.plan.server.max_in_flight.value,
     ),
+    _row(
+        "MAX_IN_FLIGHT_MIN",
+        "requests in flight that a process admits, however long they wait",
+        lambda inputs: inputs.plan.server.min_in_flight.value,
+    ),
+    _row(
+        "TRUST_REQUEST_START",
+        "whether X-Request-Start is the proxy's, and not a client's",
+        lambda inputs: "true" if inputs.plan.proxy is not None else None,
+    ),
     _row("METRICS_PORT", "port of the metrics", lambda inputs: inputs.metrics_port),
     _row(
         "PROBE_PORT",

@@ -40,6 +40,7 @@ class ServerPlan:
     threads: Decision[int]
     concurrency: Decision[int]
     max_in_flight: Decision[int]
+    min_in_flight: Decision[int]
     keep_alive_seconds: Decision[int]
     graceful_seconds: Decision[int]
     worker_healthcheck_seconds: Decision[int] | None = None

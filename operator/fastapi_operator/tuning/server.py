@@ -60,6 +60,8 @@ def server_plan(
         cpu_milliseconds=traffic.cpu_milliseconds_per_request
         or figures.CPU_MILLISECONDS_PER_REQUEST,
         connections=pool.size if _threads_hold_connections(pool, spec) else None,
+        pooled=pool.size.value + pool.max_overflow.value if pool is not None else 0,
+        max_in_flight=core.max_in_flight,
     )
     if server.effective_engine == "Gunicorn" or (
         server.effective_engine == "Uvicorn" and core.workers.value > 1
@@ -303,6 +305,20 @@ def _threads(
         connections,
         "spec.postgres.driver is Blocking: each busy thread holds one of the {connections} "
         f"connections of the pool ({wanted.value} threads otherwise)",
+    )
+
+
+@THREADS.number(unit="requests")
+def _min_in_flight(*, pooled: int, max_in_flight: int) -> Because[int]:
+    """The connections of the pool, at least 8, at most max_in_flight.
+
+    The limit of the runtime follows the waits of requests, between this number and max_in_flight.
+    Fewer requests would leave a CPU or connections idle (judgement).
+    """
+    return Because(
+        min(max(pooled, figures.IN_FLIGHT_MIN), max_in_flight),
+        "while requests wait, a process admits fewer than {max_in_flight}, but enough to use its "
+        f"CPU and the {{pooled}} connections of its pool; at least {figures.IN_FLIGHT_MIN}",
     )
 
 

@@ -197,11 +197,10 @@ APP = (
         name="FastAPISheddingRequests",
         group="app",
         condition=f"more than {percent(bounds.SHED)} of the requests are rejected with 503 because "
-        "every worker has MAX_IN_FLIGHT requests in flight",
+        "they would wait too long",
         expression=f"{_SHED} / on ({SERVICE}) ({_ALL} > 0) > {bounds.SHED}",
         held="5m",
-        summary=f"{PERCENT} of the requests are rejected with 503 because every worker has "
-        "MAX_IN_FLIGHT requests in flight",
+        summary=f"{PERCENT} of the requests are rejected with 503 because they would wait too long",
         page="shedding-requests",
     ),
     Alert(

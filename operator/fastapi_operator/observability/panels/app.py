@@ -146,6 +146,7 @@ WORKERS = Row(
                     "planned limit",
                     line=True,
                 ),
+                Query(total("fastapi_worker_in_flight_limit", "pod"), "{{pod}} limit", line=True),
                 Query(
                     f"{planned_series('scaling.target_in_flight', CHOSEN)} > 0",
                     "target of the autoscaler",
@@ -155,10 +156,15 @@ WORKERS = Row(
         ),
         Panel(
             title="Shed requests",
-            text="Requests rejected with 503 at MAX_IN_FLIGHT. A single peak is a burst. If it "
-            "lasts, there are too few pods, or requests are too slow.",
+            text="Requests rejected with 503 because they would wait too long: limit and queue for "
+            "the process, database for its pool. A single peak is a burst. If it lasts, there are "
+            "too few pods, or requests are too slow.",
             unit=Unit.REQUESTS_PER_SECOND,
-            queries=(Query(rate("fastapi_worker_shed_requests_total", "pod"), "{{pod}}"),),
+            queries=(
+                Query(
+                    rate("fastapi_worker_shed_requests_total", "pod, reason"), "{{pod}} {{reason}}"
+                ),
+            ),
         ),
         Panel(
             title="Threads of def endpoints",
