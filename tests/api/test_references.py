@@ -95,7 +95,7 @@ def test_a_secret_without_the_label_is_a_warning_until_it_is_labelled(world: Wor
     world.apply(envFrom=[{"secretRef": {"name": "keys"}}])
     world.until_ready()
     (message,) = [text for text in warnings(world) if "keys" in text]
-    assert "kubectl label secret keys fastapi-operator.io/watched=true" in message
+    assert "kubectl label secret keys -n " in message
     world.kube.patch(world.path("secrets", "keys"), {"metadata": {"labels": WATCHED}})
     eventually(lambda: stamp(world))
     world.until_ready()

@@ -251,7 +251,9 @@ def test_a_long_message_is_posted_as_far_as_an_event_has_room(world: World) -> N
     world.apply(containers=[{"name": "a", "image": "a", "ports": ports}])
     (event,) = eventually(lambda: world.kube.items(world.path("events")))
     assert event["reason"] == world.condition("Stalled")["reason"]
-    assert event["note"].endswith("… (whole text: fastapi-operator status shop)")
+    assert event["note"].endswith(
+        f"… (whole text: fastapi-operator status shop -n {world.namespace})"
+    )
 
 
 def test_a_full_service_of_the_real_builders(world: World) -> None:

@@ -75,7 +75,9 @@ def test_an_unmodified_hello_world_runs_scales_and_is_observed(
 def test_an_unmodified_app_is_profiled_from_outside(hello: Shop, tmp_path: Path) -> None:
     graph = tmp_path / "flame.svg"
     profile = ("profile", hello.name, "--seconds", "2", "-o", str(graph))
-    assert "use --py-spy instead" in run(hello, *profile).stderr
+    refusal = run(hello, *profile).stderr
+    assert "no process listens, so the app does not call the runtime's install(app)" in refusal
+    assert f"fastapi-operator profile hello -n {hello.namespace} --py-spy" in refusal
     absent = run(hello, *profile, "--py-spy", "--image", "registry.test/absent:1")
     assert "set --image to an image with py-spy" in absent.stderr, absent.stderr
     refused = run(hello, *profile, "--py-spy", "--privileged")

@@ -33,10 +33,17 @@ class Cluster:
     Attributes:
         client: Sends the requests.
         namespace: The namespace that the command works in.
+        context: The context of the kubeconfig that was given; None for the current one.
     """
 
     client: Client
     namespace: str
+    context: str | None = None
+
+    def command(self, verb: str, name: str) -> str:
+        """Returns another command about a service, for the same namespace and context."""
+        context = f" --context {self.context}" if self.context else ""
+        return f"fastapi-operator {verb} {name} -n {self.namespace}{context}"
 
     async def read_service(self, name: str) -> dict[str, Any]:
         """Returns the live FastAPIService; ends the command if it does not exist."""
@@ -82,7 +89,7 @@ def run_with_cluster(
         chosen = namespace or connection.default_namespace(kubeconfig=kubeconfig, context=context)
         client = Client(configuration, manager=manager)
         try:
-            return await work(Cluster(client, chosen))
+            return await work(Cluster(client, chosen, context))
         finally:
             await client.close()
 

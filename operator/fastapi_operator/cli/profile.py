@@ -141,7 +141,7 @@ async def _choose(
         running = [pod for pod in of_app.values() if pod.running]
         if not running:
             inputs.fail(
-                f"{name}: no app pod is running; see why with: fastapi-operator status {name}"
+                f"{name}: no app pod is running; see why with: {cluster.command('status', name)}"
             )
         return running[0]
     observation = await observe(

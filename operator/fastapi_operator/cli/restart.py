@@ -27,9 +27,10 @@ def restart(
       2  the service does not exist, or the cluster cannot be used
     """
 
-    async def work(cluster: Cluster) -> None:
+    async def work(cluster: Cluster) -> str:
         await cluster.read_service(name)
         await cluster.set_time_annotation(name, naming.RESTART_ANNOTATION)
+        return cluster.command("status", name)
 
-    run_with_cluster(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
-    typer.echo(f"{name}: restart requested; watch it with: fastapi-operator status {name}")
+    watch = run_with_cluster(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    typer.echo(f"{name}: restart requested; watch it with: {watch}")

@@ -28,6 +28,7 @@ PROMETHEUS_SECONDS = 600
 # Enough to see short bursts, and few enough that the reading itself causes no load.
 _READINGS = 20
 _INTERVAL_MIN_SECONDS = 1.0
+_NO_RUNTIME = "no process listens, so the app does not call the runtime's install(app)"
 
 PrometheusOption = Annotated[
     str | None,
@@ -93,7 +94,9 @@ async def observe(
     plan = await _derive_plan(cluster, body, used.settings)
     found = await pods.pods_of(cluster.client, cluster.namespace, name)
     if not any(pod.running and pod.part is Part.APP for pod in found):
-        inputs.fail(f"{name}: no app pod is running; see why with: fastapi-operator status {name}")
+        inputs.fail(
+            f"{name}: no app pod is running; see why with: {cluster.command('status', name)}"
+        )
     if url is not None:
         seconds = seconds or PROMETHEUS_SECONDS
         windows = prometheus.read_windows(
@@ -112,7 +115,7 @@ async def observe(
             )
     else:
         seconds = seconds or PODS_SECONDS
-        windows = await _sample(cluster, found, seconds, alternative)
+        windows = await _sample(cluster, name, found, seconds, alternative)
     signals = readings.read(
         windows,
         (readings.Pod(pod.name, pod.part, pod.restarts, pod.memory_killed) for pod in found),
@@ -142,7 +145,7 @@ async def _read_facts(cluster: Cluster) -> Facts:
 
 
 async def _sample(
-    cluster: Cluster, found: Iterable[pods.LivePod], seconds: int, alternative: str
+    cluster: Cluster, name: str, found: Iterable[pods.LivePod], seconds: int, alternative: str
 ) -> dict[str, Window]:
     """Reads the metrics pages of all pods at regular intervals."""
     targets = [pod for pod in found if pod.running and pod.ports]
@@ -172,6 +175,13 @@ async def _sample(
         console.print_line(f"pod {pod} was not read: {reason}", console.WARNING, to_stderr=True)
     windows = {pod: Window(read) for pod, read in scrapes.items() if len(read) > 1}
     if not windows:
+        if all(reason.endswith(_NO_RUNTIME) for reason in failures.values()):
+            inputs.fail(
+                f"{name}: no pod exposes metrics, since the app does not have the runtime; install "
+                "fastapi-operator-runtime in the image. Without it, these work: "
+                "spec.observability.metrics.exporters: true for the metrics of the other parts, "
+                f"and {cluster.command('profile', name)} --py-spy for the app"
+            )
         inputs.fail(f"no pod could be read; use {alternative} instead")
     return windows
 
@@ -190,7 +200,9 @@ async def _scrape(
             text = await pods.page(cluster.client, cluster.namespace, pod.name, port, "/metrics")
             values.update(read_page(text, 0.0, readings.NAMES).values)
         except ApiError as error:
-            failures[pod.name] = f"port {port}: {explain_refusal(error)}"
+            refused = error.reason == "PortForward" and "refused" in error.message
+            known = _NO_RUNTIME if refused and pod.part is Part.APP else explain_refusal(error)
+            failures[pod.name] = f"port {port}: {known}"
         except ValueError as error:
             failures[pod.name] = f"port {port}: not a metrics page: {error}"
     if values:

@@ -164,7 +164,9 @@ def _print_node(branch: str, below: str, title: str, message: str) -> None:
 def _print_values(record: Mapping[str, Any]) -> None:
     if not record["tuning"]:
         # The status drops them first if it would exceed its bound.
-        console.print_line(f"numbers: fastapi-operator explain {record['service']}")
+        console.print_line(
+            f"numbers: fastapi-operator explain {record['service']} -n {record['namespace']}"
+        )
         return
     rows = [[item["name"], str(item["value"]), item["reason"]] for item in record["tuning"]]
     for line in table.format_lines(("number", "value", "reason"), rows):

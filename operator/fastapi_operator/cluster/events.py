@@ -38,7 +38,7 @@ async def post(
         "type": kind,
         "reason": reason[:128],
         "action": "Reconcile",
-        "note": _note(message, name),
+        "note": _note(message, name, namespace),
         "regarding": {
             "apiVersion": naming.API_VERSION,
             "kind": naming.KIND,
@@ -55,10 +55,10 @@ async def post(
         _log.warning("cannot post event", service=name, namespace=namespace, error=str(error))
 
 
-def _note(message: str, name: str) -> str:
+def _note(message: str, name: str, namespace: str) -> str:
     """Returns the message of an Event; if it is cut, with the command that shows the rest."""
     whole = message.encode()
     if len(whole) <= NOTE_MAX_BYTES:
         return message
-    end = f"… (whole text: fastapi-operator status {name})"
+    end = f"… (whole text: fastapi-operator status {name} -n {namespace})"
     return whole[: NOTE_MAX_BYTES - len(end.encode())].decode(errors="ignore") + end

@@ -11,6 +11,7 @@ CAUSE += "'/code/src/app/logs'; after: Traceback (most recent call last):"
 FRAMES = '  File "/code/src/app/main.py", line 13, in <module>\n    configure()'
 RECORD: dict[str, Any] = {
     "service": "shop",
+    "namespace": "default",
     "image": "registry.example.com/a/long/path/shop:1",
     "ready": False,
     "reason": "CrashLoopBackOff",
@@ -63,4 +64,4 @@ def test_numbers_that_the_status_does_not_hold_are_named_by_their_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     status._print(RECORD)
-    assert "numbers: fastapi-operator explain shop" in capsys.readouterr().out
+    assert "numbers: fastapi-operator explain shop -n default" in capsys.readouterr().out

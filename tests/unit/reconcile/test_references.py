@@ -137,5 +137,7 @@ def test_an_unwatched_object_of_the_user_causes_a_warning_with_its_remedy() -> N
     owned = (make_owned(workload(containers=[reads("keys", "token")]), OWNER),)
     (problem,) = find_unwatched(owned, {})
     assert "Secret keys" in problem.message
-    assert problem.remedy == "kubectl label secret keys fastapi-operator.io/watched=true"
+    assert problem.remedy == (
+        f"kubectl label secret keys -n {KEYS.namespace} fastapi-operator.io/watched=true"
+    )
     assert find_unwatched(owned, {KEYS: hash_values(secret())}) == ()

@@ -142,7 +142,8 @@ def find_unwatched(
             stage=Stage.PLAN,
             path="spec",
             message=f"{key.kind} {key.name} is not watched: its changes do not restart pods",
-            remedy=f"kubectl label {key.kind.lower()} {key.name} {naming.WATCHED_LABEL}=true",
+            remedy=f"kubectl label {key.kind.lower()} {key.name} -n {key.namespace} "
+            f"{naming.WATCHED_LABEL}=true",
         )
         for key in sorted(read)
     )

@@ -141,8 +141,8 @@ def _why(item: HeldWrite, service: str) -> str:
         return "the operator's new version changes it; the rollout waits for other services"
     return (
         "the operator's new version or settings change it, which restarts the database; to "
-        f"approve, run: kubectl annotate fas {service} {naming.APPROVE_ANNOTATION}={item.approval} "
-        "--overwrite"
+        f"approve, run: kubectl annotate fas {service} -n {item.step.key.namespace} "
+        f"{naming.APPROVE_ANNOTATION}={item.approval} --overwrite"
     )
 
 
