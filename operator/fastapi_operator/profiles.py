@@ -67,9 +67,13 @@ BOUNDS: Mapping[str, Bound] = {
     "resources.limits.memory": Bound(
         ("resources.limits.memory", "resources.requests.memory"), quantity.size_bytes
     ),
-    "redis.memory": Bound(("redis.memory",), quantity.size_bytes),
+    "redis.memory": Bound(
+        ("redis.memory", "parts.cache.resources.limits.memory"), quantity.size_bytes
+    ),
     "redis.persistence.size": Bound(("redis.persistence.size",), quantity.size_bytes),
-    "queue.memory": Bound(("queue.memory",), quantity.size_bytes),
+    "queue.memory": Bound(
+        ("queue.memory", "parts.queue.resources.limits.memory"), quantity.size_bytes
+    ),
     "queue.persistence.size": Bound(("queue.persistence.size",), quantity.size_bytes),
     "postgres.resources.limits.cpu": Bound(
         ("postgres.resources.limits.cpu", "postgres.resources.requests.cpu"), quantity.millicores
