@@ -74,6 +74,10 @@ bench-app: setup ## Measure each technique of the sample app, and the effect of 
 bench-serving: setup ## Compare tuned pods with a grid and with usual advice, on the local node (an hour)
 	@$(RUN)/python -m tests.benchmarks.serving --write
 
+.PHONY: bench-runtime
+bench-runtime: setup ## Measure what the runtime adds to a request, beside the usual libraries
+	@$(RUN)/python -m tests.benchmarks.runtime --write
+
 .PHONY: bench-operator
 bench-operator: setup ## Measure the operator with 1,000 services on a real API server (half an hour)
 	@$(RUN)/python -m tests.benchmarks.operator --write

@@ -183,6 +183,18 @@ def _crowd(row: Row) -> bool:
     )
 
 
+def _runtime(row: Row) -> str | bool | None:
+    share = row["added, of the peers'"]
+    if not share:
+        return None
+    most, times = 1.12, row["times bare: median (quartiles)"]
+    if float(share) <= 0.5 and _number(times, r"^([\d.]+)") <= most:
+        return True
+    if _number(times, r"\(([\d.]+)") <= most:
+        return f"{INCONCLUSIVE}: {most} is within the quartiles, or below"
+    return False
+
+
 def _queries(row: Row) -> bool:
     explained = row["without, and why"].count("; ") + 1 if row["without, and why"] else 0
     total = int(row["queries of panels, annotations, variables and rules"])
@@ -270,6 +282,14 @@ BARS: Mapping[str, Sequence[Bar]] = {
             "best goodput, with idle streams at least 75 % at 0.8 times",
             judge=_during,
         ),
+    ],
+    "runtime": [
+        Bar(
+            heading="times bare: median (quartiles)",
+            text="at most 1.12 times bare uvicorn, and at most half of what the peers add",
+            judge=_runtime,
+            code=("runtime",),
+        )
     ],
     "operator": [
         Bar(

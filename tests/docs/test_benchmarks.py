@@ -8,6 +8,7 @@ from collections.abc import Mapping, Set
 import pytest
 
 from tests.benchmarks import bars, document
+from tests.benchmarks.runtime.servers import KINDS
 from tests.benchmarks.serving.__main__ import Plan
 from tests.cluster import places
 from tests.diagnosis.faults import FAULTS as DIAGNOSED
@@ -34,6 +35,7 @@ ROWS: Mapping[str, Set[str]] = {
     "trouble": set(TROUBLE),
     "sample": {"`minimal.yaml`", "`full.yaml`"},
     "removed": {"builder", "fragment", "template"},
+    "times bare: median (quartiles)": {kind.name for kind in KINDS},
 }
 ROW = "| change | requests | lost |\n| --- | --- | --- |\n| a reload | 20000 | {} |"
 

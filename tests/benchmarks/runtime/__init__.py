@@ -1,0 +1,1 @@
+"""Measures what the runtime adds to a request."""
