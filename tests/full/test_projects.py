@@ -22,7 +22,7 @@ from tests.cluster import buildah, images
 from tests.full.conftest import Platform
 from tests.kubectl import eventually
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(1200, func_only=True)]
 
 _TOOLS = ("uv", "poetry", "pdm", "hishel<2", "pipenv")
 
@@ -152,7 +152,8 @@ def _lock(root: Path, tools: Path, commands: tuple[tuple[str, ...], ...]) -> Non
 
 
 def _completed(platform: Platform, service: dict[str, Any]) -> dict[str, Any]:
-    """Fills in what ``init`` leaves to a person."""
+    """Fills in what ``init`` leaves to a person, and asks for small pods: the node has 2 cores."""
+    service["spec"]["profile"] = "development"
     secret: dict[str, str] = {}
     for variable in service["spec"].get("env", ()):
         reference = variable.get("valueFrom", {}).get("secretKeyRef")
