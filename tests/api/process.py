@@ -1,6 +1,7 @@
 """``fastapi-operator run`` as a child process."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,10 +15,12 @@ MAIN = "from fastapi_operator.cli.main import main; main()"
 
 
 def free_port() -> int:
-    """A port on which no process listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which no process listens, below those that the kernel gives to connections."""
+    while True:
+        port = random.randrange(23_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def fetch(port: int, path: str) -> tuple[int, str]:
