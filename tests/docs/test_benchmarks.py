@@ -13,7 +13,7 @@ from tests.benchmarks.serving.__main__ import Plan
 from tests.cluster import places
 from tests.diagnosis.faults import FAULTS as DIAGNOSED
 from tests.e2e.test_trouble import CASES as TROUBLE
-from tests.faults.faults import FAULTS
+from tests.faults.__main__ import ALL
 from tests.resilience import crowd
 from tests.resilience.scenarios import SCENARIOS
 
@@ -29,7 +29,7 @@ ROWS: Mapping[str, Set[str]] = {
     "A/A": {
         f"{limit}, {workload.name}" for limit in Plan().limits for workload in Plan().workloads
     },
-    "guarantees": {f"{fault.name}, {seed}" for fault in FAULTS for seed in (1, 2)},
+    "guarantees": {f"{fault.name}, {seed}" for fault in ALL for seed in (1, 2)},
     "change": {scenario.name for scenario in SCENARIOS},
     "clients": set(crowd.CASES),
     "trouble": set(TROUBLE),
