@@ -32,7 +32,7 @@ DEADLINE_SECONDS = 5.0
 """Age above which a request is not worth starting, even if no others wait: its client may have
 left. A proxy that tries another pod needs a part of it."""
 WINDOW_SECONDS = 0.25
-DECREASE, INCREASE = 0.8, 0.1
+DECREASE, INCREASE, AGE_INCREASE = 0.8, 0.1, 1.5
 PRIORITY_SHARE = 0.25
 """Additional requests in flight that only requests with priority may use."""
 LOG_SECONDS = 1.0
@@ -73,8 +73,8 @@ class AdaptiveLimit:
     def __init__(self, least: int, most: int, collect: Callable[[], float] = waits.collect) -> None:
         self._least, self._most, self._collect = min(least, most), most, collect
         self.value = most
-        self._queueing = False
-        self._age_seconds = TARGET_SECONDS
+        self._waited = False
+        self._age_seconds = DEADLINE_SECONDS
         self._window_ends = 0.0
         self._peak = self._admitted = 0
         self._youngest = float("inf")
@@ -97,7 +97,7 @@ class AdaptiveLimit:
             self._youngest = min(self._youngest, age)
             if age > DEADLINE_SECONDS:
                 return "deadline"
-            if self._queueing and age > self._age_seconds and not priority:
+            if age > self._age_seconds and not priority:
                 return "queue"
         reserve = max(1, int(PRIORITY_SHARE * self.value)) if priority else 0
         if in_flight >= self.value + reserve:
@@ -110,20 +110,31 @@ class AdaptiveLimit:
         instruments.in_flight_limit.set(self.value)
 
     def _adapt(self, now: float) -> None:
-        self._queueing = self._collect() > TARGET_SECONDS
-        if self._queueing:
+        waited = self._collect() > TARGET_SECONDS
+        if waited:
             # Far above what is in flight, the limit would have no effect for a while.
             used = min(self.value, max(self._peak, self._least))
             self.value = max(self._least, int(DECREASE * used))
         else:
             self.value = min(self._most, self.value + max(1, int(INCREASE * self.value)))
-        if self._queueing and not self._admitted and self._youngest < DEADLINE_SECONDS:
-            self._age_seconds = 1.5 * self._youngest
-        else:
-            self._age_seconds = max(TARGET_SECONDS, DECREASE * self._age_seconds)
+        self._adapt_age(waited)
+        self._waited = waited
         self._peak = self._admitted = 0
         self._youngest = float("inf")
         self._window_ends = now + WINDOW_SECONDS
+
+    def _adapt_age(self, waited: bool) -> None:
+        """Admits only young requests from the second window of waits on, and then ever older ones.
+
+        A single stall, for example a blocking call, makes some requests old, but is over. After an
+        overload it returns at once if all old requests are admitted again.
+        """
+        if not waited:
+            self._age_seconds = min(DEADLINE_SECONDS, AGE_INCREASE * self._age_seconds)
+        elif self._waited and self._admitted:
+            self._age_seconds = TARGET_SECONDS
+        elif self._waited and self._youngest < DEADLINE_SECONDS:
+            self._age_seconds = AGE_INCREASE * self._youngest
 
 
 class InFlightLimiter:

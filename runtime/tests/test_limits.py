@@ -113,6 +113,39 @@ def test_the_limit_falls_while_requests_wait_and_recovers() -> None:
     assert recovering[-1] == 128
 
 
+def test_requests_that_waited_for_a_single_stall_are_served() -> None:
+    limit = limits.AdaptiveLimit(8, 64)
+    waiting(limit, [0.0], in_flight=1)
+    for wait, reason in ((0.6, None), (0.0, None), (0.6, None), (0.6, "queue")):
+        limit._collect = lambda wait=wait: wait  # type: ignore[misc]
+        now = limit._window_ends
+        assert limit.reason(1, age=0.6, priority=False, now=now) == reason
+
+
+def test_after_an_overload_older_requests_are_admitted_step_by_step() -> None:
+    limit = limits.AdaptiveLimit(8, 64)
+    waiting(limit, [0.6, 0.6], in_flight=1)
+    admitted = []
+    for _ in range(20):
+        limit._collect = lambda: 0.0  # type: ignore[misc]
+        now = limit._window_ends
+        admitted.append(limit.reason(1, age=0.6, priority=False, now=now) is None)
+    assert not any(admitted[:3])
+    assert all(admitted[5:])
+
+
+def test_a_process_that_rarely_gets_a_cpu_serves_the_youngest_requests() -> None:
+    limit = limits.AdaptiveLimit(8, 64)
+    limit._collect = lambda: 0.4
+    admitted = []
+    for _ in range(20):
+        now = limit._window_ends
+        found = [limit.reason(1, age=age, priority=False, now=now) for age in (0.4, 2.0)]
+        admitted.append(found[0] is None)
+        assert len(admitted) < 3 or found[1] == "queue"
+    assert sum(admitted[3:]) >= 8
+
+
 def test_a_burst_that_is_served_in_time_does_not_lower_the_limit() -> None:
     waits.collect()
     for seconds in (2.0, 0.5, 0.02):
