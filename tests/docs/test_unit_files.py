@@ -22,7 +22,8 @@ def _listed() -> set[str]:
         folder = ""
         for name in re.findall(r"`([^`]+)`", row):
             folder = folder if "/" not in name else name.rpartition("/")[0]
-            listed.add(f"{folder}/{name.rpartition('/')[2]}")
+            path = f"{folder}/{name.rpartition('/')[2]}"
+            listed.add(path.removeprefix("/"))
     return listed
 
 
@@ -32,7 +33,9 @@ def test_a_unit_test_has_the_name_of_its_module_or_is_in_contributing() -> None:
         folder = path.parent.relative_to(UNIT).as_posix()
         name = path.stem.removeprefix("test_")
         named = any(name == module or name.startswith(f"{module}_") for module in _modules(folder))
-        assert named or {f"{folder}/{path.name}", f"{folder}/"} & listed, path.relative_to(ROOT)
+        assert named or {path.relative_to(UNIT).as_posix(), f"{folder}/"} & listed, (
+            path.relative_to(ROOT)
+        )
 
 
 def test_contributing_lists_only_unit_tests_that_exist() -> None:

@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from fastapi_operator.project import draft
-from fastapi_operator.project.guess import guess
-from fastapi_operator.project.source import read_project
+from fastapi_operator.cli.main import app
 
 _MAIN = "from fastapi import FastAPI\n\napp = FastAPI()\n"
 _FACTORY = "from fastapi import FastAPI\n\ndef create_app() -> FastAPI:\n    return FastAPI()\n"
@@ -52,9 +51,9 @@ def written(name: str, root: Path) -> str:
     for path, text in PROJECTS[name].items():
         (root / name / path).parent.mkdir(parents=True, exist_ok=True)
         (root / name / path).write_text(text)
-    project = read_project(root / name)
-    needs = guess(project)
-    return f"{draft.service(needs, 'service.yaml')}---\n{draft.dockerfile(project, needs)}"
+    done = CliRunner().invoke(app, ["init", str(root / name)])
+    assert done.exit_code == 0, done.stderr
+    return "---\n".join((root / name / file).read_text() for file in ("service.yaml", "Dockerfile"))
 
 
 @pytest.mark.parametrize("name", PROJECTS)
