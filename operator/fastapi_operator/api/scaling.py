@@ -73,7 +73,7 @@ class Scaling(Model):
         description="Target number of requests in flight in each pod, in addition to CPU. Without "
         "KEDA the cluster needs a custom metrics API. Default: derived with KEDA, otherwise CPU "
         "only.",
-        examples=[40],
+        examples=[20],
     )
     scale_down_seconds: int | None = Field(
         default=None,

@@ -14,6 +14,7 @@ _DIRECTORIES = {
     "config_directory": "/etc/nginx",
     "run_directory": "/run/nginx",
     "cache_directory": "/var/cache/nginx",
+    "resolver_file": "/etc/resolv.conf",
 }
 _REQUESTS = "requests.mtail"
 

@@ -128,7 +128,7 @@ def derive(
             *thread_problems(spec, server, connections.pool),
             *command_problems(spec, server),
             *scaling_problems(spec, facts),
-            *load_problems(spec, core, scaling),
+            *load_problems(spec, core, scaling, proxied),
             *budget_problems(spec, connections.budget, scaling, postgres),
             *(queue_problems(queue) if queue is not None else ()),
             *proxy_problems(proxy, exposed),

@@ -8,27 +8,33 @@ from fastapi_operator.api.service import Spec
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.plan import ScalingPlan, ServerCore
+from fastapi_operator.tuning.proxy import ProxyPlan
 
 
-def load_problems(spec: Spec, core: ServerCore, scaling: ScalingPlan) -> Iterator[Problem]:
+def load_problems(
+    spec: Spec, core: ServerCore, scaling: ScalingPlan, proxy: ProxyPlan | None
+) -> Iterator[Problem]:
     """Compares requests under way at the peak with what the pods accept.
 
     Args:
         spec: The spec.
         core: The server in each pod.
         scaling: The bounds of the autoscaler.
+        proxy: The proxy, which limits the requests of each pod.
     """
     traffic = spec.traffic or Traffic()
     accepted = core.workers.value * core.max_in_flight.value
+    if proxy is not None and proxy.max_connections_per_pod is not None:
+        accepted = min(accepted, proxy.max_connections_per_pod.value)
     target = scaling.target_in_flight.value
     if target > accepted:
         yield Problem(
             severity=Severity.WARNING,
             stage=Stage.PLAN,
             path="spec.scaling.targetInFlight",
-            message=f"is {target}, and a pod sheds load above {accepted}: it never reaches the "
-            "target",
-            remedy=f"set at most {accepted}",
+            message=f"is {target}, and a pod gets at most {accepted} requests at once: it never "
+            "reaches the target",
+            remedy=f"set at most {accepted}, or a larger spec.proxy.maxConnectionsPerPod",
         )
     if traffic.peak_requests_per_second is None:
         return

@@ -55,16 +55,23 @@ def test_threads_never_wait_for_connections_behind_a_blocking_driver(spec: dict[
     assert fits or "spec.server.threads" in paths(found)
 
 
-@pytest.mark.parametrize(("target", "warned"), [(40, False), (128, False), (129, True)])
+@pytest.mark.parametrize(("target", "warned"), [(20, False), (32, False), (33, True)])
 def test_a_target_above_the_shedding_limit_of_a_pod_is_a_warning(target: int, warned: bool) -> None:
     found = plan(scaling={"targetInFlight": target, "minReplicas": 2})
     assert ("spec.scaling.targetInFlight" in paths(found)) is warned
 
 
+def test_without_a_limit_of_the_proxy_the_processes_decide() -> None:
+    scaling = {"targetInFlight": 64, "minReplicas": 2}
+    for proxy in ({"balancing": "Service"}, {"engine": "None"}, {"maxConnectionsPerPod": 64}):
+        assert not plan(scaling=scaling, proxy=proxy).problems
+
+
 def test_derived_pods_hold_the_declared_peak() -> None:
     found = plan(traffic=PEAK)
     assert not found.problems
-    pods, per_pod = found.scaling.max_replicas.value, found.server.max_in_flight.value
+    assert found.proxy is not None and found.proxy.max_connections_per_pod is not None
+    pods, per_pod = found.scaling.max_replicas.value, found.proxy.max_connections_per_pod.value
     assert pods * per_pod >= 1000 * 0.050
 
 
@@ -74,6 +81,7 @@ def test_too_few_pods_for_the_declared_peak_are_named_with_their_number() -> Non
     (problem,) = found.problems
     assert problem.path == "spec.scaling.maxReplicas"
     assert "are 2000 at once; the capacity of 1 pod is" in problem.message
-    enough = math.ceil(2000 / found.server.max_in_flight.value)
+    assert found.proxy is not None and found.proxy.max_connections_per_pod is not None
+    enough = math.ceil(2000 / found.proxy.max_connections_per_pod.value)
     assert f"allow {enough} pods" in problem.remedy
     assert not plan(traffic=slow, scaling={"maxReplicas": enough}).problems
