@@ -29,14 +29,14 @@ def test_children_are_created_and_owned(world: World) -> None:
     assert "annotations" not in metadata
 
 
-def test_a_fresh_service_costs_its_objects_and_two_requests(world: World) -> None:
+def test_a_fresh_service_costs_its_objects_and_four_requests(world: World) -> None:
     world.start()
     since = world.mark()
     world.apply()
     world.until_ready()
     # ConfigMap, Service, Deployment, autoscaler, release record; status at first and when ready;
-    # the namespace before the first plan.
-    assert len(world.requests(since)) == 5 + 2 + 1, world.requests(since)
+    # the namespace and its LimitRanges before the first plan.
+    assert len(world.requests(since)) == 5 + 2 + 2, world.requests(since)
 
 
 @pytest.mark.parametrize(

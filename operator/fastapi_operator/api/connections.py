@@ -11,7 +11,7 @@ VariableName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", min_length=1, max_length=128)
 ]
 # The part of a URL's scheme after the plus sign.
-Driver = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
+Driver = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
 
 StoreSource = Literal["Host", "Port", "Name", "Username", "Password", "Url"]
 CacheSource = Literal[StoreSource, "PoolSize"]

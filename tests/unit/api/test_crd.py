@@ -119,9 +119,9 @@ def test_every_string_except_values_of_annotations_has_a_pattern() -> None:
     assert free == [
         "spec.exposure.ingress.annotations.*",
         "spec.exposure.loadBalancer.annotations.*",
+        "spec.serviceAccount.annotations.*",
         "spec.parts.*.podAnnotations.*",
         "spec.parts.*.serviceAnnotations.*",
-        "spec.serviceAccount.annotations.*",
     ]
 
 

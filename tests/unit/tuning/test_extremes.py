@@ -42,6 +42,10 @@ BASE: dict[str, Any] = {
 # What a field needs beside it, to be allowed at all.
 NEEDS: Mapping[str, dict[str, Any]] = {
     "server.workers": {"server": {"workerPolicy": "Fixed"}},
+    "connections.database.direct.port": {
+        "connections": {"database": {"direct": {"maxConnections": 4}}},
+        "postgres": {**EXTERNAL, "maxConnections": 100},
+    },
     "redis.maxClients": {"redis": EXTERNAL},
     "postgres.maxConnections": {"postgres": EXTERNAL},
     "postgres.cloudNativePG.instances": {"postgres": {"mode": "CloudNativePG"}},
