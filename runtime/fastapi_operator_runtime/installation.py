@@ -125,7 +125,7 @@ def _wrap_stack(
     config = worker.settings
     limit = None
     if options.in_flight_limit and config.max_in_flight is not None:
-        limit = limits.AdaptiveLimit(config.max_in_flight_min or 1, config.max_in_flight)
+        limit = limits.AdaptiveLimit(config.max_in_flight_min, config.max_in_flight)
         sampling.watch(limit)
 
     def build_middleware_stack() -> ASGIApp:

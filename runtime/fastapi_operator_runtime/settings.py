@@ -65,8 +65,8 @@ class RuntimeSettings(BaseSettings):
         ge=1,
         description="requests in flight above which requests are shed with 503; absent: no limit",
     )
-    max_in_flight_min: int | None = Field(
-        None, ge=1, description="lower bound of the limit, which follows the waits of requests"
+    max_in_flight_min: int = Field(
+        16, ge=1, description="lower bound of the limit, which follows the waits of requests"
     )
     trust_request_start: bool = Field(
         False, description="whether a proxy sets X-Request-Start, and replaces a client's"

@@ -76,7 +76,7 @@ FLEET_BUSY = 0.60
 # Shed at twice the requests that one loop sustains (Little's law; Netflix): judgement.
 SHED_FACTOR = 2
 # However long requests wait, a process admits so many, which use its CPU: judgement.
-IN_FLIGHT_MIN = 8
+IN_FLIGHT_MIN = 16
 
 # Default of AnyIO's thread limiter.
 THREADS_DEFAULT = 40
