@@ -24,6 +24,7 @@ from tests.kubectl import eventually
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(1200, func_only=True)]
 
+_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _TOOLS = ("uv", "poetry", "pdm", "hishel<2", "pipenv")
 
 
@@ -173,7 +174,9 @@ def _build(file: Path, context: Path, image: str, parent: Path) -> None:
     (python,) = images.build(["python"])
     base = python.references[0]
     text = re.sub(r"(?m)^FROM (docker.io/library/)?python:\S+", f"FROM {base}", file.read_text())
-    file.write_text(text)
+    # Tools with certificates of their own accept those of the machine's mirror.
+    trust = " ".join(f"{name}={_CERTIFICATES}" for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"))
+    file.write_text(re.sub(r"(?m)^(FROM .*)$", rf"\1\nENV {trust}", text))
     buildah.build(
         image,
         dockerfile=file,

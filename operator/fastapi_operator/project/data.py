@@ -129,8 +129,10 @@ def _scheme_driver(project: Project) -> str:
     )
     if is_async and project.uses("asyncpg"):
         return "asyncpg"
-    sync = project.uses("psycopg2", "psycopg2-binary")
-    return "psycopg" if project.uses("psycopg") and not sync else ""
+    # Without a driver, SQLAlchemy 2.0 takes psycopg2 and 2.1 takes psycopg. asyncpg itself refuses
+    # a URL with one.
+    sync = [name for name in ("psycopg", "psycopg2") if project.uses(name, f"{name}-binary")]
+    return sync[0] if len(sync) == 1 and not project.uses("asyncpg") else ""
 
 
 def _adds_driver(module: Module) -> bool:
