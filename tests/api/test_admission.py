@@ -159,9 +159,10 @@ def _template(desired: Desired) -> Any:
 
 def _pod(template: Any) -> dict[str, Any]:
     pod = copy.deepcopy(dict(template["spec"]))
-    # Accounts and priority classes are other objects; only the pod is judged here.
+    # Accounts, priority classes and runtime classes are other objects; only the pod is judged here.
     pod.pop("serviceAccountName", None)
     pod.pop("priorityClassName", None)
+    pod.pop("runtimeClassName", None)
     pod["automountServiceAccountToken"] = False
     return {
         "apiVersion": "v1",
