@@ -5,10 +5,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tests import projects
 from tests.golden.cases import CASES
 from tests.golden.test_golden import test_case_builds_its_expected_objects
 from tests.golden.test_init import PROJECTS, test_project_gets_its_expected_files
 from tests.mutate.mutations import Mutation
+from tests.unit.cli.test_init_layouts import test_a_project_becomes_a_valid_service
 
 _GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -21,7 +23,10 @@ class Judge:
         longest = sorted(CASES, key=lambda name: -(_GOLDEN / name / "expected.yaml").stat().st_size)
         self._cases: dict[str, list[Callable[[], None]]] = {
             "objects": [partial(test_case_builds_its_expected_objects, name) for name in longest],
-            "init": [partial(_init, name) for name in PROJECTS],
+            "init": [
+                *(partial(_init, name) for name in PROJECTS),
+                *(partial(_layout, name) for name in projects.names()),
+            ],
         }
 
     def notices(self, mutation: Mutation) -> bool:
@@ -42,3 +47,8 @@ class Judge:
 def _init(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         test_project_gets_its_expected_files(name, Path(folder))
+
+
+def _layout(name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        test_a_project_becomes_a_valid_service(name, Path(folder))

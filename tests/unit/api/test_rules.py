@@ -14,6 +14,7 @@ from fastapi_operator.api.parse import parse_service
 from fastapi_operator.api.rules import RULES, Rule
 from fastapi_operator.api.service import Spec
 from fastapi_operator.problems import Stage
+from tests.corpus.cases import CASES
 from tests.unit.services import body
 
 # mode, secretRef and maxConnections make an external database valid; one more field breaks it.
@@ -25,7 +26,7 @@ _LITERAL = r"self\.{field} [!=]= (?:'([^']*)'|([0-9]+))"
 def test_no_rule_refuses_only_what_other_rules_of_its_section_refuse(path: str) -> None:
     rules = [rule for rule in RULES if rule.path == path]
     refused_alone: dict[Rule, dict[str, Any]] = {}
-    for section in _sections(path, rules):
+    for section in itertools.chain(_sections_of_corpus(path), _sections(path, rules)):
         broken = [rule for rule in rules if not holds(rule, section)]
         if len(broken) == 1 and broken[0] not in refused_alone:
             refused_alone[broken[0]] = section
@@ -55,6 +56,16 @@ def _sections(path: str, rules: list[Rule]) -> Iterator[dict[str, Any]]:
         for names in itertools.combinations(values, count):
             for chosen in itertools.product(*(values[name] for name in names)):
                 yield _required(model, node) | dict(zip(names, chosen, strict=True))
+
+
+def _sections_of_corpus(path: str) -> Iterator[dict[str, Any]]:
+    """Sections of services that a rule refuses: some rules read fields of several levels."""
+    for case in CASES:
+        section = case.body["spec"] if case.stage == "rule" else None
+        for name in path.split(".")[1:]:
+            section = section.get(name) if isinstance(section, dict) else None
+        if isinstance(section, dict):
+            yield section
 
 
 def _literals(field: str, expressions: str) -> list[str | int]:
