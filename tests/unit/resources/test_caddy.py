@@ -22,7 +22,15 @@ from tests.resilience.client import Request
 from tests.resilience.load import Load
 from tests.unit.resources.caddy import Caddy
 from tests.unit.resources.operands import container, eventually, files, wanted
-from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, received, serving
+from tests.unit.resources.web import (
+    BEHIND_INGRESS,
+    Answer,
+    App,
+    ask,
+    assert_sent_now,
+    received,
+    serving,
+)
 from tests.unit.services import service
 
 STATIC = {"static": [{"path": "/static", "directory": "/app/static"}]}
@@ -48,6 +56,7 @@ def test_the_app_gets_the_client_and_the_host(caddy: Caddy) -> None:
         assert seen["Host"] == seen["X-Forwarded-Host"] == "shop.example.com"
         assert seen["X-Forwarded-For"] == seen["X-Real-Ip"] == "198.51.100.7"
         assert seen["X-Forwarded-Proto"] == "https"
+        assert_sent_now(received(caddy.get(X_Request_Start="t=1"))["X-Request-Start"])
         assert received(caddy.get(X_Request_ID="order-1234567"))["X-Request-Id"] == "order-1234567"
         assert len(received(caddy.get(X_Request_ID='"}{"'))["X-Request-Id"]) == 36
 

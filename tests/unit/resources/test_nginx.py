@@ -10,7 +10,7 @@ from tests.resilience.client import Request
 from tests.resilience.load import Load
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import container, eventually, files, listens, wanted
-from tests.unit.resources.web import BEHIND_INGRESS, received
+from tests.unit.resources.web import BEHIND_INGRESS, assert_sent_now, received
 
 
 def test_the_configuration_is_valid_without_warnings(nginx: Nginx) -> None:
@@ -34,6 +34,7 @@ def test_the_app_gets_the_client_and_the_host(nginx: Nginx) -> None:
         assert seen["X-Forwarded-For"] == seen["X-Real-IP"] == "198.51.100.7"
         assert seen["X-Forwarded-Proto"] == "https"
         assert len(seen["X-Request-ID"]) == 32
+        assert_sent_now(received(nginx.get(X_Request_Start="t=1"))["X-Request-Start"])
         assert "Connection" not in seen
         assert received(nginx.get(X_Request_ID="order-1234567"))["X-Request-ID"] == "order-1234567"
         assert len(received(nginx.get(X_Request_ID='"}{"'))["X-Request-ID"]) == 32

@@ -3,6 +3,7 @@
 import http.client
 import http.server
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -130,6 +131,13 @@ def ask(
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     client.request(method, path, body=body, headers=names)
     return client.getresponse()
+
+
+def assert_sent_now(header: str) -> None:
+    """Asserts that a request has the time at which the proxy sent it, as the runtime reads it."""
+    found = re.fullmatch(r"t=(\d{10})[.]?(\d{3});by=[A-Za-z0-9._-]+", header)
+    assert found, header
+    assert abs(time.time() - int(found[1]) - int(found[2]) / 1000) < 10
 
 
 def received(answer: http.client.HTTPResponse) -> dict[str, Any]:
