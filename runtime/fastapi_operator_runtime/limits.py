@@ -93,7 +93,7 @@ class AdaptiveLimit:
         if now >= self._window_ends:
             self._adapt(now)
         self._peak = max(self._peak, in_flight + 1)
-        if age is not None:
+        if age is not None and self._least < self._most:
             self._youngest = min(self._youngest, age)
             if age > DEADLINE_SECONDS:
                 return "deadline"

@@ -310,7 +310,7 @@ def _threads(
 
 @THREADS.number(unit="requests")
 def _min_in_flight(*, pooled: int, max_in_flight: int) -> Because[int]:
-    """The connections of the pool, at least 16, at most max_in_flight.
+    """The connections of the pool, at least 64, at most max_in_flight.
 
     The limit of the runtime follows the waits of requests, between this number and max_in_flight.
     Fewer requests would leave a CPU or connections idle (judgement).

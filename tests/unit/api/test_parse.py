@@ -42,7 +42,6 @@ IMAGE = {"image": "registry.example.com/shop:1"}
         (IMAGE | {"suspend": "true"}, "spec.suspend", "true or false without quotes"),
         (IMAGE | {"redis": True}, "spec.redis", "write {} for all defaults"),
         (IMAGE | {"command": "serve"}, "spec.command", "'serve' must be a list; for example [\"py"),
-        (IMAGE | {"command": []}, "spec.command", "[] "),
         (IMAGE | {"unheard": None}, "spec.unheard", "unknown field"),
         (IMAGE | {"image": "x" * 600}, "spec.image", "…"),
         (

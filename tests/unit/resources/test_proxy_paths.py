@@ -144,6 +144,7 @@ OWN = {
     "x-forwarded-host",
     "x-real-ip",
     "x-request-id",
+    "x-request-start",
     "via",
 }
 HEADERS = (
