@@ -50,6 +50,11 @@ def service(needs: Needs, notes: Iterable[str], file: str) -> str:
         file=file,
         connections=_connections(needs),
         overrides=_overrides(needs),
+        owned=[
+            name
+            for name, value in needs.names.stores.get("database", {}).items()
+            if value == "DirectUrl"
+        ],
         yaml=yaml_text,
         command=lambda words: json.dumps(list(words), ensure_ascii=False),
     )
