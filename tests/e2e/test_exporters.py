@@ -122,7 +122,7 @@ def test_an_exporter_exposes_the_metrics_of_the_table(
     for pod in ("deploy/shop-redis", "shop-queue-0"):  # the metric exists after the first error
         wrong = ("redis-cli", "--user", "monitor", "no-such-command")
         observed.kubectl("exec", "-n", NAMESPACE, pod, "-c", "redis", "--", *wrong)
-    # Caddy is not here, and nothing is rejected: tests/unit/resources/test_exporters.py counts that.
+    # Caddy is not here, and nothing is rejected: a unit test of the exporters counts that.
     elsewhere = ("caddy_", "fastapi_proxy_shed_total")
     from_here = (metric for metric in EXPORTED if not metric.name.startswith(elsewhere))
     wanted = [metric for metric in from_here if metric.source is source]

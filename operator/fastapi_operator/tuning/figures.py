@@ -76,8 +76,8 @@ FLEET_BUSY = 0.60
 # Shed at twice the requests that one loop sustains (Little's law; Netflix): judgement.
 SHED_FACTOR = 2
 # However long requests wait, a process admits so many. As high as the limit of a process whose load
-# is unknown, so that the limit does not follow waits there: on a busy node, a lower bound of 16 shed
-# two of five requests of a load that the pods carry.
+# is unknown, so that the limit does not follow waits there: on a busy node, a lower bound of 16
+# shed two of five requests of a load that the pods carry.
 IN_FLIGHT_MIN = 64
 
 # Default of AnyIO's thread limiter.
