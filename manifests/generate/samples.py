@@ -37,6 +37,7 @@ _EXTERNAL: dict[str, Any] = {
         "maxConnections": 100,
         "migrations": {},
     },
+    "connections": {"database": {"direct": {"maxConnections": 4}}},
     "serviceAccount": {"name": "shop-existing"},
 }
 _CLOUD_NATIVE_PG: dict[str, Any] = {"postgres": {"mode": "CloudNativePG", "cloudNativePG": {}}}
