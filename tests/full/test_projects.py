@@ -50,7 +50,7 @@ class Case:
 _UV = (("uv", "lock"),)
 # The interface of a simple index, which every mirror has.
 _POETRY = (
-    ("poetry", "source", "add", "--priority=primary", "simple", "https://pypi.org/simple/"),
+    ("poetry", "source", "add", "--priority=primary", "simple", f"{projects.PUBLIC_INDEX}/"),
     ("poetry", "lock"),
 )
 CASES = (

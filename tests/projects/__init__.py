@@ -9,6 +9,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+_PUBLIC_HOST = "pypi"
+# Stands for itself in layouts, and is the address of the public index in the files of a project.
+PUBLIC_INDEX = f"https://{_PUBLIC_HOST}.org/simple"
 FOLDER = Path(__file__).parent / "layouts"
 _HEADER = re.compile(r"^-- (expected: )?(.+?) --$", re.MULTILINE)
 
@@ -35,7 +38,7 @@ class Layout:
         for name, text in self.files.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(text.replace("PUBLIC_INDEX", PUBLIC_INDEX))
         return root
 
     def with_expected(self, expected: dict[str, str]) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from fastapi_operator.project.source import read_text, read_toml
 
-_PUBLIC_INDEXES = ("pypi.org", "pypi.python.org", "files.pythonhosted.org")
+# The hosts of the public index, its old one and its files.
+_PUBLIC_INDEX = re.compile(r"(?:pypi(?:\.python)?|files\.pythonhosted)\.org")
 _OF_DEVELOPMENT = re.compile(r"dev|test|doc|lint")
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 # What an extra of a package installs.
@@ -78,7 +79,7 @@ def private_indexes(
     for url in urls:
         plain = re.sub(r"//[^/@]*@", "//", str(url or ""))
         host = re.sub(r"^\w+://", "", plain).partition("/")[0]
-        if plain.startswith("http") and host not in _PUBLIC_INDEXES and plain not in seen:
+        if plain.startswith("http") and not _PUBLIC_INDEX.fullmatch(host) and plain not in seen:
             seen.add(plain)
             yield plain
 
