@@ -22,6 +22,7 @@ from tests.resilience.client import Request
 from tests.resilience.load import Load
 from tests.unit.resources.caddy import Caddy
 from tests.unit.resources.operands import container, eventually, files, wanted
+from tests.unit.resources.pods import app_pods, requests_per_pod
 from tests.unit.resources.web import (
     BEHIND_INGRESS,
     Answer,
@@ -334,14 +335,12 @@ def test_an_option_that_caddy_does_not_support_is_a_problem(
     assert [problem.path for problem in plan.problems] == [path]
 
 
-def test_requests_are_spread_over_the_pods_evenly(caddy: Caddy, app: App) -> None:
-    with serving("127.0.0.2", app.port) as other:
-        caddy.dns.addresses = ("127.0.0.1", "127.0.0.2")
-        app.answers["/"] = other.answers["/"] = Answer(delay=0.05)
-        with caddy.running(), ThreadPoolExecutor(10) as clients:
-            answers = list(clients.map(lambda _: caddy.get().status, range(100)))
-        assert answers == 100 * [200]
-        assert abs(len(app.asked) - len(other.asked)) <= 10
+def test_processes_of_the_app_get_the_same_number_of_requests(caddy: Caddy, app: App) -> None:
+    with app_pods(app.port) as pods:
+        caddy.dns.addresses = [pod.host for pod in pods]
+        with caddy.running():
+            counted = requests_per_pod(pods, caddy.pod.port(8080))
+    assert max(counted) <= 1.1 * min(counted), counted
 
 
 def test_requests_that_no_pod_can_take_get_503_at_once(caddy: Caddy, app: App) -> None:

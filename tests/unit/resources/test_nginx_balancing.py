@@ -11,6 +11,7 @@ import pytest
 from tests.unit.resources.nameserver import Failure
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import eventually
+from tests.unit.resources.pods import app_pods, requests_per_pod
 from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, serving
 
 OTHER_POD = "127.0.0.2"
@@ -48,12 +49,12 @@ def test_the_pods_are_found_by_the_name_of_their_service_in_this_cluster(nginx: 
     assert set(nginx.dns.asked) == {"shop-app-pods.default.svc.example.net"}
 
 
-def test_requests_are_spread_evenly(nginx: Nginx, app: App, other: App) -> None:
-    app.answers["/"] = other.answers["/"] = Answer(delay=0.05)
-    with nginx.running(), ThreadPoolExecutor(10) as clients:
-        answers = list(clients.map(lambda _: nginx.get().status, range(100)))
-    assert answers == 100 * [200]
-    assert abs(len(app.asked) - len(other.asked)) <= 10
+def test_processes_of_the_app_get_the_same_number_of_requests(nginx: Nginx, app: App) -> None:
+    with app_pods(app.port) as pods:
+        nginx.dns.addresses = [pod.host for pod in pods]
+        with nginx.running():
+            counted = requests_per_pod(pods, nginx.pod.port(8080))
+    assert max(counted) <= 1.1 * min(counted), counted
 
 
 def test_a_slow_pod_gets_fewer_requests(nginx: Nginx, app: App, other: App) -> None:
