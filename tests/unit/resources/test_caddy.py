@@ -30,7 +30,6 @@ from tests.unit.resources.web import (
     ask,
     assert_sent_now,
     received,
-    serving,
 )
 from tests.unit.services import service
 
