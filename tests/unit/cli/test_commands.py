@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner, Result
+
+from fastapi_operator.cli.main import app
 
 SHOP = """
 apiVersion: fastapi-operator.io/v1alpha1
@@ -25,6 +28,11 @@ def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program, *arguments], input=text, capture_output=True, text=True
     )
+
+
+def invoke(*arguments: str, text: str = "") -> Result:
+    """A command in this process, for tests of its result alone: a process takes a second."""
+    return CliRunner().invoke(app, arguments, input=text)
 
 
 def test_root_help_lists_the_commands_and_a_first_step() -> None:

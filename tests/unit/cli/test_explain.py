@@ -1,4 +1,4 @@
-"""``explain`` as a process: its table, the cost per month, and ``--what-if``."""
+"""``explain``: its table, the cost per month, and ``--what-if``."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from fastapi_operator.cli.explanation import SECTIONS
 from fastapi_operator.facts import Facts
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
-from tests.unit.cli.test_commands import SHOP, run
+from tests.unit.cli.test_commands import SHOP, invoke
 from tests.unit.services import EVERYTHING
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,7 +30,7 @@ def prices(tmp_path: Path) -> Path:
 
 
 def test_table_explains_each_part_and_each_disruption() -> None:
-    text = run("explain", "-f", str(FULL)).stdout
+    text = invoke("explain", "-f", str(FULL)).stdout
 
     assert "pooler: PgBouncer, which lets many processes share few database connections" in text
     assert "restart: the server stops and starts" in text
@@ -40,9 +40,9 @@ def test_narrow_terminal_wraps_reasons_but_not_numbers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
-    wide = run("explain", "-f", "-", text=SHOP).stdout
+    wide = invoke("explain", "-f", "-", text=SHOP).stdout
     monkeypatch.setenv("COLUMNS", "100")
-    narrow = run("explain", "-f", "-", text=SHOP).stdout
+    narrow = invoke("explain", "-f", "-", text=SHOP).stdout
 
     table = narrow.split("Disruption (")[0].splitlines()
     titles = [line for line in table if line[:1].isalpha() and ": " in line]
@@ -53,7 +53,7 @@ def test_narrow_terminal_wraps_reasons_but_not_numbers(
 
 def test_prices_add_the_cost_per_month_to_both_footprints(prices: Path) -> None:
     arguments = ("explain", "-f", "-", "--prices", str(prices))
-    record = json.loads(run(*arguments, "-o", "json", text=SHOP).stdout)
+    record = json.loads(invoke(*arguments, "-o", "json", text=SHOP).stdout)
 
     for size in record["footprint"].values():
         cpu, memory, storage = (
@@ -63,20 +63,20 @@ def test_prices_add_the_cost_per_month_to_both_footprints(prices: Path) -> None:
         )
         assert size["monthlyCost"] == pytest.approx(cpu + memory + storage, abs=0.01)
         shown = f"{size['monthlyCost']:,.2f} EUR per month"
-        assert shown in run(*arguments, text=SHOP).stdout
+        assert shown in invoke(*arguments, text=SHOP).stdout
 
 
 def test_a_missing_or_negative_price_is_reported_with_its_field(tmp_path: Path) -> None:
     file = tmp_path / "prices.yaml"
     for wrong, field in (({"cpuCoreMonth": -1}, "cpuCoreMonth"), ({"storage": 1}, "storage")):
         file.write_text(yaml.safe_dump(PRICES | wrong))
-        result = run("explain", "-f", "-", "--prices", str(file), text=SHOP)
-        assert result.returncode == 2
+        result = invoke("explain", "-f", "-", "--prices", str(file), text=SHOP)
+        assert result.exit_code == 2
         assert f"prices.yaml: {field}: " in result.stderr
 
 
 def test_what_if_shows_budget_and_cost_before_and_after(prices: Path) -> None:
-    result = run(
+    result = invoke(
         "explain", "-f", "-", "--prices", str(prices), "--what-if", "scaling.maxReplicas=30",
         "-o", "json", text=SHOP,
     )  # fmt: skip
@@ -91,18 +91,18 @@ def test_what_if_shows_budget_and_cost_before_and_after(prices: Path) -> None:
 
 
 def test_what_if_without_a_change_prints_one_line() -> None:
-    result = run("explain", "-f", "-", "--what-if", "rollout.maxSurge=25%", text=SHOP)
+    result = invoke("explain", "-f", "-", "--what-if", "rollout.maxSurge=25%", text=SHOP)
 
     assert result.stdout == "shop: no numbers would change\n"
 
 
 def test_what_if_can_add_or_remove_a_part() -> None:
-    removed = run("explain", "-f", "-", "-o", "json", "--what-if", "redis=null", text=SHOP)
+    removed = invoke("explain", "-f", "-", "-o", "json", "--what-if", "redis=null", text=SHOP)
     names = {
         change["name"]: change["after"] for change in json.loads(removed.stdout)["changes"]
     }  # fmt: skip
     assert names["cache.maxmemory_bytes"] is None
-    added = run("explain", "-f", "-", "--what-if", "queue={}", text=SHOP)
+    added = invoke("explain", "-f", "-", "--what-if", "queue={}", text=SHOP)
     assert "queue.maxmemory_bytes" in added.stdout
 
 
@@ -115,15 +115,15 @@ def test_what_if_can_add_or_remove_a_part() -> None:
     ],
 )
 def test_an_invalid_what_if_is_reported(assignment: str, message: str) -> None:
-    result = run("explain", "-f", "-", "--what-if", assignment, text=SHOP)
+    result = invoke("explain", "-f", "-", "--what-if", assignment, text=SHOP)
 
-    assert result.returncode == 2
+    assert result.exit_code == 2
     assert message in result.stderr
 
 
 def test_explain_requires_either_a_name_or_a_file() -> None:
-    assert run("explain").returncode == 2
-    assert run("explain", "shop", "-f", "-", text=SHOP).returncode == 2
+    assert invoke("explain").exit_code == 2
+    assert invoke("explain", "shop", "-f", "-", text=SHOP).exit_code == 2
 
 
 def test_explain_imports_neither_templates_nor_rich() -> None:

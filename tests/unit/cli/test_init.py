@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.cli.test_commands import run
+from tests.unit.cli.test_commands import invoke
 
 MAIN = "from fastapi import FastAPI\n\napp = FastAPI()\n"
 
@@ -22,12 +22,12 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 def spec_of(root: Path) -> dict[str, Any]:
     """Returns the spec that ``init`` writes, after ``validate`` and ``render`` accepted it."""
-    made = run("init", str(root))
-    assert made.returncode == 0, made.stderr
+    made = invoke("init", str(root))
+    assert made.exit_code == 0, made.stderr
     file = root / "service.yaml"
     for command in ("validate", "render"):
-        done = run(command, "-f", str(file))
-        assert done.returncode == 0, done.stderr
+        done = invoke(command, "-f", str(file))
+        assert done.exit_code == 0, done.stderr
     return yaml.safe_load(file.read_text())["spec"]
 
 
@@ -187,11 +187,11 @@ def test_a_dockerfile_is_written_only_if_the_project_has_none(
 
 def test_an_existing_file_is_overwritten_only_with_force(declared: Path) -> None:
     (declared / "service.yaml").write_text("mine")
-    refused = run("init", str(declared))
-    assert refused.returncode == 2
+    refused = invoke("init", str(declared))
+    assert refused.exit_code == 2
     assert "--force" in refused.stderr
     assert (declared / "service.yaml").read_text() == "mine"
-    assert run("init", str(declared), "--force").returncode == 0
+    assert invoke("init", str(declared), "--force").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_an_existing_file_is_overwritten_only_with_force(declared: Path) -> None
 def test_an_unreadable_project_is_reported_with_a_remedy(
     tmp_path: Path, files: dict[str, str], message: str
 ) -> None:
-    refused = run("init", str(write(tmp_path, files)))
-    assert refused.returncode == 2
+    refused = invoke("init", str(write(tmp_path, files)))
+    assert refused.exit_code == 2
     assert message in refused.stderr
     assert not (tmp_path / "service.yaml").exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_commands import SHOP, run
+from tests.unit.cli.test_commands import SHOP, invoke
 
 KUBECONFIG = """
 apiVersion: v1
@@ -86,8 +86,8 @@ def test_an_input_error_is_one_line_and_exits_with_2(
     monkeypatch.chdir(tmp_path)
     (tmp_path / FILE).write_bytes(content)
 
-    result = run(*arguments, text=SHOP)
+    result = invoke(*arguments, text=SHOP)
 
     assert result.stderr.startswith(f"error: {message}"), result.stderr
     assert result.stderr.count("\n") == 1
-    assert result.returncode == 2
+    assert result.exit_code == 2
