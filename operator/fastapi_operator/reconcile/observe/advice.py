@@ -1,12 +1,13 @@
 """Remedies for the output of a process that ended: what to change in the service or the image.
 
-The output itself explains all other errors.
+The output itself explains all other errors, but does not name the field of the service.
 """
 
 import re
 
-from fastapi_operator.reconcile.observe.connection_advice import connection_advice
+_DIRECT = "use DATABASE_DIRECT_URL for this connection; spec.connections.database.direct sets it"
 
+# The pattern of an output, and the remedy.
 _ADVICE = (
     (
         r"Read-only file system|\[Errno 30\]|EROFS",
@@ -49,10 +50,55 @@ _ADVICE = (
         r"address already in use|\[Errno 98\]",
         "another process of the pod has the port: set spec.port to the port of the command",
     ),
+    # The addresses and credentials of the stores.
+    (
+        r"asyncio extension requires an async driver",
+        "set spec.connections.database.driver to the async driver of the image, for example "
+        "asyncpg",
+    ),
+    (
+        r"No module named '(?:psycopg2|MySQLdb)'",
+        "a URL without a driver means psycopg2 to SQLAlchemy: set spec.connections.database.driver "
+        "to the driver of the image, for example asyncpg or psycopg",
+    ),
+    (
+        r"invalid DSN: scheme is expected to be",
+        "asyncpg itself takes no driver in the URL: remove spec.connections.database.driver, or "
+        "remove +asyncpg from the URL in the app",
+    ),
+    (
+        r"(?:\b(?:POSTGRES|PG|DB|DATABASE|SQLALCHEMY|REDIS|CACHE|CELERY|BROKER)\w*"
+        r"\s+Field required|KeyError: '(?:POSTGRES|PG|DB|DATABASE|SQLALCHEMY|REDIS|CACHE|CELERY"
+        r"|BROKER)\w*')",
+        "the app reads a name of its own: map it in spec.connections (docs/connections.md)",
+    ),
+    (
+        r"SASL authentication failed|password authentication failed for user \"?migrator",
+        "the pooler or the database rejects the user or the password: remove variables that "
+        "replace a part of DATABASE_URL, and map the app's own names in spec.connections",
+    ),
+    (
+        r"WRONGPASS|NOAUTH",
+        "if the client sends a password and no user, set user: Default in "
+        "spec.connections.redis or spec.connections.queue",
+    ),
+    (
+        r"prepared statement \S+ (?:does not exist|already exists)|DuplicatePreparedStatement",
+        f"a pooler in transaction mode keeps no SQL PREPARE: {_DIRECT}",
+    ),
+    (
+        r"unsupported startup parameter",
+        "the pooler accepts no settings at the start of a session: set them on the role, or "
+        f"{_DIRECT}",
+    ),
+    (
+        r"cursor \S+ does not exist|you don't own a lock of type",
+        f"a pooler in transaction mode keeps no session: {_DIRECT}",
+    ),
 )
 
 
 def advice(output: str) -> str:
     """Returns the remedy for the output of a process; empty if none is known."""
     known = (remedy for pattern, remedy in _ADVICE if re.search(pattern, output, re.IGNORECASE))
-    return next(known, "") or connection_advice(output)
+    return next(known, "")
