@@ -1,6 +1,7 @@
 """The shop with a watch over its event loop: `GET /longest-stall` returns and resets its finding.
 
-Time for which the thread could run but other processes had the CPU is no stall: Linux counts it.
+Time for which the thread could run but other processes had the CPU, which Linux counts, is not part
+of a stall.
 """
 
 from __future__ import annotations
