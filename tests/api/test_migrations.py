@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from fastapi_operator.reconcile.observe.pod_diagnostics import FIRST_CHECK_SECONDS
 from tests.api.world import World, eventually
 
 POSTGRES: dict[str, Any] = {"migrations": {}}
@@ -205,6 +206,48 @@ def test_what_a_migration_left_unfinished_is_reported_until_the_next_one(world: 
     eventually(lambda: not warnings(world))
 
 
+def revision(world: World) -> str | None:
+    found: str | None = world.service()["status"]["migration"].get("revision")
+    return found
+
+
+def migrate(world: World, image: str, report: str) -> None:
+    """Rolls out an image whose migration ends with a report."""
+    before = jobs(world)
+    world.apply(image=image, postgres=POSTGRES)
+    if not before:
+        eventually(lambda: world.get("statefulsets", "shop-postgres"))
+        world.finish_rollouts()
+    name = eventually(lambda: [job for job in jobs(world) if job not in before])[0]
+    # Longer than the operator waits before it looks at the pods of an unfinished Job.
+    time.sleep(FIRST_CHECK_SECONDS + 1)
+    end_pod(world, name, report, code=0)
+    world.finish_job(name)
+    world.until_ready()
+
+
+def test_a_previous_image_keeps_the_revision_of_the_newer_one(world: World) -> None:
+    operator = world.start()
+    migrate(world, "registry.test/shop:1", "revision: none -> one\n")
+    eventually(lambda: revision(world) == "one")
+    key = world.service()["status"]["migration"]["key"]
+    migrate(world, "registry.test/shop:2", f"revision: one -> two,three\nunfinished: {INVALID}\n")
+    assert revision(world) == "two,three"
+    eventually(lambda: revision(world) == "two,three")
+    # The Job and the report of the previous image still exist, but the database has moved on.
+    world.apply(image="registry.test/shop:1", postgres=POSTGRES)
+    world.until_ready()
+    eventually(lambda: world.service()["status"]["migration"]["key"] == key)
+    assert len(jobs(world)) == 2
+    assert revision(world) == "two,three"
+    operator.stop()
+    world.start()
+    world.apply(image="registry.test/shop:1", postgres=POSTGRES, env=[{"name": "A", "value": "b"}])
+    world.until_ready()
+    assert revision(world) == "two,three"
+    assert warnings(world) == [INVALID]
+
+
 def test_a_failed_migration_reports_what_it_has_done(world: World) -> None:
     world.start()
     world.apply(postgres=POSTGRES)
@@ -222,4 +265,5 @@ def test_a_failed_migration_reports_what_it_has_done(world: World) -> None:
     text = eventually(message)
     assert text.index("QueryCanceled") < text.index("the revision is two, before it one")
     assert world.condition("Stalled")["reason"] == "MigrationFailed"
+    assert revision(world) == "two"
     assert image(world) == ""

@@ -120,17 +120,25 @@ class Pending(StatusSection):
     reason: str = Field(description="Reason for waiting.", max_length=512)
 
 
+MigrationState = Literal["Waiting", "Running", "Succeeded", "Failed"]
+
+
 class MigrationStatus(StatusSection):
     """State of the database migration."""
 
     key: str = Field(description="Key of the desired migration.", max_length=63)
-    state: Literal["Waiting", "Running", "Succeeded", "Failed"] = Field(
-        description="State of the migration."
-    )
+    state: MigrationState = Field(description="State of the migration.")
     revision: str | None = Field(
         default=None,
-        description="Revision of Alembic after the migration has succeeded.",
+        description="Revision of Alembic that the last migration left in the database. Several "
+        "heads are separated by commas. Absent without a table alembic_version, and while a "
+        "migration runs.",
         max_length=128,
+    )
+    database: str | None = Field(
+        default=None,
+        description="Keyed hash of the database, which changes if the database is another one.",
+        max_length=63,
     )
 
 

@@ -36,7 +36,8 @@ def status(
 ) -> None:
     """Show the state of a service and of each part.
 
-    Print readiness and age of each object, the tuned values, the pending changes and the problems.
+    Print readiness and age of each object, the revision of the database, the tuned values, the
+    pending changes and the problems.
 
     Examples:
       fastapi-operator status shop
@@ -80,6 +81,7 @@ def _record(
         if current
         else "the operator has not observed this generation yet",
         "imageDigest": reported.get("imageDigest"),
+        "migration": reported.get("migration"),
         "parts": _parts(conditions, children),
         "tuning": reported.get("tuning") or [],
         "pending": reported.get("pending") or [],
@@ -131,7 +133,10 @@ def _print(record: Mapping[str, Any]) -> None:
     _print_node("", "", f"{_mark(record['ready'])}{name}  {record['image']}  ", message)
     for part, branch, below in _branches(record["parts"], ""):
         name = typer.style(part["part"], **console.BOLD)
-        _print_node(branch, below, f"{_mark(part['ready'])}{name}  ", part["message"])
+        message = part["message"]
+        if part["part"] == Part.MIGRATION.value and not message:
+            message = _revision(record)
+        _print_node(branch, below, f"{_mark(part['ready'])}{name}  ", message)
         for item, leaf, under in _branches(part["objects"], below):
             age = typer.style(_age(item["created"]), **console.DIM)
             title = f"{_mark(item['ready'])}{item['kind']} {item['name']}  {age}  "
@@ -144,6 +149,12 @@ def _print(record: Mapping[str, Any]) -> None:
         style = console.ERROR if item["severity"] == "error" else console.WARNING
         severity = typer.style(f"{item['severity']}:", **style)
         console.print_line(f"{severity} {item['path']}: {item['message']}")
+
+
+def _revision(record: Mapping[str, Any]) -> str:
+    """Returns the revision of the database in words; empty if it is not known."""
+    revision = (record["migration"] or {}).get("revision")
+    return f"revision {revision}" if revision else ""
 
 
 def _branches(items: Sequence[Any], indent: str) -> Iterator[tuple[Any, str, str]]:

@@ -16,6 +16,7 @@ RECORD: dict[str, Any] = {
     "ready": False,
     "reason": "CrashLoopBackOff",
     "message": f"{CAUSE}\n{FRAMES}",
+    "migration": {"key": "1f2", "state": "Succeeded", "revision": "5a21e0,9c33b7"},
     "parts": [
         {
             "part": "app",
@@ -31,6 +32,7 @@ RECORD: dict[str, Any] = {
                 }
             ],
         },
+        {"part": "migration", "ready": True, "message": "", "objects": []},
         {"part": "proxy", "ready": True, "message": "", "objects": []},
     ],
     "tuning": [],
@@ -57,6 +59,7 @@ def test_the_tree_shows_parts_and_objects(capsys: pytest.CaptureFixture[str]) ->
     assert lines[0].startswith("✗ shop  registry.example.com/a/long/path/shop:1  app: pod shop-1")
     assert any(line.startswith("├── ✗ app  ") for line in lines)
     assert any(line.startswith("│   └── ✗ Deployment shop  ") for line in lines)
+    assert "├── ✓ migration  revision 5a21e0,9c33b7" in lines
     assert "└── ✓ proxy" in lines
 
 

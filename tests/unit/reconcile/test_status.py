@@ -1,5 +1,6 @@
 """The status: conditions from live objects."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.reconcile.observe.observed import Health, Observed
-from fastapi_operator.reconcile.plan.migrations import find_migration
+from fastapi_operator.reconcile.plan.migrations import Migration, find_migration
 from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.status import StatusInput, build_status, part_health
 from fastapi_operator.reconcile.plan.steps import Waiting
@@ -153,6 +154,30 @@ def test_a_failed_migration_stalls_with_the_message_of_its_pod() -> None:
     migrated = build_status(found).migration
     assert migrated is not None
     assert (migrated.key, migrated.state) == ("k2", "Failed")
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ({"key": "k1", "state": "Succeeded", "database": "a"}, "two"),
+        # A previous image: the database has what the newer one left.
+        ({"key": "k2", "state": "Succeeded", "database": "a"}, "two"),
+        ({"key": "k2", "state": "Failed", "database": "a"}, "two"),
+        ({"key": "k2", "state": "Running", "database": "a"}, None),
+        ({"key": "k2", "state": "Succeeded", "database": "another"}, None),
+    ],
+)
+def test_the_revision_is_kept_while_no_migration_can_have_changed_it(
+    stored: dict[str, str], shown: str | None
+) -> None:
+    wanted = [*database(), migration("k1"), *app()]
+    live = all_live([*database(), *app()])
+    before = {"migration": {**stored, "revision": "two"}}
+    found = situation(wanted, live, before=before)
+    known = Migration("k1", "k1", "", child(migration("k1")).key, succeeded=True, database="a")
+    status = build_status(replace(found, migration=known))
+    assert status.migration is not None
+    assert (status.migration.state, status.migration.revision) == ("Succeeded", shown)
 
 
 @pytest.mark.parametrize(

@@ -324,7 +324,9 @@ class Reconciler:
                 pod_diagnostics.template_of(desired),
             )
             self._pod_diagnostics.record(desired.key, found)
-            self._reports.record(key, desired, pods)
+            # The sidecar of a migration that runs has no report yet.
+            if children[desired.key].health.failed:
+                self._reports.record(key, desired, pods)
         for desired in self._reports.due(
             key,
             work.desired,

@@ -75,6 +75,9 @@ class MigrationReports:
 
     def __init__(self) -> None:
         self._reports: dict[ServiceKey, tuple[ObjectKey, MigrationReport | None]] = {}
+        # Jobs seen before they ended: a status with their success may be stored before the report
+        # is read, if they end during a reconciliation.
+        self._running: dict[ServiceKey, ObjectKey] = {}
 
     def due(
         self,
@@ -95,21 +98,23 @@ class MigrationReports:
             before: The stored status; if it has the success, it has the report too.
         """
         stored = before.get("migration") or {}
-        if stored.get("key") == migration_key and stored.get("state") == "Succeeded":
-            return ()
-        return [
-            item
-            for item in desired
-            if item.key.kind == JOB.kind
-            and item.part is Part.MIGRATION
-            and (child := children.get(item.key)) is not None
-            and child.health.ready
-            and self._reports.get(service, (None, None))[0] != item.key
-        ]
+        known = stored.get("key") == migration_key and stored.get("state") == "Succeeded"
+        ended = []
+        for item in desired:
+            child = children.get(item.key)
+            if not _is_migration(item) or child is None:
+                continue
+            if not child.health.ready:
+                self._running[service] = item.key
+            elif self._reports.get(service, (None, None))[0] != item.key and (
+                not known or self._running.get(service) == item.key
+            ):
+                ended.append(item)
+        return ended
 
     def record(self, service: ServiceKey, desired: Desired, pods: Iterable[Body]) -> None:
         """Records the report of a migration's Job; ignores other workloads."""
-        if desired.key.kind == JOB.kind and desired.part is Part.MIGRATION:
+        if _is_migration(desired):
             self._reports[service] = (desired.key, find_report(pods))
 
     def find(self, service: ServiceKey, desired: Iterable[Desired]) -> MigrationReport | None:
@@ -120,3 +125,8 @@ class MigrationReports:
     def forget(self, service: ServiceKey) -> None:
         """Drops the report of a deleted service."""
         self._reports.pop(service, None)
+        self._running.pop(service, None)
+
+
+def _is_migration(desired: Desired) -> bool:
+    return desired.key.kind == JOB.kind and desired.part is Part.MIGRATION

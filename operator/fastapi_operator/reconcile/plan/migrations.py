@@ -33,6 +33,9 @@ class Migration:
         inputs: The hash of everything that reaches the pods of its Job.
         job: The Job that runs it, or has run it, or is to be created.
         succeeded: Whether a record or a Job proves that it has succeeded.
+        database: The identity of the database; None if it is not known.
+        is_last: Whether it has the newest migration Job of the service, so that no other one has
+            changed the database since.
         older: Jobs of this service that have not finished, other than ``job``.
         superseded: Those of ``older`` whose pods have not started.
         elsewhere: Jobs of other services that migrate the same database now.
@@ -43,6 +46,8 @@ class Migration:
     inputs: str
     job: ObjectKey
     succeeded: bool
+    database: str | None = None
+    is_last: bool = False
     older: tuple[Child, ...] = ()
     superseded: tuple[Child, ...] = ()
     elsewhere: tuple[Child, ...] = ()
@@ -82,9 +87,10 @@ def find_migration(
     key = migration_of(database, request)
     job = next((item for item in desired_objects if item.key.kind == JOB.kind), None)
     inputs = hash_inputs(job, observed.values) if job is not None else ""
+    jobs = _jobs(observed, owner)
     attempts = [
         child
-        for child in _jobs(observed, owner)
+        for child in jobs
         if _attempt(child).key == key or _is_of_older_operator(child, observed, owner, request)
     ]
     chosen = _current(attempts, inputs)
@@ -98,6 +104,8 @@ def find_migration(
         job=name,
         succeeded=is_recorded(observed, key, request)
         or any(child.health.ready for child in attempts),
+        database=database,
+        is_last=chosen is not None and chosen is jobs[-1],
         older=older,
         superseded=tuple(child for child in older if not _attempt(child).started),
         elsewhere=elsewhere,

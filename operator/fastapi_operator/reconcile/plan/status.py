@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.api.status import (
     BudgetStatus,
+    MigrationState,
     MigrationStatus,
     Pending,
     Status,
@@ -345,29 +346,55 @@ def _migration(inputs: StatusInput) -> MigrationStatus | None:
     migration = inputs.migration
     if migration is None:
         return None
+    state = _state(inputs, migration)
+    stored = inputs.before.get("migration") or {}
+    return MigrationStatus(
+        key=migration.key,
+        state=state,
+        revision=_revision(inputs, migration, state),
+        database=migration.database or stored.get("database"),
+    )
+
+
+def _state(inputs: StatusInput, migration: Migration) -> MigrationState:
     if _has_migrated(inputs, migration):
-        revision = _revision(inputs, migration.key)
-        return MigrationStatus(key=migration.key, state="Succeeded", revision=revision)
+        return "Succeeded"
     job = inputs.observed.children.get(migration.job)
     if job is None:
-        return MigrationStatus(key=migration.key, state="Waiting")
-    state: Literal["Failed", "Running"] = "Failed" if job.health.failed else "Running"
-    return MigrationStatus(key=migration.key, state=state)
+        return "Waiting"
+    return "Failed" if job.health.failed else "Running"
 
 
-def _revision(inputs: StatusInput, key: str) -> str | None:
-    """Returns Alembic's revision after a migration that has succeeded."""
-    if inputs.migration_report is not None:
-        return inputs.migration_report.after or None
+def _revision(inputs: StatusInput, migration: Migration, state: MigrationState) -> str | None:
+    """Returns the revision that the last migration left; None if it is not known.
+
+    The stored one stays valid until another Job starts or the database is another one. A previous
+    image needs no Job, so the database keeps the revision of the newer image.
+    """
+    report = _report(inputs)
+    if report is not None:
+        return report.after or None
     stored = inputs.before.get("migration") or {}
-    return stored.get("revision") if stored.get("key") == key else None
+    if state == "Running" or migration.older:
+        return None
+    if stored.get("key") == migration.key and stored.get("state") == state:
+        return stored.get("revision")
+    kept = stored.get("state") != "Running" and not migration.is_last
+    same_database = migration.database in (None, stored.get("database"))
+    return stored.get("revision") if kept and same_database else None
+
+
+def _report(inputs: StatusInput) -> MigrationReport | None:
+    """Returns what the newest migration Job left in the database, if that was read."""
+    is_last = inputs.migration is not None and inputs.migration.is_last
+    return inputs.migration_report if is_last else None
 
 
 def _unfinished(
     inputs: StatusInput, migration: MigrationStatus | None
 ) -> tuple[StatusProblem, ...]:
     """Returns what the last migration left unfinished; kept until another one was checked."""
-    report = inputs.migration_report
+    report = _report(inputs)
     if report is None:
         kept = (item for item in inputs.before.get("problems") or () if item["path"] == REPORT_PATH)
         return tuple(StatusProblem(**item) for item in kept)
