@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fastapi_operator.cli import console, inputs, table
+from fastapi_operator.cli.busiest import Choice, find_busiest
 from fastapi_operator.cli.connect import Cluster, NameArgument, run_with_cluster
 from fastapi_operator.cli.sampling import explain_refusal, observe
 from fastapi_operator.cluster import pods, spy
@@ -32,7 +33,7 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
         typer.Option(
             "--pod",
             metavar="NAME",
-            help="App pod to sample. Default: the most loaded one, or with --py-spy the first.",
+            help="App pod to sample. Default: the most loaded one.",
         ),
     ] = None,
     output: Annotated[
@@ -70,7 +71,8 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
     If the app does not have the runtime, use --py-spy: an ephemeral container in the pod reads the
     memory of all workers as the app's user. That needs patch on pods/ephemeralcontainers and get on
     pods/log. The container ends after the sampling, and is listed in the pod until the pod is
-    replaced.
+    replaced. The most loaded pod is then the one that uses the most CPU in the metrics API, which
+    needs list on pods.metrics.k8s.io; without that API, the one with the most requests in flight.
 
     Examples:
       fastapi-operator profile shop --seconds 30 -o flame.svg
@@ -82,8 +84,8 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
     """
 
     async def work(cluster: Cluster) -> tuple[str, str]:
-        chosen = await _choose(cluster, name, pod, py_spy=py_spy)
-        console.print_line(f"sampling pod {chosen.name} for {seconds} s", to_stderr=True)
+        chosen, reason = await _choose(cluster, name, pod, py_spy=py_spy)
+        console.print_line(f"sampling pod {chosen.name} for {seconds} s: {reason}", to_stderr=True)
         if not py_spy:
             return chosen.name, await _request_profile(cluster, chosen, seconds, idle=idle)
         try:
@@ -124,10 +126,8 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
     console.print_line(f"flame graph: {output}", to_stderr=True)
 
 
-async def _choose(
-    cluster: Cluster, name: str, requested: str | None, *, py_spy: bool
-) -> pods.LivePod:
-    """Returns the requested pod, or else the most loaded one."""
+async def _choose(cluster: Cluster, name: str, requested: str | None, *, py_spy: bool) -> Choice:
+    """Returns the requested pod, or else the most loaded one, with the reason."""
     await cluster.read_service(name)
     found = await pods.pods_of(cluster.client, cluster.namespace, name)
     of_app = {pod.name: pod for pod in found if pod.part is Part.APP}
@@ -135,15 +135,14 @@ async def _choose(
         if requested not in of_app:
             known = ", ".join(of_app) or "none"
             inputs.fail(f"--pod {requested}: not an app pod of {name}; its app pods: {known}")
-        return of_app[requested]
+        return Choice(of_app[requested], "as requested")
     if py_spy:
-        # An app that needs py-spy exposes no metrics by which its pods could be compared.
         running = [pod for pod in of_app.values() if pod.running]
         if not running:
             inputs.fail(
                 f"{name}: no app pod is running; see why with: {cluster.command('status', name)}"
             )
-        return running[0]
+        return await find_busiest(cluster, name, running)
     observation = await observe(
         cluster, name, url=None, seconds=_CHOICE_SECONDS, alternative="--py-spy"
     )
@@ -153,7 +152,11 @@ async def _choose(
             f"{name}: no pod exposes the runtime's metrics; add --py-spy, or install "
             "fastapi-operator-runtime in the image"
         )
-    return next(pod for pod in observation.pods if pod.name == busiest.pod)
+    reason = (
+        f"{100 * busiest.late:.0f} % of the time late event loop and {busiest.cpu:.2f} CPU per "
+        f"worker, the most of {len(observation.signals.app)} app pods"
+    )
+    return Choice(next(pod for pod in observation.pods if pod.name == busiest.pod), reason)
 
 
 def most_loaded(app: Iterable[AppPod]) -> AppPod | None:

@@ -11,6 +11,7 @@ from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.kinds import POD
 from fastapi_operator.cluster.transport import REQUEST_TIMEOUT_SECONDS
 from fastapi_operator.parts import DIAGNOSTICS_VARIABLE, METRICS, Part
+from fastapi_operator.quantity import millicores
 
 # A few hundred thousand lines of a busy proxy are enough.
 _LOG_BYTES = 16 * 2**20
@@ -74,6 +75,22 @@ async def log(client: Client, namespace: str, pod: str, *, seconds: int) -> str:
     """
     query = urlencode({"sinceSeconds": seconds, "limitBytes": _LOG_BYTES})
     return await client.text(f"{POD.path(namespace, pod, 'log')}?{query}")
+
+
+async def cpu_millicores(client: Client, namespace: str, service: str) -> Mapping[str, int]:
+    """Returns the CPU that the app's container in each pod uses, as metrics-server measured it.
+
+    Raises:
+        ApiError: The cluster has no metrics API, or refused.
+    """
+    query = urlencode({"labelSelector": f"{naming.SERVICE_LABEL}={service}"})
+    answer = await client.read(f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods?{query}")
+    return {
+        item["metadata"]["name"]: millicores(container["usage"]["cpu"])
+        for item in answer.get("items") or ()
+        for container in item.get("containers") or ()
+        if container["name"] == Part.APP.record.container
+    }
 
 
 async def _bodies(client: Client, namespace: str, service: str) -> AsyncIterator[dict[str, Any]]:
