@@ -4,12 +4,15 @@ python -m tests.tiers [--thorough] [TIER ...]
 """
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -33,68 +36,81 @@ class Tier:
     Attributes:
         minutes: Its budget with all binaries cached; more is reported; a run fails only
             if all tiers together are over the limit.
-        commands: Its commands, from the root of the repository; pytest's get a report file.
+        lanes: Its commands, from the root of the repository; pytest's get a report file. The
+            commands of a lane run in order; lanes run at the same time.
         packages: Debian packages it needs, by the program that shows them.
     """
 
     minutes: int
-    commands: tuple[tuple[str, ...], ...]
+    lanes: tuple[tuple[tuple[str, ...], ...], ...]
     packages: dict[str, str]
 
 
 _PYTHON = sys.executable
 # The app has its own environment, so that the operator cannot depend on FastAPI by accident.
 _APP_PYTHON = str(ROOT / ".venv-app/bin/python")
+
+
+def _app(project: str, tool: str, *arguments: str) -> tuple[str, ...]:
+    """A tool of the app's environment, in the folder of a project."""
+    return ("env", "-C", project, _APP_PYTHON, "-m", tool, *arguments)
+
+
 TIERS = {
     "lint": Tier(
         2,
         (
-            ("ruff", "check", "."),
-            ("ruff", "format", "--check", "."),
-            ("mypy",),
-            ("lint-imports",),
-            (_PYTHON, "-m", "manifests.generate", "--check"),
+            (
+                ("ruff", "check", "."),
+                ("ruff", "format", "--check", "."),
+                ("mypy",),
+                ("lint-imports",),
+                (_PYTHON, "-m", "manifests.generate", "--check"),
+            ),
         ),
         {},
     ),
     "unit": Tier(
         5,
         # Tests of servers wait more than they compute, so four fill two cores.
-        (("pytest", "tests/unit", "tests/golden", "tests/mutate", "-n4", "--dist=loadfile"),),
+        ((("pytest", "tests/unit", "tests/golden", "tests/mutate", "-n4", "--dist=loadfile"),),),
         _SERVERS,
     ),
     "app": Tier(
         5,
         (
-            *(
-                ("env", "-C", project, _APP_PYTHON, "-m", tool)
-                for project in ("runtime", "sample-app")
-                for tool in ("mypy", "pytest")
+            (_app("runtime", "pytest"), _app("runtime", "mypy")),
+            (_app("sample-app", "pytest"), _app("sample-app", "mypy")),
+            (
+                # Checks that they run; `make bench-app` measures.
+                _app("sample-app", "benchmarks", "--rounds", "2"),
+                _app("sample-app", "benchmarks.faults", "--seconds", "1", "--together"),
+                _app("sample-app", "benchmarks.startup", "--rounds", "2"),
+                ("pytest", "tests/diagnosis"),
             ),
-            # Checks that they run; `make bench-app` measures.
-            ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks", "--rounds", "2"),
-            ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks.faults", "--seconds", "1"),
-            ("env", "-C", "sample-app", _APP_PYTHON, "-m", "benchmarks.startup", "--rounds", "2"),
-            ("pytest", "tests/diagnosis"),
         ),
         _SERVERS,
     ),
-    "api": Tier(8, (("pytest", "tests/api", "--numprocesses=3", "--dist=loadfile"),), {}),
-    "charts": Tier(5, (("pytest", "tests/charts", "tests/docs"),), {}),
-    "node": Tier(12, (("pytest", "tests/cluster/tests", "tests/e2e"),), {}),
+    "api": Tier(8, ((("pytest", "tests/api", "--numprocesses=3", "--dist=loadfile"),),), {}),
+    "charts": Tier(5, ((("pytest", "tests/charts", "tests/docs"),),), {}),
+    "node": Tier(12, ((("pytest", "tests/cluster/tests", "tests/e2e"),),), {}),
 }
 # Tiers that need more tools, and minutes to build them.
 THOROUGH_TIERS = {
-    "parts": Tier(10, (("pytest", "tests/parts"),), {}),
-    "full": Tier(30, (("pytest", "tests/full"),), {}),
+    "parts": Tier(10, ((("pytest", "tests/parts"),),), {}),
+    "full": Tier(30, ((("pytest", "tests/full"),),), {}),
     "helm4": Tier(
-        15, (("env", "HELM=4", "pytest", "tests/charts", "tests/full/test_lifecycle.py"),), {}
+        15, ((("env", "HELM=4", "pytest", "tests/charts", "tests/full/test_lifecycle.py"),),), {}
     ),
 }
 _ALL = TIERS | THOROUGH_TIERS
 # The longest time of all tiers of `make test`, with the programs of the cluster cached and without.
 _MINUTES_CACHED = 30
 _MINUTES_COLD = 60
+
+
+# Held to count results and to print, since lanes are threads.
+_OUTCOMES = threading.Lock()
 
 
 @dataclass
@@ -136,18 +152,26 @@ def _run(name: str, *, thorough: bool) -> Outcome:
         print(f"{name}: {error}", flush=True)
         outcome.failed += 1
         return outcome
-    for command in tier.commands:
-        with tempfile.TemporaryDirectory() as folder:
-            _command(name, command, Path(folder), outcome, thorough=thorough)
+    with ThreadPoolExecutor(len(tier.lanes)) as lanes:
+        run = functools.partial(_lane, name, outcome, thorough=thorough)
+        list(lanes.map(run, tier.lanes))
     outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _lane(
+    tier: str, outcome: Outcome, commands: tuple[tuple[str, ...], ...], *, thorough: bool
+) -> None:
+    for command in commands:
+        with tempfile.TemporaryDirectory() as folder:
+            _command(tier, command, Path(folder), outcome, thorough=thorough)
 
 
 def _command(
     tier: str, command: tuple[str, ...], reports: Path, outcome: Outcome, *, thorough: bool
 ) -> None:
     """Runs one command; a test runner's report has its counts, another command counts as one."""
-    print(f"\n=== {tier}: {' '.join(Path(part).name for part in command)}", flush=True)
+    title = f"\n=== {tier}: {' '.join(Path(part).name for part in command)}"
     program = Path(sys.executable).parent / command[0]
     arguments = [str(program) if program.exists() else command[0], *command[1:]]
     if "pytest" in command:
@@ -158,20 +182,36 @@ def _command(
         "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
         "REPORTS": str(reports),
     }
-    code = subprocess.run(arguments, cwd=ROOT, env=environment).returncode
-    counted = 0
+    code = _shown(title, arguments, environment, at_its_end=len(_ALL[tier].lanes) > 1)
+    results = []
     for report in reports.glob("*.xml"):
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):
             tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
             failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-            outcome.passed += tests - skipped - failed
-            outcome.failed += failed
-            outcome.skipped += skipped
-            counted += failed
-    if not any(reports.glob("*.xml")):
-        outcome.passed += code == 0
-    # A runner that exits with an error but no failed test counts as one failure.
-    outcome.failed += code != 0 and counted == 0
+            results.append((tests - skipped - failed, failed, skipped))
+    counted = [sum(numbers) for numbers in zip(*results, strict=True)] or [int(code == 0), 0, 0]
+    with _OUTCOMES:
+        outcome.passed += counted[0]
+        # A runner that exits with an error but no failed test counts as one failure.
+        outcome.failed += counted[1] or code != 0
+        outcome.skipped += counted[2]
+
+
+def _shown(
+    title: str, arguments: list[str], environment: dict[str, str], *, at_its_end: bool
+) -> int:
+    """Runs a command and returns its exit code; beside others, its output comes as one piece."""
+    if not at_its_end:
+        print(title, flush=True)
+        return subprocess.run(arguments, cwd=ROOT, env=environment).returncode
+    with tempfile.TemporaryFile("w+") as output:
+        code = subprocess.run(
+            arguments, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        ).returncode
+        output.seek(0)
+        with _OUTCOMES:
+            print(f"{title}\n{output.read()}", flush=True)
+    return code
 
 
 def is_late(outcomes: Iterable[Outcome], limit_minutes: int) -> bool:
