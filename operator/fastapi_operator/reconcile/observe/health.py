@@ -24,8 +24,20 @@ def judge(how: Judge, body: Body) -> Health:
         body: The live object.
     """
     if body.get("metadata", {}).get("deletionTimestamp"):
-        return Health(False, "Deleting", "is being deleted")
+        return _deleting(how, body)
     return _JUDGES[how](body)
+
+
+def _deleting(how: Judge, body: Body) -> Health:
+    """Returns the state of an object that waits for its finalizers."""
+    message = "is being deleted"
+    if how is Judge.PERSISTENT_VOLUME_CLAIM:
+        # Kubernetes keeps it only as long as its pod runs.
+        message += " and its data is lost when its pod ends: copy the data now"
+    # Only the program that set a finalizer can end the deletion.
+    if finalizers := body["metadata"].get("finalizers"):
+        message += f"; it waits for the finalizers {', '.join(finalizers)}"
+    return Health(False, "Deleting", message)
 
 
 def _present(_body: Body) -> Health:

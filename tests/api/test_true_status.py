@@ -1,0 +1,37 @@
+"""Attempts to make a status lie: each one succeeded once."""
+
+import time
+from typing import Any
+
+from fastapi_operator.reconcile.plan.desired_state import build_desired_state
+from tests.api.world import World, eventually
+
+REPORT = {"name": "report", "schedule": "0 6 * * *", "command": ["report"]}
+
+
+def failing(world: World, kind: str, *, reason: str = "") -> dict[str, Any]:
+    """A condition that is False, with that reason; empty if it is not."""
+    found = world.condition(kind)
+    is_failing = found.get("status") == "False" and reason in ("", found["reason"])
+    return found if is_failing else {}
+
+
+def ready(world: World, **spec: Any) -> None:
+    """Starts an operator and a service that is ready."""
+    world.start(build=build_desired_state)
+    world.apply(**spec)
+    world.until_ready()
+
+
+def test_a_deletion_names_what_it_waits_for(world: World) -> None:
+    ready(world, queue={})
+    for kind, name in (
+        ("deployments", "shop-proxy"),
+        ("persistentvolumeclaims", "shop-queue-data"),
+    ):
+        path = world.path(kind, name)
+        world.kube.patch(path, {"metadata": {"finalizers": ["example.org/hold"]}})
+        world.kube.delete(path)
+    found = eventually(lambda: failing(world, "ProxyReady"))
+    assert "it waits for the finalizers example.org/hold" in found["message"]
+    assert "its data is lost when its pod ends" in failing(world, "QueueReady")["message"]
