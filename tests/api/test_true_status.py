@@ -23,6 +23,20 @@ def ready(world: World, **spec: Any) -> None:
     world.until_ready()
 
 
+def test_a_failed_run_is_reported_while_the_next_one_is_active(world: World) -> None:
+    ready(world, schedules=[REPORT])
+    path = f"{world.path('cronjobs', 'shop-schedules-report')}/status"
+    world.kube.patch(path, {"status": {"lastScheduleTime": "2026-11-22T06:00:00Z"}})
+    eventually(lambda: failing(world, "SchedulesReady"))
+    active = [{"kind": "Job", "name": "next"}]
+    now = {"lastScheduleTime": "2026-11-23T06:00:00Z", "active": active}
+    world.kube.patch(path, {"status": now})
+    time.sleep(2)
+    world.apply(schedules=[REPORT], image="registry.test/shop:2")  # a status of now
+    world.until_ready()
+    assert "the run of 2026-11-22T06:00:00Z failed" in failing(world, "SchedulesReady")["message"]
+
+
 def test_a_deletion_names_what_it_waits_for(world: World) -> None:
     ready(world, queue={})
     for kind, name in (

@@ -10,6 +10,7 @@ import orjson
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import (
     CONTROLLER_REVISION,
+    CRON_JOB,
     DEPLOYMENT,
     JOB,
     SECRET,
@@ -165,6 +166,8 @@ def child_of(
     judged = health.judge(kind.judge, body)
     if judged.reason == health.UNOBSERVED and _was_observed(known, metadata["uid"], live):
         judged = health.judge(kind.judge, _as_observed(body))
+    if same and kind is CRON_JOB and judged.ready and known is not None:
+        judged = _until_success(known.health, judged)
     return Child(
         key=known.key if known is not None else key,
         uid=metadata["uid"],
@@ -202,6 +205,15 @@ def _replicas(kind: Kind, body: Body) -> Replicas | None:
         updated=status.get("updatedReplicas", 0),
         available=status.get(available, 0),
     )
+
+
+def _until_success(before: Health, now: Health) -> Health:
+    """Returns a failure as long as no run has succeeded since, also while the next one runs.
+
+    While a run is active, the status of a CronJob no longer shows that the last one failed. The
+    message of either ends with the last success.
+    """
+    return before if before.failed and before.message.endswith(now.message) else now
 
 
 def _was_observed(known: Child | None, uid: str, live_digest: str) -> bool:
