@@ -49,3 +49,19 @@ def test_a_deletion_names_what_it_waits_for(world: World) -> None:
     found = eventually(lambda: failing(world, "ProxyReady"))
     assert "it waits for the finalizers example.org/hold" in found["message"]
     assert "its data is lost when its pod ends" in failing(world, "QueueReady")["message"]
+
+
+def test_pods_that_are_refused_until_the_deadline_stall_the_service(world: World) -> None:
+    world.start(build=build_desired_state)
+    world.apply()
+    body = eventually(lambda: world.get("deployments", "shop"))
+    refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}
+    late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    status = {
+        "observedGeneration": body["metadata"]["generation"],
+        "conditions": [refused | {"message": "exceeded quota: pods"}, late],
+    }
+    world.kube.patch(f"{world.path('deployments', 'shop')}/status", {"status": status})
+    stalled = eventually(lambda: (c := world.condition("Stalled")).get("status") == "True" and c)
+    assert stalled["reason"] == "ProgressDeadlineExceeded"
+    assert "exceeded quota: pods" in stalled["message"]

@@ -54,6 +54,16 @@ ROLLED_OUT = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "read
         ),
         (
             Judge.ROLLOUT,
+            workload(
+                conditions=[
+                    condition("ReplicaFailure", "True", "FailedCreate"),
+                    condition("Progressing", "False", "ProgressDeadlineExceeded"),
+                ]
+            ),
+            "ProgressDeadlineExceeded",
+        ),
+        (
+            Judge.ROLLOUT,
             workload(conditions=[condition("Progressing", "False", "ProgressDeadlineExceeded")]),
             "ProgressDeadlineExceeded",
         ),

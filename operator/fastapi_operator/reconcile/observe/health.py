@@ -49,10 +49,15 @@ def _rollout(body: Body) -> Health:
     status, wanted = body.get("status", {}), body.get("spec", {}).get("replicas", 1)
     if status.get("observedGeneration", 0) < body["metadata"].get("generation", 1):
         return Health(False, "Progressing", "the Deployment controller has not observed it yet")
-    for kind, value in (("ReplicaFailure", "True"), ("Progressing", "False")):
-        condition = _condition(status, kind, value)
-        if condition:
-            return _failure(kind, condition)
+    refused = _condition(status, "ReplicaFailure", "True")
+    late = _condition(status, "Progressing", "False")
+    if refused:
+        # The reason is that of the deadline once it has passed; the cause stays the message.
+        return _failure("ReplicaFailure", refused)._replace(
+            reason=(late or refused).get("reason") or "ReplicaFailure"
+        )
+    if late:
+        return _failure("Progressing", late)
     updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
     available = status.get("availableReplicas", 0)
     if updated < wanted:
