@@ -90,6 +90,7 @@ def test_a_certificate_is_awaited_and_removed(world: World) -> None:
     condition = {
         "type": "Ready",
         "status": "True",
+        "observedGeneration": 1,
         "reason": "Ready",
         "message": "",
         "lastTransitionTime": "2026-11-22T00:00:00Z",
@@ -97,6 +98,10 @@ def test_a_certificate_is_awaited_and_removed(world: World) -> None:
     world.kube.patch(f"{path}/status", {"status": {"conditions": [condition]}})
     world.until_ready()
     assert world.service()["status"]["url"] == "https://shop.example.com"
+    # The certificate of the former hosts does not serve the new ones.
+    tls = {"ingress": {}, "tls": {"issuer": {"name": "letsencrypt"}}}
+    world.apply(exposure=tls | {"hosts": ["new.example.com"]})
+    eventually(lambda: world.condition("ExposureReady").get("reason") == "NotIssued")
     world.apply(exposure=hosts)
     eventually(lambda: world.kube.get(path) is None)
 

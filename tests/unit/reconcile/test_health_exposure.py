@@ -40,6 +40,7 @@ def condition(kind: str, status: str, reason: str = "", message: str = "") -> di
 
 
 ACCEPTED = condition("Accepted", "True", "Accepted")
+ISSUED = condition("Ready", "True", "Ready")
 RESOLVED = condition("ResolvedRefs", "True", "ResolvedRefs")
 
 
@@ -99,3 +100,16 @@ def test_a_certificate_is_ready_once_issued(
 ) -> None:
     body = {"metadata": {"name": "shop-tls"}, "status": {"conditions": conditions}}
     assert judge(Judge.CERTIFICATE, body) == expected
+
+
+def test_a_certificate_of_former_hosts_is_not_ready() -> None:
+    stale = {"metadata": {"name": "t", "generation": 3}, "status": {"conditions": [ISSUED]}}
+    assert judge(Judge.CERTIFICATE, stale).reason == "NotIssued"
+
+
+def test_a_failed_renewal_is_a_message_while_the_certificate_is_valid() -> None:
+    failed = condition("Issuing", "False", "Failed", "the order is invalid")
+    body = {"metadata": {"name": "t"}, "status": {"conditions": [ISSUED, failed]}}
+    assert judge(Judge.CERTIFICATE, body) == Health(
+        True, message="its renewal failed: the order is invalid"
+    )

@@ -201,10 +201,14 @@ def _route(body: Body) -> Health:
 
 
 def _certificate(body: Body) -> Health:
-    status = body.get("status", {})
-    if _condition(status, "Ready", "True"):
-        return READY
+    """A Certificate: it is issued for the hosts of its newest generation."""
+    status, generation = body.get("status", {}), body["metadata"].get("generation", 1)
+    issued = _condition(status, "Ready", "True")
     failed = _condition(status, "Issuing", "False")
+    if issued and issued.get("observedGeneration", generation) >= generation:
+        if failed and failed.get("reason") == "Failed":
+            return Health(True, message=f"its renewal failed: {_message(failed)}")
+        return READY
     if failed:
         return _failure("Issuing", failed)
     waiting = _condition(status, "Ready", "False")
@@ -227,8 +231,8 @@ _JUDGES: Mapping[Judge, Callable[[Body], Health]] = {
 }
 
 
-def _condition(status: Body, kind: str, value: str) -> Mapping[str, str] | None:
-    conditions: Iterable[Mapping[str, str]] = status.get("conditions") or ()
+def _condition(status: Body, kind: str, value: str) -> Mapping[str, Any] | None:
+    conditions: Iterable[Mapping[str, Any]] = status.get("conditions") or ()
     for condition in conditions:
         if condition.get("type") == kind and condition.get("status") == value:
             return condition
