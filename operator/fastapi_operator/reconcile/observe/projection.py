@@ -86,9 +86,8 @@ def project(value: Any, fields: Mapping[str, Any]) -> Any:
     if not fields:
         return value
     if isinstance(value, Mapping):
-        return {
-            name: project(value[name], below) for name, below in _fields(fields) if name in value
-        }
+        # The API server omits fields that are false or 0, so an absent field counts as well.
+        return {name: project(value.get(name), below) for name, below in _fields(fields)}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return {
             key: project(element, below)

@@ -28,6 +28,7 @@ from fastapi_operator.reconcile.observe.references import (
     with_annotations,
     with_stamp,
 )
+from fastapi_operator.reconcile.plan.switches import with_switches
 from fastapi_operator.resources.desired import Desired, ObjectKey
 
 _OVERRIDDEN_SHOWN = 5
@@ -94,6 +95,7 @@ def make_owned(
         coded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
         body["data"] = {**body.get("data", {}), **coded}
     built_digest = digest(body)
+    body = with_switches(body)
     body["metadata"] = {
         **metadata,
         "annotations": {**metadata.get("annotations", {}), APPLIED_ANNOTATION: built_digest},
