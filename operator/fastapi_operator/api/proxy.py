@@ -20,23 +20,53 @@ NetworkRange = Annotated[
 ]
 # Headers by which apps and gateways recognise a client.
 PRIVATE_HEADERS = (
+    # Of clients.
     "Authorization",
+    "X-Authorization",
     "Proxy-Authorization",
     "Cookie",
     "X-API-Key",
+    "X-ApiKey",
     "Api-Key",
+    "ApiKey",
     "Ocp-Apim-Subscription-Key",
+    "X-Auth-Key",
     "X-Auth-Token",
     "X-Access-Token",
+    "Access-Token",
+    "X-API-Token",
     "X-Session-Token",
+    "X-Session-ID",
     "X-Token",
+    "Token",
     "Private-Token",
+    "DPoP",
+    # Of gateways and of proxies that authenticate.
+    "X-User-ID",
+    "X-Tenant-ID",
     "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Access-Token",
+    "X-Forwarded-Client-Cert",
+    "X-SSL-Client-Cert",
     "X-Auth-Request-User",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Access-Token",
     "Remote-User",
+    "Remote-Email",
+    "X-WebAuth-User",
+    "X-Authentik-Username",
+    "X-Consumer-ID",
+    "X-Credential-Identifier",
     "X-Goog-Iap-Jwt-Assertion",
+    "X-Goog-Authenticated-User-Email",
     "X-Amzn-Oidc-Data",
+    "X-Amzn-Oidc-Identity",
+    "X-MS-Client-Principal",
+    "X-MS-Client-Principal-ID",
     "Cf-Access-Jwt-Assertion",
+    "Tailscale-User-Login",
 )
 # As in a route of the app: a parameter is a whole segment.
 PathTemplate = Annotated[
@@ -80,7 +110,7 @@ class HttpCache(Model):
         "fresh responses only. Default: the largest seconds of the routes.",
         examples=[60],
     )
-    private_headers: Annotated[tuple[HeaderName, ...], Field(max_length=32)] | None = Field(
+    private_headers: Annotated[tuple[HeaderName, ...], Field(max_length=64)] | None = Field(
         default=None,
         description="Headers that mark a private request: its response is neither read from the "
         f"cache nor stored. Default: {', '.join(PRIVATE_HEADERS)}.",

@@ -56,6 +56,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: App
 
     def do_GET(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
         self.server.asked.append(self.path)
         self.server.connections.add(int(self.client_address[1]))
         if self.headers.get("Upgrade") == "websocket":
@@ -65,9 +66,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._answer(self.server.answers.get(self.path.partition("?")[0], Answer()))
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.do_GET()
+    do_POST = do_GET
 
     def _answer(self, answer: Answer) -> None:
         time.sleep(answer.delay)
