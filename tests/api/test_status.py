@@ -158,6 +158,44 @@ def test_pods_say_why_a_workload_is_unready(
     assert message in world.condition("Ready")["message"]
 
 
+def foreign_pod(name: str, deployment: dict[str, Any]) -> dict[str, Any]:
+    """A pod of another controller that has copied our labels."""
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "other", "uid": "1"}
+    return {
+        "metadata": {
+            "name": name,
+            "labels": labels,
+            "ownerReferences": [{**owner, "controller": True}],
+        },
+        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
+    }
+
+
+def test_the_pods_of_another_controller_are_not_quoted(world: World) -> None:
+    world.start()
+    world.apply()
+    deployment = eventually(lambda: world.get("deployments", "shop"))
+    own, foreign = foreign_pod("own", deployment), foreign_pod("foreign", deployment)
+    del own["metadata"]["ownerReferences"]
+    # The worse reason is that of the foreign pod.
+    for pod, reason in ((own, "CrashLoopBackOff"), (foreign, "ImagePullBackOff")):
+        world.kube.request("POST", world.path("pods"), pod)
+        container = {
+            "name": "app",
+            "image": "registry.test/shop:1",
+            "imageID": "",
+            "ready": False,
+            "restartCount": 3,
+            "state": {"waiting": {"reason": reason, "message": "back-off"}},
+        }
+        path = f"{world.path('pods', pod['metadata']['name'])}/status"
+        world.kube.patch(path, {"status": {"containerStatuses": [container]}})
+    known = ("CrashLoopBackOff", "ImagePullBackOff")
+    eventually(lambda: world.condition("ApplicationReady").get("reason") in known, within=15)
+    assert world.condition("ApplicationReady")["message"].startswith("pod own, ")
+
+
 def test_a_starting_pod_is_a_rollout_and_later_reported_by_its_probe(world: World) -> None:
     world.start()
     world.apply()
@@ -311,6 +349,11 @@ def test_the_image_digest_of_ready_pods_is_reported(world: World) -> None:
     }
     path = f"{world.path('pods', 'shop-1')}/status"
     world.kube.patch(path, {"status": {"phase": "Running", "containerStatuses": [running]}})
+    for name in ("foreign-1", "foreign-2"):
+        world.kube.request("POST", world.path("pods"), foreign_pod(name, deployment))
+        other = {**running, "imageID": f"registry.test/other@sha256:{'cd' * 32}"}
+        status = {"phase": "Running", "containerStatuses": [other]}
+        world.kube.patch(f"{world.path('pods', name)}/status", {"status": status})
     world.until_ready()
     eventually(lambda: world.service()["status"].get("imageDigest") == digest, within=30)
     (problem,) = [p for p in world.service()["status"]["problems"] if p["path"] == "spec.image"]

@@ -11,6 +11,7 @@ from fastapi_operator.reconcile.observe.pod_diagnostics import (
     STARTING_SECONDS,
     PodDiagnostics,
     diagnose,
+    is_pod_of,
     pod_selector,
 )
 from fastapi_operator.reconcile.observe.pod_output import mask_credentials
@@ -269,6 +270,9 @@ def test_a_failed_job_is_checked_at_once_and_until_a_diagnosis_is_found() -> Non
     [
         (False, "2026-01-01T00:00:53Z", False),
         (False, "2026-01-01T00:00:52Z", True),
+        # The clock of its node is ahead.
+        (False, "2026-01-01T00:01:03Z", False),
+        (False, "2026-01-01T00:11:00Z", True),
         # Its startup probe has passed: nothing is left to wait for.
         (True, "2026-01-01T00:00:59Z", True),
     ],
@@ -315,3 +319,28 @@ def test_pods_are_selected_by_the_workload() -> None:
     run = {"jobTemplate": {"metadata": {"labels": labels}}}
     assert pod_selector(desired("CronJob", "shop", body={"spec": run})) == "a=1,b=2"
     assert pod_selector(migration("k1")) == "batch.kubernetes.io/job-name=shop-migrate-k1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "controller", "expected"),
+    [
+        ("Deployment", None, True),
+        ("Deployment", ("ReplicaSet", "shop-5d9"), True),
+        ("Deployment", ("ReplicaSet", "other-5d9"), False),
+        ("Deployment", ("Job", "shop"), False),
+        ("StatefulSet", ("StatefulSet", "shop"), True),
+        ("StatefulSet", ("StatefulSet", "shop-2"), False),
+        ("Job", ("Job", "shop"), True),
+        ("CronJob", ("Job", "shop-29384"), True),
+        ("CronJob", ("Job", "other-29384"), False),
+    ],
+)
+def test_only_pods_of_the_workload_itself_count(
+    kind: str, controller: tuple[str, str] | None, expected: bool
+) -> None:
+    owners = []
+    if controller is not None:
+        owners = [{"kind": controller[0], "name": controller[1], "controller": True}]
+    labels = {"pod-template-hash": "5d9"}
+    pod = {"metadata": {"name": "shop-1", "labels": labels, "ownerReferences": owners}}
+    assert is_pod_of(pod, kind, "shop") is expected

@@ -15,9 +15,10 @@ from fastapi_operator import naming
 from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
-from fastapi_operator.cluster.kinds import POD
+from fastapi_operator.cluster.kinds import DEPLOYMENT, POD
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.identity import ServiceKey
+from fastapi_operator.reconcile.observe.pod_diagnostics import is_pod_of
 
 # The digest of a new image appears in the status within this time.
 POLL_SECONDS = 15.0
@@ -82,9 +83,12 @@ class Images:
 
 def _digests(pods: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
     for pod in pods:
+        service = pod["metadata"]["labels"][naming.SERVICE_LABEL]
+        if not is_pod_of(pod, DEPLOYMENT.kind, service):
+            continue
         for status in pod.get("status", {}).get("containerStatuses") or ():
             if status.get("name") != APP_CONTAINER or not status.get("ready"):
                 continue
             match = _DIGEST.search(status.get("imageID", ""))
             if match:
-                yield pod["metadata"]["labels"][naming.SERVICE_LABEL], match.group()
+                yield service, match.group()

@@ -345,7 +345,8 @@ class Reconciler:
                 label_selector=pod_diagnostics.pod_selector(desired),
                 limit=pod_diagnostics.PODS_LISTED,
             ):
-                return pods
+                kind, name = desired.key.kind, desired.key.name
+                return [pod for pod in pods if pod_diagnostics.is_pod_of(pod, kind, name)]
         except ApiError as error:
             _log.warning("cannot list pods", error=str(error), service=key.name)
         return []

@@ -66,6 +66,26 @@ def pod_selector(desired: Desired) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
 
 
+def is_pod_of(pod: Body, kind: str, name: str) -> bool:
+    """Whether a pod with the labels of a workload is its own.
+
+    Labels are copied: a pod with another controller may have all of them. A pod without any
+    controller counts, because the workload adopts it.
+    """
+    metadata = pod["metadata"]
+    references = metadata.get("ownerReferences") or ()
+    controller = next((item for item in references if item.get("controller")), None)
+    if controller is None:
+        return True
+    owner = (controller.get("kind"), controller.get("name"))
+    if kind == CRON_JOB.kind:
+        return owner[0] == JOB.kind and str(owner[1]).startswith(f"{name}-")
+    if kind == DEPLOYMENT.kind:
+        revision = (metadata.get("labels") or {}).get("pod-template-hash")
+        return owner == ("ReplicaSet", f"{name}-{revision}")
+    return owner == (kind, name)
+
+
 def template_of(desired: Desired) -> Body | None:
     """Returns the pod template of a Deployment or StatefulSet; None for other workloads."""
     if desired.key.kind not in (DEPLOYMENT.kind, STATEFUL_SET.kind):
@@ -196,7 +216,8 @@ def _container(
 def _failing(where: str, status: Body, spec: Body, now: datetime.datetime) -> Health | None:
     """Returns the failing probe of a container that runs; None while it starts."""
     running = status["state"]["running"]
-    if status.get("started") is False and _runs_for(running, now) < STARTING_SECONDS:
+    # A start in the future shows only that the clock of the node is ahead.
+    if status.get("started") is False and abs(_runs_for(running, now)) < STARTING_SECONDS:
         return None
     return Health(False, "ProbeFailing", f"{where}: runs, but {_failing_probe(status, spec)}")
 
