@@ -66,7 +66,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._answer(self.server.answers.get(self.path.partition("?")[0], Answer()))
 
-    do_POST = do_GET
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def _answer(self, answer: Answer) -> None:
         time.sleep(answer.delay)
