@@ -38,7 +38,7 @@ def definitions(module: str, folder: str) -> list[dict[str, Any]]:
     answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")
     directory = Path(json.loads(answer.stdout)["Dir"]) / folder
     bodies = [body for path in directory.glob("*.yaml") for body in _documents(path)]
-    return [body for body in bodies if body["kind"] == "CustomResourceDefinition"]
+    return [body for body in bodies if body.get("kind") == "CustomResourceDefinition"]
 
 
 @contextmanager

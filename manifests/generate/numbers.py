@@ -44,6 +44,7 @@ _TITLES = {
     "cache_pool": "Connections to the cache",
     "queue": "The queue",
     "proxy": "The proxy",
+    "gateway": "The HTTPRoute",
     "background": "Background processes",
     "schedules": "Schedules",
     "observability": "Metrics, traces and objectives",

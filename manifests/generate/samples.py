@@ -18,14 +18,13 @@ from fastapi_operator.api.model import Model, fields_of, section_of
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.api.service import Spec
 from fastapi_operator.cluster.kinds import optional_apis
-from fastapi_operator.facts import Facts
+from fastapi_operator.facts import CERTIFICATE, HTTP_ROUTE, ROUTE_FIELDS, Facts
 from fastapi_operator.problems import Severity
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
-from fastapi_operator.tuning.exposure import CERTIFICATE, HTTP_ROUTE
 from manifests.generate import documents
 
-_FACTS = Facts(apis=optional_apis() | {HTTP_ROUTE, CERTIFICATE})
+_FACTS = Facts(apis=optional_apis() | {HTTP_ROUTE, CERTIFICATE}, route_fields=ROUTE_FIELDS)
 _WIDTH = 96
 
 _EXTERNAL: dict[str, Any] = {

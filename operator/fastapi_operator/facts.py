@@ -13,7 +13,12 @@ PROMETHEUS_RULE = "monitoring.coreos.com/v1/PrometheusRule"
 GRAFANA_DASHBOARD = "grafana.integreatly.org/v1beta1/GrafanaDashboard"
 HTTP_ROUTE = "gateway.networking.k8s.io/v1/HTTPRoute"
 SCALED_OBJECT = "keda.sh/v1alpha1/ScaledObject"
+# Optional fields of a rule of an HTTPRoute, and those of each release since Gateway API 1.2.
+ROUTE_FIELDS = frozenset({"timeouts", "retry"})
+ROUTE_FIELDS_OFFLINE = frozenset({"timeouts"})
 CERTIFICATE = "cert-manager.io/v1/Certificate"
+
+_KEYS = frozenset({"kubernetes", "apis", "httpRouteFields", "profiles", "limitRanges", "ipv6"})
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Facts:
     Attributes:
         kubernetes: Version of Kubernetes, as ``major.minor``.
         apis: Optional kinds that the cluster serves, as ``group/version/Kind``.
+        route_fields: Optional fields that a rule of the cluster's HTTPRoute has.
         profiles: Profile of each namespace that has the profile label.
         limits: The LimitRanges of each namespace that has any.
         ipv6: Whether the first address of a pod is one of IPv6.
@@ -30,6 +36,7 @@ class Facts:
 
     kubernetes: str = "1.35"
     apis: frozenset[str] = field(default_factory=frozenset)
+    route_fields: frozenset[str] = ROUTE_FIELDS_OFFLINE
     profiles: Mapping[str, str] = field(default_factory=dict, hash=False)
     limits: Mapping[str, Limits] = field(default_factory=dict, hash=False)
     ipv6: bool = False
@@ -49,17 +56,19 @@ class Facts:
         Raises:
             ValueError: A key is unknown, or a value has the wrong type.
         """
-        unknown = sorted(set(data) - {"kubernetes", "apis", "profiles", "limitRanges", "ipv6"})
+        unknown = sorted(set(data) - _KEYS)
         if unknown:
             raise ValueError(
-                f"facts: unknown key {unknown[0]!r}; known keys are kubernetes, apis, profiles, "
-                "limitRanges and ipv6"
+                f"facts: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(_KEYS))}"
             )
         apis = data.get("apis", [])
         if not isinstance(apis, list) or not all(isinstance(api, str) for api in apis):
             raise ValueError(
                 'facts: apis must be a list, for example ["monitoring.coreos.com/v1/PodMonitor"]'
             )
+        route_fields = data.get("httpRouteFields", sorted(ROUTE_FIELDS_OFFLINE))
+        if not isinstance(route_fields, list) or not ROUTE_FIELDS.issuperset(route_fields):
+            raise ValueError("facts: httpRouteFields must be a list, for example [timeouts, retry]")
         profiles = data.get("profiles", {})
         if not isinstance(profiles, dict) or not all(
             isinstance(text, str) for item in profiles.items() for text in item
@@ -71,6 +80,7 @@ class Facts:
         return cls(
             kubernetes=str(data.get("kubernetes", cls.kubernetes)),
             apis=frozenset(apis),
+            route_fields=frozenset(route_fields),
             profiles=dict(profiles),
             limits=_limits(data.get("limitRanges", {})),
             ipv6=ipv6,

@@ -11,7 +11,7 @@ import pytest
 from fastapi_operator.cluster.kinds import owned_kind
 from fastapi_operator.reconcile.plan import desired_state
 from tests import traefik
-from tests.api.kube import Kube
+from tests.api.kube import Kube, RefusedError
 from tests.api.world import World, eventually, install_crd, world_on
 from tests.cluster.apiserver import ApiServer
 from tests.golden.cases import load
@@ -42,13 +42,21 @@ def world(equipped: ApiServer) -> Iterator[World]:
         yield found
 
 
-@pytest.mark.parametrize("case", ["gateway", "ingress", "loadbalancer", "certificate"])
+CASES = ["gateway", "gateway-timeouts", "ingress", "loadbalancer", "certificate"]
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_every_object_is_valid_to_the_last_field(world: World, case: str) -> None:
     for desired in load(f"exposure-{case}").objects:
         body: dict[str, Any] = copy.deepcopy(dict(desired.body))
         body["metadata"]["namespace"] = world.namespace
         kind = owned_kind(desired.key.group, desired.key.kind)
         path = kind.path(world.namespace, desired.key.name)
+        if case == "gateway-timeouts" and desired.key.kind == "HTTPRoute":
+            # The standard channel of this release has no retries.
+            with pytest.raises(RefusedError, match="retry"):
+                world.kube.apply(path, body, force="true", dryRun="All")
+            assert body["spec"]["rules"][1].pop("retry")
         world.kube.apply(path, body, force="true", dryRun="All")
 
 
@@ -59,7 +67,8 @@ def test_traefik_accepts_the_route_in_its_status(world: World, tmp_path: Path) -
         path = f"{_GATEWAYS}/namespaces/{world.namespace}/gateways/public"
         world.kube.apply(path, gateway)
         world.start(build=desired_state.build_desired_state)
-        exposure = {"gateway": {"name": "public"}}
+        # A controller that may not have such timeouts serves the route nevertheless.
+        exposure = {"gateway": {"name": "public", "timeouts": {}}}
         world.apply(exposure=exposure | {"hosts": ["shop.example.com"]})
         world.kube.request("POST", _slices(world), _no_endpoints())
         eventually(lambda: world.condition("ExposureReady").get("status") == "True")
@@ -79,6 +88,38 @@ def test_a_route_reports_its_missing_gateway(world: World) -> None:
     world.apply(exposure={"hosts": ["shop.example.com"], "gateway": {"name": "absent"}})
     eventually(lambda: world.condition("ExposureReady").get("reason") == "NotAccepted")
     assert f"{world.namespace}/absent" in world.condition("ExposureReady")["message"]
+
+
+def test_a_route_has_the_fields_that_the_cluster_knows(world: World) -> None:
+    world.start(build=desired_state.build_desired_state, settings={"discovery_seconds": 5})
+    gateway = {"name": "public", "timeouts": {}, "retry": {}}
+    world.apply(exposure={"hosts": ["shop.example.com"], "gateway": gateway})
+    path = f"{_GATEWAYS}/namespaces/{world.namespace}/httproutes/shop"
+
+    def rules() -> list[dict[str, Any]]:
+        return (world.kube.get(path) or {"spec": {"rules": []}})["spec"]["rules"]
+
+    (rule,) = eventually(rules)
+    assert rule["timeouts"] == {"request": "40s", "backendRequest": "35s"}
+    problems = eventually(lambda: world.service()["status"].get("problems"))
+    assert [item["path"] for item in problems] == ["spec.exposure.gateway.retry"]
+    # The experimental channel has retries, and the next discovery finds them.
+    apply_routes(world, "experimental")
+    try:
+        first, _ = eventually(lambda: len(rules()) == 2 and rules(), within=60)
+        assert first["retry"] == {"attempts": 1, "codes": [502], "backoff": "50ms"}
+        assert [match["method"] for match in first["matches"]] == ["GET", "HEAD"]
+        eventually(lambda: not world.service()["status"].get("problems"))
+    finally:
+        apply_routes(world, "standard")
+
+
+def apply_routes(world: World, channel: str) -> None:
+    """Installs the definition of HTTPRoutes of a channel."""
+    for body in traefik.definitions(traefik.GATEWAY_API, f"config/crd/{channel}"):
+        if body["metadata"]["name"].startswith("httproutes."):
+            path = f"{_DEFINITIONS}/{body['metadata']['name']}"
+            world.kube.apply(path, body, force="true")
 
 
 def test_a_certificate_is_awaited_and_removed(world: World) -> None:

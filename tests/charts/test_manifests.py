@@ -15,16 +15,15 @@ from fastapi_operator.api.model import Model, fields_of, section_of
 from fastapi_operator.api.parse import load_services, parse_service
 from fastapi_operator.api.service import Spec
 from fastapi_operator.cluster.kinds import optional_apis
-from fastapi_operator.facts import Facts
+from fastapi_operator.facts import CERTIFICATE, HTTP_ROUTE, ROUTE_FIELDS, Facts
 from fastapi_operator.problems import Severity
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
-from fastapi_operator.tuning.exposure import CERTIFICATE, HTTP_ROUTE
 from tests.charts.conftest import OPERATOR, ROOT, Helm
 
 SAMPLES = sorted((ROOT / "manifests/samples").rglob("*.yaml"))
 # A cluster that has everything a sample can make use of.
-FACTS = Facts(apis=optional_apis() | {HTTP_ROUTE, CERTIFICATE})
+FACTS = Facts(apis=optional_apis() | {HTTP_ROUTE, CERTIFICATE}, route_fields=ROUTE_FIELDS)
 
 
 def generate(*arguments: str, root: Path, helm: Helm) -> "subprocess.CompletedProcess[str]":

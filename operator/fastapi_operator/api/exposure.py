@@ -16,6 +16,57 @@ HostName = Annotated[
 ]
 
 
+class GatewayTimeouts(Model):
+    """How long a Gateway waits, from the beginning of a request to the end of its response."""
+
+    request_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="Seconds for a request with all attempts; 0 sets no limit. Default: longer "
+        "than one attempt.",
+        examples=[60],
+    )
+    backend_request_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="Seconds for one attempt; 0 sets no limit. Default: longer than the timeouts "
+        "of the proxy.",
+        examples=[45],
+    )
+
+
+class GatewayRetry(Model):
+    """Which failed requests a Gateway sends again: GET and HEAD, which change nothing."""
+
+    attempts: int | None = Field(
+        default=None,
+        ge=1,
+        le=5,
+        description="Further attempts of a request. Default: 1.",
+        examples=[2],
+    )
+    codes: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=500, le=599)], ...],
+            Field(min_length=1, max_length=8, json_schema_extra=DISTINCT),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Status codes of responses to retry. Default: 502.",
+        examples=[[502]],
+    )
+    backoff_milliseconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=60_000,
+        description="Least milliseconds between two attempts. Default: 50.",
+        examples=[100],
+    )
+
+
 class Gateway(Model):
     """The Gateway to which an HTTPRoute is attached."""
 
@@ -33,6 +84,16 @@ class Gateway(Model):
         default=None,
         description="Listener of the Gateway. Default: all that match the hosts.",
         examples=["https"],
+    )
+    timeouts: GatewayTimeouts | None = Field(
+        default=None,
+        description="Timeouts of the HTTPRoute, without a limit for streamingPaths; write {} for "
+        "derived ones. Requires a Gateway that supports them. Default: those of the Gateway.",
+    )
+    retry: GatewayRetry | None = Field(
+        default=None,
+        description="Retries of the HTTPRoute, for GET and HEAD; write {} for derived ones. "
+        "Requires the field retry in the cluster's Gateway API. Default: none.",
     )
 
 

@@ -8,17 +8,19 @@ from fastapi_operator import naming
 from fastapi_operator.cluster import kinds
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
-from fastapi_operator.facts import Facts
+from fastapi_operator.facts import HTTP_ROUTE, ROUTE_FIELDS, ROUTE_FIELDS_OFFLINE, Facts
 from fastapi_operator.limit_ranges import Limits
 from fastapi_operator.platforms import MESHES
 
 _FORBIDDEN = 403
+# The fields of HTTPRoutes, by the URL of their schemas; the newest URL only.
+_ROUTE_FIELDS: dict[str, frozenset[str]] = {}
 # One response for all groups, since Kubernetes 1.30 (aggregated discovery).
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 async def discover(client: Client) -> Facts:
-    """Reads the facts of the cluster with two requests.
+    """Reads the facts of the cluster with two requests, or three if it serves HTTPRoutes.
 
     Raises:
         ApiError: The API server failed; the facts that are already known stay valid.
@@ -27,7 +29,41 @@ async def discover(client: Client) -> Facts:
     groups = await client.read("/apis", accept=_AGGREGATED)
     # Pods have the family of the address by which they reach the API server.
     ipv6 = ":" in os.environ.get("KUBERNETES_SERVICE_HOST", "")
-    return Facts(kubernetes=_version(version), apis=_served(groups), ipv6=ipv6)
+    apis = _served(groups)
+    return Facts(
+        kubernetes=_version(version),
+        apis=apis,
+        route_fields=await _route_fields(client) if HTTP_ROUTE in apis else ROUTE_FIELDS_OFFLINE,
+        ipv6=ipv6,
+    )
+
+
+async def _route_fields(client: Client) -> frozenset[str]:
+    """Returns the optional fields of HTTPRoutes: a field that is unknown would be refused."""
+    group_version, _, _ = HTTP_ROUTE.rpartition("/")
+    try:
+        index = await client.read("/openapi/v3")
+        # The URL has a hash of the schemas, which are large.
+        url = index["paths"][f"apis/{group_version}"]["serverRelativeURL"]
+        if url not in _ROUTE_FIELDS:
+            schemas = (await client.read(url))["components"]["schemas"]
+            _ROUTE_FIELDS.clear()
+            _ROUTE_FIELDS[url] = ROUTE_FIELDS & _fields_of_rules(schemas)
+        return _ROUTE_FIELDS[url]
+    except ApiError as error:
+        if error.status not in (_FORBIDDEN, 404):
+            raise
+    except KeyError:  # The schemas are not published yet.
+        pass
+    return ROUTE_FIELDS_OFFLINE
+
+
+def _fields_of_rules(schemas: Mapping[str, Any]) -> frozenset[str]:
+    for name, schema in schemas.items():
+        if name.endswith(".HTTPRoute"):
+            rules = schema["properties"]["spec"]["properties"]["rules"]
+            return frozenset(rules["items"]["properties"])
+    return frozenset()
 
 
 async def pods_use_ipv6(client: Client) -> bool:

@@ -18,6 +18,8 @@ from fastapi_operator.tuning.connections import budget_problems, connected, data
 from fastapi_operator.tuning.contradictions import contradictions
 from fastapi_operator.tuning.database import database_problems
 from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems, root_path_problems
+from fastapi_operator.tuning.figures import PROXY_READ_TIMEOUT_SECONDS
+from fastapi_operator.tuning.gateway import gateway_plan, gateway_problems
 from fastapi_operator.tuning.image import mutable_tag
 from fastapi_operator.tuning.load import load_problems
 from fastapi_operator.tuning.migration import migration_plan
@@ -77,6 +79,8 @@ def derive(
     exposure = exposure_plan(
         service.metadata.name, exposed, spec.server.effective_root_path if spec.server else ""
     )
+    read_timeout = proxied.read_timeout_seconds.value if proxied else PROXY_READ_TIMEOUT_SECONDS
+    gateway = gateway_plan(profiled, read_timeout, facts)
     observability = observability_plan(profiled, facts)
     plan = Plan(
         spec=spec,
@@ -108,6 +112,7 @@ def derive(
         queue=queue,
         proxy=proxied,
         exposure=exposure if spec.exposure is not None else None,
+        gateway=gateway,
         background=background,
         schedules=schedules,
         observability=observability,
@@ -136,6 +141,7 @@ def derive(
             *slo_problems(observability),
             *root_path_problems(spec),
             *exposure_problems(exposed, proxy, exposure, facts),
+            *gateway_problems(exposed, gateway, read_timeout, facts),
         ),
     )
     absent = tuple(absent_parts(service.written, plan.parts_with_pods))

@@ -188,12 +188,14 @@ EFFECTIVE_CACHE_MAX_BYTES = 2**31 * 8 * 1024 - MIB
 # PostgreSQL accepts 262,143 with its other processes, and each takes shared memory: judgement.
 SERVICE_CONNECTIONS_MAX = 100_000
 
-# --- the pool ladder: pool < pooler queue < statement < proxy -------------------------------------
+# --- the timeouts: pool < pooler queue < statement < proxy < Gateway ------------------------------
 POOL_TIMEOUT_SECONDS = 5
 QUERY_WAIT_TIMEOUT_SECONDS = 10
 STATEMENT_TIMEOUT_SECONDS = 15
 IDLE_IN_TRANSACTION_SECONDS = 30
 PROXY_READ_TIMEOUT_SECONDS = 30
+# A Gateway waits this much longer than what is behind it: judgement.
+GATEWAY_MARGIN_SECONDS = 5
 POOL_RECYCLE_SECONDS = 600
 # Without a pooler connections need not spread again; the age bounds the caches of a backend.
 DIRECT_POOL_RECYCLE_SECONDS = 1800

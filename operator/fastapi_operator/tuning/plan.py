@@ -14,6 +14,7 @@ from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.exposure import ExposurePlan
 
 if TYPE_CHECKING:
+    from fastapi_operator.tuning.gateway import GatewayPlan
     from fastapi_operator.tuning.proxy import ProxyPlan
 
 
@@ -295,6 +296,7 @@ class Plan:
     queue: QueuePlan | None
     proxy: "ProxyPlan | None"
     exposure: ExposurePlan | None
+    gateway: "GatewayPlan | None"
     background: tuple[BackgroundPlan, ...]
     schedules: tuple[SchedulePlan, ...]
     observability: ObservabilityPlan

@@ -15,7 +15,7 @@ from fastapi_operator import quantity
 from fastapi_operator.api.crd import structural_schema
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.api.service import Spec
-from fastapi_operator.facts import Facts
+from fastapi_operator.facts import CNPG_CLUSTER, HTTP_ROUTE, ROUTE_FIELDS, Facts
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired
@@ -35,7 +35,11 @@ BASE: dict[str, Any] = {
         "static": [{"path": "/static", "directory": "/srv"}],
         "rateLimit": {"requestsPerSecond": 5},
     },
-    "exposure": {"loadBalancer": {}},
+    "exposure": {
+        "hosts": ["shop.example.com"],
+        "gateway": {"name": "public"},
+        "loadBalancer": {},
+    },
     "background": [{"name": "worker", "command": ["w"]}],
     "schedules": [{"name": "report", "schedule": "@daily", "command": ["r"]}],
 }
@@ -78,6 +82,8 @@ def _with(path: str, value: Any) -> dict[str, Any]:
             section = section[name.removesuffix("[]")][0]
         else:
             section = section.setdefault(name, {})
+    if last.endswith("[]"):
+        last, value = last.removesuffix("[]"), [value]
     section[last] = value
     return spec
 
@@ -93,7 +99,7 @@ def test_an_extreme_is_refused_with_its_path_or_gives_sane_objects(path: str, va
     if service is None:
         assert any(named.fullmatch(problem.path) for problem in problems), problems
         return
-    facts = Facts(apis=frozenset({"postgresql.cnpg.io/v1/Cluster"}))
+    facts = Facts(apis=frozenset({CNPG_CLUSTER, HTTP_ROUTE}), route_fields=ROUTE_FIELDS)
     plan = derive(service, Settings(), facts)
     errors = _errors(plan.problems)
     if errors:

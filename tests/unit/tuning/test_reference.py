@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.facts import Facts
+from fastapi_operator.facts import ROUTE_FIELDS, Facts
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.derive import derive
@@ -20,11 +20,15 @@ CASES = [
     pytest.param(number, id=f"{name} {number.case}") for name in NUMBERS for number in NUMBERS[name]
 ]
 
+FACTS = Facts(route_fields=ROUTE_FIELDS)
+
 
 def decisions() -> Iterator[Decision[Any]]:
-    """Yields every decision that exists: granian and gunicorn each have some that others lack."""
-    for everything in (EVERYTHING, service(server={"engine": "Gunicorn"})):
-        yield from derive(everything, Settings(), Facts()).decisions()
+    """Yields every decision that exists: granian, gunicorn and HTTPRoutes have their own."""
+    gateway = {"gateway": {"name": "public", "timeouts": {}, "retry": {}}}
+    routed = service(exposure={"hosts": ["shop.example.com"], **gateway})
+    for everything in (EVERYTHING, service(server={"engine": "Gunicorn"}), routed):
+        yield from derive(everything, Settings(), FACTS).decisions()
 
 
 def test_every_decision_has_its_place_in_the_reference() -> None:

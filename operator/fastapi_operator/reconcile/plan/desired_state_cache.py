@@ -37,7 +37,14 @@ class DesiredStateCache:
         # A frozen dataclass: its text is its content.
         limits = repr(facts.limits_of(owner.namespace))
         profile = facts.profiles.get(owner.namespace)
-        cluster = [facts.kubernetes, sorted(facts.apis), profile, limits, facts.ipv6]
+        cluster = [
+            facts.kubernetes,
+            sorted(facts.apis),
+            sorted(facts.route_fields),
+            profile,
+            limits,
+            facts.ipv6,
+        ]
         source = digest([owner.uid, body["metadata"], body["spec"], *cluster])
         if source in self._cached:
             self._cached.move_to_end(source)
