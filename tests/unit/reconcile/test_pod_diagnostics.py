@@ -254,6 +254,15 @@ def test_a_diagnosis_is_kept_until_the_workload_is_ready() -> None:
     assert diagnostics.next_in([deployment]) is None
 
 
+@pytest.mark.parametrize("reason", ["Unschedulable", "ImagePullBackOff", "FailedMount"])
+def test_a_problem_that_a_check_no_longer_finds_is_not_reported(reason: str) -> None:
+    diagnostics, deployment = PodDiagnostics(clock=Clock()), app()[2]
+    diagnostics.due([deployment], children(child(deployment, health=UNREADY)))
+    diagnostics.record(deployment.key, Health(False, reason, "0/3 nodes", failed=True))
+    diagnostics.record(deployment.key, None)  # the pod starts
+    assert diagnostics.findings([deployment]) == {}
+
+
 def test_a_failed_job_is_checked_at_once_and_until_a_diagnosis_is_found() -> None:
     clock = Clock()
     diagnostics, job = PodDiagnostics(clock=clock), migration("k1")

@@ -318,6 +318,9 @@ class Reconciler:
         children = self._store.observed(key).children
         for desired in self._pod_diagnostics.due(work.desired, children):
             pods = await self._list_pods(key, desired)
+            if pods is None:
+                self._pod_diagnostics.postpone(desired.key)
+                continue
             found = pod_diagnostics.diagnose(
                 pods,
                 datetime.datetime.now(datetime.UTC),
@@ -334,10 +337,10 @@ class Reconciler:
             migration_key=work.target.migration.key if work.target.migration else None,
             before=work.before,
         ):
-            self._reports.record(key, desired, await self._list_pods(key, desired))
+            self._reports.record(key, desired, await self._list_pods(key, desired) or [])
 
-    async def _list_pods(self, key: ServiceKey, desired: Desired) -> list[dict[str, Any]]:
-        """Returns the first pods of a workload; none if they cannot be listed."""
+    async def _list_pods(self, key: ServiceKey, desired: Desired) -> list[dict[str, Any]] | None:
+        """Returns the first pods of a workload; None if they cannot be listed now."""
         try:
             async for pods, _ in self._client.pages(
                 POD,
@@ -349,6 +352,7 @@ class Reconciler:
                 return [pod for pod in pods if pod_diagnostics.is_pod_of(pod, kind, name)]
         except ApiError as error:
             _log.warning("cannot list pods", error=str(error), service=key.name)
+            return None
         return []
 
     async def _report_status(self, live: LiveService, owner: Owner, work: _Work) -> float | None:

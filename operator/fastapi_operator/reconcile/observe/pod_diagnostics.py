@@ -139,6 +139,8 @@ def _revision(pod: Body) -> Any:
 
 
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
+# A pod runs for a while between two crashes, so a check without a problem is no repair.
+_CRASHES = frozenset({"CrashLoopBackOff", "Failed", "OOMKilled"})
 _WEIGHT = {
     "ImagePullBackOff": 8,
     "ErrImagePull": 8,
@@ -307,9 +309,14 @@ class PodDiagnostics:
     def record(self, key: ObjectKey, found: Health | None) -> None:
         """Records a diagnosis and schedules the next check."""
         check = self._checks[key]
-        # A check without a problem does not clear the last one: between two crashes a pod runs.
-        check.found = found if found is not None else check.found
-        now = self._clock()
+        is_between_crashes = check.found is not None and check.found.reason in _CRASHES
+        if found is not None or not is_between_crashes:
+            check.found = found
+        self.postpone(key)
+
+    def postpone(self, key: ObjectKey) -> None:
+        """Schedules the next check."""
+        check, now = self._checks[key], self._clock()
         young = now - check.since < YOUNG_SECONDS
         ceiling = YOUNG_CHECK_CEILING_SECONDS if young else CHECK_CEILING_SECONDS
         check.pause = min(check.pause * 1.6, ceiling)
