@@ -65,3 +65,17 @@ def test_pods_that_are_refused_until_the_deadline_stall_the_service(world: World
     stalled = eventually(lambda: (c := world.condition("Stalled")).get("status") == "True" and c)
     assert stalled["reason"] == "ProgressDeadlineExceeded"
     assert "exceeded quota: pods" in stalled["message"]
+
+
+def test_a_service_that_waits_for_a_finalizer_is_not_ready(world: World) -> None:
+    ready(world)
+    path = world.path("fastapiservices", "shop")
+    world.kube.patch(path, {"metadata": {"finalizers": ["example.org/hold"]}})
+    world.kube.delete(path)
+    found = eventually(lambda: failing(world, "Ready", reason="Deleting"))
+    assert "it waits for the finalizers example.org/hold" in found["message"]
+    # As the garbage collector does in the foreground; nothing is created again.
+    world.kube.delete(world.path("deployments", "shop"))
+    time.sleep(1)
+    assert world.get("deployments", "shop") is None
+    assert not world.is_ready()

@@ -70,16 +70,19 @@ def _record(
     conditions = {item["type"]: item for item in reported.get("conditions") or ()}
     ready = conditions.get("Ready", {})
     current = ready.get("observedGeneration") == body["metadata"]["generation"]
+    reason, message = ready.get("reason", "NotObserved"), ready.get("message", "")
+    if body["metadata"].get("deletionTimestamp"):
+        current, reason, message = False, "Deleting", "the service is being deleted"
+    elif not current:
+        reason, message = "NotObserved", "the operator has not observed this generation yet"
     return {
         "service": body["metadata"]["name"],
         "namespace": body["metadata"]["namespace"],
         "image": body["spec"].get("image"),
         "url": reported.get("url"),
         "ready": ready.get("status") == "True" and current,
-        "reason": ready.get("reason", "NotObserved") if current else "NotObserved",
-        "message": ready.get("message", "")
-        if current
-        else "the operator has not observed this generation yet",
+        "reason": reason,
+        "message": message,
         "imageDigest": reported.get("imageDigest"),
         "migration": reported.get("migration"),
         "parts": _parts(conditions, children),

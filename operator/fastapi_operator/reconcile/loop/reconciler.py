@@ -29,7 +29,11 @@ from fastapi_operator.reconcile.observe.migration_report import MigrationReports
 from fastapi_operator.reconcile.observe.pod_diagnostics import PodDiagnostics
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
-from fastapi_operator.reconcile.plan.crash import explain_crash, status_after_crash
+from fastapi_operator.reconcile.plan.crash import (
+    explain_crash,
+    status_after_crash,
+    status_of_deletion,
+)
 from fastapi_operator.reconcile.plan.desired_state import DesiredState
 from fastapi_operator.reconcile.plan.desired_state_cache import DesiredStateCache
 from fastapi_operator.reconcile.plan.owned_object import (
@@ -152,6 +156,8 @@ class Reconciler:
         """
         live = self._store.service(key)
         if live is None or live.deleting:
+            if live is not None:
+                await self._report_deletion(live)
             self.forget(key)
             return ReconcileResult()
         pause = self._terminating_until.get(key.namespace, 0.0) - self._clock()
@@ -364,6 +370,22 @@ class Reconciler:
             self._rollouts.finish(key)
         self._telemetry.service(key, status.conditions, work.state.plan)
         return await self._status.report(live, work.before, status)
+
+    async def _report_deletion(self, live: LiveService) -> None:
+        """Reports that a service which waits for finalizers of others is no longer reconciled."""
+        body = live.body
+        status = status_of_deletion(
+            body["status"],
+            generation=live.generation,
+            now=_now(),
+            finalizers=body["metadata"].get("finalizers", ()),
+        )
+        if status == body["status"]:
+            return
+        try:
+            await self._status.write(live.key, live.uid, status)
+        except ApiError as error:
+            _log.info("cannot report the deletion", service=live.key.name, error=str(error))
 
     async def _report_crash(self, live: LiveService, error: Exception) -> None:
         """Reports an error in the status; the caller raises it for the log and the retry."""

@@ -118,6 +118,7 @@ def live_service(body: Body) -> LiveService:
             "uid": metadata["uid"],
             "generation": metadata.get("generation", 0),
             "annotations": requests,
+            **({"finalizers": metadata["finalizers"]} if metadata.get("finalizers") else {}),
         },
         "spec": body.get("spec") or {},
         "status": body.get("status") or {},

@@ -74,6 +74,12 @@ class Conditions:
         self._mark("Reconciling", "False", "Suspended", message)
         self._mark("Stalled", "False", "NotStalled", "")
 
+    def mark_deleting(self, message: str) -> None:
+        """Marks the service as being deleted: its objects are deleted and not repaired."""
+        self._mark("Ready", "False", "Deleting", message)
+        self._mark("Reconciling", "True", "Deleting", message)
+        self._mark("Stalled", "False", "NotStalled", "")
+
     @property
     def ready(self) -> bool:
         """Whether the service was marked ready."""

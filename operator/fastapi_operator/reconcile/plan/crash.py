@@ -1,6 +1,6 @@
-"""The status after an error of the operator itself."""
+"""The status if none can be built: after an error of the operator, and during a deletion."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi_operator.reconcile.plan.conditions import Conditions
@@ -34,6 +34,24 @@ def status_after_crash(
     """
     conditions = Conditions(generation=generation, now=now, before=before)
     conditions.mark_stalled("OperatorError", message)
+    return _with_summary(before, conditions, generation)
+
+
+def status_of_deletion(
+    before: Mapping[str, Any], *, generation: int, now: str, finalizers: Sequence[str]
+) -> dict[str, Any]:
+    """Returns the stored status with the deletion in its summary conditions."""
+    conditions = Conditions(generation=generation, now=now, before=before)
+    conditions.mark_deleting(
+        "the service is being deleted, and its objects are not repaired; it waits for the "
+        f"finalizers {', '.join(finalizers)}"
+    )
+    return _with_summary(before, conditions, generation)
+
+
+def _with_summary(
+    before: Mapping[str, Any], conditions: Conditions, generation: int
+) -> dict[str, Any]:
     summary = [item.model_dump(by_alias=True) for item in conditions.all()]
     types = {item["type"] for item in summary}
     parts = [item for item in before.get("conditions") or () if item.get("type") not in types]
