@@ -248,6 +248,13 @@ def test_a_transition_time_stays_while_the_status_does() -> None:
     assert {item.observed_generation for item in found.conditions} == {3}
 
 
+def test_a_transition_time_in_the_future_is_corrected() -> None:
+    wanted = app()
+    later = {"type": "Ready", "status": "True", "lastTransitionTime": "2099-01-01T00:00:00Z"}
+    found = build_status(situation(wanted, all_live(wanted), before={"conditions": [later]}))
+    assert {item.last_transition_time for item in found.conditions} == {NOW}
+
+
 def test_a_suspended_service_keeps_its_readiness() -> None:
     wanted = app()
     found = conditions(situation(wanted, all_live(wanted), suspended=True))

@@ -91,12 +91,14 @@ class Conditions:
 
     def _mark(self, kind: str, status: State, reason: str, message: str) -> None:
         before = self._before.get(kind, {})
-        same = before.get("status") == status and before.get("lastTransitionTime")
+        since = str(before.get("lastTransitionTime") or "")
+        # A time in the future was written by somebody else. RFC 3339 in UTC compares as text.
+        same = before.get("status") == status and "" < since <= self._now
         self._marked[kind] = Condition(
             type=kind,
             status=status,
             reason=reason,
             message=message,
             observed_generation=self._generation,
-            last_transition_time=str(before["lastTransitionTime"]) if same else self._now,
+            last_transition_time=since if same else self._now,
         )
