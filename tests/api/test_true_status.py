@@ -79,3 +79,25 @@ def test_a_service_that_waits_for_a_finalizer_is_not_ready(world: World) -> None
     time.sleep(1)
     assert world.get("deployments", "shop") is None
     assert not world.is_ready()
+
+
+def test_data_and_credentials_that_lost_their_labels_are_not_reported_as_lost(
+    world: World,
+) -> None:
+    ready(world, queue={})
+    found = [("persistentvolumeclaims", "shop-queue-data"), ("secrets", "shop-queue")]
+    before = {item: world.get(*item) for item in found}
+    for kind, name in found:
+        labels = dict.fromkeys(before[kind, name]["metadata"]["labels"])  # type: ignore[index]
+        world.kube.patch(world.path(kind, name), {"metadata": {"labels": labels}})
+        eventually(
+            lambda kind=kind, name=name: (
+                world.get(kind, name)["metadata"].get("labels")  # type: ignore[index]
+                == before[kind, name]["metadata"]["labels"]  # type: ignore[index]
+            )
+        )
+    world.until_ready()
+    secret = world.get("secrets", "shop-queue")
+    assert secret is not None
+    assert secret["data"] == before["secrets", "shop-queue"]["data"]  # type: ignore[index]
+    assert world.kube.items(world.path("events")) == []

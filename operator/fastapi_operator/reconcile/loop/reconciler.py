@@ -55,6 +55,7 @@ from fastapi_operator.reconcile.plan.rotation import Rotations, plan_rotations
 from fastapi_operator.reconcile.plan.status import StatusInput, build_status
 from fastapi_operator.reconcile.plan.steps import Steps, plan_steps
 from fastapi_operator.reconcile.plan.target import Target, find_target
+from fastapi_operator.reconcile.write.object_writer import kind_of
 from fastapi_operator.reconcile.write.outcome import NamespaceTerminatingError, Outcome
 from fastapi_operator.reconcile.write.perform import Performer
 from fastapi_operator.resources.desired import Desired, ObjectKey
@@ -217,7 +218,7 @@ class Reconciler:
         key, before = owner.key, body["status"]
         observed = self._store.observed(key)
         target = find_target(self._desired_states, body, owner, facts, observed)
-        if await self._read_unwatched(target):
+        if await self._read_unwatched(target) or await self._restore_labels(target):
             observed = self._store.observed(key)
             target = find_target(self._desired_states, body, owner, facts, observed)
         self._store.values.note_reader(key, target.references)
@@ -270,6 +271,28 @@ class Reconciler:
             self._store.values.put_unwatched(key, body)
             self._unwatched_read_at[key] = now
         return bool(due)
+
+    async def _restore_labels(self, target: Target) -> bool:
+        """Finds recorded volumes that only lost the labels by which they are watched.
+
+        Returns:
+            Whether one was found; its labels are restored.
+        """
+        labels = {
+            item.key: item.body["metadata"].get("labels", {}) for item in target.state.objects
+        }
+        found = False
+        for lost in target.database.lost:
+            key, kind = lost.key, kind_of(lost.key)
+            body = await self._client.get(kind, key.namespace, key.name)
+            if body is None or body["metadata"]["uid"] != lost.uid or self._client.dry_run:
+                continue
+            patch = {"metadata": {"uid": lost.uid, "labels": labels[key]}}
+            response = await self._client.merge(kind, key.namespace, key.name, patch)
+            self._store.put_child(kind, response, written=True)
+            _log.info("restored labels", object=str(key))
+            found = True
+        return found
 
     async def _verify_service(self, owner: Owner) -> None:
         """Checks that the service still exists before missing objects are created again.

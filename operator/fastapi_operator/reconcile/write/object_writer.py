@@ -265,7 +265,11 @@ class ObjectWriter:
             raise BlockedError
         is_created_once = desired.write.value == "CreateOnce"
         conflict = ownership.explain_name_conflict(
-            key, body, owner, once=is_created_once or desired.retain
+            key,
+            body,
+            owner,
+            once=is_created_once or desired.retain,
+            digest=step.owned.built_digest,
         )
         if conflict:
             raise RefusedError(Refusal(key, "NameTaken", conflict))

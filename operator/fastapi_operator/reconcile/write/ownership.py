@@ -28,7 +28,7 @@ def will_be_removed(body: Mapping[str, Any], owner: Owner) -> bool:
 
 
 def explain_name_conflict(
-    key: ObjectKey, body: Mapping[str, Any], owner: Owner, *, once: bool
+    key: ObjectKey, body: Mapping[str, Any], owner: Owner, *, once: bool, digest: str
 ) -> str:
     """Returns why the operator must not write an object; empty if the service owns it.
 
@@ -39,13 +39,18 @@ def explain_name_conflict(
         once: Whether the object is written once, for example a retained volume. Without a
             controller, such an object belongs to the service in its label. Other objects belong
             to it only if the operator wrote them, because people and controllers copy labels.
+        digest: The digest of the desired body, which has the name of the service. An object that
+            was created with it and has lost its labels belongs to the service as well.
     """
     controller = _controller(body)
     if controller is not None and controller.get("uid") == owner.uid:
         return ""
     labels = body["metadata"].get("labels") or {}
-    is_proven = once or APPLIED_ANNOTATION in (body["metadata"].get("annotations") or {})
-    if controller is None and labels.get(naming.SERVICE_LABEL) == owner.name and is_proven:
+    applied = (body["metadata"].get("annotations") or {}).get(APPLIED_ANNOTATION)
+    service = labels.get(naming.SERVICE_LABEL)
+    if controller is None and service == owner.name and (once or applied is not None):
+        return ""
+    if controller is None and service is None and applied == digest:
         return ""
     if controller is not None:
         current = f"its owner is {controller.get('kind')} {controller.get('name')}"
@@ -53,7 +58,13 @@ def explain_name_conflict(
         entries = body["metadata"].get("managedFields") or ()
         managers = sorted({str(entry.get("manager")) for entry in entries})
         current = f"it was created by {', '.join(managers) or 'another client'}"
-    return (
-        f"{key} exists already and does not belong to this service: {current}; "
-        "delete or rename it, or give the FastAPIService another name"
-    )
+    conflict = f"{key} exists already and does not belong to this service: {current}; "
+    if controller is None and service is None and once:
+        # Its data may be of this service, so the remedy must not lose them.
+        return (
+            f"{conflict}if it belonged to this service before, run: kubectl label "
+            f"{key.kind.lower()} {key.name} -n {key.namespace} "
+            f"{naming.SERVICE_LABEL}={owner.name}; otherwise rename it, or give the "
+            "FastAPIService another name"
+        )
+    return f"{conflict}delete or rename it, or give the FastAPIService another name"
