@@ -139,7 +139,7 @@ def _revision(pod: Body) -> Any:
 
 
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
-# A pod runs for a while between two crashes, so a check without a problem is no repair.
+# A pod runs for a while between two crashes, so a check without a problem does not mean a repair.
 _CRASHES = frozenset({"CrashLoopBackOff", "Failed", "OOMKilled"})
 _WEIGHT = {
     "ImagePullBackOff": 8,

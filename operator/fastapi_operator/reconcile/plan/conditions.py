@@ -92,7 +92,7 @@ class Conditions:
     def _mark(self, kind: str, status: State, reason: str, message: str) -> None:
         before = self._before.get(kind, {})
         since = str(before.get("lastTransitionTime") or "")
-        # A time in the future was written by somebody else. RFC 3339 in UTC compares as text.
+        # A time in the future was written by another client. RFC 3339 in UTC compares as text.
         same = before.get("status") == status and "" < since <= self._now
         self._marked[kind] = Condition(
             type=kind,
