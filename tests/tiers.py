@@ -92,7 +92,7 @@ TIERS = {
         _SERVERS,
     ),
     "api": Tier(8, ((("pytest", "tests/api", "--numprocesses=3", "--dist=loadfile"),),), {}),
-    "charts": Tier(5, ((("pytest", "tests/charts", "tests/docs"),),), {}),
+    "charts": Tier(5, ((("pytest", "tests/charts", "tests/docs", "-n2", "--dist=loadfile"),),), {}),
     "node": Tier(12, ((("pytest", "tests/cluster/tests", "tests/e2e"),),), {}),
 }
 # Tiers that need more tools, and minutes to build them.
