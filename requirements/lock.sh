@@ -32,3 +32,5 @@ lock tests/benchmarks/serving/app/requirements.txt tests/benchmarks/serving/app/
     --constraint requirements/sample-app.txt "$@"
 lock tests/parts/engines/requirements.txt tests/parts/engines/requirements.in \
     --constraint requirements/sample-app.txt "$@"
+lock tests/full/agents/requirements.txt tests/full/agents/requirements.in \
+    --constraint requirements/sample-app.txt "$@"

@@ -235,6 +235,6 @@ class SecretValue(Model):
     key: SecretKey | None = Field(
         default=None,
         description="Key in the Secret. Default: ca.crt for a certificate, dsn for Sentry, headers "
-        "for trace headers.",
+        "for trace headers, agent-url for Datadog, license-key for New Relic.",
         examples=["ca.crt"],
     )

@@ -1,4 +1,4 @@
-"""``spec.observability``: metrics, objectives, logs, traces, errors and profiles."""
+"""``spec.observability``: metrics, objectives, logs, traces, errors, agents and profiles."""
 
 from typing import Annotated, Literal
 
@@ -122,6 +122,20 @@ class Errors(Model):
     )
 
 
+class Agent(Model):
+    """The agent of a vendor, which runs in the processes of the app."""
+
+    engine: Literal["Datadog", "NewRelic"] = Field(
+        description="Datadog starts the processes with ddtrace-run, NewRelic with newrelic-admin. "
+        "The image must contain it.",
+        examples=["Datadog"],
+    )
+    secret_ref: SecretValue = Field(
+        description="Secret with the URL of the Datadog Agent, by default under the key agent-url, "
+        "or with the licence key of New Relic, by default under the key license-key.",
+    )
+
+
 class Profiling(Model):
     """CPU and memory profiles of running processes."""
 
@@ -149,6 +163,11 @@ class Observability(Model):
         description="Traces, exported by OTLP. Default: sent if the profile has an endpoint.",
     )
     errors: Errors | None = Field(default=None, description="Error tracking. Default: none.")
+    agent: Agent | None = Field(
+        default=None,
+        description="Datadog's or New Relic's own agent, in the processes of the app. "
+        "Default: none.",
+    )
     profiling: Profiling | None = Field(
         default=None,
         description="CPU and memory profiles of running processes. Default: on loopback.",

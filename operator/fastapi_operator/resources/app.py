@@ -9,6 +9,7 @@ from fastapi_operator.api.server import Probes, Server
 from fastapi_operator.api.workload import Rollout, ServiceAccount
 from fastapi_operator.parts import METRICS, PROBES, Part
 from fastapi_operator.resources import entry, objects, pod
+from fastapi_operator.resources.agents import with_agent
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.environment import (
     METRICS_DIRECTORY,
@@ -198,8 +199,9 @@ def _command(inputs: Inputs) -> dict[str, Any]:
     """The user's command, or the server's; both read the numbers from the environment."""
     spec = inputs.spec
     if spec.command is not None:
-        return {"command": spec.command, **({"args": list(spec.args)} if spec.args else {})}
-    return {"command": server_command(spec)}
+        command = with_agent(inputs, spec.command)
+        return {"command": command, **({"args": list(spec.args)} if spec.args else {})}
+    return {"command": with_agent(inputs, server_command(spec))}
 
 
 def _probes(inputs: Inputs) -> dict[str, Any]:

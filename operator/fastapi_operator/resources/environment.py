@@ -13,7 +13,7 @@ from fastapi_operator.api.guards import AUTHORITY_VOLUME
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.schedule import Background
 from fastapi_operator.parts import DIAGNOSTICS_VARIABLE
-from fastapi_operator.resources import pod, telemetry
+from fastapi_operator.resources import agents, pod, telemetry
 from fastapi_operator.resources.access import authority_sources
 from fastapi_operator.resources.connections import (
     AUTHORITY_DIRECTORY,
@@ -348,6 +348,7 @@ CONTRACT: tuple[Variable, ...] = (
     _row("SENTRY_DSN", "address to which errors are reported", telemetry.sentry_dsn, ALL),
     _row("SENTRY_ENVIRONMENT", "environment of reported errors", telemetry.sentry_environment, ALL),
     _row("SENTRY_RELEASE", "version of reported errors", telemetry.sentry_release, ALL),
+    *(_row(item.name, item.meaning, item.value, SERVING) for item in agents.SETTINGS),
     _row(
         "FORWARDED_ALLOW_IPS",
         "networks whose X-Forwarded headers the server trusts",

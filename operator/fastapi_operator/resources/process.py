@@ -7,6 +7,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.schedule import Background, Schedule
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import companions, pod
+from fastapi_operator.resources.agents import with_agent
 from fastapi_operator.resources.app import environment_fields, pod_account
 from fastapi_operator.resources.environment import environment_files
 from fastapi_operator.resources.inputs import Inputs
@@ -50,7 +51,7 @@ def process_template(
         entry.name,
         image=spec.image,
         pull_policy=spec.image_pull_policy or "IfNotPresent",
-        command=entry.command,
+        command=with_agent(inputs, entry.command),
         **arguments,
         **environment_fields(inputs, process, entry.env or ()),
         **(probes or {}),

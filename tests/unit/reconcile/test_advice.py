@@ -60,6 +60,13 @@ def test_a_program_that_the_image_does_not_have_on_its_path() -> None:
     assert "ENV PATH=/app/.venv/bin:$PATH" in advice(text)
 
 
+def test_an_agent_that_the_image_does_not_have() -> None:
+    text = (
+        'failed to create containerd task: exec: "ddtrace-run": executable file not found in $PATH'
+    )
+    assert "remove spec.observability.agent" in advice(text)
+
+
 def test_a_table_that_the_role_of_the_app_cannot_create() -> None:
     text = "asyncpg.exceptions.InsufficientPrivilegeError: permission denied for schema public"
     assert "spec.postgres.migrations" in advice(text)

@@ -15,6 +15,11 @@ _ADVICE = (
         "emptyDir at that directory with spec.volumes and spec.volumeMounts",
     ),
     (
+        r"(?:ddtrace-run|newrelic-admin)\W.*(?:executable file not found|no such file)",
+        "the image has no agent: add the package ddtrace or newrelic to it, with its programs on "
+        "the PATH, or remove spec.observability.agent",
+    ),
+    (
         r"executable file not found|no such file or directory: unknown$",
         "the program is not on the PATH of the image: install it, put its virtual environment on "
         "the PATH in the Dockerfile, for example ENV PATH=/app/.venv/bin:$PATH, or set "
