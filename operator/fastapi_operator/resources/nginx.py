@@ -1,5 +1,6 @@
 """nginx: its configuration and its scripts."""
 
+from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, proxy_engine
 from fastapi_operator.resources.inputs import Inputs
@@ -52,6 +53,7 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
             terminates_tls=inputs.terminates_tls,
             tls_directory=proxy_engine.TLS_DIRECTORY,
             interval_seconds=figures.RELOADER_INTERVAL_SECONDS,
+            stale_seconds=_stale_seconds(inputs, plan),
             **_DIRECTORIES,
         ),
         exporters=exporters.nginx(
@@ -60,6 +62,15 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
             mounts={proxy_engine.CONFIG: config_directory},
         ),
     )
+
+
+def _stale_seconds(inputs: Inputs, plan: ProxyPlan) -> int:
+    """Returns how long after its expiry a response may be served; 0 if never."""
+    cache = (inputs.spec.proxy or Proxy()).cache
+    if cache is None or plan.cache_idle_seconds is None:
+        return 0
+    given = cache.stale_seconds
+    return plan.cache_idle_seconds.value if given is None else given
 
 
 def _ipv6_listeners(inputs: Inputs, plan: ProxyPlan) -> dict[str, str]:

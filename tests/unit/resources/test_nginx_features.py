@@ -1,5 +1,6 @@
 """What a service may ask of its proxy, each feature seen at a real nginx."""
 
+import os
 import socket
 import socketserver
 import ssl
@@ -285,6 +286,26 @@ def test_stale_responses_are_served_while_the_app_fails(nginx: Nginx, app: App) 
         answers = [nginx.get("/items") for _ in range(3)]
         assert [answer.status for answer in answers] == [200, 200, 200]
         assert {answer.headers["X-Cache"] for answer in answers} <= {"STALE", "UPDATING"}
+
+
+def test_a_response_that_the_app_no_longer_serves_leaves_the_cache(nginx: Nginx, app: App) -> None:
+    routes = [{"path": "/items", "seconds": 1}, {"path": "/others", "seconds": 600}]
+    cache = {"cache": {"routes": routes, "staleSeconds": 1}}
+    sidecar = container(wanted(proxy=cache), "Deployment/shop-proxy", "reload")["command"]
+    script = sidecar[2].replace("sleep 5", "sleep 0.1")
+    app.answers["/items/kept"] = Answer(headers={"Cache-Control": "max-age=600"})
+    with nginx.running(proxy=cache):
+        for path in ("/items/kept", "/items/deleted"):
+            nginx.get(path).read()
+        app.answers["/items/deleted"] = Answer(status=404)
+        time.sleep(EXPIRED)
+        assert nginx.get("/items/deleted").status == 200
+        minutes_ago = time.time() - 120
+        for file in nginx.pod.paths["/var/cache/nginx"].rglob("*"):
+            os.utime(file, (minutes_ago, minutes_ago))
+        with nginx.pod.running(*sidecar[:2], script):
+            eventually(lambda: nginx.get("/items/deleted").status == 404, "it is removed")
+        assert nginx.get("/items/kept").headers["X-Cache"] == "HIT"
 
 
 def test_many_requests_for_one_key_reach_the_app_once(nginx: Nginx, app: App) -> None:
