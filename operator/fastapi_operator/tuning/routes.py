@@ -56,12 +56,13 @@ class Route:
     def pattern(self, root_path: str = "") -> str:
         """Returns a regular expression for the path and all below it, not for a mere prefix.
 
-        A private path also matches with the app's root path in front, because some servers remove
-        a root path that is still there.
+        A private or limited path also matches with the app's root path in front, because some
+        servers remove a root path that is still there.
         """
         if self.path == ALL:
             return "^/"
-        root = f"(?:{_literal(root_path)})?" if self.private and root_path else ""
+        guarded = self.private or self.limited
+        root = f"(?:{_literal(root_path)})?" if guarded and root_path else ""
         return f"^{root}{_literal(self.path)}(/|$)"
 
 

@@ -384,6 +384,14 @@ def test_the_rate_limit_applies_to_one_client_only(nginx: Nginx) -> None:
         assert nginx.get("/items", X_Forwarded_For="198.51.100.7").status == 200
 
 
+def test_no_spelling_of_the_root_path_passes_the_rate_limit(nginx: Nginx) -> None:
+    # Granian removes its root path also from these paths.
+    limit = {"requestsPerSecond": 1, "burst": 1, "paths": ["/login"]}
+    with nginx.running(server={"rootPath": "/shop"}, proxy={"rateLimit": limit}):
+        paths = ("/shop/login", "/shop/shop/login", "/shop%2Flogin", "/login") * 2
+        assert [nginx.get(path).status for path in paths].count(200) == 2
+
+
 def test_a_429_of_the_app_keeps_its_own_retry_after(nginx: Nginx, app: App) -> None:
     app.answers["/"] = Answer(status=429, headers={"Retry-After": "30"})
     with nginx.running(proxy={"rateLimit": {"requestsPerSecond": 100}}):
