@@ -1,5 +1,8 @@
 """nginx: its configuration and its scripts."""
 
+import itertools
+from collections.abc import Iterator
+
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, proxy_engine
@@ -18,6 +21,15 @@ _DIRECTORIES = {
     "resolver_file": "/etc/resolv.conf",
 }
 _REQUESTS = "requests.mtail"
+# Headers that only the proxy sets.
+_PROXY_HEADERS = (
+    "X-Request-ID",
+    "X-Request-Start",
+    "X-Real-IP",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+)
 
 
 def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
@@ -90,6 +102,15 @@ def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
     return render(
         "nginx.conf.j2",
         log_port=exporters.PROXY_LOG_PORT if inputs.plan.observability.exporters.value else None,
+        misspelled_headers=[other for name in _PROXY_HEADERS for other in _misspelled(name)],
         **_DIRECTORIES,
         **proxy_engine.template_values(inputs, plan),
     )
+
+
+def _misspelled(header: str) -> Iterator[str]:
+    """Yields the other spellings of a header with underscores in place of hyphens."""
+    first, *words = header.split("-")
+    for separators in itertools.product("-_", repeat=len(words)):
+        if "_" in separators:
+            yield first + "".join(map("".join, zip(separators, words, strict=True)))

@@ -11,6 +11,7 @@ from fastapi_operator.facts import HTTP_ROUTE, Facts
 from fastapi_operator.problems import Severity
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
+from tests.unit.resources import raw
 from tests.unit.resources.caddy import Caddy
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import container, wanted
@@ -48,6 +49,15 @@ def _from(address: str) -> bytes:
     family = "TCP6" if ":" in address else "TCP4"
     target = "::1" if ":" in address else "127.0.0.1"
     return f"PROXY {family} {address} {target} 1234 80\r\n".encode()
+
+
+def test_no_other_header_names_the_client(proxy: Nginx | Caddy) -> None:
+    names = ("Forwarded", "X_Forwarded_For", "X-Forwarded_For", "x_real_ip", "X_Request-Start")
+    forged = tuple((name, "for=198.51.100.7") for name in names)
+    with proxy.running():
+        seen = raw.send(proxy.pod.port(8080), "/", headers=(*forged, ("X-Other", "a"))).seen
+    assert seen["X-Other"] == "a"
+    assert "for=198.51.100.7" not in seen.values()
 
 
 @pytest.mark.parametrize("exposure", [None, {"loadBalancer": {}}])
