@@ -38,7 +38,7 @@ def rules() -> dict[str, list[Rule]]:
             _rule(kinds.LIMIT_RANGE.group, [kinds.LIMIT_RANGE.plural], ("list",)),
             # Listed to find out why a workload is not ready; never watched.
             _rule(kinds.POD.group, [kinds.POD.plural], ("list",)),
-            _rule(kinds.EVENT.group, [kinds.EVENT.plural], ("create",)),
+            _rule(kinds.EVENT.group, [kinds.EVENT.plural], ("list", "create")),
         ],
         # The label of a namespace selects its profile: read each minute, never watched. In a Role,
         # "get" permits only its own namespace.

@@ -76,3 +76,29 @@ def test_an_object_with_our_labels_and_name_is_not_taken_over(world: World) -> N
     )
     assert "blue-team" in stalled["message"]
     assert world.get("configmaps", "shop-app") == before
+
+
+def test_a_quota_is_named_if_a_database_or_a_migration_gets_no_pod(
+    controlled_world: World,
+) -> None:
+    world = controlled_world
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    quotas = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
+    world.kube.request("POST", quotas, quota)
+    world.start()
+    world.apply(postgres=POSTGRES)
+    _until_refused(world, "DatabaseReady")
+    world.kube.patch(f"{quotas}/none", {"spec": {"hard": {"pods": "1"}}})
+    # The controller waits longer and longer between its attempts, but not after an edit.
+    path = world.path("statefulsets", "shop-postgres")
+    world.kube.patch(path, {"metadata": {"annotations": {"seen": "1"}}})
+    eventually(lambda: world.run_pods() or world.condition("DatabaseReady")["status"] == "True")
+    _until_refused(world, "MigrationsReady")
+
+
+def _until_refused(world: World, kind: str) -> None:
+    def is_refused() -> bool:
+        found = world.condition(kind)
+        return found.get("reason") == "FailedCreate" and "exceeded quota" in found["message"]
+
+    eventually(is_refused)

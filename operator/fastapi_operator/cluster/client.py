@@ -195,6 +195,7 @@ class Client:
         namespace: str | None,
         *,
         label_selector: str = "",
+        field_selector: str = "",
         limit: int = PAGE_SIZE,
     ) -> AsyncIterator[tuple[list[dict[str, Any]], int]]:
         """Yields the objects of a kind page by page, each with the list's resourceVersion.
@@ -205,6 +206,8 @@ class Client:
         query = {"limit": str(limit)}
         if label_selector:
             query["labelSelector"] = label_selector
+        if field_selector:
+            query["fieldSelector"] = field_selector
         while True:
             answer = await self._request("GET", "list", kind, kind.path(namespace), query=query)
             metadata = answer.get("metadata", {})

@@ -15,6 +15,7 @@ import structlog
 
 from fastapi_operator import naming
 from fastapi_operator.api.status import Status
+from fastapi_operator.cluster import events
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import POD, SECRET, SERVICE
@@ -26,6 +27,7 @@ from fastapi_operator.reconcile.loop.telemetry import Telemetry
 from fastapi_operator.reconcile.observe import pod_diagnostics
 from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.migration_report import MigrationReports
+from fastapi_operator.reconcile.observe.observed import Child
 from fastapi_operator.reconcile.observe.pod_diagnostics import PodDiagnostics
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
@@ -355,6 +357,9 @@ class Reconciler:
                 datetime.datetime.now(datetime.UTC),
                 pod_diagnostics.template_of(desired),
             )
+            if pod_diagnostics.may_be_refused(desired, children[desired.key], pods):
+                note = await self._note_about_pods(children[desired.key])
+                found = pod_diagnostics.refused(desired, note)
             self._pod_diagnostics.record(desired.key, found)
             # The sidecar of a migration that runs has no report yet.
             if children[desired.key].health.failed:
@@ -367,6 +372,19 @@ class Reconciler:
             before=work.before,
         ):
             self._reports.record(key, desired, await self._list_pods(key, desired) or [])
+
+    async def _note_about_pods(self, child: Child) -> str:
+        """Returns the newest note about a pod that a workload's controller could not create."""
+        try:
+            return await events.newest_note(
+                self._client,
+                namespace=child.key.namespace,
+                uid=child.uid,
+                reason=pod_diagnostics.REFUSED,
+            )
+        except ApiError as error:
+            _log.warning("cannot list events", error=str(error), object=str(child.key))
+        return ""
 
     async def _list_pods(self, key: ServiceKey, desired: Desired) -> list[dict[str, Any]] | None:
         """Returns the first pods of a workload; None if they cannot be listed now."""
