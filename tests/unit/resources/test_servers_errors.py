@@ -14,10 +14,10 @@ ROUNDS = 20
 
 
 @contextmanager
-def behind(nginx: Nginx, log: Path, app: str) -> Iterator[None]:
-    """Runs an app in a real uvicorn, behind nginx."""
+def behind(nginx: Nginx, log: Path, app: str, engine: str = "Uvicorn") -> Iterator[None]:
+    """Runs an app in a real server, behind nginx."""
     variables = [{"name": "METRICS_PORT", "value": str(free_port())}]
-    with served(log, app, env=variables) as port:
+    with served(log, app, env=variables, server={"engine": engine}) as port:
         nginx.pod.ports[8000] = port
         with nginx.running(redis=None, postgres=None):
             yield
@@ -54,3 +54,11 @@ def test_without_the_runtime_only_requests_with_side_effects_fail(
         assert 502 in statuses_after(nginx, "/later", "POST")
         assert statuses_after(nginx, "/later", "GET") == [200] * ROUNDS
         assert statuses_after(nginx, "/fails", "GET") == [200] * ROUNDS
+
+
+@pytest.mark.parametrize("path", ["/fails", "/later"])
+def test_granian_does_not_end_the_next_request_without_the_runtime(
+    nginx: Nginx, tmp_path: Path, path: str
+) -> None:
+    with behind(nginx, tmp_path / "app.log", "failing:unmodified", engine="Granian"):
+        assert statuses_after(nginx, path, "POST") == [200] * ROUNDS
