@@ -190,7 +190,10 @@ class Listener:
         method = words[0]
         if method not in ("GET", "HEAD"):
             return method, _text(405, "only GET is supported")
-        address = urlsplit(words[1])
+        try:
+            address = urlsplit(words[1])
+        except ValueError:
+            return method, _text(400, "not a valid address")
         page = self._pages.get(address.path)
         if page is None:
             return method, _text(404, "no such page")

@@ -35,8 +35,10 @@ POOL_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 
 POOL_LABEL = "db_client_connection_pool_name"
 READ_TRIES = 5
 READ_PAUSE_SECONDS = 0.05
-REUSE_FACTOR = 4
-"""A page is reused for this multiple of the time that it took: any pod can request it."""
+OPENMETRICS = "application/openmetrics-text"
+REUSE_FACTOR = 9
+"""A page is reused for this multiple of the time that it took: any pod can request it. There are
+two formats, so both together take a fifth of the time."""
 _LIVE_FILE = re.compile(r"gauge_live\w+_(\d+)\.db$")
 
 
@@ -238,7 +240,9 @@ class Exposition:
         Args:
             accept: The Accept header of the request.
         """
-        encode, content_type = prometheus_client.exposition.choose_encoder(accept)
+        # One page for each format, and no other choice of the client: each page is kept.
+        wanted = f"{OPENMETRICS}; version=1.0.0" if OPENMETRICS in accept else ""
+        encode, content_type = prometheus_client.exposition.choose_encoder(wanted)
         began = time.monotonic()
         until, page = self._pages.get(content_type, (0.0, None))
         if page is not None and began < until:

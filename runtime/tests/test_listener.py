@@ -79,6 +79,9 @@ def test_an_invalid_request_gets_a_status() -> None:
     assert status_of(port, "/page") == 400
     assert status_of(port, "/broken") == 500
     assert status_of(port, "/other") == 404
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET //[ HTTP/1.1\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
     with pytest.raises(urllib.error.HTTPError, match="405"):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/page", data=b"x")
     server.stop()

@@ -50,8 +50,11 @@ def test_an_incomplete_file_of_a_starting_worker_fails_no_scrape(
     assert body == b""
 
 
-def test_a_page_is_rendered_at_most_a_fifth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any pod of a cluster can request the page, as often as it wants."""
+@pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.{}", "a/b;q={}"])
+def test_a_page_is_rendered_at_most_a_fifth_of_the_time(
+    accept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any pod of a cluster can request the page, as often as it wants, in any version."""
     rendered = 0
 
     def slow(_encode: object) -> bytes:
@@ -63,10 +66,18 @@ def test_a_page_is_rendered_at_most_a_fifth_of_the_time(monkeypatch: pytest.Monk
     monkeypatch.setattr(metrics, "_expose", slow)
     exposition, end, read = metrics.Exposition(), time.monotonic() + 0.5, 0
     while time.monotonic() < end:
-        assert exposition.page({}, "").body == b"page"
+        assert exposition.page({}, accept.format(read)).body == b"page"
         read += 1
     assert read > 100
     assert 1 < rendered <= 6
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "0.0.1", "x", ""])
+def test_every_version_of_openmetrics_gets_the_same_page(version: str) -> None:
+    accept = f"application/openmetrics-text; version={version}; escaping=allow-utf-8, text/plain"
+    content_type, body, _ = metrics.Exposition().page({}, accept)
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert body.endswith(b"# EOF\n")
 
 
 OBSERVATIONS = [0.0, 0.003, 0.005, 0.0050001, 0.3, 9.9, 10.0, 11.0, 0.3]
