@@ -121,6 +121,7 @@ class RequestProfiler:
     def __init__(self) -> None:
         self.app: ASGIApp | None = None
         self._wanted: str | None = None
+        self._ends_at = 0.0
         self._result: str | None = None
         self._done = threading.Event()
         self._turn = threading.Lock()
@@ -139,15 +140,19 @@ class RequestProfiler:
         except ValueError:  # another profiler is active in this process
             await self.app(scope, receive, send)
             return
+        # A stream can last forever, and the profiler slows down every other request.
+        rest = self._ends_at - time.monotonic()
+        stop = asyncio.get_running_loop().call_later(max(0.0, rest), profile.disable)
         try:
             await self.app(scope, receive, send)
         finally:
+            stop.cancel()
             profile.disable()
             route = routes.template(scope) or ""
             if wanted in ("", route):
                 self._result = f"{scope['method']} {route}\n{_report(profile)}"
                 self._done.set()
-            else:
+            elif time.monotonic() < self._ends_at:
                 self._wanted = wanted  # another route: the next one, then
 
     def next(self, route: str, seconds: float) -> str:
@@ -158,6 +163,7 @@ class RequestProfiler:
         """
         with self._turn:
             self._done.clear()
+            self._ends_at = time.monotonic() + seconds
             self._wanted = route
             try:
                 if not self._done.wait(seconds):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -85,6 +87,34 @@ def test_a_profile_without_a_request_is_an_error(server: testing.AppServer) -> N
     response = page(server, "/debug/request?route=/never&seconds=0.2")
     assert response.status_code == 400
     assert httpx2.get(f"{server.url}/fast/1").status_code == 200
+
+
+@pytest.mark.parametrize("route", ["", "/other"])
+async def test_the_profile_of_a_stream_ends_in_time(route: str) -> None:
+    def is_profiled() -> bool:
+        tools = getattr(sys, "monitoring", None)  # Python 3.12
+        return bool(tools.get_tool(tools.PROFILER_ID)) if tools else sys.getprofile() is not None
+
+    async def stream(*_: object) -> None:
+        assert is_profiled()
+        await asyncio.sleep(0.5)
+        assert not is_profiled()
+
+    async def later(*_: object) -> None:
+        assert not is_profiled()
+
+    async def ask(*_: object) -> Any:
+        pass
+
+    requests = profiling.RequestProfiler()
+    waiting = asyncio.create_task(asyncio.to_thread(requests.next, route, 0.2))
+    await asyncio.sleep(0.05)
+    requests.app = stream
+    await requests({"type": "http", "method": "GET"}, ask, ask)
+    with pytest.raises(ValueError, match="no request"):
+        await waiting
+    requests.app = later
+    await requests({"type": "http", "method": "GET"}, ask, ask)
 
 
 def test_probes_metrics_and_diagnostics_share_no_port(server: testing.AppServer) -> None:
