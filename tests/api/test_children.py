@@ -338,6 +338,11 @@ def test_a_suspended_service_is_not_changed(world: World) -> None:
     world.kube.delete(world.path("configmaps", "shop-app"))
     time.sleep(1.5)
     assert world.get("configmaps", "shop-app") is None
+    # A newer spec is not applied, and so the service is not Ready at its generation.
+    world.apply(suspend=True, image="registry.test/shop:2")
+    eventually(lambda: world.condition("Ready")["observedGeneration"] == 3)
+    assert world.condition("Ready")["status"] == "False"
+    assert "the newest spec is not applied" in world.condition("Ready")["message"]
     world.apply(suspend=False)
     eventually(lambda: world.get("configmaps", "shop-app"))
 

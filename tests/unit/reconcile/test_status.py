@@ -262,6 +262,12 @@ def test_a_suspended_service_keeps_its_readiness() -> None:
     assert found["Reconciling"][:2] == ("False", "Suspended")
 
 
+def test_a_suspended_service_with_a_newer_spec_is_not_ready() -> None:
+    wanted = app()
+    found = conditions(situation(wanted, all_live(wanted), suspended=True, released=False))
+    assert found["Ready"][:2] == ("False", "Suspended")
+
+
 def test_a_temporary_error_is_reported_as_reconciling() -> None:
     wanted = app()
     found = conditions(situation(wanted, all_live(wanted), failure="503 busy"))

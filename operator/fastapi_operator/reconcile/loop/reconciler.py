@@ -52,6 +52,7 @@ from fastapi_operator.reconcile.plan.pending import (
     with_slot,
 )
 from fastapi_operator.reconcile.plan.refusals import to_problem, with_spec_paths
+from fastapi_operator.reconcile.plan.release import is_released
 from fastapi_operator.reconcile.plan.rollouts import Rollouts
 from fastapi_operator.reconcile.plan.rotation import Rotations, plan_rotations
 from fastapi_operator.reconcile.plan.status import StatusInput, build_status
@@ -461,6 +462,7 @@ class Reconciler:
                 migration=work.target.migration,
                 migration_report=self._reports.find(key, work.desired),
                 suspended=state.suspended,
+                released=is_released(observed.release, live.body["spec"]),
                 failure=str(failure) if failure else "",
                 held=work.held,
                 rotating=work.rotations.pending,

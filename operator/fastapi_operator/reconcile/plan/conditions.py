@@ -67,9 +67,17 @@ class Conditions:
         self._mark("Reconciling", "False", reason, "")
         self._mark("Stalled", "True", reason, message)
 
-    def mark_suspended(self, ready: bool) -> None:
-        """Marks the service as suspended by its spec."""
+    def mark_suspended(self, ready: bool, *, released: bool) -> None:
+        """Marks the service as suspended by its spec.
+
+        Args:
+            ready: Whether all parts are ready.
+            released: Whether they are of the newest spec.
+        """
         message = "spec.suspend is true: reconciliation is suspended; running pods are unaffected"
+        if not released:
+            ready = False
+            message += "; the newest spec is not applied until the service is resumed"
         self._mark("Ready", "True" if ready else "False", "Suspended", message)
         self._mark("Reconciling", "False", "Suspended", message)
         self._mark("Stalled", "False", "NotStalled", "")

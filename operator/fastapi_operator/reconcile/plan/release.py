@@ -61,6 +61,14 @@ def next_record(
     return replace(found, revision=max(taken, default=before.revision) + 1)
 
 
+def is_released(record: ReleaseRecord | None, spec: Mapping[str, object]) -> bool:
+    """Whether a spec is that of the last release, apart from ``suspend``."""
+    if record is None:
+        return False
+    new, old = ({**item, "suspend": None} for item in (spec, record.spec))
+    return new == old
+
+
 def to_body(record: ReleaseRecord, owner: Owner) -> dict[str, Any]:
     """Returns the ControllerRevision with a record."""
     return {

@@ -59,6 +59,7 @@ class StatusInput:
         migration: The desired migration; None if there is none.
         migration_report: The state that it left in the database, if that was read.
         suspended: Whether the reconciliation is suspended.
+        released: Whether the spec is that of the last release.
         failure: The temporary error that ended the reconciliation; empty if there was none.
         held: Writes that wait for an approval or a rollout slot.
         rotating: The entries of rotations that wait.
@@ -82,6 +83,7 @@ class StatusInput:
     migration: Migration | None = None
     migration_report: MigrationReport | None = None
     suspended: bool = False
+    released: bool = True
     failure: str = ""
     held: Sequence[HeldWrite] = ()
     rotating: Sequence[Pending] = ()
@@ -229,7 +231,7 @@ def _mark_summary(
     error = next((p for p in inputs.problems if p.severity is Severity.ERROR), None)
     migration = parts.get(Part.MIGRATION)
     if inputs.suspended:
-        conditions.mark_suspended(ready=bool(needed) and not unready)
+        conditions.mark_suspended(ready=bool(needed) and not unready, released=inputs.released)
     elif error is not None:
         conditions.mark_stalled("InvalidSpec", str(error))
     elif inputs.refusals:
