@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -161,12 +163,18 @@ def find_program(names: Sequence[str], package: str) -> str:
     raise MissingProgram(f"{names[0]} is not installed: apt-get install {package}")
 
 
+# The kernel gives no port below 32768 to a client, which could take it before the server starts.
+# Each process counts from a random one, so tests that run at the same time rarely share one.
+_ports = itertools.islice(itertools.cycle(range(10_000, 30_000)), secrets.randbelow(20_000), None)
+
+
 def free_port() -> int:
     """Returns a local port on which no process listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("the cycle does not end")
 
 
 def run_as() -> Account:

@@ -42,6 +42,9 @@ class Caddy:
         with self.pod.running(*self.written(**spec)) as server:
             eventually(lambda: listens(self.pod.port(8080)), f"Caddy: {self.pod.output()}")
             yield server
+            # A pod that ends announces it for three seconds, which has tests of its own.
+            server.kill()
+            server.wait()
 
     def get(self, path: str = "/", port: int = 8080, **headers: str) -> http.client.HTTPResponse:
         """The answer to a GET at a port of the pod."""

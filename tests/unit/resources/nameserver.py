@@ -40,6 +40,11 @@ class Nameserver:
         """Its address with its port, as nginx writes it."""
         return f"127.0.0.1:{self._socket.getsockname()[1]}"
 
+    @property
+    def responds(self) -> bool:
+        """Whether questions get a response."""
+        return self._responds.is_set()
+
     def start(self) -> None:
         """Responds from now on."""
         self._responds.set()

@@ -20,7 +20,7 @@ from tests.unit.resources.operands import (
 )
 from tests.unit.resources.web import App, ask
 
-# nginx asks for the pods when it starts, after it listens.
+# From the response of the DNS server until nginx knows the pods.
 RESOLVED_SECONDS = 0.1
 
 
@@ -70,10 +70,19 @@ class Nginx:
     @contextmanager
     def running(self, **spec: Any) -> Iterator[Any]:
         """nginx as a service with this spec gets it."""
-        with self.pod.running(*self.written(**spec)) as server:
+        start, asked = self.written(**spec), len(self.dns.asked)
+        with self.pod.running(*start) as server:
             eventually(lambda: listens(self.pod.port(8080)), f"nginx: {self.pod.output()}")
+            # nginx asks for the pods when it starts, after it listens.
+            upstreams = (self.pod.paths["/etc/nginx"] / "upstreams.conf").read_text()
+            if " resolve" in upstreams and self.dns.responds:
+                expected = asked + upstreams.count(" resolve\n")
+                eventually(lambda: len(self.dns.asked) >= expected, "nginx asks for the pods")
             time.sleep(RESOLVED_SECONDS)
             yield server
+            if server.poll() is None:
+                # As a pod that ends it would wait ten seconds for the connections of its clients.
+                self.pod.run("nginx", "-c", "/etc/nginx/nginx.conf", "-s", "stop")
 
     def get(self, path: str = "/", port: int = 8080, **headers: str) -> http.client.HTTPResponse:
         """The answer to a GET at a port of the pod."""

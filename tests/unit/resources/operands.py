@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastapi_operator_runtime.testing.server import free_port
+
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts
 from fastapi_operator.resources.build import build
@@ -102,9 +104,7 @@ class Pod:
     def port(self, port: int) -> int:
         """A free port in place of one of the pod."""
         if port not in self.ports:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.ports[port] = probe.getsockname()[1]
+            self.ports[port] = free_port()
         return self.ports[port]
 
     def localize(self, text: str) -> str:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastapi_operator_runtime.testing.server import free_port
+
 from tests.unit.resources.operands import container, eventually, listens, wanted
 
 APP_BIN = Path(__file__).resolve().parents[3] / ".venv-app/bin"
@@ -20,13 +22,6 @@ class Response(NamedTuple):
 
     status: int
     seen: dict[str, Any]
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @contextmanager

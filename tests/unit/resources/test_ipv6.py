@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi_operator_runtime.testing.server import free_port
 
 from fastapi_operator.facts import Facts
 from fastapi_operator.resources.build import build
@@ -21,7 +22,7 @@ from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import Pod, eventually, listens
 from tests.unit.resources.stores import ENGINES, Store
 from tests.unit.resources.test_pooler import pod, serving  # noqa: F401 (a fixture)
-from tests.unit.resources.test_servers import APP_BIN, HEARTBEAT_DIRECTORY, free_port, several
+from tests.unit.resources.test_servers import APP_BIN, HEARTBEAT_DIRECTORY, several
 from tests.unit.resources.web import App, ask, received
 from tests.unit.services import service
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi_operator_runtime.testing.server import free_port
 
 from fastapi_operator.facts import Facts
 from fastapi_operator.resources.build import build
@@ -26,12 +27,6 @@ from tests.unit.services import service
 APP_BIN = Path(__file__).resolve().parents[3] / ".venv-app/bin"
 GRACEFUL_SECONDS = 3
 CLIENTS = 20
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -6,9 +6,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from fastapi_operator_runtime.testing.server import free_port
 
 from tests.unit.resources.nginx import Nginx
-from tests.unit.resources.raw import free_port, served
+from tests.unit.resources.raw import served
 
 ROUNDS = 20
 
