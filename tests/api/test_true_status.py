@@ -101,3 +101,37 @@ def test_data_and_credentials_that_lost_their_labels_are_not_reported_as_lost(
     assert secret is not None
     assert secret["data"] == before["secrets", "shop-queue"]["data"]  # type: ignore[index]
     assert world.kube.items(world.path("events")) == []
+
+
+def test_a_volume_that_is_not_mounted_has_the_cause(world: World) -> None:
+    world.start()
+    world.apply()
+    deployment = eventually(lambda: world.get("deployments", "shop"))
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    body: dict[str, Any] = {
+        "metadata": {"name": "shop-1", "labels": labels},
+        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
+    }
+    pod = world.kube.request("POST", world.path("pods"), body)
+    container = {"name": "app", "image": "", "imageID": "", "ready": False, "restartCount": 0}
+    container["state"] = {"waiting": {"reason": "ContainerCreating"}}
+    path = f"{world.path('pods', 'shop-1')}/status"
+    world.kube.patch(path, {"status": {"containerStatuses": [container]}})
+    message = 'MountVolume.SetUp failed for volume "tls": secret "shop-tls" not found'
+    event = {
+        "metadata": {"name": "shop-1.1", "namespace": world.namespace},
+        "involvedObject": {
+            "kind": "Pod",
+            "name": "shop-1",
+            "namespace": world.namespace,
+            "uid": pod["metadata"]["uid"],
+        },
+        "type": "Warning",
+        "reason": "FailedMount",
+        "message": message,
+        "lastTimestamp": "2026-01-01T00:00:00Z",
+    }
+    world.kube.request("POST", f"/api/v1/namespaces/{world.namespace}/events", event)
+    found = eventually(lambda: failing(world, "ApplicationReady", reason="FailedMount"))
+    assert message in found["message"]
+    assert message in world.condition("Ready")["message"]

@@ -55,22 +55,6 @@ async def post(
         _log.warning("cannot post event", service=name, namespace=namespace, error=str(error))
 
 
-async def newest_note(client: Client, *, namespace: str, uid: str, reason: str) -> str:
-    """Returns the note of the newest Event about an object with a reason; empty if there is none.
-
-    Raises:
-        ApiError: The Events cannot be listed.
-    """
-    selector = f"regarding.uid={uid},reason={reason}"
-    found = [
-        event
-        async for items, _ in client.pages(EVENT, namespace, field_selector=selector)
-        for event in items
-    ]
-    newest = max(found, key=lambda event: int(event["metadata"]["resourceVersion"]), default={})
-    return str(newest.get("note", ""))
-
-
 def _note(message: str, name: str, namespace: str) -> str:
     """Returns the message of an Event; if it is cut, with the command that shows the rest."""
     whole = message.encode()

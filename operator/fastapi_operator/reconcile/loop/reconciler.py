@@ -7,7 +7,7 @@ child, or the delay that the reconciliation returns, starts the next one.
 import dataclasses
 import datetime
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,19 +15,18 @@ import structlog
 
 from fastapi_operator import naming
 from fastapi_operator.api.status import Status
-from fastapi_operator.cluster import events
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
-from fastapi_operator.cluster.kinds import POD, SECRET, SERVICE
+from fastapi_operator.cluster.kinds import EVENT, POD, SECRET, SERVICE
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.loop.images import Images
 from fastapi_operator.reconcile.loop.status_writer import StatusWriter, find_condition, summary_of
 from fastapi_operator.reconcile.loop.telemetry import Telemetry
-from fastapi_operator.reconcile.observe import pod_diagnostics
+from fastapi_operator.reconcile.observe import event_causes, pod_diagnostics
 from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.migration_report import MigrationReports
-from fastapi_operator.reconcile.observe.observed import Child
+from fastapi_operator.reconcile.observe.observed import Child, Health
 from fastapi_operator.reconcile.observe.pod_diagnostics import PodDiagnostics
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
@@ -358,9 +357,7 @@ class Reconciler:
                 datetime.datetime.now(datetime.UTC),
                 pod_diagnostics.template_of(desired),
             )
-            if pod_diagnostics.may_be_refused(desired, children[desired.key], pods):
-                note = await self._note_about_pods(children[desired.key])
-                found = pod_diagnostics.refused(desired, note)
+            found = await self._explain_by_events(children[desired.key], pods, found)
             self._pod_diagnostics.record(desired.key, found)
             # The sidecar of a migration that runs has no report yet.
             if children[desired.key].health.failed:
@@ -374,18 +371,22 @@ class Reconciler:
         ):
             self._reports.record(key, desired, await self._list_pods(key, desired) or [])
 
-    async def _note_about_pods(self, child: Child) -> str:
-        """Returns the newest note about a pod that a workload's controller could not create."""
+    async def _explain_by_events(
+        self, child: Child, pods: Sequence[Mapping[str, Any]], found: Health | None
+    ) -> Health | None:
+        """Returns the problem of a workload's pods, also if only an Event has its cause."""
+        subject, namespace = event_causes.find_subject(child, pods, found), child.key.namespace
+        if subject is None:
+            return found
         try:
-            return await events.newest_note(
-                self._client,
-                namespace=child.key.namespace,
-                uid=child.uid,
-                reason=pod_diagnostics.REFUSED,
-            )
+            async for events, _ in self._client.pages(
+                EVENT, namespace, field_selector=subject.selector
+            ):
+                return event_causes.explain(subject, namespace, events, found)
         except ApiError as error:
-            _log.warning("cannot list events", error=str(error), object=str(child.key))
-        return ""
+            # A role of an older version does not permit it.
+            _log.info("cannot list events", error=str(error), namespace=namespace)
+        return found
 
     async def _list_pods(self, key: ServiceKey, desired: Desired) -> list[dict[str, Any]] | None:
         """Returns the first pods of a workload; None if they cannot be listed now."""

@@ -7,7 +7,7 @@ may be waiting, so that a problem of its pods is reported within 15 s.
 
 import datetime
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +31,6 @@ CHECK_CEILING_SECONDS = 300.0
 # least every 6 s, a probe that never succeeds is still reported within 15 s.
 STARTING_SECONDS = 8.0
 PODS_LISTED = 20
-# The reason of the Event that a controller posts about a pod that it could not create.
-REFUSED = "FailedCreate"
-# Workloads whose status does not have that reason.
-_SILENT = frozenset({STATEFUL_SET.kind, JOB.kind})
 
 WORKLOADS = frozenset({DEPLOYMENT.kind, STATEFUL_SET.kind, JOB.kind, CRON_JOB.kind})
 
@@ -56,23 +52,6 @@ def diagnose(
     return max(
         found, key=lambda health: (health.failed, _WEIGHT.get(health.reason, 0)), default=None
     )
-
-
-def may_be_refused(desired: Desired, child: Child, pods: Sequence[Body]) -> bool:
-    """Whether the pods of a workload are missing for a reason that its status does not have."""
-    return desired.key.kind in _SILENT and not pods and not child.health.failed
-
-
-def refused(desired: Desired, note: str) -> Health | None:
-    """Returns why a workload has no pods; only a Deployment has that in its status.
-
-    Args:
-        desired: A StatefulSet or a Job.
-        note: The newest Event of its controller about a pod that it could not create.
-    """
-    name = f"{desired.key.kind} {desired.key.name}"
-    text = shortened(mask_credentials(note), f"kubectl describe {desired.key.kind.lower()}")
-    return Health(False, REFUSED, f"{name}: {text}", True) if note else None
 
 
 def pod_selector(desired: Desired) -> str:
