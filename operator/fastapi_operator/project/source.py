@@ -52,15 +52,17 @@ class Module:
 
     @cached_property
     def definitions(self) -> Mapping[str, ast.AST]:
-        """Classes, functions and values that are defined at import, by name."""
-        found: dict[str, ast.AST] = {}
+        """Classes, functions and values that are defined at import, by name; of each the last."""
+        return dict(self.all_definitions())
+
+    def all_definitions(self) -> Iterator[tuple[str, ast.AST]]:
+        """Yields each definition, also those that a later one replaces, for example in a test."""
         for node in syntax.statements(self.tree.body):
             assigned = syntax.assignment(node)
             if assigned:
-                found[assigned[0]] = assigned[1]
+                yield assigned
             elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                found[node.name] = node
-        return found
+                yield node.name, node
 
     def assigned_calls(self) -> Iterator[tuple[str, ast.Call]]:
         """Yields each top-level ``name = call(…)``, in order."""

@@ -25,6 +25,21 @@ def last_name(node: ast.AST | None) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
+def made_by(node: ast.AST) -> Iterator[str]:
+    """Yields the calls that make a value.
+
+    These are ``A`` of ``A().with_option(1)``, and ``A`` and ``B`` of ``A() if condition else B()``.
+    """
+    if isinstance(node, ast.IfExp):
+        yield from made_by(node.body)
+        yield from made_by(node.orelse)
+    elif isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
+            yield from made_by(node.func.value)
+        else:
+            yield last_name(node)
+
+
 def text(node: ast.expr | None) -> str:
     """Returns the value of a text constant; else empty."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):

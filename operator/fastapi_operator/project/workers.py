@@ -134,7 +134,7 @@ def _of_code(project: Project, declared: Mapping[str, _Declaration]) -> Iterator
 
 def _declarations(project: Project) -> Iterator[_Declaration]:
     for module in project.code:
-        for name, node in module.definitions.items():
+        for name, node in module.all_definitions():
             library = _library(module, name, node)
             if library:
                 yield _Declaration(library, module, name, node)
@@ -142,16 +142,16 @@ def _declarations(project: Project) -> Iterator[_Declaration]:
 
 def _library(module: Module, name: str, node: ast.AST) -> str:
     """Returns the library whose broker or worker a definition is; empty for none."""
-    called = syntax.last_name(node) if isinstance(node, ast.Call) else ""
     packages = module.packages
-    if called in ("Celery", "TaskiqScheduler"):
-        return "celery" if called == "Celery" else "scheduler"
-    if called == "App" and "procrastinate" in packages:
-        return "procrastinate"
-    if called.endswith("Broker") and called not in ("InMemoryBroker", "StubBroker"):
-        if "dramatiq" in packages:
-            return "dramatiq"
-        return "taskiq" if any(package.startswith("taskiq") for package in packages) else ""
+    for called in syntax.made_by(node):
+        if called in ("Celery", "TaskiqScheduler"):
+            return "celery" if called == "Celery" else "scheduler"
+        if called == "App" and "procrastinate" in packages:
+            return "procrastinate"
+        if called.endswith("Broker") and called not in ("InMemoryBroker", "StubBroker"):
+            if "dramatiq" in packages:
+                return "dramatiq"
+            return "taskiq" if any(package.startswith("taskiq") for package in packages) else ""
     if isinstance(node, ast.ClassDef) and name == "WorkerSettings":
         return "arq"
     keys = [syntax.text(key) for key in node.keys] if isinstance(node, ast.Dict) else []
