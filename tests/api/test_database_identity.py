@@ -45,6 +45,15 @@ def test_the_record_holds_the_database(world: World) -> None:
     assert len(record["data"]["database"]) == 16
 
 
+def test_a_claim_whose_volume_is_gone_stalls_with_the_next_step(world: World) -> None:
+    world.start()
+    world.apply(postgres=POSTGRES)
+    world.until_ready()
+    path = f"{world.path('persistentvolumeclaims', CLAIM)}/status"
+    world.kube.patch(path, {"status": {"phase": "Lost"}})
+    assert "or delete the claim" in stalled(world, "VolumeLost")["message"]
+
+
 def test_a_lost_volume_is_not_replaced_until_its_uid_is_confirmed(world: World) -> None:
     operator = world.start()
     world.apply(postgres=POSTGRES)

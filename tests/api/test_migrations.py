@@ -44,6 +44,12 @@ def test_the_app_waits_for_the_migration_and_the_migration_for_the_database(worl
     time.sleep(0.5)
     assert world.get("deployments", "shop") is None
     assert released(world) == []
+    # As a queue of Jobs does, for example Kueue.
+    suspended = {"type": "Suspended", "status": "True", "reason": "JobSuspended"}
+    path = f"{world.path('jobs', name)}/status"
+    world.kube.patch(path, {"status": {"conditions": [suspended]}})
+    eventually(lambda: world.condition("MigrationsReady")["reason"] == "JobSuspended")
+    assert "spec.suspend" in world.condition("MigrationsReady")["message"]
     world.finish_job(name)
     eventually(lambda: world.get("deployments", "shop"))
     (record,) = released(world)

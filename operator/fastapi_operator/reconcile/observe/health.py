@@ -14,6 +14,10 @@ _DESCRIBE = "kubectl describe"
 READY = Health(True)
 # The reason of a workload whose controller has not observed its newest generation.
 UNOBSERVED = "Progressing"
+# The reason of a claim whose data only a person can bring back.
+VOLUME_LOST = "VolumeLost"
+# The reason of a Job that was stopped by hand, or by a program that queues Jobs.
+JOB_SUSPENDED = "JobSuspended"
 
 
 def judge(how: Judge, body: Body) -> Health:
@@ -93,13 +97,19 @@ def _job(body: Body) -> Health:
     failed = _condition(status, "Failed", "True")
     if failed:
         return Health(False, failed.get("reason") or "Failed", _message(failed), failed=True)
+    if _condition(status, "Suspended", "True"):
+        message = "it is suspended, so it starts no pod until its spec.suspend is false"
+        return Health(False, JOB_SUSPENDED, message)
     return Health(False, "Running", "the Job has not finished")
 
 
 def _persistent_volume_claim(body: Body) -> Health:
     phase = body.get("status", {}).get("phase", "Pending")
     if phase == "Lost":
-        return Health(False, "VolumeLost", "the volume of the claim is lost", failed=True)
+        volume = body.get("spec", {}).get("volumeName")
+        message = f"the volume {volume} of the claim is gone with its data: create a volume of this"
+        message += " name from a copy, or delete the claim, and the message has the next step"
+        return Health(False, VOLUME_LOST, message, failed=True)
     # Pending is not an error: many storage classes bind when the first pod is scheduled, and the
     # workload of that pod is not ready until then.
     return _resize(body)

@@ -17,6 +17,7 @@ from fastapi_operator.api.status import (
 from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT
 from fastapi_operator.parts import CAUSES_FIRST, Part
 from fastapi_operator.problems import Problem, Severity
+from fastapi_operator.reconcile.observe.health import JOB_SUSPENDED, VOLUME_LOST
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.migration_report import MigrationReport
 from fastapi_operator.reconcile.observe.observed import Child, Health, Observed
@@ -204,6 +205,8 @@ def _job_health(inputs: StatusInput, job: Child) -> Health:
         return Health(False, "MigrationFailed", message, failed=True)
     if diagnosis is not None:
         return diagnosis
+    if job.health.reason == JOB_SUSPENDED:
+        return job.health._replace(message=f"Job {job.key.name}: {job.health.message}")
     return Health(False, "MigrationRunning", f"Job {job.key.name} has not finished")
 
 
@@ -244,7 +247,8 @@ def _mark_summary(
     elif unready:
         part, health = unready[0]
         message = f"{part.value}: {health.message or health.reason}"
-        mark = conditions.mark_stalled if _past_deadline(inputs) else conditions.mark_reconciling
+        needs_help = health.reason == VOLUME_LOST or _past_deadline(inputs)
+        mark = conditions.mark_stalled if needs_help else conditions.mark_reconciling
         mark(health.reason or "Progressing", message)
     else:
         # A part that is ready with a reason makes progress: it scales out, or its volume grows.
