@@ -313,7 +313,7 @@ def test_background_processes_leave_the_app_fewer_pods() -> None:
     assert beside.scaling.max_replicas.value == 160
     assert "8000 from background processes" in beside.scaling.max_replicas.reason
     (problem,) = beside.problems
-    assert "25000 at once; the capacity of 160 pods is 5120" in problem.message
+    assert "25000 at once; the capacity of 160 pods is 10240" in problem.message
 
 
 def test_a_broken_budget_names_the_process_that_claims_most() -> None:

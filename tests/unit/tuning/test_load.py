@@ -55,7 +55,7 @@ def test_threads_never_wait_for_connections_behind_a_blocking_driver(spec: dict[
     assert fits or "spec.server.threads" in paths(found)
 
 
-@pytest.mark.parametrize(("target", "warned"), [(20, False), (32, False), (33, True)])
+@pytest.mark.parametrize(("target", "warned"), [(20, False), (64, False), (65, True)])
 def test_a_target_above_the_shedding_limit_of_a_pod_is_a_warning(target: int, warned: bool) -> None:
     found = plan(scaling={"targetInFlight": target, "minReplicas": 2})
     assert ("spec.scaling.targetInFlight" in paths(found)) is warned

@@ -147,7 +147,7 @@ def test_a_ceiling_lowers_a_derived_number_and_all_that_follow_from_it() -> None
     buffers = decision(plan, "postgres.shared_buffers_bytes").value
     assert buffers * 2 == decision(free, "postgres.shared_buffers_bytes").value
     (problem,) = plan.problems
-    assert "2500 at once; the capacity of 4 pods is 128" in problem.message
+    assert "2500 at once; the capacity of 4 pods is 256" in problem.message
 
 
 def test_a_ceiling_of_one_pod_leaves_one_pod_of_app_pooler_and_proxy() -> None:
