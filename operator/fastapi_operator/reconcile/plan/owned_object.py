@@ -143,8 +143,10 @@ def find_unwatched(
             severity=Severity.WARNING,
             stage=Stage.PLAN,
             path="spec",
-            message=f"{key.kind} {key.name} is not watched: its changes do not restart pods",
-            remedy=f"kubectl label {key.kind.lower()} {key.name} -n {key.namespace} "
+            message=f"{key.kind} {key.name} does not exist or is not watched: its changes do not "
+            "restart pods",
+            remedy="create it if it is missing, and run: kubectl label "
+            f"{key.kind.lower()} {key.name} -n {key.namespace} "
             f"{naming.WATCHED_LABEL}=true",
         )
         for key in sorted(read)
