@@ -153,6 +153,8 @@ def test_a_removed_exposure_leaves_no_objects(world: World) -> None:
     world.until_ready()
     path = owned_kind("networking.k8s.io", "Ingress").path(world.namespace, "shop")
     assert world.kube.get(path) is not None
+    # No controller serves the class here, and many report nothing.
+    assert "for the class traefik" in world.condition("ExposureReady")["message"]
     world.apply()
     eventually(lambda: world.kube.get(path) is None)
     eventually(lambda: not world.condition("ExposureReady"))

@@ -19,6 +19,7 @@ class Judge(StrEnum):
     AUTOSCALER = "autoscaler"
     SCHEDULE = "schedule"
     LOAD_BALANCER = "load balancer"
+    INGRESS = "ingress"
     CONDITION = "condition"
     ROUTE = "route"
     CERTIFICATE = "certificate"
@@ -147,7 +148,14 @@ OWNED: tuple[Kind, ...] = (
         judge=Judge.CONDITION,
         wave=Wave.AROUND,
     ),
-    Kind("networking.k8s.io", "v1", "ingresses", "Ingress", wave=Wave.AROUND),
+    Kind(
+        "networking.k8s.io",
+        "v1",
+        "ingresses",
+        "Ingress",
+        judge=Judge.INGRESS,
+        wave=Wave.AROUND,
+    ),
     Kind(
         "gateway.networking.k8s.io",
         "v1",

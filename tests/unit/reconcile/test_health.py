@@ -119,6 +119,7 @@ ROLLED_OUT = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "read
             {"metadata": {}, "status": {"conditions": [condition("ScalingActive", "True")]}},
             "",
         ),
+        (Judge.INGRESS, {"metadata": {}, "spec": {}}, ""),
         (Judge.LOAD_BALANCER, {"metadata": {}, "spec": {"type": "ClusterIP"}}, ""),
         (Judge.LOAD_BALANCER, {"metadata": {}, "spec": {"type": "LoadBalancer"}}, "NoAddress"),
     ],

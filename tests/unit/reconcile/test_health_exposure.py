@@ -113,3 +113,12 @@ def test_a_failed_renewal_is_a_message_while_the_certificate_is_valid() -> None:
     assert judge(Judge.CERTIFICATE, body) == Health(
         True, message="its renewal failed: the order is invalid"
     )
+
+
+def test_an_ingress_without_an_address_is_ready_with_a_message() -> None:
+    body: dict[str, Any] = {"metadata": {}, "spec": {"ingressClassName": "absent"}, "status": {}}
+    found = judge(Judge.INGRESS, body)
+    assert found.ready
+    assert "no controller has reported an address for the class absent" in found.message
+    body["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+    assert judge(Judge.INGRESS, body) == Health(True)

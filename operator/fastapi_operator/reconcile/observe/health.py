@@ -185,6 +185,19 @@ def _load_balancer(body: Body) -> Health:
     return Health(False, "NoAddress", "the load balancer has no address yet")
 
 
+def _ingress(body: Body) -> Health:
+    """An Ingress: many controllers report nothing, so that a missing address is only a message."""
+    if body.get("status", {}).get("loadBalancer", {}).get("ingress"):
+        return READY
+    name = body.get("spec", {}).get("ingressClassName")
+    chosen = f"the class {name}" if name else "the default class"
+    return Health(
+        True,
+        message=f"no controller has reported an address for {chosen}; if clients do not reach the "
+        "host, check that the class exists and that its controller runs",
+    )
+
+
 def _route(body: Body) -> Health:
     """An HTTPRoute: each of its Gateways has accepted it and resolved its references."""
     generation = body["metadata"].get("generation", 1)
@@ -235,6 +248,7 @@ _JUDGES: Mapping[Judge, Callable[[Body], Health]] = {
     Judge.AUTOSCALER: _autoscaler,
     Judge.SCHEDULE: _schedule,
     Judge.LOAD_BALANCER: _load_balancer,
+    Judge.INGRESS: _ingress,
     Judge.CONDITION: _by_condition,
     Judge.ROUTE: _route,
     Judge.CERTIFICATE: _certificate,
