@@ -2,7 +2,7 @@
 
 from fastapi_operator.resources import proxy_engine
 from fastapi_operator.resources.inputs import Inputs
-from fastapi_operator.resources.proxy_engine import TLS_DIRECTORY, Engine
+from fastapi_operator.resources.proxy_engine import STATIC_ROOT, TLS_DIRECTORY, Engine
 from fastapi_operator.resources.templates import render
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.proxy import ProxyPlan
@@ -25,7 +25,11 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
         config_directory=_DIRECTORIES["config_directory"],
         run_directory=_DIRECTORIES["run_directory"],
         cache_directory=None,
-        start=render("caddy-start.sh.j2", **_DIRECTORIES),
+        start=render(
+            "caddy-start.sh.j2",
+            static_root=STATIC_ROOT if plan.static_volume_bytes is not None else None,
+            **_DIRECTORIES,
+        ),
         reload=render(
             "caddy-reload.sh.j2",
             terminates_tls=inputs.terminates_tls,

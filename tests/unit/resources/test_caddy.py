@@ -237,6 +237,9 @@ def test_static_files_are_served_without_the_app(caddy: Caddy, app: App) -> None
     (root / "static/css").mkdir(parents=True)
     (root / "static/app.js").write_text("let a;" + 2000 * " ")
     (root / "secret").write_text("secret")
+    (root / "static/link").symlink_to(root / "secret")
+    # In a pod, the copy has the same user.
+    (root / "static").chmod(0o777)
     with caddy.running(proxy=STATIC):
         answer = caddy.get("/static/app.js", Accept_Encoding="gzip")
         assert answer.headers["Content-Type"].startswith("text/javascript")
@@ -246,7 +249,12 @@ def test_static_files_are_served_without_the_app(caddy: Caddy, app: App) -> None
         assert (missing.status, missing.headers["Cache-Control"]) == (404, None)
         assert caddy.get("/static/css/").status == 404
         assert app.asked == []
-        for path in ("/static/../secret", "/static%2f..%2fsecret", "/static../secret"):
+        for path in (
+            "/static/../secret",
+            "/static%2f..%2fsecret",
+            "/static../secret",
+            "/static/link",
+        ):
             assert caddy.get(path).read() != b"secret", path
 
 
