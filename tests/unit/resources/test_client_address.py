@@ -119,6 +119,9 @@ def test_the_rate_limit_counts_networks_of_ipv6(nginx: Nginx) -> None:
         assert passed(*(f"2001:db8:1:2::{n:x}" for n in range(1, 9))) == 3
         assert passed(*(f"2001:db8:1:2:{n:x}:5:6:7" for n in range(1, 9))) == 0
         assert passed(*(f"2001:db8::{n:x}" for n in range(1, 9))) == 3
+        assert passed(*(f"2001:db8:0:0:{n:x}::" for n in range(1, 9))) == 0
+        assert passed(*(f"2001:db8:5::{n:x}" for n in range(1, 9))) == 3
+        assert passed(*(f"2001:db8:5:0:{n:x}:1:1:1" for n in range(1, 9))) == 0
         assert passed(*(f"2001:db8:1:{n:x}::1" for n in range(3, 11))) == 8
         assert passed(*(f"198.51.100.{n}" for n in range(1, 9))) == 8
         assert passed(*(f"::ffff:203.0.113.{n}" for n in range(1, 9))) == 8
