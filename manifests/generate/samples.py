@@ -51,13 +51,32 @@ _INGRESS: dict[str, Any] = {
         "hosts": ["shop.example.com"],
         "ingress": {},
         "tls": {"issuer": {"name": "letsencrypt"}},
+        "entries": [
+            {
+                "name": "admin",
+                "hosts": ["admin.example.com"],
+                "ingress": {"className": "internal"},
+                "tls": {"issuer": {"name": "letsencrypt"}},
+            }
+        ],
     }
 }
 # If two options exclude each other, the one that shows more fields.
 _FULL: dict[str, Any] = {
     "server": {"workerPolicy": "Fixed", "workers": 2, "extraArgs": ["--no-server-header"]},
     "scaling": {"minReplicas": 2},
-    "exposure": {"hosts": ["shop.example.com"], "gateway": {"name": "public"}},
+    "exposure": {
+        "hosts": ["shop.example.com"],
+        "gateway": {"name": "public"},
+        "entries": [
+            {
+                "name": "admin",
+                "hosts": ["admin.example.com"],
+                "gateway": {"name": "internal"},
+                "tls": {"secretName": "admin-tls"},
+            }
+        ],
+    },
     "background": [
         {"name": "worker", "command": ["celery", "-A", "shop.tasks", "worker"]},
         {"name": "beat", "command": ["celery", "-A", "shop.tasks", "beat"], "singleton": True},

@@ -42,7 +42,7 @@ def world(equipped: ApiServer) -> Iterator[World]:
         yield found
 
 
-CASES = ["gateway", "gateway-timeouts", "ingress", "loadbalancer", "certificate"]
+CASES = ["gateway", "gateway-timeouts", "entries", "ingress", "loadbalancer", "certificate"]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -145,6 +145,28 @@ def test_a_certificate_is_awaited_and_removed(world: World) -> None:
     eventually(lambda: world.condition("ExposureReady").get("reason") == "NotIssued")
     world.apply(exposure=hosts)
     eventually(lambda: world.kube.get(path) is None)
+
+
+def test_an_entry_has_its_objects_and_its_address_in_the_status(world: World) -> None:
+    world.start(build=desired_state.build_desired_state)
+    admin = {"name": "admin", "hosts": ["admin.example.com"], "paths": ["/admin"]}
+    entries = [admin | {"ingress": {"className": "internal"}}, {"name": "jobs"}]
+    main = {"hosts": ["shop.example.com"], "ingress": {"className": "public"}}
+    world.apply(exposure=main | {"privatePaths": ["/admin"], "entries": entries})
+    world.until_ready()
+    assert world.service()["status"]["url"] == "http://shop.example.com"
+    assert world.service()["status"]["entries"] == [
+        {"name": "admin", "url": "http://admin.example.com/admin"},
+        {"name": "jobs", "url": f"http://shop-entry-jobs.{world.namespace}.svc"},
+    ]
+    ingress = owned_kind("networking.k8s.io", "Ingress")
+    route = world.kube.get(ingress.path(world.namespace, "shop-entry-admin"))
+    assert route is not None
+    assert route["spec"]["ingressClassName"] == "internal"
+    world.apply(exposure=main)
+    eventually(lambda: world.kube.get(ingress.path(world.namespace, "shop-entry-admin")) is None)
+    eventually(lambda: world.get("services", "shop-entry-jobs") is None)
+    eventually(lambda: "entries" not in world.service()["status"])
 
 
 def test_a_removed_exposure_leaves_no_objects(world: World) -> None:

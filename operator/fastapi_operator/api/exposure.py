@@ -4,7 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fastapi_operator.api.model import DISTINCT, Annotations, Model, ObjectName, UrlPath
+from fastapi_operator.api.model import (
+    DISTINCT,
+    Annotations,
+    Model,
+    ObjectName,
+    PodParts,
+    ShortName,
+    UrlPath,
+)
 
 HostName = Annotated[
     str,
@@ -165,15 +173,75 @@ class Tls(Model):
     )
 
 
-class Exposure(Model):
-    """Hosts of the service, and the objects that route them to it."""
+Hosts = Annotated[
+    tuple[HostName, ...], Field(min_length=1, max_length=32, json_schema_extra=DISTINCT)
+]
 
-    hosts: (
+
+class EntryGateway(Model):
+    """The Gateway to which the HTTPRoute of an entry is attached."""
+
+    name: ObjectName = Field(description="Name of the Gateway.", examples=["internal"])
+    namespace: ObjectName | None = Field(
+        default=None,
+        description="Namespace of the Gateway. Default: the service's own.",
+        examples=["gateways"],
+    )
+    section_name: ObjectName | None = Field(
+        default=None,
+        description="Listener of the Gateway. Default: all that match the hosts.",
+        examples=["https"],
+    )
+
+
+class Entry(Model):
+    """A further entry of the service: a port of the proxy that only its own Service reaches."""
+
+    name: ShortName = Field(
+        description="Name of the entry, unique in the service. Its objects are NAME-entry-<name>.",
+        examples=["admin"],
+    )
+    hosts: Hosts | None = Field(
+        default=None,
+        description="Host names of the entry. Required by gateway and ingress. Default: none, and "
+        "only its Service is created.",
+        examples=[["admin.example.com"]],
+    )
+    paths: (
         Annotated[
-            tuple[HostName, ...], Field(min_length=1, max_length=32, json_schema_extra=DISTINCT)
+            tuple[UrlPath, ...], Field(min_length=1, max_length=16, json_schema_extra=DISTINCT)
         ]
         | None
     ) = Field(
+        default=None,
+        description="Path prefixes that the entry serves, also if they are in privatePaths. "
+        "Default: all that are not.",
+        examples=[["/admin"]],
+    )
+    gateway: EntryGateway | None = Field(
+        default=None, description="Creates an HTTPRoute for a Gateway. Default: none."
+    )
+    ingress: Ingress | None = Field(
+        default=None,
+        description="Creates an Ingress; write {} for the cluster's class. Default: none.",
+    )
+    tls: Tls | None = Field(
+        default=None,
+        description="Certificate of the hosts; write {} if the edge has one. Default: none, and "
+        "its URL is an http URL.",
+    )
+    ingress_from: PodParts | None = Field(
+        default=None,
+        description="Peers that may reach the entry, as in a NetworkPolicy's from. "
+        "Default: network.ingressFrom.",
+        examples=[[{"namespaceSelector": {"matchLabels": {"name": "gateways"}}}]],
+    )
+
+
+class Exposure(Model):
+    """Hosts of the service, and the objects that route them to it."""
+
+    hosts: Hosts | None = Field(
         default=None,
         description="Host names of the service. Required by gateway, ingress and tls. "
         "Default: none.",
@@ -204,6 +272,11 @@ class Exposure(Model):
         default=None,
         description="Path prefixes for which the proxy returns 404. Default: none.",
         examples=[["/admin", "/docs"]],
+    )
+    entries: Annotated[tuple[Entry, ...], Field(max_length=4)] | None = Field(
+        default=None,
+        description="Further entries with other hosts, paths and ways in, for example for "
+        "administrators. Default: none.",
     )
     idle_timeout_seconds: int | None = Field(
         default=None,

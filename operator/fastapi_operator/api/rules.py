@@ -260,6 +260,28 @@ RULES: tuple[Rule, ...] = (
         "certificate, or issuer for a new one",
         field="issuer",
     ),
+    _unique("spec.exposure", "entries", "name"),
+    Rule(
+        path="spec.exposure.entries[]",
+        expression="has(self.hosts) == (has(self.gateway) || has(self.ingress)) && "
+        "(!has(self.tls) || has(self.hosts))",
+        message="hosts is required with gateway, ingress and tls, and requires one of gateway and "
+        "ingress, which route the hosts to the service",
+        field="hosts",
+    ),
+    Rule(
+        path="spec.exposure.entries[]",
+        expression="!has(self.gateway) || !has(self.ingress)",
+        message="gateway and ingress exclude each other; use an entry for each",
+        field="ingress",
+    ),
+    Rule(
+        path="spec.exposure.entries[].tls",
+        expression="!has(self.secretName) || !has(self.issuer)",
+        message="secretName and issuer exclude each other; use secretName for an existing "
+        "certificate, or issuer for a new one",
+        field="issuer",
+    ),
     Rule(
         path="spec.rollout",
         expression=f"!has(self.maxSurge) || !{_is_zero('self.maxSurge')} || "

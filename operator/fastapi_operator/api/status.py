@@ -142,6 +142,13 @@ class MigrationStatus(StatusSection):
     )
 
 
+class EntryStatus(StatusSection):
+    """The address of a further entry."""
+
+    name: str = Field(description="Name of the entry.", max_length=20)
+    url: str = Field(description="URL of the entry.", max_length=300)
+
+
 class Status(StatusSection):
     """The observed state of a service."""
 
@@ -167,6 +174,9 @@ class Status(StatusSection):
         default=(), description="Changes that wait, or that are in progress."
     )
     url: str | None = Field(default=None, description="URL of the service.", max_length=300)
+    entries: Annotated[tuple[EntryStatus, ...], Field(max_length=4)] = Field(
+        default=(), description="URLs of the further entries."
+    )
     replicas: int | None = Field(default=None, description="Number of app pods.")
     selector: str | None = Field(
         default=None, description="Label selector of the app's pods.", max_length=300

@@ -80,6 +80,7 @@ def _record(
         "namespace": body["metadata"]["namespace"],
         "image": body["spec"].get("image"),
         "url": reported.get("url"),
+        "entries": reported.get("entries") or [],
         "ready": ready.get("status") == "True" and current,
         "reason": reason,
         "message": message,
@@ -144,6 +145,8 @@ def _print(record: Mapping[str, Any]) -> None:
             age = typer.style(_age(item["created"]), **console.DIM)
             title = f"{_mark(item['ready'])}{item['kind']} {item['name']}  {age}  "
             _print_node(leaf, under, title, "" if item["ready"] else item["message"])
+    for item in record["entries"]:
+        console.print_line(f"entry {item['name']}: {item['url']}")
     _print_values(record)
     for item in record["pending"]:
         pending = typer.style("pending:", **console.HEADING)

@@ -1,15 +1,18 @@
 """The exposure of the entry Service: an HTTPRoute or Ingress, and a Certificate."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from fastapi_operator.api.exposure import Exposure
+from fastapi_operator.api.exposure import EntryGateway, Gateway, Ingress, Issuer
 from fastapi_operator.facts import CERTIFICATE, HTTP_ROUTE
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
-from fastapi_operator.tuning.exposure import ExposurePlan
-from fastapi_operator.tuning.routes import ANY, normal
+from fastapi_operator.tuning.exposure import EntryPlan
+from fastapi_operator.tuning.gateway import GatewayPlan
+from fastapi_operator.tuning.routes import ANY, covers, normal
 
 _ENTRY_PORT = 80
 # The app's connection broke within a response.
@@ -22,18 +25,52 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     if exposure is None or plan is None:
         return ()
     built = []
+    paths = (plan.root_path or "/",)
+    main = _Way(inputs.name, plan.hosts, paths, plan.certificate, encrypted=plan.encrypted)
     if plan.issuer is not None and inputs.facts.offers(CERTIFICATE):
-        built.append(_certificate(inputs, plan))
+        built.append(_certificate(inputs, main, plan.issuer))
     if exposure.gateway is not None and inputs.facts.offers(HTTP_ROUTE):
-        built.append(_http_route(inputs, exposure, plan))
+        built.append(_http_route(inputs, main, exposure.gateway))
     if exposure.ingress is not None:
-        built.append(_ingress(inputs, exposure, plan))
+        built.append(_ingress(inputs, main, exposure.ingress))
+    if inputs.plan.proxy is not None:
+        built += [item for entry in plan.entries for item in _entry(inputs, entry)]
     return tuple(built)
 
 
-def _http_route(inputs: Inputs, exposure: Exposure, plan: ExposurePlan) -> Desired:
-    gateway = exposure.gateway
-    assert gateway is not None
+@dataclass(frozen=True)
+class _Way:
+    """Hosts and paths that are routed to a Service; their objects have its name."""
+
+    name: str
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+    certificate: str | None
+    encrypted: bool
+
+
+def _entry(inputs: Inputs, plan: EntryPlan) -> Iterator[Desired]:
+    """Yields the Service of a further entry, which reaches its port only, and its objects."""
+    entry, tls = plan.entry, plan.entry.tls
+    yield objects.service(
+        inputs,
+        Part.EXPOSURE,
+        plan.name,
+        {"http": (_ENTRY_PORT, plan.port_name)},
+        selects=Part.PROXY,
+    )
+    way = _Way(
+        plan.name, entry.hosts or (), plan.paths, plan.certificate, encrypted=tls is not None
+    )
+    if tls is not None and tls.issuer is not None and inputs.facts.offers(CERTIFICATE):
+        yield _certificate(inputs, way, tls.issuer)
+    if entry.gateway is not None and inputs.facts.offers(HTTP_ROUTE):
+        yield _http_route(inputs, way, entry.gateway)
+    if entry.ingress is not None:
+        yield _ingress(inputs, way, entry.ingress)
+
+
+def _http_route(inputs: Inputs, way: _Way, gateway: Gateway | EntryGateway) -> Desired:
     parent = {
         "group": "gateway.networking.k8s.io",
         "kind": "Gateway",
@@ -41,32 +78,27 @@ def _http_route(inputs: Inputs, exposure: Exposure, plan: ExposurePlan) -> Desir
         "name": gateway.name,
         **({"sectionName": gateway.section_name} if gateway.section_name else {}),
     }
+    rules = _rules(inputs, way)
     body = {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": objects.metadata(inputs, Part.EXPOSURE, inputs.name),
-        "spec": {
-            "parentRefs": [parent],
-            "hostnames": list(plan.hosts),
-            "rules": _rules(inputs, plan),
-        },
+        "metadata": objects.metadata(inputs, Part.EXPOSURE, way.name),
+        "spec": {"parentRefs": [parent], "hostnames": list(way.hosts), "rules": rules},
     }
     return Desired(Part.EXPOSURE, body)
 
 
-def _rules(inputs: Inputs, plan: ExposurePlan) -> list[dict[str, Any]]:
+def _rules(inputs: Inputs, way: _Way) -> list[dict[str, Any]]:
     """Returns the rules of an HTTPRoute; a Gateway takes the longest path, then the method."""
-    root = plan.root_path or "/"
     rule: dict[str, Any] = {
-        "backendRefs": [{"kind": "Service", "name": inputs.name, "port": _ENTRY_PORT}]
+        "backendRefs": [{"kind": "Service", "name": way.name, "port": _ENTRY_PORT}]
     }
-    if plan.root_path and inputs.plan.proxy is None:
+    if inputs.root_path and inputs.plan.proxy is None:
         # The app's server adds its root path to each path. Without a proxy, the route removes it.
         rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
         rule["filters"] = [{"type": "URLRewrite", "urlRewrite": rewrite}]
-    numbers = inputs.plan.gateway
-    assert numbers is not None
-    limited = rule
+    numbers = inputs.plan.gateway or GatewayPlan()
+    limited, paths = rule, list(way.paths)
     rules = []
     if numbers.request_seconds is not None and numbers.backend_request_seconds is not None:
         limited = {
@@ -76,30 +108,34 @@ def _rules(inputs: Inputs, plan: ExposurePlan) -> list[dict[str, Any]]:
                 "backendRequest": f"{numbers.backend_request_seconds.value}s",
             },
         }
-        streams = _stream_prefixes(inputs, plan)
+        prefixes = _stream_prefixes(inputs)
+        # A stream above a path of the way is all of that path.
+        whole = [path for path in paths if any(covers(stream, path) for stream in prefixes)]
+        within = [item for item in prefixes if any(covers(path, item) for path in paths)]
+        streams = sorted({*whole, *within})
         if streams:
             unlimited = {"request": "0s", "backendRequest": "0s"}
             rules.append({"matches": list(map(_prefix, streams)), **rule, "timeouts": unlimited})
-        if root in streams:
-            return rules
+        paths = [path for path in paths if path not in streams]
+    if not paths:
+        return rules
     retry = _retry(inputs)
     if retry is not None:
         # A request that can have side effects is never sent twice.
-        matches = [{**_prefix(root), "method": method} for method in ("GET", "HEAD")]
+        matches = [{**_prefix(path), "method": it} for path in paths for it in ("GET", "HEAD")]
         rules.append({"matches": matches, **limited, "retry": retry})
-    return [*rules, {"matches": [_prefix(root)], **limited}]
+    return [*rules, {"matches": list(map(_prefix, paths)), **limited}]
 
 
 def _prefix(path: str) -> dict[str, Any]:
     return {"path": {"type": "PathPrefix", "value": path}}
 
 
-def _stream_prefixes(inputs: Inputs, plan: ExposurePlan) -> list[str]:
+def _stream_prefixes(inputs: Inputs) -> list[str]:
     """Returns the paths of streams up to the first parameter, which no prefix can have."""
     given = inputs.spec.proxy.streaming_paths if inputs.spec.proxy else None
     literal = (normal(path).partition(f"/{ANY}")[0] for path in given or ())
-    prefixes = {(plan.root_path + path).rstrip("/") or "/" for path in literal}
-    return sorted(prefixes)
+    return sorted({(inputs.root_path + path).rstrip("/") or "/" for path in literal})
 
 
 def _retry(inputs: Inputs) -> dict[str, Any] | None:
@@ -117,39 +153,36 @@ def _retry(inputs: Inputs) -> dict[str, Any] | None:
     }
 
 
-def _ingress(inputs: Inputs, exposure: Exposure, plan: ExposurePlan) -> Desired:
-    ingress = exposure.ingress
-    assert ingress is not None
-    backend = {"service": {"name": inputs.name, "port": {"number": _ENTRY_PORT}}}
-    path = {"path": plan.root_path or "/", "pathType": "Prefix", "backend": backend}
+def _ingress(inputs: Inputs, way: _Way, ingress: Ingress) -> Desired:
+    backend = {"service": {"name": way.name, "port": {"number": _ENTRY_PORT}}}
+    paths = [{"path": path, "pathType": "Prefix", "backend": backend} for path in way.paths]
     spec: dict[str, Any] = {}
     if ingress.class_name is not None:
         spec["ingressClassName"] = ingress.class_name
-    if plan.encrypted:
+    if way.encrypted:
         # Without a Secret the controller uses its default certificate.
-        secret = {"secretName": plan.certificate} if plan.certificate else {}
-        spec["tls"] = [{"hosts": list(plan.hosts), **secret}]
-    spec["rules"] = [{"host": host, "http": {"paths": [path]}} for host in plan.hosts]
-    metadata = objects.metadata(inputs, Part.EXPOSURE, inputs.name, ingress.annotations)
+        secret = {"secretName": way.certificate} if way.certificate else {}
+        spec["tls"] = [{"hosts": list(way.hosts), **secret}]
+    spec["rules"] = [{"host": host, "http": {"paths": paths}} for host in way.hosts]
     body = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": metadata,
+        "metadata": objects.metadata(inputs, Part.EXPOSURE, way.name, ingress.annotations),
         "spec": spec,
     }
     return Desired(Part.EXPOSURE, body)
 
 
-def _certificate(inputs: Inputs, plan: ExposurePlan) -> Desired:
-    issuer, name = plan.issuer, plan.certificate
-    assert issuer is not None and name is not None
+def _certificate(inputs: Inputs, way: _Way, issuer: Issuer) -> Desired:
+    name = way.certificate
+    assert name is not None
     body = {
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
         "metadata": objects.metadata(inputs, Part.EXPOSURE, name),
         "spec": {
             "secretName": name,
-            "dnsNames": list(plan.hosts),
+            "dnsNames": list(way.hosts),
             "issuerRef": {
                 "group": "cert-manager.io",
                 "kind": issuer.kind or "ClusterIssuer",

@@ -92,6 +92,8 @@ def _ipv6_listeners(inputs: Inputs, plan: ProxyPlan) -> dict[str, str]:
     port, tls_port = f"[::]:{values['port']}", values["tls_port"]
     entry = f"listen {port} default_server{option};\n"
     files = {"listen-private.conf": f"listen [::]:{values['private_port']};\n"}
+    for further in values["entry_ports"]:
+        entry += f"listen [::]:{further} default_server;\n"
     if tls_port is not None:
         entry += f"listen [::]:{tls_port} ssl default_server{option};\n"
         files["listen-redirect.conf"] = f"listen {port}{option};\n"

@@ -100,7 +100,8 @@ def _ports(inputs: Inputs) -> list[dict[str, Any]]:
     ports = dict(Part.PROXY.record.ports)
     if not inputs.terminates_tls:
         del ports["https"]
-    return pod.container_ports(ports)
+    further = inputs.plan.exposure.entries if inputs.plan.exposure else ()
+    return pod.container_ports(ports | {entry.port_name: entry.port for entry in further})
 
 
 def _mounts(inputs: Inputs, plan: ProxyPlan, engine: Engine) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fastapi_operator.api.exposure import Exposure
+from fastapi_operator.api.exposure import Entry, Exposure
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.problems import Problem, Severity, Stage
 
@@ -118,7 +118,8 @@ def address_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
 
 def _attached(exposure: Exposure) -> bool:
     """Whether an HTTP proxy forwards requests to the service."""
-    return exposure.gateway is not None or exposure.ingress is not None
+    sections: tuple[Exposure | Entry, ...] = (exposure, *(exposure.entries or ()))
+    return any(item.gateway is not None or item.ingress is not None for item in sections)
 
 
 def _announces_proxy_protocol(annotations: Mapping[str, str]) -> str | None:

@@ -77,7 +77,10 @@ def derive(
     cache = cache_plan(profiled) if spec.redis is not None and spec.redis.managed else None
     queue = queue_plan(profiled) if spec.queue is not None and spec.queue.managed else None
     exposure = exposure_plan(
-        service.metadata.name, exposed, spec.server.effective_root_path if spec.server else ""
+        service.metadata.name,
+        service.metadata.namespace or "default",
+        exposed,
+        spec.server.effective_root_path if spec.server else "",
     )
     read_timeout = proxied.read_timeout_seconds.value if proxied else PROXY_READ_TIMEOUT_SECONDS
     gateway = gateway_plan(profiled, read_timeout, facts)

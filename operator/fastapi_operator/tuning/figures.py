@@ -188,6 +188,10 @@ EFFECTIVE_CACHE_MAX_BYTES = 2**31 * 8 * 1024 - MIB
 # PostgreSQL accepts 262,143 with its other processes, and each takes shared memory: judgement.
 SERVICE_CONNECTIONS_MAX = 100_000
 
+# --- the ports of further entries: no program of a proxy pod has one of them ----------------------
+ENTRY_PORT_FIRST = 20_000
+ENTRY_PORTS = 10_000
+
 # --- the timeouts: pool < pooler queue < statement < proxy < Gateway ------------------------------
 POOL_TIMEOUT_SECONDS = 5
 QUERY_WAIT_TIMEOUT_SECONDS = 10

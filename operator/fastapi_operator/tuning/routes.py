@@ -7,6 +7,7 @@ Privacy and rate limits of the paths above it apply as well. A path can have par
 
 import posixpath
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from enum import StrEnum
 
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.tuning import figures
 
 ALL = "/"
 # Any one segment of a path.
@@ -40,7 +43,8 @@ class Route:
         path: The path, normalised and without a trailing slash; ``/`` is all paths, and ``{}`` is
             any segment.
         handling: Who serves its requests.
-        private: Whether clients outside get no response.
+        private: Whether clients of the main entry get no response.
+        open_ports: The ports of the proxy at which it is served; None is every port.
         limited: Whether the rate limit counts its requests.
         seconds: How long a response is fresh: in the proxy's cache, or at clients (static).
         directory: Directory of the app's image that holds the static files.
@@ -49,6 +53,7 @@ class Route:
     path: str
     handling: Handling = Handling.APP
     private: bool = False
+    open_ports: tuple[int, ...] | None = None
     limited: bool = False
     seconds: int = 0
     directory: str = ""
@@ -71,12 +76,14 @@ def routes(proxy: Proxy, exposure: Exposure, static_max_age_seconds: int) -> tup
     handled = {route.path: route for _, route in _handled(proxy, static_max_age_seconds)}
     private = {normal(path) for path in exposure.private_paths or ()}
     limited = _limited(proxy)
-    known = _with_overlaps({ALL, *handled, *private, *limited})
+    entered = {normal(path) for entry in exposure.entries or () for path in entry.paths or ()}
+    known = _with_overlaps({ALL, *handled, *private, *limited, *entered})
     return tuple(
         Route(
             path=path,
             handling=nearest.handling,
-            private=any(covers(outer, path) for outer in private),
+            private=(hidden := any(covers(outer, path) for outer in private)),
+            open_ports=_open_ports(exposure, path, private=hidden),
             limited=any(covers(outer, path) for outer in limited),
             seconds=nearest.seconds,
             directory=nearest.directory if nearest.path == path else "",
@@ -84,6 +91,29 @@ def routes(proxy: Proxy, exposure: Exposure, static_max_age_seconds: int) -> tup
         for path in sorted(known, key=_specificity)
         for nearest in (_nearest(path, handled),)
     )
+
+
+def entry_ports(exposure: Exposure) -> dict[str, int]:
+    """Returns the proxy's port of each further entry, by name.
+
+    A port depends on the name alone. Otherwise a new entry would get the port of another one, and
+    until its Service or a pod has changed, clients of one entry would reach the other.
+    """
+    return {
+        entry.name: figures.ENTRY_PORT_FIRST + zlib.crc32(entry.name.encode()) % figures.ENTRY_PORTS
+        for entry in exposure.entries or ()
+    }
+
+
+def _open_ports(exposure: Exposure, path: str, *, private: bool) -> tuple[int, ...] | None:
+    """Returns the ports at which a path is served; None is all of them."""
+    ports, record = entry_ports(exposure), Part.PROXY.record.ports
+    found = [] if private else [record["http"], record["https"]]
+    for entry in exposure.entries or ():
+        of_entry = [normal(item) for item in entry.paths or ()]
+        if any(covers(outer, path) for outer in of_entry) or not (of_entry or private):
+            found.append(ports[entry.name])
+    return None if len(found) == len(ports) + 2 else tuple(sorted(found))
 
 
 def route_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:

@@ -73,6 +73,7 @@ def test_only_parts_of_a_pod_keep_unknown_fields() -> None:
         ".spec.containers[]",
         ".spec.env[]",
         ".spec.envFrom[]",
+        ".spec.exposure.entries[].ingressFrom[]",
         ".spec.initContainers[]",
         ".spec.network.egressTo[]",
         ".spec.network.ingressFrom[]",
@@ -119,6 +120,7 @@ def test_every_string_except_values_of_annotations_has_a_pattern() -> None:
     assert free == [
         "spec.exposure.ingress.annotations.*",
         "spec.exposure.loadBalancer.annotations.*",
+        "spec.exposure.entries[].ingress.annotations.*",
         "spec.serviceAccount.annotations.*",
         "spec.parts.*.podAnnotations.*",
         "spec.parts.*.serviceAnnotations.*",

@@ -117,8 +117,11 @@ def _section_at(path: str) -> tuple[Any, dict[str, Any]]:
 
 def _with_section(path: str, section: Any) -> dict[str, Any]:
     """The smallest spec that has a section."""
-    for name in reversed(path.split(".")[1:]):
-        section = {name.removesuffix("[]"): [section] if name.endswith("[]") else section}
+    while path != "spec":
+        above, _, name = path.rpartition(".")
+        if name.endswith("[]"):
+            section = [_required(*_section_at(path)) | section]
+        section, path = {name.removesuffix("[]"): section}, above
     image = {"image": "registry.example.com/shop:1"}
     spec: dict[str, Any] = image | section
     return spec

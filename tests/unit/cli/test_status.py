@@ -35,6 +35,7 @@ RECORD: dict[str, Any] = {
         {"part": "migration", "ready": True, "message": "", "objects": []},
         {"part": "proxy", "ready": True, "message": "", "objects": []},
     ],
+    "entries": [{"name": "admin", "url": "https://admin.example.com/admin"}],
     "tuning": [],
     "pending": [{"name": "Deployment shop", "reason": CAUSE}],
     "problems": [{"severity": "error", "path": "spec.image", "message": CAUSE}],
@@ -61,6 +62,7 @@ def test_the_tree_shows_parts_and_objects(capsys: pytest.CaptureFixture[str]) ->
     assert any(line.startswith("│   └── ✗ Deployment shop  ") for line in lines)
     assert "├── ✓ migration  revision 5a21e0,9c33b7" in lines
     assert "└── ✓ proxy" in lines
+    assert "entry admin: https://admin.example.com/admin" in lines
 
 
 def test_numbers_that_the_status_does_not_hold_are_named_by_their_command(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.unit.resources.nameserver import Nameserver
+from tests.unit.resources.nginx import ENTRY_PORT
 from tests.unit.resources.operands import Pod, container, eventually, files, listens, wanted
 from tests.unit.resources.web import App, ask
 
@@ -20,7 +21,7 @@ class Caddy:
         for path in ("/etc/caddy", "/run/caddy", "/tmp", "/srv/www", "/etc/proxy-tls"):
             self.pod.directory(path)
         self.pod.ports = {8000: app.port}
-        for port in (8080, 8081, 8443):
+        for port in (8080, 8081, 8443, ENTRY_PORT):
             self.pod.port(port)
         self.dns = Nameserver("127.0.0.1")
         # The pod has the DNS server in its resolv.conf.

@@ -22,6 +22,8 @@ from tests.unit.resources.web import App, ask
 
 # From the response of the DNS server until nginx knows the pods.
 RESOLVED_SECONDS = 0.1
+# The port of the further entry admin.
+ENTRY_PORT = 22326
 
 
 class Nginx:
@@ -39,7 +41,7 @@ class Nginx:
             self.pod.directory(path)
         self.pod.directory("/etc/proxy-tls")
         self.pod.ports = {8000: app.port}
-        for port in (8080, 8081, 8443):
+        for port in (8080, 8081, 8443, ENTRY_PORT):
             self.pod.port(port)
         self.pod.hosts |= {"shop-app": "localhost", "shop-app-pods": "shop-app-pods"}
         self.dns = Nameserver("127.0.0.1")

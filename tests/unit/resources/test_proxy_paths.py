@@ -12,7 +12,8 @@ import pytest
 
 from tests.unit.resources import raw
 from tests.unit.resources.caddy import Caddy
-from tests.unit.resources.nginx import Nginx
+from tests.unit.resources.nginx import ENTRY_PORT, Nginx
+from tests.unit.resources.operands import eventually, listens
 
 PRIVATE = {"privatePaths": ["/admin", "/metrics", "/team/red/keys"]}
 ENGINES = ("Nginx", "Caddy")
@@ -132,6 +133,45 @@ def test_no_spelling_of_a_path_reaches_a_private_route(
             for target in PUBLIC:
                 response = raw.send(proxy.pod.port(8080), target)
                 assert (response.status, response.seen.get("area")) == (200, "public"), target
+
+
+ENTRIES: dict[str, Any] = {
+    "hosts": ["shop.example.com"],
+    "ingress": {},
+    "entries": [
+        {
+            "name": "admin",
+            "hosts": ["admin.example.com"],
+            "paths": ["/admin"],
+            "ingress": {"className": "internal"},
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("server", [{}, {"rootPath": "/shop"}], ids=["plain", "root"])
+def test_an_entry_opens_a_private_path_at_its_own_port_only(
+    engine: str, server: dict[str, Any], nginx: Nginx, caddy: Caddy, tmp_path: Path
+) -> None:
+    root = server.get("rootPath", "")
+    with raw.served(tmp_path / "app.log", server=server) as port:
+        proxy = _proxy(engine, nginx, caddy, port)
+        with proxy.running(server=server, exposure=ENTRIES | PRIVATE):
+            main, entry = proxy.pod.port(8080), proxy.pod.port(ENTRY_PORT)
+            eventually(lambda: listens(entry), "the port of the entry is open")
+            for path in ("/admin", "/admin/x?a=/b"):
+                response = raw.send(entry, root + path)
+                assert (response.status, response.seen.get("area")) == (200, "private"), path
+                # A client can write every host.
+                assert proxy.get(root + path, Host="admin.example.com").status == 404
+            for path in ("/", "/items", "/administration", "/metrics", "/team/red/keys"):
+                assert raw.send(entry, root + path).status == 404, path
+            for target in PUBLIC:
+                assert raw.send(main, target).status == 200, target
+            for target in _fuzz(300):
+                at_main, at_entry = raw.send(main, target), raw.send(entry, target)
+                assert at_main.seen.get("area") != "private", target
+                assert at_entry.status in (307, 400, 404) or "admin" in str(at_entry.seen), target
 
 
 # Headers that the proxy sets, or that belong to one connection.

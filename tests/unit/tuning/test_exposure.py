@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from fastapi_operator.api.exposure import Entry, Exposure
 from fastapi_operator.facts import CERTIFICATE, HTTP_ROUTE, Facts
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from fastapi_operator.tuning.plan import Plan
+from fastapi_operator.tuning.routes import entry_ports
 from tests.unit.services import service
 
 HOSTS = {"hosts": ["shop.example.com", "www.example.com"]}
@@ -35,6 +37,55 @@ def test_the_address_is_that_of_the_first_host(exposure: dict[str, Any], url: st
 def test_the_address_ends_with_the_root_path() -> None:
     exposed = plan(HOSTS | {"ingress": {}}, server={"rootPath": "/shop/"}).exposure
     assert exposed is not None and exposed.url == "http://shop.example.com/shop"
+
+
+ADMIN: dict[str, Any] = {"name": "admin", "hosts": ["admin.example.com"], "paths": ["/admin"]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "url"),
+    [
+        ({"ingress": {}}, "http://admin.example.com/shop/admin"),
+        ({"ingress": {}, "tls": {}}, "https://admin.example.com/shop/admin"),
+        ({"hosts": None}, "http://shop-entry-admin.default.svc/shop/admin"),
+        ({"hosts": None, "paths": None}, "http://shop-entry-admin.default.svc/shop"),
+        ({"hosts": ["*.example.com"], "ingress": {}}, None),
+    ],
+)
+def test_an_entry_has_an_address_of_its_own(entry: dict[str, Any], url: str | None) -> None:
+    fields = {name: value for name, value in (ADMIN | entry).items() if value is not None}
+    exposed = plan({"entries": [fields]}, server={"rootPath": "/shop"}).exposure
+    assert exposed is not None
+    assert exposed.url is None
+    assert [item.url for item in exposed.entries] == [url]
+
+
+def test_a_host_can_have_two_gateways_but_not_one_gateway_twice() -> None:
+    public, internal = {"gateway": {"name": "public"}}, {"gateway": {"name": "internal"}}
+    entry = ADMIN | {"hosts": HOSTS["hosts"]}
+    main = HOSTS | public | {"privatePaths": ["/admin/keys"]}
+    assert plan(main | {"entries": [entry | internal]}).problems == ()
+    ambiguous, opened = plan(main | {"entries": [entry | public]}).problems
+    assert ambiguous.path == "spec.exposure.entries[admin].hosts"
+    assert "shop.example.com is also a host of spec.exposure" in ambiguous.message
+    assert opened.path == "spec.exposure.entries[admin].paths"
+    assert opened.message.startswith("/admin/keys is private")
+    other = plan(main | {"entries": [ADMIN | public]})
+    assert [item.path for item in other.problems] == [opened.path]
+
+
+def test_entries_whose_names_give_one_port_are_refused() -> None:
+    ports: dict[int, str] = {}
+    for number in range(1000):
+        name = f"e{number}"
+        first = ports.setdefault(entry_ports(Exposure(entries=(Entry(name=name),)))[name], name)
+        if first != name:
+            break
+    (problem,) = plan({"entries": [{"name": first}, {"name": name}]}).problems
+    assert (problem.path, problem.remedy) == (
+        f"spec.exposure.entries[{name}].name",
+        "use another name",
+    )
 
 
 GATEWAY = HOSTS | {"gateway": {"name": "public"}}

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.api.status import (
     BudgetStatus,
+    EntryStatus,
     MigrationState,
     MigrationStatus,
     Pending,
@@ -122,6 +123,11 @@ def build_status(inputs: StatusInput) -> Status:
             others=inputs.rotating,
         ),
         url=_url(inputs),
+        entries=tuple(
+            EntryStatus(name=item.entry.name, url=item.url)
+            for item in (plan.exposure.entries if plan and plan.exposure else ())
+            if item.url is not None
+        ),
         replicas=replicas,
         selector=_selector(inputs.owner) if app is not None else None,
         # After a restart of the operator, the stored digest is used until the pods are listed.
