@@ -45,6 +45,19 @@ def test_the_longest_path_decides_the_handling_and_privacy_is_inherited() -> Non
     assert found["/"] == Route("/")
 
 
+def test_each_entry_serves_its_paths_and_its_port_stays_if_another_one_is_added() -> None:
+    admin, partners = {"name": "admin", "paths": ["/admin"]}, {"name": "partners"}
+    alone = table({}, privatePaths=["/admin", "/docs"], entries=[admin])
+    both = table({}, privatePaths=["/admin", "/docs"], entries=[partners, admin])
+    (port,) = alone["/admin"].open_ports or ()
+    assert both["/admin"].open_ports == (port,)
+    assert alone["/docs"].open_ports == both["/docs"].open_ports == ()
+    assert alone["/"].open_ports == (8080, 8443)
+    assert len(both["/"].open_ports or ()) == 3 and port not in (both["/"].open_ports or ())
+    # Without entries, no path has a condition.
+    assert table({}, privatePaths=["/docs"])["/"].open_ports is None
+
+
 def test_settings_of_the_root_apply_to_each_path() -> None:
     found = table({"streamingPaths": ["/"], "rateLimit": {"requestsPerSecond": 1}}, privatePaths=[])
     assert found == {"/": Route("/", Handling.STREAM, limited=True)}
