@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def test_an_invalid_certificate_is_not_ready_and_exits(
 def test_a_stopped_api_server_ends_readiness_and_then_the_process(
     tmp_path: Path, processes: list[Process]
 ) -> None:
-    with ApiServer("api-dead") as server:
+    with ApiServer(f"api-dead-{os.getpid()}") as server:
         install_crd(Kube(server.kubeconfig))
         access.world_named(server, "shop")
         started = [
@@ -140,7 +141,7 @@ def test_a_stopped_api_server_ends_readiness_and_then_the_process(
 
 @pytest.fixture(scope="module")
 def small_server() -> Iterator[ApiServer]:
-    with ApiServer("api-rights") as server:
+    with ApiServer(f"api-rights-{os.getpid()}") as server:
         kube = Kube(server.kubeconfig)
         install_crd(kube)
         kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": SYSTEM}})

@@ -156,7 +156,8 @@ def test_before_a_reload_each_response_is_the_last_of_its_connection(caddy: Cadd
             eventually(lambda: caddy_answers(caddy) == b"reloaded", "Caddy reloads")
             load.wait_for(len(load.answers) + 50)
     kept = [answer for answer in load.answers if not answer.new]
-    broken = [answer for answer in kept if not answer.answered]
+    # A busy machine may have 503 from Caddy, which is a response.
+    broken = [answer for answer in kept if not answer.ending.outcome.isdigit()]
     # A connection that is just being opened may be dropped (docs/parts/proxy.md).
     assert [answer for answer in broken if answer.connection.startswith("kept")] == []
     closed = sum(not answer.ending.reusable for answer in kept)
