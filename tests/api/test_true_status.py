@@ -135,3 +135,14 @@ def test_a_volume_that_is_not_mounted_has_the_cause(world: World) -> None:
     found = eventually(lambda: failing(world, "ApplicationReady", reason="FailedMount"))
     assert message in found["message"]
     assert message in world.condition("Ready")["message"]
+
+
+def test_a_configuration_that_pods_have_not_read_yet_is_progress(world: World) -> None:
+    ready(world)
+    assert world.condition("Reconciling")["status"] == "False"
+    time.sleep(2.1)  # times of Kubernetes have a resolution of a second
+    world.apply(proxy={"maxBodySize": "7Mi"})
+    world.until_ready()
+    reconciling = world.condition("Reconciling")
+    assert (reconciling["status"], reconciling["reason"]) == ("True", "Reloading")
+    assert "read the changed configuration within" in reconciling["message"]

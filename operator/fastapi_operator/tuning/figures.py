@@ -309,11 +309,12 @@ RELOADER_CPU_MILLICORES = 5
 RELOADER_MEMORY_BYTES = 32 * MIB
 # The kubelet swaps a mounted ConfigMap within 90 s; a check costs one checksum: judgement.
 RELOADER_INTERVAL_SECONDS = 5
+RELOAD_SECONDS = 90 + RELOADER_INTERVAL_SECONDS
 # Before Caddy reloads or ends, each response announces the end of its connection for so long. Busy
 # connections are used within this time, and meanwhile each request opens its own: judgement.
 CADDY_ANNOUNCE_SECONDS = 3
 # Until a new password has reached every server: twice the longest time of kubelet and sidecar.
-CREDENTIALS_SETTLE_SECONDS = 2 * (90 + RELOADER_INTERVAL_SECONDS)
+CREDENTIALS_SETTLE_SECONDS = 2 * RELOAD_SECONDS
 # Every proxy knows the address of a ready pod a second or two after the kubelet. Until then the
 # pod counts as unavailable, and no old pod is stopped for it: judgement.
 MIN_READY_SECONDS = 3

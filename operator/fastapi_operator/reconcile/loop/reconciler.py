@@ -30,6 +30,7 @@ from fastapi_operator.reconcile.observe.observed import Child, Health
 from fastapi_operator.reconcile.observe.pod_diagnostics import PodDiagnostics
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
+from fastapi_operator.reconcile.plan import reloads
 from fastapi_operator.reconcile.plan.crash import (
     explain_crash,
     status_after_crash,
@@ -193,7 +194,7 @@ class Reconciler:
             return ReconcileResult(requeue_after=TERMINATING_PAUSE_SECONDS)
         await self._diagnose_pods(key, work)
         status_delay = await self._report_status(live, owner, work)
-        result = self._result(work, status_delay)
+        result = self._result(key, work, status_delay)
         if self._has_changed_meanwhile(live):
             # The response to the status write was the first report of the change, so that its
             # event will be ignored.
@@ -473,7 +474,7 @@ class Reconciler:
             )
         )
 
-    def _result(self, work: _Work, status_delay: float | None) -> ReconcileResult:
+    def _result(self, key: ServiceKey, work: _Work, status_delay: float | None) -> ReconcileResult:
         outcome = work.outcome
         if outcome.failure is not None:
             return ReconcileResult(
@@ -486,6 +487,8 @@ class Reconciler:
             self._pod_diagnostics.next_in(work.desired),
             work.rotations.requeue_after,
         ]
+        children = self._store.observed(key).children
+        delays += reloads.seconds_left(work.desired, children, _now()).values()
         delays += [
             REFUSED_RETRY_SECONDS.get(refusal.reason, REFUSED_RETRY_OTHERWISE_SECONDS)
             for refusal in outcome.refusals

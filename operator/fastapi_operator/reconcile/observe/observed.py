@@ -98,6 +98,8 @@ class Child:
         health: Its health, from its status.
         version: Its resourceVersion, which shows whether a watch event is outdated.
         created: Its creationTimestamp, which orders migration Jobs.
+        changed: When the operator's fields of a ConfigMap last changed, RFC 3339; empty for other
+            kinds.
         deleting: Whether it has a deletionTimestamp, or the operator has deleted it.
         replicas: Replicas of a workload, which no digest includes; None for other kinds.
         owned_fields: Hashes of the paths of the fields that the operator owns; kept only until
@@ -120,6 +122,7 @@ class Child:
     health: Health
     version: int = 0
     created: str = ""
+    changed: str = ""
     deleting: bool = False
     replicas: Replicas | None = None
     owned_fields: frozenset[int] | None = None

@@ -9,6 +9,7 @@ import orjson
 
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import (
+    CONFIG_MAP,
     CONTROLLER_REVISION,
     CRON_JOB,
     DEPLOYMENT,
@@ -181,6 +182,7 @@ def child_of(
         health=health.READY if judged == health.READY else Health(*judged),
         version=version,
         created=sys.intern(metadata.get("creationTimestamp", "")),
+        changed=_changed(body) if kind is CONFIG_MAP else "",
         deleting=bool(metadata.get("deletionTimestamp")),
         replicas=_replicas(kind, body),
         owned_fields=projection.owned_paths(body) if expected is None else None,
@@ -215,6 +217,17 @@ def _until_success(before: Health, now: Health) -> Health:
     message of either ends with the last success.
     """
     return before if before.failed and before.message.endswith(now.message) else now
+
+
+def _changed(body: Body) -> str:
+    """Returns when the operator's fields of an object last changed."""
+    entries = body["metadata"].get("managedFields") or ()
+    times = [
+        str(entry.get("time", ""))
+        for entry in entries
+        if entry.get("manager") == naming.FIELD_MANAGER
+    ]
+    return max(times, default="")
 
 
 def _was_observed(known: Child | None, uid: str, live_digest: str) -> bool:

@@ -22,7 +22,7 @@ from fastapi_operator.reconcile.observe.health import JOB_SUSPENDED, VOLUME_LOST
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.migration_report import MigrationReport
 from fastapi_operator.reconcile.observe.observed import Child, Health, Observed
-from fastapi_operator.reconcile.plan import pending
+from fastapi_operator.reconcile.plan import pending, reloads
 from fastapi_operator.reconcile.plan.conditions import Conditions
 from fastapi_operator.reconcile.plan.migrations import (
     Migration,
@@ -142,8 +142,11 @@ def part_health(inputs: StatusInput) -> dict[Part, Health]:
     parts: dict[Part, Health] = {}
     waiting = {item.key: item for item in inputs.waiting}
     refused = {item.key: item for item in inputs.refusals}
+    reloading = reloads.seconds_left(inputs.desired, inputs.observed.children, inputs.now)
     for desired in inputs.desired:
         health = _object_health(desired, inputs, waiting, refused)
+        if health == Health(True) and desired.key in reloading:
+            health = Health(True, reloads.REASON, reloads.MESSAGE)
         worst = parts.get(desired.part)
         has_message = health.ready and health.message and worst == Health(True)
         if worst is None or has_message or _severity(health) > _severity(worst):

@@ -1,0 +1,70 @@
+"""Configuration that running pods read again, some time after it was changed.
+
+A sidecar reloads a changed ConfigMap after the kubelet has refreshed its mount. No object reports
+that, so the change counts as progress for the longest time that it takes.
+"""
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from fastapi_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, STATEFUL_SET
+from fastapi_operator.parts import RELOADER
+from fastapi_operator.reconcile.observe.observed import Child
+from fastapi_operator.resources.desired import Desired, ObjectKey
+from fastapi_operator.tuning import figures
+
+REASON = "Reloading"
+MESSAGE = f"running pods read the changed configuration within {figures.RELOAD_SECONDS} s"
+# The creation and its managedFields have times of their own.
+CREATION_SECONDS = 1
+_WORKLOADS = frozenset({DEPLOYMENT.kind, STATEFUL_SET.kind})
+
+
+def seconds_left(
+    desired: Iterable[Desired], children: Mapping[ObjectKey, Child], now: str
+) -> dict[ObjectKey, float]:
+    """Returns the ConfigMaps that pods may not have read yet, with the seconds that remain.
+
+    Args:
+        desired: The desired objects.
+        children: The live objects.
+        now: The current time, RFC 3339.
+    """
+    found = {}
+    for key in _reloaded(desired):
+        child = children.get(key)
+        if child is None or not child.changed or not child.created:
+            continue
+        changed = _seconds(child.changed)
+        # Pods that started after the creation have read the first content.
+        if changed <= _seconds(child.created) + CREATION_SECONDS:
+            continue
+        left = changed + figures.RELOAD_SECONDS - _seconds(now)
+        # The clocks of operator and API server may differ, but not without a bound.
+        if 0 < left <= 2 * figures.RELOAD_SECONDS:
+            found[key] = left
+    return found
+
+
+def _seconds(time: str) -> float:
+    return datetime.datetime.fromisoformat(time).timestamp()
+
+
+def _reloaded(desired: Iterable[Desired]) -> Iterator[ObjectKey]:
+    for item in desired:
+        if item.key.kind not in _WORKLOADS:
+            continue
+        pod = item.body.get("spec", {}).get("template", {}).get("spec", {})
+        mounted = set(_mounts_of_reloader(pod))
+        for volume in pod.get("volumes") or ():
+            for source in (volume, *((volume.get("projected") or {}).get("sources") or ())):
+                name = (source.get("configMap") or {}).get("name")
+                if name is not None and volume.get("name") in mounted:
+                    yield ObjectKey("", CONFIG_MAP.kind, item.key.namespace, name)
+
+
+def _mounts_of_reloader(pod: Mapping[str, Any]) -> Iterator[str]:
+    for container in (*(pod.get("initContainers") or ()), *(pod.get("containers") or ())):
+        if container.get("name") == RELOADER:
+            yield from (mount["name"] for mount in container.get("volumeMounts") or ())
