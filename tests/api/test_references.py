@@ -32,6 +32,11 @@ def stamp(world: World, name: str = "shop") -> dict[str, str]:
     return found
 
 
+def missing(world: World) -> bool:
+    """Whether the status shows that the Secret may be missing."""
+    return any("Secret keys does not exist" in text for text in warnings(world))
+
+
 def warnings(world: World) -> list[str]:
     return [item["message"] for item in world.service()["status"].get("problems", [])]
 
@@ -82,10 +87,13 @@ def test_a_deleted_secret_does_not_replace_pods_that_run(world: World) -> None:
     world.kube.delete(world.path("secrets", "keys"))
     time.sleep(1.0)
     assert [text for text in world.writes(since) if "deployments" in text] == []
+    eventually(lambda: missing(world))
     operator.stop()
     world.start(build=build_desired_state)
-    eventually(lambda: warnings(world))
+    assert missing(world)
     assert [text for text in world.writes(since) if "deployments" in text] == []
+    secret(world, token="one")
+    eventually(lambda: not missing(world))
 
 
 def test_a_secret_without_the_label_is_a_warning_until_it_is_labelled(world: World) -> None:

@@ -135,11 +135,11 @@ def test_owned_config_maps_are_ignored() -> None:
 
 def test_an_unwatched_object_of_the_user_causes_a_warning_with_its_remedy() -> None:
     owned = (make_owned(workload(containers=[reads("keys", "token")]), OWNER),)
-    (problem,) = find_unwatched(owned, {})
+    (problem,) = find_unwatched(owned, frozenset())
     # No watch reports it, so it may also be missing; the label command alone would then fail.
     assert "Secret keys does not exist or is not watched" in problem.message
     assert problem.remedy == (
         "create it if it is missing, and run: "
         f"kubectl label secret keys -n {KEYS.namespace} fastapi-operator.io/watched=true"
     )
-    assert find_unwatched(owned, {KEYS: hash_values(secret())}) == ()
+    assert find_unwatched(owned, frozenset({KEYS})) == ()

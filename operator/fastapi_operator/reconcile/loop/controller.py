@@ -139,6 +139,8 @@ class Controller:
         if deleted:
             self._pod_diagnostics.forget(key)
             self._enqueue_change(self.store.delete_child(key, body))
+            for reader in self.store.values.note_gone(key):
+                self.queue.add(reader, delay=VALUES_DEBOUNCE_SECONDS)
         else:
             self._put_child(kind, body)
 

@@ -445,7 +445,7 @@ class Reconciler:
         observed = self._store.observed(key)
         warnings = (
             *map(to_problem, work.outcome.warnings),
-            *find_unwatched(work.objects, self._store.values.known),
+            *find_unwatched(work.objects, self._store.values.watched),
             *find_overridden(work.objects, observed.children),
         )
         return build_status(

@@ -14,6 +14,7 @@ class ValueIndex:
 
     def __init__(self) -> None:
         self._known: dict[ObjectKey, references.Values] = {}
+        self._gone: set[ObjectKey] = set()
         self._unwatched: dict[ObjectKey, references.Values] = {}
         self._readers: dict[ObjectKey, set[ServiceKey]] = {}
         self._reads: dict[ServiceKey, frozenset[ObjectKey]] = {}
@@ -22,6 +23,11 @@ class ValueIndex:
     def known(self) -> Mapping[ObjectKey, references.Values]:
         """All known values."""
         return self._known
+
+    @property
+    def watched(self) -> frozenset[ObjectKey]:
+        """The objects that exist and have the label."""
+        return frozenset(self._known.keys() - self._gone)
 
     @property
     def unwatched(self) -> Mapping[ObjectKey, references.Values]:
@@ -49,8 +55,17 @@ class ValueIndex:
         if known is not None and known.uid == seen.uid and seen.version <= known.version:
             return frozenset()
         self._known[key] = seen
-        if known is not None and known.hashes == seen.hashes:
+        returned = key in self._gone
+        self._gone.discard(key)
+        if known is not None and known.hashes == seen.hashes and not returned:
             return frozenset()
+        return frozenset(self._readers.get(key, ()))
+
+    def note_gone(self, key: ObjectKey) -> frozenset[ServiceKey]:
+        """Notes that an object was deleted or lost its label; returns the services that read it."""
+        if key not in self._known:
+            return frozenset()
+        self._gone.add(key)
         return frozenset(self._readers.get(key, ()))
 
     def note_reader(self, service: ServiceKey, read: frozenset[ObjectKey]) -> None:
@@ -66,7 +81,7 @@ class ValueIndex:
     def missing_from(
         self, kind: Kind, namespace: str | None, seen: set[ObjectKey], version: int
     ) -> None:
-        """Drops objects that a complete list at ``version`` lacks and that no service reads."""
+        """Drops objects that a complete list at ``version`` lacks, except those that pods read."""
         for key in [
             key
             for key, values in self._known.items()
@@ -74,7 +89,10 @@ class ValueIndex:
             and namespace in (None, key.namespace)
             and key not in seen
             and values.version <= version
-            and not self._readers.get(key)
         ]:
+            if self._readers.get(key):
+                self._gone.add(key)
+                continue
             del self._known[key]
+            self._gone.discard(key)
             self._readers.pop(key, None)

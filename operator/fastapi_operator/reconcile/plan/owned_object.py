@@ -133,11 +133,14 @@ def stamp_is_current(owned: OwnedObject, child: Child, values: Mapping[ObjectKey
 
 
 def find_unwatched(
-    objects: Sequence[OwnedObject], values: Mapping[ObjectKey, Values]
+    objects: Sequence[OwnedObject], watched: frozenset[ObjectKey]
 ) -> tuple[Problem, ...]:
-    """Returns a warning for each object of the user whose changes do not restart the pods."""
+    """Returns a warning for each object of the user that no watch reports.
+
+    It may exist without the label, or it may be missing. Running pods show neither.
+    """
     ours = {owned.key for owned in objects}
-    read = {key for owned in objects for key in owned.references} - ours - values.keys()
+    read = {key for owned in objects for key in owned.references} - ours - watched
     return tuple(
         Problem(
             severity=Severity.WARNING,
