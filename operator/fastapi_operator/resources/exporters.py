@@ -79,6 +79,8 @@ def redis(inputs: Inputs, part: Part, secret: str) -> tuple[dict[str, Any], ...]
             {"name": "REDIS_USER", "value": MONITOR_ROLE},
             _password("REDIS_PASSWORD", secret),
             {"name": "REDIS_EXPORTER_REDIS_ONLY_METRICS", "value": "true"},
+            # There, any pod of the cluster names a server to which the password is sent.
+            {"name": "REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT", "value": "true"},
         ],
     )
 

@@ -74,6 +74,11 @@ def test_an_exporter_keeps_its_password_off_the_command_line_and_fails_alone() -
         assert keys == ([] if name == "mtail" else ["monitor"]), name
 
 
+def test_the_exporter_of_redis_connects_to_no_server_that_a_client_names() -> None:
+    variables = exporters(built(POD_MONITOR))["redis-exporter"]["env"]
+    assert {"name": "REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT", "value": "true"} in variables
+
+
 def test_caddy_needs_no_exporter_and_its_private_port_is_scraped() -> None:
     objects = built(POD_MONITOR, proxy={"engine": "Caddy"})
     assert "mtail" not in exporters(objects)
