@@ -202,7 +202,7 @@ def _check(platform: Platform, name: str, case: Case) -> None:
 
     eventually(answered, seconds=60, what=f"{case.path} answers {case.answer}; it was {answers}")
     if case.log:
-        logs = ("logs", f"deployment/{name}-worker", "--tail=200")
+        logs = ("logs", f"deployment/{name}-background-worker", "--tail=200")
         eventually(lambda: case.log in platform.kubectl(*logs), seconds=60, what=case.log)
     time.sleep(1)
     assert platform.kubectl.exists("deployment", f"{name}-proxy")
