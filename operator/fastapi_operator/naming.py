@@ -61,6 +61,27 @@ OWN_LABELS = frozenset(
 )
 
 
+# Labels that controllers of Kubernetes set, and by which they find their pods.
+_CONTROLLERS_LABELS = frozenset(
+    {
+        "apps.kubernetes.io/pod-index",
+        "batch.kubernetes.io/controller-uid",
+        "batch.kubernetes.io/job-name",
+        "controller-revision-hash",
+        "controller-uid",
+        "job-name",
+        "pod-template-hash",
+        "statefulset.kubernetes.io/pod-name",
+    }
+)
+OWN_PREFIX = f"{GROUP}/"
+
+
+def is_reserved_label(name: str) -> bool:
+    """Whether only the operator, or a controller of Kubernetes, sets a label of pods."""
+    return name in OWN_LABELS | _CONTROLLERS_LABELS or name.startswith(OWN_PREFIX)
+
+
 def child_name(service: str, *suffix: str) -> str:
     """Returns the name of an owned object: the service's name and a suffix."""
     return "-".join((service, *suffix))

@@ -38,6 +38,7 @@ class Guard:
 
 _ISOLATION = "the restricted Pod Security Standard forbids it"
 _POD = (
+    Guard("metadata.finalizers", "a pod with one is deleted only after it is removed", "remove it"),
     Guard("spec.hostNetwork", _ISOLATION, "remove it"),
     Guard(
         "spec.nodeName",
@@ -85,14 +86,7 @@ def broken_guards(spec: Spec) -> Iterator[Problem]:
     """Yields a problem for each guarded field that a spec sets."""
     template, others = spec.pod_template or {}, frozenset(_process_containers(spec))
     yield from _violations(template, _POD, "spec.podTemplate")
-    labels = _at(template, "metadata.labels") or {}
-    for label in labels if isinstance(labels, Mapping) else ():
-        if label in naming.OWN_LABELS:
-            yield _problem(
-                f"spec.podTemplate.metadata.labels[{label}]",
-                "selectors and watches depend on it",
-                "choose another label",
-            )
+    yield from _broken_metadata(template)
     for name in ("containers", "initContainers"):
         for path, container in _items(
             _at(template, f"spec.{name}"), f"spec.podTemplate.spec.{name}"
@@ -129,6 +123,25 @@ def broken_guards(spec: Spec) -> Iterator[Problem]:
                     "the operator has a volume with this name",
                     "choose another name",
                 )
+
+
+def _broken_metadata(template: Mapping[str, Any]) -> Iterator[Problem]:
+    labels = _at(template, "metadata.labels") or {}
+    for label in labels if isinstance(labels, Mapping) else ():
+        if naming.is_reserved_label(label):
+            yield _problem(
+                f"spec.podTemplate.metadata.labels[{label}]",
+                "selectors and watches depend on it",
+                "choose another label",
+            )
+    annotations = _at(template, "metadata.annotations") or {}
+    for annotation in annotations if isinstance(annotations, Mapping) else ():
+        if annotation.startswith(naming.OWN_PREFIX):
+            yield _problem(
+                f"spec.podTemplate.metadata.annotations[{annotation}]",
+                "the operator keeps its own state there",
+                "choose another annotation",
+            )
 
 
 def _process_containers(spec: Spec) -> Iterator[str]:

@@ -9,21 +9,6 @@ from fastapi_operator.parts import Part
 from fastapi_operator.platforms import NODE_SELECTOR
 from fastapi_operator.problems import Problem, Severity, Stage
 
-# Labels that controllers of Kubernetes set, and by which they find their pods.
-_CONTROLLERS_LABELS = frozenset(
-    {
-        "apps.kubernetes.io/pod-index",
-        "batch.kubernetes.io/controller-uid",
-        "batch.kubernetes.io/job-name",
-        "controller-revision-hash",
-        "controller-uid",
-        "job-name",
-        "pod-template-hash",
-        "statefulset.kubernetes.io/pod-name",
-    }
-)
-_OWN_PREFIX = f"{naming.GROUP}/"
-
 
 def broken_part_guards(spec: Spec) -> Iterator[Problem]:
     """Yields a problem for each setting of a part that the operator makes itself."""
@@ -52,7 +37,7 @@ def absent_parts(written: Mapping[str, object], present: frozenset[Part]) -> Ite
 
 def _of_part(part: Part, settings: PartSettings, path: str) -> Iterator[Problem]:
     for name in settings.pod_labels or {}:
-        if name in naming.OWN_LABELS | _CONTROLLERS_LABELS or name.startswith(_OWN_PREFIX):
+        if naming.is_reserved_label(name):
             yield _problem(
                 f"{path}.podLabels[{name}]",
                 "must not be set: selectors and watches depend on it",
@@ -63,7 +48,7 @@ def _of_part(part: Part, settings: PartSettings, path: str) -> Iterator[Problem]
         ("serviceAnnotations", settings.service_annotations),
     ):
         for name in annotations or {}:
-            if name.startswith(_OWN_PREFIX):
+            if name.startswith(naming.OWN_PREFIX):
                 yield _problem(
                     f"{path}.{field}[{name}]",
                     "must not be set: the operator keeps its own state there",

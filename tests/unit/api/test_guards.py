@@ -19,6 +19,12 @@ def broken(**spec: Any) -> list[str]:
             {"metadata": {"labels": {"fastapi-operator.io/service": "other"}}},
             "metadata.labels[fastapi-operator.io/service]",
         ),
+        ({"metadata": {"labels": {"job-name": "shop"}}}, "metadata.labels[job-name]"),
+        (
+            {"metadata": {"annotations": {"fastapi-operator.io/restarted-at": "x"}}},
+            "metadata.annotations[fastapi-operator.io/restarted-at]",
+        ),
+        ({"metadata": {"finalizers": ["example.com/x"]}}, "metadata.finalizers"),
         (
             {"spec": {"containers": [{"name": "app", "resources": {}}]}},
             "spec.containers[app].resources",
