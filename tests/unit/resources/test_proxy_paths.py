@@ -4,6 +4,7 @@ Two parsers read each path: the proxy's, which decides on privacy, and the app's
 """
 
 import random
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.unit.resources import raw
 from tests.unit.resources.caddy import Caddy
 from tests.unit.resources.nginx import ENTRY_PORT, Nginx
 from tests.unit.resources.operands import eventually, listens
+from tests.unit.resources.web import App
 
 PRIVATE = {"privatePaths": ["/admin", "/metrics", "/team/red/keys"]}
 ENGINES = ("Nginx", "Caddy")
@@ -172,6 +174,21 @@ def test_an_entry_opens_a_private_path_at_its_own_port_only(
                 at_main, at_entry = raw.send(main, target), raw.send(entry, target)
                 assert at_main.seen.get("area") != "private", target
                 assert at_entry.status in (307, 400, 404) or "admin" in str(at_entry.seen), target
+
+
+@pytest.mark.parametrize("named", [443, ENTRY_PORT], ids=["balancer", "entry"])
+def test_no_port_in_proxy_protocol_opens_or_closes_a_path(
+    engine: str, named: int, nginx: Nginx, caddy: Caddy, app: App
+) -> None:
+    proxy = _proxy(engine, nginx, caddy, app.port)
+    balanced = {"loadBalancer": {"proxyProtocol": True}, "privatePaths": ["/admin"]}
+    with proxy.running(exposure=balanced | {"entries": [{"name": "admin", "paths": ["/admin"]}]}):
+        port = proxy.pod.ports.get(named, named)
+        for path, status in (("/items", b" 200 "), ("/admin", b" 404 ")):
+            head = f"PROXY TCP4 198.51.100.7 127.0.0.1 1 {port}\r\nGET {path} HTTP/1.0\r\n\r\n"
+            with socket.create_connection(("127.0.0.1", proxy.pod.port(8080)), timeout=5) as client:
+                client.sendall(head.replace("1.0\r\n", "1.0\r\nHost: x\r\n").encode())
+                assert status in client.recv(100).partition(b"\r\n")[0], path
 
 
 # Headers that the proxy sets, or that belong to one connection.
