@@ -238,7 +238,6 @@ def test_a_previous_image_keeps_the_revision_of_the_newer_one(world: World) -> N
     eventually(lambda: revision(world) == "one")
     key = world.service()["status"]["migration"]["key"]
     migrate(world, "registry.test/shop:2", f"revision: one -> two,three\nunfinished: {INVALID}\n")
-    assert revision(world) == "two,three"
     eventually(lambda: revision(world) == "two,three")
     # The Job and the report of the previous image still exist, but the database has moved on.
     world.apply(image="registry.test/shop:1", postgres=POSTGRES)

@@ -13,7 +13,11 @@ EDITS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("services", "shop", {"type": "ExternalName", "externalName": "example.com"}),
     ("services", "shop-app-pods", {"publishNotReadyAddresses": True}),
     ("deployments", "shop", {"paused": True}),
-    ("statefulsets", "shop-postgres", {"updateStrategy": {"type": "OnDelete"}}),
+    (
+        "statefulsets",
+        "shop-postgres",
+        {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}},
+    ),
     ("cronjobs", "shop-schedules-report", {"suspend": True}),
     (
         "horizontalpodautoscalers",
@@ -33,10 +37,7 @@ def test_an_object_that_is_switched_off_by_hand_is_switched_on_again(world: Worl
         if restarted:
             operator.stop()
         for kind, name, edit in EDITS:
-            body = {"spec": edit}
-            if edit.get("updateStrategy"):
-                body["spec"] = {"updateStrategy": {**edit["updateStrategy"], "rollingUpdate": None}}
-            world.kube.patch(world.path(kind, name), body, manager="kubectl-edit")
+            world.kube.patch(world.path(kind, name), {"spec": edit}, manager="kubectl-edit")
         if restarted:
             world.start(build=build_desired_state)
         for kind, name, _ in EDITS:

@@ -253,12 +253,15 @@ RULES: tuple[Rule, ...] = (
         "remove one",
         field="ingress",
     ),
-    Rule(
-        path="spec.exposure.tls",
-        expression="!has(self.secretName) || !has(self.issuer)",
-        message="secretName and issuer exclude each other; use secretName for an existing "
-        "certificate, or issuer for a new one",
-        field="issuer",
+    *(
+        Rule(
+            path=path,
+            expression="!has(self.secretName) || !has(self.issuer)",
+            message="secretName and issuer exclude each other; use secretName for an existing "
+            "certificate, or issuer for a new one",
+            field="issuer",
+        )
+        for path in ("spec.exposure.tls", "spec.exposure.entries[].tls")
     ),
     _unique("spec.exposure", "entries", "name"),
     Rule(
@@ -274,13 +277,6 @@ RULES: tuple[Rule, ...] = (
         expression="!has(self.gateway) || !has(self.ingress)",
         message="gateway and ingress exclude each other; use an entry for each",
         field="ingress",
-    ),
-    Rule(
-        path="spec.exposure.entries[].tls",
-        expression="!has(self.secretName) || !has(self.issuer)",
-        message="secretName and issuer exclude each other; use secretName for an existing "
-        "certificate, or issuer for a new one",
-        field="issuer",
     ),
     Rule(
         path="spec.rollout",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi_operator.api.exposure import EntryGateway, Gateway, Ingress, Issuer
+from fastapi_operator.api.exposure import Entry, EntryGateway, Exposure, Gateway, Ingress, Issuer
 from fastapi_operator.facts import CERTIFICATE, HTTP_ROUTE
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
@@ -24,18 +24,11 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     exposure, plan = inputs.spec.exposure, inputs.plan.exposure
     if exposure is None or plan is None:
         return ()
-    built = []
     paths = (plan.root_path or "/",)
     main = _Way(inputs.name, plan.hosts, paths, plan.certificate, encrypted=plan.encrypted)
-    if plan.issuer is not None and inputs.facts.offers(CERTIFICATE):
-        built.append(_certificate(inputs, main, plan.issuer))
-    if exposure.gateway is not None and inputs.facts.offers(HTTP_ROUTE):
-        built.append(_http_route(inputs, main, exposure.gateway))
-    if exposure.ingress is not None:
-        built.append(_ingress(inputs, main, exposure.ingress))
-    if inputs.plan.proxy is not None:
-        built += [item for entry in plan.entries for item in _entry(inputs, entry)]
-    return tuple(built)
+    entries = plan.entries if inputs.plan.proxy is not None else ()
+    further = [item for entry in entries for item in _entry(inputs, entry)]
+    return (*_routing(inputs, main, exposure), *further)
 
 
 @dataclass(frozen=True)
@@ -51,7 +44,7 @@ class _Way:
 
 def _entry(inputs: Inputs, plan: EntryPlan) -> Iterator[Desired]:
     """Yields the Service of a further entry, which reaches its port only, and its objects."""
-    entry, tls = plan.entry, plan.entry.tls
+    entry = plan.entry
     yield objects.service(
         inputs,
         Part.EXPOSURE,
@@ -59,15 +52,19 @@ def _entry(inputs: Inputs, plan: EntryPlan) -> Iterator[Desired]:
         {"http": (_ENTRY_PORT, plan.port_name)},
         selects=Part.PROXY,
     )
-    way = _Way(
-        plan.name, entry.hosts or (), plan.paths, plan.certificate, encrypted=tls is not None
-    )
-    if tls is not None and tls.issuer is not None and inputs.facts.offers(CERTIFICATE):
-        yield _certificate(inputs, way, tls.issuer)
-    if entry.gateway is not None and inputs.facts.offers(HTTP_ROUTE):
-        yield _http_route(inputs, way, entry.gateway)
-    if entry.ingress is not None:
-        yield _ingress(inputs, way, entry.ingress)
+    encrypted = entry.tls is not None
+    way = _Way(plan.name, entry.hosts or (), plan.paths, plan.certificate, encrypted=encrypted)
+    yield from _routing(inputs, way, entry)
+
+
+def _routing(inputs: Inputs, way: _Way, section: Exposure | Entry) -> Iterator[Desired]:
+    issuer = section.tls.issuer if section.tls is not None else None
+    if issuer is not None and inputs.facts.offers(CERTIFICATE):
+        yield _certificate(inputs, way, issuer)
+    if section.gateway is not None and inputs.facts.offers(HTTP_ROUTE):
+        yield _http_route(inputs, way, section.gateway)
+    if section.ingress is not None:
+        yield _ingress(inputs, way, section.ingress)
 
 
 def _http_route(inputs: Inputs, way: _Way, gateway: Gateway | EntryGateway) -> Desired:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_operator import naming
-from fastapi_operator.api.exposure import Entry
 from fastapi_operator.api.workload import Network
 from fastapi_operator.parts import Part
 from fastapi_operator.platforms import DNS_PORTS, MESHES, METADATA_ADDRESSES, Mesh
@@ -103,14 +102,8 @@ def _client_ports(inputs: Inputs, part: Part) -> tuple[int, ...]:
         return (inputs.app_port,)
     if part is Part.PROXY:
         tls = (part.record.ports["https"],) if inputs.terminates_tls else ()
-        return (part.port, *tls, *_entries(inputs))
+        return (part.port, *tls, *(entry.port for entry in inputs.plan.entries))
     return (part.port,) if part.record.ports else ()
-
-
-def _entries(inputs: Inputs) -> dict[int, Entry]:
-    """Returns the further entries by their ports."""
-    exposure = inputs.plan.exposure
-    return {item.port: item.entry for item in exposure.entries} if exposure else {}
 
 
 def _to_external_database(inputs: Inputs) -> Iterator[Flow]:
@@ -185,9 +178,9 @@ def _ingress(inputs: Inputs, flow: Flow) -> dict[str, Any]:
     tunnels = _tunnel_ports(inputs, flow.target) if flow.entry or flow.source else ()
     rule: dict[str, Any] = {"ports": [_tcp(port) for port in (flow.port, *tunnels)]}
     peers = (inputs.spec.network or Network()).ingress_from
-    further = _entries(inputs).get(flow.port or 0) if flow.target is Part.PROXY else None
-    if further is not None and further.ingress_from:
-        peers = further.ingress_from
+    for item in inputs.plan.entries:
+        if flow.target is Part.PROXY and flow.port == item.port:
+            peers = item.entry.ingress_from or peers
     if flow.entry and peers:
         rule["from"] = [dict(peer) for peer in peers]
     if flow.source is not None:

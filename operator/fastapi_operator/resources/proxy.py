@@ -100,8 +100,8 @@ def _ports(inputs: Inputs) -> list[dict[str, Any]]:
     ports = dict(Part.PROXY.record.ports)
     if not inputs.terminates_tls:
         del ports["https"]
-    further = inputs.plan.exposure.entries if inputs.plan.exposure else ()
-    return pod.container_ports(ports | {entry.port_name: entry.port for entry in further})
+    further = {entry.port_name: entry.port for entry in inputs.plan.entries}
+    return pod.container_ports(ports | further)
 
 
 def _mounts(inputs: Inputs, plan: ProxyPlan, engine: Engine) -> dict[str, str]:

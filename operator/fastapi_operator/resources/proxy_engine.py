@@ -74,7 +74,7 @@ def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
         "tls_port": ports["https"] if inputs.terminates_tls else None,
         "tls_directory": TLS_DIRECTORY,
         "private_port": ports["private"],
-        "entry_ports": [entry.port for entry in exposure.entries] if exposure else [],
+        "entry_ports": [entry.port for entry in inputs.plan.entries],
         "hosts": exposure.hosts if exposure else (),
         "root_path": inputs.root_path,
         "trusted_networks": address.networks,
@@ -83,8 +83,8 @@ def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:
         "default_headers": _security_headers(headers),
         "strict_transport_security": _transport_security(
             headers,
-            encrypted=exposure is not None
-            and (exposure.encrypted or any(it.entry.tls for it in exposure.entries)),
+            encrypted=(exposure is not None and exposure.encrypted)
+            or any(it.entry.tls for it in inputs.plan.entries),
         ),
         "added_headers": headers.add or (),
         "private_headers": _private_headers(proxy),

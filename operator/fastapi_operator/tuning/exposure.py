@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastapi_operator.api.exposure import Entry, Exposure, Issuer
+from fastapi_operator.api.exposure import Entry, Exposure
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import Spec
 from fastapi_operator.facts import CERTIFICATE, HTTP_ROUTE, Facts
@@ -45,7 +45,6 @@ class ExposurePlan:
         hosts: Host names for clients outside the cluster.
         encrypted: Whether clients use TLS.
         certificate: Secret with the hosts' certificate; None if the edge has its own.
-        issuer: Issuer that writes that Secret; None if it exists already.
         terminates: Whether the proxy terminates TLS, because the edge only forwards TCP.
         root_path: Path prefix of the app at the edge; empty for none.
         entries: The further entries.
@@ -54,7 +53,6 @@ class ExposurePlan:
     hosts: tuple[str, ...]
     encrypted: bool
     certificate: str | None
-    issuer: Issuer | None
     terminates: bool
     root_path: str
     entries: tuple[EntryPlan, ...] = ()
@@ -62,9 +60,7 @@ class ExposurePlan:
     @property
     def url(self) -> str | None:
         """The address for clients outside; None without a host, or if the host is a wildcard."""
-        if not self.hosts or self.hosts[0].startswith("*"):
-            return None
-        return f"{'https' if self.encrypted else 'http'}://{self.hosts[0]}{self.root_path}"
+        return _url(self.hosts[0], self.root_path, encrypted=self.encrypted) if self.hosts else None
 
 
 def exposure_plan(name: str, namespace: str, exposure: Exposure, root_path: str) -> ExposurePlan:
@@ -82,7 +78,6 @@ def exposure_plan(name: str, namespace: str, exposure: Exposure, root_path: str)
         hosts=exposure.hosts or (),
         encrypted=tls is not None,
         certificate=(tls.secret_name or issued) if tls else None,
-        issuer=tls.issuer if tls else None,
         terminates=tls is not None and _forwards_tcp(exposure),
         root_path=root_path,
         entries=tuple(_entry_plans(name, namespace, exposure, root_path)),
@@ -95,17 +90,17 @@ def _entry_plans(
     ports = entry_ports(exposure)
     for entry in exposure.entries or ():
         name, tls = f"{service}-entry-{entry.name}", entry.tls
-        paths = tuple((root_path + normal(path)).rstrip("/") or "/" for path in entry.paths or ())
+        given = entry.paths or ("/",)
+        paths = tuple((root_path + normal(path)).rstrip("/") or "/" for path in given)
         issued = f"{name}-tls" if tls and tls.issuer else None
         host = entry.hosts[0] if entry.hosts else f"{name}.{namespace}.svc"
-        first = paths[0].rstrip("/") if paths else root_path
         yield EntryPlan(
             entry=entry,
             name=name,
             port=ports[entry.name],
-            paths=paths or (root_path or "/",),
+            paths=paths,
             certificate=(tls.secret_name or issued) if tls else None,
-            url=None if host.startswith("*") else f"{'https' if tls else 'http'}://{host}{first}",
+            url=_url(host, paths[0].rstrip("/"), encrypted=tls is not None),
         )
 
 
@@ -115,22 +110,9 @@ def exposure_problems(
     """Reports what keeps clients from reaching the service."""
     has_proxy = proxy.engine != "None"
     yield from _entry_problems(exposure, has_proxy=has_proxy, facts=facts)
-    if exposure.gateway is not None:
-        if not facts.offers(HTTP_ROUTE):
-            yield _error(
-                "spec.exposure.gateway",
-                f"the cluster does not serve {HTTP_ROUTE}",
-                "install the Gateway API and a controller for it, or set ingress; offline, name "
-                "the API in --facts",
-            )
-        if exposure.gateway.name is None:
-            yield _error("spec.exposure.gateway.name", "is missing", "set the name of the Gateway")
-    if plan.issuer is not None and not facts.offers(CERTIFICATE):
-        yield _error(
-            "spec.exposure.tls.issuer",
-            f"the cluster does not serve {CERTIFICATE}",
-            "install cert-manager, or set secretName; offline, name the API in --facts",
-        )
+    yield from _missing_apis("spec.exposure", exposure, facts)
+    if exposure.gateway is not None and exposure.gateway.name is None:
+        yield _error("spec.exposure.gateway.name", "is missing", "set the name of the Gateway")
     if plan.terminates and plan.certificate is None:
         yield _error(
             "spec.exposure.tls",
@@ -170,19 +152,7 @@ def _entry_problems(exposure: Exposure, *, has_proxy: bool, facts: Facts) -> Ite
                 f"the port that follows from the name is also that of {same[0]}",
                 "use another name",
             )
-        if entry.gateway is not None and not facts.offers(HTTP_ROUTE):
-            yield _error(
-                f"{field}.gateway",
-                f"the cluster does not serve {HTTP_ROUTE}",
-                "install the Gateway API and a controller for it, or set ingress; offline, name "
-                "the API in --facts",
-            )
-        if entry.tls and entry.tls.issuer and not facts.offers(CERTIFICATE):
-            yield _error(
-                f"{field}.tls.issuer",
-                f"the cluster does not serve {CERTIFICATE}",
-                "install cert-manager, or set secretName; offline, name the API in --facts",
-            )
+        yield from _missing_apis(field, entry, facts)
         hosts, ways = entry.hosts or (), _ways(entry)
         for other, others, theirs in served:
             twice = sorted(set(hosts) & set(others))
@@ -205,6 +175,22 @@ def _entry_problems(exposure: Exposure, *, has_proxy: bool, facts: Facts) -> Ite
                 remedy="use a Gateway or a class that only administrators reach, or let the app "
                 "authenticate them",
             )
+
+
+def _missing_apis(field: str, section: Exposure | Entry, facts: Facts) -> Iterator[Problem]:
+    if section.gateway is not None and not facts.offers(HTTP_ROUTE):
+        yield _error(
+            f"{field}.gateway",
+            f"the cluster does not serve {HTTP_ROUTE}",
+            "install the Gateway API and a controller for it, or set ingress; offline, name "
+            "the API in --facts",
+        )
+    if section.tls and section.tls.issuer and not facts.offers(CERTIFICATE):
+        yield _error(
+            f"{field}.tls.issuer",
+            f"the cluster does not serve {CERTIFICATE}",
+            "install cert-manager, or set secretName; offline, name the API in --facts",
+        )
 
 
 def _opens(entry: Entry, private: str) -> bool:
@@ -244,6 +230,10 @@ def root_path_problems(spec: Spec) -> Iterator[Problem]:
             "an annotation of your Ingress controller can remove it before",
             remedy="remove proxy.engine: None, or set that annotation in exposure.ingress",
         )
+
+
+def _url(host: str, path: str, *, encrypted: bool) -> str | None:
+    return None if host.startswith("*") else f"{'https' if encrypted else 'http'}://{host}{path}"
 
 
 def _forwards_tcp(exposure: Exposure) -> bool:

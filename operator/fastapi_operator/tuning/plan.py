@@ -11,7 +11,7 @@ from fastapi_operator.problems import Problem
 from fastapi_operator.profiles import Profile
 from fastapi_operator.tuning.budget import ConnectionBudget
 from fastapi_operator.tuning.decision import Decision
-from fastapi_operator.tuning.exposure import ExposurePlan
+from fastapi_operator.tuning.exposure import EntryPlan, ExposurePlan
 
 if TYPE_CHECKING:
     from fastapi_operator.tuning.gateway import GatewayPlan
@@ -309,6 +309,11 @@ class Plan:
         return frozenset(
             part for part in Part if part.record.pods and getattr(self, part.record.pods)
         )
+
+    @property
+    def entries(self) -> tuple[EntryPlan, ...]:
+        """The further entries."""
+        return self.exposure.entries if self.exposure is not None else ()
 
     def planned(self, service: FastAPIService) -> FastAPIService:
         """Returns the service with the spec of the plan."""

@@ -185,9 +185,9 @@ def test_no_port_in_proxy_protocol_opens_or_closes_a_path(
     with proxy.running(exposure=balanced | {"entries": [{"name": "admin", "paths": ["/admin"]}]}):
         port = proxy.pod.ports.get(named, named)
         for path, status in (("/items", b" 200 "), ("/admin", b" 404 ")):
-            head = f"PROXY TCP4 198.51.100.7 127.0.0.1 1 {port}\r\nGET {path} HTTP/1.0\r\n\r\n"
+            head = f"PROXY TCP4 198.51.100.7 127.0.0.1 1 {port}\r\nGET {path} HTTP/1.0\r\nHost: x"
             with socket.create_connection(("127.0.0.1", proxy.pod.port(8080)), timeout=5) as client:
-                client.sendall(head.replace("1.0\r\n", "1.0\r\nHost: x\r\n").encode())
+                client.sendall(f"{head}\r\n\r\n".encode())
                 assert status in client.recv(100).partition(b"\r\n")[0], path
 
 

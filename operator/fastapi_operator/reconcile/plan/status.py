@@ -125,7 +125,7 @@ def build_status(inputs: StatusInput) -> Status:
         url=_url(inputs),
         entries=tuple(
             EntryStatus(name=item.entry.name, url=item.url)
-            for item in (plan.exposure.entries if plan and plan.exposure else ())
+            for item in (plan.entries if plan else ())
             if item.url is not None
         ),
         replicas=replicas,
