@@ -327,6 +327,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             condition="ExposureReady",
             help="the route, Ingress or load balancer for clients outside of the cluster",
             page="exposure.md",
+            sections={"gateway": "how long the Gateway waits, and what it repeats"},
             depends_on=(Part.PROXY,),
         ),
         Part.AUTOSCALING: PartRecord(

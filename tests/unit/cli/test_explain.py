@@ -15,7 +15,7 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from tests.unit.cli.test_commands import SHOP, invoke
-from tests.unit.services import EVERYTHING
+from tests.unit.services import EVERYTHING, service
 
 ROOT = Path(__file__).resolve().parents[3]
 FULL = ROOT / "manifests/samples/full.yaml"
@@ -160,7 +160,9 @@ def test_explain_finishes_within_four_times_its_target(tmp_path: Path) -> None:
 
 
 def test_every_section_of_the_plan_has_its_words() -> None:
-    plan = derive(EVERYTHING, Settings(), Facts())
-    sections = {decision.name.partition(".")[0] for decision in plan.decisions()}
+    gateway = {"name": "public", "namespace": "gateways", "timeouts": {}}
+    routed = service(exposure={"hosts": ["shop.example.com"], "gateway": gateway})
+    plans = [derive(item, Settings(), Facts()) for item in (EVERYTHING, routed)]
+    sections = {item.name.partition(".")[0] for plan in plans for item in plan.decisions()}
 
     assert sections == set(SECTIONS)
