@@ -186,6 +186,18 @@ def test_on_openshift_no_user_and_no_group_is_named(
     assert (Settings.from_mapping(settings_of(objects)).run_as_user is not None) is named
 
 
+def test_the_documented_values_of_a_mirror_reach_operator_and_services(helm: Helm) -> None:
+    section = (ROOT / "docs/platforms.md").read_text().partition("## Private mirrors")[2]
+    values = yaml.safe_load(section.partition("```yaml\n")[2].partition("```")[0])
+    objects = helm.render(OPERATOR, values)
+    pod = only(objects, "Deployment")["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "mirror"}]
+    assert container_of(objects)["image"].startswith("mirror.example.com/")
+    settings = Settings.from_mapping(settings_of(objects))
+    assert settings.images.nginx.reference.startswith("mirror.example.com/library/nginx:")
+    assert [secret.name for secret in settings.image_pull_secrets] == ["mirror"]
+
+
 def test_images_are_pinned_by_digest(helm: Helm) -> None:
     digest = f"sha256:{'a' * 64}"
     values = {

@@ -1,5 +1,8 @@
 """``env``: the environment of the app as dotenv."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import typer
 
 from fastapi_operator.api.service import Spec
@@ -85,8 +88,17 @@ def env(
         elif "value" in entry:
             typer.echo(f"{name}={entry['value']}")
         else:
-            source = entry["valueFrom"].get("secretKeyRef") or entry["valueFrom"]
-            typer.echo(f"# {name}: in the cluster, it comes from {source}")
+            typer.echo(f"# {name}: in the cluster, it comes from {_source(entry['valueFrom'])}")
+
+
+def _source(value_from: Mapping[str, Any]) -> str:
+    """Returns the place of a value, for example ``the Secret shop-secrets, key API_KEY``."""
+    for field, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
+        if field in value_from:
+            return f"the {kind} {value_from[field]['name']}, key {value_from[field]['key']}"
+    field, reference = next(iter(value_from.items()))
+    place = reference.get("fieldPath") or reference.get("resource") or field
+    return f"the field {place} of the pod"
 
 
 def _local_values(spec: Spec) -> dict[str, str]:

@@ -89,8 +89,11 @@ _VENDORS: Mapping[str, _Vendor] = {
 
 
 def with_agent(inputs: Inputs, command: Sequence[str]) -> tuple[str, ...]:
-    """Returns a command that starts the service's agent, if it has one, in its processes."""
-    agent = _agent(inputs)
+    """Returns a command that starts the service's agent, if it has one, in its processes.
+
+    An empty command stays empty: it is that of the image, which a program before it would replace.
+    """
+    agent = _agent(inputs) if command else None
     wrapper = _VENDORS[agent.engine].command if agent is not None else ()
     is_wrapped = command[: len(wrapper)] == wrapper
     return tuple(command) if is_wrapped else (*wrapper, *command)

@@ -73,6 +73,7 @@ def server_plan(
     return ServerPlan(**core._asdict(), **more)
 
 
+_AGENT_PROGRAMS = {"Datadog": "ddtrace-run", "NewRelic": "newrelic-admin"}
 # Drivers that hold a thread for each query, as SQLAlchemy names them.
 _BLOCKING_DRIVERS = frozenset({"psycopg2", "psycopg2cffi", "pg8000"})
 
@@ -91,7 +92,7 @@ def thread_problems(spec: Spec, server: ServerPlan, pool: PoolPlan | None) -> It
 
 
 def command_problems(spec: Spec, server: ServerPlan) -> Iterator[Problem]:
-    """Reports CPU that one worker cannot use, if the command is not known to start several."""
+    """Reports what the user's command of the app does not use: further CPUs, and an agent."""
     cores = server.workers.inputs.get("cpu_millicores", 0) // 1000
     if server.workers.value == 1 < cores and not _starts_workers(spec):
         yield Problem(
@@ -103,6 +104,15 @@ def command_problems(spec: Spec, server: ServerPlan) -> Iterator[Problem]:
             remedy="if it starts WEB_CONCURRENCY workers, set spec.server.workerPolicy: Quota; "
             'otherwise request cpu: "1" and more replicas. uvicorn.run(app) starts several only '
             'if app is a string, for example "main:app"',
+        )
+    if spec.command == () and spec.observability is not None and spec.observability.agent:
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.observability.agent",
+            message=f"does not start in the app: command: [] runs the image's own command, before "
+            f"which {_AGENT_PROGRAMS[spec.observability.agent.engine]} cannot be put",
+            remedy="set spec.command, or start the agent in the image's own command",
         )
 
 

@@ -14,7 +14,11 @@ spec:
   image: registry.example.com/shop:1.4.2
   postgres: {}
   queue: {}
-  env: [{name: LOG_LEVEL, value: debug}]
+  env:
+    - {name: LOG_LEVEL, value: debug}
+    - {name: API_KEY, valueFrom: {secretKeyRef: {name: shop-secrets, key: api}}}
+    - {name: REGION, valueFrom: {configMapKeyRef: {name: shop-config, key: region}}}
+    - {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
   connections:
     database:
       driver: asyncpg
@@ -43,3 +47,9 @@ def test_own_names_and_driver_point_to_this_machine(tmp_path: Path) -> None:
     assert found["CELERY_BROKER_URL"] == "redis://127.0.0.1:6379/0"
     assert found["LOG_LEVEL"] == "debug"
     assert "$(" not in result.stdout
+    comments = [line for line in result.stdout.splitlines() if line.startswith("#")]
+    assert comments == [
+        "# API_KEY: in the cluster, it comes from the Secret shop-secrets, key api",
+        "# REGION: in the cluster, it comes from the ConfigMap shop-config, key region",
+        "# NODE: in the cluster, it comes from the field spec.nodeName of the pod",
+    ]

@@ -78,3 +78,13 @@ def test_only_a_command_that_names_a_server_gets_several_workers(
     declared = plan(command=command, resources=two_cores, server={"workerPolicy": "Quota"})
     assert declared.server.workers.value == 2
     assert not [p for p in declared.problems if p.path == "spec.command"]
+
+
+def test_an_agent_cannot_start_before_the_command_of_the_image() -> None:
+    agent = {"agent": {"engine": "Datadog", "secretRef": {"name": "datadog"}}}
+    path = "spec.observability.agent"
+    (problem,) = (p for p in plan(command=[], observability=agent).problems if p.path == path)
+    assert "ddtrace-run" in problem.message
+    for command in (None, ["python", "main.py"]):
+        found = plan(command=command, observability=agent)
+        assert not [p for p in found.problems if p.path == path]
