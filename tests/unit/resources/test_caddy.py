@@ -362,8 +362,9 @@ def test_requests_that_no_pod_can_take_get_503_at_once(caddy: Caddy, app: App) -
         began = time.monotonic()
         slow = clients.map(lambda _: (caddy.get("/slow"), time.monotonic() - began), range(10))
         rejected = [(answer, seconds) for answer, seconds in slow if answer.status == 503]
-        # Half of the limit: there are two pods of the proxy.
-        assert len(rejected) == 7
+        # Half of the limit: there are two pods of the proxy. Caddy counts a request after it has
+        # chosen the pod, so that one of two at the same moment can pass too.
+        assert len(rejected) in (6, 7)
         for answer, seconds in rejected:
             assert (answer.headers["Retry-After"], answer.headers["X-Frame-Options"]) == (
                 "1",
