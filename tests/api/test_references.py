@@ -90,6 +90,8 @@ def test_a_deleted_secret_does_not_replace_pods_that_run(world: World) -> None:
     eventually(lambda: missing(world))
     operator.stop()
     world.start(build=build_desired_state)
+    world.apply(env=ENV, proxy={"maxBodySize": "7Mi"})  # a status of now
+    eventually(lambda: world.condition("Ready")["observedGeneration"] == 2)
     assert missing(world)
     assert [text for text in world.writes(since) if "deployments" in text] == []
     secret(world, token="one")

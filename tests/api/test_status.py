@@ -124,27 +124,13 @@ def test_pods_say_why_a_workload_is_unready(
 ) -> None:
     world.start()
     world.apply()
-    deployment = eventually(lambda: world.get("deployments", "shop"))
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    pod: dict[str, Any] = {
-        "metadata": {"name": "shop-1", "labels": labels},
-        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
-    }
-    world.kube.request("POST", world.path("pods"), pod)
-    container: dict[str, Any] = {
-        "name": "app",
-        "image": "registry.test/shop:1",
-        "imageID": "",
-        "ready": False,
-        "restartCount": 0,
-        "state": state,
-    }
+    world.create_pod()
+    container: dict[str, Any] = {"state": state}
     if reason == "CrashLoopBackOff":
         log = "cannot reach postgresql://app:hunter2@db/app"
         container["lastState"] = {"terminated": {"exitCode": 1, "message": log}}
         container["restartCount"] = 3
-    path = f"{world.path('pods', 'shop-1')}/status"
-    world.kube.patch(path, {"status": {"containerStatuses": [container]}})
+    world.report_container(**container)
 
     def explained() -> dict[str, Any] | None:
         found = world.condition("ApplicationReady")
@@ -158,39 +144,21 @@ def test_pods_say_why_a_workload_is_unready(
     assert message in world.condition("Ready")["message"]
 
 
-def foreign_pod(name: str, deployment: dict[str, Any]) -> dict[str, Any]:
-    """A pod of another controller that has copied our labels."""
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
+def create_foreign_pod(world: World, name: str) -> None:
+    """Creates a pod of another controller that has copied our labels."""
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "other", "uid": "1"}
-    return {
-        "metadata": {
-            "name": name,
-            "labels": labels,
-            "ownerReferences": [{**owner, "controller": True}],
-        },
-        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
-    }
+    world.create_pod(name, ownerReferences=[{**owner, "controller": True}])
 
 
 def test_the_pods_of_another_controller_are_not_quoted(world: World) -> None:
     world.start()
     world.apply()
-    deployment = eventually(lambda: world.get("deployments", "shop"))
-    own, foreign = foreign_pod("own", deployment), foreign_pod("foreign", deployment)
-    del own["metadata"]["ownerReferences"]
+    world.create_pod("own")
+    create_foreign_pod(world, "foreign")
     # The worse reason is that of the foreign pod.
-    for pod, reason in ((own, "CrashLoopBackOff"), (foreign, "ImagePullBackOff")):
-        world.kube.request("POST", world.path("pods"), pod)
-        container = {
-            "name": "app",
-            "image": "registry.test/shop:1",
-            "imageID": "",
-            "ready": False,
-            "restartCount": 3,
-            "state": {"waiting": {"reason": reason, "message": "back-off"}},
-        }
-        path = f"{world.path('pods', pod['metadata']['name'])}/status"
-        world.kube.patch(path, {"status": {"containerStatuses": [container]}})
+    for pod, reason in (("own", "CrashLoopBackOff"), ("foreign", "ImagePullBackOff")):
+        state = {"waiting": {"reason": reason, "message": "back-off"}}
+        world.report_container(pod, restartCount=3, state=state)
     known = ("CrashLoopBackOff", "ImagePullBackOff")
     eventually(lambda: world.condition("ApplicationReady").get("reason") in known, within=15)
     assert world.condition("ApplicationReady")["message"].startswith("pod own, ")
@@ -199,27 +167,11 @@ def test_the_pods_of_another_controller_are_not_quoted(world: World) -> None:
 def test_a_starting_pod_is_a_rollout_and_later_reported_by_its_probe(world: World) -> None:
     world.start()
     world.apply()
-    deployment = eventually(lambda: world.get("deployments", "shop"))
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    pod = {
-        "metadata": {"name": "shop-1", "labels": labels},
-        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
-    }
-    world.kube.request("POST", world.path("pods"), pod)
-    container = {
-        "name": "app",
-        "image": "registry.test/shop:1",
-        "imageID": "",
-        "ready": False,
-        "started": False,
-        "restartCount": 0,
-    }
+    world.create_pod()
 
     def runs_since(moment: datetime.datetime) -> None:
         state = {"running": {"startedAt": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}}
-        path = f"{world.path('pods', 'shop-1')}/status"
-        body = {"status": {"containerStatuses": [{**container, "state": state}]}}
-        world.kube.patch(path, body)
+        world.report_container(started=False, state=state)
 
     now = datetime.datetime.now(datetime.UTC)
     runs_since(now)
@@ -232,13 +184,7 @@ def test_a_starting_pod_is_a_rollout_and_later_reported_by_its_probe(world: Worl
 def test_a_pod_that_cannot_be_scheduled_is_reported(world: World) -> None:
     world.start()
     world.apply()
-    deployment = eventually(lambda: world.get("deployments", "shop"))
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    pod = {
-        "metadata": {"name": "shop-1", "labels": labels},
-        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
-    }
-    world.kube.request("POST", world.path("pods"), pod)
+    world.create_pod()
     condition = {
         "type": "PodScheduled",
         "status": "False",
@@ -331,30 +277,13 @@ def test_the_image_digest_of_ready_pods_is_reported(world: World) -> None:
     digest = f"sha256:{'ab' * 32}"
     world.start(build=build_desired_state)
     world.apply(image="registry.test/shop:latest")
-    deployment = eventually(lambda: world.get("deployments", "shop"))
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "shop-1", "labels": labels},
-        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:latest"}]},
-    }
-    world.kube.request("POST", world.path("pods"), pod)
-    running = {
-        "name": "app",
-        "image": "registry.test/shop:latest",
-        "imageID": f"registry.test/shop@{digest}",
-        "ready": True,
-        "restartCount": 0,
-        "state": {"running": {}},
-    }
-    path = f"{world.path('pods', 'shop-1')}/status"
-    world.kube.patch(path, {"status": {"phase": "Running", "containerStatuses": [running]}})
+    running: dict[str, Any] = {"phase": "Running", "ready": True, "state": {"running": {}}}
+    world.create_pod()
+    world.report_container(imageID=f"registry.test/shop@{digest}", **running)
     for name in ("foreign-1", "foreign-2"):
-        world.kube.request("POST", world.path("pods"), foreign_pod(name, deployment))
-        other = {**running, "imageID": f"registry.test/other@sha256:{'cd' * 32}"}
-        status = {"phase": "Running", "containerStatuses": [other]}
-        world.kube.patch(f"{world.path('pods', name)}/status", {"status": status})
+        create_foreign_pod(world, name)
+        other = f"registry.test/other@sha256:{'cd' * 32}"
+        world.report_container(name, imageID=other, **running)
     world.until_ready()
     eventually(lambda: world.service()["status"].get("imageDigest") == digest, within=30)
     (problem,) = [p for p in world.service()["status"]["problems"] if p["path"] == "spec.image"]

@@ -106,17 +106,8 @@ def test_data_and_credentials_that_lost_their_labels_are_not_reported_as_lost(
 def test_a_volume_that_is_not_mounted_has_the_cause(world: World) -> None:
     world.start()
     world.apply()
-    deployment = eventually(lambda: world.get("deployments", "shop"))
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    body: dict[str, Any] = {
-        "metadata": {"name": "shop-1", "labels": labels},
-        "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
-    }
-    pod = world.kube.request("POST", world.path("pods"), body)
-    container = {"name": "app", "image": "", "imageID": "", "ready": False, "restartCount": 0}
-    container["state"] = {"waiting": {"reason": "ContainerCreating"}}
-    path = f"{world.path('pods', 'shop-1')}/status"
-    world.kube.patch(path, {"status": {"containerStatuses": [container]}})
+    pod = world.create_pod()
+    world.report_container(state={"waiting": {"reason": "ContainerCreating"}})
     message = 'MountVolume.SetUp failed for volume "tls": secret "shop-tls" not found'
     event = {
         "metadata": {"name": "shop-1.1", "namespace": world.namespace},

@@ -130,6 +130,24 @@ class World:
 
         eventually(settled, within=within)
 
+    def create_pod(self, name: str = "shop-1", **metadata: Any) -> dict[str, Any]:
+        """Creates a pod with the labels of the app's, which no node runs."""
+        deployment = eventually(lambda: self.get("deployments", "shop"))
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        body = {
+            "metadata": {"name": name, "labels": labels, **metadata},
+            "spec": {"containers": [{"name": "app", "image": "registry.test/shop:1"}]},
+        }
+        return self.kube.request("POST", self.path("pods"), body)
+
+    def report_container(
+        self, pod: str = "shop-1", *, phase: str = "Pending", **status: Any
+    ) -> None:
+        """Plays the kubelet that reports the container of such a pod."""
+        known = {"name": "app", "image": "", "imageID": "", "ready": False, "restartCount": 0}
+        body = {"phase": phase, "containerStatuses": [known | status]}
+        self.kube.patch(f"{self.path('pods', pod)}/status", {"status": body})
+
     def run_pods(self) -> None:
         """Plays the kubelet for pods of the real controllers: they run, those of Jobs succeed."""
         for body in self.kube.items(self.path("pods")):

@@ -20,12 +20,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from fastapi_operator_runtime.testing.server import free_port
 
 from tests.charts.conftest import ROOT
 from tests.cluster import certificates
 from tests.kubectl import eventually
 from tests.unit.resources.operands import container, wanted
-from tests.unit.resources.test_servers import free_port
 
 AGENTS = ROOT / "tests/full/agents"
 # New Relic's agent accepts keys of 40 characters.

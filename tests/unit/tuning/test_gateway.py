@@ -41,6 +41,7 @@ def test_each_timeout_is_longer_than_the_one_behind_it() -> None:
         ({"requestSeconds": 0}, (0, 0)),
         ({"requestSeconds": 31}, (31, 31)),
         ({"backendRequestSeconds": 90}, (90, 95)),
+        ({"backendRequestSeconds": 0}, (0, 0)),
     ],
 )
 def test_one_given_timeout_decides_the_other(
