@@ -128,20 +128,18 @@ def _prefix(path: str) -> dict[str, Any]:
     return {"path": {"type": "PathPrefix", "value": path}}
 
 
-def _stream_prefixes(inputs: Inputs) -> list[str]:
+def _stream_prefixes(inputs: Inputs) -> set[str]:
     """Returns the paths of streams up to the first parameter, which no prefix can have."""
     given = inputs.spec.proxy.streaming_paths if inputs.spec.proxy else None
     literal = (normal(path).partition(f"/{ANY}")[0] for path in given or ())
-    return sorted({(inputs.root_path + path).rstrip("/") or "/" for path in literal})
+    return {(inputs.root_path + path).rstrip("/") or "/" for path in literal}
 
 
 def _retry(inputs: Inputs) -> dict[str, Any] | None:
     gateway = inputs.spec.exposure.gateway if inputs.spec.exposure else None
-    numbers = inputs.plan.gateway
-    if gateway is None or gateway.retry is None or numbers is None:
-        return None
+    numbers = inputs.plan.gateway or GatewayPlan()
     attempts, backoff = numbers.retry_attempts, numbers.retry_backoff_milliseconds
-    if attempts is None or backoff is None:
+    if gateway is None or gateway.retry is None or attempts is None or backoff is None:
         return None
     return {
         "attempts": attempts.value,

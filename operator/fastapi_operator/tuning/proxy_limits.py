@@ -56,8 +56,8 @@ def _max_connections_per_pod(*, workers: int, max_in_flight: int) -> Because[int
 
     A request waits for those in front of it: with 2 ms of CPU a request, the p99 of one process at
     3.3 times its capacity was 83 ms at 16 requests, 116 ms at 32 and 736 ms at 64, at the same rate
-    of good responses. But with half of that, requests were rejected at half the capacity whenever
-    two new pods that started left the others without a CPU for 0.3 s (`make resilience`).
+    of good responses. But with half of max_in_flight, requests were rejected at half the capacity
+    whenever two new pods that started left the others without a CPU for 0.3 s (`make resilience`).
     """
     return Because(
         workers * max_in_flight,

@@ -108,7 +108,7 @@ def _persistent_volume_claim(body: Body) -> Health:
     if phase == "Lost":
         volume = body.get("spec", {}).get("volumeName")
         message = f"the volume {volume} of the claim is gone with its data: create a volume of this"
-        message += " name from a copy, or delete the claim, and the message has the next step"
+        message += " name from a copy, or delete the claim; the message then has the next step"
         return Health(False, VOLUME_LOST, message, failed=True)
     # Pending is not an error: many storage classes bind when the first pod is scheduled, and the
     # workload of that pod is not ready until then.
