@@ -66,16 +66,18 @@ def test_status_is_small_and_every_part_is_ready(shop: Shop) -> None:
     def conditions() -> dict[str, str]:
         return {item["type"]: item["status"] for item in shop.get()["status"]["conditions"]}
 
-    # The autoscaler is ready some seconds later than the rest: it waits for the first metrics.
+    # The autoscaler waits for the first metrics, and pods read a changed configuration later.
     eventually(
-        lambda: conditions().get("AutoscalingReady") == "True",
+        lambda: (
+            (conditions()["AutoscalingReady"], conditions()["Reconciling"]) == ("True", "False")
+        ),
         seconds=120,
-        what="the autoscaler is ready",
+        what="the autoscaler is ready, and pods have read their configuration",
     )
     found = conditions()
 
     assert len(json.dumps(shop.get()["status"])) < 8 * 1024
-    assert found.pop("Reconciling") == "False"
+    del found["Reconciling"]
     assert found.pop("Stalled") == "False"
     assert set(found.values()) == {"True"}
     assert {
