@@ -1,7 +1,7 @@
 """Maps the names under which a project reads its connections to their values."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from fastapi_operator.project.variable import Variable
@@ -119,7 +119,7 @@ def connection_names(
     if "PGHOST" in found.get("database", {}):
         found["database"] |= _LIBPQ
     return Names(
-        {store: _consistent(names, variables) for store, names in found.items()},
+        {store: _consistent(names, values[store], variables) for store, names in found.items()},
         {store: frozenset(read) for store, read in values.items()},
         overrides,
         CONTRACT_NAMES & {variable.name for variable in variables},
@@ -144,10 +144,12 @@ def _is_read(name: str, reads: frozenset[str]) -> bool:
     return any(upper == read or upper.endswith(f"_{read}") for read in reads if "_" in read)
 
 
-def _consistent(names: Mapping[str, str], variables: Iterable[Variable]) -> dict[str, str]:
+def _consistent(
+    names: Mapping[str, str], values: Set[str], variables: Iterable[Variable]
+) -> dict[str, str]:
     """Drops an optional URL beside its parts: such code makes the URL from the parts."""
     required = {variable.name for variable in variables if variable.required}
-    has_parts = {"Host", "Password"} <= set(names.values())
+    has_parts = values >= {"Host", "Password"}
     return {
         name: value
         for name, value in names.items()

@@ -33,10 +33,10 @@ def requirements(root: Path, pyproject: Mapping[str, Any]) -> Iterator[str]:
     for line in _declared(root, pyproject):
         match = _NAME.match(line.strip())
         if match:
-            name = _normal(match.group(1))
+            name = normal(match.group(1))
             yield name
             for extra in (match.group(2) or "").split(","):
-                yield from _EXTRAS.get((name, _normal(extra)), ())
+                yield from _EXTRAS.get((name, normal(extra)), ())
 
 
 def _declared(root: Path, pyproject: Mapping[str, Any]) -> Iterator[str]:
@@ -57,7 +57,8 @@ def _requirements_files(root: Path) -> list[Path]:
     return sorted(path for path in paths if not _OF_DEVELOPMENT.search(path.name))
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """Returns the name of a package as indexes compare it, for example ``acme-core``."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 

@@ -94,7 +94,9 @@ def _is_protected(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def _routers(project: Project) -> Iterator[tuple[_Router, str]]:
     """Yields each router with its own prefix."""
     for module in project.code:
-        for name, call in module.assigned_calls():
+        # Of two routers with the same name, either can be the one of a route.
+        inner = ((name, calls[0]) for name, calls in module.inner_calls.items() if not calls[1:])
+        for name, call in (*module.assigned_calls(), *inner):
             if syntax.last_name(call).endswith("Router"):
                 prefix = value_of(project, module, syntax.keyword(call, "prefix"))
                 if prefix is not None:
@@ -126,6 +128,9 @@ def _parents(project: Project) -> Mapping[_Router, list[tuple[_Router | None, st
 def _router_of(project: Project, module: Module, node: ast.expr | None) -> _Router | None:
     """Returns the router that an expression names; None for an application."""
     found = project.find(module, node) if node is not None else None
+    inner = module.inner_calls.get(syntax.dotted(node), ()) if found is None else ()
+    if any(syntax.last_name(call).endswith("Router") for call in inner):
+        return module.name, syntax.dotted(node)
     if found is None or not syntax.last_name(found.node).endswith("Router"):
         return None
     return found.module.name, found.name

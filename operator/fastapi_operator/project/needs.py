@@ -24,8 +24,11 @@ from fastapi_operator.project.workers import Worker, workers
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ASGI = ("uvicorn", "gunicorn", "hypercorn")
 _SOCKETS = ("websockets", "wsproto")
+# Names of the contract that a service as written does not have.
+_ONLY_IF_CONFIGURED = frozenset({"SENTRY_DSN"})
 # Names of directories and projects that do not tell one project from another.
 _GENERAL = ("app", "api", "backend", "server", "src", "project", "service", "fastapi")
+_ROOT_PATH = re.compile(r"/[A-Za-z0-9._~/-]{1,255}")
 _LEAST_PORT = 1024
 _GREATEST_PORT = 65535
 
@@ -50,6 +53,7 @@ class Needs:
     processes: tuple[Process, ...]
     packaging: Packaging
     port: Guess[int] | None
+    root_path: Guess[str] | None
     engine: str
     additions: tuple[str, ...]
     database: Database | None
@@ -91,7 +95,7 @@ def find_needs(project: Project) -> Needs:
     )
     if queue is not None and not names.finds("redis"):
         redis = None
-    given = CONTRACT_NAMES | names.all
+    given = (CONTRACT_NAMES - _ONLY_IF_CONFIGURED) | names.all
     others = tuple(variable for variable in read if variable.name not in given)
     return Needs(
         name=_name(project),
@@ -101,6 +105,7 @@ def find_needs(project: Project) -> Needs:
         processes=processes,
         packaging=packaging(project),
         port=_port(project, image, processes),
+        root_path=_root_path(processes),
         engine="Granian" if project.uses("granian") and not project.uses(*_ASGI) else "",
         additions=_additions(project),
         database=database,
@@ -176,6 +181,15 @@ def _port(
             runs = syntax.dotted(call.func).endswith("uvicorn.run")
             if runs and isinstance(value, int) and _LEAST_PORT <= value <= _GREATEST_PORT:
                 return Guess(value, f"uvicorn.run in {module.path}")
+    return None
+
+
+def _root_path(processes: tuple[Process, ...]) -> Guess[str] | None:
+    """Returns the path that an edge removes, from the command of the server."""
+    for process in processes:
+        if process.target or process.program == "fastapi":
+            given = process.option("--root-path").rstrip("/")
+            return Guess(given, process.source) if _ROOT_PATH.fullmatch(given) else None
     return None
 
 

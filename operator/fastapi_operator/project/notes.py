@@ -187,7 +187,7 @@ def _start(project: Project, needs: Needs) -> Iterator[str]:
             f"{' and '.join(image.scripts)}{also}"
         )
     programs = {worker.command[0] for worker in needs.workers}
-    for other in dockerfiles(project.root)[1:]:
+    for other in dockerfiles(project.root, project.above)[1:]:
         if any(process.program in programs for process in other.processes):
             yield (
                 f"{other.path} builds another image, but background processes run in spec.image: "

@@ -1,13 +1,19 @@
 """How a project declares and locks its dependencies."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fastapi_operator.project.dependencies import poetry, private_indexes, table
+from fastapi_operator.project.dependencies import (
+    normal,
+    poetry,
+    private_indexes,
+    requirements,
+    table,
+)
 from fastapi_operator.project.python_version import python_version
 from fastapi_operator.project.source import Project, ProjectError, read_text, read_toml
 
@@ -100,6 +106,31 @@ def workspace_of(root: Path) -> Path:
         ):
             return folder
     return root
+
+
+def members_used(root: Path, context: Path, needed: Iterable[str]) -> tuple[Path, ...]:
+    """Returns the other members of a uv workspace that a project depends on, also indirectly."""
+    if root.resolve() == context.resolve():
+        return ()
+    members: dict[str, Path] = {}
+    for pattern in _workspace(context).get("members", ()):
+        members |= {_declared_name(folder): folder for folder in sorted(context.glob(str(pattern)))}
+    found: dict[Path, None] = {}
+    waiting = list(needed)
+    while waiting:
+        folder = members.get(waiting.pop(), root)
+        if folder not in found and folder.resolve() != root.resolve():
+            found[folder] = None
+            waiting += requirements(folder, read_toml(folder / "pyproject.toml"))
+    return tuple(found)
+
+
+def _declared_name(folder: Path) -> str:
+    try:
+        name = table(read_toml(folder / "pyproject.toml"), "project").get("name", "")
+    except ProjectError:
+        return ""
+    return normal(str(name))
 
 
 def _workspace(folder: Path) -> Mapping[str, Any]:

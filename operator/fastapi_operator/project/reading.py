@@ -3,7 +3,8 @@
 import ast
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from fastapi_operator.project import dependencies, layout, packaging
@@ -37,16 +38,35 @@ def read_project(given: Path) -> Project:
     pyproject = read_toml(root / "pyproject.toml")
     above = given if given != root else _repository(root)
     source_root = layout.source_root(root, above, trees)
+    context = packaging.workspace_of(root)
+    needed = frozenset(dependencies.requirements(root, pyproject))
+    members = packaging.members_used(root, context, needed)
+    own = tuple(_modules(trees, source_root))
     return Project(
         root=root,
         source_root=source_root,
-        modules=tuple(_modules(trees, source_root)),
+        modules=(*own, *_of_members(root, members, {module.name for module in own})),
         pyproject=pyproject,
-        requirements=frozenset(dependencies.requirements(root, pyproject)),
+        requirements=needed.union(*map(_declared, members)),
         files=frozenset(path.name for path in root.iterdir()),
-        context=packaging.workspace_of(root),
+        context=context,
         above=above,
     )
+
+
+def _declared(folder: Path) -> frozenset[str]:
+    return frozenset(dependencies.requirements(folder, read_toml(folder / "pyproject.toml")))
+
+
+def _of_members(root: Path, members: Iterable[Path], own: Set[str]) -> Iterator[Module]:
+    """Yields the modules of other members of a workspace, which the image has too."""
+    for folder in members:
+        trees = dict(_trees(folder))
+        if trees:
+            place = os.path.relpath(folder.resolve(), root.resolve())
+            for module in _modules(trees, layout.source_root(folder, None, trees)):
+                if module.name not in own:
+                    yield replace(module, path=f"{place}/{module.path}")
 
 
 def _repository(root: Path) -> Path | None:

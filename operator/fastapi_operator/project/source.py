@@ -70,6 +70,20 @@ class Module:
             if isinstance(value, ast.Call):
                 yield name, value
 
+    @cached_property
+    def inner_calls(self) -> Mapping[str, tuple[ast.Call, ...]]:
+        """The values of each ``name = call(…)`` in a function, for example in a factory."""
+        found: dict[str, tuple[ast.Call, ...]] = {}
+        for node in ast.walk(self.tree):
+            assigned = syntax.assignment(node) if isinstance(node, ast.stmt) else None
+            if (
+                assigned
+                and isinstance(assigned[1], ast.Call)
+                and assigned[0] not in self.definitions
+            ):
+                found[assigned[0]] = (*found.get(assigned[0], ()), assigned[1])
+        return found
+
     def _absolute(self, node: ast.ImportFrom) -> str:
         """Returns the absolute name of the module of a relative import."""
         if not node.level:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fastapi_operator.project import syntax
 
 _SECRET_WORDS = ("password", "secret", "token", "api_key", "apikey", "private_key", "dsn")
+# Keys of ciphers and of stores; KEY alone is also a part of ordinary names.
+_KEYS = re.compile(r"(crypt|encryption|signing|fernet|jwt|master|access)_?key$")
 # Names with a secret word that are settings of it, for example ACCESS_TOKEN_EXPIRE_MINUTES.
 _NOT_SECRET = re.compile(
     r"(expire|minutes|hours|days|seconds|lifetime|ttl|algorithm|url|prefix|length|type|name|max)"
@@ -49,7 +51,8 @@ class Variable:
 def is_secret(name: str) -> bool:
     """Whether the name of a variable indicates a secret."""
     lower = name.lower()
-    return any(word in lower for word in _SECRET_WORDS) and not _NOT_SECRET.search(lower)
+    has_word = _KEYS.search(lower) or any(word in lower for word in _SECRET_WORDS)
+    return bool(has_word) and not _NOT_SECRET.search(lower)
 
 
 def is_random(default: ast.expr | None) -> bool:
