@@ -54,8 +54,15 @@ def serving(pod: Pod) -> Iterator[subprocess.Popen[str]]:
         yield server
 
 
-def psql(pod: Pod, statement: str, *, role: str = "app", password: str = "first") -> str:
-    url = f"postgresql://{role}:{password}@127.0.0.1:{pod.port(5432)}/app"
+def psql(
+    pod: Pod,
+    statement: str,
+    *,
+    role: str = "app",
+    password: str = "first",
+    host: str = "127.0.0.1",
+) -> str:
+    url = f"postgresql://{role}:{password}@{host}:{pod.port(5432)}/app"
     result = pod.run("psql", "-X", "-A", "-t", "-d", url, "-c", statement)
     return (result.stdout + result.stderr).strip()
 
@@ -77,6 +84,12 @@ def test_migrator_owns_the_schema_and_app_reads_and_writes_rows(pod: Pod) -> Non
         assert "permission denied" in psql(pod, "CREATE TABLE other (id int)")
         owner(pod, "CREATE SCHEMA billing; CREATE TABLE billing.rows (id int)")
         assert psql(pod, "SELECT count(*) FROM billing.rows") == "0"
+
+
+def test_clients_of_both_families_log_in(pod: Pod) -> None:
+    with serving(pod):
+        for host in ("127.0.0.1", "[::1]"):
+            assert psql(pod, "SELECT current_user", host=host) == "app"
 
 
 def test_the_app_creates_its_tables_if_there_are_no_migrations(pod: Pod) -> None:
