@@ -70,8 +70,9 @@ def test_a_host_can_have_two_gateways_but_not_one_gateway_twice() -> None:
     assert "shop.example.com is also a host of spec.exposure" in ambiguous.message
     assert opened.path == "spec.exposure.entries[admin].paths"
     assert opened.message.startswith("/admin/keys is private")
-    other = plan(main | {"entries": [ADMIN | public]})
-    assert [item.path for item in other.problems] == [opened.path]
+    for paths in (["/admin"], ["/admin/keys/new"]):
+        other = plan(main | {"entries": [ADMIN | public | {"paths": paths}]})
+        assert [item.path for item in other.problems] == [opened.path]
 
 
 def test_entries_whose_names_give_one_port_are_refused() -> None:
@@ -99,6 +100,16 @@ ISSUER = {"tls": {"issuer": {"name": "letsencrypt"}}}
         (
             HOSTS | {"ingress": {}} | ISSUER,
             "spec.exposure.tls.issuer",
+            f"the cluster does not serve {CERTIFICATE}",
+        ),
+        (
+            {"entries": [ADMIN | {"gateway": {"name": "internal"}}]},
+            "spec.exposure.entries[admin].gateway",
+            f"the cluster does not serve {HTTP_ROUTE}",
+        ),
+        (
+            {"entries": [ADMIN | {"ingress": {}} | ISSUER]},
+            "spec.exposure.entries[admin].tls.issuer",
             f"the cluster does not serve {CERTIFICATE}",
         ),
     ],
