@@ -270,7 +270,8 @@ class Exposure(Model):
         Annotated[tuple[UrlPath, ...], Field(max_length=32, json_schema_extra=DISTINCT)] | None
     ) = Field(
         default=None,
-        description="Path prefixes for which the proxy returns 404. Default: none.",
+        description="Path prefixes for which the proxy returns 404, except at entries that have "
+        "them in paths. Default: none.",
         examples=[["/admin", "/docs"]],
     )
     entries: Annotated[tuple[Entry, ...], Field(max_length=4)] | None = Field(
