@@ -82,6 +82,7 @@ def _record(
         "url": reported.get("url"),
         "entries": reported.get("entries") or [],
         "ready": ready.get("status") == "True" and current,
+        "stalled": conditions.get("Stalled", {}).get("status") == "True",
         "reason": reason,
         "message": message,
         "imageDigest": reported.get("imageDigest"),
@@ -122,6 +123,7 @@ def _parts(
             {
                 "part": part.value,
                 "ready": None if condition is None else condition["status"] == "True",
+                "reason": "" if condition is None else condition.get("reason", ""),
                 "message": "" if condition is None else condition.get("message", ""),
                 "objects": sorted(
                     found.get(part.value, ()), key=lambda item: (item["kind"], item["name"])
@@ -132,15 +134,15 @@ def _parts(
 
 
 def _print(record: Mapping[str, Any]) -> None:
-    message = record["message"] or record["reason"]
+    stalled = " (stalled)" if record["stalled"] else ""
+    message = _cause(record, f"{record['reason']}{stalled}") or record["reason"]
     name = typer.style(record["service"], **console.BOLD)
     _print_node("", "", f"{_mark(record['ready'])}{name}  {record['image']}  ", message)
     for part, branch, below in _branches(record["parts"], ""):
         name = typer.style(part["part"], **console.BOLD)
-        message = part["message"]
-        if part["part"] == Part.MIGRATION.value and not message:
-            message = _revision(record)
-        _print_node(branch, below, f"{_mark(part['ready'])}{name}  ", message)
+        revision = _revision(record) if part["part"] == Part.MIGRATION.value else ""
+        title = f"{_mark(part['ready'])}{name}  {revision}"
+        _print_node(branch, below, title, _cause(part, part["reason"]))
         for item, leaf, under in _branches(part["objects"], below):
             age = typer.style(_age(item["created"]), **console.DIM)
             title = f"{_mark(item['ready'])}{item['kind']} {item['name']}  {age}  "
@@ -160,7 +162,14 @@ def _print(record: Mapping[str, Any]) -> None:
 def _revision(record: Mapping[str, Any]) -> str:
     """Returns the revision of the database in words; empty if it is not known."""
     revision = (record["migration"] or {}).get("revision")
-    return f"revision {revision}" if revision else ""
+    return f"revision {revision}  " if revision else ""
+
+
+def _cause(item: Mapping[str, Any], reason: str) -> str:
+    """Returns the message, after the reason under which Troubleshooting has the remedy."""
+    if item["ready"] or not reason:
+        return str(item["message"])
+    return f"{reason}: {item['message']}" if item["message"] else reason
 
 
 def _branches(items: Sequence[Any], indent: str) -> Iterator[tuple[Any, str, str]]:

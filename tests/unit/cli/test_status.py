@@ -14,6 +14,7 @@ RECORD: dict[str, Any] = {
     "namespace": "default",
     "image": "registry.example.com/a/long/path/shop:1",
     "ready": False,
+    "stalled": True,
     "reason": "CrashLoopBackOff",
     "message": f"{CAUSE}\n{FRAMES}",
     "migration": {"key": "1f2", "state": "Succeeded", "revision": "5a21e0,9c33b7"},
@@ -21,6 +22,7 @@ RECORD: dict[str, Any] = {
         {
             "part": "app",
             "ready": False,
+            "reason": "CrashLoopBackOff",
             "message": f"{CAUSE}\n{FRAMES}",
             "objects": [
                 {
@@ -32,8 +34,8 @@ RECORD: dict[str, Any] = {
                 }
             ],
         },
-        {"part": "migration", "ready": True, "message": "", "objects": []},
-        {"part": "proxy", "ready": True, "message": "", "objects": []},
+        {"part": "migration", "ready": True, "reason": "Succeeded", "message": "", "objects": []},
+        {"part": "proxy", "ready": True, "reason": "Ready", "message": "", "objects": []},
     ],
     "entries": [{"name": "admin", "url": "https://admin.example.com/admin"}],
     "tuning": [],
@@ -57,12 +59,22 @@ def test_no_message_is_cut_at_any_width(
 def test_the_tree_shows_parts_and_objects(capsys: pytest.CaptureFixture[str]) -> None:
     status._print(RECORD)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("✗ shop  registry.example.com/a/long/path/shop:1  app: pod shop-1")
-    assert any(line.startswith("├── ✗ app  ") for line in lines)
+    assert lines[0].startswith("✗ shop  registry.example.com/a/long/path/shop:1  CrashLoopBackOff")
+    assert " CrashLoopBackOff (stalled): app: pod shop-1" in lines[0]
+    assert any(line.startswith("├── ✗ app  CrashLoopBackOff: app: pod ") for line in lines)
     assert any(line.startswith("│   └── ✗ Deployment shop  ") for line in lines)
     assert "├── ✓ migration  revision 5a21e0,9c33b7" in lines
     assert "└── ✓ proxy" in lines
     assert "entry admin: https://admin.example.com/admin" in lines
+
+
+def test_a_failed_migration_has_its_reason_and_the_revision_that_it_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failed = {"part": "migration", "ready": False, "reason": "MigrationFailed", "message": "exit 1"}
+    status._print({**RECORD, "parts": [{**failed, "objects": []}]})
+    lines = capsys.readouterr().out.splitlines()
+    assert "└── ✗ migration  revision 5a21e0,9c33b7  MigrationFailed: exit 1" in lines
 
 
 def test_numbers_that_the_status_does_not_hold_are_named_by_their_command(
