@@ -73,7 +73,6 @@ def server_plan(
     return ServerPlan(**core._asdict(), **more)
 
 
-_AGENT_PROGRAMS = {"Datadog": "ddtrace-run", "NewRelic": "newrelic-admin"}
 # Drivers that hold a thread for each query, as SQLAlchemy names them.
 _BLOCKING_DRIVERS = frozenset({"psycopg2", "psycopg2cffi", "pg8000"})
 
@@ -110,8 +109,8 @@ def command_problems(spec: Spec, server: ServerPlan) -> Iterator[Problem]:
             severity=Severity.WARNING,
             stage=Stage.PLAN,
             path="spec.observability.agent",
-            message=f"does not start in the app: command: [] runs the image's own command, before "
-            f"which {_AGENT_PROGRAMS[spec.observability.agent.engine]} cannot be put",
+            message="does not start in the app: command: [] runs the image's own command, before "
+            "which the operator cannot put a program",
             remedy="set spec.command, or start the agent in the image's own command",
         )
 
