@@ -161,10 +161,13 @@ def test_other_settings_replace_the_pods(helm: Helm) -> None:
     assert checksum({}) == checksum({"podLabels": {"team": "platform"}})
 
 
-def test_a_null_user_reaches_the_operator_as_null(helm: Helm) -> None:
-    settings = settings_of(helm.render(OPERATOR, {"settings": {"runAsUser": None}}))
+def test_a_null_user_of_services_reaches_the_operator_and_leaves_its_own_pod(helm: Helm) -> None:
+    objects = helm.render(OPERATOR, {"settings": {"runAsUser": None}})
+    settings = settings_of(objects)
     assert settings["runAsUser"] is None
     assert Settings.from_mapping(settings).run_as_user is None
+    pod = only(objects, "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsUser"] == 10001
 
 
 @pytest.mark.parametrize(
