@@ -5,7 +5,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from fastapi_operator.api.model import LocalReference
@@ -64,6 +71,20 @@ class OperandImages(_Settings):
     mtail: OperandImage = OperandImage(
         registry="ghcr.io", repository="fastapi-operator/mtail", tag="3.2"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: Any) -> Any:
+        """Completes an image of which only some keys are given, as the chart's values do."""
+        if not isinstance(data, Mapping):
+            return data
+        shipped = {field.alias: field.default for field in cls.model_fields.values()}
+        return {
+            name: {**shipped[name].model_dump(), **value}
+            if name in shipped and isinstance(value, Mapping)
+            else value
+            for name, value in data.items()
+        }
 
 
 def _with_shipped(given: Mapping[str, Profile]) -> dict[str, Profile]:

@@ -32,3 +32,11 @@ def test_written_settings_are_read_with_the_same_meaning() -> None:
     # A default that a profile leaves out is derived, so it must stay absent.
     assert written["profiles"]["internal"] == given["profiles"]["internal"]
     assert set(written) == {field.alias for field in Settings.model_fields.values()}
+
+
+def test_an_image_keeps_the_keys_that_a_file_does_not_set() -> None:
+    found = Settings.from_mapping(
+        {"images": {"nginx": {"registry": "mirror.example.com"}, "postgresExporter": {"tag": "v9"}}}
+    ).images
+    assert found.nginx.reference == f"mirror.example.com/library/nginx:{found.nginx.tag}"
+    assert found.postgres_exporter.reference.endswith("/postgres-exporter:v9")
