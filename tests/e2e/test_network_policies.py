@@ -78,28 +78,29 @@ def network(cluster: Cluster, shop: Shop) -> Iterator[Network]:
         "stranger": _idle("stranger", shop.namespace, shop.app_image, {}),
         "other-namespace": _idle("other-namespace", STRANGERS, shop.app_image, {}),
     }
-    cluster.kubectl("create", "namespace", STRANGERS)
-    cluster.kubectl.apply(*idle.values())
-    inside = f"/run/netns/{instance.network_namespace}"
-    pods = {part: _address(cluster.kubectl, shop, part) for part in PORTS}
-    pods |= {name: _idle_address(cluster.kubectl, pod) for name, pod in idle.items()}
-    targets = {
-        f"{part}:{port}": Target("tcp", pods[part], port)
-        for part, ports in PORTS.items()
-        for port in ports
-    }
-    targets |= {
-        "outside": Target("tcp", instance.host_address, OUTSIDE_PORT),
-        "metadata": Target("tcp", METADATA, OUTSIDE_PORT),
-        "dns-udp": Target("dns", instance.node_address, 53),
-        "dns-tcp": Target("tcp", instance.node_address, 53),
-    }
     try:
+        cluster.kubectl("create", "namespace", STRANGERS)
+        cluster.kubectl.apply(*idle.values())
+        inside = f"/run/netns/{instance.network_namespace}"
+        pods = {part: _address(cluster.kubectl, shop, part) for part in PORTS}
+        pods |= {name: _idle_address(cluster.kubectl, pod) for name, pod in idle.items()}
+        targets = {
+            f"{part}:{port}": Target("tcp", pods[part], port)
+            for part, ports in PORTS.items()
+            for port in ports
+        }
+        targets |= {
+            "outside": Target("tcp", instance.host_address, OUTSIDE_PORT),
+            "metadata": Target("tcp", METADATA, OUTSIDE_PORT),
+            "dns-udp": Target("dns", instance.node_address, 53),
+            "dns-tcp": Target("tcp", instance.node_address, 53),
+        }
         with _server(instance.host_address), _metadata_server(inside):
             yield Network(instance.sockets, pods, targets)
     finally:
-        cluster.kubectl("delete", "namespace", STRANGERS, "--wait=false")
-        cluster.kubectl("delete", "pod", "migration", "stranger", "-n", shop.namespace)
+        cluster.kubectl("delete", "namespace", STRANGERS, "--wait=false", "--ignore-not-found")
+        strangers = ("pod", "migration", "stranger", "-n", shop.namespace)
+        cluster.kubectl("delete", *strangers, "--ignore-not-found")
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +178,8 @@ def _idle(name: str, namespace: str, image: str, labels: Mapping[str, str]) -> d
     container = {
         "name": "idle",
         "image": image,
-        "command": ["sleep", "infinity"],
+        # The image has no other program that waits.
+        "command": ["python3", "-c", "import signal; signal.pause()"],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
