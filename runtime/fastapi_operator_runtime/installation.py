@@ -46,7 +46,8 @@ class Options:
     request_ids: bool = True
     in_flight_limit: bool = True
     priority_paths: Sequence[str] = ()
-    """Beginnings of paths that the in-flight limit sheds last, for example `/checkout`."""
+    """Paths that the in-flight limit sheds last, beside PRIORITY_PATHS, for example `/checkout` or
+    `/orders/{order_id}/payment`; a path includes all paths below it."""
     thread_tokens: bool = True
     profiling: bool = True
     """Whether DIAGNOSTICS_PORT serves stacks and profiles."""
@@ -139,7 +140,7 @@ def _wrap_stack(
                 worker=worker,
                 limit=limit,
                 read_ages=config.trust_request_start,
-                priority_paths=options.priority_paths,
+                priority_paths=(*config.priority_paths, *options.priority_paths),
                 on_shed=instruments.on_shed if instruments else None,
             )
         if options.metrics or options.logs or options.request_ids:

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fastapi_operator_runtime import ages, metrics, state, waits
+from fastapi_operator_runtime import ages, metrics, priorities, state, waits
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ left. A proxy that tries another pod needs a part of it."""
 WINDOW_SECONDS = 0.25
 DECREASE, INCREASE, AGE_INCREASE = 0.8, 0.1, 1.5
 PRIORITY_SHARE = 0.25
-"""Additional requests in flight that only requests with priority may use."""
+"""Part of the largest limit that requests with priority may use beside all others. The operator's
+proxy sends a pod as many when all other slots are used, so the reserve does not decrease."""
 LOG_SECONDS = 1.0
 
 Reason = Literal["limit", "queue", "deadline", "database"]
@@ -72,6 +73,7 @@ class AdaptiveLimit:
 
     def __init__(self, least: int, most: int, collect: Callable[[], float] = waits.collect) -> None:
         self._least, self._most, self._collect = min(least, most), most, collect
+        self._reserve = max(1, int(PRIORITY_SHARE * most))
         self.value = most
         self._waited = False
         self._age_seconds = DEADLINE_SECONDS
@@ -80,7 +82,13 @@ class AdaptiveLimit:
         self._youngest = float("inf")
 
     def reason(
-        self, in_flight: int, *, age: float | None, priority: bool, now: float
+        self,
+        in_flight: int,
+        *,
+        age: float | None,
+        priority: bool,
+        now: float,
+        preferred: int = 0,
     ) -> Reason | None:
         """Returns why a further request is shed; None if it is admitted.
 
@@ -89,6 +97,7 @@ class AdaptiveLimit:
             age: The age of the request, if known.
             priority: Whether it is shed last.
             now: The monotonic time.
+            preferred: Requests in flight that are shed last.
         """
         if now >= self._window_ends:
             self._adapt(now)
@@ -99,8 +108,11 @@ class AdaptiveLimit:
                 return "deadline"
             if age > self._age_seconds and not priority:
                 return "queue"
-        reserve = max(1, int(PRIORITY_SHARE * self.value)) if priority else 0
-        if in_flight >= self.value + reserve:
+        # While the limit decreases, others can have more than it, but not the reserve.
+        reserved = priority and (
+            preferred < self._reserve or in_flight < self.value + self._reserve
+        )
+        if in_flight >= self.value and not reserved:
             return "limit"
         self._admitted += 1
         return None
@@ -148,7 +160,7 @@ class InFlightLimiter:
         worker: State of this process.
         limit: The limit.
         read_ages: Whether a proxy in front sets X-Request-Start; a client must not.
-        priority_paths: Beginnings of paths that are shed last.
+        priority_paths: Paths that are shed last, as in `spec.server.priorities`.
         on_shed: Called with the reason of each shed request.
     """
 
@@ -166,7 +178,8 @@ class InFlightLimiter:
         self._worker = worker
         self._limit = limit
         self._ages = ages.Ages() if read_ages else None
-        self._priority_paths = tuple(priority_paths)
+        self._priorities = priorities.Priorities(priority_paths)
+        self._preferred = 0
         self._on_shed = on_shed
         self._log = ShedLog()
 
@@ -175,19 +188,22 @@ class InFlightLimiter:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        reason = self._reason(scope)
+        priority = scope in self._priorities
+        reason = self._reason(scope, priority=priority)
         if reason is not None:
             self.shed(scope, reason)
             await _respond(send, reason)
             return
         worker, counted = self._worker, True
         worker.in_flight += 1
+        self._preferred += priority
 
         def counting(message: Message) -> Awaitable[None]:
             nonlocal counted
             if counted and message["type"] == "http.response.start":
                 counted = False
                 worker.in_flight -= 1
+                self._preferred -= priority
             return send(message)
 
         try:
@@ -195,6 +211,7 @@ class InFlightLimiter:
         finally:
             if counted:
                 worker.in_flight -= 1
+                self._preferred -= priority
 
     def shed(self, scope: Scope, reason: Reason) -> None:
         """Counts and logs a request that is shed."""
@@ -203,15 +220,16 @@ class InFlightLimiter:
             self._on_shed(reason)
         self._log.add(reason, self._limit.value)
 
-    def _reason(self, scope: Scope) -> Reason | None:
+    def _reason(self, scope: Scope, *, priority: bool) -> Reason | None:
         age = self._age(scope)
         if age is not None:
             waits.report("proxy", age)
         return self._limit.reason(
             self._worker.in_flight,
             age=age,
-            priority=bool(self._priority_paths) and scope["path"].startswith(self._priority_paths),
+            priority=priority,
             now=time.monotonic(),
+            preferred=self._preferred,
         )
 
     def _age(self, scope: Scope) -> float | None:

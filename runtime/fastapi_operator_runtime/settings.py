@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
@@ -71,6 +71,9 @@ class RuntimeSettings(BaseSettings):
     trust_request_start: bool = Field(
         False, description="whether a proxy sets X-Request-Start, and replaces a client's"
     )
+    priority_paths: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="paths, separated by commas, whose requests are shed last"
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="port of the metrics; absent: none"
     )
@@ -95,6 +98,14 @@ class RuntimeSettings(BaseSettings):
     @classmethod
     def _lower_case_level(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("priority_paths", mode="before")
+    @classmethod
+    def _paths(cls, value: Any) -> Any:
+        paths = value.split(",") if isinstance(value, str) else value
+        if any(not str(path).startswith("/") for path in paths):
+            raise ValueError("each path must start with /")
+        return tuple(paths)
 
     @field_validator("database_url")
     @classmethod

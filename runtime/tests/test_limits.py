@@ -80,15 +80,40 @@ async def test_open_streams_do_not_count() -> None:
 
 
 async def test_requests_with_priority_are_shed_last() -> None:
+    """Those of the option and of the variable; the path counts without the root path."""
     options = Options(logs=False, priority_paths=["/tokens"])
-    app, release = make(options, MAX_IN_FLIGHT="8")
+    app, release = make(options, MAX_IN_FLIGHT="8", PRIORITY_PATHS="/wait/{tab}/paid,/bills")
+
+    @app.get("/wait/{name}/paid")
+    async def paid(name: str) -> str:
+        await release.wait()
+        return name
+
+    app.root_path = "/shop"
     async with asgi_lifespan.LifespanManager(app) as manager, connect(manager) as client:
         running = [asyncio.create_task(client.get("/wait")) for _ in range(8)]
         await asyncio.sleep(0.1)
         assert (await client.get("/wait")).status_code == 503
-        assert (await client.get("/tokens")).status_code == 200
+        assert (await client.get("/shop/tokens")).status_code == 200
+        # A quarter of the limit, and no more.
+        running += [asyncio.create_task(client.get("/shop/wait/7/paid")) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        assert (await client.get("/shop/wait/8/paid")).status_code == 503
         release.set()
-        await asyncio.gather(*running)
+        assert {response.status_code for response in await asyncio.gather(*running)} == {200}
+        assert (await client.get("/shop/wait/8/paid")).status_code == 200
+
+
+def test_while_the_limit_decreases_the_reserve_stays() -> None:
+    limit = limits.AdaptiveLimit(8, 64)
+    waiting(limit, [0.5] * 20, in_flight=64)
+    assert limit.value == 8
+
+    def reason(preferred: int, *, priority: bool) -> str | None:
+        return limit.reason(64, age=None, priority=priority, now=0, preferred=preferred)
+
+    assert reason(0, priority=False) == reason(16, priority=True) == "limit"
+    assert reason(0, priority=True) is reason(15, priority=True) is None
 
 
 def waiting(limit: limits.AdaptiveLimit, waits: Iterable[float], in_flight: int) -> list[int]:

@@ -131,7 +131,7 @@ SPECS = st.fixed_dictionaries(
 
 # Every part that makes decisions, and each that it makes only where it is asked to.
 EVERYTHING = service(
-    server={"engine": "Granian"},
+    server={"engine": "Granian", "priorities": ["/checkout"]},
     redis={"persistence": {}},
     queue={},
     postgres={"backup": {}, "migrations": {}},

@@ -122,6 +122,16 @@ IntOrPercent = Annotated[
 UrlPath = Annotated[
     str, StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]*$", min_length=1, max_length=256)
 ]
+# As in a route of the app: a parameter is a whole segment.
+PathTemplate = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(/([A-Za-z0-9._~-]*|\{[A-Za-z_][A-Za-z0-9_]*(:(int|str|float|uuid))?\}))+$",
+        min_length=1,
+        max_length=256,
+    ),
+]
+PathTemplates = Annotated[tuple[PathTemplate, ...], Field(min_length=1, max_length=32)]
 Endpoint = Annotated[
     str,
     StringConstraints(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fastapi_operator.api.model import DISTINCT, Model, Quantity, UrlPath
+from fastapi_operator.api.model import DISTINCT, Model, PathTemplates, Quantity, UrlPath
 
 HeaderName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", min_length=1, max_length=64)
@@ -68,15 +68,6 @@ PRIVATE_HEADERS = (
     "Cf-Access-Jwt-Assertion",
     "Tailscale-User-Login",
 )
-# As in a route of the app: a parameter is a whole segment.
-PathTemplate = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(/([A-Za-z0-9._~-]*|\{[A-Za-z_][A-Za-z0-9_]*(:(int|str|float|uuid))?\}))+$",
-        min_length=1,
-        max_length=256,
-    ),
-]
 Paths = Annotated[tuple[UrlPath, ...], Field(min_length=1, max_length=32)]
 
 
@@ -290,9 +281,7 @@ class Proxy(Model):
     timeouts: Timeouts | None = Field(
         default=None, description="Timeouts of the proxy. Default: derived."
     )
-    streaming_paths: (
-        Annotated[tuple[PathTemplate, ...], Field(min_length=1, max_length=32)] | None
-    ) = Field(
+    streaming_paths: PathTemplates | None = Field(
         default=None,
         description="Path prefixes whose responses are not buffered and may be idle for an hour, "
         "for example server-sent events and WebSockets. A parameter in braces is any segment. "

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fastapi_operator.api.model import Arguments, Model, UrlPath
+from fastapi_operator.api.model import Arguments, Model, PathTemplates, UrlPath
 
 Engine = Literal["Uvicorn", "Gunicorn", "Granian"]
 
@@ -103,6 +103,13 @@ class Server(Model):
         default=None,
         description="Path prefix under which a proxy serves the app. Default: none.",
         examples=["/shop"],
+    )
+    priorities: PathTemplates | None = Field(
+        default=None,
+        description="Path prefixes whose requests are rejected last under overload: the proxy and "
+        "the fastapi-operator-runtime have a reserve for them. A parameter in braces is any "
+        "segment. Default: none.",
+        examples=[["/checkout", "/orders/{order_id}/payment"]],
     )
     extra_args: Arguments | None = Field(
         default=None,

@@ -12,6 +12,7 @@ from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.guards import AUTHORITY_VOLUME
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.schedule import Background
+from fastapi_operator.api.server import Server
 from fastapi_operator.parts import DIAGNOSTICS_VARIABLE
 from fastapi_operator.resources import agents, pod, telemetry
 from fastapi_operator.resources.access import authority_sources
@@ -242,6 +243,11 @@ CONTRACT: tuple[Variable, ...] = (
         "TRUST_REQUEST_START",
         "whether X-Request-Start is the proxy's, and not a client's",
         lambda inputs: "true" if inputs.plan.proxy is not None else None,
+    ),
+    _row(
+        "PRIORITY_PATHS",
+        "paths, separated by commas, whose requests are rejected last",
+        lambda inputs: ",".join((inputs.spec.server or Server()).priorities or ()) or None,
     ),
     _row("METRICS_PORT", "port of the metrics", lambda inputs: inputs.metrics_port),
     _row(

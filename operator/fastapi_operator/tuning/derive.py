@@ -139,7 +139,7 @@ def derive(
             *load_problems(spec, core, scaling, proxied),
             *budget_problems(spec, connections.budget, scaling, postgres),
             *(queue_problems(queue) if queue is not None else ()),
-            *proxy_problems(proxy, exposed),
+            *proxy_problems(spec),
             *address_problems(proxy, exposed),
             *slo_problems(observability),
             *root_path_problems(spec),

@@ -9,6 +9,8 @@ from typing import Any
 from fastapi_operator import quantity
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.api.server import Server
+from fastapi_operator.api.service import Spec
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures, proxy_limits
 from fastapi_operator.tuning.client_address import Source, client_address
@@ -18,7 +20,7 @@ from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import ScalingPlan, ServerCore
 from fastapi_operator.tuning.profile import ProfiledSpec
 from fastapi_operator.tuning.proxy_features import feature_numbers
-from fastapi_operator.tuning.routes import Route, route_problems, routes
+from fastapi_operator.tuning.routes import ALL, Route, normal, route_problems, routes
 
 PROXY = Group("proxy", effects.SERVER_RELOAD)
 # Caddy has no such settings: it is one process that reads its CPU from the cgroup.
@@ -46,6 +48,8 @@ class ProxyPlan:
     upstream_zone_bytes: Decision[int] | None = None
     max_streams_per_pod: Decision[int] | None = None
     pod_streams: Decision[int] | None = None
+    max_reserved_per_pod: Decision[int] | None = None
+    pod_reserved: Decision[int] | None = None
     max_requests: Decision[int] | None = None
     max_bodies: Decision[int] | None = None
     max_requests_per_client: Decision[int] | None = None
@@ -92,11 +96,11 @@ def proxy_plan(profiled: ProfiledSpec, core: ServerCore, scaling: ScalingPlan) -
         cpu = figures.PROXY_CPU_MILLICORES
         decided |= PROCESSES.decide(profiled, cpu_request_millicores=cpu)
     decided |= proxy_limits.per_pod(profiled, proxy, core)
+    limits = [decided.get(name) for name in ("max_connections_per_pod", "max_reserved_per_pod")]
     known: dict[str, Any] = {
         "max_replicas": scaling.max_replicas,
-        "requests_per_pod": decided.get(
-            "max_connections_per_pod", core.workers.value * core.max_in_flight.value
-        ),
+        "requests_per_pod": sum(limit.value for limit in limits if limit is not None)
+        or core.workers.value * core.max_in_flight.value,
         "streams_per_pod": decided.get("max_streams_per_pod", 0),
         "worker_processes": decided["worker_processes"] if is_nginx else 1,
     }
@@ -117,11 +121,17 @@ def proxy_plan(profiled: ProfiledSpec, core: ServerCore, scaling: ScalingPlan) -
             decided |= proxy_limits.PROVEN.decide(profiled, **decided)
     decided |= proxy_limits.shares(profiled, proxy, decided)
     max_age = decided.get("static_max_age_seconds")
-    return ProxyPlan(**decided, routes=routes(proxy, exposure, max_age.value if max_age else 0))
+    return ProxyPlan(
+        **decided,
+        routes=routes(
+            proxy, exposure, max_age.value if max_age else 0, proxy_limits.priorities(spec)
+        ),
+    )
 
 
-def proxy_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
+def proxy_problems(spec: Spec) -> Iterator[Problem]:
     """Reports sizes out of bounds, and paths that contradict each other."""
+    proxy, exposure = spec.proxy or Proxy(), spec.exposure or Exposure()
     if proxy.max_header_size is not None:
         size = quantity.size_bytes(proxy.max_header_size)
         if not figures.PROXY_HEADER_MIN_BYTES <= size <= figures.PROXY_HEADER_MAX_BYTES:
@@ -134,7 +144,34 @@ def proxy_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
             )
     if proxy.engine == "Caddy":
         yield from _unsupported_by_caddy(proxy)
-    yield from route_problems(proxy, exposure)
+    yield from route_problems(proxy, exposure, proxy_limits.priorities(spec))
+    yield from _priority_problems(proxy, spec.server or Server())
+
+
+def _priority_problems(proxy: Proxy, server: Server) -> Iterator[Problem]:
+    """Reports priorities that have no effect."""
+    for index, path in enumerate(server.priorities or ()):
+        if normal(path) == ALL:
+            yield Problem(
+                severity=Severity.ERROR,
+                stage=Stage.PLAN,
+                path=f"spec.server.priorities[{index}]",
+                message="/ is every request, so none is rejected last",
+                remedy="set the paths that matter most",
+            )
+    no_proxy = proxy.engine == "None"
+    runtime = server.probes is not None and server.probes.source == "Runtime"
+    if server.priorities and not runtime and (no_proxy or proxy.balancing == "Service"):
+        reason = "engine: None" if no_proxy else "balancing: Service"
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.server.priorities",
+            message=f"has an effect only in an app with fastapi-operator-runtime: spec.proxy has "
+            f"{reason}, and so no limit for each pod",
+            remedy=f"remove {reason}, or if the image has the runtime, set "
+            "spec.server.probes.source: Runtime",
+        )
 
 
 def _unsupported_by_caddy(proxy: Proxy) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.api.service import Spec
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Group
@@ -18,10 +19,16 @@ PODS = Group("proxy", effects.SERVER_RELOAD, case="unless balancing is Service")
 STREAMS_OF_PODS = Group(
     "proxy", effects.SERVER_RELOAD, case="with streamingPaths, unless balancing is Service"
 )
+RESERVE_OF_PODS = Group(
+    "proxy", effects.SERVER_RELOAD, case="with server.priorities, unless balancing is Service"
+)
 SHARES = Group("proxy", effects.SERVER_RELOAD, case="unless balancing is Service")
 IN_NGINX = Group("proxy", effects.SERVER_RELOAD, case="nginx, unless balancing is Service")
 STREAM_SHARES = Group(
     "proxy", effects.SERVER_RELOAD, case="with streamingPaths, unless balancing is Service"
+)
+RESERVE_SHARES = Group(
+    "proxy", effects.SERVER_RELOAD, case="with server.priorities, unless balancing is Service"
 )
 ACCEPTED = Group("proxy", effects.SERVER_RELOAD, case="nginx")
 PROVEN = Group("proxy", effects.SERVER_RELOAD, case="nginx, if a proxy in front names clients")
@@ -35,6 +42,8 @@ def per_pod(profiled: ProfiledSpec, proxy: Proxy, core: ServerCore) -> dict[str,
     decided = PODS.decide(profiled, **known)
     if proxy.streaming_paths:
         decided |= STREAMS_OF_PODS.decide(profiled, **known)
+    if priorities(profiled.spec):
+        decided |= RESERVE_OF_PODS.decide(profiled, **known, **decided)
     return decided
 
 
@@ -47,7 +56,15 @@ def shares(profiled: ProfiledSpec, proxy: Proxy, known: dict[str, Any]) -> dict[
         decided |= IN_NGINX.decide(profiled)
     if proxy.streaming_paths:
         decided |= STREAM_SHARES.decide(profiled, **known)
+    if priorities(profiled.spec):
+        decided |= RESERVE_SHARES.decide(profiled, **known)
     return decided
+
+
+def priorities(spec: Spec) -> tuple[str, ...]:
+    """Returns the paths for which the proxy has a reserve: it needs a limit for each pod."""
+    of_pods = spec.proxy is None or spec.proxy.balancing != "Service"
+    return (spec.server.priorities if spec.server and of_pods else None) or ()
 
 
 @PODS.number(unit="requests", field="proxy.maxConnectionsPerPod", headline=True)
@@ -80,6 +97,24 @@ def _max_streams_per_pod(*, workers: int) -> Because[int]:
     )
 
 
+@RESERVE_OF_PODS.number(unit="requests")
+def _max_reserved_per_pod(
+    *, max_connections_per_pod: int, workers: int, max_in_flight: int
+) -> Because[int]:
+    """min(⌊¼ · max_connections_per_pod⌋, workers · ⌊¼ · max_in_flight⌋), at least 1.
+
+    Slots beside max_connections_per_pod, which requests of `server.priorities` use when no other
+    slot is free. The runtime admits ¼ · max_in_flight beyond the limit of its process.
+    """
+    of_slots = int(max_connections_per_pod * figures.PRIORITY_SHARE)
+    of_processes = workers * int(max_in_flight * figures.PRIORITY_SHARE)
+    return Because(
+        max(1, min(of_slots, of_processes)),
+        "a quarter beside the {max_connections_per_pod} slots of a pod, and not more than the "
+        "reserve of {workers} processes with {max_in_flight} requests each",
+    )
+
+
 @SHARES.number(unit="requests")
 def _pod_connections(*, max_connections_per_pod: int, replicas: int) -> Because[int]:
     """⌈max_connections_per_pod / replicas⌉.
@@ -99,6 +134,18 @@ def _pod_streams(*, max_streams_per_pod: int, replicas: int) -> Because[int]:
     return Because(
         math.ceil(max_streams_per_pod / replicas),
         "the share of each of {replicas} proxy pods in {max_streams_per_pod}",
+    )
+
+
+@RESERVE_SHARES.number(unit="requests")
+def _pod_reserved(*, max_reserved_per_pod: int, replicas: int) -> Because[int]:
+    """⌊max_reserved_per_pod / replicas⌋, at least 1.
+
+    Rounded down, so that all shares together are not more than the reserve of the app's processes.
+    """
+    return Because(
+        max(1, max_reserved_per_pod // replicas),
+        "the share of each of {replicas} proxy pods in {max_reserved_per_pod}",
     )
 
 

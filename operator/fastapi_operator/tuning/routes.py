@@ -1,15 +1,15 @@
 """How the proxy handles each path: the table from which its configuration is printed.
 
 A path includes all paths below it. The most specific path decides how a request is handled.
-Privacy and rate limits of the paths above it apply as well. A path can have parameters, for example
-``/chats/{}/stream``.
+Privacy, rate limits and priority of the paths above it apply as well. A path can have parameters,
+for example ``/chats/{}/stream``.
 """
 
 import posixpath
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,6 +46,7 @@ class Route:
         private: Whether clients of the main entry get no response.
         open_ports: The ports of the proxy at which it is served; None is every port.
         limited: Whether the rate limit counts its requests.
+        reserved: Whether its requests get a slot of the reserve if no other one is free.
         seconds: How long a response is fresh: in the proxy's cache, or at clients (static).
         directory: Directory of the app's image that holds the static files.
     """
@@ -55,6 +56,7 @@ class Route:
     private: bool = False
     open_ports: tuple[int, ...] | None = None
     limited: bool = False
+    reserved: bool = False
     seconds: int = 0
     directory: str = ""
 
@@ -71,13 +73,19 @@ class Route:
         return f"^{root}{_literal(self.path)}(/|$)"
 
 
-def routes(proxy: Proxy, exposure: Exposure, static_max_age_seconds: int) -> tuple[Route, ...]:
+def routes(
+    proxy: Proxy,
+    exposure: Exposure,
+    static_max_age_seconds: int = 0,
+    priorities: Iterable[str] = (),
+) -> tuple[Route, ...]:
     """Returns the table, most specific path first, so that the first match applies."""
     handled = {route.path: route for _, route in _handled(proxy, static_max_age_seconds)}
     private = {normal(path) for path in exposure.private_paths or ()}
     limited = _limited(proxy)
+    preferred = {normal(path) for path in priorities}
     entered = {normal(path) for entry in exposure.entries or () for path in entry.paths or ()}
-    known = _with_overlaps({ALL, *handled, *private, *limited, *entered})
+    known = _with_overlaps({ALL, *handled, *private, *limited, *preferred, *entered})
     return tuple(
         Route(
             path=path,
@@ -85,6 +93,8 @@ def routes(proxy: Proxy, exposure: Exposure, static_max_age_seconds: int) -> tup
             private=(hidden := any(covers(outer, path) for outer in private)),
             open_ports=_open_ports(exposure, path, private=hidden),
             limited=any(covers(outer, path) for outer in limited),
+            reserved=nearest.handling in (Handling.APP, Handling.CACHE)
+            and any(covers(outer, path) for outer in preferred),
             seconds=nearest.seconds,
             directory=nearest.directory if nearest.path == path else "",
         )
@@ -116,7 +126,9 @@ def _open_ports(exposure: Exposure, path: str, *, private: bool) -> tuple[int, .
     return None if len(found) == len(ports) + 2 else tuple(sorted(found))
 
 
-def route_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
+def route_problems(
+    proxy: Proxy, exposure: Exposure, priorities: Iterable[str] = ()
+) -> Iterator[Problem]:
     """Reports paths that contradict each other, or that leave no path to the app."""
     handled = list(_handled(proxy, 0))
     seen = Counter(route.path for _, route in handled)
@@ -130,9 +142,9 @@ def route_problems(proxy: Proxy, exposure: Exposure) -> Iterator[Problem]:
                 f"duplicate path {route.path} ({', '.join(others)})",
                 "use each path once: in streamingPaths, cache or static",
             )
-    if len(routes(proxy, exposure, 0)) > _MAX_ROUTES:
+    if len(routes(proxy, exposure, priorities=priorities)) > _MAX_ROUTES:
         yield _error(
-            "spec.proxy.streamingPaths",
+            "spec.proxy.streamingPaths" if proxy.streaming_paths else "spec.server.priorities",
             f"paths with parameters overlap in more than {_MAX_ROUTES} ways",
             "use fewer paths with parameters, or longer literal parts before them",
         )

@@ -132,7 +132,9 @@ def _threads_hold_connections(pool: PoolPlan | None, spec: Spec) -> TypeGuard[Po
 def _idle_connections(proxy: ProxyPlan) -> int:
     # Caddy is one process.
     processes = proxy.worker_processes.value if proxy.worker_processes else 1
-    return proxy.replicas.value * processes * proxy.upstream_keep_alive.value
+    # Those of the reserve are kept apart.
+    kept = proxy.upstream_keep_alive.value * (1 if proxy.pod_reserved is None else 2)
+    return proxy.replicas.value * processes * kept
 
 
 def _idle_seconds(spec: Spec) -> int:

@@ -374,6 +374,29 @@ def test_requests_that_no_pod_can_take_get_503_at_once(caddy: Caddy, app: App) -
         app.may_continue.set()
 
 
+def test_requests_with_priority_get_a_slot_when_all_others_are_used(caddy: Caddy, app: App) -> None:
+    app.answers["/slow"] = app.answers["/orders/7/payment"] = Answer(delay=3)
+
+    def pays(number: int) -> int:
+        # One after the other, since Caddy counts a request after it has chosen the pod.
+        time.sleep(number / 20)
+        return caddy.get("/orders/7/payment").status
+
+    server = {"priorities": ["/orders/{order_id}/payment"]}
+    with (
+        caddy.running(proxy={"maxConnectionsPerPod": 16}, server=server),
+        ThreadPoolExecutor(20) as clients,
+    ):
+        slow = clients.map(lambda _: caddy.get("/slow").status, range(8))
+        time.sleep(0.5)
+        assert caddy.get("/").status == 503
+        # A quarter of 16, from two proxy pods.
+        assert sorted(clients.map(pays, range(4))) == 2 * [200] + 2 * [503]
+        assert set(slow) == {200}
+        # If no slot is used, the reserve is free as well.
+        assert sorted(clients.map(pays, range(14))) == 10 * [200] + 4 * [503]
+
+
 def test_a_dead_pod_costs_no_request(caddy: Caddy, app: App) -> None:
     caddy.dns.addresses = ("127.0.0.1", "127.0.0.3")
     with caddy.running():

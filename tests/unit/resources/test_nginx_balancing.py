@@ -12,7 +12,7 @@ from tests.unit.resources.nameserver import Failure
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import eventually
 from tests.unit.resources.pods import app_pods, requests_per_pod
-from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, serving
+from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, received, serving
 
 OTHER_POD = "127.0.0.2"
 DEAD_POD = "127.0.0.3"
@@ -106,6 +106,51 @@ def test_idle_streams_leave_room_for_other_requests(nginx: Nginx, app: App) -> N
         assert sorted(stream.status for stream in streams) == 20 * [200] + 10 * [503]
         assert [nginx.get().status for _ in range(10)] == 10 * [200]
         app.may_continue.set()
+
+
+def test_requests_with_priority_get_a_slot_when_all_others_are_used(
+    nginx: Nginx, app: App, other: App
+) -> None:
+    """They use the slots of all requests first, so that a reserve is free for them alone."""
+    for pod in (app, other):
+        pod.answers["/slow"] = pod.answers["/orders/7/payment"] = Answer(delay=2)
+    server = {"priorities": ["/orders/{order_id}/payment", "/rates"], "rootPath": "/shop"}
+    proxy = FOUR | {"cache": {"routes": [{"path": "/rates", "seconds": 10}]}}
+    with nginx.running(proxy=proxy, server=server), ThreadPoolExecutor(20) as clients:
+        slow = clients.map(lambda _: _timed(nginx, "/shop/slow")[0].status, range(8))
+        time.sleep(0.5)
+        assert nginx.get("/shop/").status == 503
+        for method, body in (("GET", None), ("POST", b"paid")):
+            path = "/shop/orders/a%20b/payment/1%2F2?x=1"
+            answer = ask(nginx.pod.port(8080), path, method, body)
+            seen = received(answer)
+            # The app's server adds its root path, which nginx removes.
+            assert (seen["path"], seen.get("Content-Length")) == (
+                "/orders/a%20b/payment/1%2F2?x=1",
+                body and "4",
+            )
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert [nginx.get("/shop/rates").status for _ in range(2)] == [200, 200]
+        # The reserve of each pod is a quarter of 8, from two proxy pods.
+        paid = clients.map(lambda _: _timed(nginx, "/shop/orders/7/payment")[0], range(4))
+        found = list(paid)
+        assert sorted(answer.status for answer in found) == 2 * [200] + 2 * [503]
+        rejected = [answer.headers["Retry-After"] for answer in found if answer.status == 503]
+        assert rejected == ["1", "1"]
+        assert set(slow) == {200}
+        # If no slot is used, the reserve is free as well.
+        paid = clients.map(lambda _: _timed(nginx, "/shop/orders/7/payment")[0].status, range(14))
+        assert sorted(paid) == 10 * [200] + 4 * [503]
+
+
+def test_a_request_with_priority_that_a_pod_has_got_is_not_repeated(nginx: Nginx, app: App) -> None:
+    app.answers["/pay"] = Answer(status=502, body=b"mine")
+    with nginx.running(server={"priorities": ["/pay", "/broken"]}):
+        answer = ask(nginx.pod.port(8080), "/pay", "POST", b"{}")
+        assert (answer.status, answer.read()) == (502, b"mine")
+        answer = ask(nginx.pod.port(8080), "/broken", "POST", b"{}")
+        assert (answer.status, answer.headers["Retry-After"]) == (502, None)
+    assert app.asked == ["/pay", "/broken"]
 
 
 def test_a_pod_that_left_gets_no_requests_and_a_new_one_gets_its_share(

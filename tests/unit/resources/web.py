@@ -63,6 +63,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._echo()
         elif self.path.startswith("/events"):
             self._stream()
+        elif self.path.startswith("/broken"):
+            self.close_connection = True
         else:
             self._answer(self.server.answers.get(self.path.partition("?")[0], Answer()))
 

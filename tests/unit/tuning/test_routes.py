@@ -1,16 +1,30 @@
 """How each path is handled, and which paths contradict each other."""
 
+import itertools
 import re
 
 import pytest
+from fastapi_operator_runtime.priorities import Priorities
 
 from fastapi_operator.api.exposure import Exposure
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.facts import Facts
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
-from fastapi_operator.tuning.routes import Handling, Route, routes
+from fastapi_operator.tuning.routes import Handling, Route, normal, routes
 from tests.unit.services import service
+
+# Every spelling of a path with priority that the schema permits.
+PRIORITIES = (
+    "/checkout",
+    "/checkout/",
+    "//v1.0//pay",
+    "/a/x/../b",
+    "/orders/{order_id}/payment",
+    "/orders/{order_id:int}",
+    "/{tenant}/bills/",
+    "/",
+)
 
 
 def table(proxy: dict[str, object], **exposure: object) -> dict[str, Route]:
@@ -89,6 +103,54 @@ def test_a_path_with_a_parameter_gives_way_to_literal_paths() -> None:
 def test_paths_that_overlap_in_too_many_ways_are_refused() -> None:
     paths = ["/" + "/".join(f"x{i}" if i == j else "{a}" for i in range(20)) for j in range(20)]
     assert problems(proxy={"streamingPaths": paths}) == ["spec.proxy.streamingPaths"]
+
+
+def test_a_priority_holds_for_all_paths_below_but_not_for_streams_and_static_files() -> None:
+    proxy = {
+        "streamingPaths": ["/pay/live"],
+        "static": [{"path": "/pay/img", "directory": "/app"}],
+        "cache": {"routes": [{"path": "/pay/rates", "seconds": 5}]},
+    }
+    found = routes(
+        Proxy.model_validate(proxy, strict=False), Exposure(), priorities=["/pay", "/a/{b}"]
+    )
+    assert {route.path for route in found if route.reserved} == {"/pay", "/pay/rates", "/a/{}"}
+
+
+@pytest.mark.parametrize("written", PRIORITIES)
+def test_the_runtime_takes_a_path_with_priority_as_the_proxy_does(written: str) -> None:
+    ours, theirs = re.compile(Route(normal(written)).pattern()), Priorities([written])
+    segments = ("checkout", "checkouts", "v1.0", "v1x0", "pay", "a", "b", "orders")
+    segments += ("payment", "bills", "")
+    paths = [
+        "/" + "/".join(parts)
+        for count in (1, 2, 3)
+        for parts in itertools.product(segments, repeat=count)
+    ]
+    found = {path for path in paths if ours.search(path)}
+    assert found == {path for path in paths if {"path": path} in theirs}
+    assert found
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        ({}, []),
+        ({"proxy": {"engine": "Caddy"}}, []),
+        ({"proxy": {"engine": "None"}}, ["spec.server.priorities"]),
+        ({"proxy": {"balancing": "Service"}}, ["spec.server.priorities"]),
+        ({"proxy": {"engine": "None"}, "probes": {"source": "Runtime"}}, []),
+        ({"proxy": {"balancing": "Service"}, "probes": {"source": "Runtime"}}, []),
+        ({"paths": ["/pay", "/"]}, ["spec.server.priorities[1]"]),
+    ],
+)
+def test_priorities_that_have_no_effect_are_a_problem(
+    spec: dict[str, object], found: list[str]
+) -> None:
+    server = {"priorities": spec.pop("paths", ["/pay"])}
+    if "probes" in spec:
+        server["probes"] = spec.pop("probes")
+    assert problems(server=server, **spec) == found
 
 
 @pytest.mark.parametrize("written", ["/a/b", "/a/b/", "//a//b", "/a/./b", "/a/x/../b"])
