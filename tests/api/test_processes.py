@@ -62,11 +62,12 @@ def test_a_schedule_is_repaired_and_deleted_with_its_entry(world: World) -> None
 
     def repaired() -> bool:
         spec = world.kube.get(path)["spec"]  # type: ignore[index]
-        return spec["schedule"] == "0 6 * * *"
+        return (spec["schedule"], spec["suspend"]) == ("0 6 * * *", False)
 
     eventually(repaired)
-    # Fields that are not in the desired state belong to others: a person can suspend a schedule.
-    assert world.kube.get(path)["spec"]["suspend"] is True  # type: ignore[index]
+    world.apply(schedules=[{**REPORT, "suspend": True}])
+    eventually(lambda: world.kube.get(path)["spec"]["suspend"])  # type: ignore[index]
+    world.until_ready()
     world.kube.delete(path)
     eventually(lambda: world.kube.get(path))
     world.apply()

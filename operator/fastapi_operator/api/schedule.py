@@ -120,6 +120,11 @@ class Schedule(Model):
         "it, Allow starts it, Replace ends the previous run first. Default: Forbid.",
         examples=["Forbid"],
     )
+    suspend: bool | None = Field(
+        default=None,
+        description="Whether no new runs start. Default: false.",
+        examples=[True],
+    )
     timeout_seconds: int | None = Field(
         default=None,
         ge=1,

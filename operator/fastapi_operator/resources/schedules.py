@@ -40,6 +40,8 @@ def _cron_job(inputs: Inputs, entry: Schedule, plan: SchedulePlan) -> Desired:
         "spec": {
             "schedule": entry.schedule,
             "timeZone": entry.time_zone or DEFAULT_TIME_ZONE,
+            # False is the default, which `reconcile/plan/switches.py` restores.
+            **({"suspend": True} if entry.suspend else {}),
             "concurrencyPolicy": entry.concurrency or "Forbid",
             "startingDeadlineSeconds": figures.SCHEDULE_DEADLINE_SECONDS,
             "successfulJobsHistoryLimit": figures.SUCCEEDED_RUNS_KEPT,
