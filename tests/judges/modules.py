@@ -19,7 +19,8 @@ FLUX_SOURCES = "github.com/fluxcd/source-controller@v1.9.2"
 # module -> its folder of CustomResourceDefinitions
 DEFINITIONS = {
     PROMETHEUS: "example/prometheus-operator-crd",
-    "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/standard",
+    # The only channel whose HTTPRoutes have retries.
+    "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/experimental",
     "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds",
     KEDA: "config/crd/bases",
     FLUX: "config/crd/bases",
@@ -50,4 +51,4 @@ def definitions(module: str) -> list[dict[str, Any]]:
         for path in sorted((folder(module) / DEFINITIONS[module]).glob("*.yaml"))
         for body in yaml.load_all(path.read_text(), Loader=_Loader)
     ]
-    return [body for body in bodies if body and body["kind"] == "CustomResourceDefinition"]
+    return [body for body in bodies if body and body.get("kind") == "CustomResourceDefinition"]
