@@ -15,6 +15,7 @@ import yaml
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import (
     CNPG_CLUSTER,
+    EVENT,
     JOB,
     OWNED,
     PERSISTENT_VOLUME_CLAIM,
@@ -122,6 +123,8 @@ class _Life:
         (job,) = eventually(
             lambda: {body["metadata"]["name"] for _, body in self._objects(JOB)} - before
         )
+        # Nothing but an Event could say why the Job has no pod.
+        eventually(lambda: (EVENT.group, EVENT.plural, "list") in self.used(), within=40)
         unwatched = {"metadata": {"labels": {naming.WATCHED_LABEL: None}}}
         self.world.kube.patch(JOB.path(self.world.namespace, job), unwatched)
         eventually(lambda: (JOB.group, JOB.plural, "get") in self.used())
