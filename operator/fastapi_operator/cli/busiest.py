@@ -12,9 +12,8 @@ from fastapi_operator.cli import console
 from fastapi_operator.cli.connect import Cluster
 from fastapi_operator.cluster import pods
 from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.observability.metrics import IN_FLIGHT
 from fastapi_operator.observability.samples import read_page
-
-_IN_FLIGHT = "http_server_active_requests"
 
 
 class Choice(NamedTuple):
@@ -70,7 +69,7 @@ async def _read_in_flight(cluster: Cluster, pod: pods.LivePod) -> float | None:
     for port in pod.ports:
         try:
             text = await pods.page(cluster.client, cluster.namespace, pod.name, port, "/metrics")
-            values = read_page(text, 0.0, (_IN_FLIGHT,)).values.values()
+            values = read_page(text, 0.0, (IN_FLIGHT,)).values.values()
         except (ApiError, ValueError):
             continue
         if values:
