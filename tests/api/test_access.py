@@ -5,7 +5,6 @@ definitions of the tests' own here, without their real schemas, which are tested
 """
 
 import contextlib
-import copy
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ import yaml
 from fastapi_operator.cluster.kinds import CONFIG_MAP, OWNED, SECRET, Kind
 from fastapi_operator.reconcile.loop.published_settings import PublishedSettings
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
+from tests.api.definitions import DEFINITIONS, definition
 from tests.api.kube import Kube, RefusedError, audited
 from tests.api.running import RunningOperator
-from tests.api.test_process import MONITOR_CRD
 from tests.api.world import World, eventually, install_crd
 from tests.charts.conftest import OPERATOR, Helm, chosen_helm
 from tests.cluster.apiserver import ApiServer
@@ -53,8 +52,7 @@ def server() -> Iterator[ApiServer]:
         optional = [kind for kind in OWNED if kind.optional]
         for kind in optional:
             body = _definition(kind)
-            definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-            kube.apply(f"{definitions}/{body['metadata']['name']}", body)
+            kube.apply(f"{DEFINITIONS}/{body['metadata']['name']}", body)
         for kind in optional:
             eventually(lambda kind=kind: kube.get(kind.path(None)))
         kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": SYSTEM}})
@@ -218,16 +216,6 @@ def _bare(kind: Kind, name: str) -> dict[str, Any]:
 
 
 def _definition(kind: Kind) -> dict[str, Any]:
-    body = copy.deepcopy(MONITOR_CRD)
-    body["metadata"]["name"] = f"{kind.plural}.{kind.group}"
     # Groups of the Kubernetes project ask for it.
-    body["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved, for tests"}
-    body["spec"]["group"] = kind.group
-    body["spec"]["names"] = {
-        "kind": kind.kind,
-        "plural": kind.plural,
-        "singular": kind.kind.lower(),
-        "listKind": f"{kind.kind}List",
-    }
-    body["spec"]["versions"][0]["name"] = kind.version
-    return body
+    approved = {"api-approved.kubernetes.io": "unapproved, for tests"}
+    return definition(kind.group, kind.version, kind.kind, kind.plural, annotations=approved)

@@ -9,13 +9,13 @@ import pytest
 
 from fastapi_operator.cluster.kinds import owned_kind
 from fastapi_operator.reconcile.plan import desired_state
+from tests.api.definitions import DEFINITIONS
 from tests.api.kube import Kube
 from tests.api.world import World, eventually, install_crd, world_on
 from tests.cluster.apiserver import ApiServer
 from tests.golden.cases import load
 from tests.judges import modules
 
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _KIND = owned_kind("keda.sh", "ScaledObject")
 _KEDA = {"engine": "Keda", "keda": {"prometheusAddress": "http://prometheus.monitoring.svc:9090"}}
 
@@ -27,7 +27,7 @@ def equipped() -> Iterator[ApiServer]:
         kube = Kube(server.kubeconfig)
         install_crd(kube)
         for body in modules.definitions(modules.KEDA):
-            kube.apply(f"{_DEFINITIONS}/{body['metadata']['name']}", body)
+            kube.apply(f"{DEFINITIONS}/{body['metadata']['name']}", body)
         eventually(lambda: kube.get("/apis/keda.sh/v1alpha1/scaledobjects"))
         yield server
 

@@ -4,41 +4,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
+from tests.api.definitions import DEFINITIONS, definition
 from tests.api.test_commands import MAIN
 from tests.api.world import World, eventually
 
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 # What metrics-server serves, stored by the API server itself.
-_POD_METRICS: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {
-        "name": "pods.metrics.k8s.io",
-        "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
-    },
-    "spec": {
-        "group": "metrics.k8s.io",
-        "names": {"kind": "PodMetrics", "plural": "pods", "singular": "pod"},
-        "scope": "Namespaced",
-        "versions": [
-            {
-                "name": "v1beta1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "x-kubernetes-preserve-unknown-fields": True,
-                    }
-                },
-            }
-        ],
-    },
-}
+_POD_METRICS = definition(
+    "metrics.k8s.io",
+    "v1beta1",
+    "PodMetrics",
+    "pods",
+    annotations={"api-approved.kubernetes.io": "unapproved, for a test"},
+)
 
 
 def labels(part: str) -> dict[str, str]:
@@ -87,7 +67,7 @@ def profile(world: World) -> str:
 @pytest.fixture
 def metrics(world: World) -> Iterator[None]:
     yield
-    world.kube.delete(f"{_DEFINITIONS}/pods.metrics.k8s.io")
+    world.kube.delete(f"{DEFINITIONS}/pods.metrics.k8s.io")
 
 
 def test_py_spy_samples_the_pod_with_the_most_cpu_and_prints_the_reason(
@@ -103,7 +83,7 @@ def test_py_spy_samples_the_pod_with_the_most_cpu_and_prints_the_reason(
     assert "the load of the 3 app pods is not known: the metrics API" in printed
     assert "sampling pod shop-a for 20 s: the first app pod by name" in printed
 
-    world.kube.apply(f"{_DEFINITIONS}/pods.metrics.k8s.io", _POD_METRICS)
+    world.kube.apply(f"{DEFINITIONS}/pods.metrics.k8s.io", _POD_METRICS)
     eventually(
         lambda: world.kube.get(f"/apis/metrics.k8s.io/v1beta1/namespaces/{world.namespace}/pods")
     )

@@ -11,12 +11,12 @@ import pytest
 from fastapi_operator.cluster.kinds import owned_kind
 from fastapi_operator.reconcile.plan import desired_state
 from tests import traefik
+from tests.api.definitions import DEFINITIONS
 from tests.api.kube import Kube, RefusedError
 from tests.api.world import World, eventually, install_crd, world_on
 from tests.cluster.apiserver import ApiServer
 from tests.golden.cases import load
 
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _GATEWAYS = "/apis/gateway.networking.k8s.io/v1"
 
 
@@ -29,7 +29,7 @@ def equipped() -> Iterator[ApiServer]:
         bodies = traefik.definitions(traefik.GATEWAY_API, "config/crd/standard")
         bodies += traefik.definitions(traefik.CERT_MANAGER, "deploy/crds")
         for body in bodies:
-            kube.apply(f"{_DEFINITIONS}/{body['metadata']['name']}", body)
+            kube.apply(f"{DEFINITIONS}/{body['metadata']['name']}", body)
         eventually(lambda: kube.get(f"{_GATEWAYS}/httproutes"))
         eventually(lambda: kube.get("/apis/cert-manager.io/v1/certificates"))
         yield server
@@ -118,7 +118,7 @@ def apply_routes(world: World, channel: str) -> None:
     """Installs the definition of HTTPRoutes of a channel."""
     for body in traefik.definitions(traefik.GATEWAY_API, f"config/crd/{channel}"):
         if body["metadata"]["name"].startswith("httproutes."):
-            path = f"{_DEFINITIONS}/{body['metadata']['name']}"
+            path = f"{DEFINITIONS}/{body['metadata']['name']}"
             world.kube.apply(path, body, force="true")
 
 

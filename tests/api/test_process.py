@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
+from tests.api.definitions import DEFINITIONS, MONITOR_CRD
 from tests.api.faulty import FaultyProxy
 from tests.api.kube import RefusedError
 from tests.api.process import MAIN, Process, fetch, free_port
@@ -154,41 +155,9 @@ def test_an_operator_that_lost_its_lease_exits(
     assert "was taken by another" in process.log.read_text()
 
 
-MONITOR_CRD: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "servicemonitors.monitoring.coreos.com"},
-    "spec": {
-        "group": "monitoring.coreos.com",
-        "names": {
-            "kind": "ServiceMonitor",
-            "plural": "servicemonitors",
-            "singular": "servicemonitor",
-            "listKind": "ServiceMonitorList",
-        },
-        "scope": "Namespaced",
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {
-                        "type": "object",
-                        "x-kubernetes-preserve-unknown-fields": True,
-                    }
-                },
-            }
-        ],
-    },
-}
-
-
 def test_an_optional_kind_that_appears_is_used_watched_and_repaired(world: World) -> None:
     """The tests' own CRD with the name of ServiceMonitor: its real schema is tested elsewhere."""
-    definition = (
-        f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{MONITOR_CRD['metadata']['name']}"
-    )
+    definition = f"{DEFINITIONS}/{MONITOR_CRD['metadata']['name']}"
     operator = world.start(build=build_desired_state, settings={"discovery_seconds": 5})
     world.apply()
     world.until_ready()

@@ -35,8 +35,8 @@ from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from fastapi_operator.reconcile.write import brakes
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.settings import Settings
+from tests.api.definitions import DEFINITIONS, MONITOR_CRD
 from tests.api.kube import Kube, RefusedError
-from tests.api.test_process import MONITOR_CRD
 from tests.api.world import World, eventually, install_crd, world_on
 from tests.cluster.apiserver import ApiServer
 from tests.faults import judge
@@ -84,9 +84,7 @@ A_KIND, A_NUMBER = st.integers(0, len(EDITED) - 1), st.integers(0, 2**16)
 _KEYS = frozenset(
     {"name", "containerPort", "port", "protocol", "mountPath", "topologyKey", "whenUnsatisfiable"}
 )
-_DEFINITION = (
-    f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{MONITOR_CRD['metadata']['name']}"
-)
+_DEFINITION = f"{DEFINITIONS}/{MONITOR_CRD['metadata']['name']}"
 
 
 @pytest.fixture

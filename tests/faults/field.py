@@ -12,10 +12,10 @@ from typing import Any
 
 import urllib3
 
+from tests.api.definitions import DEFINITIONS, MONITOR_CRD
 from tests.api.faulty import Fate, FaultyProxy
 from tests.api.kube import Kube
 from tests.api.process import Process
-from tests.api.test_process import MONITOR_CRD
 from tests.api.world import install_crd
 from tests.benchmarks.operator import audit
 from tests.cluster import instances, processes
@@ -35,7 +35,6 @@ _CONTROLLERS = (
     "namespace-controller",
     "persistentvolumeclaim-protection-controller",
 )
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 class NotSettledError(AssertionError):
@@ -257,7 +256,7 @@ def field_of(
     with ApiServer(name) as bare:
         kube = Kube(bare.kubeconfig)
         install_crd(kube)
-        definition = f"{_DEFINITIONS}/{MONITOR_CRD['metadata']['name']}"
+        definition = f"{DEFINITIONS}/{MONITOR_CRD['metadata']['name']}"
         with_retries(lambda: kube.apply(definition, MONITOR_CRD))
         # After the CRDs: the collector looks for new kinds each half minute alone.
         server = ApiServer(name, controllers=chosen)

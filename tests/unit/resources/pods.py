@@ -7,6 +7,8 @@ from pathlib import Path
 
 from fastapi_operator_runtime import testing
 
+from tests.unit.resources.caddy import Caddy
+from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import eventually
 from tests.unit.resources.web import ask
 
@@ -47,8 +49,21 @@ def app_pods(port: int, count: int = 3) -> Iterator[list[AppPod]]:
         yield [stack.enter_context(AppPod(f"127.0.0.{n + 2}", port)) for n in range(count)]
 
 
-def requests_per_pod(pods: Sequence[AppPod], proxy_port: int, requests: int = 600) -> list[int]:
-    """Sends requests through a proxy, and returns how many each pod has served."""
+def requests_per_pod(proxy: Nginx | Caddy, port: int, requests: int = 600) -> list[int]:
+    """Sends requests through a proxy to three pods, and returns how many each has served.
+
+    Args:
+        proxy: The proxy, which is started.
+        port: The port of the pods.
+        requests: Their number.
+    """
+    with app_pods(port) as pods:
+        proxy.dns.addresses = [pod.host for pod in pods]
+        with proxy.running():
+            return _counted(pods, proxy.pod.port(8080), requests)
+
+
+def _counted(pods: Sequence[AppPod], proxy_port: int, requests: int) -> list[int]:
     with ThreadPoolExecutor(12) as clients:
         sent = clients.map(lambda _: ask(proxy_port, f"{PATH}?seconds=0.03"), range(requests))
         assert {answer.status for answer in sent} == {200}

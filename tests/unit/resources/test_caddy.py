@@ -22,7 +22,7 @@ from tests.resilience.client import Request
 from tests.resilience.load import Load
 from tests.unit.resources.caddy import Caddy
 from tests.unit.resources.operands import container, eventually, files, wanted
-from tests.unit.resources.pods import app_pods, requests_per_pod
+from tests.unit.resources.pods import requests_per_pod
 from tests.unit.resources.web import (
     BEHIND_INGRESS,
     Answer,
@@ -346,10 +346,7 @@ def test_an_option_that_caddy_does_not_support_is_a_problem(
 
 
 def test_processes_of_the_app_get_the_same_number_of_requests(caddy: Caddy, app: App) -> None:
-    with app_pods(app.port) as pods:
-        caddy.dns.addresses = [pod.host for pod in pods]
-        with caddy.running():
-            counted = requests_per_pod(pods, caddy.pod.port(8080))
+    counted = requests_per_pod(caddy, app.port)
     assert max(counted) <= 1.1 * min(counted), counted
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.resources.nameserver import Failure
 from tests.unit.resources.nginx import Nginx
 from tests.unit.resources.operands import eventually
-from tests.unit.resources.pods import app_pods, requests_per_pod
+from tests.unit.resources.pods import requests_per_pod
 from tests.unit.resources.web import BEHIND_INGRESS, Answer, App, ask, received, serving
 
 OTHER_POD = "127.0.0.2"
@@ -50,10 +50,7 @@ def test_the_pods_are_found_by_the_name_of_their_service_in_this_cluster(nginx: 
 
 
 def test_processes_of_the_app_get_the_same_number_of_requests(nginx: Nginx, app: App) -> None:
-    with app_pods(app.port) as pods:
-        nginx.dns.addresses = [pod.host for pod in pods]
-        with nginx.running():
-            counted = requests_per_pod(pods, nginx.pod.port(8080))
+    counted = requests_per_pod(nginx, app.port)
     assert max(counted) <= 1.1 * min(counted), counted
 
 
