@@ -78,13 +78,34 @@ bench-serving: setup ## Compare tuned pods with a grid and with usual advice, on
 bench-runtime: setup ## Measure what the runtime adds to a request, beside the usual libraries
 	@$(RUN)/python -m tests.benchmarks.runtime --write
 
+.PHONY: bench-layers
+bench-layers: setup ## Measure the sample app's cache and the proxy relative to a small request
+	@PYTHONPATH=runtime $(RUN)/python -m tests.benchmarks.layers --write
+
 .PHONY: bench-operator
 bench-operator: setup ## Measure the operator with 1,000 services on a real API server (half an hour)
 	@$(RUN)/python -m tests.benchmarks.operator --write
 
+.PHONY: bench-observe
+bench-observe: setup ## Measure what measuring 1,000 services costs the operator (40 minutes)
+	@$(RUN)/python -m tests.benchmarks.operator.observing --write
+
+.PHONY: bench-judge
+bench-judge: setup ## Simulate 10,000 canaries of a version that is as the old one, and 500 of each worse one
+	@$(RUN)/python -m tests.benchmarks.canary --write
+
+.PHONY: bench-canary
+bench-canary: setup ## Roll out good and bad versions with a canary under load, on the local node (an hour)
+	@RECORD=1 $(RUN)/python -m pytest -s tests/full/canary
+
 .PHONY: bench-delivery
-bench-delivery: setup ## Count lost requests through a take-over and a canary on the local node
-	@RECORD=1 $(RUN)/python -m pytest -s tests/full/test_take_over.py tests/full/test_canary.py
+bench-delivery: setup ## Count lost requests through a take-over on the local node
+	@RECORD=1 $(RUN)/python -m pytest -s tests/full/test_take_over.py
+
+.PHONY: cast
+cast: setup ## Type the tour on the local node, and record its deployment for the animated picture
+	@RECORD=1 $(RUN)/python -m pytest tests/full/test_tour.py
+	@$(RUN)/python -m manifests.generate
 
 .PHONY: prometheus
 prometheus: setup ## Run each query of panels and rules on a real Prometheus under load, on the local node
@@ -116,6 +137,10 @@ mutate: setup ## Remove each builder and template line in turn: a test must fail
 .PHONY: lint
 lint: setup ## Check style, types, import directions and stale generated files
 	@$(RUN)/python -m tests.tiers lint
+
+.PHONY: site
+site: setup ## Build the documentation as a site in build/site
+	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build
 
 .PHONY: generate
 generate: setup ## Write every generated file (CRD, install.yaml, charts' copies)

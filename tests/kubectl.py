@@ -66,6 +66,10 @@ class Kubectl:
         items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self("apply", "-f", "-", stdin=json.dumps(items))
 
+    def apply_status(self, body: dict[str, Any]) -> None:
+        """Replaces the status of an object, as its controller does."""
+        self("replace", "--subresource=status", "-f", "-", stdin=json.dumps(body))
+
     def exists(self, *arguments: str) -> bool:
         """Whether ``kubectl get`` finds the object."""
         return bool(self("get", *arguments, "--ignore-not-found", "-o", "name"))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests import browser
 from tests.cluster import binaries, failures, packages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,26 +57,25 @@ def _app(project: str, tool: str, *arguments: str) -> tuple[str, ...]:
     return ("env", "-C", project, _APP_PYTHON, "-m", tool, *arguments)
 
 
+# Workers run whole files, in the order of tests/long_files.py.
+_BY_FILE = ("--dist=loadfile", "--no-loadscope-reorder")
+_CHARTS = ("pytest", "tests/charts", "tests/docs", "-n2", *_BY_FILE)
+_UNIT = ("tests/unit", "tests/golden", "tests/mutate", *_BY_FILE)
+# Those of them that start servers or draw many examples, and the rest.
+_SERVED = ("tests/unit/resources", "tests/unit/tuning")
+_REST = ("pytest", *_UNIT, "-n2", *(f"--ignore={folder}" for folder in _SERVED))
+
 TIERS = {
     "lint": Tier(
         2,
         (
-            (
-                ("ruff", "check", "."),
-                ("ruff", "format", "--check", "."),
-                ("mypy",),
-                ("lint-imports",),
-                (_PYTHON, "-m", "manifests.generate", "--check"),
-            ),
+            (("mypy",), ("ruff", "check", "."), ("ruff", "format", "--check", ".")),
+            (("lint-imports",), (_PYTHON, "-m", "manifests.generate", "--check")),
         ),
         {},
     ),
-    "unit": Tier(
-        5,
-        # Tests of servers wait more than they compute, so four fill two cores.
-        ((("pytest", "tests/unit", "tests/golden", "tests/mutate", "-n4", "--dist=loadfile"),),),
-        _SERVERS,
-    ),
+    # Tests of servers wait more than they compute, so four fill two cores.
+    "servers": Tier(4, ((("pytest", *_SERVED, "-n4", *_BY_FILE),),), _SERVERS),
     "app": Tier(
         5,
         (
@@ -91,19 +91,32 @@ TIERS = {
         ),
         _SERVERS,
     ),
-    "api": Tier(8, ((("pytest", "tests/api", "--numprocesses=3", "--dist=loadfile"),),), {}),
-    "charts": Tier(5, ((("pytest", "tests/charts", "tests/docs", "-n2", "--dist=loadfile"),),), {}),
-    "node": Tier(12, ((("pytest", "tests/cluster/tests", "tests/e2e"),),), {}),
+    # Tests of an operator wait even more.
+    "api": Tier(8, ((("pytest", "tests/api", "-n5", *_BY_FILE),),), {}),
+    "node": Tier(
+        12,
+        (
+            (("pytest", "tests/cluster/tests", "tests/e2e"),),
+            # In the time that pods need to start and to end; the node comes first.
+            (("nice", "-n10", *_CHARTS), ("nice", "-n10", *_REST)),
+        ),
+        _SERVERS,
+    ),
+}
+# Parts of these tiers, to be run by themselves.
+_LANES = {
+    "unit": Tier(5, ((("pytest", *_UNIT, "-n4"),),), _SERVERS),
+    "charts": Tier(5, ((_CHARTS,),), {}),
 }
 # Tiers that need more tools, and minutes to build them.
 THOROUGH_TIERS = {
     "parts": Tier(10, ((("pytest", "tests/parts"),),), {}),
-    "full": Tier(30, ((("pytest", "tests/full"),),), {}),
+    "full": Tier(30, ((("pytest", "tests/full"),),), browser.PACKAGES),
     "helm4": Tier(
         15, ((("env", "HELM=4", "pytest", "tests/charts", "tests/full/test_lifecycle.py"),),), {}
     ),
 }
-_ALL = TIERS | THOROUGH_TIERS
+_ALL = TIERS | _LANES | THOROUGH_TIERS
 # The longest time of all tiers of `make test`, with the programs of the cluster cached and without.
 _MINUTES_CACHED = 30
 _MINUTES_COLD = 60
@@ -134,7 +147,7 @@ def main() -> int:
     unknown = [name for name in options.tiers if name not in _ALL]
     if unknown:
         parser.error(f"unknown tier {unknown[0]!r}; known are {', '.join(_ALL)}")
-    chosen = options.tiers or list(_ALL if options.thorough else TIERS)
+    chosen = options.tiers or list(TIERS | THOROUGH_TIERS if options.thorough else TIERS)
     limit = _MINUTES_CACHED if binaries.are_cached() else _MINUTES_COLD
     outcomes = {name: _run(name, thorough=options.thorough) for name in chosen}
     _summarise(outcomes)
@@ -182,7 +195,8 @@ def _command(
         "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
         "REPORTS": str(reports),
     }
-    code = _shown(title, arguments, environment, at_its_end=len(_ALL[tier].lanes) > 1)
+    # The first lane is shown as it runs.
+    code = _shown(title, arguments, environment, at_its_end=command not in _ALL[tier].lanes[0])
     results = []
     for report in reports.glob("*.xml"):
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):

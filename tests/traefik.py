@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,17 @@ def definitions(module: str, folder: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def running(kubeconfig: Path, log: Path) -> Iterator[int]:
-    """Traefik outside of the cluster, for the length of a block; yields its port."""
+def running(kubeconfig: Path, log: Path, further: Mapping[str, str] | None = None) -> Iterator[int]:
+    """Traefik outside of the cluster, for the length of a block; yields its port.
+
+    Args:
+        kubeconfig: Reaches the cluster.
+        log: The file for its log.
+        further: Options by name, beside those for Gateways and Ingresses.
+    """
     program = shutil.which("traefik")
     assert program, "traefik is missing: it is in requirements/dev.txt"
-    port = _free_port()
+    port = free_port()
     options = {
         "entrypoints.web.address": f"127.0.0.1:{port}",
         "providers.kubernetesgateway": "true",
@@ -55,6 +61,7 @@ def running(kubeconfig: Path, log: Path) -> Iterator[int]:
         "global.checknewversion": "false",
         "global.sendanonymoususage": "false",
         "log.level": "INFO",
+        **(further or {}),
     }
     command = [program, *(f"--{name}={value}" for name, value in options.items())]
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
@@ -91,7 +98,8 @@ def _documents(path: Path) -> list[dict[str, Any]]:
     return [body for body in yaml.safe_load_all(path.read_text()) if body]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that no process uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -14,6 +14,13 @@ _LINK = re.compile(r"(?<=\]\()(?!\w+:|[/#])([^)#\s]+)")
 
 _LISTED = re.compile(r"^ {3}```.*?^ {3}```$", re.MULTILINE | re.DOTALL)
 
+# Of the theme: no page asks GitHub for stars, and the dialog of the search has a name.
+_SEARCH = 'data-md-component="search" role="dialog"'
+_CORRECTIONS = {
+    'class="md-source" data-md-component="source"': 'class="md-source"',
+    _SEARCH: f'{_SEARCH} aria-label="Search"',
+}
+
 
 def on_config(config: Any) -> Any:
     """Replaces a folder in the navigation, for example ``parts/``, by its pages."""
@@ -52,3 +59,10 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
         return f"{config.repo_url}/blob/main/{path}" if outside else match[0]
 
     return _LINK.sub(lead, markdown)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Corrects what the theme writes."""
+    for wrong, right in _CORRECTIONS.items():
+        output = output.replace(wrong, right)
+    return output

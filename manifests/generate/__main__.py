@@ -8,7 +8,7 @@ Each file comes from one source: the definition, the reference, the samples and 
 services from the models in ``fastapi_operator.api``, the roles from ``rbac.py``, alerts, dashboards
 and their sections in docs from ``fastapi_operator.observability``, the chart's schema and README
 from the comments of its values.yaml, and install.yaml with its parts from the chart itself,
-rendered by ``helm``.
+rendered by ``helm``. The bundle of OLM and the schema for editors come from these files.
 """
 
 import argparse
@@ -16,24 +16,40 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from manifests.generate import alerts, charts, images, install, references
+from manifests.generate import (
+    alerts,
+    cast,
+    charts,
+    editor,
+    images,
+    install,
+    olm,
+    pictures,
+    references,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "python -m manifests.generate"
 
 # The order matters: rendering a chart needs the chart's own generated files.
 SOURCES: tuple[Callable[[Path], Mapping[str, str]], ...] = (
+    pictures.files,
+    cast.files,
     references.files,
     alerts.files,
     charts.files,
     images.files,
     install.files,
+    editor.files,
+    olm.files,
 )
 
 # Folders that have only generated files; other files in them are deleted.
 GENERATED_FOLDERS = (
     "manifests/crds",
+    "manifests/editor",
     "manifests/monitoring",
+    "manifests/olm",
     "manifests/operator",
     "manifests/rbac",
     "charts/fastapi-operator/files",

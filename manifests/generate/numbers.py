@@ -15,6 +15,9 @@ Every number of a plan: its formula, its reason and evidence, the field that set
 change costs. `fastapi-operator explain -f service.yaml` prints the values of a service, each with
 its reason. [Tuning](../tuning.md) has the rules behind the formulas and the measurements.
 
+If the spec leaves a figure out, a [measured one](measurements.md) replaces the constant of a
+tunable number.
+
 *Measured* means measured for this project. *Judgement* means that no measurement supports it yet.
 
 | symbol | meaning |
@@ -33,10 +36,13 @@ _TITLES = {
     "server": "The server in each pod",
     "compute": "CPU and memory of an app pod",
     "scaling": "How many pods",
+    "canary": "A new version beside the released one",
     "database": "The connections of the database",
     "postgres": "PostgreSQL",
     "postgres_pod": "The pod of PostgreSQL",
     "backup": "Backups",
+    "preflight": "The check of a new image",
+    "leak_guard": "The memory of a running pod",
     "migration": "Migrations",
     "pool": "The pool of each process",
     "pooler": "PgBouncer",

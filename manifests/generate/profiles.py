@@ -11,8 +11,8 @@ A profile holds the decisions of a platform team for the services of many teams:
 and required fields, with the field names of `spec`. A service without a profile is derived from its
 spec only.
 
-**Precedence:** the service's spec, then the profile, then derived values. `explain` and
-`status.tuning` name the source of each number: `spec`, `profile` or `derived`.
+**Precedence:** the service's spec, then the profile, then measured values, then derived ones.
+`explain` names the source of each number: `spec`, `profile`, `tuned` or `derived`.
 
 ## Choose a profile
 

@@ -23,7 +23,8 @@ _WRITE = ("create", "update", "patch", "delete", "deletecollection")
 def rules() -> dict[str, list[Rule]]:
     """Returns the rules by role.
 
-    ``services`` are the operator's rules in the watched namespaces or the cluster. ``cluster`` and
+    ``services`` are the operator's rules in the watched namespaces or the cluster; values of the
+    chart withhold ``resize`` and ``evict``. ``cluster`` and
     ``named`` are its further rules if it watches the cluster or named namespaces. ``own`` are its
     rules in its own namespace, and ``publish`` those for its published settings, which
     ``readSettings`` lets every user read. ``view`` and ``edit`` are for users.
@@ -40,6 +41,9 @@ def rules() -> dict[str, list[Rule]]:
             _rule(kinds.POD.group, [kinds.POD.plural], ("list",)),
             _rule(kinds.EVENT.group, [kinds.EVENT.plural], ("list", "create")),
         ],
+        # For the leak guard.
+        "resize": [_rule(kinds.POD.group, [f"{kinds.POD.plural}/resize"], ("patch",))],
+        "evict": [_rule(kinds.POD.group, [f"{kinds.POD.plural}/eviction"], ("create",))],
         # The label of a namespace selects its profile: read each minute, never watched. In a Role,
         # "get" permits only its own namespace.
         "cluster": [_rule(kinds.NAMESPACE.group, [kinds.NAMESPACE.plural], ("list",))],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi_operator.resources.environment import CONTRACT
-from manifests.generate import cli, metrics, numbers, profiles, resource, samples
+from manifests.generate import cli, measurements, metrics, numbers, profiles, resource, samples
 
 _HEAD = """\
 # The environment of an app
@@ -31,6 +31,7 @@ def files(root: Path) -> Mapping[str, str]:  # noqa: ARG001 (every source of fil
     return {
         "docs/reference/environment.md": _environment(),
         "docs/reference/cli.md": cli.page(),
+        "docs/reference/measurements.md": measurements.page(),
         "docs/reference/metrics.md": metrics.page(),
         "docs/reference/numbers.md": numbers.page(),
         "docs/reference/profiles.md": profiles.page(),

@@ -44,7 +44,15 @@ _KEDA: dict[str, Any] = {
     "scaling": {
         "engine": "Keda",
         "keda": {"prometheusAddress": "http://prometheus.monitoring:9090"},
-    }
+    },
+    "queue": {},
+    "background": [
+        {
+            "name": "worker",
+            "command": ["celery", "-A", "shop.tasks", "worker"],
+            "scaling": {"listName": "celery"},
+        }
+    ],
 }
 _INGRESS: dict[str, Any] = {
     "exposure": {
@@ -81,6 +89,7 @@ _FULL: dict[str, Any] = {
         {"name": "worker", "command": ["celery", "-A", "shop.tasks", "worker"]},
         {"name": "beat", "command": ["celery", "-A", "shop.tasks", "beat"], "singleton": True},
     ],
+    "rollout": {"canary": {"stickiness": {"mode": "Header", "header": "X-User"}}},
     "serviceAccount": {
         "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/shop"}
     },
@@ -104,8 +113,9 @@ def files() -> Mapping[str, str]:
             grown(_CLOUD_NATIVE_PG, only=("postgres",)),
         ),
         "keda.yaml": _document(
-            "Scaled by KEDA, by CPU and by the requests in flight that Prometheus reports.",
-            grown(_KEDA, only=("scaling",)),
+            "Scaled by KEDA: the app by CPU and by the requests in flight that Prometheus reports, "
+            "its worker\nby the tasks that wait.",
+            grown(_KEDA, only=("scaling", "background")),
         ),
         "ingress.yaml": _document(
             "Reachable through an Ingress, for a cluster without the Gateway API.",

@@ -28,6 +28,8 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 SERVICE_SERIES_LABEL = "fastapi_operator_io_service"
 WATCHED_LABEL = f"{GROUP}/watched"
 PROFILE_LABEL = f"{GROUP}/profile"
+# Identity of the new version to which a pod belongs.
+CANARY_LABEL = f"{GROUP}/canary"
 # Name of the background process or schedule to which an object belongs.
 PROCESS_LABEL = f"{GROUP}/process"
 
@@ -44,6 +46,11 @@ ROTATION_ANNOTATION = f"{GROUP}/rotation"
 # On a service: the uid of a lost volume; the service may begin without its data.
 BEGIN_EMPTY_ANNOTATION = f"{GROUP}/begin-empty"
 
+# On a service: the identity of a canary that is to be promoted, aborted or held in its step.
+PROMOTE_ANNOTATION = f"{GROUP}/promote"
+ABORT_ANNOTATION = f"{GROUP}/abort"
+HOLD_ANNOTATION = f"{GROUP}/hold"
+
 NAME_MAX_LENGTH = 40
 # The runs of a CronJob and the revisions of a StatefulSet add 11 characters, of at most 63.
 CRON_JOB_MAX_LENGTH = 52
@@ -57,6 +64,7 @@ OWN_LABELS = frozenset(
         SERVICE_LABEL,
         WATCHED_LABEL,
         PROCESS_LABEL,
+        CANARY_LABEL,
     }
 )
 
@@ -129,6 +137,12 @@ def labels(service: str, part: Part) -> dict[str, str]:
 def selector(service: str, part: Part) -> dict[str, str]:
     """Returns the labels that select the pods of a part; fixed, since selectors are immutable."""
     return {SERVICE_LABEL: service, COMPONENT_LABEL: part.value}
+
+
+def label_selector(part: Part, service: str | None = None) -> str:
+    """Returns the label selector of the pods of a part, of one service or of all."""
+    of_service = SERVICE_LABEL if service is None else f"{SERVICE_LABEL}={service}"
+    return f"{of_service},{COMPONENT_LABEL}={part.value}"
 
 
 def content_hash(content: Mapping[str, object] | str) -> str:

@@ -19,6 +19,8 @@ PROBES = "probes"
 DIAGNOSTICS = "diagnostics"
 # The variable with the latter, from which commands read it in a running pod.
 DIAGNOSTICS_VARIABLE = "DIAGNOSTICS_PORT"
+# The ports of the pods that run the app, of each version.
+_APP_PORTS = {"http": 8000, METRICS: 9000, PROBES: 9001, DIAGNOSTICS: 9002}
 
 # The sidecar that makes a server read changed files; a change of these files needs no restart.
 RELOADER = "reload"
@@ -32,6 +34,7 @@ class Part(StrEnum):
     """A part of a provisioned service; its value is the component label of its objects."""
 
     APP = "app"
+    CANARY = "canary"
     BACKGROUND = "background"
     SCHEDULES = "schedules"
     PROXY = "proxy"
@@ -40,6 +43,7 @@ class Part(StrEnum):
     DATABASE = "database"
     BACKUP = "backup"
     POOLER = "pooler"
+    PREFLIGHT = "preflight"
     MIGRATION = "migration"
     EXPOSURE = "exposure"
     AUTOSCALING = "autoscaling"
@@ -96,6 +100,7 @@ class PartRecord:
         pods: The section of the plan that is present if the part has pods; empty if it has none.
         container: The name of its main container; empty if the engine or the user chooses it.
         runs_app_image: Whether its pods run the user's image.
+        isolated: Whether its pods open no connection, also if they run the user's image.
         meshed: Whether its pods may get the sidecars of a service mesh. The others decline them:
             a Job never ends beside one, and the policies of a store reject its connections.
         resources: The field of the spec with the resources of its main container; empty if that
@@ -118,6 +123,7 @@ class PartRecord:
     pods: str = ""
     container: str = ""
     runs_app_image: bool = False
+    isolated: bool = False
     meshed: bool = False
     resources: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -157,9 +163,11 @@ def for_each_part(table: Mapping[Part, Value], *, entry: str, place: str) -> Map
     return table
 
 
-# The parts that run the released version of the app's image; a migration runs the next one.
-_RELEASED = (Part.APP, Part.BACKGROUND, Part.SCHEDULES)
+# The parts that run the app's image after its migration; a migration runs the next one.
+_RELEASED = (Part.APP, Part.CANARY, Part.BACKGROUND, Part.SCHEDULES)
 _IMAGE = (*_RELEASED, Part.MIGRATION)
+# The needs of the released parts.
+_BEFORE_RELEASE = (Part.POOLER, Part.CACHE, Part.QUEUE, Part.PREFLIGHT, Part.MIGRATION)
 
 # In the order in which a reader follows a response back: stores first, entry last.
 PARTS: Mapping[Part, PartRecord] = for_each_part(
@@ -205,7 +213,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
                 "pooler": "PgBouncer, which lets many processes share few database connections",
             },
             # Its configuration waits for the migration.
-            depends_on=(Part.DATABASE, Part.MIGRATION),
+            depends_on=(Part.DATABASE, Part.PREFLIGHT, Part.MIGRATION),
             suffix="pooler",
             pods="pooler",
             container="pgbouncer",
@@ -245,6 +253,21 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             exporter=Exporter(container="redis-exporter", port=9121),
             others=(RELOADER,),
         ),
+        Part.PREFLIGHT: PartRecord(
+            condition="PreflightReady",
+            help="the Job that imports the app of a new image before its migration",
+            page="preflight.md",
+            sections={
+                "preflight": "the pod that imports the app of a new image before it is rolled out"
+            },
+            depends_on=(Part.NETWORK,),
+            suffix="preflight",
+            pods="preflight",
+            container="preflight",
+            runs_app_image=True,
+            isolated=True,
+            resources="spec.resources",
+        ),
         Part.MIGRATION: PartRecord(
             condition="MigrationsReady",
             help="the Job that changes the database's schema before a new version serves",
@@ -253,7 +276,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
                 "migration": "the command that changes the database's schema before a new "
                 "version serves",
             },
-            depends_on=(Part.DATABASE,),
+            depends_on=(Part.DATABASE, Part.PREFLIGHT),
             suffix="migrate",
             pods="migration",
             container="migrate",
@@ -269,15 +292,33 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
                 "server": "the processes that run the app in each pod",
                 "compute": "the CPU and memory of each app pod: the request is reserved for it, "
                 "the limit is the most that it can use",
+                "leak_guard": "the memory of a running pod, and when a leak is acted on",
             },
-            depends_on=(Part.POOLER, Part.CACHE, Part.QUEUE, Part.MIGRATION),
+            depends_on=_BEFORE_RELEASE,
             suffix="app",
             pods="server",
             container="app",
             runs_app_image=True,
             meshed=True,
             resources="spec.resources",
-            ports={"http": 8000, METRICS: 9000, PROBES: 9001, DIAGNOSTICS: 9002},
+            ports=_APP_PORTS,
+            clients=(Part.PROXY,),
+        ),
+        Part.CANARY: PartRecord(
+            condition="CanaryReady",
+            help="the new version of the app, which gets a share of the requests",
+            page="canary.md",
+            sections={"canary": "how a new version gets its share of the requests"},
+            # The released version serves, whatever the new one does.
+            required=False,
+            depends_on=_BEFORE_RELEASE,
+            suffix="canary",
+            pods="canary",
+            container="app",
+            runs_app_image=True,
+            meshed=True,
+            resources="spec.resources",
+            ports=_APP_PORTS,
             clients=(Part.PROXY,),
         ),
         Part.BACKGROUND: PartRecord(
@@ -285,7 +326,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             help="processes that run beside the app, for example the workers of a queue",
             page="background.md",
             sections={"background": "a process that runs beside the app"},
-            depends_on=(Part.POOLER, Part.CACHE, Part.QUEUE, Part.MIGRATION),
+            depends_on=_BEFORE_RELEASE,
             suffix="background",
             pods="background",
             runs_app_image=True,
@@ -299,7 +340,7 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             sections={"schedules": "a command that runs at set times"},
             # A run that failed last night does not keep the service from serving.
             required=False,
-            depends_on=(Part.POOLER, Part.CACHE, Part.QUEUE, Part.MIGRATION),
+            depends_on=_BEFORE_RELEASE,
             suffix="schedules",
             pods="schedules",
             runs_app_image=True,

@@ -40,3 +40,18 @@ class Problem:
     def __str__(self) -> str:
         remedy = f"; {self.remedy}" if self.remedy else ""
         return f"{self.path}: {self.message}{remedy}"
+
+
+class MissingApi(Problem):
+    """An optional API that the cluster does not serve; its definition may arrive at any time."""
+
+
+def missing_api(path: str, api: str, remedy: str) -> MissingApi:
+    """Returns the error of a field that needs an API, as ``group/version/Kind``."""
+    return MissingApi(
+        severity=Severity.ERROR,
+        stage=Stage.PLAN,
+        path=path,
+        message=f"the cluster does not serve {api}",
+        remedy=remedy,
+    )

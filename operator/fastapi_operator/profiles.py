@@ -26,6 +26,7 @@ from fastapi_operator.api.redis import Queue, Redis
 from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.server import Server
 from fastapi_operator.api.service import Spec
+from fastapi_operator.api.tuning import Tuning
 from fastapi_operator.api.workload import Availability, Network, Rollout
 
 # Sections whose presence creates a part. A default below them applies only if the service has them.
@@ -65,7 +66,8 @@ BOUNDS: Mapping[str, Bound] = {
         ("resources.limits.cpu", "resources.requests.cpu"), quantity.millicores
     ),
     "resources.limits.memory": Bound(
-        ("resources.limits.memory", "resources.requests.memory"), quantity.size_bytes
+        ("resources.limits.memory", "resources.requests.memory", "tuning.resize.maxMemory"),
+        quantity.size_bytes,
     ),
     "redis.memory": Bound(
         ("redis.memory", "parts.cache.resources.limits.memory"), quantity.size_bytes
@@ -121,6 +123,7 @@ class Defaults(Model):
     )
     availability: Availability | None = Field(default=None, description="Placement of the pods.")
     rollout: Rollout | None = Field(default=None, description="Rolling update of the app.")
+    tuning: Tuning | None = Field(default=None, description="Measurements of the running service.")
     network: Network | None = Field(default=None, description="NetworkPolicies.")
     parts: Parts | None = Field(
         default=None,

@@ -143,6 +143,13 @@ class Settings(_Settings):
         description="Number of concurrent rollouts after an upgrade of the operator.",
     )
 
+    read_metrics: bool = Field(
+        default=True,
+        description="Whether the operator connects to the metrics ports of services' pods. Without "
+        "it, each canary stays at its step until it is promoted by hand, and there are no "
+        "recommendations and no leak guard.",
+    )
+
     @classmethod
     def from_mapping(cls, data: object) -> Self:
         """Parses the content of a settings file; an empty file means all defaults.

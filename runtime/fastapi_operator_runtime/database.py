@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy import event, exc, pool
 from sqlalchemy.ext import asyncio as sqlalchemy_asyncio
 
-from fastapi_operator_runtime import limits, metrics, sampling, settings, waits
+from fastapi_operator_runtime import limits, metrics, sampling, settings, transactions, waits
 
 POOL_NAME = "database"
 USE_SHARE = 0.1
@@ -45,6 +45,7 @@ def create_engine(
     """
     options = {**engine_options(config), **overrides}
     engine = sqlalchemy_asyncio.create_async_engine(async_url(config), **options)
+    transactions.keep_beginning(engine)
     if observe and isinstance(engine.pool, ObservedPool):
         engine.pool.observe()
     return engine
@@ -58,7 +59,7 @@ def engine_options(config: settings.RuntimeSettings) -> dict[str, Any]:
         "max_overflow": config.database_max_overflow,
         "pool_timeout": config.database_pool_timeout_seconds,
         "pool_recycle": config.database_pool_recycle_seconds,
-        # One round trip per checkout; it hides restarts of the database and of the pooler.
+        # It hides restarts of the database and of the pooler.
         "pool_pre_ping": True,
         # The most recently used connection first, so that idle ones time out if load is low.
         "pool_use_lifo": True,

@@ -100,11 +100,13 @@ class HealthEndpoints:
         self._worker = worker
         self._checks = checks
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Responds to a probe, or passes the request on."""
-        if scope["type"] != "http" or not is_probe(scope):
-            await self.app(scope, receive, send)
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Responds to a probe, or passes the request on, without a coroutine of its own."""
+        if scope["type"] == "http" and scope["path"].endswith(_ENDINGS) and is_probe(scope):
+            return self._respond(scope, send)
+        return self.app(scope, receive, send)
+
+    async def _respond(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
             await responses.send_json(send, 405, {"status": "method not allowed"})
             return

@@ -12,13 +12,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Lifespan
 
 from fastapi_operator_runtime import (
+    accepting,
     batches,
     canonical,
     drain,
     errors,
     health,
     heartbeat,
-    late_errors,
     limits,
     listener,
     logs,
@@ -49,6 +49,8 @@ class Options:
     """Paths that the in-flight limit sheds last, beside PRIORITY_PATHS, for example `/checkout` or
     `/orders/{order_id}/payment`; a path includes all paths below it."""
     thread_tokens: bool = True
+    accept_bursts: bool = True
+    """Whether uvloop accepts several new connections at once, beside busy ones."""
     profiling: bool = True
     """Whether DIAGNOSTICS_PORT serves stacks and profiles."""
     errors: bool = True
@@ -117,7 +119,7 @@ def _wrap_stack(
     options: Options,
     checks: health.Checks,
 ) -> None:
-    """Puts probes first, then the observation, then the limit, then the application's own stack.
+    """Puts probes first, then the observation and the limit, then the application's own stack.
 
     The stack itself is wrapped, instead of `add_middleware`, so that error responses from outside
     the user's middleware are observed too, and no host check or login precedes the probes.
@@ -134,26 +136,26 @@ def _wrap_stack(
         if profiler is not None:
             profiler.app = stack
             stack = profiler
+        limiter = None
         if limit is not None:
-            stack = limits.InFlightLimiter(
-                stack,
+            limiter = limits.Limiter(
                 worker=worker,
                 limit=limit,
                 read_ages=config.trust_request_start,
                 priority_paths=(*config.priority_paths, *options.priority_paths),
                 on_shed=instruments.on_shed if instruments else None,
             )
-        if options.metrics or options.logs or options.request_ids:
-            stack = requests.RequestObserver(
-                stack,
-                worker=worker,
-                instruments=instruments,
-                lines=lines,
-                request_ids=options.request_ids,
-            )
+        stack = requests.Requests(
+            stack,
+            worker=worker,
+            limiter=limiter,
+            instruments=instruments,
+            lines=lines,
+            request_ids=options.request_ids,
+        )
         if options.health:
             stack = health.HealthEndpoints(stack, worker=worker, checks=checks)
-        return late_errors.LateErrors(stack)
+        return stack
 
     app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
 
@@ -172,6 +174,8 @@ def _wrap_lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(batches.flush)
+            if options.accept_bursts:
+                stack.callback(accepting.accept_bursts(asyncio.get_running_loop()))
             if options.thread_tokens and worker.settings.thread_tokens is not None:
                 limits.set_thread_tokens(worker.settings.thread_tokens)
             if instruments is not None:

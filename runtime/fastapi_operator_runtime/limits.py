@@ -11,15 +11,18 @@ import json
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Send
 
 from fastapi_operator_runtime import ages, metrics, priorities, state, waits
+
+if TYPE_CHECKING:
+    from fastapi_operator_runtime import requests
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +64,10 @@ class AdaptiveLimit:
     """Which requests the process can serve in time: how many at once, and up to which age.
 
     If requests wait for the event loop, for a CPU or for a connection of the database, the limit
-    decreases by a fifth every quarter of a second; otherwise it increases by a tenth. So it follows
-    what the process can do now, whatever a request costs. While requests wait, only young ones are
-    admitted. If all are older, because the process rarely gets a CPU, the youngest ones are.
+    decreases by a fifth every quarter of a second, from the second one on; otherwise it increases
+    by a tenth. So it follows what the process can do now, whatever a request costs. While requests
+    wait, only young ones are admitted. If all are older, because the process rarely gets a CPU, the
+    youngest ones are.
 
     Args:
         least: The lower bound.
@@ -96,12 +100,13 @@ class AdaptiveLimit:
             in_flight: Requests in flight.
             age: The age of the request, if known.
             priority: Whether it is shed last.
-            now: The monotonic time.
+            now: The time, on the clock of `time.perf_counter`.
             preferred: Requests in flight that are shed last.
         """
         if now >= self._window_ends:
             self._adapt(now)
-        self._peak = max(self._peak, in_flight + 1)
+        if in_flight >= self._peak:
+            self._peak = in_flight + 1
         if age is not None and self._least < self._most:
             self._youngest = min(self._youngest, age)
             if age > DEADLINE_SECONDS:
@@ -109,10 +114,9 @@ class AdaptiveLimit:
             if age > self._age_seconds and not priority:
                 return "queue"
         # While the limit decreases, others can have more than it, but not the reserve.
-        reserved = priority and (
-            preferred < self._reserve or in_flight < self.value + self._reserve
-        )
-        if in_flight >= self.value and not reserved:
+        if in_flight >= self.value and not (
+            priority and (preferred < self._reserve or in_flight < self.value + self._reserve)
+        ):
             return "limit"
         self._admitted += 1
         return None
@@ -123,11 +127,11 @@ class AdaptiveLimit:
 
     def _adapt(self, now: float) -> None:
         waited = self._collect() > TARGET_SECONDS
-        if waited:
+        if waited and self._waited:
             # Far above what is in flight, the limit would have no effect for a while.
             used = min(self.value, max(self._peak, self._least))
             self.value = max(self._least, int(DECREASE * used))
-        else:
+        elif not waited:
             self.value = min(self._most, self.value + max(1, int(INCREASE * self.value)))
         self._adapt_age(waited)
         self._waited = waited
@@ -149,14 +153,13 @@ class AdaptiveLimit:
             self._age_seconds = AGE_INCREASE * self._youngest
 
 
-class InFlightLimiter:
-    """Pure ASGI middleware: responds 503 at once to requests that would only wait.
+class Limiter:
+    """Decides whether a request is served, and counts those in flight.
 
     While requests queue, old ones are shed, so that the young ones are served in time. A request
     above the limit, or older than its deadline, is shed before any work.
 
     Args:
-        app: The wrapped application.
         worker: State of this process.
         limit: The limit.
         read_ages: Whether a proxy in front sets X-Request-Start; a client must not.
@@ -166,7 +169,6 @@ class InFlightLimiter:
 
     def __init__(
         self,
-        app: ASGIApp,
         *,
         worker: state.Worker,
         limit: AdaptiveLimit,
@@ -174,70 +176,48 @@ class InFlightLimiter:
         priority_paths: Sequence[str] = (),
         on_shed: Callable[[Reason], None] | None = None,
     ) -> None:
-        self.app = app
         self._worker = worker
         self._limit = limit
         self._ages = ages.Ages() if read_ages else None
-        self._priorities = priorities.Priorities(priority_paths)
+        self._priorities = priorities.Priorities(priority_paths) if priority_paths else ()
         self._preferred = 0
         self._on_shed = on_shed
         self._log = ShedLog()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs the request, or sheds it."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        priority = scope in self._priorities
-        reason = self._reason(scope, priority=priority)
+    def admits(self, request: requests.Request, headers: Mapping[bytes, bytes]) -> bool:
+        """Counts the request until `leave`, or sheds it: its scope has the reason then."""
+        age = None
+        if self._ages is not None and (sent := headers.get(ages.HEADER)) is not None:
+            age = self._ages.age(sent)
+            if age is not None:
+                waits.report("proxy", age)
+        request.priority = request.scope in self._priorities
+        reason = self._limit.reason(
+            self._worker.in_flight,
+            age=age,
+            priority=request.priority,
+            now=request.began_at,
+            preferred=self._preferred,
+        )
         if reason is not None:
-            self.shed(scope, reason)
-            await _respond(send, reason)
-            return
-        worker, counted = self._worker, True
-        worker.in_flight += 1
-        self._preferred += priority
+            self._shed(request, reason)
+            return False
+        request.limiter = self
+        self._worker.in_flight += 1
+        self._preferred += request.priority
+        return True
 
-        def counting(message: Message) -> Awaitable[None]:
-            nonlocal counted
-            if counted and message["type"] == "http.response.start":
-                counted = False
-                worker.in_flight -= 1
-                self._preferred -= priority
-            return send(message)
+    def leave(self, request: requests.Request) -> None:
+        """Stops counting a request."""
+        request.limiter = None
+        self._worker.in_flight -= 1
+        self._preferred -= request.priority
 
-        try:
-            await self.app(scope, receive, counting)
-        finally:
-            if counted:
-                worker.in_flight -= 1
-                self._preferred -= priority
-
-    def shed(self, scope: Scope, reason: Reason) -> None:
-        """Counts and logs a request that is shed."""
-        scope[SHED] = reason
+    def _shed(self, request: requests.Request, reason: Reason) -> None:
+        request.scope[SHED] = reason
         if self._on_shed is not None:
             self._on_shed(reason)
         self._log.add(reason, self._limit.value)
-
-    def _reason(self, scope: Scope, *, priority: bool) -> Reason | None:
-        age = self._age(scope)
-        if age is not None:
-            waits.report("proxy", age)
-        return self._limit.reason(
-            self._worker.in_flight,
-            age=age,
-            priority=priority,
-            now=time.monotonic(),
-            preferred=self._preferred,
-        )
-
-    def _age(self, scope: Scope) -> float | None:
-        if self._ages is not None:
-            for name, value in scope["headers"]:
-                if name == ages.HEADER:
-                    return self._ages.age(value)
-        return None
 
 
 class ShedLog:
@@ -289,7 +269,8 @@ def _responses(reason: Reason) -> list[tuple[Message, Message]]:
 _RESPONSES = {reason: _responses(reason) for reason in _DETAILS}
 
 
-async def _respond(send: Send, reason: Reason) -> None:
+async def respond(send: Send, reason: Reason) -> None:
+    """Responds 503 to a request that is shed."""
     start, body = random.choice(_RESPONSES[reason])
     await send(dict(start))  # a copy, because outer middleware changes it
     await send(dict(body))

@@ -6,9 +6,11 @@ variables, because these can contain passwords and tokens.
 
 from __future__ import annotations
 
+import collections
 import logging
 import select
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 import structlog
@@ -42,21 +44,17 @@ class Output(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self.json = not stream.isatty()
-        self._lines: list[str] = []
+        self._lines: collections.deque[str] = collections.deque()
         self._size = 0
         batches.watch(self)
 
     def add(self, line: str) -> None:
         """Queues a line, which must be ASCII."""
-        self.acquire()
-        try:
-            self._size += len(line)
-            if self._size > select.PIPE_BUF:
-                self._write_lines()
-                self._size = len(line)
-            self._lines.append(line)
-        finally:
-            self.release()
+        self._size += len(line)
+        if self._size > select.PIPE_BUF:
+            self.flush()
+            self._size = len(line)
+        self._lines.append(line)
         batches.wake()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -75,10 +73,22 @@ class Output(logging.StreamHandler[TextIO]):
             self.release()
 
     def _write_lines(self) -> None:
-        lines, self._lines, self._size = self._lines, [], 0
-        if lines:
-            self.stream.write("".join(lines))
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        self._size = 0
+        for piece in _pieces(lines):
+            self.stream.write(piece)
             self.stream.flush()
+
+
+def _pieces(lines: list[str]) -> Iterator[str]:
+    """Joins lines, up to the size that a pipe takes in one piece."""
+    text = "".join(lines)
+    if len(text) > select.PIPE_BUF and len(lines) > 1:
+        middle = len(lines) // 2
+        yield from _pieces(lines[:middle])
+        yield from _pieces(lines[middle:])
+    elif text:
+        yield text
 
 
 def configure(config: settings.RuntimeSettings) -> Output:

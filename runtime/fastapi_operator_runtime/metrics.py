@@ -69,11 +69,13 @@ class Durations:
         for labels, values in series.items():
             # The library has no function that adds several observations.
             child = self._histogram.labels(*labels)
-            bounds = child._upper_bounds
-            counts = collections.Counter(bisect.bisect_left(bounds, value) for value in values)
             child._sum.inc(sum(values))
-            for index, count in counts.items():
-                child._buckets[index].inc(count)
+            values.sort()
+            below = 0
+            for bound, bucket in zip(child._upper_bounds, child._buckets, strict=True):
+                begin, below = below, bisect.bisect_right(values, bound, below)
+                if below > begin:
+                    bucket.inc(below - begin)
 
 
 class Instruments:

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Awaitable
 from types import FrameType
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -126,25 +127,28 @@ class RequestProfiler:
         self._done = threading.Event()
         self._turn = threading.Lock()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Runs the request, under cProfile if it is the expected one."""
         assert self.app is not None
-        wanted = self._wanted
-        if wanted is None or scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+        if self._wanted is None or scope["type"] != "http":
+            return self.app(scope, receive, send)
+        return self._run_profiled(self.app, self._wanted, scope, receive, send)
+
+    async def _run_profiled(
+        self, app: ASGIApp, wanted: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         profile = cProfile.Profile()
         self._wanted = None
         try:
             profile.enable()
         except ValueError:  # another profiler is active in this process
-            await self.app(scope, receive, send)
+            await app(scope, receive, send)
             return
         # A stream can last forever, and the profiler slows down every other request.
         rest = self._ends_at - time.monotonic()
         stop = asyncio.get_running_loop().call_later(max(0.0, rest), profile.disable)
         try:
-            await self.app(scope, receive, send)
+            await app(scope, receive, send)
         finally:
             stop.cancel()
             profile.disable()

@@ -14,7 +14,7 @@ from starlette.types import Scope
 def template(scope: Scope) -> str | None:
     """Returns the matched template, for example `/api/v1/items/{item_id}`, or None."""
     path = _route_path(scope)
-    prefix = _mount_prefix(scope)
+    prefix = _mount_prefix(scope) if "app_root_path" in scope else ""
     if path is None:
         return f"{prefix}/{{path}}" if prefix else None
     return prefix + path
@@ -32,8 +32,6 @@ def _route_path(scope: Scope) -> str | None:
 
 def _mount_prefix(scope: Scope) -> str:
     """Returns the path of the passed mounts, with parameters in place of their values."""
-    if "app_root_path" not in scope:
-        return ""
     prefix = scope["root_path"].removeprefix(scope["app_root_path"])
     names = {str(value): name for name, value in scope.get("path_params", {}).items()}
     parts = (f"{{{names[part]}}}" if part in names else part for part in prefix.split("/"))

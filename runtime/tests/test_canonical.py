@@ -37,6 +37,10 @@ def make() -> FastAPI:
         structlog.contextvars.bind_contextvars(user=user, roles=["a", "b"], object=Path("x"))
         return user
 
+    @app.get("/rebound")
+    async def rebound() -> None:
+        structlog.contextvars.bind_contextvars(request_id="mine")
+
     @app.get("/collides")
     async def collides() -> None:
         structlog.contextvars.bind_contextvars(level="mine", status="other")
@@ -67,7 +71,13 @@ async def line_of(path: str, capsys: pytest.CaptureFixture[str], *, changed: boo
 
 @pytest.mark.parametrize(
     "path",
-    ["/plain/1", "/plain/%22%0A%C3%A9%F0%9F%98%80", "/nowhere", "/bound?user=%22eve%22"],
+    [
+        "/plain/1",
+        "/plain/%22%0A%C3%A9%F0%9F%98%80",
+        "/nowhere",
+        "/bound?user=%22eve%22",
+        "/rebound",
+    ],
 )
 async def test_a_formatted_line_equals_a_logged_one(
     path: str, capsys: pytest.CaptureFixture[str]

@@ -33,7 +33,8 @@ async def test_the_pool_has_the_sizes_of_the_contract(postgres: testing.Postgres
             postgres.url(),
             DATABASE_POOL_SIZE="2",
             DATABASE_MAX_OVERFLOW="1",
-            DATABASE_POOL_TIMEOUT_SECONDS="0.2",
+            # Includes the time of a new connection.
+            DATABASE_POOL_TIMEOUT_SECONDS="1",
         )
     )
     held = [await engine.connect() for _ in range(3)]

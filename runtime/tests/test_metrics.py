@@ -15,7 +15,7 @@ from fastapi_operator_runtime import metrics
 
 def test_gauges_of_a_zombie_process_are_removed(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
-    time.sleep(0.5)  # it has ended, and is a zombie until we wait for it
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie
     gauge = tmp_path / f"gauge_livesum_{child.pid}.db"
     counter = tmp_path / f"counter_{child.pid}.db"
     gauge.touch()

@@ -43,8 +43,9 @@ def get(url: str) -> int:
 def test_stacks_show_threads_and_waiting_requests(server: testing.AppServer) -> None:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(httpx2.get, f"{server.url}/slow?seconds=1")
-        time.sleep(0.4)
-        text = page(server, "/debug/stacks").text
+        text = ""
+        while "in slow" not in text and not running.done():
+            text = page(server, "/debug/stacks").text
         running.result()
     assert "thread MainThread" in text
     assert "served_app.py" in text

@@ -1,4 +1,7 @@
-"""Dependencies of endpoints, as `Annotated` aliases. Each is resolved once per request."""
+"""Dependencies of endpoints, as `Annotated` aliases. Each is resolved once per request.
+
+All are `async def`: FastAPI runs each `def` in a thread, which costs more than the cache.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +21,25 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
+async def get_sessions(request: Request) -> async_sessionmaker[AsyncSession]:
     """Returns the session factory, for endpoints that may need no session, as on a cache hit."""
     sessions: async_sessionmaker[AsyncSession] = request.state.sessions
     return sessions
 
 
-def get_cache(request: Request) -> cache.Cache:
+async def get_cache(request: Request) -> cache.Cache:
     """Returns the cache of this process."""
     found: cache.Cache = request.state.cache
     return found
 
 
-def get_passwords(request: Request) -> passwords.PasswordHasher:
+async def get_passwords(request: Request) -> passwords.PasswordHasher:
     """Returns the password hasher of this process."""
     found: passwords.PasswordHasher = request.state.passwords
     return found
 
 
-def get_settings(request: Request) -> settings.Settings:
+async def get_settings(request: Request) -> settings.Settings:
     """Returns the settings of this process."""
     found: settings.Settings = request.state.settings
     return found

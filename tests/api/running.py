@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from fastapi_operator.cli.run import Options, operate
+from fastapi_operator.reconcile.loop.canary import Looks
 from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState
 from fastapi_operator.settings import Settings
 
@@ -33,6 +34,7 @@ class RunningOperator:
         *,
         namespaces: tuple[str, ...],
         build: BuildDesiredState,
+        looks: Looks | None = None,
         **options: object,
     ) -> None:
         settings = Settings(
@@ -47,6 +49,7 @@ class RunningOperator:
             **options,  # type: ignore[arg-type]
         )
         self._build = build
+        self._looks = looks
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], None] = lambda: None
         self.error: BaseException | None = None
@@ -59,7 +62,7 @@ class RunningOperator:
             stop, loop = asyncio.Event(), asyncio.get_running_loop()
             self._stop = lambda: loop.call_soon_threadsafe(stop.set)
             started.set()
-            await operate(self._options, build=self._build, stop=stop)
+            await operate(self._options, build=self._build, looks=self._looks, stop=stop)
 
         def body() -> None:
             try:

@@ -12,10 +12,18 @@ from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.plan.desired_state import DesiredState
 from fastapi_operator.resources.desired import Desired, Gate, Generated, Write
+from fastapi_operator.resources.stage import Stage
 from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.measurements import NOT_MEASURED, Measurements
 
 
-def build(body: Mapping[str, Any], settings: Settings, facts: Facts) -> DesiredState:
+def build(
+    body: Mapping[str, Any],
+    settings: Settings,
+    facts: Facts,
+    stage: Stage | None = None,
+    accepted: Measurements = NOT_MEASURED,
+) -> DesiredState:
     """Returns an app with its configuration, and a database if the spec has one."""
     service, problems = parse_service(body)
     suspended = bool(body["spec"].get("suspend"))

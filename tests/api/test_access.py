@@ -125,10 +125,12 @@ def _readable(kube: Kube, path: str) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def installed(server: ApiServer, folder: Path, watched: tuple[str, ...]) -> Iterator[Account]:
-    """The account and roles of the chart, and nothing else of it."""
+def installed(
+    server: ApiServer, folder: Path, watched: tuple[str, ...], **rbac: bool
+) -> Iterator[Account]:
+    """The account and roles of the chart with values of ``rbac``, and nothing else of it."""
     kube, helm = Kube(server.kubeconfig), Helm(chosen_helm())
-    values = {"watchNamespaces": list(watched), "rbac": {"aggregateRoles": False}}
+    values = {"watchNamespaces": list(watched), "rbac": {"aggregateRoles": False, **rbac}}
     objects = helm.render(OPERATOR, values, namespace=SYSTEM)
     given = {_path(body): body for body in objects if _path(body)}
     for path, body in given.items():

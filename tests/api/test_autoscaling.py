@@ -39,7 +39,9 @@ def world(equipped: ApiServer) -> Iterator[World]:
         yield found
 
 
-@pytest.mark.parametrize("case", ["autoscaling-keda", "autoscaling-in-flight"])
+@pytest.mark.parametrize(
+    "case", ["autoscaling-keda", "autoscaling-in-flight", "background-scaling"]
+)
 def test_every_object_is_valid_to_the_last_field(world: World, case: str) -> None:
     for desired in load(case).objects:
         body: dict[str, Any] = copy.deepcopy(dict(desired.body))
@@ -60,6 +62,7 @@ def test_an_autoscaler_is_deleted_before_the_other_is_created(world: World) -> N
     eventually(lambda: world.kube.get(path))
     assert world.get("horizontalpodautoscalers", "shop") is None
     eventually(lambda: world.condition("AutoscalingReady").get("reason") == "NotReady")
+    assert world.is_ready(), "without KEDA the smallest number of pods serves"
 
     # As KEDA does: its ScaledObject stays until it has removed its own autoscaler.
     world.kube.patch(path, {"metadata": {"finalizers": ["finalizer.keda.sh"]}})

@@ -47,8 +47,13 @@ def test_dumps_are_kept_if_backups_are_disabled(world: World) -> None:
     world.apply(postgres={"deletionPolicy": "Retain"})
     eventually(lambda: world.get("cronjobs", NAME) is None)
     assert world.get("persistentvolumeclaims", NAME)
-    problems = world.service()["status"]["problems"]
-    assert any(problem["path"] == "spec.postgres.backup" for problem in problems)
+
+    def is_reported() -> bool:
+        problems = world.service()["status"].get("problems", [])
+        return any(problem["path"] == "spec.postgres.backup" for problem in problems)
+
+    # The status follows the writes.
+    eventually(is_reported)
 
 
 def test_migrations_wait_until_the_database_is_restored(world: World) -> None:

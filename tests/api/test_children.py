@@ -259,10 +259,12 @@ def test_a_service_recreated_while_the_operator_is_down_gets_its_own_children(
 
 
 def test_a_fault_in_the_plan_is_reported_and_the_last_good_plan_is_kept(world: World) -> None:
-    def fragile(body: Any, settings: Any, facts: Any) -> Any:
+    def fragile(
+        body: Any, settings: Any, facts: Any, stage: Any = None, accepted: Any = None
+    ) -> Any:
         if body["spec"]["image"].endswith(":bad"):
             raise ZeroDivisionError("no workers")
-        return small.build(body, settings, facts)
+        return small.build(body, settings, facts, stage)
 
     world.start(build=fragile)
     world.apply(postgres={"migrations": {}})
@@ -309,8 +311,10 @@ def _without_status(state: DesiredState) -> DesiredState:
 def test_an_error_of_the_operator_is_a_condition_and_other_objects_are_repaired(
     world: World, fault: Callable[[DesiredState], DesiredState]
 ) -> None:
-    def fragile(body: Any, settings: Any, facts: Any) -> DesiredState:
-        state = small.build(body, settings, facts)
+    def fragile(
+        body: Any, settings: Any, facts: Any, stage: Any = None, accepted: Any = None
+    ) -> DesiredState:
+        state = small.build(body, settings, facts, stage)
         return fault(state) if body["spec"]["image"].endswith(":bad") else state
 
     world.start(build=fragile)

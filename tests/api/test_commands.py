@@ -190,3 +190,26 @@ def test_explain_reads_a_live_service_by_its_name(shop: World) -> None:
     missing = run(shop, "explain", "unknown")
     assert missing.returncode == 2
     assert "unknown does not exist" in missing.stderr
+
+
+def test_explain_compares_services_of_two_namespaces_on_a_page(shop: World) -> None:
+    other = f"{shop.namespace}-other"
+    shop.kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": other}})
+    beside = World(shop.kube, shop.kubeconfig, other, shop.audit_log)
+    beside.apply(image="registry.test/shop:2", scaling={"replicas": 3})
+    # No operator watches that namespace, so its settings are given.
+    done = run(
+        shop,
+        "explain",
+        "shop",
+        "--beside",
+        f"{other}/shop",
+        "-o",
+        "html",
+        "--settings",
+        "/dev/null",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "registry.test/shop:1 · registry.test/shop:2" in done.stdout
+    assert f"shop ({shop.namespace})" in done.stdout
+    assert f"shop ({other})" in done.stdout

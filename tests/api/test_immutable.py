@@ -13,7 +13,9 @@ from fastapi_operator.reconcile.plan.desired_state import (
     DesiredState,
     build_desired_state,
 )
+from fastapi_operator.resources.stage import Stage
 from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.measurements import NOT_MEASURED, Measurements
 from tests.api import small
 from tests.api.world import World, eventually
 
@@ -23,8 +25,14 @@ NEXT = "registry.test/shop:2"
 def changing(kind: str, change: Mapping[str, Any]) -> BuildDesiredState:
     """Builds another ``spec`` of one kind from the second image on."""
 
-    def build(body: Mapping[str, Any], settings: Settings, facts: Facts) -> DesiredState:
-        made = small.build(body, settings, facts)
+    def build(
+        body: Mapping[str, Any],
+        settings: Settings,
+        facts: Facts,
+        stage: Stage | None = None,
+        accepted: Measurements = NOT_MEASURED,
+    ) -> DesiredState:
+        made = small.build(body, settings, facts, stage)
         if body["spec"]["image"] != NEXT:
             return made
         desired = tuple(

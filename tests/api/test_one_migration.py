@@ -160,3 +160,72 @@ def test_services_that_share_a_database_migrate_one_after_the_other(world: World
         if body["metadata"]["name"] == first
     )
     assert "example" not in annotation
+
+
+def running_pod(world: World, job: str) -> str:
+    """Waits for the pod of a Job, and reports that it runs; returns its name."""
+    (name,) = eventually(
+        lambda: [it["metadata"]["name"] for it in pods(world) if job in it["metadata"]["name"]]
+    )
+    report_phase(world, name, "Running")
+    return str(name)
+
+
+def orphan_pod(world: World, job: str) -> None:
+    """Deletes a Job without its pod, which continues."""
+    world.kube.delete(world.path("jobs", job), propagationPolicy="Orphan")
+    eventually(lambda: world.get("jobs", job) is None)
+
+
+def waits_for(world: World, name: str) -> bool:
+    """Whether the migration waits for a Job or a pod."""
+    found = world.condition("MigrationsReady")
+    return found.get("reason") == "WaitingForOtherMigration" and name in found["message"]
+
+
+def report_phase(world: World, pod: str, phase: str) -> None:
+    world.kube.patch(f"{world.path('pods', pod)}/status", {"status": {"phase": phase}})
+
+
+def test_the_pod_of_a_deleted_job_delays_the_next_migration(controlled_world: World) -> None:
+    world = controlled_world
+    operator = world.start(build=build_desired_state)
+    world.apply(postgres=POSTGRES)
+    world.until_really_ready()
+    known = jobs(world)
+    world.apply(image="registry.test/shop:2", postgres=POSTGRES)
+    second = new_job(world, *known)
+    pod = running_pod(world, second)
+    orphan_pod(world, second)
+    for restarted in (False, True):
+        if restarted:
+            operator.stop()
+            world.start(build=build_desired_state)
+        eventually(lambda: waits_for(world, f"Pod {world.namespace}/{pod}"))
+        time.sleep(1.0)
+        assert jobs(world) == known
+    report_phase(world, pod, "Succeeded")
+    eventually(lambda: jobs(world) != known)
+    world.kube.delete(world.path("pods", pod), gracePeriodSeconds="0")
+    world.until_really_ready()
+    assert image(world) == "registry.test/shop:2"
+
+
+def test_a_rollback_waits_for_the_pod_of_a_deleted_job(controlled_world: World) -> None:
+    world = controlled_world
+    world.start(build=build_desired_state)
+    world.apply(postgres=POSTGRES)
+    world.until_really_ready()
+    known = jobs(world)
+    world.apply(image="registry.test/shop:2", postgres=POSTGRES)
+    second = new_job(world, *known)
+    pod = running_pod(world, second)
+    world.apply(image="registry.test/shop:1", scaling={"replicas": 3}, postgres=POSTGRES)
+    eventually(lambda: waits_for(world, second))
+    orphan_pod(world, second)
+    eventually(lambda: waits_for(world, f"Pod {world.namespace}/{pod}"))
+    time.sleep(1.0)
+    assert world.get("deployments", "shop")["spec"]["replicas"] == 2
+    world.kube.delete(world.path("pods", pod), gracePeriodSeconds="0")
+    world.until_really_ready()
+    assert world.get("deployments", "shop")["spec"]["replicas"] == 3

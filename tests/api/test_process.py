@@ -1,5 +1,6 @@
 """The operator as a process: its command, signals, probes, the Lease, and optional kinds."""
 
+import datetime
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
-from tests.api.definitions import DEFINITIONS, MONITOR_CRD
+from tests.api.definitions import DEFINITIONS, MONITOR_CRD, definition
 from tests.api.faulty import FaultyProxy
 from tests.api.kube import RefusedError
 from tests.api.process import MAIN, Process, fetch, free_port
@@ -181,6 +182,31 @@ def test_an_optional_kind_that_appears_is_used_watched_and_repaired(world: World
     world.apply(image="registry.test/shop:2")
     world.until_ready()
     assert operator.error is None
+
+
+def test_a_service_waits_for_an_api_that_arrives_after_it(world: World) -> None:
+    """With the usual interval of discovery, as if a GitOps tool had applied both in one sync."""
+    certificates = definition("cert-manager.io", "v1", "Certificate", "certificates")
+    path = f"{DEFINITIONS}/{certificates['metadata']['name']}"
+    world.start(build=build_desired_state)
+    issuer = {"tls": {"issuer": {"name": "ours"}}}
+    world.apply(exposure={"hosts": ["shop.example.com"], "ingress": {}, **issuer})
+    ready = eventually(lambda: world.condition("Ready"))
+    assert ready["reason"] == "WaitingForApi"
+    assert "cert-manager.io/v1/Certificate" in ready["message"]
+    try:
+        world.kube.apply(path, certificates)
+        issued = f"/apis/cert-manager.io/v1/namespaces/{world.namespace}/certificates"
+        eventually(lambda: _items(world, issued))
+        eventually(lambda: world.condition("ExposureReady").get("reason") == "NotIssued")
+        # No transition: it was never stalled.
+        stalled = world.condition("Stalled")
+        created = world.service()["metadata"]["creationTimestamp"]
+        assert stalled["status"] == "False"
+        first = datetime.datetime.fromisoformat(stalled["lastTransitionTime"])
+        assert first - datetime.datetime.fromisoformat(created) < datetime.timedelta(seconds=3)
+    finally:
+        world.kube.delete(path)
 
 
 def _items(world: World, path: str) -> list[dict[str, Any]]:

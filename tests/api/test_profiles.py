@@ -1,10 +1,14 @@
 """The label of a namespace chooses a profile: its numbers, its refusals, its change."""
 
+import time
+from pathlib import Path
 from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.profiles import Profile
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
+from tests.api.faulty import FaultyProxy
+from tests.api.running import RunningOperator
 from tests.api.world import World, eventually
 
 TEAM = {
@@ -103,6 +107,47 @@ def test_a_namespace_that_was_labelled_a_moment_ago_is_planned_with_its_profile(
     label(world, "frugal")
     world.apply(postgres={})
     claim = eventually(lambda: world.get("persistentvolumeclaims", "shop-postgres-data"))
+    assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
+
+
+def test_a_service_right_after_another_is_planned_with_the_label_between_them(
+    world: World,
+) -> None:
+    frugal = Profile.model_validate_json('{"defaults": {"postgres": {"storage": {"size": "2Gi"}}}}')
+    world.start(
+        build=build_desired_state,
+        settings={"profiles": {"frugal": frugal}, "discovery_seconds": 60},
+    )
+    world.apply("first")
+    eventually(lambda: world.get("deployments", "first"))
+    label(world, "frugal")
+    world.apply(postgres={})
+    claim = eventually(lambda: world.get("persistentvolumeclaims", "shop-postgres-data"))
+    assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
+
+
+def test_nothing_is_created_while_the_namespace_of_a_new_service_cannot_be_read(
+    world: World, tmp_path: Path
+) -> None:
+    frugal = Profile.model_validate_json('{"defaults": {"postgres": {"storage": {"size": "2Gi"}}}}')
+    since = world.mark()
+    with FaultyProxy(world.kubeconfig) as proxy:
+        operator = RunningOperator(
+            proxy.kubeconfig(tmp_path),
+            namespaces=(world.namespace,),
+            build=build_desired_state,
+            settings={"profiles": {"frugal": frugal}, "discovery_seconds": 60},
+        )
+        with operator:
+            # It knows the namespace without a profile.
+            eventually(lambda: world.watches(since))
+            proxy.refused = frozenset({f"/api/v1/namespaces/{world.namespace}"})
+            label(world, "frugal")
+            world.apply(postgres={})
+            time.sleep(3.0)
+            assert world.get("persistentvolumeclaims", "shop-postgres-data") is None
+            proxy.refused = frozenset()
+            claim = eventually(lambda: world.get("persistentvolumeclaims", "shop-postgres-data"))
     assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
 
 

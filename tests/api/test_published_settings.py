@@ -91,6 +91,19 @@ def test_the_settings_are_written_on_change_only(world: World) -> None:
     eventually(lambda: world.get("configmaps", NAME))
 
 
+def test_a_service_that_no_operator_has_seen_has_the_settings_of_its_neighbour(
+    world: World,
+) -> None:
+    operator = start(world)
+    world.apply("shop")
+    world.until_ready()
+    operator.stop()
+    world.apply("other")
+    done = run(world, "explain", "other")
+    assert done.returncode == 0, done.stderr
+    assert f"settings: ConfigMap {world.namespace}/{NAME}" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["diff", "explain"])
 def test_unknown_settings_end_a_command_with_a_remedy(
     world: World, tmp_path: Path, command: str

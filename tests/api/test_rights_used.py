@@ -66,11 +66,14 @@ Right = tuple[str, str, str]
 def test_every_right_is_used(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A life with objects of all kinds in it needs every right."""
+    """A life with objects of all kinds in it needs every right.
+
+    Those to resize and evict pods are used in tests/api/test_leak_guard.py.
+    """
     monkeypatch.setattr(brakes, "DELETES_A_MINUTE", 10**6)
     world = access.world_named(server, "life")
     since = world.mark()
-    with access.installed(server, tmp_path, ()) as account:
+    with access.installed(server, tmp_path, (), resizePods=False, evictPods=False) as account:
         life = _Life(world, account, lambda: _used(access.asked_by(server, since, account)))
         with access.operator_of(account, ()):
             life.make_objects_of_every_kind()

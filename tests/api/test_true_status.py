@@ -137,3 +137,49 @@ def test_a_configuration_that_pods_have_not_read_yet_is_progress(world: World) -
     reconciling = world.condition("Reconciling")
     assert (reconciling["status"], reconciling["reason"]) == ("True", "Reloading")
     assert "read the changed configuration within" in reconciling["message"]
+
+
+def test_a_forged_status_is_restored(world: World) -> None:
+    operator = world.start(build=build_desired_state)
+    world.apply(postgres={"migrations": {}})
+    world.until_ready()
+    path = f"{world.path('fastapiservices', 'shop')}/status"
+    forged = {
+        "problems": [
+            {"severity": "error", "path": item, "message": "forged"}
+            for item in ("spec", "spec.postgres.migrations")
+        ],
+        "pending": [{"name": "rollout", "reason": "forged"}],
+        "tuning": [{"name": "pool.size", "value": 9, "reason": "forged", "source": "spec"}],
+        "entries": [{"name": "forged", "url": "https://forged.example.com"}],
+        "url": "https://forged.example.com",
+        "imageDigest": "sha256:forged",
+        "migration": {"revision": "forged", "database": "forged"},
+        "connectionBudget": {"direct": 9},
+    }
+    before = eventually(lambda: settled(world))
+    for restarted in (False, True):
+        if restarted:
+            operator.stop()
+        conditions = [
+            *(item | {"message": "forged"} for item in before["conditions"]),
+            before["conditions"][0] | {"type": "Forged"},
+        ]
+        world.kube.patch(path, {"status": forged | {"conditions": conditions}})
+        if restarted:
+            world.start(build=build_desired_state)
+        eventually(lambda: "forged" not in str(world.service()["status"]))
+        eventually(lambda: without_times(world.service()["status"]) == without_times(before))
+
+
+def settled(world: World) -> dict[str, Any]:
+    """The status when it has not changed for a second."""
+    before = world.service()["status"]
+    time.sleep(1)
+    return before if world.service()["status"] == before else {}
+
+
+def without_times(status: dict[str, Any]) -> dict[str, Any]:
+    """A condition that was forged begins again."""
+    conditions = [item | {"lastTransitionTime": ""} for item in status["conditions"]]
+    return status | {"conditions": sorted(conditions, key=lambda item: item["type"])}

@@ -8,7 +8,9 @@ from typing import Any
 
 from fastapi_operator.facts import Facts
 from fastapi_operator.reconcile.plan.desired_state import DesiredState, build_desired_state
+from fastapi_operator.resources.stage import Stage
 from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.measurements import NOT_MEASURED, Measurements
 from tests.api import small
 from tests.api.world import World, eventually
 
@@ -16,9 +18,15 @@ NAMES = tuple(f"shop-{number}" for number in range(6))
 NEW_POSTGRES = {"images": {"postgres": {"repository": "library/postgres", "tag": "18.9"}}}
 
 
-def newer(body: Mapping[str, Any], settings: Settings, facts: Facts) -> DesiredState:
+def newer(
+    body: Mapping[str, Any],
+    settings: Settings,
+    facts: Facts,
+    stage: Stage | None = None,
+    accepted: Measurements = NOT_MEASURED,
+) -> DesiredState:
     """The next version of the operator: it gives pods a longer grace period."""
-    made = small.build(body, settings, facts)
+    made = small.build(body, settings, facts, stage)
     desired = []
     for item in made.objects:
         changed = item
@@ -175,10 +183,16 @@ def test_a_change_of_the_database_s_own_fields_is_applied_at_once(world: World) 
 
 
 def test_a_held_value_is_shown_with_its_current_value(world: World) -> None:
-    def larger(body: Mapping[str, Any], settings: Settings, facts: Facts) -> DesiredState:
+    def larger(
+        body: Mapping[str, Any],
+        settings: Settings,
+        facts: Facts,
+        stage: Stage | None = None,
+        accepted: Measurements = NOT_MEASURED,
+    ) -> DesiredState:
         """A version whose formula for threads has changed."""
         spec = {**body["spec"], "server": {"threads": 77}}
-        return build_desired_state({**body, "spec": spec}, settings, facts)
+        return build_desired_state({**body, "spec": spec}, settings, facts, stage)
 
     def threads() -> object:
         tuned = world.service()["status"]["tuning"]

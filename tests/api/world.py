@@ -63,7 +63,9 @@ class World:
         return {
             entry["objectRef"]["resource"]
             for entry in audited(self.audit_log, since)
+            # The end of a former operator's watch may be logged late.
             if entry["verb"] == "watch"
+            and entry["stage"] == "ResponseStarted"
             and entry.get("userAgent", "").startswith("kopf")
             and entry["objectRef"].get("namespace") == self.namespace
         }
@@ -173,8 +175,11 @@ class World:
 
     def mark(self) -> int:
         """A position in the audit log; later requests are those after it."""
-        # A request is processed before it is logged.
-        time.sleep(0.3)
+        before, own = self.audit_log.stat().st_size, f"mark={next(_numbers)}".encode()
+        self.kube.request("GET", f"/api/v1/namespaces/{self.namespace}?{own.decode()}")
+        # A request is processed before it is logged; earlier ones are logged about when this is.
+        eventually(lambda: own in _tail(self.audit_log, before))
+        time.sleep(0.05)
         return self.audit_log.stat().st_size
 
     def requests(self, since: int, *, user_agent: str = "fastapi-operator") -> list[str]:
@@ -218,6 +223,12 @@ _ROOTS = {
     "events": "/apis/events.k8s.io/v1",
     "leases": "/apis/coordination.k8s.io/v1",
 }
+
+
+def _tail(log: Path, since: int) -> bytes:
+    with log.open("rb") as content:
+        content.seek(since)
+        return content.read()
 
 
 def rolled_out(body: dict[str, Any]) -> dict[str, Any]:

@@ -104,6 +104,16 @@ def not_met(sections: Mapping[str, str]) -> str:
     return "\n".join(lines) or "All bars are met."
 
 
+def rows(text: str, headings: Sequence[str]) -> list[list[str]]:
+    """Returns the rows of the tables with these headings, without their verdicts."""
+    return [
+        [row[heading] for heading in headings]
+        for found, all_rows in _tables(text)
+        if [one for one in found if one != VERDICT] == [*headings]
+        for row in all_rows
+    ]
+
+
 def _tables(text: str) -> Iterator[tuple[list[str], list[Row]]]:
     headings: list[str] = []
     rows: list[Row] = []
@@ -159,6 +169,11 @@ _OPERATOR: Mapping[str, Sequence[tuple[str, float, float]]] = {
         (r"ready in ([\d.]+) s", 0, 20),
         (r"([\d.]+) requests for services", 0, 1000),
     ],
+    "measuring 1000 services": [(r"([\d.]+) % more", float("-inf"), 5)],
+    "… resident memory": [(r"([\d.-]+) MiB more", float("-inf"), 64)],
+    "… pages read": [(r"([\d.]+) per service in", 0.9, 1.1)],
+    "… writes": [(r"([\d.]+) per service and hour", 0, 1)],
+    "… largest measurements": [(r"([\d.]+) bytes", 1, 16 * 1024)],
 }
 
 
@@ -195,6 +210,34 @@ def _runtime(row: Row) -> str | bool | None:
     return False
 
 
+def _instructions(row: Row) -> str | bool | None:
+    share = row["added, of the peers'"]
+    if not share:
+        return None
+    if _number(row["runs differ by"], r"([\d.]+) %") > 1:
+        return f"{INCONCLUSIVE}: the runs differ by more than 1 %"
+    return float(share) <= 0.5 and float(row["times bare"]) <= 1.12
+
+
+# The most CPU of a layer, relative to a small request.
+_LAYERS = {"the shop's cached item": 4.0, "nginx and exporter": 0.25}
+
+
+def _layer(row: Row) -> str | bool | None:
+    found = (most for name, most in _LAYERS.items() if row["layer"].startswith(name))
+    most = next(found, None)
+    if most is None:
+        return None
+    times, counted = row["of a small request: median (quartiles)"], row["instructions, of it"]
+    if counted and float(counted) > most:
+        return False
+    if _number(times, r"^([\d.]+)") <= most:
+        return True
+    if _number(times, r"\(([\d.]+)") <= most:
+        return f"{INCONCLUSIVE}: {most:g} is within the quartiles, or below"
+    return False
+
+
 def _queries(row: Row) -> bool:
     explained = row["without, and why"].count("; ") + 1 if row["without, and why"] else 0
     total = int(row["queries of panels, annotations, variables and rules"])
@@ -204,7 +247,7 @@ def _queries(row: Row) -> bool:
 def _overload(row: Row) -> str | bool:
     """Judges a work at ten times its capacity; an unmodified app has a lower bar."""
     if row["void"]:
-        return f"{INCONCLUSIVE}: the generator was late"
+        return f"{INCONCLUSIVE}: {row['void']}"
     least = 80 if "unmodified" in row["work, capacity"] else 90
     balance = row["balance"]
     return (
@@ -218,6 +261,8 @@ def _rejected(row: Row) -> str | bool:
     """Judges what is rejected at one load, and what happens to the pods."""
     if "void" in row["on time"]:
         return f"{INCONCLUSIVE}: the generator was late"
+    if "void" in row["busy before"]:
+        return f"{INCONCLUSIVE}: the machine was busy"
     by_app = row["of the rejected, by the app"]
     return (
         float(row["p99 rejected, ms"]) <= 50
@@ -236,10 +281,51 @@ def _during(row: Row) -> str | bool:
     if "void" in row["on time"]:
         return f"{INCONCLUSIVE}: the generator was late"
     share = _number(row["served/s"], r"([\d.]+) %")
-    least = {"streams": 75, "clients": 90}
+    least = {"streams": 75, "priority": 95, "clients": 90}
     return row["lost"] == "0" and all(
         share >= bar for word, bar in least.items() if word in row["during"]
     )
+
+
+def _judge(row: Row) -> bool:
+    """Judges simulated canaries by the share that was aborted; one that waits is not released."""
+    simulated, aborted = int(row["simulated"]), _number(row["aborted"], r"^(\d+)")
+    if row["new version"].startswith("as the old one"):
+        return 100 * (aborted + int(row["never decided"])) <= simulated
+    return 100 * aborted >= 95 * simulated
+
+
+def _canary(row: Row) -> str | bool:
+    """Judges a rollout with a canary: nothing is lost but what the canary itself failed."""
+    judged = row["rollout"] in ("good image", "20 % errors")
+    if judged and float(row["requests/s"]) < 200:
+        return f"{INCONCLUSIVE}: at {row['requests/s']} requests/s"
+    most = row["most database connections"]
+    within = not most or int(most) <= int(row["their budget"])
+    held = row["lost"] == row["writes twice or missing"] == "0" and within
+    if row["rollout"] == "good image":
+        return held and int(row["requests"]) >= 20_000
+    if row["rollout"] == "20 % errors":
+        share = _number(row["its share of five minutes' requests"], r"([\d.]+) %")
+        return (
+            held and float(row["s from its first failure to its last request"]) <= 30 and share <= 1
+        )
+    return held
+
+
+def _divided(row: Row) -> bool:
+    """Judges a canary that a Gateway or Caddy divides, by the figures of its clients."""
+    if row["lost"] != "0":
+        return False
+    if row["new version"] == "good image":
+        return row["failed by it"] == "0"
+    return float(row["s from its first failure to its last request"]) <= 60
+
+
+def _worse(row: Row) -> bool:
+    """Judges canaries on a node: a worse one is always aborted, and one as the old one never."""
+    right = "released" if row["new version"] == "as the old one" else "aborted"
+    return int(row[right]) == int(row["runs"]) >= 3
 
 
 # Only at this load nearly all requests are rejected, so that the time of all is that of these.
@@ -279,9 +365,18 @@ BARS: Mapping[str, Sequence[Bar]] = {
         Bar(
             heading="during",
             text="no request lost but those that are rejected; 2,000 clients at least 90 % of the "
-            "best goodput, with idle streams at least 75 % at 0.8 times",
+            "best goodput, with idle streams at least 75 % at 0.8 times, with priority 95 % of the "
+            "offered",
             judge=_during,
         ),
+    ],
+    "runtime instructions": [
+        Bar(
+            heading="instructions a request, thousands",
+            text="at most 1.12 times bare uvicorn, and at most half of what the peers add",
+            judge=_instructions,
+            code=("runtime",),
+        )
     ],
     "runtime": [
         Bar(
@@ -291,12 +386,29 @@ BARS: Mapping[str, Sequence[Bar]] = {
             code=("runtime",),
         )
     ],
+    "layers": [
+        Bar(
+            heading="of a small request: median (quartiles)",
+            text="the shop's cached item at most 4 times a small request, nginx and its exporter "
+            "at most a quarter of one",
+            judge=_layer,
+            code=("runtime", "sample-app/shop", "operator/fastapi_operator/templates"),
+        )
+    ],
     "operator": [
         Bar(
             heading="measured",
             text="the target of the row",
             judge=_operator,
             code=("operator",),
+        )
+    ],
+    "observing": [
+        Bar(
+            heading="measured",
+            text="the target of the row",
+            judge=_operator,
+            code=("operator/fastapi_operator/observation", "operator/fastapi_operator/reconcile"),
         )
     ],
     "operator-faults": [
@@ -368,7 +480,41 @@ BARS: Mapping[str, Sequence[Bar]] = {
     "take over": [
         Bar(heading="lost", text="0 requests lost", judge=lambda row: row["lost"] == "0")
     ],
-    "canary": [Bar(heading="lost", text="0 requests lost", judge=lambda row: row["lost"] == "0")],
+    "canary": [
+        Bar(
+            heading="served by the canary",
+            text="0 requests lost, a good image of at least 20,000; 20 % errors end within 30 s, "
+            "and 1 % of the requests of five minutes; connections within their budget",
+            judge=_canary,
+            code=("operator/fastapi_operator/judge", "operator/fastapi_operator/reconcile"),
+        )
+    ],
+    "canary dividers": [
+        Bar(
+            heading="divided by",
+            text="0 requests lost, 20 % errors end within 60 s, a good image fails none",
+            judge=_divided,
+            code=("operator/fastapi_operator/judge", "operator/fastapi_operator/reconcile"),
+            named_by=2,
+        )
+    ],
+    "worse versions": [
+        Bar(
+            heading="released",
+            text="at least 3 runs; each worse version is aborted, one as the old one is released",
+            judge=_worse,
+            code=("operator/fastapi_operator/judge", "operator/fastapi_operator/reconcile"),
+        )
+    ],
+    "judge": [
+        Bar(
+            heading="aborted",
+            text="at most 1 % of the versions that are as the old one are aborted or never "
+            "decided, at least 95 % of the others are aborted",
+            judge=_judge,
+            code=("operator/fastapi_operator/judge",),
+        )
+    ],
 }
 # These sections compare figures that no promise depends on.
-WITHOUT_BAR = frozenset({"techniques", "faults", "start"})
+WITHOUT_BAR = frozenset({"techniques", "faults", "start", "rival"})

@@ -4,6 +4,7 @@ import datetime
 import os
 import platform
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmarks import bars
@@ -55,6 +56,33 @@ def write(section: str, text: str, *, measured: datetime.date | None = None) -> 
     date = _MEASURED.format(measured or datetime.datetime.now(datetime.UTC).date())
     _replace(section, f"{date}\n\n{bars.with_verdicts(section, text.strip())}")
     _replace(NOT_MET, bars.not_met(sections()))
+
+
+def keep_rows(
+    section: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, named_by: int = 1
+) -> None:
+    """Writes rows into a section's table, each in the place of an earlier one of the same name.
+
+    So a table can be measured row by row. The day of the section stays that of its oldest row.
+
+    Args:
+        section: The section; it has this table only.
+        headings: The headings of the table, without the verdict.
+        rows: Their cells.
+        named_by: The number of columns that name a row; rows are in groups by the first one.
+
+    Raises:
+        ValueError: The document has no such section, or no date in it.
+    """
+    new = {tuple(cells[:named_by]): cells for cells in rows}
+    old = {tuple(cells[:named_by]): cells for cells in bars.rows(read(section), headings)}
+    all_rows = [*(old | new).values()]
+    groups = [cells[0] for cells in all_rows]
+    all_rows.sort(key=lambda cells: groups.index(cells[0]))
+    lines = [headings, ["---"] * len(headings), *all_rows]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    day = measured(section) if old.keys() - new else None
+    write(section, f"The last row: {machine()}.\n\n{table}", measured=day)
 
 
 def _replace(section: str, text: str) -> None:

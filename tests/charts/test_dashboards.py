@@ -268,7 +268,7 @@ def test_dashboards_lead_to_each_other_and_to_the_runbooks() -> None:
 
 def test_rollouts_and_migrations_are_marked() -> None:
     marks = {mark["name"]: mark["expr"] for mark in SERVICE.model()["annotations"]["list"]}
-    assert set(marks) == {"Rollout", "Migration"}
+    assert set(marks) == {"Rollout", "Canary", "Canary not released", "Migration"}
     for expression in marks.values():
         _check_expression(expression)
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fastapi_operator.reconcile.plan import canary_status
 from tests.charts.conftest import ROOT
 from tests.charts.test_judges import conform, schema_location  # noqa: F401 (a fixture)
 from tests.judges import health
@@ -65,6 +66,16 @@ def test_a_service_without_conditions_is_not_healthy(conditions: list[Any] | Non
     if conditions is None:
         del body["status"]["conditions"]
     assert health.argo(body)[0] == "Progressing"
+    assert health.flux(body) == "InProgress"
+
+
+@pytest.mark.parametrize("reason", [canary_status.WAITING, *canary_status.REASONS.values()])
+def test_a_service_with_a_canary_is_in_progress_although_it_is_ready(reason: str) -> None:
+    body = copy.deepcopy(recorded("healthy"))
+    for condition in body["status"]["conditions"]:
+        if condition["type"] == "Reconciling":
+            condition |= {"status": "True", "reason": reason, "message": "25 %"}
+    assert health.argo(body) == ("Progressing", "25 %")
     assert health.flux(body) == "InProgress"
 
 

@@ -109,12 +109,15 @@ def test_the_operators_account_has_exactly_the_rights_of_the_table(
 ) -> None:
     account = f"system:serviceaccount:{installed}:platform-fastapi-operator"
     rules = rbac.rules()
-    services, own = rights(rules["services"] + rules["cluster"]), rights(rules["own"])
+    services = rights(rules["services"] + rules["resize"] + rules["evict"] + rules["cluster"])
+    own = rights(rules["own"])
     other = {
         ("", "nodes", "get"),
         ("", "namespaces", "get"),
         ("", "namespaces", "patch"),
         ("", "pods", "create"),
+        ("", "pods", "patch"),
+        ("", "pods", "delete"),
         ("", "pods/log", "get"),
         ("", "pods/exec", "create"),
         ("", "users", "impersonate"),
@@ -138,7 +141,8 @@ def test_limited_to_namespaces_it_has_no_rights_elsewhere(
     try:
         account = f"system:serviceaccount:{namespace}:platform-fastapi-operator"
         rules = rbac.rules()
-        services, own = rights(rules["services"] + rules["named"]), rights(rules["own"])
+        pods = rules["resize"] + rules["evict"]
+        services, own = rights(rules["services"] + pods + rules["named"]), rights(rules["own"])
         everything = services | own | rights(rules["cluster"])
         assert allowed(kubectl, account, everything, team) == services
         assert allowed(kubectl, account, everything, namespace) == own

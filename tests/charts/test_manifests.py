@@ -45,6 +45,7 @@ def test_generated_files_are_fresh(helm: Helm) -> None:
 def test_a_stale_or_left_over_file_is_named_with_the_remedy(helm: Helm, tmp_path: Path) -> None:
     for folder in ("manifests", "charts", "docs"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / "README.md", tmp_path)
     definition = tmp_path / "manifests/crds/fastapiservices.yaml"
     definition.write_text(definition.read_text().replace("FastAPIServiceList", "Services"))
     (tmp_path / "manifests/rbac/old.yaml").write_text("{}\n")

@@ -57,6 +57,7 @@ def read_by_doctor() -> set[str]:
     pods = [Pod(part.value, part) for part in Part]
     readings.read({pod.name: window for pod in pods}, pods, planned=Planned())
     traffic.measure([window])
+    traffic.measurements({"app": window}, {})
     return window.asked
 
 

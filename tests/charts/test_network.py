@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from fastapi_operator import naming
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import METRICS, Part
 from fastapi_operator.platforms import DNS_PORTS
+from tests.charts.conftest import OPERATOR, Helm
 from tests.golden.cases import load
 from tests.judges import programs
 
@@ -52,6 +53,7 @@ PROMETHEUS = Peer("10.1.0.5", {"app": "prometheus"}, "monitoring")
 OUTSIDE, CLOUD = Peer(INTERNET), Peer(METADATA)
 APP, PROXY, POOLER = part(Part.APP), part(Part.PROXY), part(Part.POOLER)
 CACHE, DATABASE, MIGRATION = part(Part.CACHE), part(Part.DATABASE), part(Part.MIGRATION)
+CANARY = part(Part.CANARY)
 QUEUE, WORKER, REPORT = part(Part.QUEUE), part(Part.BACKGROUND), part(Part.SCHEDULES)
 BACKUP = part(Part.BACKUP)
 
@@ -166,6 +168,21 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
             (DATABASE, pod_in("istio-system"), 15012),
         ),
     ),
+    "canary": (
+        (
+            (PROXY, CANARY, 8000),
+            *((CANARY, target, port) for target, port in ((POOLER, 5432), (CACHE, 6379))),
+            # Prometheus and the operator, which compares both versions.
+            *((PROMETHEUS, target, 9000) for target in (APP, CANARY)),
+            (PROMETHEUS, PROXY, 3903),
+        ),
+        (
+            (OUTSIDE, CANARY, 8000),
+            *((STRANGER, CANARY, port) for port in (8000, 9001, 9002)),
+            *((who, CANARY, 8000) for who in (APP, CACHE, DATABASE)),
+            (CANARY, DATABASE, 5432),
+        ),
+    ),
     "no-proxy": (
         ((OUTSIDE, APP, 8000), (PROMETHEUS, APP, 9000)),
         ((OUTSIDE, APP, 22),),
@@ -215,6 +232,66 @@ def test_without_policies_all_flows_are_permitted(tmp_path: Path) -> None:
         "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
     }
     assert all(_judged([unrelated], flows, tmp_path))
+
+
+# The operator's own policy: only the metrics ports of services' pods in watched namespaces.
+OPERATOR_POD = Peer(
+    "10.1.0.7",
+    {"app.kubernetes.io/name": "fastapi-operator", "app.kubernetes.io/instance": "platform"},
+    "system",
+)
+ELSEWHERE = part(Part.APP, namespace="team-b")
+READ = tuple(
+    (OPERATOR_POD, target, port)
+    for target, port in (
+        (APP, Part.APP.record.ports[METRICS]),
+        (CANARY, Part.APP.record.ports[METRICS]),
+        (PROXY, 3903),
+        (PROXY, Part.PROXY.record.ports["private"]),
+    )
+)
+NOT_READ = tuple(
+    (OPERATOR_POD, target, port)
+    for target, port in (
+        (APP, 8000),
+        (APP, 9002),
+        (DATABASE, 5432),
+        (STRANGER, 9000),
+        (OUTSIDE, 9000),
+        (CLOUD, 80),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "passes", "fails"),
+    [
+        ({}, (*READ, (OPERATOR_POD, ELSEWHERE, 9000)), NOT_READ),
+        (
+            {"watchNamespaces": [NAMESPACE]},
+            READ,
+            (*NOT_READ, (OPERATOR_POD, ELSEWHERE, 9000)),
+        ),
+        ({"settings": {"readMetrics": False}}, (), (*READ, *NOT_READ)),
+    ],
+    ids=["the cluster", "a namespace", "switched off"],
+)
+def test_the_operator_connects_to_metrics_ports_only(
+    helm: Helm, tmp_path: Path, values: dict[str, Any], passes: Flows, fails: Flows
+) -> None:
+    policies = [body for body in helm.render(OPERATOR, values) if body["kind"] == "NetworkPolicy"]
+    results = _judged(policies, (*passes, *fails), tmp_path)
+    assert results == [True] * len(passes) + [False] * len(fails)
+
+
+def test_pods_of_services_have_the_label_that_the_operators_policy_selects() -> None:
+    pods = [
+        item.body["spec"]["template"]["metadata"]["labels"]
+        for item in load("quota").of_kind("Deployment")
+    ]
+    assert pods
+    assert all(naming.SERVICE_LABEL in labels for labels in pods)
+    assert naming.SERVICE_LABEL in (OPERATOR / "templates/networkpolicy.yaml").read_text()
 
 
 def _judged(policies: list[dict[str, Any]], flows: Flows, folder: Path) -> list[bool]:

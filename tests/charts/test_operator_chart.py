@@ -60,7 +60,8 @@ def test_by_default_the_operator_has_one_cluster_role(helm: Helm) -> None:
     binding = only(objects, "ClusterRoleBinding")
     roles = {body["metadata"]["name"]: body["rules"] for body in of_kind(objects, "ClusterRole")}
     rules = rbac.rules()
-    assert roles[binding["roleRef"]["name"]] == rules["services"] + rules["cluster"]
+    pods = rules["resize"] + rules["evict"]
+    assert roles[binding["roleRef"]["name"]] == rules["services"] + pods + rules["cluster"]
     account = only(objects, "ServiceAccount")["metadata"]
     assert binding["subjects"] == [
         {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
@@ -79,12 +80,20 @@ def test_with_named_namespaces_it_has_a_role_in_each_and_none_in_the_cluster(hel
     wide = {
         body["metadata"]["namespace"]: body["rules"]
         for body in of_kind(objects, "Role")
-        if body["rules"] == rules["services"] + rules["named"]
+        if body["rules"] == rules["services"] + rules["resize"] + rules["evict"] + rules["named"]
     }
     assert set(wide) == {"one", "two"}
     bound = {body["metadata"]["namespace"] for body in of_kind(objects, "RoleBinding")}
     assert bound == {"one", "two", "system"}
     assert settings_of(objects)["watchNamespaces"] == ["one", "two"]
+
+
+@pytest.mark.parametrize(("value", "withheld"), [("resizePods", "resize"), ("evictPods", "evict")])
+def test_a_right_to_change_pods_can_be_withheld(helm: Helm, value: str, withheld: str) -> None:
+    objects, rules = helm.render(OPERATOR, {"rbac": {value: False}}), rbac.rules()
+    given = [rule for body in of_kind(objects, "ClusterRole") for rule in body["rules"]]
+    for name in ("resize", "evict"):
+        assert (rules[name][0] in given) == (name != withheld)
 
 
 def test_no_rule_has_a_wildcard_and_no_right_is_wider_than_the_kinds_it_writes() -> None:

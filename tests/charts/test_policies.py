@@ -57,6 +57,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"background": [{"name": "worker", "command": ["work"], "replicas": 21}]},
         "at most 20 pods",
     ),
+    "workers": (
+        {
+            "queue": {},
+            "background": [
+                {
+                    "name": "worker",
+                    "command": ["work"],
+                    "scaling": {"listName": "mail", "maxReplicas": 21},
+                }
+            ],
+        },
+        "at most 20 pods",
+    ),
     "cpu": ({"resources": {"limits": {"cpu": "4001m"}}}, "more than 4 cores"),
     "memory": ({"resources": {"requests": {"memory": "8193Mi"}}}, "memory above 8Gi"),
     "cache": ({"redis": {"memory": "9Gi"}}, "memory above 8Gi"),

@@ -5,15 +5,10 @@ compiled once: half the time of one module a program. The cache's key covers the
 """
 
 import hashlib
-import os
-import shutil
-import subprocess
 import tempfile
-import threading
-import time
 from pathlib import Path
 
-from tests.cluster import execution, failures, locks, places, progress
+from tests.cluster import go_build, locks, places, progress
 
 _SOURCES = places.HERE / "tools"
 _PACKAGES = ["./kubernetes", "./coredns", "./volumes", "helm.sh/helm/v3/cmd/helm"]
@@ -42,10 +37,6 @@ _VARIABLES = {
     "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor": "1",
     "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": "35",
 }
-# The compiler then needs two thirds of the processor time (measured on client-go): no debugger's
-# data, which the linker would drop anyhow, and fewer collections. The result is the same.
-_COMPILER_FLAGS = "all=-dwarf=false"
-_COMPILER_ENVIRONMENT = {"GOGC": "400"}
 _LINKER_FLAGS = "-s -w " + " ".join(f"-X {name}={value}" for name, value in _VARIABLES.items())
 
 
@@ -78,50 +69,12 @@ def _key() -> str:
 
 
 def _build(directory: Path) -> None:
-    if shutil.which("go") is None:
-        raise failures.ClusterError("missing: go (1.26 or later) to build Kubernetes' programs")
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent) as temporary:
         built = Path(temporary) / "bin"
         title = "Go build of Kubernetes, etcd, CoreDNS and Helm (once; minutes on two cores)"
         with progress.step(title):
-            _go_build(built)
+            go_build.build(_SOURCES, _PACKAGES, into=built, linker_flags=_LINKER_FLAGS)
         for part in _PARTS:
             (built / part).symlink_to("kubernetes")
         built.rename(directory)
-
-
-def _go_build(into: Path) -> None:
-    environment = {**os.environ, **_COMPILER_ENVIRONMENT}
-    environment |= {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
-    go = ["go", "-C", str(_SOURCES)]
-    # This also downloads the modules; packages of the standard library are among them.
-    needed = execution.output_of([*go, "list", "-deps", *_PACKAGES], environment=environment)
-    command = [*go, "build", "-v", "-trimpath", "-buildvcs=false", "-mod=readonly"]
-    command += ["-gcflags", _COMPILER_FLAGS]
-    command += ["-ldflags", _LINKER_FLAGS, "-o", f"{into}/", *_PACKAGES]
-    with subprocess.Popen(
-        command,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as process:
-        lines: list[str] = []
-        total = len(needed.splitlines())
-        reporter = threading.Thread(target=_report, args=(process, lines, total), daemon=True)
-        reporter.start()
-        assert process.stdout is not None
-        lines.extend(line.rstrip() for line in process.stdout)
-    if process.returncode:
-        end = "\n".join(lines[-20:])
-        raise failures.ClusterError(f"{' '.join(command[:4])} failed:\n{end}")
-
-
-def _report(process: "subprocess.Popen[str]", lines: list[str], total: int) -> None:
-    """Report progress each half minute; Go prints a line for each compiled package."""
-    while process.poll() is None:
-        time.sleep(30)
-        compiled = sum(not line.startswith("go: ") for line in lines)  # "go: downloading ..."
-        if process.poll() is None:
-            progress.say(f"  Go build: {compiled} of at most {total} packages compiled")

@@ -36,20 +36,20 @@ def build(
     Raises:
         ClusterError: The build failed; with the end of the log.
     """
-    command = ["build", "--isolation", "chroot", "--layers", "--format", "docker"]
-    command += ["--pull-never", "--tag", image, "--file", str(dockerfile)]
+    options = ["build", "--isolation", "chroot", "--layers", "--format", "docker"]
+    options += ["--pull-never", "--tag", image, "--file", str(dockerfile)]
     for name, value in arguments.items():
-        command += ["--build-arg", f"{name}={value}"]
+        options += ["--build-arg", f"{name}={value}"]
     for path in _HOST_FILES:
         if path.exists():
-            command += ["--volume", f"{path.resolve()}:{path}:ro"]
+            options += ["--volume", f"{path.resolve()}:{path}:ro"]
     ignore = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
     if ignore.exists():  # docker build finds it by itself, this buildah does not
-        command += ["--ignorefile", str(ignore)]
+        options += ["--ignorefile", str(ignore)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
         result = subprocess.run(
-            _command([*command, str(context)]),
+            command([*options, str(context)]),
             check=False,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -80,10 +80,11 @@ def forget_older(image: str) -> None:
 
 
 def _run(arguments: Sequence[str]) -> str:
-    return execution.output_of(_command(arguments))
+    return execution.output_of(command(arguments))
 
 
-def _command(arguments: Sequence[str]) -> list[str]:
+def command(arguments: Sequence[str]) -> list[str]:
+    """Return a command of buildah with the store of the tests."""
     store = places.cache() / "buildah"
     store.mkdir(parents=True, exist_ok=True)
     driver = os.environ.get("STORAGE_DRIVER", "overlay")

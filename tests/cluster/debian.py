@@ -57,6 +57,10 @@ def _unpack(program: str, directory: Path) -> None:
         # Devices and documents are no part of a program.
         for folder in (*{*root.iterdir()} - {root / "usr"}, root / "usr/share"):
             shutil.rmtree(folder)
+        server = root / "usr/sbin" / program
+        if not server.exists():
+            server.parent.mkdir(exist_ok=True)
+            server.symlink_to(f"../bin/{program}")
         launcher = made / program
         launcher.write_text(_LAUNCHER.format(program=program))
         launcher.chmod(0o755)

@@ -116,6 +116,13 @@ _IMAGES = {
             by_default=False,
         ),
         Image("hello", "tests/e2e/hello/Dockerfile", "sample-app", by_default=False),
+        Image(
+            "worse",
+            "tests/full/canary/image/Dockerfile",
+            "sample-app",
+            context="tests/full/canary/image",
+            by_default=False,
+        ),
     )
 }
 _NAMES = {name: image for image in _IMAGES.values() for name in (image.name, *image.names)}

@@ -45,6 +45,8 @@ class Verdict:
         signals: The signals that they are based on.
         alerts: The alerts that would fire if the fault continued, with their severity.
         runbook_output: The output of the commands and queries of its runbook.
+        windows: The samples that the signals are based on, by part.
+        plan: The numbers of the service.
     """
 
     fault: Fault
@@ -52,6 +54,8 @@ class Verdict:
     signals: Signals
     alerts: Mapping[str, str]
     runbook_output: str
+    windows: Mapping[Part, list[Window]]
+    plan: Plan
 
     @property
     def first(self) -> str:
@@ -96,7 +100,12 @@ def judge(fault: Fault, database: testing.PostgresServer, *, seconds: float) -> 
         output = list(runbooks.commands(fault.page, stage)) if fault.page else []
     given = replay.series(recorded, pods, plan)
     output += runbooks.queries(fault.page, given) if fault.page else []
-    return Verdict(fault, found, signals, replay.firing(given), "\n".join(output))
+    parts: dict[Part, list[Window]] = {}
+    for pod in pods:
+        if pod.name in windows:
+            parts.setdefault(pod.part, []).append(windows[pod.name])
+    firing = replay.firing(given)
+    return Verdict(fault, found, signals, firing, "\n".join(output), parts, plan)
 
 
 def _plan(fault: Fault) -> Plan:

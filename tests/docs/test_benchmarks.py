@@ -8,6 +8,8 @@ from collections.abc import Mapping, Set
 import pytest
 
 from tests.benchmarks import bars, document
+from tests.benchmarks.canary.__main__ import CASES as CANARIES
+from tests.benchmarks.layers.__main__ import ROWS as LAYERS
 from tests.benchmarks.runtime.servers import KINDS
 from tests.benchmarks.serving.__main__ import Plan
 from tests.cluster import places
@@ -34,8 +36,11 @@ ROWS: Mapping[str, Set[str]] = {
     "clients": set(crowd.CASES),
     "trouble": set(TROUBLE),
     "sample": {"`minimal.yaml`", "`full.yaml`"},
+    "aborted": {case.name for case in CANARIES},
     "removed": {"builder", "fragment", "template"},
     "times bare: median (quartiles)": {kind.name for kind in KINDS},
+    "of a small request: median (quartiles)": set(LAYERS),
+    "instructions a request, thousands": {kind.name for kind in KINDS},
 }
 ROW = (
     "| change | requests | lost | writes twice or missing |\n| --- | --- | --- | --- |\n"

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.docs import blocks
 from tests.docs.blocks import ROOT
 from tests.judges import programs
 
 TEXT = (ROOT / ".github/workflows/release.yaml").read_text()
 WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
+DEPLOY = ROOT / "docs/deploy.md"
 DOCKERFILES = [
     "operator/Dockerfile",
     "sample-app/Dockerfile",
@@ -29,6 +31,13 @@ def lint(text: str) -> str:
 def test_actionlint_has_no_findings() -> None:
     assert lint(TEXT) == ""
     assert "needs" in lint(TEXT.replace("needs: images", "needs: image"))
+
+
+def test_actionlint_has_no_findings_in_the_example_of_a_pipeline() -> None:
+    files = {name: text for block in blocks.blocks(DEPLOY) for name, text in block.files.items()}
+    example = files[".github/workflows/deploy.yaml"]
+    assert lint(example) == ""
+    assert "undefined" in lint(example.replace("secrets.GITHUB_TOKEN", "secret.GITHUB_TOKEN"))
 
 
 def test_every_script_is_shell() -> None:

@@ -15,8 +15,9 @@ PAGE = (ROOT / "docs/troubleshooting.md").read_text()
 _MAKERS = {
     "Health", "Refusal", "_waiting", "Waiting", "_mark", "mark_stalled", "mark_reconciling",
 }  # fmt: skip
-# Those of them that stall a service at once. MigrationFailed does too, by the health of its Job.
+# Those of them that stall a service at once. Failed Jobs do too, by their health.
 _STALLING = {"Refusal", "mark_stalled"}
+_OF_JOBS = {"MigrationFailed", "PreflightFailed"}
 _REASON = re.compile(r"[A-Z][A-Za-z]+")
 _NO_REASON = {"True", "False", "Unknown", "NotStalled", "Done", *pod_diagnostics._STARTING}
 
@@ -36,7 +37,7 @@ def reasons(makers: Collection[str] = _MAKERS) -> set[str]:
                 found |= _texts(*node.args)
             elif isinstance(node, ast.Assign) and _name(node.targets[0]) == "reason":
                 found |= _texts(node.value)
-    types = {part.condition for part in Part} | {"Ready", "Reconciling", "Stalled"}
+    types = {part.condition for part in Part} | {"Ready", "Reconciling", "Stalled", "Overloaded"}
     return found - types - _NO_REASON
 
 
@@ -70,7 +71,7 @@ def test_a_reason_that_stalls_at_once_is_marked(reason: str) -> None:
 
 def test_no_other_reason_is_marked() -> None:
     marked = re.findall(r"^\| `(\w+)` \| yes \|", PAGE, re.MULTILINE)
-    assert set(marked) <= reasons(_STALLING) | {"MigrationFailed"}
+    assert set(marked) <= reasons(_STALLING) | _OF_JOBS
 
 
 @pytest.mark.parametrize("part", Part)

@@ -107,7 +107,7 @@ def _owner(item: dict[str, Any]) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A node of the tests' own, with the operator.
 
     It is always stopped afterwards, unless ``KEEP_NODE=1`` keeps it for the next run.
@@ -116,6 +116,9 @@ def cluster() -> Iterator[Cluster]:
     try:
         ready = target.prepare()
         story.install_operator(ready)
+        # The shop starts while the first tests wait for services of their own.
+        if any("shop" in getattr(item, "fixturenames", ()) for item in request.session.items):
+            story.apply_service(ready, namespace=NAMESPACE)
         yield ready
     finally:
         if not os.environ.get("KEEP_NODE"):
@@ -125,7 +128,6 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def shop(cluster: Cluster) -> Shop:
     """The shop, Ready."""
-    story.apply_service(cluster, namespace=NAMESPACE)
     running = Shop(cluster.kubectl, cluster.app_image)
     running.wait_until_ready()
     return running

@@ -73,13 +73,34 @@ def labs(cluster: Cluster, shop: Shop) -> Iterator[Shop]:
         shop.patch({"env": None})
 
 
-def test_a_blocking_call_is_diagnosed_from_the_pods_own_metrics(labs: Shop) -> None:
-    with asking(labs, BLOCKING):
+@contextmanager
+def a_large_table_without_an_index(shop: Shop) -> Iterator[None]:
+    """A table, and a statement of the app that reads all of it."""
+    shop.database(
+        "SELECT pg_stat_statements_reset(); CREATE TABLE visits AS "
+        "SELECT g AS id, g % 9000 AS visitor FROM generate_series(1, 90000) g; ANALYZE visits; "
+        "GRANT SELECT ON visits TO app"
+    )
+    try:
+        for _ in range(3):
+            shop.database("SET ROLE app; SELECT count(*) FROM visits WHERE visitor = 7")
+        yield
+    finally:
+        shop.database("DROP TABLE visits")
+
+
+def test_a_blocking_call_and_a_missing_index_are_diagnosed(labs: Shop) -> None:
+    with a_large_table_without_an_index(labs), asking(labs, BLOCKING):
         doctor = run(labs, "doctor", "shop", "-o", "json", "--seconds", SECONDS)
     assert doctor.returncode == 1, doctor.stderr
     record = json.loads(doctor.stdout)
     assert record["requests"] > 5, record
-    assert record["diagnoses"][0]["rule"] == "blocking-call", record
+    first, *others = record["diagnoses"]
+    assert first["rule"] == "blocking-call", record
+    changes = [other["change"] for other in others if other["rule"] == "missing-index"]
+    assert [change.partition(" CONCURRENTLY ")[2] for change in changes] == [
+        "ON public.visits (visitor)"
+    ], doctor
 
 
 def test_measured_traffic_fits_into_the_spec(labs: Shop, tmp_path: Path) -> None:
@@ -189,5 +210,13 @@ def test_the_end_of_a_leak_is_diagnosed_and_its_runbook_shows_it(
         )
     assert re.search(r"^shop-\S+ +app\S* .*OOMKilled", shown, re.MULTILINE), shown
     assert re.search(r"memory_limit_bytes +\d+Mi", shown), shown
+    # The app that the kernel ended starts again, and until then has no metrics.
+    ready = "jsonpath={.status.readyReplicas}"
+    eventually(
+        lambda: labs.kubectl("get", "deployment", "shop", "-n", labs.namespace, "-o", ready),
+        seconds=120,
+        what="a ready pod",
+    )
     doctor = run(labs, "doctor", "shop", "-o", "json", "--seconds", SECONDS)
+    assert doctor.returncode == 1, doctor.stderr
     assert json.loads(doctor.stdout)["diagnoses"][0]["rule"] == "memory-limit-too-low", doctor

@@ -2,20 +2,18 @@
 
 Every fault hits a fleet of services in random stages, once for each seed; each round has an API
 server of its own. Afterwards everything must be as after an undisturbed run of the same seed.
-Rounds are recorded in build/faults.json as they end, so that they may be run one by one.
+With --write each round is written into docs/benchmarks.md as it ends, so that rounds can be run one
+by one.
 """
 
 import argparse
-import json
 import sys
-from pathlib import Path
 
 from tests.benchmarks import document
 from tests.faults.extended import EXTENDED
 from tests.faults.faults import FAULTS
 from tests.faults.rounds import Outcome, disturbed, undisturbed
 
-RECORD = Path(__file__).resolve().parents[2] / "build" / "faults.json"
 ALL = (*FAULTS, *EXTENDED)
 HEADINGS = (
     "fault",
@@ -51,10 +49,10 @@ def main() -> int:
         for fault in chosen:
             outcome = disturbed((fault,), calm, options.services)
             print(summary(outcome), flush=True)
-            record(outcome, options.services)
+            if options.write:
+                rows = [row(outcome, options.services)]
+                document.keep_rows("operator-faults", HEADINGS, rows, named_by=2)
             broken = broken or bool(outcome.broken)
-    if options.write:
-        document.write("operator-faults", table())
     return 1 if broken else 0
 
 
@@ -69,10 +67,9 @@ def summary(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def record(outcome: Outcome, services: int) -> None:
-    """Notes a round, in the place of an earlier one of the same fault and seed."""
-    rows = recorded()
-    rows[f"{outcome.fault.name}/{outcome.seed}"] = [
+def row(outcome: Outcome, services: int) -> list[str]:
+    """Returns the figures of a round, in the order of the headings."""
+    return [
         outcome.fault.name,
         f"{outcome.seed}",
         "**broken**" if outcome.broken else "all held",
@@ -82,22 +79,6 @@ def record(outcome: Outcome, services: int) -> None:
         f"{outcome.seconds:.0f} s",
         outcome.met,
     ]
-    RECORD.parent.mkdir(exist_ok=True)
-    RECORD.write_text(json.dumps(rows, indent=1))
-
-
-def recorded() -> dict[str, list[str]]:
-    """The rows of the table by fault and seed."""
-    found: dict[str, list[str]] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    return found
-
-
-def table() -> str:
-    """All recorded rounds as Markdown, fault by fault."""
-    order = [fault.name for fault in ALL]
-    rows = sorted(recorded().values(), key=lambda row: (order.index(row[0]), row[1]))
-    lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 if __name__ == "__main__":

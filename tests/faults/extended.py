@@ -199,7 +199,7 @@ def _deployment(field: Field, member: Member) -> dict[str, Any]:
 
 
 def _assert_no_loop(field: Field) -> None:
-    stalled = with_retries(field.people.stalled)
+    stalled = with_retries(lambda: field.people.reasons("Stalled"))
     loops = sorted(name for name, reason in stalled.items() if reason == "DriftLoop")
     assert not loops, f"DriftLoop: {loops}"
 

@@ -188,6 +188,10 @@ class Field:
         left = [
             f"{m.name}, which {m.stage}: {why}" for m, (state, why) in states if state != "True"
         ]
+        if not left and not self.short:
+            # When the last pods have read a changed configuration, the status changes once more.
+            under_way = with_retries(lambda: self.people.reasons("Reconciling"))
+            left = [f"{name}: {reason}" for name, reason in under_way.items()]
         if not left:
             left = with_retries(lambda: judge.orphans(self.kube, NAMESPACES))
         if not left and self.wanted is not None:
@@ -249,7 +253,7 @@ def field_of(
     controllers: bool = False,
 ) -> Iterator[Field]:
     """A fresh API server with a fleet, and all controllers or those that collect garbage."""
-    members: list[Member] = fleet(seed, count)
+    members: list[Member] = fleet(seed, count, canaries=not short)
     members += fleet(seed + 1, max(2, count // 10), prefix="d", doomed=True)
     folder.mkdir(parents=True, exist_ok=True)
     chosen = True if controllers else _CONTROLLERS

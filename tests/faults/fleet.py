@@ -26,12 +26,19 @@ class Stage(StrEnum):
     SUSPENDED = "is suspended, and resumed while the fault lasts"
     LEAVING = "is deleted while the fault lasts"
     RETURNING = "is deleted and made again while the fault lasts"
+    PROMOTED = "has a canary, which a person promotes while the fault lasts"
+    ABORTED = "has a canary, which a person aborts while the fault lasts"
+    REPLACED = "has a canary; that of another image follows, and a person promotes it"
 
 
 MINIMAL: Spec = {}
 CACHED: Spec = {"redis": {}}
 FIXED: Spec = {"scaling": {"replicas": 3}}
 FULL: Spec = {"redis": {}, "postgres": {"migrations": {}}}
+# Their pods have no metrics, so a person decides. Its end takes as long as proxies may need to read
+# their configuration, so short rounds have no canary.
+CANARIES = frozenset({Stage.PROMOTED, Stage.ABORTED, Stage.REPLACED})
+_CANARY: Spec = {"rollout": {"canary": {"steps": [50], "stepSeconds": 10}}}
 _MIGRATES = frozenset({Stage.DATABASE, Stage.MIGRATING, Stage.UPGRADING, Stage.FAILED})
 
 
@@ -58,11 +65,13 @@ class Member:
     @property
     def last_image(self) -> int:
         """The image that it has in the end."""
-        changed = (Stage.CHANGING, Stage.UPGRADING, Stage.SUSPENDED)
-        return 3 if self.stage is Stage.FAILED else 2 if self.stage in changed else 1
+        second = (Stage.CHANGING, Stage.UPGRADING, Stage.SUSPENDED, Stage.PROMOTED, Stage.ABORTED)
+        return 3 if self.stage in (Stage.FAILED, Stage.REPLACED) else 1 + (self.stage in second)
 
 
-def fleet(seed: int, count: int, *, prefix: str = "s", doomed: bool = False) -> list[Member]:
+def fleet(
+    seed: int, count: int, *, prefix: str = "s", doomed: bool = False, canaries: bool = False
+) -> list[Member]:
     """Services in random stages; each stage comes up before any comes again.
 
     Args:
@@ -70,17 +79,20 @@ def fleet(seed: int, count: int, *, prefix: str = "s", doomed: bool = False) -> 
         count: How many.
         prefix: Of their names.
         doomed: They live in the namespace that goes.
+        canaries: Some of them have a canary.
     """
     chosen = random.Random(seed)
+    all_stages = [stage for stage in Stage if canaries or stage not in CANARIES]
     stages: list[Stage] = []
     while len(stages) < count:
-        stages += chosen.sample(list(Stage), len(Stage))
+        stages += chosen.sample(all_stages, len(all_stages))
     return [
         Member(
             name=f"{prefix}{number:02}",
             namespace=DOOMED if doomed else NAMESPACES[number % len(NAMESPACES)],
             stage=stage,
-            parts=FULL if stage in _MIGRATES else chosen.choice((MINIMAL, CACHED, FIXED, FULL)),
+            parts=(FULL if stage in _MIGRATES else chosen.choice((MINIMAL, CACHED, FIXED, FULL)))
+            | (_CANARY if stage in CANARIES else {}),
         )
         for number, stage in enumerate(stages[:count])
     ]

@@ -16,7 +16,7 @@ from fastapi_operator import naming
 from fastapi_operator.parts import Part
 from tests.api.kube import Kube, RefusedError, service_body
 from tests.api.world import completed, ran_pod, rolled_out
-from tests.faults.fleet import Member, Stage
+from tests.faults.fleet import CANARIES, Member, Stage
 
 TICK_SECONDS = 0.5
 SERVICES = "/apis/fastapi-operator.io/v1alpha1/namespaces/{namespace}/fastapiservices"
@@ -76,6 +76,8 @@ class People:
         self._held = {member.name: _HELD.get(member.stage, frozenset()) for member in members}
         # The second image is the held one: the first rolls out undisturbed.
         self._released = {m.name for m in members if m.stage is Stage.UPGRADING}
+        # The services whose owners decide about their canary.
+        self._decided: set[str] = set()
         self._over = threading.Event()
 
     # The controllers ---------------------------------------------------------------------------
@@ -104,7 +106,27 @@ class People:
                     continue  # The API server is away, or the object went: the next look shows it.
 
     def _open(self) -> Iterator[Callable[[], Any]]:
-        return self._open_pods() if self._kubelet else self._open_workloads()
+        yield from self._open_pods() if self._kubelet else self._open_workloads()
+        if self._decided:
+            yield from self._open_decisions()
+
+    def _open_decisions(self) -> Iterator[Callable[[], Any]]:
+        for body in self.services():
+            member = self.members[body["metadata"]["name"]]
+            canary = body.get("status", {}).get("canary", {})
+            aborts = member.stage is Stage.ABORTED
+            name = naming.ABORT_ANNOTATION if aborts else naming.PROMOTE_ANNOTATION
+            if (
+                member.name in self._decided
+                and canary.get("phase") in ("Starting", "Progressing")
+                and canary["image"] == member.spec(member.last_image)["image"]
+                and body["metadata"].get("annotations", {}).get(name) != canary["id"]
+            ):
+                yield self._annotate(member, name, canary["id"])
+
+    def _annotate(self, member: Member, name: str, value: str) -> Callable[[], Any]:
+        body = {"metadata": {"annotations": {name: value}}}
+        return lambda: self.kube.patch(self.path(member), body)
 
     def _open_pods(self) -> Iterator[Callable[[], Any]]:
         for namespace in self._namespaces:
@@ -184,6 +206,10 @@ class People:
                 self.apply(member, 2)
             if member.stage is Stage.SUSPENDED:
                 self.apply(member, 1, suspend=True)
+            if member.stage in CANARIES:
+                self.apply(member, 2)
+        canaries = [m for m in free if m.stage in CANARIES]
+        until(lambda: all(at == ("", "Progressing") for at in self.states(canaries)))
         failed = [m for m in free if m.stage is Stage.FAILED]
         until(lambda: all(reason == "MigrationFailed" for _, reason in self.states(failed)))
 
@@ -201,8 +227,14 @@ class People:
         def delete() -> None:
             self.delete(member)
 
+        def decide() -> None:
+            self.apply(member, member.last_image)
+            self._decided.add(member.name)
+
         if member.stage in (Stage.COMING, Stage.CHANGING, Stage.FAILED):
             return [apply]
+        if member.stage in CANARIES:
+            return [decide]
         if member.stage is Stage.SUSPENDED:
             return [lambda: self.apply(member, 2, suspend=False)]
         if member.stage is Stage.LEAVING:
@@ -217,17 +249,20 @@ class People:
             for body in self.kube.items(SERVICES.format(namespace=namespace))
         ]
 
-    def stalled(self) -> dict[str, str]:
-        """The reason of each service whose condition Stalled is True."""
+    def reasons(self, condition: str) -> dict[str, str]:
+        """The reason of each service whose condition of this type is True."""
         return {
             body["metadata"]["name"]: item["reason"]
             for body in self.services()
             for item in body.get("status", {}).get("conditions") or ()
-            if (item["type"], item["status"]) == ("Stalled", "True")
+            if (item["type"], item["status"]) == (condition, "True")
         }
 
     def states(self, members: list[Member]) -> list[tuple[str, str]]:
-        """Status and reason of each service's Ready at its newest generation."""
+        """Status and reason of each service's Ready at its newest generation.
+
+        While a canary is under way, the reason is its phase.
+        """
         bodies = {
             (namespace, body["metadata"]["name"]): body
             for namespace in {member.namespace for member in members}
@@ -243,8 +278,12 @@ class People:
 def _ready(body: dict[str, Any] | None) -> tuple[str, str]:
     if body is None:
         return "", "Absent"
-    conditions = body.get("status", {}).get("conditions") or []
+    status = body.get("status", {})
+    conditions = status.get("conditions") or []
     ready = next((item for item in conditions if item["type"] == "Ready"), {})
     if ready.get("observedGeneration") != body["metadata"]["generation"]:
         return "", "Unanswered"
+    phase = status.get("canary", {}).get("phase", "Aborted")
+    if phase != "Aborted":
+        return "", phase
     return ready["status"], ready["reason"]

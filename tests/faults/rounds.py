@@ -13,6 +13,7 @@ from tests.faults import judge
 from tests.faults.faults import Fault, nothing
 from tests.faults.field import QUIET_SECONDS, Field, field_of
 from tests.faults.fleet import NAMESPACES
+from tests.faults.people import SERVICES
 
 UNDISTURBED = Fault("undisturbed", nothing, 1.0)
 
@@ -104,12 +105,30 @@ def _run(
 
 
 def _restless(field: Field) -> list[str]:
-    """Whether a new operator finds anything to write."""
-    since = field.log.mark()
+    """Whether a new operator finds anything to write, and what it changes in a status."""
+    since, before = field.log.mark(), _statuses(field)
     with field.operator():
         time.sleep(QUIET_SECONDS)
-    return [
+    found = [
         f"written at rest: {request.verb} {request.resource}/{request.name}"
         for request in audit.of_services(field.log.requests(since))
         if request.writes
     ]
+    if found:
+        after = _statuses(field)
+        found += [
+            f"status of {name}: {path}: {before[name].get(path)!r} became {after[name].get(path)!r}"
+            for name in before.keys() & after
+            for path in sorted(before[name].keys() | after[name])
+            if before[name].get(path) != after[name].get(path)
+        ]
+    return found
+
+
+def _statuses(field: Field) -> dict[str, dict[str, object]]:
+    """The fields of the status of each service."""
+    return {
+        body["metadata"]["name"]: body.get("status", {})
+        for namespace in NAMESPACES
+        for body in field.kube.items(SERVICES.format(namespace=namespace))
+    }

@@ -76,5 +76,5 @@ def _replace(field: Field, member: Member) -> None:
 
 
 def _lost(field: Field) -> set[str]:
-    stalled = with_retries(field.people.stalled)
+    stalled = with_retries(lambda: field.people.reasons("Stalled"))
     return {name for name, reason in stalled.items() if reason == "VolumeLost"}

@@ -12,7 +12,8 @@ from tests.cluster import node
 from tests.demo.story import OPERATOR_NAMESPACE
 from tests.kubectl import Kubectl
 
-NODE = "full"
+# Two checkouts can be tested at the same time.
+NODE = os.environ.get("FULL_NODE", "full")
 RELEASE = "fastapi-operator"
 DEFINITION = "fastapiservices.fastapi-operator.io"
 # The name of the reader's image in pages; here it is FastAPI's first example.

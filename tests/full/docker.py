@@ -30,11 +30,14 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     built = commands.add_parser("build")
     built.add_argument("--tag", required=True)
+    built.add_argument("--file", type=Path)
     built.add_argument("context", type=Path)
     built.set_defaults(run=_build)
     pushed = commands.add_parser("push")
     pushed.add_argument("tag")
     pushed.set_defaults(run=_push)
+    # deploy asks whether a builder works.
+    commands.add_parser("version").set_defaults(run=lambda _: None)
     arguments = parser.parse_args()
     arguments.run(arguments)
 
@@ -44,7 +47,7 @@ def _build(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         buildah.build(
             arguments.tag,
-            dockerfile=arguments.context / "Dockerfile",
+            dockerfile=arguments.file or arguments.context / "Dockerfile",
             context=arguments.context,
             arguments={"PYTHON_IMAGE": python.references[0]},
             log=Path(folder) / "log",

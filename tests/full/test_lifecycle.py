@@ -1,22 +1,16 @@
 """A release from its installation to its removal, while a service keeps responding.
 
-The chart and the operator of the release before come from the repository's history: its newest
-version tag, and until one is there the commit that gave generated credentials their present keys,
-since what came before was never released. So no package of a chart has to be kept, and what is
-upgraded runs its own code. ``PREVIOUS=REF`` names another one; HELM=4 does all of it with Helm 4.
+The release before comes from the repository's history (tests/full/releases.py). HELM=4 uses Helm 4.
 """
 
-import os
-import subprocess
-import tarfile
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.charts.conftest import OPERATOR, ROOT, SERVICE
-from tests.cluster import buildah, images
 from tests.demo.story import OPERATOR_NAMESPACE
 from tests.e2e.conftest import Shop
+from tests.full import releases
 from tests.full.conftest import DEFINITION, EXAMPLES, RELEASE, Platform
 from tests.full.traffic import traffic
 from tests.kubectl import eventually
@@ -24,48 +18,14 @@ from tests.kubectl import eventually
 # The first one fills the build caches.
 pytestmark = [pytest.mark.node, pytest.mark.timeout(900)]
 
-_TAG = "previous"
-_REPOSITORY = "ghcr.io/fastapi-operator/fastapi-operator"
-
 
 @pytest.fixture(scope="module")
-def previous(cluster: Platform, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The chart of the release before; the node has its operator, with the tag ``previous``."""
-    folder = tmp_path_factory.mktemp("previous")
-    archive = folder / "source.tar"
-    ref = os.environ.get("PREVIOUS") or _newest_tag() or _first_that_rotates()
-    _git("archive", "--output", str(archive), ref)
-    with tarfile.open(archive) as source:
-        source.extractall(folder, filter="data")
-    (base,) = images.build(["python"])
-    built = "localhost/fastapi-operator/previous:latest"
-    buildah.build(
-        built,
-        dockerfile=folder / "operator/Dockerfile",
-        context=folder,
-        arguments={"PYTHON_IMAGE": base.references[0]},
-        log=folder / "build.log",
-    )
-    buildah.save(built, folder / "operator.tar", f"{_REPOSITORY}:{_TAG}")
-    cluster.node.load_images([str(folder / "operator.tar")])
-    return folder / "charts/fastapi-operator"
+def previous(cluster: Platform, tmp_path_factory: pytest.TempPathFactory) -> releases.Release:
+    """The release before; the node has its operator."""
+    return releases.previous(cluster.node, tmp_path_factory.mktemp("previous"))
 
 
-def _newest_tag() -> str:
-    return _git("tag", "--list", "v*", "--sort=-version:refname").partition("\n")[0]
-
-
-def _first_that_rotates() -> str:
-    path = "operator/fastapi_operator/reconcile/plan/rotation.py"
-    return _git("log", "--diff-filter=A", "--format=%H", "--", path).split()[-1]
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def hello(platform: Platform) -> Shop:
+def hello(platform: Platform, **more: Any) -> Shop:
     """A hello-world by the service's chart, in a restricted namespace of its own."""
     platform.namespace("life")
     spec = {
@@ -75,6 +35,7 @@ def hello(platform: Platform) -> Shop:
         "scaling": {"replicas": 1},
         "proxy": {"replicas": 1},
         "redis": {"memory": "32Mi"},
+        **more,
     }
     platform.helm.run("install", "hello", SERVICE, "--namespace", "life", values=spec)
     running = Shop(platform.kubectl, EXAMPLES[0], namespace="life", name="hello")
@@ -93,6 +54,20 @@ def pods(shop: Shop) -> set[str]:
     return {metadata["uid"] for metadata in living}
 
 
+def pod(shop: Shop, part: str) -> str:
+    """The uid of the only pod of a stateful part."""
+    name = f"{shop.name}-{part}-0"
+    found = shop.kubectl.json("get", "pod", name, "-n", shop.namespace)
+    return str(found["metadata"]["uid"])
+
+
+def operates(platform: Platform) -> None:
+    """Waits until all pods of the operator are of the applied manifest."""
+    deployment = ("deployment/fastapi-operator", "-n", OPERATOR_NAMESPACE)
+    platform.kubectl("wait", "--for=condition=Established", f"crd/{DEFINITION}")
+    platform.kubectl("rollout", "status", *deployment, "--timeout=120s")
+
+
 def obeys(shop: Shop, word: str) -> None:
     """Checks that a change of the service reaches its pods with the running operator."""
     shop.patch({"env": [{"name": "WORD", "value": word}]})
@@ -107,33 +82,65 @@ def obeys(shop: Shop, word: str) -> None:
 
 
 def test_a_release_is_upgraded_rolled_back_removed_and_replaced(
-    platform: Platform, previous: Path
+    platform: Platform, previous: releases.Release
 ) -> None:
-    platform.install(previous, "--set", f"image.tag={_TAG}")
-    shop = hello(platform)
+    old = ("--set", f"image.tag={previous.tag}")
+    platform.install(previous.chart, *old)
+    shop = hello(platform, postgres={"storage": {"size": "1Gi"}})
     platform.helm.run("test", "hello", "--namespace", "life", "--timeout", "2m")
+    database = pod(shop, "postgres")
 
     with traffic(address(shop)) as answers:
         platform.install()
         obeys(shop, "upgraded")
         platform.helm.run("test", "hello", "--namespace", "life", "--timeout", "2m")
+        # A field that the release before does not have.
+        shop.patch({"tuning": {"mode": "Disabled"}})
 
         platform.helm.run(
             *("rollback", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait", "--timeout", "2m")
         )
         obeys(shop, "rolled-back")
+        platform.install()
+        obeys(shop, "upgraded-again")
+        platform.install(previous.chart, *old)
+        obeys(shop, "downgraded")
 
         before = pods(shop)
         platform.uninstall()
         assert pods(shop) == before
         platform.install(OPERATOR, "--take-ownership", release="another")
         obeys(shop, "replaced")
+        assert pod(shop, "postgres") == database
         platform.uninstall(release="another")
     assert answers.lost == []
     assert len(answers) > 500
 
     # No operator is left to remove a finalizer.
     platform.kubectl("delete", "namespace", "life", "--timeout=60s")
+
+
+def test_manifests_are_upgraded_and_downgraded(
+    platform: Platform, previous: releases.Release
+) -> None:
+    platform.kubectl("apply", "-f", str(previous.manifest))
+    operates(platform)
+    shop = hello(platform, postgres={"storage": {"size": "1Gi"}})
+    database = pod(shop, "postgres")
+
+    with traffic(address(shop)) as answers:
+        for word, manifest in (
+            ("upgraded", ROOT / "manifests/install.yaml"),
+            ("downgraded", previous.manifest),
+            ("upgraded-again", ROOT / "manifests/install.yaml"),
+        ):
+            # Of the fields that the first, client-side apply owns, some have changed.
+            platform.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifest))
+            operates(platform)
+            obeys(shop, word)
+        assert pod(shop, "postgres") == database
+    assert answers.lost == []
+    assert len(answers) > 500
 
 
 @pytest.mark.parametrize(

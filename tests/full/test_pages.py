@@ -16,9 +16,9 @@ pytestmark = pytest.mark.node
 # These begin with an empty cluster; the others use running services.
 PAGES = (
     "README.md",
+    "docs/deploy.md",
     "docs/first-service.md",
     "docs/install.md",
-    "docs/out-of-scope.md",
     "docs/take-over.md",
     "manifests/README.md",
 )
@@ -66,7 +66,8 @@ def test_the_manifests_page_applies_the_manifests(platform: Platform, tmp_path: 
         platform.node.name_image("hello", EXAMPLES[0])
 
 
-def test_a_project_becomes_a_service(platform: Platform, tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["docs/first-service.md", "docs/deploy.md"])
+def test_a_project_becomes_a_service(platform: Platform, tmp_path: Path, page: str) -> None:
     platform.install()
     programs, work = tmp_path / "programs", tmp_path / "work"
     programs.mkdir()
@@ -74,7 +75,7 @@ def test_a_project_becomes_a_service(platform: Platform, tmp_path: Path) -> None
     docker.install(programs, NODE)
     known = environment(platform)
     known["PATH"] = f"{programs}{os.pathsep}{known['PATH']}"
-    blocks.run(chosen("docs/first-service.md"), work, environment=known, words={})
+    blocks.run(chosen(page), work, environment=known, words={})
     done = platform.kubectl("get", "fastapiservice", "shop", "-o", "jsonpath={.status.url}")
     assert done.startswith("http://shop")
 

@@ -1,6 +1,7 @@
 """Clients that send requests to a service without a pause and record the responses."""
 
 import http.client
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -30,9 +31,27 @@ class Traffic(list[Answer]):
         return [answer for answer in self if answer.outcome != "200"]
 
 
+class _Secure(http.client.HTTPConnection):
+    """A connection to an address whose certificate is that of a host."""
+
+    def __init__(self, address: str, context: ssl.SSLContext, host: str) -> None:
+        super().__init__(address, 443, timeout=10)
+        self._context, self._name = context, host
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._name)
+
+
 @contextmanager
 def traffic(
-    url: str, *, clients: int = 2, pause: float = 0.02, keep: bool = False, host: str | None = None
+    url: str,
+    *,
+    clients: int = 2,
+    pause: float = 0.02,
+    keep: bool = False,
+    host: str | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Traffic]:
     """Requests a URL until the end of the block.
 
@@ -42,12 +61,15 @@ def traffic(
         pause: Seconds between two requests of a client.
         keep: Whether a client keeps its connection; else each request has one of its own.
         host: The Host header, if it is not the address.
+        tls: For https: the certificates to trust. The server's must be valid for the host.
     """
     over, found = threading.Event(), Traffic()
     target, began = urlsplit(url), time.monotonic()
 
     def ask() -> None:
         connection = http.client.HTTPConnection(target.netloc, timeout=10)
+        if tls is not None:
+            connection = _Secure(target.netloc, tls, host or target.netloc)
         headers = {"Host": host or target.netloc} | ({} if keep else {"Connection": "close"})
 
         def one() -> tuple[str, bytes]:

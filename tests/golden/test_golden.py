@@ -19,9 +19,9 @@ import yaml
 from fastapi_operator.cli.render import document
 from fastapi_operator.resources.desired import Desired, Gate, Write
 from tests.golden import expected
-from tests.golden.cases import CASES, WHOLE, Case, load
+from tests.golden.cases import CASES, WHOLE, Case, documents_in, load
 
-_INPUTS = {"service.yaml", "settings.yaml", "facts.yaml"}
+_INPUTS = {"service.yaml", "settings.yaml", "facts.yaml", "stage.yaml"}
 
 
 def rebuilt(case: Case) -> dict[str, str]:
@@ -43,7 +43,7 @@ def rebuilt(case: Case) -> dict[str, str]:
 
 
 def _subset(case: Case) -> Iterator[Mapping[str, Any]]:
-    yield from yaml.safe_load_all((case.directory / "expected.yaml").read_text())
+    yield from documents_in(case.directory / "expected.yaml")
 
 
 def _whole(case: Case) -> Iterator[Mapping[str, Any]]:
@@ -102,7 +102,7 @@ def test_case_has_no_unused_file(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_case_asserts_something(name: str) -> None:
-    wanted = list(_subset(load(name)))
+    wanted = list(documents_in(Path(__file__).parent / name / "expected.yaml"))
     assert wanted
     assert all(item.keys() >= {"kind", "metadata"} for item in wanted)
 

@@ -18,7 +18,14 @@ from fastapi_operator.resources.network import flows
 from tests.golden.cases import CASES, Case, load, templates
 
 # Parts whose pods run the user's image.
-USERS_CODE = (Part.APP, Part.BACKGROUND, Part.SCHEDULES, Part.MIGRATION)
+USERS_CODE = (
+    Part.APP,
+    Part.CANARY,
+    Part.BACKGROUND,
+    Part.SCHEDULES,
+    Part.PREFLIGHT,
+    Part.MIGRATION,
+)
 
 pytestmark = pytest.mark.parametrize("case", [load(name) for name in CASES], ids=CASES)
 
@@ -209,7 +216,8 @@ def test_selectors_select_only_the_pods_of_their_part(case: Case) -> None:
     for service in case.of_kind("Service"):
         selector = service.body["spec"]["selector"]
         chosen = {parts[key] for key, labels in pods.items() if selector.items() <= labels.items()}
-        assert chosen == {_part_behind(case, service)}
+        is_closed = service.part is Part.CANARY and case.stage is not None and not case.stage.open
+        assert chosen == (set() if is_closed else {_part_behind(case, service)})
 
 
 def test_services_and_monitors_use_ports_that_exist(case: Case) -> None:
@@ -268,6 +276,9 @@ def test_every_part_with_pods_is_isolated_and_every_flow_ends_at_an_open_port(ca
         }
         assert flow.port in open_ports, flow
     for part, policy in policies.items():
+        if part == Part.PREFLIGHT:
+            assert (policy["spec"]["ingress"], policy["spec"]["egress"]) == ([], [])
+            continue
         if part in USERS_CODE and network.egress != "Restricted":
             # A rule for every address would not match nodes with some network plugins.
             assert policy["spec"]["policyTypes"] == ["Ingress"] and "egress" not in policy["spec"]
@@ -314,7 +325,8 @@ def test_app_and_parts_of_the_same_version_wait_for_the_migration(case: Case) ->
         if item.key.kind in ("Deployment", "StatefulSet", "CronJob") and item.part in version:
             assert item.gate is Gate.MIGRATED
         if item.key.kind == "Job":
-            assert item.gate is Gate.DATABASE
+            expected = Gate.NONE if item.part is Part.PREFLIGHT else Gate.DATABASE
+            assert item.gate is expected
 
 
 def test_only_the_migration_gets_the_direct_database_url(case: Case) -> None:
@@ -336,4 +348,4 @@ def test_disruption_budgets_never_block_the_drain_of_a_single_pod(case: Case) ->
         (workload,) = [
             item for item in case.of_kind("Deployment") if item.body["spec"]["selector"] == selector
         ]
-        assert workload.body["spec"]["replicas"] > 1
+        assert workload.body["spec"]["replicas"] > 1 or workload.hands_over_replicas

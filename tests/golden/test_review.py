@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-import yaml
-
 from fastapi_operator.resources import templates
 from tests.golden import expected
-from tests.golden.cases import CASES, WHOLE, Case, load
+from tests.golden.cases import CASES, WHOLE, Case, documents_in, load
 
 AT_MOST = 3
 _MARK = re.compile(r" ⟦(\S+:\d+)⟧")
@@ -60,8 +58,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def marks_by_file(case: Case, marked: Case) -> Iterator[tuple[str, str]]:
     """Yields each template line that an expected file of the case shows, with the file's name."""
-    wanted = list(yaml.safe_load_all((case.directory / "expected.yaml").read_text()))
-    for document in wanted:
+    for document in documents_in(case.directory / "expected.yaml"):
         index = expected.object_of(document, [item.body for item in case.objects])
         if index is None:
             continue

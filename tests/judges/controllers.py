@@ -6,18 +6,17 @@ repository needs neither. The binaries are cached outside of the checkout, by mo
 python -m tests.judges [NAME ...]   build them, with progress
 """
 
-import os
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import execution, failures, locks, places, progress
+from tests.cluster import go_build, locks, places, progress
 from tests.judges import modules
 
-# The compiler then needs two thirds of the processor time; the linker drops this data anyway.
-_FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-gcflags", "all=-dwarf=false")
+_SOURCES = Path(__file__).parent / "tools"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +27,21 @@ class Controller:
         module: Its Go module and version.
         packages: The packages to build, relative to the module.
         cost: The time of the build, for the progress line.
+        command: The source of a program that uses the module, if its own is not published; it is
+            built as the package ``./cmd/NAME`` of the module.
     """
 
     module: str
     packages: Sequence[str]
     cost: str
+    command: Path | None = None
 
     @property
     def folder(self) -> Path:
         """The folder of the built programs; it exists only after the build."""
-        return places.cache() / "controllers" / self.module.replace("/", "_")
+        source = b"" if self.command is None else self.command.read_bytes()
+        suffix = f"-{hashlib.sha256(source).hexdigest()[:8]}" if source else ""
+        return places.cache() / "controllers" / (self.module.replace("/", "_") + suffix)
 
 
 CONTROLLERS: Mapping[str, Controller] = {
@@ -46,6 +50,24 @@ CONTROLLERS: Mapping[str, Controller] = {
         module="github.com/cloudnativelabs/kube-router/v2@v2.1.0",
         packages=("./cmd/kube-router",),
         cost="7 minutes of CPU",
+    ),
+    "cert-manager": Controller(
+        module=modules.CERT_MANAGER,
+        packages=("./cmd/cert-manager",),
+        cost="7 minutes of CPU",
+        command=_SOURCES / "cert-manager/main.go",
+    ),
+    # The operator scales; the adapter serves the metrics of ScaledObjects to the HPA.
+    "keda": Controller(
+        module=modules.KEDA,
+        packages=("./cmd/operator", "./cmd/adapter"),
+        cost="12 minutes of CPU",
+    ),
+    # Rolls out the same bad version as the product, for comparison.
+    "argo-rollouts": Controller(
+        module="github.com/argoproj/argo-rollouts@v1.9.0",
+        packages=("./cmd/rollouts-controller",),
+        cost="3 minutes of CPU and more",
     ),
 }
 
@@ -70,20 +92,25 @@ def build(name: str) -> Path:
 
 
 def _build(name: str, controller: Controller) -> None:
-    if shutil.which("go") is None:
-        raise failures.ClusterError(f"missing: go (1.26 or later) to build {name}")
-    source = modules.folder(controller.module)
     controller.folder.parent.mkdir(parents=True, exist_ok=True)
     with (
         progress.step(f"Go build of {name} (once; {controller.cost})"),
         tempfile.TemporaryDirectory(dir=controller.folder.parent) as temporary,
     ):
-        target = Path(temporary) / "bin"
-        execution.output_of(
-            [
-                *("go", "-C", source, "build", *_FLAGS, "-ldflags", "-s -w"),
-                *("-o", f"{target}{os.sep}", *controller.packages),
-            ],
-            environment={"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"},
-        )
+        source, target = modules.folder(controller.module), Path(temporary) / "bin"
+        if controller.command is not None:
+            source = _with_command(name, source, controller.command, Path(temporary))
+        go_build.build(source, controller.packages, into=target)
         target.rename(controller.folder)
+
+
+def _with_command(name: str, module: Path, command: Path, folder: Path) -> Path:
+    """Copies a module, with our program as its package ``cmd/NAME``."""
+    copied = folder / "module"
+    shutil.copytree(module, copied, copy_function=shutil.copyfile)
+    # The folders of Go's cache are read-only.
+    for path in (copied, *(path for path in copied.rglob("*") if path.is_dir())):
+        path.chmod(0o755)
+    (copied / "cmd" / name).mkdir(parents=True)
+    shutil.copyfile(command, copied / "cmd" / name / "main.go")
+    return copied

@@ -13,6 +13,7 @@ KUBERNETES = "k8s.io/kubernetes@v1.35.4"
 PROMETHEUS = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 # The newest whose client libraries are older than those of the Prometheus operator.
 KUBE_STATE = "k8s.io/kube-state-metrics/v2@v2.15.0"
+CERT_MANAGER = "github.com/cert-manager/cert-manager@v1.21.2"
 KEDA = "github.com/kedacore/keda/v2@v2.21.0"
 FLUX = "github.com/fluxcd/kustomize-controller@v1.9.3"
 FLUX_SOURCES = "github.com/fluxcd/source-controller@v1.9.2"
@@ -21,7 +22,7 @@ DEFINITIONS = {
     PROMETHEUS: "example/prometheus-operator-crd",
     # The only channel whose HTTPRoutes have retries.
     "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/experimental",
-    "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds",
+    CERT_MANAGER: "deploy/crds",
     KEDA: "config/crd/bases",
     FLUX: "config/crd/bases",
     FLUX_SOURCES: "config/crd/bases",

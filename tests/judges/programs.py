@@ -2,12 +2,10 @@
 
 import functools
 import hashlib
-import os
-import shutil
 import tempfile
 from pathlib import Path
 
-from tests.cluster import execution, failures, locks, places, progress
+from tests.cluster import go_build, locks, places, progress
 
 _SOURCES = Path(__file__).parent / "tools"
 # folder of go.mod -> packages that are built from it; those of `make test-full` take minutes
@@ -21,6 +19,10 @@ _PACKAGES = {
     "network": ("github.com/mattfenwick/cyclonus/cmd/cyclonus",),
     "flux": ("github.com/fluxcd/kustomize-controller",),
     "helm": ("helm.sh/helm/v4/cmd/helm",),
+    "packages": (
+        "github.com/operator-framework/api/cmd/operator-verify",
+        "sigs.k8s.io/krew/cmd/validate-krew-manifest",
+    ),
     "vegeta": ("github.com/tsenart/vegeta/v12",),
     "monitoring": (
         "github.com/prometheus-operator/prometheus-operator/cmd/operator",
@@ -49,18 +51,11 @@ def program(name: str, *, of: str = "judges") -> Path:
 
 
 def _build(of: str, into: Path) -> None:
-    if shutil.which("go") is None:
-        raise failures.ClusterError(f"missing: go (1.26 or later) to build {of}")
     into.parent.mkdir(parents=True, exist_ok=True)
-    environment = {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
-    command = ["go", "-C", _SOURCES / of, "build", "-trimpath", "-buildvcs=false"]
-    command += ["-mod=readonly", "-gcflags", "all=-dwarf=false", "-ldflags", "-s -w", "-o"]
     with (
         progress.step(f"Go build of {of} (once)"),
         tempfile.TemporaryDirectory(dir=into.parent) as temporary,
     ):
         target = Path(temporary) / "bin"
-        execution.output_of(
-            [*command, f"{target}{os.sep}", *_PACKAGES[of]], environment=environment
-        )
+        go_build.build(_SOURCES / of, _PACKAGES[of], into=target)
         target.rename(into)

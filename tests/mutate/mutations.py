@@ -21,7 +21,7 @@ from unittest import mock
 
 from fastapi_operator import resources
 from fastapi_operator.parts import Part
-from fastapi_operator.resources import build, footprint, templates
+from fastapi_operator.resources import build, footprint, preflight_check, templates
 
 _TAG = re.compile(r"\s*{%-?\s*(?P<word>\w+).*%}\s*")
 _COMMENT = re.compile(r"\s*{#.*#}\s*")
@@ -64,7 +64,8 @@ def _building(builders: Mapping[Part, Any]) -> Iterator[None]:
 def _fragments() -> Iterator[Mutation]:
     for found in pkgutil.iter_modules(resources.__path__):
         module = importlib.import_module(f"{resources.__name__}.{found.name}")
-        if module is footprint:  # It describes objects, and builds none.
+        # One describes objects; the other runs in the pod of a preflight.
+        if module in (footprint, preflight_check):
             continue
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ != module.__name__ or name == "build":

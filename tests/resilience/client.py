@@ -50,12 +50,14 @@ class Ending:
         detail: The response, or the error.
         reusable: Whether the connection takes another request.
         retry_after: The response's Retry-After.
+        served_by: The pod that served it, if its app names itself.
     """
 
     outcome: str
     detail: str = ""
     reusable: bool = False
     retry_after: str = ""
+    served_by: str = ""
 
 
 class Connection:
@@ -101,7 +103,13 @@ class Connection:
         self._requests += 1
         self._used = time.monotonic()
         detail = body[:300].decode(errors="replace")
-        return Ending(status, detail, reusable, headers.get("retry-after", ""))
+        return Ending(
+            status,
+            detail,
+            reusable,
+            headers.get("retry-after", ""),
+            headers.get("x-served-by", ""),
+        )
 
     async def _head(self) -> tuple[str, dict[str, str]]:
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")

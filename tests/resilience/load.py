@@ -49,13 +49,33 @@ class Answer:
 
 
 class Load:
-    """A constant rate of requests from a thread of its own, between enter and exit."""
+    """A constant rate of requests from a thread of its own, between enter and exit.
+
+    Args:
+        host: The host of the requests.
+        requests: The requests.
+        rate: Requests per second.
+        port: The port to connect to.
+        address: The address to connect to, if it is not the host.
+
+    Attributes:
+        answers: The requests that have ended.
+        late_seconds: The longest time by which a request was sent late, for want of a CPU here.
+    """
 
     def __init__(
-        self, host: str, requests: Iterator[Request], *, rate: float, port: int = 80
+        self,
+        host: str,
+        requests: Iterator[Request],
+        *,
+        rate: float,
+        port: int = 80,
+        address: str = "",
     ) -> None:
         self.answers: list[Answer] = []
+        self.late_seconds = 0.0
         self._host = host
+        self._address = address or host
         self._port = port
         self._requests = requests
         self._rate = rate
@@ -98,6 +118,7 @@ class Load:
                     break
                 due = began + number / self._rate
                 await asyncio.sleep(max(0, due - time.monotonic()))
+                self.late_seconds = max(self.late_seconds, time.monotonic() - due)
                 new = number % NEW_CONNECTION_EACH == 0
                 tasks.create_task(self._ask(next(self._requests), due, new=new))
         for connection in self._idle:
@@ -121,7 +142,7 @@ class Load:
         kept = None if new else self._kept()
         steps.append("kept" if kept else "new")
         try:
-            connection = kept or await Connection.opened(self._host, self._port)
+            connection = kept or await Connection.opened(self._address, self._port)
         except OSError as error:
             return Ending(REFUSED, repr(error))
         steps.append(connection.history())

@@ -24,6 +24,8 @@ NEXT_IMAGE = "registry.example.com/shop:next"
 # Before the change: connections are open and caches filled.
 _WARM_SECONDS = 5
 _TIMEOUT_SECONDS = 60
+# A generator that was later than this sent the missed requests all at once, not at its rate.
+_LATE_SECONDS = 1.0
 
 
 @contextlib.contextmanager
@@ -59,7 +61,11 @@ def apply(bench: Bench) -> None:
 
 
 def run(bench: Bench, scenario: Scenario, *, requests: int, rate: float) -> Outcome:
-    """One scenario: at least so many requests, and until the change is over."""
+    """One scenario: at least so many requests, and until the change is over.
+
+    Raises:
+        AssertionError: The machine did not carry the load, so that the run shows nothing.
+    """
     traffic = Traffic(bench)
     traffic.warm()
     with (
@@ -76,6 +82,8 @@ def run(bench: Bench, scenario: Scenario, *, requests: int, rate: float) -> Outc
         scenario.change(bench)
         ended = time.monotonic()
         load.wait_for(before + requests)
+    late = load.late_seconds
+    assert late <= _LATE_SECONDS, f"void: the generator was {late:.1f} s late, for want of a CPU"
     twice, unaccounted = traffic.unaccounted(load.answers)
     measured = [answer for answer in load.answers if answer.at >= began - _WARM_SECONDS]
     return Outcome(

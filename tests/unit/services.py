@@ -115,6 +115,11 @@ SPECS = st.fixed_dictionaries(
             },
             optional={"pooler": POOLER},
         ),
+        "rollout": _optional(
+            canary=_optional(
+                steps=st.lists(st.integers(1, 100), min_size=1, max_size=4, unique=True).map(sorted)
+            )
+        ),
         "background": BACKGROUND.map(lambda entry: [entry]),
         "schedules": SCHEDULE.map(lambda entry: [entry]),
         "proxy": st.one_of(
@@ -142,6 +147,8 @@ EVERYTHING = service(
         "streamingPaths": ["/events"],
         "trustedNetworks": ["10.0.0.0/8"],
     },
+    rollout={"canary": {}, "preflight": "Enabled"},
+    tuning={"leakGuard": "Automatic"},
     background=[{"name": "worker", "command": ["work"]}],
     schedules=[{"name": "report", "schedule": "@daily", "command": ["report"]}],
     observability={

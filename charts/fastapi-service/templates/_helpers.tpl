@@ -32,6 +32,6 @@ cluster has shows which is the case, and the check needs no further right to rea
 */}}
 {{- define "fastapi-service.requireDefinition" -}}
 {{- if and (.Capabilities.APIVersions.Has "v1/Pod") (not (.Capabilities.APIVersions.Has "fastapi-operator.io/v1alpha1/FastAPIService")) -}}
-{{- fail "the cluster does not serve FastAPIService; install the operator first: helm install fastapi-operator charts/fastapi-operator --namespace fastapi-operator-system --create-namespace" -}}
+{{- fail "the cluster does not serve FastAPIService; install the operator first: helm install fastapi-operator charts/fastapi-operator --namespace fastapi-operator-system --create-namespace; if it is installed already, wait: kubectl wait --for=condition=Established crd/fastapiservices.fastapi-operator.io" -}}
 {{- end -}}
 {{- end -}}

@@ -18,6 +18,15 @@ end
 if found.Stalled ~= nil and found.Stalled.status == "True" then
   return {status = "Degraded", message = found.Stalled.message}
 end
+-- While a canary runs, Ready is about the released version. Argo CD has no functions for strings.
+local canary = {
+  CanaryWaiting = true, CanaryStarting = true, CanaryProgressing = true, CanaryHolding = true,
+  CanaryPromoting = true, CanaryEnding = true,
+}
+local reconciling = found.Reconciling or {}
+if reconciling.status == "True" and canary[reconciling.reason or ""] then
+  return {status = "Progressing", message = reconciling.message}
+end
 if ready.status == "True" then
   return {status = "Healthy", message = ready.message}
 end

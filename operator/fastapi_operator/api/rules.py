@@ -287,6 +287,12 @@ RULES: tuple[Rule, ...] = (
         field="maxSurge",
     ),
     Rule(
+        path="spec.rollout.canary.stickiness",
+        expression="has(self.header) == (has(self.mode) && self.mode == 'Header')",
+        message="header is required with mode: Header, and is not allowed otherwise",
+        field="header",
+    ),
+    Rule(
         path="spec.availability.disruptionBudget",
         expression=f"!has(self.maxUnavailable) || !{_is_zero('self.maxUnavailable')}",
         message="maxUnavailable must be at least 1, since 0 would block every drain of a node",
@@ -323,6 +329,32 @@ RULES: tuple[Rule, ...] = (
         expression="!has(self.background) || !has(self.schedules) || self.background.all(one, "
         "!self.schedules.exists(other, other.name == one.name))",
         message="duplicate name: background and schedules must not share a name",
+        field="background",
+    ),
+    Rule(
+        path="spec.background[]",
+        expression="!has(self.scaling) || !has(self.replicas)",
+        message="replicas is a fixed number, so scaling is not allowed",
+        field="scaling",
+    ),
+    Rule(
+        path="spec.background[]",
+        expression="!has(self.scaling) || !has(self.singleton) || !self.singleton",
+        message="a singleton has one pod, so scaling is not allowed",
+        field="scaling",
+    ),
+    Rule(
+        path="spec.background[].scaling",
+        expression="!has(self.minReplicas) || self.minReplicas <= "
+        "(has(self.maxReplicas) ? self.maxReplicas : 1)",
+        message="minReplicas must not be greater than maxReplicas, which is 1 by default",
+        field="minReplicas",
+    ),
+    Rule(
+        path="spec",
+        expression="!has(self.background) || !self.background.exists(one, has(one.scaling)) || "
+        "(has(self.queue) && (!has(self.queue.mode) || self.queue.mode == 'Managed'))",
+        message="scaling of a background process reads the tasks of a managed queue; add queue: {}",
         field="background",
     ),
     Rule(

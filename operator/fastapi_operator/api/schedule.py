@@ -18,6 +18,48 @@ CronExpression = Annotated[
 ]
 
 
+class WorkerScaling(Model):
+    """The number of pods of a queue worker, by the tasks that wait. KEDA scales them."""
+
+    list_name: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9._:/@-]+$", min_length=1, max_length=200)
+    ] = Field(
+        description="Key of the waiting tasks in spec.queue: a list, a set or a sorted set. Celery "
+        "uses the name of its queue, by default celery; arq uses arq:queue, dramatiq "
+        "dramatiq:default.",
+        examples=["celery"],
+    )
+    tasks_per_replica: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Number of waiting tasks for each pod. Default: 10 for each process of a pod.",
+        examples=[40],
+    )
+    min_replicas: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description="Smallest number of pods. Default: 0.",
+        examples=[1],
+    )
+    max_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Largest number of pods. All of them count in the connection budget. "
+        "Default: 1.",
+        examples=[5],
+    )
+    scale_down_seconds: int | None = Field(
+        default=None,
+        ge=0,
+        le=3600,
+        description="Seconds without waiting tasks before pods are removed. Default: 300.",
+        examples=[600],
+    )
+
+
 class Background(Model):
     """A background process, for example a Celery worker or Celery beat."""
 
@@ -40,6 +82,11 @@ class Background(Model):
         le=1000,
         description="Number of pods of the process. Default: 1.",
         examples=[2],
+    )
+    scaling: WorkerScaling | None = Field(
+        default=None,
+        description="Autoscaling of a queue worker by waiting tasks, with KEDA, also to zero. "
+        "Default: the fixed number replicas.",
     )
     singleton: bool | None = Field(
         default=None,

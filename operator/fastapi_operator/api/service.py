@@ -29,6 +29,7 @@ from fastapi_operator.api.redis import Queue, Redis
 from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.schedule import Background, Schedule
 from fastapi_operator.api.server import Server
+from fastapi_operator.api.tuning import Tuning
 from fastapi_operator.api.workload import Availability, Network, Rollout, ServiceAccount
 
 ImageReference = Annotated[
@@ -162,6 +163,9 @@ class Spec(Model):
     )
     rollout: Rollout | None = Field(
         default=None, description="Rolling update of the app. Default: derived."
+    )
+    tuning: Tuning | None = Field(
+        default=None, description="Measurements of the running service. Default: recommend."
     )
     network: Network | None = Field(
         default=None,

@@ -10,6 +10,7 @@ import typer
 
 from fastapi_operator import naming
 from fastapi_operator.cli import inputs
+from fastapi_operator.cli.completion import service_names
 from fastapi_operator.cluster import connection, kinds
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
@@ -22,7 +23,12 @@ USER_MANAGER = "kubectl-fastapi"
 T = TypeVar("T")
 
 NameArgument = Annotated[
-    str, typer.Argument(help="Name of the FastAPIService, for example shop.", metavar="NAME")
+    str,
+    typer.Argument(
+        help="Name of the FastAPIService, for example shop.",
+        metavar="NAME",
+        autocompletion=service_names,
+    ),
 ]
 
 
@@ -49,11 +55,25 @@ class Cluster:
         """Returns the live FastAPIService; ends the command if it does not exist."""
         body = await self.client.get(SERVICE, self.namespace, name)
         if body is None:
+            await self._require_definition()
             inputs.fail(
                 f"FastAPIService {self.namespace}/{name} does not exist; list those that do with: "
                 f"kubectl get fastapiservices -n {self.namespace}"
             )
         return body
+
+    async def _require_definition(self) -> None:
+        """Ends the command if the cluster has no FastAPIServices at all."""
+        try:
+            async for _ in self.client.pages(SERVICE, self.namespace):
+                return
+        except ApiError as error:
+            # Without the right to list, both reasons are possible.
+            if error.status == 404:
+                inputs.fail(
+                    "the cluster does not serve FastAPIServices; check --context, or install the "
+                    "operator with its CustomResourceDefinition"
+                )
 
     async def patch_service(self, name: str, patch: dict[str, Any]) -> None:
         """Merges a patch into the live FastAPIService."""

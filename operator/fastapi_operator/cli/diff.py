@@ -23,12 +23,35 @@ from fastapi_operator.cluster.kinds import (
 )
 from fastapi_operator.reconcile.observe import reading
 from fastapi_operator.reconcile.observe.attempt import Attempt
+from fastapi_operator.reconcile.observe.canary_record import (
+    CanaryRecord,
+    belongs_to_canary,
+    record_key,
+)
 from fastapi_operator.reconcile.observe.identity import Owner
+from fastapi_operator.reconcile.observe.observed import ReleaseRecord
+from fastapi_operator.reconcile.observe.preflight_pods import is_preflight
+from fastapi_operator.reconcile.observe.preflight_report import PreflightReport
 from fastapi_operator.reconcile.observe.projection import APPLIED_ANNOTATION
-from fastapi_operator.reconcile.plan.desired_state import build_desired_state
+from fastapi_operator.reconcile.observe.tuning_record import TuningRecord
+from fastapi_operator.reconcile.observe.tuning_record import record_key as tuning_record_key
+from fastapi_operator.reconcile.plan.canary_course import find_obstacle
+from fastapi_operator.reconcile.plan.canary_situation import (
+    Requests,
+    Situation,
+    hash_spec,
+    is_of,
+)
+from fastapi_operator.reconcile.plan.canary_stage import stage_of
+from fastapi_operator.reconcile.plan.canary_target import hash_template
+from fastapi_operator.reconcile.plan.desired_state import DesiredState, build_desired_state
 from fastapi_operator.reconcile.plan.owned_object import OwnedObject, complete_body, make_owned
+from fastapi_operator.reconcile.plan.preflights import is_image_released
+from fastapi_operator.reconcile.plan.steps import record_keys
 from fastapi_operator.resources.desired import ObjectKey, Write
+from fastapi_operator.resources.preflight import request_of
 from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.measurements import NOT_MEASURED
 
 # For a service that does not exist yet: the API server requires a uid in an owner reference.
 _NO_UID = "00000000-0000-0000-0000-000000000000"
@@ -58,7 +81,7 @@ def diff(  # noqa: PLR0917 (typer reads them as options)
 
     The API server makes a dry run of each write, so its defaults do not appear as differences.
     Values of Secrets are never shown. The settings are those of the operator, which it publishes in
-    a ConfigMap; their source is printed on standard error.
+    a ConfigMap; their source is printed on standard error, and so is whether a canary would start.
 
     Examples:
       fastapi-operator diff shop
@@ -114,15 +137,29 @@ async def _diff_service(
         reading.object_key(kind, found): found
         for kind, found in await cluster.read_children(name, facts)
     }
-    state = build_desired_state(body, settings, facts)
+    tuning = TuningRecord.of(live.get(tuning_record_key(owner)) or {})
+    accepted = tuning.measurements if tuning is not None else NOT_MEASURED
+    state = build_desired_state(body, settings, facts, accepted=accepted)
     if state.error is not None:
         console.print_problems(name, state.problems)
         raise typer.Exit(2)
+    newest = _newest_release(live, owner)
+    if newest is not None and state.course is not None:
+        old = {**body, "spec": newest.spec}
+        released = build_desired_state(old, settings, facts, accepted=accepted)
+        situation = _situation(body, owner, state, newest, released)
+        record = CanaryRecord.of(live.get(record_key(owner)) or {})
+        if record is not None and is_of(record, situation):
+            stage = stage_of(record, state.course, settled=True)
+            state = build_desired_state(body, settings, facts, stage, accepted)
+        else:
+            _print_canary(name, situation)
     restart = (metadata.get("annotations") or {}).get(naming.RESTART_ANNOTATION, "")
     owned = [
         make_owned(desired, owner, restart=restart)
         for desired in state.objects
         if not _has_run(desired.key, state.migration_key, live)
+        and not (is_preflight(desired) and _is_accepted(body["spec"], stored, newest))
     ]
     lines: list[str] = []
     for item in owned:
@@ -134,6 +171,50 @@ async def _diff_service(
     return lines
 
 
+def _newest_release(live: Live, owner: Owner) -> ReleaseRecord | None:
+    records = (
+        ReleaseRecord.of(body)
+        for key, body in live.items()
+        if key.kind == CONTROLLER_REVISION.kind and _is_owned(body, owner)
+    )
+    return max(records, key=lambda record: record.revision, default=None)
+
+
+def _situation(
+    body: Mapping[str, Any],
+    owner: Owner,
+    state: DesiredState,
+    newest: ReleaseRecord,
+    released: DesiredState,
+) -> Situation:
+    return Situation(
+        template=_hash_template(state, owner),
+        released=_hash_template(released, owner),
+        spec=hash_spec(body["spec"]),
+        revision=newest.revision,
+        image=str(body["spec"].get("image", "")),
+        course=state.course,
+        obstacle=find_obstacle(state.course, released.course),
+        requests=Requests.of(body["metadata"].get("annotations") or {}),
+    )
+
+
+def _print_canary(name: str, situation: Situation) -> None:
+    """Prints to standard error whether the spec would start a canary, or why it would not."""
+    text, course = situation.skipped, situation.course
+    if situation.needs_canary and course is not None:
+        text = (
+            f"{situation.image} starts as a canary with {course.share(1)} % of the requests; the "
+            "app's Deployment changes when it is promoted"
+        )
+    if text:
+        console.print_note(name, text)
+
+
+def _hash_template(state: DesiredState, owner: Owner) -> str | None:
+    return hash_template(make_owned(desired, owner) for desired in state.objects)
+
+
 def _has_run(key: ObjectKey, request: str | None, live: Live) -> bool:
     """Whether a migration has a Job already; its name depends on the database as well."""
     return key.kind == JOB.kind and any(
@@ -141,6 +222,16 @@ def _has_run(key: ObjectKey, request: str | None, live: Live) -> bool:
         for other, body in live.items()
         if other.kind == JOB.kind
     )
+
+
+def _is_accepted(
+    spec: Mapping[str, Any], stored: Mapping[str, Any] | None, newest: ReleaseRecord | None
+) -> bool:
+    """Whether the image of a spec needs no preflight: it is released, or was checked."""
+    request = request_of(spec)
+    report = PreflightReport.of_status(((stored or {}).get("status") or {}).get("preflight") or {})
+    is_checked = report is not None and report.accepts(request)
+    return is_checked or is_image_released(request, newest)
 
 
 async def _diff_object(
@@ -168,10 +259,15 @@ def _child(kind: Kind, key: ObjectKey, live: Mapping[str, Any] | None) -> Any:
 
 
 def _would_be_deleted(key: ObjectKey, live: Mapping[str, Any], owner: Owner) -> bool:
-    """Returns whether the operator would delete it: an owned object that is not a record."""
+    """Whether the operator would delete it: an owned object, neither a record nor of a canary."""
+    if key in record_keys(owner) or belongs_to_canary(owner, key):
+        return False
+    return _is_owned(live, owner) and key.kind not in (CONTROLLER_REVISION.kind, JOB.kind)
+
+
+def _is_owned(live: Mapping[str, Any], owner: Owner) -> bool:
     references = live["metadata"].get("ownerReferences") or ()
-    owned = any(item.get("uid") == owner.uid for item in references)
-    return owned and key.kind not in (CONTROLLER_REVISION.kind, JOB.kind)
+    return any(item.get("uid") == owner.uid for item in references)
 
 
 def _unified_diff(

@@ -1,7 +1,6 @@
-"""The printed and the JSON form of a plan, with its footprint and cost."""
+"""The printed form of a plan, with its footprint and cost."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -9,77 +8,13 @@ import typer
 from fastapi_operator import quantity
 from fastapi_operator.cli import console, table
 from fastapi_operator.cli.table import Cell, Row
-from fastapi_operator.parts import PARTS
-from fastapi_operator.problems import Problem
 from fastapi_operator.resources.footprint import Footprint
 from fastapi_operator.resources.prices import Prices
 from fastapi_operator.tuning.budget import ConnectionBudget
 from fastapi_operator.tuning.decision import Decision, Source
-from fastapi_operator.tuning.explain import (
-    Change,
-    budget_record,
-    changes,
-    decision_record,
-    problem_record,
-)
+from fastapi_operator.tuning.explain import Change, changes
 from fastapi_operator.tuning.plan import Plan
-
-# The explanation of each section of the plan, for readers who are new to its terms.
-SECTIONS = {section: text for record in PARTS.values() for section, text in record.sections.items()}
-_DISRUPTIONS = (
-    ("none", "no effect on running processes"),
-    ("reload", "the server reads its configuration again and keeps its connections"),
-    ("rollout", "new pods start before old pods stop; the service stays available"),
-    ("restart", "the server stops and starts; it is unavailable for seconds"),
-)
-_PART_REMOVED = "the part is removed"
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A service's plan with its footprint and its problems.
-
-    Attributes:
-        service: Name of the service.
-        plan: The derived numbers.
-        footprint: The resources with the fewest and with the most app pods.
-        problems: The problems of every stage.
-    """
-
-    service: str
-    plan: Plan
-    footprint: tuple[Footprint, Footprint]
-    problems: tuple[Problem, ...]
-
-    def record(self, prices: Prices | None) -> dict[str, Any]:
-        """Returns the record of ``explain -o json``."""
-        return {
-            "service": self.service,
-            "decisions": [decision_record(decision) for decision in self.plan.decisions()],
-            "connectionBudget": budget_record(self.plan.budget),
-            "footprint": self._footprint_record(prices),
-            "problems": [problem_record(problem) for problem in self.problems],
-        }
-
-    def what_if_record(self, changed: "Explanation", prices: Prices | None) -> dict[str, Any]:
-        """Returns the differences to another explanation of the service."""
-        return {
-            "service": self.service,
-            "changes": [_change_record(change) for change in changes(self.plan, changed.plan)],
-            "connectionBudget": {
-                "before": budget_record(self.plan.budget),
-                "after": budget_record(changed.plan.budget),
-            },
-            "footprint": {
-                "before": self._footprint_record(prices),
-                "after": changed._footprint_record(prices),
-            },
-            "problems": [problem_record(problem) for problem in changed.problems],
-        }
-
-    def _footprint_record(self, prices: Prices | None) -> dict[str, Any]:
-        least, most = (_footprint_record(size, prices) for size in self.footprint)
-        return {"minimum": least, "maximum": most}
+from fastapi_operator.views.explanation import DISRUPTIONS, PART_REMOVED, SECTIONS, Explanation
 
 
 def print_explanation(explanation: Explanation, prices: Prices | None) -> None:
@@ -91,7 +26,7 @@ def print_explanation(explanation: Explanation, prices: Prices | None) -> None:
         console.print_line(line)
     console.print_line()
     console.print_line("Disruption (the effect of a change on running processes)", console.BOLD)
-    for word, meaning in _DISRUPTIONS:
+    for word, meaning in DISRUPTIONS.items():
         console.print_line(f"  {word}: {meaning}")
     if plan.budget is not None:
         console.print_line()
@@ -152,19 +87,8 @@ def _change_row(change: Change) -> Row:
         change.before.display() if change.before else "-",
         Cell(change.after.display() if change.after else "-", console.BOLD),
         change.decision.disruption.value,
-        change.after.reason if change.after else _PART_REMOVED,
+        change.after.reason if change.after else PART_REMOVED,
     ]
-
-
-def _change_record(change: Change) -> dict[str, Any]:
-    return {
-        "name": change.decision.name,
-        "before": change.before.value if change.before else None,
-        "after": change.after.value if change.after else None,
-        "unit": change.decision.unit,
-        "reason": change.after.reason if change.after else _PART_REMOVED,
-        "disruption": change.decision.disruption.value,
-    }
 
 
 def _print_budget(budget: ConnectionBudget) -> None:
@@ -178,12 +102,6 @@ def _print_budget(budget: ConnectionBudget) -> None:
         left = typer.style(f"{step.slack} left", **style)
         held = f" (enforced by {step.enforced_by})"
         console.print_line(f"  {step.name}: {step.demand} of {step.capacity}, {left}{held}")
-
-
-def _footprint_record(size: Footprint, prices: Prices | None) -> dict[str, Any]:
-    if prices is None:
-        return dict(size.record())
-    return {**size.record(), "monthlyCost": prices.month(size), "currency": prices.currency}
 
 
 def _print_footprint(sizes: Iterable[Footprint], prices: Prices | None) -> None:

@@ -10,13 +10,13 @@ from fastapi_operator.cli import console, inputs
 from fastapi_operator.cli.validate import find_problems
 from fastapi_operator.facts import Facts
 from fastapi_operator.project import draft
-from fastapi_operator.project.needs import find_needs
+from fastapi_operator.project.needs import Needs, find_needs
 from fastapi_operator.project.notes import notes
 from fastapi_operator.project.reading import read_project
-from fastapi_operator.project.source import ProjectError
+from fastapi_operator.project.source import Project, ProjectError
 from fastapi_operator.settings import Settings
 
-_FILE = "service.yaml"
+FILE = "service.yaml"
 
 
 def init(
@@ -31,7 +31,7 @@ def init(
             metavar="FILE",
             help="File for the service, relative to DIR; - prints it and writes no file.",
         ),
-    ] = _FILE,
+    ] = FILE,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a FastAPIService for an existing project.
@@ -53,19 +53,26 @@ def init(
         needs = find_needs(project)
     except ProjectError as error:
         inputs.fail(str(error))
-    listed = notes(project, needs)
-    text = draft.service(needs, listed, _FILE if output == "-" else output)
-    _check(text)
-    for note in listed:
-        console.print_note(needs.name.value, note)
+    text = service_text(project, needs, FILE if output == "-" else output)
     if output == "-":
         typer.echo(text, nl=False)
         return
     root = project.root
-    _write(root / output, text, force=force)
+    write(root / output, text, force=force)
     for file in () if needs.image else draft.image_files(project, needs):
-        _write(root / file.name, file.text, force=False)
+        write(root / file.name, file.text, force=False)
     typer.echo(f"next, see its numbers: fastapi-operator explain -f {root / output}")
+    typer.echo(f"or build and run it: fastapi-operator deploy {root}")
+
+
+def service_text(project: Project, needs: Needs, file: str) -> str:
+    """Returns the service of a project, and prints its problems and what is left to a person."""
+    listed = notes(project, needs)
+    text = draft.service(needs, listed, file)
+    _check(text)
+    for note in listed:
+        console.print_note(needs.name.value, note)
+    return text
 
 
 def _check(text: str) -> None:
@@ -77,7 +84,8 @@ def _check(text: str) -> None:
         inputs.fail("the service that was found is not valid, so no file is written")
 
 
-def _write(path: Path, text: str, *, force: bool) -> None:
+def write(path: Path, text: str, *, force: bool) -> None:
+    """Writes a file; one that exists ends the command unless it is forced."""
     try:
         with path.open("w" if force else "x") as file:
             file.write(text)

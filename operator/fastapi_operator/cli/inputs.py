@@ -1,6 +1,7 @@
 """Options and files that the commands share; an input that cannot be read ends the command."""
 
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -13,10 +14,12 @@ from fastapi_operator.api.documents import Document, DocumentError, describe_err
 from fastapi_operator.api.parse import find_services, parse_service
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.cli import console
+from fastapi_operator.cli.completion import service_names
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.resources.prices import Prices
 from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.measurements import NOT_MEASURED, Measurements
 
 _NOT_UTF_8 = "not UTF-8 text; save it as UTF-8"
 
@@ -32,7 +35,11 @@ FileOption = Annotated[
 # For a command that takes a service from the cluster or from a file.
 LiveNameArgument = Annotated[
     str | None,
-    typer.Argument(help="Name of a FastAPIService in the cluster; or use -f.", metavar="NAME"),
+    typer.Argument(
+        help="Name of a FastAPIService in the cluster; or use -f.",
+        metavar="NAME",
+        autocompletion=service_names,
+    ),
 ]
 LiveFileOption = Annotated[
     str | None,
@@ -71,6 +78,16 @@ ProfilesOption = Annotated[
         "--profiles",
         help="YAML file with profiles by name, as the value profiles of the operator's chart. "
         "Default: the profiles of the settings, else the built-in production and development.",
+        metavar="FILE",
+        dir_okay=False,
+    ),
+]
+MeasurementsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--measurements",
+        help="YAML or JSON file with measurements of the service, as measure -o yaml writes "
+        "it; it replaces assumptions, and never a field of the spec. Default: none.",
         metavar="FILE",
         dir_okay=False,
     ),
@@ -152,8 +169,12 @@ def read_services(file: str) -> tuple[FastAPIService, ...]:
 
 def require_one_source(name: str | None, file: str | None) -> None:
     """Ends the command unless either a live service or a file is given, and not both."""
+    if name is not None and ("/" in name or Path(name).is_file()) and file is None:
+        fail(f"{name} is not the name of a service; to read a file, use -f {name}")
     if (name is None) == (file is None):
-        fail("name either a service in the cluster or, with -f, a file")
+        fail(
+            "name either a service in the cluster or, with -f, a file, for example -f service.yaml"
+        )
 
 
 def read_facts(path: Path | None) -> Facts:
@@ -188,6 +209,43 @@ def read_prices(path: Path) -> Prices:
         fail(f"{path}: {_first_problem(Prices, error)}")
 
 
+def read_measurements(
+    path: Path | None, bodies: Iterable[dict[str, Any]]
+) -> Callable[[dict[str, Any]], Measurements]:
+    """Returns the measurements of a file by service, and prints which figures are not used.
+
+    Args:
+        path: The file, with one document for each service; None if there is none.
+        bodies: The services, each of which may have at most one document.
+    """
+    if path is None:
+        return lambda _: NOT_MEASURED
+    known, found = list(bodies), dict[int, Measurements]()
+    for document in _documents(path):
+        try:
+            measured = Measurements.from_mapping(document)
+        except ValidationError as error:
+            fail(f"{path}: {_first_problem(Measurements, error)}")
+        of = [body for body in known if measured.is_of(*_identity(body))]
+        if len(of) != 1 or id(of[0]) in found:
+            names = ", ".join(name_of(body) for body in known)
+            fail(
+                f"{path}: service: {measured.service or '(not set)'} must name one of {names}, "
+                "each once"
+            )
+        found[id(of[0])] = measured
+    for body in known:
+        for reason in found.get(id(body), NOT_MEASURED).unused():
+            console.print_note(name_of(body), reason)
+    return lambda body: found.get(id(body), NOT_MEASURED)
+
+
+def _identity(body: dict[str, Any]) -> tuple[str, str]:
+    metadata = body.get("metadata")
+    namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
+    return str(namespace or ""), name_of(body)
+
+
 def _settings(path: Path | None, data: dict[str, Any]) -> Settings:
     try:
         return Settings.from_mapping(data)
@@ -219,16 +277,23 @@ def fail(message: str) -> NoReturn:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
+    documents = _documents(path)
+    if len(documents) > 1:
+        fail(f"{path}: must have one document")
+    data = documents[0] if documents else None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        fail(f"{path}: the top level must be a mapping")
+    return data
+
+
+def _documents(path: Path) -> list[Any]:
     try:
-        data = yaml.safe_load(path.read_text())
+        return list(yaml.safe_load_all(path.read_text()))
     except OSError as error:
         fail(f"{path}: {error.strerror}")
     except UnicodeDecodeError:
         fail(f"{path}: {_NOT_UTF_8}")
     except yaml.YAMLError as error:
         fail(f"{path}: not valid YAML: {describe_error(error)}")
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        fail(f"{path}: the top level must be a mapping")
-    return data

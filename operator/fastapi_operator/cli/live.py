@@ -6,13 +6,31 @@ needed.
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi_operator.cli import operator_settings
+from fastapi_operator.cli.accepted import read_accepted
 from fastapi_operator.cli.connect import Cluster, run_with_cluster
 from fastapi_operator.cli.operator_settings import UsedSettings
 from fastapi_operator.cluster import discovery
 from fastapi_operator.facts import Facts
+from fastapi_operator.tuning.measurements import Measurements
+
+
+class LiveInput(NamedTuple):
+    """A live service, and all that its plan depends on.
+
+    Attributes:
+        body: The service.
+        facts: The facts of its cluster.
+        used: The settings of its operator.
+        accepted: The figures that automatic tuning accepted.
+    """
+
+    body: dict[str, Any]
+    facts: Facts
+    used: UsedSettings
+    accepted: Measurements
 
 
 def read_service(
@@ -23,16 +41,17 @@ def read_service(
     namespace: str | None,
     context: str | None,
     kubeconfig: str | None,
-) -> tuple[dict[str, Any], Facts, UsedSettings]:
-    """Returns a live service, the facts of its cluster and the settings of its operator.
+) -> LiveInput:
+    """Returns a live service, and all that its plan depends on.
 
     A missing service, or unknown settings, end the command.
     """
 
-    async def work(cluster: Cluster) -> tuple[dict[str, Any], Facts, UsedSettings]:
+    async def work(cluster: Cluster) -> LiveInput:
         body = await cluster.read_service(name)
         used = await operator_settings.read(cluster, body, file=settings, profiles=profiles)
-        return body, await discover_facts(cluster), used
+        accepted = await read_accepted(cluster, name)
+        return LiveInput(body, await discover_facts(cluster), used, accepted)
 
     return run_with_cluster(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
 

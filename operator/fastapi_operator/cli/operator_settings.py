@@ -76,7 +76,8 @@ async def read_if_published(cluster: Cluster, service: Mapping[str, Any]) -> Use
 
 async def _find(cluster: Cluster, service: Mapping[str, Any] | None) -> UsedSettings:
     status = (service or {}).get("status") or {}
-    if status and not status.get("settings"):
+    # The API server gives a new service a status without conditions.
+    if status.get("conditions") and not status.get("settings"):
         raise _unknown("the operator of this service publishes no settings (publishSettings=false)")
     reference = status.get("settings") or await _of_neighbours(cluster)
     namespace, _, name = reference.partition("/")

@@ -39,7 +39,11 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="File for the flame graph.", dir_okay=False
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="File for the flame graph; a page with the calls too if it ends with .html.",
+            dir_okay=False,
         ),
     ] = Path("flame.svg"),
     idle: Annotated[
@@ -76,6 +80,7 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
 
     Examples:
       fastapi-operator profile shop --seconds 30 -o flame.svg
+      fastapi-operator profile shop -o flame.html
       fastapi-operator profile shop --py-spy --pod shop-6d5f7c9b8-x2x4q
 
     Exit status:
@@ -113,7 +118,11 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
         inputs.fail(f"pod {sampled_pod}: {error}")
     title = f"{name}: pod {sampled_pod}, {seconds} s, {result.samples} samples"
     try:
-        output.write_text(result.svg(title))
+        output.write_text(
+            _page(name, result, sampled_pod, seconds)
+            if output.suffix == ".html"
+            else result.svg(title)
+        )
     except OSError as error:
         inputs.fail(f"-o {output}: {error.strerror}")
     if not result.samples:
@@ -124,6 +133,13 @@ def profile(  # noqa: PLR0917 (typer reads them as options)
         )
     _print(result, seconds)
     console.print_line(f"flame graph: {output}", to_stderr=True)
+
+
+def _page(name: str, result: Profile, pod: str, seconds: int) -> str:
+    # A graph alone needs no templates.
+    from fastapi_operator.views.profile_page import profile_page  # noqa: PLC0415
+
+    return profile_page(name, result, pod=pod, seconds=seconds, hertz=_HERTZ)
 
 
 async def _choose(cluster: Cluster, name: str, requested: str | None, *, py_spy: bool) -> Choice:

@@ -15,6 +15,7 @@ from fastapi_operator.tuning.derive import derive
 
 def render(
     file: inputs.FileOption,
+    measurements: inputs.MeasurementsOption = None,
     facts: inputs.FactsOption = None,
     settings: inputs.SettingsOption = None,
     profiles: inputs.ProfilesOption = None,
@@ -35,8 +36,11 @@ def render(
     """
     known, ours = inputs.read_facts(facts), inputs.read_settings(settings, profiles)
     failed = False
-    for service in inputs.read_services(file):
-        plan = derive(service, ours, known)
+    services = inputs.read_services(file)
+    bodies = [{"metadata": service.metadata.model_dump()} for service in services]
+    measured = inputs.read_measurements(measurements, bodies)
+    for service, body in zip(services, bodies, strict=True):
+        plan = derive(service, ours, known, measured(body))
         console.print_problems(service.metadata.name, plan.problems)
         if inputs.has_errors(plan.problems):
             failed = True

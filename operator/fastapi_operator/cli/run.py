@@ -25,6 +25,8 @@ from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.failures import Failures
 from fastapi_operator.cluster.lease import Lease, LeaseLostError
 from fastapi_operator.reconcile.loop import contact as contacts
+from fastapi_operator.reconcile.loop.canary import Looks
+from fastapi_operator.reconcile.loop.canary_looks import MetricsLooks
 from fastapi_operator.reconcile.loop.contact import Contact, NoContactError
 from fastapi_operator.reconcile.loop.controller import Controller
 from fastapi_operator.reconcile.loop.endpoint import Endpoint
@@ -195,13 +197,18 @@ def _own_namespace() -> str:
 
 
 async def operate(
-    options: Options, *, build: BuildDesiredState, stop: asyncio.Event | None = None
+    options: Options,
+    *,
+    build: BuildDesiredState,
+    looks: Looks | None = None,
+    stop: asyncio.Event | None = None,
 ) -> None:
     """Runs the operator until it is stopped.
 
     Args:
         options: The options of the process.
         build: Builds the desired state of a service.
+        looks: Looks at canaries; None to read the metrics of their pods.
         stop: Stops the operator when it is set; signals set it too.
 
     Raises:
@@ -224,7 +231,12 @@ async def operate(
     configuration = await connection.load(kubeconfig=options.kubeconfig, context=options.context)
     client = Client(configuration, dry_run=options.dry_run, observe=observe)
     controller = Controller(
-        client, options.settings, telemetry, build=build, published=options.published
+        client,
+        options.settings,
+        telemetry,
+        build=build,
+        looks=looks or MetricsLooks(client, enabled=options.settings.read_metrics),
+        published=options.published,
     )
     probes = Probes(controller, contact, resync_seconds=options.settings.resync_seconds)
     telemetry.watch_process(lambda: probes.working)
@@ -270,6 +282,10 @@ async def _start_tasks(
         tasks.append(asyncio.create_task(publishing, name="settings"))
     tasks.append(asyncio.create_task(controller.resync(), name="resync"))
     tasks.append(asyncio.create_task(controller.poll_images(), name="images"))
+    if controller.observer.enabled:
+        tasks.append(asyncio.create_task(controller.observer.run(), name="observer"))
+    if controller.leak_guard.enabled:
+        tasks.append(asyncio.create_task(controller.leak_guard.run(), name="leak guard"))
     for number in range(options.settings.workers):
         tasks.append(asyncio.create_task(controller.worker.run(), name=f"worker {number}"))
     return tasks
@@ -342,7 +358,7 @@ async def _watch(
         )
         listening = asyncio.create_task(_handle_signals_after(started, stop), name="signals")
         try:
-            await _wait_for_change(controller, options, stop, watching, tasks)
+            await _wait_for_change(controller, stop, watching, tasks)
             await _drain(controller)
             if stop.is_set():
                 # Unfinished work is left to the next process, as after a crash.
@@ -372,7 +388,6 @@ async def _drain(controller: Controller) -> None:
 
 async def _wait_for_change(
     controller: Controller,
-    options: Options,
     stop: asyncio.Event,
     watching: asyncio.Task[None],
     tasks: list[asyncio.Task[None]],
@@ -384,13 +399,13 @@ async def _wait_for_change(
     """
     while not stop.is_set():
         waiting = asyncio.create_task(stop.wait())
+        due = asyncio.create_task(controller.discovery_due())
         done, _ = await asyncio.wait(
-            [waiting, watching, *tasks],
-            timeout=options.settings.discovery_seconds,
-            return_when=asyncio.FIRST_COMPLETED,
+            [waiting, due, watching, *tasks], return_when=asyncio.FIRST_COMPLETED
         )
         waiting.cancel()
-        for task in done - {waiting, watching}:
+        due.cancel()
+        for task in done - {waiting, due, watching}:
             task.result()
         if watching in done:
             error = None if watching.cancelled() else watching.exception()

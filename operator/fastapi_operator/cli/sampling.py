@@ -1,26 +1,31 @@
 """Samples the metrics of a running service, for ``doctor``, ``measure`` and ``profile``."""
 
 import asyncio
+import datetime
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableSequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from fastapi_operator.api.parse import parse_service
+from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.cli import console, inputs, operator_settings, prometheus
+from fastapi_operator.cli.accepted import read_accepted
 from fastapi_operator.cli.connect import Cluster
 from fastapi_operator.cli.live import discover_facts
 from fastapi_operator.cluster import discovery, pods
 from fastapi_operator.cluster.errors import ApiError
+from fastapi_operator.cluster.transport import REQUEST_TIMEOUT_SECONDS
 from fastapi_operator.facts import Facts
-from fastapi_operator.observability import readings
+from fastapi_operator.observability import readings, traffic
 from fastapi_operator.observability.samples import Scrape, Series, Window, read_page
 from fastapi_operator.observability.signals import Planned, ProxyLog, Signals
 from fastapi_operator.parts import Part
 from fastapi_operator.settings import Settings
-from fastapi_operator.tuning.derive import derive
+from fastapi_operator.tuning.derive import derive_accepted
+from fastapi_operator.tuning.measurements import Measurements
 from fastapi_operator.tuning.plan import Plan
 
 PODS_SECONDS = 30
@@ -61,6 +66,9 @@ class Observation:
         windows: The samples from which the signals are computed, by pod.
         pods: The pods of the service.
         settings: The source of the settings.
+        service: The service.
+        known: The settings and the facts from which the plan is derived.
+        accepted: The figures that automatic tuning accepted.
     """
 
     plan: Plan
@@ -68,6 +76,41 @@ class Observation:
     windows: Mapping[str, Window]
     pods: tuple[pods.LivePod, ...]
     settings: str
+    service: FastAPIService
+    known: tuple[Settings, Facts]
+    accepted: Measurements
+
+    def measurements(self) -> Measurements:
+        """Returns the measurements of the app.
+
+        Raises:
+            ValueError: The app completed no request in the window.
+        """
+        now = datetime.datetime.now(datetime.UTC)
+        app = [pod for pod in self.pods if pod.part is Part.APP and pod.name in self.windows]
+        found = traffic.measurements(
+            {pod.name: self.windows[pod.name] for pod in app},
+            {
+                pod.name: (now - datetime.datetime.fromisoformat(pod.started)).total_seconds()
+                for pod in app
+                if pod.started
+            },
+        )
+        metadata = self.service.metadata
+        return found.model_copy(
+            update={
+                "service": f"{metadata.namespace}/{metadata.name}",
+                "until": now.strftime("%Y-%m-%d %H:%M UTC"),
+            }
+        )
+
+    def windows_of_parts(self) -> dict[Part, list[Window]]:
+        """Returns the windows by the part of their pods."""
+        found: dict[Part, list[Window]] = {}
+        for pod in self.pods:
+            if pod.name in self.windows:
+                found.setdefault(pod.part, []).append(self.windows[pod.name])
+        return found
 
 
 async def observe(
@@ -91,7 +134,10 @@ async def observe(
     """
     body = await cluster.read_service(name)
     used = await operator_settings.read_if_published(cluster, body)
-    plan = await _derive_plan(cluster, body, used.settings)
+    service = parse(body)
+    facts = await read_facts(cluster)
+    accepted = await read_accepted(cluster, name)
+    plan = derive_accepted(service, used.settings, facts, accepted)
     found = await pods.pods_of(cluster.client, cluster.namespace, name)
     if not any(pod.running and pod.part is Part.APP for pod in found):
         inputs.fail(
@@ -122,19 +168,21 @@ async def observe(
         planned=Planned.of(plan),
         proxy=await _proxy_log(cluster, found, seconds) if logs else None,
     )
-    return Observation(plan, signals, windows, found, used.source)
+    known = (used.settings, facts)
+    return Observation(plan, signals, windows, found, used.source, service, known, accepted)
 
 
-async def _derive_plan(cluster: Cluster, body: dict[str, Any], settings: Settings) -> Plan:
+def parse(body: dict[str, Any]) -> FastAPIService:
+    """Returns a live service; ends the command if it is invalid."""
     name = inputs.name_of(body)
     service, problems = parse_service(body)
     if service is None:
         console.print_problems(name, problems)
         inputs.fail(f"{name}: the spec is invalid; correct the errors above")
-    return derive(service, settings, await _read_facts(cluster))
+    return service
 
 
-async def _read_facts(cluster: Cluster) -> Facts:
+async def read_facts(cluster: Cluster) -> Facts:
     """Returns the facts; without the right to read the namespace, without its profile."""
     try:
         return await discover_facts(cluster)
@@ -166,7 +214,7 @@ async def _sample(
         for moment in range(moments + 1):
             await asyncio.sleep(max(0.0, began + moment * interval - clock()))
             await asyncio.gather(
-                *(_scrape(cluster, pod, clock, scrapes[pod.name], failures) for pod in targets)
+                *(scrape(cluster, pod, clock, scrapes[pod.name], failures) for pod in targets)
             )
             progress.update(1)
             if moment == 0 and len(failures) == len(targets):
@@ -186,18 +234,31 @@ async def _sample(
     return windows
 
 
-async def _scrape(
+async def scrape(
     cluster: Cluster,
     pod: pods.LivePod,
     clock: Callable[[], float],
-    scrapes: list[Scrape],
+    scrapes: MutableSequence[Scrape],
     failures: dict[str, str],
+    *,
+    seconds: float = REQUEST_TIMEOUT_SECONDS,
 ) -> None:
-    """Reads all metrics ports of a pod once; records the reason if a port cannot be read."""
+    """Reads all metrics ports of a pod once.
+
+    Args:
+        cluster: The connection.
+        pod: The pod.
+        clock: Returns the time in seconds.
+        scrapes: Gets the values.
+        failures: Gets the reason by the name of the pod, if a port cannot be read.
+        seconds: The longest time for a port.
+    """
     values: dict[Series, float] = {}
     for port in pod.ports:
         try:
-            text = await pods.page(cluster.client, cluster.namespace, pod.name, port, "/metrics")
+            text = await pods.page(
+                cluster.client, cluster.namespace, pod.name, port, "/metrics", seconds=seconds
+            )
             values.update(read_page(text, 0.0, readings.NAMES).values)
         except ApiError as error:
             refused = error.reason == "PortForward" and "refused" in error.message

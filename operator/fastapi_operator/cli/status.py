@@ -1,21 +1,21 @@
 """``status``: the current state of a service and its parts."""
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from fastapi_operator import naming
-from fastapi_operator.cli import console, inputs, table
+from fastapi_operator.cli import console, inputs, state, table
 from fastapi_operator.cli.connect import Cluster, NameArgument, run_with_cluster
 from fastapi_operator.cluster import discovery
-from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile.observe import health
+from fastapi_operator.reconcile.plan.preflight_status import figures_of
 
 _READY: console.Style = {"bold": True, "fg": "green"}
+_INTERVAL_SECONDS = 2
+_TIMEOUT_SECONDS = 600
 
 
 class Output(StrEnum):
@@ -25,11 +25,37 @@ class Output(StrEnum):
     JSON = "json"
 
 
-def status(
+def status(  # noqa: PLR0917 (typer reads them as options)
     name: NameArgument,
     output: Annotated[
         Output, typer.Option("-o", "--output", help="Format: a tree, or data for programs.")
     ] = Output.TREE,
+    watch: Annotated[
+        bool,
+        typer.Option("-w", "--watch", help="Show the state and the load until Ctrl-C is pressed."),
+    ] = False,
+    until_ready: Annotated[
+        bool, typer.Option("--until-ready", help="The same, until the service is ready.")
+    ] = False,
+    timeout: Annotated[
+        int | None,
+        typer.Option(
+            "--timeout",
+            min=1,
+            metavar="SECONDS",
+            help=f"Longest time for --until-ready. Default: {_TIMEOUT_SECONDS}.",
+        ),
+    ] = None,
+    interval: Annotated[
+        int | None,
+        typer.Option(
+            "--interval",
+            min=1,
+            max=60,
+            metavar="SECONDS",
+            help=f"Time between two looks. Default: {_INTERVAL_SECONDS}.",
+        ),
+    ] = None,
     namespace: inputs.NamespaceOption = None,
     context: inputs.ContextOption = None,
     kubeconfig: inputs.KubeconfigOption = None,
@@ -39,117 +65,90 @@ def status(
     Print readiness and age of each object, the revision of the database, the tuned values, the
     pending changes and the problems.
 
+    With --watch, a terminal shows the parts, the rollout, requests, errors, p95, the limit of
+    requests in flight and shed requests, and the connections beside their budget. The load is read
+    from the metrics of the pods, which needs get and create on pods/portforward. Without a
+    terminal, or with -o json, the state is printed once for each change.
+
     Examples:
       fastapi-operator status shop
       fastapi-operator status shop -n production -o json
+      fastapi-operator status shop --watch
+      fastapi-operator status shop --until-ready --timeout 300
 
     Exit status:
-      0  the service is ready
-      1  the service is not ready
+      0  the service is ready; or --watch was ended
+      1  the service is not ready, or did not become ready in time
       2  the service does not exist, or the cluster cannot be used
     """
+    if not (watch or until_ready):
+        for option, given in (("--interval", interval), ("--timeout", timeout)):
+            if given is not None:
+                inputs.fail(f"{option} is for --watch and --until-ready")
+    if watch or until_ready:
+        # Its terminal view imports rich, which takes as long as the rest of the command.
+        from fastapi_operator.cli.watch import run  # noqa: PLC0415
+
+        run(
+            name,
+            as_json=output is Output.JSON,
+            interval=interval or _INTERVAL_SECONDS,
+            ready_seconds=(timeout or _TIMEOUT_SECONDS) if until_ready else None,
+            kubeconfig=kubeconfig,
+            context=context,
+            namespace=namespace,
+        )
+        return
 
     async def work(cluster: Cluster) -> dict[str, Any]:
-        body = await cluster.read_service(name)
         facts = await discovery.discover(cluster.client)
-        return _record(body, await cluster.read_children(name, facts))
+        return (await state.read(cluster, name, facts)).record
 
     record = run_with_cluster(work, kubeconfig=kubeconfig, context=context, namespace=namespace)
     if output is Output.JSON:
         console.print_json(record)
     else:
-        _print(record)
+        print_tree(record, values=True)
     if not record["ready"]:
         raise typer.Exit(1)
 
 
-def _record(
-    body: Mapping[str, Any], children: Iterable[tuple[Kind, Mapping[str, Any]]]
-) -> dict[str, Any]:
-    reported = body.get("status") or {}
-    conditions = {item["type"]: item for item in reported.get("conditions") or ()}
-    ready = conditions.get("Ready", {})
-    current = ready.get("observedGeneration") == body["metadata"]["generation"]
-    reason, message = ready.get("reason", "NotObserved"), ready.get("message", "")
-    if body["metadata"].get("deletionTimestamp"):
-        current, reason, message = False, "Deleting", "the service is being deleted"
-    elif not current:
-        reason, message = "NotObserved", "the operator has not observed this generation yet"
-    return {
-        "service": body["metadata"]["name"],
-        "namespace": body["metadata"]["namespace"],
-        "image": body["spec"].get("image"),
-        "url": reported.get("url"),
-        "entries": reported.get("entries") or [],
-        "ready": ready.get("status") == "True" and current,
-        "stalled": conditions.get("Stalled", {}).get("status") == "True",
-        "reason": reason,
-        "message": message,
-        "imageDigest": reported.get("imageDigest"),
-        "migration": reported.get("migration"),
-        "parts": _parts(conditions, children),
-        "tuning": reported.get("tuning") or [],
-        "pending": reported.get("pending") or [],
-        "settings": reported.get("settings"),
-        "problems": reported.get("problems") or [],
-    }
+def print_tree(record: Mapping[str, Any], *, values: bool) -> None:
+    """Prints the state as a tree.
 
-
-def _parts(
-    conditions: Mapping[str, Mapping[str, Any]],
-    children: Iterable[tuple[Kind, Mapping[str, Any]]],
-) -> list[dict[str, Any]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for kind, body in children:
-        if kind is CONTROLLER_REVISION:
-            continue
-        part = body["metadata"]["labels"].get(naming.COMPONENT_LABEL, "")
-        state = health.judge(kind.judge, body)
-        found.setdefault(part, []).append(
-            {
-                "kind": kind.kind,
-                "name": body["metadata"]["name"],
-                "created": body["metadata"]["creationTimestamp"],
-                "ready": state.ready,
-                "message": state.message,
-            }
-        )
-    parts = []
-    for part in Part:
-        condition = conditions.get(part.condition)
-        if condition is None and part.value not in found:
-            continue
-        parts.append(
-            {
-                "part": part.value,
-                "ready": None if condition is None else condition["status"] == "True",
-                "reason": "" if condition is None else condition.get("reason", ""),
-                "message": "" if condition is None else condition.get("message", ""),
-                "objects": sorted(
-                    found.get(part.value, ()), key=lambda item: (item["kind"], item["name"])
-                ),
-            }
-        )
-    return parts
-
-
-def _print(record: Mapping[str, Any]) -> None:
+    Args:
+        record: The state.
+        values: Whether to print the tuned values too.
+    """
     stalled = " (stalled)" if record["stalled"] else ""
     message = _cause(record, f"{record['reason']}{stalled}") or record["reason"]
     name = typer.style(record["service"], **console.BOLD)
     _print_node("", "", f"{_mark(record['ready'])}{name}  {record['image']}  ", message)
     for part, branch, below in _branches(record["parts"], ""):
         name = typer.style(part["part"], **console.BOLD)
-        revision = _revision(record) if part["part"] == Part.MIGRATION.value else ""
-        title = f"{_mark(part['ready'])}{name}  {revision}"
+        title = f"{_mark(part['ready'])}{name}  {_result(record, part['part'])}"
         _print_node(branch, below, title, _cause(part, part["reason"]))
         for item, leaf, under in _branches(part["objects"], below):
             age = typer.style(_age(item["created"]), **console.DIM)
             title = f"{_mark(item['ready'])}{item['kind']} {item['name']}  {age}  "
             _print_node(leaf, under, title, "" if item["ready"] else item["message"])
+    if record["overloaded"]:
+        overloaded = typer.style("overloaded:", **console.WARNING)
+        console.print_line(f"{overloaded} {record['overloaded']}")
+    if record["canary"]:
+        canary = record["canary"]
+        subject = f"trial of {canary['trial']}" if canary.get("trial") else canary["image"]
+        console.print_line(
+            f"canary: {subject} {canary['phase'].lower()}, {canary['percent']} % of the "
+            f"requests: {canary['next']}"
+        )
+    if record["leak"]:
+        leak = typer.style("memory:", **console.WARNING)
+        console.print_line(f"{leak} {record['leak']['message']} ({record['leak']['at']})")
     for item in record["entries"]:
         console.print_line(f"entry {item['name']}: {item['url']}")
-    _print_values(record)
+    if values:
+        _print_values(record)
     for item in record["pending"]:
         pending = typer.style("pending:", **console.HEADING)
         console.print_line(f"{pending} {item['name']}: {item['reason']}")
@@ -159,8 +158,13 @@ def _print(record: Mapping[str, Any]) -> None:
         console.print_line(f"{severity} {item['path']}: {item['message']}")
 
 
-def _revision(record: Mapping[str, Any]) -> str:
-    """Returns the revision of the database in words; empty if it is not known."""
+def _result(record: Mapping[str, Any], part: str) -> str:
+    """Returns the result of a Job: the image, or the revision; empty for other parts."""
+    if part == Part.PREFLIGHT.value:
+        found = figures_of(record["preflight"] or {})
+        return f"{found}  " if found else ""
+    if part != Part.MIGRATION.value:
+        return ""
     revision = (record["migration"] or {}).get("revision")
     return f"revision {revision}  " if revision else ""
 

@@ -49,8 +49,9 @@ def _line(row: Sequence[Cell], widths: Sequence[int], room: int) -> Iterator[str
         _styled(cell.text.ljust(width), cell.style)
         for cell, width in zip(cells, widths, strict=True)
     ]
+    # The name of a field is not divided, so that it can be copied.
     below = [" " * width for width in widths]
-    wrapped = textwrap.wrap(last.text, room) if widths else [last.text]
+    wrapped = textwrap.wrap(last.text, room, break_long_words=False) if widths else [last.text]
     for start, piece in zip_longest([first], wrapped or [""], fillvalue=None):
         yield _GAP.join([*(start or below), _styled(piece or "", last.style)]).rstrip()
 

@@ -17,7 +17,7 @@ from kubernetes.aio import client
 
 from fastapi_operator import naming
 from fastapi_operator.cluster.errors import ApiError
-from fastapi_operator.cluster.kinds import Kind
+from fastapi_operator.cluster.kinds import POD, Kind
 from fastapi_operator.cluster.transport import REQUEST_TIMEOUT_SECONDS, Observer, Transport
 
 PAGE_SIZE = 500
@@ -66,9 +66,15 @@ class Client:
     # Writes -----------------------------------------------------------------------------------
 
     async def apply(
-        self, kind: Kind, body: Body, *, only_create: bool = False, rehearse: bool = False
+        self,
+        kind: Kind,
+        body: Body,
+        *,
+        only_create: bool = False,
+        rehearse: bool = False,
+        force: bool = True,
     ) -> dict[str, Any]:
-        """Applies an object that the operator owns (server-side apply).
+        """Applies an object (server-side apply).
 
         Args:
             kind: The kind of the object.
@@ -76,6 +82,7 @@ class Client:
             only_create: Whether to fail with 409 if the object exists, so that an object of
                 another owner is never changed.
             rehearse: Whether the API server only returns the result and stores nothing.
+            force: Whether fields of other managers are taken over; else they are a conflict.
 
         Raises:
             ApiError: The API server refused.
@@ -90,7 +97,11 @@ class Client:
             kind.path(metadata["namespace"], metadata["name"]),
             body,
             content_type=_APPLY_PATCH,
-            query={**_APPLY, **({"dryRun": "All"} if rehearse else {})},
+            query={
+                **_APPLY,
+                **({} if force else {"force": "false"}),
+                **({"dryRun": "All"} if rehearse else {}),
+            },
         )
 
     async def create(self, kind: Kind, body: Body) -> dict[str, Any]:
@@ -119,6 +130,54 @@ class Client:
             patch,
             content_type="application/merge-patch+json",
         )
+
+    async def resize(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        uid: str,
+        container: str,
+        resources: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """Changes the resources of a running container, without a restart.
+
+        Raises:
+            ApiError: The API server refused; 404 if the pod is gone, or if the API server has no
+                such subresource.
+        """
+        patch = {
+            "metadata": {"uid": uid},
+            "spec": {"containers": [{"name": container, "resources": resources}]},
+        }
+        await self._write(
+            "PATCH",
+            "resize",
+            POD,
+            POD.path(namespace, pod, "resize"),
+            patch,
+            content_type="application/strategic-merge-patch+json",
+        )
+
+    async def evict(self, namespace: str, pod: str, *, uid: str) -> None:
+        """Deletes a pod with its grace period, if its PodDisruptionBudgets permit it.
+
+        Raises:
+            ApiError: The API server refused; 429 if a budget permits no disruption now, 404 or 409
+                if the pod is gone.
+        """
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        if self.dry_run:
+            _log.info("would evict", namespace=namespace, pod=pod)
+            return
+        path = POD.path(namespace, pod, "eviction")
+        # A budget refuses with 429 for minutes: the caller asks again when the pods have changed.
+        await self._transport.send("POST", "evict", POD.plural, path, body, attempts=1)
 
     async def apply_status(self, kind: Kind, body: Body) -> dict[str, Any]:
         """Applies the ``status`` subresource (server-side apply).
@@ -149,7 +208,14 @@ class Client:
         )
 
     async def delete(
-        self, kind: Kind, namespace: str, name: str, *, uid: str, foreground: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        version: int | None = None,
+        foreground: bool = False,
     ) -> None:
         """Deletes the object with that uid, and its dependents.
 
@@ -158,6 +224,7 @@ class Client:
             namespace: Its namespace.
             name: Its name.
             uid: Its uid.
+            version: Its resourceVersion; None to delete it whatever it is now.
             foreground: Whether it stays until its dependents are deleted.
 
         Raises:
@@ -167,7 +234,10 @@ class Client:
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Foreground" if foreground else "Background",
-            "preconditions": {"uid": uid},
+            "preconditions": {
+                "uid": uid,
+                **({"resourceVersion": str(version)} if version is not None else {}),
+            },
         }
         if self.dry_run:
             _log.info("would delete", kind=kind.kind, namespace=namespace, name=name)
@@ -241,6 +311,14 @@ class Client:
             "GET", "read", "text", path, accept="*/*", seconds=seconds
         )
         return content.decode(errors="replace")
+
+    def lines(self, path: str) -> AsyncIterator[str]:
+        """Yields the lines of a text that does not end, for example of a log that is followed.
+
+        Raises:
+            ApiError: The API server or the pod refused, or the connection was lost.
+        """
+        return self._transport.lines("text", path)
 
     def websocket(self, path: str) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
         """Opens a stream with channels to a pod, for example for ``pods/portforward``.

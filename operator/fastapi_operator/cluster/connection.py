@@ -1,6 +1,7 @@
 """The connection to the cluster: one ``kubernetes.aio`` configuration, also for Kopf."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import kopf
@@ -41,10 +42,9 @@ async def load(
             raise UnreachableError(f"service account of the pod: {error}") from error
         return _without_environment(configuration)
     path = kubeconfig or str(_default_file())
-    if not _exists(path):
-        raise UnreachableError(
-            f"kubeconfig {path}: no such file; set KUBECONFIG or, for a command, --kubeconfig"
-        )
+    _require_file(path)
+    if context is not None:
+        find_context(kubeconfig=path, context=context)
     try:
         await config.load_kube_config(
             config_file=path, context=context, client_configuration=configuration
@@ -68,23 +68,66 @@ def _without_environment(configuration: "client.Configuration") -> "client.Confi
     return configuration
 
 
+@dataclass(frozen=True)
+class Context:
+    """A context of a kubeconfig.
+
+    Attributes:
+        name: Its name.
+        cluster: The name of its cluster in the kubeconfig.
+        namespace: Its namespace.
+        provider: The program that wrote it, if that is stated: minikube does.
+    """
+
+    name: str
+    cluster: str
+    namespace: str
+    provider: str = ""
+
+
+def find_context(*, kubeconfig: str | None = None, context: str | None = None) -> Context:
+    """Returns a context of a kubeconfig, or the current one.
+
+    Raises:
+        UnreachableError: There is no such file or context.
+    """
+    path = kubeconfig or str(_default_file())
+    _require_file(path)
+    try:
+        contexts, active = config.list_kube_config_contexts(config_file=path)
+    except (aio.config.ConfigException, OSError) as error:
+        raise UnreachableError(f"kubeconfig {path}: {error}") from error
+    chosen = active
+    if context is not None:
+        chosen = next((item for item in contexts if item["name"] == context), None)
+        if chosen is None:
+            known = ", ".join(item["name"] for item in contexts) or "none"
+            raise UnreachableError(f"kubeconfig {path}: no context {context}; it has: {known}")
+    values = chosen["context"]
+    stated = (item.get("extension") for item in values.get("extensions") or ())
+    providers = (item.get("provider") for item in stated if isinstance(item, dict))
+    return Context(
+        name=str(chosen["name"]),
+        cluster=str(values.get("cluster") or ""),
+        namespace=str(values.get("namespace") or "default"),
+        provider=str(next(filter(None, providers), "")),
+    )
+
+
 def default_namespace(*, kubeconfig: str | None = None, context: str | None = None) -> str:
     """Returns the namespace of a kubeconfig's context.
 
     Raises:
         UnreachableError: There is no such file or context.
     """
-    path = kubeconfig or str(_default_file())
-    try:
-        contexts, active = config.list_kube_config_contexts(config_file=path)
-    except (aio.config.ConfigException, OSError) as error:
-        raise UnreachableError(f"kubeconfig {path}: {error}") from error
-    chosen = next((item for item in contexts if item["name"] == context), active)
-    return str(chosen["context"].get("namespace") or "default")
+    return find_context(kubeconfig=kubeconfig, context=context).namespace
 
 
-def _exists(path: str) -> bool:
-    return Path(path).expanduser().exists()
+def _require_file(path: str) -> None:
+    if not Path(path).expanduser().exists():
+        raise UnreachableError(
+            f"kubeconfig {path}: no such file; set KUBECONFIG or, for a command, --kubeconfig"
+        )
 
 
 def _default_file() -> Path:

@@ -115,6 +115,29 @@ PERSISTENT_VOLUME_CLAIM = Kind(
     wave=Wave.NETWORK,  # after its credentials: without them, its data cannot be read
 )
 
+INGRESS = Kind(
+    "networking.k8s.io", "v1", "ingresses", "Ingress", judge=Judge.INGRESS, wave=Wave.AROUND
+)
+HTTP_ROUTE = Kind(
+    "gateway.networking.k8s.io",
+    "v1",
+    "httproutes",
+    "HTTPRoute",
+    optional=True,
+    judge=Judge.ROUTE,
+    wave=Wave.AROUND,
+)
+
+CERTIFICATE = Kind(
+    "cert-manager.io",
+    "v1",
+    "certificates",
+    "Certificate",
+    optional=True,
+    judge=Judge.CERTIFICATE,
+    wave=Wave.NETWORK,
+)
+
 _MONITORING = "monitoring.coreos.com"
 
 OWNED: tuple[Kind, ...] = (
@@ -148,32 +171,9 @@ OWNED: tuple[Kind, ...] = (
         judge=Judge.CONDITION,
         wave=Wave.AROUND,
     ),
-    Kind(
-        "networking.k8s.io",
-        "v1",
-        "ingresses",
-        "Ingress",
-        judge=Judge.INGRESS,
-        wave=Wave.AROUND,
-    ),
-    Kind(
-        "gateway.networking.k8s.io",
-        "v1",
-        "httproutes",
-        "HTTPRoute",
-        optional=True,
-        judge=Judge.ROUTE,
-        wave=Wave.AROUND,
-    ),
-    Kind(
-        "cert-manager.io",
-        "v1",
-        "certificates",
-        "Certificate",
-        optional=True,
-        judge=Judge.CERTIFICATE,
-        wave=Wave.NETWORK,
-    ),
+    INGRESS,
+    HTTP_ROUTE,
+    CERTIFICATE,
     Kind(_MONITORING, "v1", "servicemonitors", "ServiceMonitor", optional=True, wave=Wave.AROUND),
     Kind(_MONITORING, "v1", "podmonitors", "PodMonitor", optional=True, wave=Wave.AROUND),
     Kind(_MONITORING, "v1", "prometheusrules", "PrometheusRule", optional=True, wave=Wave.AROUND),

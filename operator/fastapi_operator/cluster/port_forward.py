@@ -7,6 +7,7 @@ channel is the number of the port.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 
@@ -29,9 +30,11 @@ async def get(
         ApiError: The API server refused, no process listens, or the page has another status than
             200.
     """
-    path = f"{POD.path(namespace, pod, 'portforward')}?ports={port}"
     try:
-        async with asyncio.timeout(seconds), client.websocket(path) as socket:
+        async with (
+            asyncio.timeout(seconds),
+            client.websocket(path(namespace, pod, port)) as socket,
+        ):
             return await _request(socket, f"{pod}:{port}", address)
     except TimeoutError:
         message = f"no response of pod {pod}, port {port}, within {seconds:g} s"
@@ -43,7 +46,7 @@ async def _request(socket: aiohttp.ClientWebSocketResponse, host: str, address: 
     reader = asyncio.StreamReader(limit=_PAGE_BYTES)
     receiving = asyncio.create_task(_receive(socket, reader))
     try:
-        await socket.send_bytes(bytes([_DATA]) + request.encode())
+        await send(socket, request.encode())
         return await _read_response(reader)
     except (asyncio.IncompleteReadError, ValueError, OSError, aiohttp.ClientError) as error:
         # The kubelet closes the stream after its own error, which has the reason.
@@ -60,24 +63,44 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse, reader: asyncio.Stre
     Raises:
         ApiError: The kubelet reports an error, for example a refused connection.
     """
-    started: set[int] = set()
     size = 0
     try:
-        async for message in socket:
-            if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
-                continue
-            channel, data = message.data[0], message.data[1:]
-            if channel not in started:
-                started.add(channel)
-                data = data[_PORT_BYTES:]
-            if channel == _ERROR and data:
-                raise ApiError(0, "PortForward", data.decode(errors="replace").strip())
+        async for data in received(socket):
             size += len(data)
             if size > _PAGE_BYTES:
                 raise ApiError(0, "TooLarge", f"the page exceeds {_PAGE_BYTES} bytes")
             reader.feed_data(data)
     finally:
         reader.feed_eof()
+
+
+async def received(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[bytes]:
+    """Yields the data that the port sends.
+
+    Raises:
+        ApiError: The kubelet reports an error, for example a refused connection.
+    """
+    started: set[int] = set()
+    async for message in socket:
+        if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
+            continue
+        channel, data = message.data[0], message.data[1:]
+        if channel not in started:
+            started.add(channel)
+            data = data[_PORT_BYTES:]
+        if channel == _ERROR and data:
+            raise ApiError(0, "PortForward", data.decode(errors="replace").strip())
+        yield data
+
+
+async def send(socket: aiohttp.ClientWebSocketResponse, data: bytes) -> None:
+    """Sends data to the port."""
+    await socket.send_bytes(bytes([_DATA]) + data)
+
+
+def path(namespace: str, pod: str, port: int) -> str:
+    """Returns the path of the stream to a port of a pod."""
+    return f"{POD.path(namespace, pod, 'portforward')}?ports={port}"
 
 
 async def _read_response(reader: asyncio.StreamReader) -> str:

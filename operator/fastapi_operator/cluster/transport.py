@@ -45,9 +45,10 @@ class Transport:
         content_type: str = "application/json",
         accept: str = "application/json",
         seconds: float = REQUEST_TIMEOUT_SECONDS,
+        attempts: int = THROTTLED_ATTEMPTS,
     ) -> bytes:
         """Sends a request, and retries it if the API server returns 429."""
-        for attempt in range(1, THROTTLED_ATTEMPTS + 1):
+        for attempt in range(1, attempts + 1):
             try:
                 return await self._attempt(
                     method,
@@ -60,13 +61,55 @@ class Transport:
                     seconds=seconds,
                 )
             except ApiError as error:
-                if error.status != 429 or attempt == THROTTLED_ATTEMPTS:
+                if error.status != 429 or attempt == attempts:
                     raise
                 asked = error.retry_after_seconds or float(attempt)
             # The jitter spreads the retries of requests that were refused together.
             wait = min(asked, THROTTLED_WAIT_CEILING_SECONDS) * random.uniform(1.0, 1.5)  # noqa: S311
             await asyncio.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def lines(self, subject: str, path: str) -> AsyncIterator[str]:
+        """Yields the lines of a text that does not end, for example of a log that is followed.
+
+        It takes no slot of the other requests, since it lasts.
+
+        Raises:
+            ApiError: The API server or the kubelet refused, or the connection was lost.
+        """
+        headers = {"Accept": "*/*", "User-Agent": self._api.user_agent}
+        loop = asyncio.get_running_loop()
+        status, started = 0, loop.time()
+        try:
+            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+            async with self._session().get(
+                self._api.configuration.host + path,
+                headers=headers,
+                proxy=self._api.rest_client.proxy,
+                timeout=aiohttp.ClientTimeout(sock_connect=REQUEST_TIMEOUT_SECONDS),
+            ) as response:
+                status = response.status
+                if status != 200:
+                    raise from_response(status, await response.read(), response.headers)
+                rest = b""
+                # A line may be longer than what the response reads at once.
+                async for piece in response.content.iter_any():
+                    *whole, rest = (rest + piece).split(b"\n")
+                    for line in whole:
+                        yield line.decode(errors="replace")
+                if rest:
+                    yield rest.decode(errors="replace")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiError(0, "NoAnswer", f"{type(error).__name__}: {error}") from error
+        finally:
+            self._observe("follow", subject, status, loop.time() - started)
+
+    def _session(self) -> aiohttp.ClientSession:
+        rest = self._api.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()
+        session: aiohttp.ClientSession = rest.pool_manager
+        return session
 
     @contextlib.asynccontextmanager
     async def websocket(
@@ -85,14 +128,11 @@ class Transport:
                 await self._api.update_params_for_auth(
                     headers, [], ["BearerToken"], path, "GET", None
                 )
-                rest = self._api.rest_client
-                if rest.pool_manager is None:
-                    rest.pool_manager = rest._create_pool_manager()
-                socket = await rest.pool_manager.ws_connect(
+                socket = await self._session().ws_connect(
                     self._api.configuration.host + path,
                     headers=headers,
                     protocols=("v4.channel.k8s.io",),
-                    proxy=rest.proxy,
+                    proxy=self._api.rest_client.proxy,
                     max_msg_size=0,
                 )
                 status = 101

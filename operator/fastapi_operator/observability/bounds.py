@@ -27,6 +27,8 @@ MEMORY_USED = 0.9
 # Growth of resident memory per hour, over a day, relative to its mean.
 LEAK_PER_HOUR = 0.01
 SHED = 0.01
+# However many requests are rejected, doctor proposes at most so many times the pods.
+OVERLOAD_FACTOR_MAX = 4
 SERVER_ERRORS = 0.05
 # With fewer failures per second, a single client may cause them all.
 SERVER_ERRORS_PER_SECOND = 0.1
@@ -46,6 +48,12 @@ DATABASE_CPU_USED = 0.85
 DATABASE_CONNECTIONS_USED = 0.85
 SCANNED_ROWS = 10_000
 SCANS_PER_SECOND = 0.1
+# Mean time of a statement below which an index saves too little.
+INDEX_STATEMENT_SECONDS = 0.001
+# The planner's cost with an index, divided by that without.
+INDEX_COST_FACTOR = 0.5
+# Mean number of executing statements that an index saves.
+INDEX_EFFECT_MIN = 0.001
 VOLUME_FREE = 0.15
 VOLUME_FREE_LAST = 0.05
 # In intervals of the schedule: one run may fail.
@@ -63,6 +71,11 @@ CACHE_SLOW_SECONDS = 0.02
 STAMPEDE_LOADS = 5
 QUEUE_MEMORY_USED = 0.8
 QUEUE_MEMORY_USED_LAST = 0.95
+
+# --- a canary ------------------------------------------------------------------------------------
+# Far above what the judge of the operator permits: these fire if it does not act.
+CANARY_ERRORS = 0.05
+CANARY_ERRORS_FACTOR = 5
 
 # --- autoscaling and the operator ----------------------------------------------------------------
 # Changes of the desired replicas within an hour, and the downward ones among them.

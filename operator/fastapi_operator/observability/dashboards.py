@@ -7,6 +7,7 @@ from fastapi_operator.naming import SERVICE_SERIES_LABEL
 from fastapi_operator.observability.grafana import Dashboard, Variable
 from fastapi_operator.observability.panels import (
     app,
+    canary,
     controller,
     database,
     fleet,
@@ -47,6 +48,7 @@ SERVICE = Dashboard(
         database.DATABASE,
         operands.STORES,
         operands.PROXY,
+        canary.CANARY,
         lifecycle.SCALING,
     ),
     annotations=lifecycle.MARKS,
@@ -55,11 +57,11 @@ SERVICE = Dashboard(
 FLEET = Dashboard(
     name="fleet",
     title="FastAPI services",
-    text="All FastAPIServices: their state, traffic and saturation.",
+    text="All FastAPIServices: their state, traffic, saturation and recommendations.",
     variables=(
         Variable("namespace", "Namespace", f"label_values({_SERVICES}, namespace)", several=True),
     ),
-    rows=(fleet.STATE, fleet.TRAFFIC, fleet.SATURATION),
+    rows=(fleet.STATE, fleet.TRAFFIC, fleet.SATURATION, fleet.TUNING),
 )
 
 OPERATOR = Dashboard(

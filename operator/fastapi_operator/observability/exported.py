@@ -58,6 +58,21 @@ _PROXY = (
     _gauge(Source.PROXY, "fastapi_proxy_connections", "Connections of clients to nginx."),
     _histogram(
         Source.PROXY,
+        "fastapi_proxy_version_request_duration_seconds",
+        "Duration of requests during a canary, by the version to which nginx assigned them, and "
+        "the class of their status; of a stream, the time to its first byte. A request that a pod "
+        "of the canary broke has failed, also if the stable version repeated it.",
+        ("canary", "step", "version", "status"),
+    ),
+    _counter(
+        Source.PROXY,
+        "fastapi_proxy_version_fallbacks_total",
+        "Requests of a canary that the stable version served because no pod of the canary could "
+        "take them.",
+        labels=("canary", "step", "version"),
+    ),
+    _histogram(
+        Source.PROXY,
         "caddy_http_request_duration_seconds",
         "Duration of requests in each handler of Caddy.",
         ("server", "handler", "method", "code"),

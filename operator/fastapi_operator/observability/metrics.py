@@ -254,6 +254,33 @@ METRICS: tuple[Metric, ...] = (
         text="1 for each failing condition of a service: a part that is not ready, or Stalled.",
     ),
     Metric(
+        name="fastapi_operator_recommended_cpu_cores",
+        kind=Kind.GAUGE,
+        source=Source.OPERATOR,
+        unit=Unit.NONE,
+        labels=("namespace", SERVICE_SERIES_LABEL, "number"),
+        text="Change of the CPU that a service requests with the fewest pods, for each recommended "
+        "number; negative if CPU is to be won.",
+    ),
+    Metric(
+        name="fastapi_operator_recommended_memory_bytes",
+        kind=Kind.GAUGE,
+        source=Source.OPERATOR,
+        unit=Unit.BYTES,
+        labels=("namespace", SERVICE_SERIES_LABEL, "number"),
+        text="Change of the memory that a service requests with the fewest pods, for each "
+        "recommended number; negative if memory is to be won.",
+    ),
+    Metric(
+        name="fastapi_operator_observations",
+        kind=Kind.COUNTER,
+        source=Source.OPERATOR,
+        unit=Unit.NONE,
+        labels=("outcome",),
+        text="Attempts to read the metrics of a service's pod, by outcome: Read, First (nothing to "
+        "compare with), Restarted, NoPod, Unreadable.",
+    ),
+    Metric(
         name="fastapi_operator_pass_duration_seconds",
         kind=Kind.HISTOGRAM,
         source=Source.OPERATOR,

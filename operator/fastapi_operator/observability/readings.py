@@ -33,6 +33,7 @@ _ROUTE, _METHOD, _STATUS = "http_route", "http_request_method", "http_response_s
 _THROTTLED = "container_cpu_cfs_throttled_periods_total"
 _PERIODS = "container_cpu_cfs_periods_total"
 _CONTAINER_CPU = "container_cpu_usage_seconds_total"
+_SHED_BY_PROXY = "fastapi_proxy_shed_total"
 
 # The metrics to read from a pod's page, as prefixes of their names.
 NAMES = (
@@ -44,6 +45,7 @@ NAMES = (
     "pg_stat_activity_count",
     "pg_stat_database_active_time",
     "redis_",
+    _SHED_BY_PROXY,
 )
 # Metrics of containers. Prometheus may have them; a pod's own page does not.
 CONTAINER_NAMES = (_THROTTLED, _PERIODS, _CONTAINER_CPU)
@@ -104,6 +106,9 @@ def read(
             MemoryKill(pod.name, pod.restarts)
             for pod in known
             if pod.part is Part.APP and pod.memory_killed
+        ),
+        shed_by_proxy=sum(
+            window.increase(_SHED_BY_PROXY, reason="pods") for window in of[Part.PROXY].values()
         ),
     )
 

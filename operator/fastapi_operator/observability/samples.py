@@ -94,6 +94,11 @@ class Window:
         for name, labels in {series for scrape in scrapes for series in scrape.values}:
             self._series[name].append(labels)
 
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times of the scrapes, in order."""
+        return tuple(scrape.at for scrape in self._scrapes)
+
     def has(self, name: str) -> bool:
         """Whether the pod exposes this metric."""
         return name in self._series
@@ -113,23 +118,39 @@ class Window:
 
     def mean(self, name: str, **wanted: str) -> float:
         """The mean of a gauge, summed over its series; 0 if there is none."""
-        return statistics.fmean(self._levels(name, wanted))
+        return statistics.fmean(self.levels(name, **wanted))
 
     def peak(self, name: str, **wanted: str) -> float:
         """The maximum of a gauge, summed over its series."""
-        return max(self._levels(name, wanted))
+        return max(self.levels(name, **wanted))
 
     def histogram(self, name: str, **wanted: str) -> Histogram:
         """The increase of a histogram, over all series with these labels."""
-        buckets: dict[float, float] = defaultdict(float)
+        return sum(self.histograms(name, **wanted), NOTHING)
+
+    def histograms(self, name: str, **wanted: str) -> list[Histogram]:
+        """The increase of a histogram in each step, over all series with these labels."""
+        buckets: dict[float, list[float]] = {}
         for labels in self._matching(f"{name}_bucket", wanted):
             bound = float(dict(labels)["le"])
-            buckets[bound] += sum(self._gained((f"{name}_bucket", labels)))
-        return Histogram(
-            tuple(sorted(buckets.items())),
-            self.increase(f"{name}_sum", **wanted),
-            self.increase(f"{name}_count", **wanted),
-        )
+            gained = self._gained((f"{name}_bucket", labels))
+            before = buckets.get(bound, [0.0] * len(gained))
+            buckets[bound] = [old + new for old, new in zip(before, gained, strict=True)]
+        totals, counts = self.steps(f"{name}_sum", **wanted), self.steps(f"{name}_count", **wanted)
+        return [
+            Histogram(
+                tuple((bound, buckets[bound][step]) for bound in sorted(buckets)), total, count
+            )
+            for step, (total, count) in enumerate(zip(totals, counts, strict=True))
+        ]
+
+    def levels(self, name: str, **wanted: str) -> list[float]:
+        """The values of a gauge at each scrape, summed over its series; 0 if there is none."""
+        matching = tuple(self._matching(name, wanted))
+        return [
+            sum(scrape.values.get((name, labels), 0.0) for labels in matching)
+            for scrape in self._scrapes
+        ]
 
     def values_of(self, name: str, label: str) -> frozenset[str]:
         """The values that a label takes in a metric."""
@@ -144,13 +165,6 @@ class Window:
             steps.append(now - before if now >= before else now)
             before = now
         return steps
-
-    def _levels(self, name: str, wanted: Mapping[str, str]) -> list[float]:
-        matching = tuple(self._matching(name, wanted))
-        return [
-            sum(scrape.values.get((name, labels), 0.0) for labels in matching)
-            for scrape in self._scrapes
-        ]
 
     def _matching(self, name: str, wanted: Mapping[str, str]) -> Iterator[Labels]:
         return (labels for labels in self._series.get(name, ()) if wanted.items() <= labels)

@@ -259,7 +259,11 @@ class MemoryKill:
 
 @dataclass(frozen=True)
 class Signals:
-    """All signals of one service in a window of this many seconds."""
+    """All signals of one service in a window of this many seconds.
+
+    Attributes:
+        shed_by_proxy: Requests that nginx rejected because all pods had as many as they may.
+    """
 
     seconds: float
     planned: Planned
@@ -271,6 +275,7 @@ class Signals:
     proxy: ProxyLog | None = None
     bursts: Bursts | None = None
     memory_kills: tuple[MemoryKill, ...] = ()
+    shed_by_proxy: float = 0.0
 
     @property
     def requests(self) -> float:

@@ -45,7 +45,7 @@ class Burn:
 
 
 BURNS = (
-    Burn(Decimal("14.4"), "1h", "5m", "critical", "2 %"),
+    Burn(figures.SLO_PAGE_RATE, "1h", "5m", "critical", "2 %"),
     Burn(Decimal(6), "6h", "30m", "critical", "5 %"),
     Burn(Decimal(3), "1d", "2h", "warning", "10 %"),
     Burn(Decimal(1), "3d", "6h", "warning", "10 %"),

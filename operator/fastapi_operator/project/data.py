@@ -23,6 +23,8 @@ _OTHER_STORES = {
     "pymysql": "MySQL",
     "elasticsearch": "Elasticsearch",
     "aiokafka": "Kafka",
+    "sqlite3": "SQLite",
+    "aiosqlite": "SQLite",
     "aio_pika": "RabbitMQ",
     "taskiq_aio_pika": "RabbitMQ",
     "pika": "RabbitMQ",

@@ -14,6 +14,8 @@ from fastapi_operator.project.packaging import Manager, Packaging
 from fastapi_operator.project.source import Project
 from fastapi_operator.resources.templates import render
 
+# The registry in the name of an image that a person has not chosen yet.
+EXAMPLE_REGISTRY = "registry.example.com"
 # A text that YAML reads as itself. Words that YAML reads as another type are quoted.
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*")
 _TYPED = re.compile(r"(?i)(y|n|yes|no|on|off|true|false|null)")
@@ -46,6 +48,7 @@ def service(needs: Needs, notes: Iterable[str], file: str) -> str:
     return render(
         "init-service.yaml.j2",
         needs=needs,
+        registry=EXAMPLE_REGISTRY,
         notes=[_comment(note) for note in notes],
         file=file,
         connections=_connections(needs),
@@ -71,7 +74,7 @@ def image_files(project: Project, needs: Needs) -> tuple[File, ...]:
 
 def build_command(project: Project, needs: Needs) -> str:
     """Returns the command that builds the image, run in the directory of the build."""
-    image = f"registry.example.com/{needs.name.value}:{needs.version.value}"
+    image = f"{EXAMPLE_REGISTRY}/{needs.name.value}:{needs.version.value}"
     secret = " --secret id=netrc,src=$HOME/.netrc" if needs.packaging.indexes else ""
     below = _below(project)
     file = f" -f {below}Dockerfile" if below else ""

@@ -106,7 +106,7 @@ def _read(root: Path, path: Path) -> Dockerfile:
     directory, port = "", None
     environment: dict[str, str] = {}
     commands: dict[str, str] = {}
-    for instruction, argument in _instructions(text):
+    for instruction, argument in instructions(text):
         if instruction == "FROM":
             directory, port, environment, commands = "", None, {}, {}
         elif instruction in ("ENV", "ARG"):
@@ -179,7 +179,8 @@ def _script(root: Path, process: Process) -> str | None:
     return None
 
 
-def _instructions(text: str) -> Iterator[tuple[str, str]]:
+def instructions(text: str) -> Iterator[tuple[str, str]]:
+    """Yields the instructions of a Dockerfile in capital letters, each with its argument."""
     lines = re.sub(r"(?m)^\s*#.*\n", "", text)
     for line in re.sub(r"\\[ \t]*\r?\n", " ", lines).splitlines():
         match = re.match(r"\s*([A-Za-z]+)\s+(.*)", line)
@@ -189,7 +190,7 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
 
 def _copies(stage: str, directory: str) -> Iterator[tuple[str, str]]:
     """Yields what a stage copies from the build: each source, and its path in the image."""
-    for instruction, argument in _instructions(f"FROM {stage}"):
+    for instruction, argument in instructions(f"FROM {stage}"):
         words = split_words(argument.strip("[]").replace(",", " "))
         options = [word for word in words if word.startswith("--")]
         names = [word for word in words if not word.startswith("--")]

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from fastapi_operator import naming
 from fastapi_operator.api.guards import APP_CONTAINER, HEARTBEAT_VOLUME, METRICS_VOLUME
 from fastapi_operator.api.server import Probes, Server
-from fastapi_operator.api.workload import Rollout, ServiceAccount
+from fastapi_operator.api.workload import ServiceAccount
 from fastapi_operator.parts import METRICS, PROBES, Part
 from fastapi_operator.resources import entry, objects, pod
 from fastapi_operator.resources.agents import with_agent
@@ -21,6 +20,7 @@ from fastapi_operator.resources.overrides import merged
 from fastapi_operator.resources.servers import HEARTBEAT_DIRECTORY, server_command, server_of
 from fastapi_operator.resources.variable import Process
 from fastapi_operator.tuning import figures
+from fastapi_operator.tuning.scaling import rollout_deadline_seconds
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
@@ -98,36 +98,22 @@ def _service_account(inputs: Inputs) -> Iterator[Desired]:
 
 def _deployment(inputs: Inputs) -> Desired:
     scaling = inputs.plan.scaling
-    rollout = inputs.spec.rollout or Rollout()
-    return Desired(
+    return objects.deployment(
+        inputs,
         Part.APP,
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": objects.metadata(inputs, Part.APP, inputs.name),
-            "spec": {
-                "replicas": scaling.min_replicas.value,
-                "revisionHistoryLimit": figures.REVISIONS_KEPT,
-                "minReadySeconds": figures.MIN_READY_SECONDS,
-                "progressDeadlineSeconds": rollout.deadline_seconds
-                or figures.PROGRESS_DEADLINE_SECONDS,
-                "strategy": {
-                    "type": "RollingUpdate",
-                    "rollingUpdate": {
-                        "maxSurge": scaling.max_surge.value,
-                        "maxUnavailable": scaling.max_unavailable.value,
-                    },
-                },
-                "selector": {"matchLabels": naming.selector(inputs.name, Part.APP)},
-                "template": _pod_template(inputs),
-            },
-        },
+        inputs.name,
+        app_template(inputs, Part.APP),
+        replicas=scaling.min_replicas.value,
+        max_surge=scaling.max_surge.value,
+        max_unavailable=scaling.max_unavailable.value,
+        deadline_seconds=rollout_deadline_seconds(inputs.spec),
         gate=Gate.MIGRATED,
         hands_over_replicas=scaling.autoscaled.value,
     )
 
 
-def _pod_template(inputs: Inputs) -> dict[str, Any]:
+def app_template(inputs: Inputs, part: Part) -> dict[str, Any]:
+    """Builds the pods of the app; those of a new version differ in their labels alone."""
     spec = inputs.spec
     scratch = tuple(_directories_in_memory(inputs))
     files, file_volumes = environment_files(inputs, Process.APP)
@@ -141,7 +127,7 @@ def _pod_template(inputs: Inputs) -> dict[str, Any]:
         source["affinity"] = dict(spec.availability.affinity)
     template = pod.pod_template(
         inputs,
-        Part.APP,
+        part,
         steps=[pod.admitted(container) for container in spec.init_containers or ()],
         containers=(
             _container(inputs, mounts=files | {name: path for name, path, _ in scratch}),

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.api.scaling import Scaling
-from fastapi_operator.observability.metrics import IN_FLIGHT
+from fastapi_operator.observability.metrics import IN_FLIGHT, metric
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey
@@ -14,6 +14,7 @@ from fastapi_operator.tuning.decision import Decision
 
 _KUBERNETES = ("autoscaling", "HorizontalPodAutoscaler")
 _KEDA = ("keda.sh", "ScaledObject")
+_DURATION = metric("http_server_request_duration_seconds").name
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
@@ -86,7 +87,7 @@ def _scaled_object(inputs: Inputs) -> dict[str, Any]:
         "metricType": "AverageValue",
         "metadata": {
             "serverAddress": section.keda.prometheus_address,
-            "query": f"sum ({IN_FLIGHT}{{{selector}}})",
+            "query": _requests_under_way(selector),
             "threshold": str(scaling.target_in_flight.value),
         },
     }
@@ -116,6 +117,25 @@ def _scaled_object(inputs: Inputs) -> dict[str, Any]:
     }
 
 
+def _requests_under_way(selector: str) -> str:
+    """Requests in flight, and those that would be in flight if none were rejected.
+
+    That is their rate times the duration of a request (Little's law).
+    """
+    rejected = " + ".join(
+        f"(sum (rate({name}{{{labels}}}[2m])) or vector(0))"
+        for name, labels in (
+            ("fastapi_worker_shed_requests_total", selector),
+            # A client that exceeds its rate is no reason for more pods.
+            ("fastapi_proxy_shed_total", f'{selector}, reason="pods"'),
+        )
+    )
+    served = f'{selector}, http_response_status_code!="503"'
+    total, count = (f"sum (rate({_DURATION}_{part}{{{served}}}[2m]))" for part in ("sum", "count"))
+    seconds = f"({total} / ({count} > 0) or vector(0))"
+    return f"sum ({IN_FLIGHT}{{{selector}}}) + ({rejected}) * {seconds}"
+
+
 def _app(inputs: Inputs) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "name": inputs.name}
 
@@ -123,6 +143,8 @@ def _app(inputs: Inputs) -> dict[str, Any]:
 def _behavior(inputs: Inputs) -> dict[str, Any]:
     """How fast the number of pods can change."""
     scaling = inputs.plan.scaling
+    # A canary that is aborted gives its share of the requests back at once.
+    kept = {"selectPolicy": "Disabled"} if inputs.stage is not None else {}
     return {
         "scaleUp": {
             "policies": [
@@ -135,6 +157,7 @@ def _behavior(inputs: Inputs) -> dict[str, Any]:
             "policies": [
                 _step("Percent", scaling.scale_down_percent, scaling.scale_down_period_seconds)
             ],
+            **kept,
         },
     }
 

@@ -30,7 +30,8 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
 
 
 def _objects(inputs: Inputs, entry: Background, plan: BackgroundPlan) -> Iterator[Desired]:
-    name, replicas = process_name(inputs, Part.BACKGROUND, entry.name), plan.replicas.value
+    name, least = process_name(inputs, Part.BACKGROUND, entry.name), plan.replicas.value
+    most = least if plan.max_replicas is None else plan.max_replicas.value
     template = process_template(
         inputs,
         Part.BACKGROUND,
@@ -46,7 +47,7 @@ def _objects(inputs: Inputs, entry: Background, plan: BackgroundPlan) -> Iterato
         "kind": kind,
         "metadata": objects.metadata(inputs, Part.BACKGROUND, name),
         "spec": {
-            "replicas": replicas,
+            "replicas": least,
             "revisionHistoryLimit": figures.REVISIONS_KEPT,
             "minReadySeconds": figures.BACKGROUND_MIN_READY_SECONDS,
             **how,
@@ -54,8 +55,9 @@ def _objects(inputs: Inputs, entry: Background, plan: BackgroundPlan) -> Iterato
             "template": template,
         },
     }
-    yield Desired(Part.BACKGROUND, body, gate=Gate.MIGRATED)
-    if replicas > 1:
+    scaled = entry.scaling is not None
+    yield Desired(Part.BACKGROUND, body, gate=Gate.MIGRATED, hands_over_replicas=scaled)
+    if most > 1:
         yield objects.disruption_budget(inputs, Part.BACKGROUND, name)
 
 

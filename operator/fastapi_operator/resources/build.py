@@ -11,6 +11,7 @@ from fastapi_operator.resources import (
     background,
     backup,
     cache,
+    canary,
     cloudnativepg,
     dashboard,
     database,
@@ -19,12 +20,15 @@ from fastapi_operator.resources import (
     network,
     observability,
     pooler,
+    preflight,
     proxy,
     queue,
     schedules,
+    worker_scaling,
 )
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.stage import Stage
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.plan import Plan
 
@@ -36,13 +40,18 @@ BUILDERS: Mapping[Part, Callable[[Inputs], tuple[Desired, ...]]] = for_each_part
         Part.POOLER: pooler.build,
         Part.CACHE: cache.build,
         Part.QUEUE: queue.build,
+        Part.PREFLIGHT: preflight.build,
         Part.MIGRATION: migration.build,
         Part.APP: app.build,
+        Part.CANARY: canary.build,
         Part.BACKGROUND: background.build,
         Part.SCHEDULES: schedules.build,
         Part.PROXY: proxy.build,
         Part.EXPOSURE: exposure.build,
-        Part.AUTOSCALING: autoscaling.build,
+        Part.AUTOSCALING: lambda inputs: (
+            *autoscaling.build(inputs),
+            *worker_scaling.build(inputs),
+        ),
         Part.NETWORK: network.build,
         Part.OBSERVABILITY: lambda inputs: (
             *observability.build(inputs),
@@ -55,7 +64,11 @@ BUILDERS: Mapping[Part, Callable[[Inputs], tuple[Desired, ...]]] = for_each_part
 
 
 def build(
-    service: FastAPIService, plan: Plan, settings: Settings, facts: Facts
+    service: FastAPIService,
+    plan: Plan,
+    settings: Settings,
+    facts: Facts,
+    stage: Stage | None = None,
 ) -> tuple[Desired, ...]:
     """Builds every object of a service; pure, and the same each time.
 
@@ -64,6 +77,7 @@ def build(
         plan: The numbers that ``derive`` returned for it.
         settings: The operator's settings: operand images and security.
         facts: The APIs that the cluster serves.
+        stage: The step of a new version that runs beside the released one; None if none does.
     """
-    inputs = Inputs.of(service, plan, settings, facts)
+    inputs = Inputs.of(service, plan, settings, facts, stage)
     return tuple(desired for builder in BUILDERS.values() for desired in builder(inputs))

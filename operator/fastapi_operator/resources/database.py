@@ -35,11 +35,13 @@ _MOUNTS = {
     _SHARED_MEMORY: "/dev/shm",  # noqa: S108 (the path that PostgreSQL uses)
 }
 _DUMPS_DIRECTORY = "/dumps"
+# The directory of PostgreSQL's socket.
+RUN_DIRECTORY = _MOUNTS[pod.RUN]
 # The directories of PostgreSQL, as its templates name them.
 _DIRECTORIES = {
     "config_directory": _MOUNTS[_CONFIG],
     "data_directory": _MOUNTS[_DATA],
-    "run_directory": _MOUNTS[pod.RUN],
+    "run_directory": RUN_DIRECTORY,
 }
 
 _ROLES = (*APP_ROLES, MIGRATOR_ROLE, MONITOR_ROLE)

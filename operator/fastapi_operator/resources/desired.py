@@ -25,7 +25,11 @@ class Gate(StrEnum):
 
     NONE = "None"
     DATABASE = "Database"
+    # Open unless the image must be checked first; a migration waits for it as well.
+    CHECKED = "Checked"
     MIGRATED = "Migrated"
+    # Behind MIGRATED as well: open unless a canary must be promoted first.
+    PROMOTED = "Promoted"
 
 
 # The keys of a generated Secret with the active user, if two users alternate.

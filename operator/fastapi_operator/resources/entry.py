@@ -1,5 +1,7 @@
 """The Service that clients use; it has the service's own name."""
 
+from typing import Any
+
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.desired import Desired
@@ -21,7 +23,7 @@ def service(inputs: Inputs, part: Part) -> Desired:
         return objects.service(inputs, part, inputs.name, ports)
     # Otherwise a node that forwards a connection to another node hides the client's address.
     policy = balancer.external_traffic_policy or "Local"
-    kind = {"type": "LoadBalancer", "externalTrafficPolicy": policy}
+    kind: dict[str, Any] = {"type": "LoadBalancer", "externalTrafficPolicy": policy}
     if balancer.class_name is not None:
         kind["loadBalancerClass"] = balancer.class_name
     return objects.service(

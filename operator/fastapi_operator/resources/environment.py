@@ -306,6 +306,11 @@ CONTRACT: tuple[Variable, ...] = (
     _row("OMP_NUM_THREADS", "threads of OpenMP", _native_threads, SERVING),
     _row("OPENBLAS_NUM_THREADS", "threads of OpenBLAS", _native_threads, SERVING),
     _row("MKL_NUM_THREADS", "threads of Intel MKL", _native_threads, SERVING),
+    _row("NUMEXPR_NUM_THREADS", "threads of NumExpr", _native_threads, SERVING),
+    _row("NUMBA_NUM_THREADS", "threads of Numba", _native_threads, SERVING),
+    _row("POLARS_MAX_THREADS", "threads of Polars", _native_threads, SERVING),
+    _row("RAYON_NUM_THREADS", "threads of Rayon, as in tokenizers", _native_threads, SERVING),
+    _row("TOKIO_WORKER_THREADS", "threads of Tokio, as in delta-rs", _native_threads, SERVING),
     _row(
         "OTEL_SERVICE_NAME",
         "name of the service in telemetry",

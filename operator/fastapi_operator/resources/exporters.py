@@ -121,8 +121,9 @@ def _exporter(
 ) -> tuple[dict[str, Any], ...]:
     """The sidecar; none if no Prometheus reads it."""
     plan = inputs.plan.observability
-    if plan.exporter_cpu_millicores is None or plan.exporter_memory_bytes is None:
+    if not inputs.has_exporter(part):
         return ()
+    assert plan.exporter_cpu_millicores and plan.exporter_memory_bytes, "an exporter has a size"
     memory = plan.exporter_memory_bytes.value
     exporter = _exporter_of(part)
     sidecar = pod.container(

@@ -10,6 +10,7 @@ from fastapi_operator.parts import Part
 from fastapi_operator.resources import objects
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.resources.route_versions import divided
 from fastapi_operator.tuning.exposure import EntryPlan
 from fastapi_operator.tuning.gateway import GatewayPlan
 from fastapi_operator.tuning.routes import ANY, covers, normal
@@ -75,7 +76,7 @@ def _http_route(inputs: Inputs, way: _Way, gateway: Gateway | EntryGateway) -> D
         "name": gateway.name,
         **({"sectionName": gateway.section_name} if gateway.section_name else {}),
     }
-    rules = _rules(inputs, way)
+    rules = divided(inputs, _rules(inputs, way))
     body = {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",

@@ -15,6 +15,7 @@ from fastapi_operator.limit_ranges import Limits
 from fastapi_operator.parts import DIAGNOSTICS, METRICS, PROBES, Part
 from fastapi_operator.platforms import MESH_LABELS
 from fastapi_operator.profiles import Profile
+from fastapi_operator.resources.stage import Stage
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.plan import Plan, ProcessPlan
 
@@ -40,6 +41,7 @@ class Inputs:
         plan: The numbers that were derived for it.
         settings: The operator's settings.
         facts: The APIs that the cluster serves.
+        stage: The step of a new version that runs beside the released one; None if none does.
         process: The background process or schedule that is built; None for other parts.
     """
 
@@ -47,12 +49,22 @@ class Inputs:
     plan: Plan
     settings: Settings
     facts: Facts
+    stage: Stage | None = None
     process: ProcessPlan | None = None
 
     @classmethod
-    def of(cls, service: FastAPIService, plan: Plan, settings: Settings, facts: Facts) -> Self:
+    def of(
+        cls,
+        service: FastAPIService,
+        plan: Plan,
+        settings: Settings,
+        facts: Facts,
+        stage: Stage | None = None,
+    ) -> Self:
         """Returns the inputs with the service's profile applied to service and settings."""
-        return cls(plan.planned(service), plan, settings.of_profile(plan.profile), facts)
+        settings = settings.of_profile(plan.profile)
+        # Without a section in the spec, a new version replaces the released one at once.
+        return cls(plan.planned(service), plan, settings, facts, stage if plan.canary else None)
 
     @property
     def spec(self) -> Spec:
@@ -90,6 +102,12 @@ class Inputs:
         """Whether the service has pods of a part."""
         return part in self.plan.parts_with_pods
 
+    def has_exporter(self, part: Part) -> bool:
+        """Whether the pods of a part have an exporter."""
+        # By that of the proxy the versions are judged, also without Prometheus.
+        judges = part is Part.PROXY and self.plan.canary is not None
+        return judges or self.plan.observability.exporters.value
+
     @property
     def limits(self) -> Limits:
         """The LimitRanges of the namespace."""
@@ -97,8 +115,10 @@ class Inputs:
 
     def settings_of(self, part: Part) -> PartSettings:
         """Returns what ``spec.parts`` sets for a part."""
+        # A new version has the settings of the app.
+        named = Part.APP if part is Part.CANARY else part
         parts = (self.spec.parts or {}).items()
-        return next((settings for name, settings in parts if name == part.value), PartSettings())
+        return next((settings for name, settings in parts if name == named.value), PartSettings())
 
     def child(self, *suffix: str) -> str:
         """Returns the name of an object of the service."""

@@ -14,14 +14,14 @@ from fastapi_operator import naming
 from fastapi_operator.api.workload import Network
 from fastapi_operator.parts import Part
 from fastapi_operator.platforms import DNS_PORTS, MESHES, METADATA_ADDRESSES, Mesh
-from fastapi_operator.resources import objects
+from fastapi_operator.resources import objects, worker_scaling
 from fastapi_operator.resources.access import access, migrators_access
 from fastapi_operator.resources.connections import direct_port, direct_section
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.inputs import Inputs
 
 # The way of a request; the connections of these parts come first in the table.
-_REQUEST_PATH = (Part.PROXY, Part.APP)
+_REQUEST_PATH = (Part.PROXY, Part.APP, Part.CANARY)
 
 # Every address except the one from which a cloud serves the node's own credentials. Pods have a
 # rule of their own, because some network plugins do not match pods by address.
@@ -69,13 +69,15 @@ def metrics_ports(inputs: Inputs) -> dict[Part, int]:
     """Returns the port of each part that has metrics."""
     ports = {}
     if inputs.metrics_port is not None:
-        ports[Part.APP] = inputs.metrics_port
+        for part in (Part.APP, Part.CANARY):
+            if inputs.has_pods(part):
+                ports[part] = inputs.metrics_port
     for part in Part:
         exporter = part.record.exporter
         if part is Part.PROXY and inputs.proxied_by_caddy:
             # Caddy has metrics of its own.
             ports[part] = part.record.ports["private"]
-        elif exporter and inputs.plan.observability.exporters.value and inputs.has_pods(part):
+        elif exporter and inputs.has_exporter(part) and inputs.has_pods(part):
             ports[part] = exporter.port
     return ports
 
@@ -92,13 +94,13 @@ def _clients(inputs: Inputs, part: Part) -> Iterator[Part | None]:
     for client in part.record.clients:
         if client is None or inputs.has_pods(client):
             yield client
-        else:
+        elif not client.record.runs_app_image:
             # Without a proxy or a pooler, the clients of that part connect themselves.
             yield from _clients(inputs, client)
 
 
 def _client_ports(inputs: Inputs, part: Part) -> tuple[int, ...]:
-    if part is Part.APP:
+    if part in (Part.APP, Part.CANARY):
         return (inputs.app_port,)
     if part is Part.PROXY:
         tls = (part.record.ports["https"],) if inputs.terminates_tls else ()
@@ -121,12 +123,16 @@ def _past_the_pooler(inputs: Inputs) -> Iterator[Flow]:
     if direct is None or inputs.plan.database is None:
         return
     own = set(_clients(inputs, Part.DATABASE))
-    for client in (part for part in Part if part.record.runs_app_image and inputs.has_pods(part)):
+    for client in (part for part in Part if _runs_image(part) and inputs.has_pods(part)):
         if inputs.runs_database:
             if client not in own:
                 yield Flow(client, Part.DATABASE, Part.DATABASE.port)
         else:
             yield Flow(client, None, direct_port(inputs))
+
+
+def _runs_image(part: Part) -> bool:
+    return part.record.runs_app_image and not part.record.isolated
 
 
 def build(inputs: Inputs) -> tuple[Desired, ...]:
@@ -142,7 +148,7 @@ def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
     spec: dict[str, Any] = {
         "podSelector": {"matchLabels": naming.selector(inputs.name, part)},
         "policyTypes": ["Ingress"],
-        "ingress": [*accepted, *_from_meshes(inputs, part)],
+        "ingress": [*accepted, *_from_keda(inputs, part), *_from_meshes(inputs, part)],
     }
     egress = _all_egress(inputs, part, table)
     if egress is not None:
@@ -162,6 +168,8 @@ def _all_egress(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> list[dic
     A rule for all addresses would permit less: network plugins such as Cilium match neither nodes
     nor pods by address.
     """
+    if part.record.isolated:
+        return []
     outgoing = [_egress(inputs, flow) for flow in table if flow.source is part]
     if not part.record.runs_app_image:
         # A pod that opens no connection needs no DNS either.
@@ -209,6 +217,13 @@ def _from_meshes(inputs: Inputs, part: Part) -> Iterator[dict[str, Any]]:
     for mesh in _meshes(inputs, part):
         if mesh.probe_addresses:
             yield {"from": [{"ipBlock": {"cidr": cidr}} for cidr in mesh.probe_addresses]}
+
+
+def _from_keda(inputs: Inputs, part: Part) -> Iterator[dict[str, Any]]:
+    """Yields the rule for KEDA, which counts waiting tasks from a namespace of its own."""
+    if part is Part.QUEUE and worker_scaling.reads_queue(inputs):
+        peer = {"namespaceSelector": {}, "podSelector": {"matchLabels": worker_scaling.KEDA_LABELS}}
+        yield {"ports": [_tcp(part.port)], "from": [peer]}
 
 
 def _to_meshes(inputs: Inputs, part: Part) -> Iterator[dict[str, Any]]:

@@ -4,11 +4,13 @@ import itertools
 from collections.abc import Iterator
 
 from fastapi_operator.api.proxy import Proxy
+from fastapi_operator.judge.counts import BOUNDS_SECONDS
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, proxy_engine
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.proxy_engine import Engine
 from fastapi_operator.resources.templates import render
+from fastapi_operator.resources.versions import versions
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.proxy import ProxyPlan
 from fastapi_operator.tuning.routes import Handling
@@ -21,6 +23,7 @@ _DIRECTORIES = {
     "resolver_file": "/etc/resolv.conf",
 }
 _REQUESTS = "requests.mtail"
+_REQUESTS_OF_VERSIONS = "requests-of-versions.mtail"
 # Headers that only the proxy sets.
 _PROXY_HEADERS = (
     "X-Request-ID",
@@ -38,14 +41,20 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
     files = {
         "nginx.conf": _nginx_conf(inputs, plan),
         "upstreams.conf": render(
-            "nginx-upstreams.conf.j2", **proxy_engine.template_values(inputs, plan)
+            "nginx-upstreams.conf.j2",
+            upstreams=tuple(_upstreams(inputs, plan)),
+            **proxy_engine.template_values(inputs, plan),
         ),
         **_ipv6_listeners(inputs, plan),
     }
-    if inputs.plan.observability.exporters.value:
-        files[_REQUESTS] = render(
+    # Another name for another program, because mtail reads its program only when it starts.
+    program = _REQUESTS_OF_VERSIONS if inputs.plan.canary else _REQUESTS
+    if inputs.has_exporter(Part.PROXY):
+        files[program] = render(
             "nginx-requests.mtail.j2",
             bounds=[f"{bound / 1000:g}" for bound in figures.REQUEST_BUCKETS_MILLISECONDS],
+            version_bounds=[f"{bound:g}" for bound in BOUNDS_SECONDS] if inputs.plan.canary else (),
+            kept_hours=figures.VERSION_METRICS_HOURS,
         )
     if any(route.handling is Handling.STATIC for route in plan.routes):
         # The mounted directory hides the file of the image.
@@ -70,7 +79,7 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
         ),
         exporters=exporters.nginx(
             inputs,
-            f"{config_directory}/{_REQUESTS}",
+            f"{config_directory}/{program}",
             mounts={proxy_engine.CONFIG: config_directory},
         ),
     )
@@ -100,11 +109,40 @@ def _ipv6_listeners(inputs: Inputs, plan: ProxyPlan) -> dict[str, str]:
     return {"listen-entry.conf": entry, **files}
 
 
+def _upstreams(inputs: Inputs, plan: ProxyPlan) -> Iterator[tuple[str, int | None, str, str]]:
+    """Yields name, limit for each pod, Service and shared memory of each upstream."""
+    numbers, divided = plan.numbers(), versions(inputs)
+    requests, streams = numbers["pod_connections"], numbers["pod_streams"]
+    service = inputs.name_of(Part.APP, *(("pods",) if requests else ()))
+    yield "app", requests, service, "app"
+    yield "streams", streams, service, "streams"
+    if numbers["pod_reserved"]:
+        yield "reserved", numbers["pod_reserved"], service, "reserved"
+    if divided is not None:
+        # A reload keeps the pods that a shared memory knows, so that each canary has its own.
+        for name, most in (("canary", requests), ("canary_streams", streams)):
+            yield name, most, divided.service, f"{name}_{divided.canary}"
+
+
+def _fallbacks(plan: ProxyPlan) -> Iterator[tuple[str, str]]:
+    """Yields the kinds of requests that the stable version serves for a canary, with upstreams."""
+    yield "", "app"
+    if any(route.handling is Handling.STREAM for route in plan.routes):
+        yield "_streams", "streams"
+    if any(route.reserved for route in plan.routes):
+        yield "_reserved", "app"
+
+
 def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
+    version_header = inputs.plan.canary.version_header if inputs.plan.canary else ""
+    own_headers = (*_PROXY_HEADERS, *((version_header,) if version_header else ()))
     return render(
         "nginx.conf.j2",
-        log_port=exporters.PROXY_LOG_PORT if inputs.plan.observability.exporters.value else None,
-        misspelled_headers=[other for name in _PROXY_HEADERS for other in _misspelled(name)],
+        log_port=exporters.PROXY_LOG_PORT if inputs.has_exporter(Part.PROXY) else None,
+        misspelled_headers=[other for name in own_headers for other in _misspelled(name)],
+        versions=versions(inputs),
+        version_header=version_header,
+        fallbacks=tuple(_fallbacks(plan)),
         **_DIRECTORIES,
         **proxy_engine.template_values(inputs, plan),
     )

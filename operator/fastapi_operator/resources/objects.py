@@ -7,6 +7,7 @@ from fastapi_operator import naming, quantity
 from fastapi_operator.parts import Part
 from fastapi_operator.resources.desired import Desired, Gate, Generated, Write
 from fastapi_operator.resources.inputs import Inputs
+from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.decision import Decision, Source
 
 
@@ -30,6 +31,7 @@ def service(
     *,
     selects: Part | None = None,
     annotations: Mapping[str, str] | None = None,
+    selector: Mapping[str, str] | None = None,
     **spec: Any,
 ) -> Desired:
     """Builds a Service in front of a part's pods.
@@ -42,6 +44,7 @@ def service(
             port that the part's clients use.
         selects: The part whose pods it selects. Default: ``part``.
         annotations: The user's annotations; those of ``spec.parts`` take precedence.
+        selector: Labels of the pods that it selects. Default: those of the part.
         spec: Further fields of the Service.
     """
     selected = selects or part
@@ -59,13 +62,64 @@ def service(
             "metadata": metadata(inputs, part, name, annotations),
             "spec": {
                 **spec,
-                "selector": inputs.selector(selected),
+                "selector": dict(selector or inputs.selector(selected)),
                 "ports": [
                     {"name": port_name, "port": port, "targetPort": target, "protocol": "TCP"}
                     for port_name, (port, target) in ports.items()
                 ],
             },
         },
+    )
+
+
+def deployment(
+    inputs: Inputs,
+    part: Part,
+    name: str,
+    template: Mapping[str, Any],
+    *,
+    replicas: int,
+    max_surge: int | str = 1,
+    max_unavailable: int | str = 0,
+    deadline_seconds: int = figures.PROGRESS_DEADLINE_SECONDS,
+    gate: Gate = Gate.NONE,
+    hands_over_replicas: bool = False,
+) -> Desired:
+    """Builds the Deployment of a part.
+
+    Args:
+        inputs: The service.
+        part: The part.
+        name: Its name.
+        template: Its pods.
+        replicas: Their number.
+        max_surge: The most additional pods during a rollout, a number or a percentage.
+        max_unavailable: The most missing pods during a rollout, a number or a percentage.
+        deadline_seconds: The time without progress after which a rollout has failed.
+        gate: What it waits for.
+        hands_over_replicas: Whether an autoscaler owns the number of pods.
+    """
+    return Desired(
+        part,
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata(inputs, part, name),
+            "spec": {
+                "replicas": replicas,
+                "revisionHistoryLimit": figures.REVISIONS_KEPT,
+                "minReadySeconds": figures.MIN_READY_SECONDS,
+                "progressDeadlineSeconds": deadline_seconds,
+                "strategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxSurge": max_surge, "maxUnavailable": max_unavailable},
+                },
+                "selector": {"matchLabels": naming.selector(inputs.name, part)},
+                "template": dict(template),
+            },
+        },
+        gate=gate,
+        hands_over_replicas=hands_over_replicas,
     )
 
 

@@ -7,7 +7,6 @@ plan of the old schema.
 
 from typing import Any
 
-from fastapi_operator import naming
 from fastapi_operator.parts import Part
 from fastapi_operator.resources import exporters, objects, pod
 from fastapi_operator.resources.access import CA_FILE, Access, access, authority_sources
@@ -167,27 +166,15 @@ def _deployment(inputs: Inputs, plan: PoolerPlan, database: DatabasePlan, name: 
         grace_seconds=pre_stop + statement + figures.GRACE_MARGIN_SECONDS,
         spread=True,
     )
-    return Desired(
+    is_single = plan.instances.value == 1
+    return objects.deployment(
+        inputs,
         Part.POOLER,
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": objects.metadata(inputs, Part.POOLER, name),
-            "spec": {
-                "replicas": plan.instances.value,
-                "revisionHistoryLimit": figures.REVISIONS_KEPT,
-                "minReadySeconds": figures.MIN_READY_SECONDS,
-                "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
-                "strategy": {
-                    "type": "RollingUpdate",
-                    # An additional pod would open connections beyond the budget.
-                    "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}
-                    if plan.instances.value > 1
-                    else {"maxSurge": 1, "maxUnavailable": 0},
-                },
-                "selector": {"matchLabels": naming.selector(inputs.name, Part.POOLER)},
-                "template": template,
-            },
-        },
+        name,
+        template,
+        replicas=plan.instances.value,
+        # Beside several pods, an additional one would open connections beyond the budget.
+        max_surge=1 if is_single else 0,
+        max_unavailable=0 if is_single else 1,
         gate=Gate.MIGRATED,
     )

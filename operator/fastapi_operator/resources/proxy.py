@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from fastapi_operator import naming
 from fastapi_operator.parts import COPY_STATIC, Part
 from fastapi_operator.resources import caddy, entry, nginx, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
@@ -34,28 +33,14 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
 
 
 def _deployment(inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str) -> Desired:
-    static = _static_routes(plan)
-    return Desired(
+    return objects.deployment(
+        inputs,
         Part.PROXY,
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": objects.metadata(inputs, Part.PROXY, name),
-            "spec": {
-                "replicas": plan.replicas.value,
-                "revisionHistoryLimit": figures.REVISIONS_KEPT,
-                "minReadySeconds": figures.MIN_READY_SECONDS,
-                "progressDeadlineSeconds": figures.PROGRESS_DEADLINE_SECONDS,
-                "strategy": {
-                    "type": "RollingUpdate",
-                    "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
-                },
-                "selector": {"matchLabels": naming.selector(inputs.name, Part.PROXY)},
-                "template": _pod_template(inputs, plan, engine, name),
-            },
-        },
+        name,
+        _pod_template(inputs, plan, engine, name),
+        replicas=plan.replicas.value,
         # Static files of a version are served only after its migration, as its pages are.
-        gate=Gate.MIGRATED if static else Gate.NONE,
+        gate=Gate.MIGRATED if _static_routes(plan) else Gate.NONE,
     )
 
 

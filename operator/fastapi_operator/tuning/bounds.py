@@ -64,7 +64,7 @@ _BOUNDS = (
         _NODE,
     ),
     Bound(
-        rf"({_PROCESSES})?resources.(limits|requests).memory",
+        rf"(({_PROCESSES})?resources.(limits|requests).memory|tuning.resize.maxMemory)",
         0,
         "",
         figures.MEMORY_MAX_BYTES,

@@ -9,20 +9,33 @@ from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import figures
 
 APP = "app"
+CANARY = "canary"
 
 
-def pods_at_peak(replicas: int, surge: int | str) -> int:
-    """Returns the pods during a rollout at full size; the surge is a number or a share: 25%."""
+def canary_pods(replicas: int, percent: int) -> int:
+    """Returns the pods of a canary with a share of the requests, of which all need ``replicas``."""
+    return max(1, math.ceil(replicas * percent / 100)) if percent else 0
+
+
+def pods_at_peak(replicas: int, surge: int | str, canary_percent: int = 0) -> int:
+    """Returns the pods during a rollout at full size.
+
+    Args:
+        replicas: The pods of the app.
+        surge: Those that a rollout adds, as a number or a share: 25%.
+        canary_percent: The largest share of the requests that a canary gets.
+    """
+    canary = canary_pods(replicas, canary_percent)
     if isinstance(surge, int):
-        return replicas + surge
+        return replicas + surge + canary
     # Kubernetes rounds a share up.
-    return replicas + math.ceil(replicas * int(surge.rstrip("%")) / 100)
+    return replicas + math.ceil(replicas * int(surge.rstrip("%")) / 100) + canary
 
 
-def most_replicas(pods: int, surge: int | str) -> int:
+def most_replicas(pods: int, surge: int | str, canary_percent: int = 0) -> int:
     """Returns the largest number of replicas whose rollout stays within so many pods."""
     replicas = pods
-    while replicas > 0 and pods_at_peak(replicas, surge) > pods:
+    while replicas > 0 and pods_at_peak(replicas, surge, canary_percent) > pods:
         replicas -= 1
     return replicas
 
@@ -32,7 +45,7 @@ class Claim:
     """Processes that hold connections to the database at the same time.
 
     Attributes:
-        name: Their owner: ``app``, or the name of a background process or schedule.
+        name: Their owner: ``app``, ``canary``, or the name of a background process or schedule.
         path: The section of the spec that declares them.
         processes: Their number at peak, a rollout's surge included.
         per_process: Connections that one may open (pool and overflow).
@@ -222,7 +235,7 @@ class ConnectionBudget:
         return " and ".join((", ".join(shares[:-1]), shares[-1])) if shares[1:] else shares[0]
 
     def _smaller_claim(self, capacity: int, max_replicas: int, surge: int | str) -> str:
-        if self._largest.name != APP:
+        if self._largest.name not in (APP, CANARY):
             return f"lower replicas, processes or connectionsPerProcess of {self._largest.name}"
         app = self._largest
         pods = pods_at_peak(max_replicas, surge)

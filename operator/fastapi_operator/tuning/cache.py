@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 
 from fastapi_operator.tuning import effects, figures, redis
-from fastapi_operator.tuning.budget import Claim, pods_at_peak
+from fastapi_operator.tuning.budget import Claim
+from fastapi_operator.tuning.connections import app_processes
 from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import CachePlan, CachePoolPlan, ScalingPlan, ServerCore
@@ -41,12 +42,12 @@ def cache_pool_plan(
         scaling: The number of pods.
         others: The processes beside the app, which connect as well.
     """
-    peak = pods_at_peak(scaling.max_replicas.value, scaling.max_surge.value)
+    own = sum(app_processes(profiled.spec, core, scaling).values())
     decided = POOL.decide(
         profiled,
         server_max_clients=cache and cache.max_clients.value,
         concurrency=core.concurrency,
-        processes=peak * core.workers.value + sum(claim.processes for claim in others),
+        processes=own + sum(claim.processes for claim in others),
     )
     return CachePoolPlan(**decided)
 

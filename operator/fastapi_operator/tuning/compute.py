@@ -1,7 +1,8 @@
 """CPU and memory of each app pod."""
 
+import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi_operator import quantity
 from fastapi_operator.api.server import Server
@@ -60,12 +61,37 @@ def compute_plan(profiled: ProfiledSpec, core: ServerCore) -> ComputePlan:
         profiled,
         overrides=overrides,
         workers=workers,
-        worker_memory_bytes=figures.WORKER_MEMORY_BYTES,
+        worker_memory_bytes=worker_memory(profiled),
+        worker_millicores=_worker_millicores(profiled),
         supervised=workers > 1 or (spec.server or Server()).effective_engine != "Uvicorn",
         concurrency=core.concurrency,
         request_bytes=given.memory_request,
     )
     return ComputePlan(**decided)
+
+
+def worker_memory(profiled: ProfiledSpec) -> Any:
+    """Returns the resident memory of a worker: never less than it has after its start."""
+    return profiled.load.value(
+        "worker_memory_bytes", figures.WORKER_MEMORY_BYTES, least=figures.WORKER_MEMORY_MIN_BYTES
+    )
+
+
+def _worker_millicores(profiled: ProfiledSpec) -> Any:
+    """Returns the CPU request of a worker, of which its busiest step fills the target.
+
+    A larger request would only make the autoscaler add pods later, so a measurement lowers it.
+    """
+    constant = figures.CPU_REQUEST_MILLICORES_PER_WORKER
+    busiest = profiled.load.value("cpu_cores_per_worker")
+    if busiest is None:
+        return constant
+    scaling = profiled.spec.scaling
+    target = (scaling and scaling.target_cpu_percent) or figures.TARGET_CPU_PERCENT
+    # In steps of 10m; the target is a percentage.
+    wanted = 10 * math.ceil(100 * busiest.value / (target / 100))
+    least = figures.CPU_REQUEST_MIN_MILLICORES_PER_WORKER
+    return busiest._replace(value=min(max(wanted, least), constant), otherwise=constant)
 
 
 def _required_cpu_limit(profiled: ProfiledSpec, workers: int, given: Amounts) -> Override:
@@ -155,14 +181,23 @@ def _cpu_limit_millicores(*, workers: int) -> Because[int]:
     headline=True,
     tunable=True,
 )
-def _cpu_request_millicores(*, workers: int, cpu_limit_millicores: int) -> Because[int]:
+def _cpu_request_millicores(
+    *, workers: int, worker_millicores: int, cpu_limit_millicores: int
+) -> Because[int]:
     """500m · W, at most the limit.
 
-    The autoscaler measures the use of CPU against it (judgement).
+    The autoscaler measures the use of CPU against it (judgement). If a week was measured, less: the
+    busiest step then fills `scaling.target_cpu_percent` of it, and it is at least 100m · W.
     """
-    wanted = workers * figures.CPU_REQUEST_MILLICORES_PER_WORKER
+    wanted = workers * worker_millicores
     if 0 < cpu_limit_millicores < wanted:
         return Because(cpu_limit_millicores, "all of the limit of {cpu_limit_millicores}")
+    if worker_millicores != figures.CPU_REQUEST_MILLICORES_PER_WORKER:
+        return Because(
+            wanted,
+            "{worker_millicores} a worker, workers: {workers}: the busiest step of the measurement "
+            "fills the autoscaler's target",
+        )
     return Because(wanted, "half a core a worker, workers: {workers}")
 
 

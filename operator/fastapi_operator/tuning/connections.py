@@ -11,11 +11,14 @@ from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.budget import (
     APP,
+    CANARY,
     Claim,
     ConnectionBudget,
     ConnectionRoom,
+    canary_pods,
     pods_at_peak,
 )
+from fastapi_operator.tuning.canary import largest_share
 from fastapi_operator.tuning.database import database_plan, is_pooled
 from fastapi_operator.tuning.plan import (
     DatabasePlan,
@@ -74,38 +77,48 @@ def connected(
         database: The connections of the database; None without one.
         others: The connections that background processes and schedules claim.
     """
-    if profiled.spec.postgres is None or database is None:
+    spec = profiled.spec
+    if spec.postgres is None or database is None:
         return scaling_plan(profiled, core, None), Connections()
     taken, granted = sum(claim.demand for claim in others), database.service_connections.value
     pooler = None
-    if is_pooled(profiled.spec.postgres):
+    if is_pooled(spec.postgres):
         pool = pool_plan(profiled, granted)
         per_process = pool.size.value + pool.max_overflow.value
-        section = profiled.spec.postgres.pooler or Pooler()
+        section = spec.postgres.pooler or Pooler()
         room = ConnectionRoom(most_clients(section.instances, database), per_process, taken)
         scaling = scaling_plan(profiled, core, room)
-        demand = _app_claim(core, scaling, pool).demand + taken
+        demand = sum(claim.demand for claim in _claims(spec, core, scaling, pool)) + taken
         pooler = pooler_plan(profiled, database, demand)
     else:
         # Each process gets its share of the database, so the number of processes comes first.
         room = ConnectionRoom(granted, figures.DIRECT_POOL_MIN, taken)
         scaling = scaling_plan(profiled, core, room)
-        pool = pool_plan(profiled, max(0, granted - taken), _processes(core, scaling))
-    budget = _budget((_app_claim(core, scaling, pool), *others), database, pooler)
+        processes = sum(claim.processes for claim in _claims(spec, core, scaling, None))
+        pool = pool_plan(profiled, max(0, granted - taken), processes)
+    budget = _budget((*_claims(spec, core, scaling, pool), *others), database, pooler)
     return scaling, Connections(pool, pooler, budget)
 
 
-def _processes(core: ServerCore, scaling: ScalingPlan) -> int:
-    pods = pods_at_peak(scaling.max_replicas.value, scaling.max_surge.value)
-    return pods * core.workers.value
+def app_processes(spec: Spec, core: ServerCore, scaling: ScalingPlan) -> dict[str, int]:
+    """Returns the processes of the app at peak, a rollout's surge included, and of its canary."""
+    replicas, surge = scaling.max_replicas.value, scaling.max_surge.value
+    pods = {
+        APP: pods_at_peak(replicas, surge),
+        CANARY: canary_pods(replicas, largest_share(spec)),
+    }
+    return {name: count * core.workers.value for name, count in pods.items() if count}
 
 
-def _app_claim(core: ServerCore, scaling: ScalingPlan, pool: PoolPlan) -> Claim:
-    return Claim(
-        name=APP,
-        path="spec.scaling.maxReplicas",
-        processes=_processes(core, scaling),
-        per_process=pool.size.value + pool.max_overflow.value,
+def _claims(
+    spec: Spec, core: ServerCore, scaling: ScalingPlan, pool: PoolPlan | None
+) -> tuple[Claim, ...]:
+    """Returns the claims of both versions; without a pool, how many processes will have one."""
+    per_process = pool.size.value + pool.max_overflow.value if pool else 0
+    paths = {APP: "spec.scaling.maxReplicas", CANARY: "spec.rollout.canary.steps"}
+    return tuple(
+        Claim(name=name, path=paths[name], processes=processes, per_process=per_process)
+        for name, processes in app_processes(spec, core, scaling).items()
     )
 
 

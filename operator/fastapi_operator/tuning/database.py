@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi_operator.api.postgres import Pooler, Postgres
 from fastapi_operator.facts import CNPG_CLUSTER, Facts
-from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.problems import Problem, Severity, Stage, missing_api
 from fastapi_operator.settings import OperandImage
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because
@@ -92,12 +92,10 @@ def database_problems(
             remedy="remove engine: None, unless every process obeys it",
         )
     if postgres.mode == "CloudNativePG" and not facts.offers(CNPG_CLUSTER):
-        yield Problem(
-            severity=Severity.ERROR,
-            stage=Stage.PLAN,
-            path="spec.postgres.mode",
-            message=f"the cluster does not serve {CNPG_CLUSTER}",
-            remedy="install CloudNativePG, or remove mode for a database that the operator runs",
+        yield missing_api(
+            "spec.postgres.mode",
+            CNPG_CLUSTER,
+            "install CloudNativePG, or remove mode for a database that the operator runs",
         )
     if postgres.mode == "External":
         yield Problem(

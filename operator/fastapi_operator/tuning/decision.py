@@ -21,6 +21,7 @@ class Source(StrEnum):
 
     SPEC = "spec"
     PROFILE = "profile"
+    TUNED = "tuned"
     DERIVED = "derived"
 
 
@@ -29,6 +30,20 @@ class Because(NamedTuple, Generic[T]):
 
     value: T
     reason: str
+
+
+class Measured(NamedTuple):
+    """A measured input of formulas.
+
+    Attributes:
+        value: The measured value.
+        otherwise: The value for a number that is not tunable.
+        figures: The names of the figures from which it comes.
+    """
+
+    value: Any
+    otherwise: Any
+    figures: tuple[str, ...]
 
 
 class Override(NamedTuple):
@@ -52,6 +67,7 @@ class Decision(Generic[T]):
         inputs: All values that the formula read; empty if the formula did not decide.
         source: Who decided.
         path: The field that set the value; empty if no field did.
+        figures: The names of the measured figures that changed the value.
     """
 
     number: "Number"
@@ -61,6 +77,7 @@ class Decision(Generic[T]):
     inputs: Mapping[str, Any]
     source: Source
     path: str = ""
+    figures: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -89,6 +106,8 @@ class Decision(Generic[T]):
 
 def display(name: str, value: object, unit: str = "") -> str:
     """A value for people; the suffix of the name decides which values are shown as quantities."""
+    if isinstance(value, tuple):
+        value = ", ".join(map(str, value))
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if name.endswith("_bytes"):

@@ -9,9 +9,11 @@ from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts
 from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.automatic import is_automatic, tuning_problems
 from fastapi_operator.tuning.backup import backup_plan, backup_problems
 from fastapi_operator.tuning.bounds import out_of_bounds
 from fastapi_operator.tuning.cache import cache_plan, cache_pool_plan
+from fastapi_operator.tuning.canary import canary_plan, canary_problems
 from fastapi_operator.tuning.client_address import address_problems
 from fastapi_operator.tuning.compute import compute_basis, compute_plan, memory_problems
 from fastapi_operator.tuning.connections import budget_problems, connected, database_plans
@@ -21,18 +23,22 @@ from fastapi_operator.tuning.exposure import exposure_plan, exposure_problems, r
 from fastapi_operator.tuning.figures import PROXY_READ_TIMEOUT_SECONDS
 from fastapi_operator.tuning.gateway import gateway_plan, gateway_problems
 from fastapi_operator.tuning.image import mutable_tag
+from fastapi_operator.tuning.leak_guard import leak_guard_plan
 from fastapi_operator.tuning.load import load_problems
+from fastapi_operator.tuning.measurements import NOT_MEASURED, Measurements
 from fastapi_operator.tuning.migration import migration_plan
 from fastapi_operator.tuning.observability import observability_plan, slo_problems
-from fastapi_operator.tuning.plan import Plan
+from fastapi_operator.tuning.plan import ComputePlan, Plan
 from fastapi_operator.tuning.postgres import postgres_pod_plan
+from fastapi_operator.tuning.preflight import preflight_plan
 from fastapi_operator.tuning.processes import (
     background_plans,
     container_problems,
     process_claims,
     schedule_plans,
+    worker_scaling_problems,
 )
-from fastapi_operator.tuning.profile import with_profile
+from fastapi_operator.tuning.profile import ProfiledSpec, with_profile
 from fastapi_operator.tuning.programs import program_problems
 from fastapi_operator.tuning.proxy import proxy_plan, proxy_problems
 from fastapi_operator.tuning.queue import queue_plan, queue_problems
@@ -50,6 +56,7 @@ def derive(
     service: FastAPIService,
     settings: Settings,
     facts: Facts,
+    measurements: Measurements = NOT_MEASURED,
 ) -> Plan:
     """Derives the plan of a service; pure, and independent of the node on which it runs.
 
@@ -57,11 +64,15 @@ def derive(
         service: The service, valid by schema and rules.
         settings: The settings of the platform team, whose profiles are applied here.
         facts: The APIs of the cluster, and the profile of each namespace.
+        measurements: Measurements of the service. They replace judgement where there is enough
+            data, and never a field of the spec or its profile.
 
     Returns:
         The plan; ``problems`` has everything that keeps it from being applied.
     """
-    profiled = with_profile(service, settings, facts)
+    profiled = dataclasses.replace(
+        with_profile(service, settings, facts), measurements=measurements
+    )
     spec = profiled.spec
     proxy, exposed = spec.proxy or Proxy(), spec.exposure or Exposure()
     # Sizes flow outwards from the database: its connections bound the pooler, the pooler the app.
@@ -91,6 +102,7 @@ def derive(
         server=server,
         compute=compute,
         scaling=scaling,
+        canary=canary_plan(profiled, scaling, observability),
         database=database,
         postgres=postgres,
         postgres_pod=(
@@ -99,8 +111,10 @@ def derive(
             else None
         ),
         backup=backup_plan(profiled, postgres),
+        preflight=preflight_plan(profiled, _assumed_compute(profiled, compute)),
+        leak_guard=leak_guard_plan(profiled, compute),
         migration=(
-            migration_plan(profiled, compute)
+            migration_plan(profiled, _assumed_compute(profiled, compute))
             if spec.postgres is not None and spec.postgres.migrations is not None
             else None
         ),
@@ -133,9 +147,12 @@ def derive(
             *backup_problems(spec.postgres),
             *container_problems(spec),
             *program_problems(spec.background or ()),
+            *worker_scaling_problems(spec, facts),
             *thread_problems(spec, server, connections.pool),
             *command_problems(spec, server),
             *scaling_problems(spec, facts),
+            *canary_problems(spec, service.written),
+            *tuning_problems(spec, service.written),
             *load_problems(spec, core, scaling, proxied),
             *budget_problems(spec, connections.budget, scaling, postgres),
             *(queue_problems(queue) if queue is not None else ()),
@@ -149,3 +166,21 @@ def derive(
     )
     absent = tuple(absent_parts(service.written, plan.parts_with_pods))
     return dataclasses.replace(plan, problems=(*plan.problems, *absent)) if absent else plan
+
+
+def derive_accepted(
+    service: FastAPIService, settings: Settings, facts: Facts, accepted: Measurements
+) -> Plan:
+    """Derives a service with the figures that automatic tuning accepted, if that is its mode."""
+    plan = derive(service, settings, facts)
+    if accepted is NOT_MEASURED or not is_automatic(plan.spec):
+        return plan
+    return derive(service, settings, facts, accepted)
+
+
+def _assumed_compute(profiled: ProfiledSpec, compute: ComputePlan) -> ComputePlan:
+    """Returns the resources of an app pod without measurements, which show no migration."""
+    if profiled.measurements is NOT_MEASURED:
+        return compute
+    assumed = dataclasses.replace(profiled, measurements=NOT_MEASURED)
+    return compute_plan(assumed, server_core(assumed, compute_basis(assumed)))

@@ -28,15 +28,20 @@ def decision_record(decision: Decision[Any]) -> dict[str, Any]:
     """Returns a decision in the form of ``explain -o json``."""
     return {
         "name": decision.name,
-        "value": decision.value,
+        "value": _plain(decision.value),
         "unit": decision.unit,
         "reason": decision.reason,
-        "inputs": dict(decision.inputs),
+        "inputs": {name: _plain(value) for name, value in decision.inputs.items()},
         "source": decision.source.value,
         "disruption": decision.disruption.value,
         "enforcedBy": decision.enforced_by.value,
         "reference": decision.reference,
     }
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value with types that JSON and YAML have."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def budget_record(budget: ConnectionBudget | None) -> dict[str, Any] | None:
@@ -74,7 +79,8 @@ def budget_record(budget: ConnectionBudget | None) -> dict[str, Any] | None:
 
 def problem_record(problem: Problem) -> dict[str, Any]:
     """Returns a problem as plain data."""
-    return dataclasses.asdict(problem)
+    texts = {"severity": problem.severity.value, "stage": problem.stage.value}
+    return dataclasses.asdict(problem) | texts
 
 
 def changes(before: Plan, after: Plan) -> Iterator[Change]:

@@ -7,7 +7,7 @@ from fastapi_operator.api.exposure import Entry, Exposure
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.api.service import Spec
 from fastapi_operator.facts import CERTIFICATE, HTTP_ROUTE, Facts
-from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.problems import Problem, Severity, Stage, missing_api
 from fastapi_operator.tuning.routes import covers, entry_ports, normal
 
 
@@ -179,16 +179,16 @@ def _entry_problems(exposure: Exposure, *, has_proxy: bool, facts: Facts) -> Ite
 
 def _missing_apis(field: str, section: Exposure | Entry, facts: Facts) -> Iterator[Problem]:
     if section.gateway is not None and not facts.offers(HTTP_ROUTE):
-        yield _error(
+        yield missing_api(
             f"{field}.gateway",
-            f"the cluster does not serve {HTTP_ROUTE}",
+            HTTP_ROUTE,
             "install the Gateway API and a controller for it, or set ingress; offline, name "
             "the API in --facts",
         )
     if section.tls and section.tls.issuer and not facts.offers(CERTIFICATE):
-        yield _error(
+        yield missing_api(
             f"{field}.tls.issuer",
-            f"the cluster does not serve {CERTIFICATE}",
+            CERTIFICATE,
             "install cert-manager, or set secretName; offline, name the API in --facts",
         )
 

@@ -4,6 +4,8 @@
 documented default, and ``judgement`` is experience that no measurement supports yet.
 """
 
+from decimal import Decimal
+
 MIB = 2**20
 GIB = 2**30
 
@@ -20,6 +22,8 @@ MEMORY_ROUNDING_BYTES = 32 * MIB
 REQUEST_BODY_BYTES = 64 * 1024
 # More event loops in one pod fail together with it: judgement.
 WORKERS_MAX = 8
+# Leaves a third of the request for the minute in which new pods start: judgement.
+TARGET_CPU_PERCENT = 65
 # Half a core keeps one event loop busy at the CPU target of the autoscaler: judgement.
 CPU_REQUEST_MILLICORES_PER_WORKER = 500
 # The most that an event loop, or another server of one thread, can use.
@@ -47,6 +51,10 @@ WORKERS_SET_MAX = 64
 PROCESS_CPU_MILLICORES = 250
 # One for the task, one for work that it starts: judgement.
 PROCESS_CONNECTIONS = 2
+# A worker that does a task each second catches up within ten: judgement.
+TASKS_PER_PROCESS = 10
+# KEDA's default of 30 s would be the start of the first task; a look is one small request.
+QUEUE_POLL_SECONDS = 10
 # A process that cannot start fails within seconds of its imports. The next pod of a rollout waits
 # for that: judgement.
 BACKGROUND_MIN_READY_SECONDS = 10
@@ -75,15 +83,41 @@ LOOP_BUSY = 0.85
 FLEET_BUSY = 0.60
 # Shed at twice the requests that one loop sustains (Little's law; Netflix): judgement.
 SHED_FACTOR = 2
+# The requests in flight of a process are its queue. So much of its time is long enough for a pause
+# of half a second at half of its capacity, as when pods start beside it, and short enough for
+# clients: with uvloop the p99 is about twice the queue (measured).
+QUEUE_SECONDS = 0.25
 # However long requests wait, a process admits so many. As high as the limit of a process whose load
-# is unknown, so that the limit does not follow waits there: on a busy node, a lower bound of 16
-# shed two of five requests of a load that the pods carry.
+# is unknown, so that the limit does not follow waits there: with 16, processes rejected 154 of
+# 44,836 requests of a load that their pods carry, while the pods of a canary started beside them.
 IN_FLIGHT_MIN = 64
 
 # Default of AnyIO's thread limiter.
 THREADS_DEFAULT = 40
 THREADS_MIN, THREADS_MAX = 8, 100
 THREADS_MARGIN = 1.25
+
+# --- measurements --------------------------------------------------------------------------------
+# Fewer requests show a mean or a percentile badly: see the table of needs. Judgement.
+MEASURED_REQUESTS_MIN = 1000
+# After so many requests of a worker its heap is warm: judgement.
+MEASURED_WARM_REQUESTS = 10_000
+# An idle worker takes about 0.5 % of a core (probes, metrics, its own lag): a tenth of this.
+MEASURED_BUSY_MIN = 0.05
+# Beyond one in a thousand, requests were rejected, and others waited nearly as long: judgement.
+MEASURED_SHED_SHARE_MAX = 0.001
+MEASURED_MEMORY_STEP_BYTES = 8 * MIB
+# The least CPU request of a worker, however idle: starting takes 0.75 s of CPU. Judgement.
+CPU_REQUEST_MIN_MILLICORES_PER_WORKER = 100
+# Measurements are no better than a tenth, so smaller changes are not recommended: judgement.
+GAIN_MIN = 0.10
+# A recommendation stays until it is worth less than this, so that noise does not remove it.
+GAIN_KEPT_MIN = 0.05
+# The operator recommends nothing before it has seen nearly a day with its peak: judgement.
+OBSERVED_SECONDS_MIN = 20 * 3600
+# A week, but for its gaps, and ten times the needed requests: judgement.
+CONFIDENT_SECONDS = 6 * 86_400
+CONFIDENT_FACTOR = 10
 
 # --- connections and shutdown --------------------------------------------------------------------
 # nginx closes idle upstream connections after 60 s (its default); the app must outlast it.
@@ -112,6 +146,17 @@ SURGE_PERCENT = 25
 # Share of the sustained requests that the autoscaler aims at: Knative's target utilization.
 IN_FLIGHT_FILL = 0.7
 
+# --- canary --------------------------------------------------------------------------------------
+# Shares of the requests in percent, and the least and longest time of each: judgement.
+CANARY_STEPS = (5, 25, 50)
+CANARY_STEP_SECONDS = 60
+CANARY_REQUESTS = 200
+CANARY_WAIT_SECONDS = 3600
+# The proxy forgets the counts of a version that had no requests for so long: judgement.
+VERSION_METRICS_HOURS = 24
+# The burn rate of the alert that pages a person first: see observability/slo.py.
+SLO_PAGE_RATE = Decimal("14.4")
+
 # --- PostgreSQL ----------------------------------------------------------------------------------
 # A primary and two replicas: CloudNativePG's own examples.
 REPLICATED_INSTANCES = 3
@@ -124,6 +169,12 @@ BACKUP_RETRIES = 2
 CONTAINER_MEMORY_MIN_BYTES = 16 * MIB
 # A migration waits for the database and computes little: judgement.
 MIGRATION_CPU_MILLICORES = 100
+# The pod that checks a new image: one import. With a small request it finds room on most nodes, and
+# it may use idle CPU: judgement.
+PREFLIGHT_CPU_MILLICORES = 50
+PREFLIGHT_MEMORY_BYTES = 64 * MIB
+# The largest memory limit of a running pod, as a multiple of that of a new one: judgement.
+RESIZED_MEMORY_FACTOR = 2
 # The sidecar of a migration runs one short query a second: judgement.
 MIGRATION_CHECKS_CPU_MILLICORES = 10
 MIGRATION_CHECKS_MEMORY_BYTES = 64 * MIB
@@ -312,6 +363,8 @@ RELOADER_MEMORY_BYTES = 32 * MIB
 # The kubelet swaps a mounted ConfigMap within 90 s; a check costs one checksum: judgement.
 RELOADER_INTERVAL_SECONDS = 5
 RELOAD_SECONDS = 90 + RELOADER_INTERVAL_SECONDS
+# Controllers give a changed HTTPRoute to their proxies within seconds: judgement.
+ROUTE_SECONDS = 15
 # Before Caddy reloads or ends, each response announces the end of its connection for so long. Busy
 # connections are used within this time, and meanwhile each request opens its own: judgement.
 CADDY_ANNOUNCE_SECONDS = 3

@@ -23,7 +23,7 @@ from fastapi_operator import quantity
 from fastapi_operator.api import fields
 from fastapi_operator.api.model import Model, entry_of
 from fastapi_operator.api.service import Spec
-from fastapi_operator.tuning.decision import Because, Decision, Override, Source, display
+from fastapi_operator.tuning.decision import Because, Decision, Measured, Override, Source, display
 from fastapi_operator.tuning.effects import Effect
 from fastapi_operator.tuning.profile import ProfiledSpec
 
@@ -221,7 +221,8 @@ class Group:
             profiled: The spec and its profile.
             entry: The entry of the list, if the section is one.
             overrides: Values that win over the formulas, but not over the spec.
-            known: The values that formulas may read; a decision counts as its value.
+            known: The values that formulas may read; a decision counts as its value. A measured
+                one counts only for a tunable number, and only if it changes it.
         """
         root: object = profiled.spec
         section, prefix = self.section, "spec."
@@ -237,29 +238,52 @@ class Group:
             override = number.override(profiled, root, prefix) if number.fields else None
             override = override or (overrides.get(key) if overrides else None)
             inputs: dict[str, Any] = {}
+            measured: tuple[str, ...] = ()
             if override is not None:
                 value, reason, source, path = override
             else:
-                inputs = {name: known[name] for name in number.inputs}
+                inputs, measured = _inputs(number, known, number.name in profiled.frozen)
                 value, reason = number.formula(**inputs)
-                source, path = Source.DERIVED, ""
+                source, path = Source.TUNED if measured else Source.DERIVED, ""
                 if "{" in reason:
                     reason = reason.format(**{k: display(k, v) for k, v in inputs.items()})
+                if measured:
+                    reason = f"{reason}; measured"
             if number.ceiling and profiled.exceeds(number.ceiling, value):
                 shown = display(key, value, number.unit)
                 reason, source = (
                     profiled.lowered(number.ceiling, f"{shown} would be derived"),
                     Source.PROFILE,
                 )
-                value, inputs = profiled.most(number.ceiling), {}
+                value, inputs, measured = profiled.most(number.ceiling), {}, ()
             least = profiled.least(number.amount) if number.amount else None
             if least is not None and 0 < value < least.amount:
                 shown = display(key, least.amount)
                 reason = f"LimitRange {least.origin} requires at least {shown}; otherwise {reason}"
                 value = least.amount
             known[key] = value
-            decided[key] = Decision(number, f"{section}.{key}", value, reason, inputs, source, path)
+            decided[key] = Decision(
+                number, f"{section}.{key}", value, reason, inputs, source, path, measured
+            )
         return decided
+
+
+def _inputs(
+    number: Number, known: Mapping[str, Any], is_frozen: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Returns the inputs of the formula, and the figures that change its value."""
+    given = {name: known[name] for name in number.inputs}
+    measured = {name: item for name, item in given.items() if isinstance(item, Measured)}
+    if not measured:
+        return given, ()
+    otherwise = given | {name: item.otherwise for name, item in measured.items()}
+    if not number.tunable or is_frozen:
+        return otherwise, ()
+    given |= {name: item.value for name, item in measured.items()}
+    if number.formula(**given).value == number.formula(**otherwise).value:
+        return otherwise, ()
+    figures = (name for item in measured.values() for name in item.figures)
+    return given, tuple(dict.fromkeys(figures))
 
 
 def declared() -> Iterator[Number]:

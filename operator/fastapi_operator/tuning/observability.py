@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from fastapi_operator.api.observability import Metrics, Observability
+from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.facts import POD_MONITOR, Facts
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
+from fastapi_operator.tuning.canary import canary_section
 from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import ObservabilityPlan
@@ -29,17 +31,20 @@ def observability_plan(profiled: ProfiledSpec, facts: Facts) -> ObservabilityPla
     section, proxy = spec.observability or Observability(), spec.proxy
     slo, traces = section.slo, section.traces
     decided = METRICS.decide(profiled, pod_monitors=facts.offers(POD_MONITOR))
-    has_exporters = decided["exporters"].value
-    if has_exporters:
+    has_exporters, is_nginx = (
+        decided["exporters"].value,
+        (proxy or Proxy()).engine in (None, "Nginx"),
+    )
+    nginx_has_exporter = is_nginx and (has_exporters or canary_section(spec) is not None)
+    if has_exporters or nginx_has_exporter:
         decided |= EXPORTERS.decide(profiled)
     if traces is not None and traces.endpoint is not None:
         decided |= TRACES.decide(profiled)
     if slo is not None:
-        is_nginx = proxy is None or proxy.engine in (None, "Nginx")
         decided |= SLO.decide(
             profiled,
             app_shows_metrics=(section.metrics or Metrics()).enabled is not False,
-            nginx_has_exporter=has_exporters and is_nginx,
+            nginx_has_exporter=nginx_has_exporter,
         )
         if slo.latency_milliseconds is not None:
             decided |= LATENCY.decide(profiled, promised_milliseconds=slo.latency_milliseconds)

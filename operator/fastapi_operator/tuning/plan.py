@@ -14,6 +14,7 @@ from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.exposure import EntryPlan, ExposurePlan
 
 if TYPE_CHECKING:
+    from fastapi_operator.tuning.canary import CanaryPlan
     from fastapi_operator.tuning.gateway import GatewayPlan
     from fastapi_operator.tuning.proxy import ProxyPlan
 
@@ -234,12 +235,18 @@ class ProcessPlan:
 
 @dataclass(frozen=True)
 class BackgroundPlan(ProcessPlan):
-    """A process that runs beside the app; ``peak_pods`` counts those that a rollout adds."""
+    """A process that runs beside the app; ``peak_pods`` counts those that a rollout adds.
+
+    With autoscaling, ``replicas`` is the smallest number of pods; without it, its numbers are None.
+    """
 
     replicas: Decision[int]
     peak_pods: Decision[int]
     graceful_seconds: Decision[int]
     grace_seconds: Decision[int]
+    max_replicas: Decision[int] | None = None
+    tasks_per_replica: Decision[int] | None = None
+    scale_down_seconds: Decision[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -249,6 +256,32 @@ class SchedulePlan(ProcessPlan):
     runs: Decision[int]
     timeout_seconds: Decision[int]
     retries: Decision[int]
+
+
+@dataclass(frozen=True)
+class PreflightPlan:
+    """The Job that imports the app of a new image."""
+
+    deadline_seconds: Decision[int]
+    import_seconds: Decision[int]
+    cpu_request_millicores: Decision[int]
+    memory_limit_bytes: Decision[int]
+    memory_request_bytes: Decision[int]
+
+
+@dataclass(frozen=True)
+class LeakGuardPlan:
+    """What is done about a pod whose memory grows to its limit.
+
+    Attributes:
+        automatic: Whether pods are resized and replaced, and not only reported.
+        resizes: Whether their memory limit may be raised before.
+        memory_most_bytes: The largest memory limit of a running pod.
+    """
+
+    automatic: bool
+    resizes: bool
+    memory_most_bytes: Decision[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,10 +317,13 @@ class Plan:
     server: ServerPlan
     compute: ComputePlan
     scaling: ScalingPlan
+    canary: "CanaryPlan | None"
     database: DatabasePlan | None
     postgres: PostgresPlan | None
     postgres_pod: PostgresPodPlan | None
     backup: BackupPlan | None
+    preflight: PreflightPlan | None
+    leak_guard: LeakGuardPlan | None
     migration: MigrationPlan | None
     pool: PoolPlan | None
     pooler: PoolerPlan | None

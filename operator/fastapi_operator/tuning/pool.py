@@ -2,7 +2,6 @@
 
 import math
 
-from fastapi_operator.api.compute import Traffic
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Group
@@ -22,13 +21,15 @@ def pool_plan(profiled: ProfiledSpec, connections: int, processes: int | None = 
         processes: The processes at peak that share the connections; None with a pooler, which
             makes their number irrelevant.
     """
-    traffic = profiled.spec.traffic or Traffic()
+    load = profiled.load
     decided = POOL.decide(
         profiled,
-        database_milliseconds=traffic.database_milliseconds_per_request
-        or figures.DATABASE_MILLISECONDS_PER_REQUEST,
-        cpu_milliseconds=traffic.cpu_milliseconds_per_request
-        or figures.CPU_MILLISECONDS_PER_REQUEST,
+        database_milliseconds=load.value(
+            "database_milliseconds_per_request", figures.DATABASE_MILLISECONDS_PER_REQUEST
+        ),
+        cpu_milliseconds=load.value(
+            "cpu_milliseconds_per_request", figures.CPU_MILLISECONDS_PER_REQUEST
+        ),
         connections=connections,
         processes=processes,
         pooled=processes is None,
@@ -39,8 +40,8 @@ def pool_plan(profiled: ProfiledSpec, connections: int, processes: int | None = 
 @POOL.number(unit="connections", headline=True, tunable=True)
 def _size(
     *,
-    database_milliseconds: int,
-    cpu_milliseconds: int,
+    database_milliseconds: float,
+    cpu_milliseconds: float,
     connections: int,
     processes: int | None,
 ) -> Because[int]:

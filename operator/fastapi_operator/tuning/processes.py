@@ -5,7 +5,8 @@ from typing import Any
 
 from fastapi_operator.api.schedule import Background, Schedule
 from fastapi_operator.api.service import Spec
-from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.facts import SCALED_OBJECT, Facts
+from fastapi_operator.problems import Problem, Severity, Stage, missing_api
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.amounts import amounts
 from fastapi_operator.tuning.budget import Claim
@@ -17,6 +18,7 @@ from fastapi_operator.tuning.profile import ProfiledSpec
 from fastapi_operator.tuning.programs import started_processes
 
 BACKGROUND = Group("background", effects.OBJECT_NONE, entry=Background)
+WORKER_SCALING = Group("background", effects.OBJECT_NONE, entry=Background, case="with scaling")
 SCHEDULES = Group("schedules", effects.OBJECT_NONE, entry=Schedule)
 
 
@@ -25,18 +27,37 @@ def background_plans(
 ) -> tuple[BackgroundPlan, ...]:
     """Decides the numbers of each background process."""
     return tuple(
-        BackgroundPlan(
-            name=entry.name,
-            **BACKGROUND.decide(
-                profiled,
-                entry=entry,
-                **_known(entry, database),
-                singleton=entry.singleton or False,
-                started=started_processes(entry),
-            ),
-        )
-        for entry in profiled.spec.background or ()
+        _background_plan(profiled, database, entry) for entry in profiled.spec.background or ()
     )
+
+
+def _background_plan(
+    profiled: ProfiledSpec, database: DatabasePlan | None, entry: Background
+) -> BackgroundPlan:
+    most = None if entry.scaling is None else entry.scaling.max_replicas or 1
+    decided = BACKGROUND.decide(
+        profiled,
+        entry=entry,
+        **_known(entry, database),
+        singleton=entry.singleton or False,
+        most=most,
+        started=started_processes(entry),
+    )
+    if entry.scaling is not None:
+        processes = decided["processes"]
+        decided |= WORKER_SCALING.decide(profiled, entry=entry, processes=processes)
+    return BackgroundPlan(name=entry.name, **decided)
+
+
+def worker_scaling_problems(spec: Spec, facts: Facts) -> Iterator[Problem]:
+    """Reports workers that nothing can scale."""
+    for entry in spec.background or ():
+        if entry.scaling is not None and not facts.offers(SCALED_OBJECT):
+            yield missing_api(
+                f"spec.background[{entry.name}].scaling",
+                SCALED_OBJECT,
+                "install KEDA, or set replicas; offline, name the API in --facts",
+            )
 
 
 def schedule_plans(
@@ -114,13 +135,14 @@ def _both(**declaration: Any) -> Callable[[Formula], Formula]:
     return declare
 
 
-BACKGROUND.constant(
-    "replicas",
-    1,
-    "a queue keeps the tasks of a pod that is being replaced",
-    unit="pods",
-    field="replicas",
-)
+@BACKGROUND.number(unit="pods", field=("replicas", "scaling.minReplicas"))
+def _replicas(*, most: int | None) -> Because[int]:
+    """1; with scaling 0, from which KEDA adds pods."""
+    if most is None:
+        return Because(1, "a queue keeps the tasks of a pod that is being replaced")
+    return Because(0, "without tasks no pod is needed; KEDA adds up to {most}")
+
+
 BACKGROUND.constant(
     "graceful_seconds",
     60,
@@ -129,6 +151,31 @@ BACKGROUND.constant(
     field="gracefulSeconds",
     evidence="judgement",
 )
+WORKER_SCALING.constant(
+    "max_replicas",
+    1,
+    "each pod takes connections of the budget, so more need scaling.maxReplicas",
+    unit="pods",
+    field="scaling.maxReplicas",
+)
+WORKER_SCALING.constant(
+    "scale_down_seconds",
+    300,
+    "a short pause between tasks starts and stops no pods",
+    field="scaling.scaleDownSeconds",
+    evidence="judgement",
+)
+
+
+@WORKER_SCALING.number(unit="tasks", field="scaling.tasksPerReplica")
+def _tasks_per_replica(*, processes: int) -> Because[int]:
+    """10 · processes (judgement)."""
+    return Because(
+        figures.TASKS_PER_PROCESS * processes,
+        f"{figures.TASKS_PER_PROCESS} waiting tasks for each process, processes: {{processes}}",
+    )
+
+
 _ONE_PROCESS = "a command is one process unless the spec declares that it starts more"
 
 
@@ -148,14 +195,20 @@ SCHEDULES.constant("processes", 1, _ONE_PROCESS, unit="processes")
 
 
 @BACKGROUND.number(unit="pods")
-def _peak_pods(*, replicas: int, singleton: bool) -> Because[int]:
-    """2 · replicas; for a singleton its replicas.
+def _peak_pods(*, replicas: int, singleton: bool, most: int | None) -> Because[int]:
+    """2 · replicas, or 2 · scaling.maxReplicas; for a singleton its replicas.
 
     A Deployment starts the next pod while the last one finishes its task: for as long as
     `gracefulSeconds`, both hold connections.
     """
     if singleton:
         return Because(replicas, "a singleton's next pod starts after the last one has ended")
+    if most is not None:
+        return Because(
+            2 * most,
+            "twice the {most} of scaling.maxReplicas while a rollout lasts: pods of the old "
+            "version finish their tasks beside the new ones",
+        )
     return Because(
         2 * replicas,
         "twice {replicas} while a rollout lasts: pods of the old version finish their tasks beside "

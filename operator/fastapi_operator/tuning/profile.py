@@ -5,6 +5,7 @@ every builder reads one spec, and no part depends on profiles. A ceiling of a nu
 does not set is applied when the number is decided.
 """
 
+import functools
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.profiles import BOUNDS, NO_PROFILE, OPTIONAL_SECTIONS, Profile
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.contradictions import contradictions
+from fastapi_operator.tuning.measurements import NOT_MEASURED, Measurements
+from fastapi_operator.tuning.traffic import Load
 
 Raw = Mapping[str, Any]
 
@@ -53,6 +56,7 @@ class ProfiledSpec:
         reasons: Why a field has its value, for each field that the profile set or lowered.
         problems: An unknown profile, missing required fields, values above a ceiling.
         limits: The LimitRanges of the namespace.
+        measurements: Measurements of the service.
     """
 
     spec: Spec
@@ -62,6 +66,18 @@ class ProfiledSpec:
     reasons: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     limits: Limits = NO_LIMITS
+    measurements: Measurements = NOT_MEASURED
+
+    @functools.cached_property
+    def load(self) -> Load:
+        """The figures of a request."""
+        return Load.of(self.spec.traffic, self.measurements)
+
+    @functools.cached_property
+    def frozen(self) -> frozenset[str]:
+        """The names of the numbers that no measurement changes."""
+        tuning = self.spec.tuning
+        return frozenset((tuning.freeze or ()) if tuning is not None else ())
 
     @property
     def limits_cpu(self) -> bool:

@@ -293,15 +293,15 @@ def _upstream_keep_alive(
 def _upstream_keep_alive_seconds(*, app_seconds: int, pre_stop_seconds: int) -> Because[int]:
     """(pre_stop_seconds − 2) / 2, at most 15 less than keep_alive_seconds of the app.
 
-    A connection is used for so long and may then be idle for so long: both end before the server of
-    a pod that stops does.
+    A connection may be idle for so long. With `balancing: Service` it is also used for so long at
+    most: both end before the server of a pod that stops does.
     """
     while_leaving = (pre_stop_seconds - figures.ENDPOINT_SECONDS) // 2
     return Because(
         max(1, min(while_leaving, app_seconds - figures.KEEP_ALIVE_MARGIN_SECONDS)),
-        "use and idle time together are shorter than the {pre_stop_seconds} s for which a pod that "
-        "stops still serves, and than the {app_seconds} s of the app, so the proxy never writes "
-        "into a closing socket",
+        "twice this time is shorter than the {pre_stop_seconds} s for which a pod that stops still "
+        "serves, and than the {app_seconds} s of the app, so the proxy never writes into a closing "
+        "socket",
     )
 
 

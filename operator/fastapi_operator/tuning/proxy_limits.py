@@ -71,10 +71,10 @@ def priorities(spec: Spec) -> tuple[str, ...]:
 def _max_connections_per_pod(*, workers: int, max_in_flight: int) -> Because[int]:
     """Workers · max_in_flight.
 
-    A request waits for those in front of it: with 2 ms of CPU a request, the p99 of one process at
-    3.3 times its capacity was 83 ms at 16 requests, 116 ms at 32 and 736 ms at 64, at the same rate
-    of good responses. But with half of max_in_flight, requests were rejected at half the capacity
-    whenever two new pods that started left the others without a CPU for 0.3 s (`make resilience`).
+    A request waits for those in front of it. At ten times the capacity of two pods with 0.2 CPU and
+    4 ms of CPU a request, the p99 was 0.8 to 0.9 s at 16 requests, 1.3 to 1.7 s at 32, and at 64
+    clients gave up. But if the queue is short in time, requests are rejected at half the capacity
+    whenever new pods that start leave the others without a CPU for 0.3 s (`make resilience`).
     """
     return Because(
         workers * max_in_flight,

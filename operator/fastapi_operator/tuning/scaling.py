@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator
 
-from fastapi_operator.api.compute import Traffic
 from fastapi_operator.api.scaling import Scaling
 from fastapi_operator.api.service import Spec
+from fastapi_operator.api.workload import Rollout
 from fastapi_operator.facts import SCALED_OBJECT, Facts
-from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.problems import Problem, Severity, Stage, missing_api
 from fastapi_operator.tuning import effects, figures
 from fastapi_operator.tuning.budget import ConnectionRoom, most_replicas
+from fastapi_operator.tuning.canary import largest_share
 from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import ScalingPlan, ServerCore
@@ -31,19 +32,25 @@ def scaling_plan(
         room: The connections that the pods share; None without a database.
     """
     spec = profiled.spec
-    scaling, traffic = spec.scaling or Scaling(), spec.traffic or Traffic()
+    scaling, load = spec.scaling or Scaling(), profiled.load
     decided = SCALING.decide(
         profiled,
         fixed=scaling.replicas,
         allowed=allowed_replicas(profiled),
         workers=core.workers,
         concurrency=core.concurrency,
-        peak_requests_per_second=traffic.peak_requests_per_second,
-        cpu_milliseconds=traffic.cpu_milliseconds_per_request
-        or figures.CPU_MILLISECONDS_PER_REQUEST,
+        peak_requests_per_second=load.value("peak_requests_per_second"),
+        # A ceiling costs nothing until it is needed, so a measured peak only raises it.
+        least_replicas=load.only_if_measured(
+            figures.REPLICAS_MAX_UNKNOWN, 1, "peak_requests_per_second"
+        ),
+        cpu_milliseconds=load.value(
+            "cpu_milliseconds_per_request", figures.CPU_MILLISECONDS_PER_REQUEST
+        ),
         per_process=room and room.per_process,
         connections=room and room.connections,
         other_connections=room.others if room else 0,
+        canary_percent=largest_share(spec),
         by_keda=scaling.engine == "Keda",
     )
     return ScalingPlan(**decided)
@@ -58,17 +65,20 @@ def allowed_replicas(profiled: ProfiledSpec) -> int | None:
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
+def rollout_deadline_seconds(spec: Spec) -> int:
+    """Returns the seconds after which a rollout of the app without progress has failed."""
+    return (spec.rollout or Rollout()).deadline_seconds or figures.PROGRESS_DEADLINE_SECONDS
+
+
 def scaling_problems(spec: Spec, facts: Facts) -> Iterator[Problem]:
     """Reports what keeps KEDA from scaling the service."""
     if spec.scaling is None or spec.scaling.engine != "Keda":
         return
     if not facts.offers(SCALED_OBJECT):
-        yield Problem(
-            severity=Severity.ERROR,
-            stage=Stage.PLAN,
-            path="spec.scaling.engine",
-            message=f"the cluster does not serve {SCALED_OBJECT}",
-            remedy="install KEDA, or remove engine and keda; offline, name the API in --facts",
+        yield missing_api(
+            "spec.scaling.engine",
+            SCALED_OBJECT,
+            "install KEDA, or remove engine and keda; offline, name the API in --facts",
         )
     metrics = spec.observability and spec.observability.metrics
     if metrics and metrics.enabled is False:
@@ -128,12 +138,14 @@ def _max_replicas(
     *,
     min_replicas: int,
     workers: int,
-    peak_requests_per_second: int | None,
-    cpu_milliseconds: int,
+    peak_requests_per_second: float | None,
+    cpu_milliseconds: float,
+    least_replicas: int,
     per_process: int | None,
     connections: int | None,
     other_connections: int,
     max_surge: int | str,
+    canary_percent: int,
 ) -> Because[int]:
     """2 · ⌈λ · c / 1000 / 0.6 / W⌉, at most 1000; 10 if λ is unknown.
 
@@ -147,7 +159,7 @@ def _max_replicas(
         cores = peak_requests_per_second * cpu_milliseconds / 1000
         needed = math.ceil(cores / figures.FLEET_BUSY / workers)
         most = figures.REPLICAS_SET_MAX
-        wanted = min(max(figures.REPLICAS_HEADROOM * needed, min_replicas), most)
+        wanted = min(max(figures.REPLICAS_HEADROOM * needed, min_replicas, least_replicas), most)
         reason = (
             "{peak_requests_per_second} requests a second at {cpu_milliseconds} ms of CPU keep "
             f"{needed} pods {figures.FLEET_BUSY:.0%} busy; twice as many for growth, at most {most}"
@@ -155,20 +167,22 @@ def _max_replicas(
     if per_process is None or connections is None:
         return Because(wanted, reason)
     left = max(0, connections - other_connections)
-    fitting = max(most_replicas(left // (workers * per_process), max_surge), min_replicas)
+    pods = left // (workers * per_process)
+    fitting = max(most_replicas(pods, max_surge, canary_percent), min_replicas)
     if fitting >= wanted:
         return Because(wanted, reason)
     others = ", {other_connections} from background processes" if other_connections else ""
+    canary = " and canary" if canary_percent else ""
     return Because(
         fitting,
-        "{connections} connections are available, {per_process} for each process, rollout surge "
-        f"included{others}; the load alone would allow {wanted}",
+        "{connections} connections are available, {per_process} for each process, rollout surge"
+        f"{canary} included{others}; the load alone would allow {wanted}",
     )
 
 
 SCALING.constant(
     "target_cpu_percent",
-    65,
+    figures.TARGET_CPU_PERCENT,
     "leaves a third of the request for the minute in which new pods start",
     field="scaling.targetCpuPercent",
     evidence="judgement",

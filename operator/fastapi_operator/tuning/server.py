@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator
 from typing import TypeGuard
 
-from fastapi_operator.api.compute import Traffic
 from fastapi_operator.api.server import Server
 from fastapi_operator.api.service import Spec
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import effects, figures
-from fastapi_operator.tuning.compute import ComputeBasis
+from fastapi_operator.tuning.amounts import amounts
+from fastapi_operator.tuning.compute import ComputeBasis, worker_memory
 from fastapi_operator.tuning.decision import Because
 from fastapi_operator.tuning.number import Group
 from fastapi_operator.tuning.plan import PoolPlan, ServerCore, ServerPlan
@@ -26,15 +26,25 @@ GRANIAN = Group("server", effects.SERVER_ROLLOUT, case="granian")
 def server_core(profiled: ProfiledSpec, basis: ComputeBasis) -> ServerCore:
     """Decides the numbers of the ASGI server that depend on no other part."""
     spec = profiled.spec
-    server, traffic = spec.server or Server(), spec.traffic or Traffic()
+    server, load = spec.server or Server(), profiled.load
     decided = CORE.decide(
         profiled,
         **basis._asdict(),
+        given_limit_millicores=amounts(spec.resources).cpu_limit,
         policy=server.worker_policy or ("Quota" if _starts_workers(spec) else "One"),
-        worker_memory_bytes=figures.WORKER_MEMORY_BYTES,
-        cpu_milliseconds=traffic.cpu_milliseconds_per_request,
-        known_p95_milliseconds=traffic.p95_milliseconds,
-        p95_milliseconds=traffic.p95_milliseconds or figures.P95_MILLISECONDS,
+        worker_memory_bytes=worker_memory(profiled),
+        cpu_milliseconds=load.value("cpu_milliseconds_per_request"),
+        known_p95_milliseconds=load.value("p95_milliseconds"),
+        # Fewer admitted requests cost less of nothing, so a measurement lowers it no further than
+        # to the value of a service whose requests are unknown.
+        least_concurrency=load.only_if_measured(
+            figures.CONCURRENCY_UNKNOWN,
+            figures.CONCURRENCY_MIN,
+            "cpu_milliseconds_per_request",
+            "p95_milliseconds",
+        ),
+        carried=load.value("requests_in_flight_per_worker"),
+        p95_milliseconds=load.value("p95_milliseconds", figures.P95_MILLISECONDS),
         idle_seconds=_idle_seconds(spec),
         server=server.effective_engine,
     )
@@ -53,12 +63,13 @@ def server_plan(
         proxy: The proxy, which keeps idle connections to each pod.
     """
     spec = profiled.spec
-    server, traffic = spec.server or Server(), spec.traffic or Traffic()
+    server, load = spec.server or Server(), profiled.load
     more = THREADS.decide(
         profiled,
-        blocking_milliseconds=traffic.blocking_milliseconds_per_request,
-        cpu_milliseconds=traffic.cpu_milliseconds_per_request
-        or figures.CPU_MILLISECONDS_PER_REQUEST,
+        blocking_milliseconds=load.value("blocking_milliseconds_per_request"),
+        cpu_milliseconds=load.value(
+            "cpu_milliseconds_per_request", figures.CPU_MILLISECONDS_PER_REQUEST
+        ),
         connections=pool.size if _threads_hold_connections(pool, spec) else None,
         pooled=pool.size.value + pool.max_overflow.value if pool is not None else 0,
         max_in_flight=core.max_in_flight,
@@ -205,12 +216,30 @@ def _workers(
 
 @CORE.number(unit="requests", effect=effects.APP_ROLLOUT, tunable=True)
 def _concurrency(
-    *, cpu_milliseconds: int | None, known_p95_milliseconds: int | None
+    *,
+    cpu_milliseconds: float | None,
+    known_p95_milliseconds: float | None,
+    least_concurrency: int,
+    carried: float | None,
 ) -> Because[int]:
-    """⌈0.85 / c · T⌉, from 16 to 1000; 64 if neither is known.
+    """⌈0.85 / c · T⌉, from 16 to 1000; 32 if neither is known.
 
-    The requests that one event loop sustains at once: Little's law at 85 % of a core.
+    The requests that one event loop sustains at once: Little's law at 85 % of a core. If it is
+    measured, at least 32, and at least as many as a worker carried without overload.
     """
+    wanted = _sustained(cpu_milliseconds, known_p95_milliseconds, least_concurrency)
+    if carried is None or carried <= wanted.value:
+        return wanted
+    return Because(
+        min(math.ceil(carried), figures.CONCURRENCY_MAX),
+        f"as many as a worker carried; at most {figures.CONCURRENCY_MAX} "
+        f"({wanted.value} by the cost of a request)",
+    )
+
+
+def _sustained(
+    cpu_milliseconds: float | None, known_p95_milliseconds: float | None, least: int
+) -> Because[int]:
     if cpu_milliseconds is None and known_p95_milliseconds is None:
         return Because(
             figures.CONCURRENCY_UNKNOWN,
@@ -220,23 +249,47 @@ def _concurrency(
     p95 = known_p95_milliseconds or figures.P95_MILLISECONDS
     in_flight = math.ceil(figures.LOOP_BUSY / cpu * p95)
     return Because(
-        min(max(in_flight, figures.CONCURRENCY_MIN), figures.CONCURRENCY_MAX),
+        min(max(in_flight, least), figures.CONCURRENCY_MAX),
         f"Little's law: {figures.LOOP_BUSY:.0%} of a core over {cpu} ms of CPU a request, times "
-        f"{p95} ms; between {figures.CONCURRENCY_MIN} and {figures.CONCURRENCY_MAX}",
+        f"{p95} ms; between {least} and {figures.CONCURRENCY_MAX}",
     )
 
 
 @CORE.number(unit="requests", effect=effects.APP_ROLLOUT, headline=True)
-def _max_in_flight(*, concurrency: int) -> Because[int]:
-    """2 · concurrency.
+def _max_in_flight(
+    *,
+    concurrency: int,
+    workers: int,
+    given_limit_millicores: int | None,
+    cpu_milliseconds: float | None,
+    p95_milliseconds: float,
+) -> Because[int]:
+    """min(2 · concurrency, rate · (0.25 s + T)), at least concurrency.
 
-    Above it a process responds with 503: a late response helps no client (judgement, after
-    Netflix's concurrency limits).
+    The rate is that of a process with its share of the CPU limit, at most one core. So requests
+    wait about a quarter of a second for CPU, besides their own time. Above it a process responds
+    with 503: a late response helps no client (judgement, after Netflix's concurrency limits). If
+    neither a limit nor c is known, it is 2 · concurrency.
     """
+    limit, most = given_limit_millicores, figures.SHED_FACTOR * concurrency
+    cost = cpu_milliseconds or figures.CPU_MILLISECONDS_PER_REQUEST
+    rate = 1000 * min(1.0, limit / 1000 / workers if limit else 1.0) / cost
+    in_time = math.ceil(rate * (figures.QUEUE_SECONDS + p95_milliseconds / 1000))
+    if in_time >= most or not (limit or cpu_milliseconds):
+        return Because(
+            most,
+            "a process sheds load (503) at twice the {concurrency} requests that its event loop "
+            "sustains, before a queue delays every response",
+        )
+    basis = (
+        "the CPU limit of {given_limit_millicores}, workers: {workers}," if limit else "one core"
+    )
     return Because(
-        figures.SHED_FACTOR * concurrency,
-        "a process sheds load (503) at twice the {concurrency} requests that its event loop "
-        "sustains, before a queue delays every response",
+        max(in_time, concurrency),
+        f"{basis} is enough for {rate:.0f} requests a second in a process, at {cost} ms of CPU. So "
+        f"many arrive in {1000 * figures.QUEUE_SECONDS:.0f} ms and the {{p95_milliseconds}} ms of "
+        "a request; more would wait longer. At least the {concurrency} that its event loop "
+        "sustains",
     )
 
 
@@ -263,7 +316,7 @@ def _keep_alive_seconds(*, idle_seconds: int, server: str) -> Because[int]:
 
 
 @CORE.number(field="server.gracefulSeconds")
-def _graceful_seconds(*, p95_milliseconds: int) -> Because[int]:
+def _graceful_seconds(*, p95_milliseconds: float) -> Because[int]:
     """20 · T, from 20 to 120 s.
 
     The slowest requests finish; they take a multiple of the 95th percentile. uvicorn's own default
@@ -302,7 +355,7 @@ def _grace_seconds(*, pre_stop_seconds: int, graceful_seconds: int) -> Because[i
 
 @THREADS.number(unit="threads", field="server.threads", headline=True, tunable=True)
 def _threads(
-    *, blocking_milliseconds: int | None, cpu_milliseconds: int, connections: int | None
+    *, blocking_milliseconds: float | None, cpu_milliseconds: float, connections: int | None
 ) -> Because[int]:
     """⌈600 / c · b / 1000 · 1.25⌉, from 8 to 100; 40 if b is unknown.
 
@@ -324,7 +377,8 @@ def _min_in_flight(*, pooled: int, max_in_flight: int) -> Because[int]:
     """The connections of the pool, at least 64, at most max_in_flight.
 
     The limit of the runtime follows the waits of requests, between this number and max_in_flight.
-    Fewer requests would leave a CPU or connections idle (judgement).
+    Fewer requests would leave a CPU or connections idle (judgement). With 16 instead of 64, a
+    process rejected requests of a load that its pods carry, while others started beside it.
     """
     return Because(
         min(max(pooled, figures.IN_FLIGHT_MIN), max_in_flight),
@@ -333,7 +387,7 @@ def _min_in_flight(*, pooled: int, max_in_flight: int) -> Because[int]:
     )
 
 
-def _wanted_threads(blocking_milliseconds: int | None, cpu_milliseconds: int) -> Because[int]:
+def _wanted_threads(blocking_milliseconds: float | None, cpu_milliseconds: float) -> Because[int]:
     if blocking_milliseconds is None:
         return Because(
             figures.THREADS_DEFAULT,

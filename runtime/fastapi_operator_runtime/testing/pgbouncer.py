@@ -77,6 +77,10 @@ class PgBouncerServer(server.Server):
         """PgBouncer's immediate shutdown."""
         self._end(signal.SIGQUIT)
 
+    def shut_down(self) -> None:
+        """Ends it as the operator's pods do at last: it waits only for open transactions."""
+        self._end(signal.SIGINT)
+
     def stop(self) -> None:
         """Does not wait for clients, because those of the tests can still be connected."""
         self.kill()

@@ -65,7 +65,7 @@ class Bench:
 
     log: audit.AuditLog
     users: Controllers
-    start: Callable[[], Operator]
+    start: Callable[..., Operator]
 
 
 @asynccontextmanager
@@ -79,8 +79,8 @@ async def bench(folder: Path, *, profile: Path | None = None) -> AsyncIterator[B
             kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
         own = account.kubeconfig(kube, server.kubeconfig, folder / "kubeconfig")
 
-        def start() -> Operator:
-            operator = Operator(own, folder / "operator.log", profile=profile)
+        def start(*options: str) -> Operator:
+            operator = Operator(own, folder / "operator.log", *options, profile=profile)
             started.append(operator)
             return operator
 

@@ -82,8 +82,12 @@ def of_services(requests: list[Request]) -> list[Request]:
 
 
 def relists(requests: list[Request]) -> list[Request]:
-    """Returns the lists of services and their children by a resync, without those of discovery."""
-    return [item for item in requests if item.verb == "list" and item.resource != "namespaces"]
+    """Returns the lists of services and their children by a resync.
+
+    Not among them are those of discovery, and of the pods that are measured.
+    """
+    others = ("namespaces", "pods")
+    return [item for item in requests if item.verb == "list" and item.resource not in others]
 
 
 def created(requests: list[Request]) -> int:

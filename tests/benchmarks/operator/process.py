@@ -16,7 +16,9 @@ from tests.benchmarks.operator import account
 class Operator:
     """One run of the operator over the whole cluster."""
 
-    def __init__(self, kubeconfig: Path, log: Path, *, profile: Path | None = None) -> None:
+    def __init__(
+        self, kubeconfig: Path, log: Path, *options: str, profile: Path | None = None
+    ) -> None:
         self.port = free_port()
         self.log = log
         program = ["-c", MAIN]
@@ -26,6 +28,7 @@ class Operator:
             program = ["-m", "cProfile", "-o", str(profile), str(script)]
         command = [sys.executable, *program, "run", "--kubeconfig", str(kubeconfig)]
         command += ["--health-port", str(self.port), "--lease-namespace", account.NAMESPACE]
+        command += options
         self.started = time.monotonic()
         with log.open("ab") as output:
             self._child = subprocess.Popen(command, stdout=output, stderr=output)

@@ -83,7 +83,7 @@ async def fresh(
     began = time.monotonic()
     creations = [
         users.create_services(space, [_service(name, space, spec) for name in mine])
-        for space, mine in _spread(names).items()
+        for space, mine in spread(names).items()
     ]
     await asyncio.gather(*creations)
     ended = await users.until_ready(len(names), seconds=300 + len(names))
@@ -195,7 +195,8 @@ def _space(name: str) -> str:
     return NAMESPACES[int(name.rpartition("-")[2]) % len(NAMESPACES)]
 
 
-def _spread(names: list[str]) -> dict[str, list[str]]:
+def spread(names: list[str]) -> dict[str, list[str]]:
+    """Returns the services by the namespace that they are in."""
     return {space: [name for name in names if _space(name) == space] for space in NAMESPACES}
 
 

@@ -27,6 +27,8 @@ _SHED = re.compile(r"^fastapi_worker_shed_requests_total(?:{[^}]*})? ([0-9.e+]+)
 _SERVED = re.compile(r"^http_server_request_duration_seconds_count{[^}]*} ([0-9.e+]+)$", re.M)
 # Enough CPU for two pods, their database and two proxies on one core.
 _APP_CPU, _POD_COUNT = "200m", 2
+# Its requests are rejected last.
+PRIORITY = "/awaiting"
 _UNMODIFIED = {"name": "RUNTIME", "value": "off"}
 
 
@@ -125,7 +127,7 @@ class Bench:
         else:
             spec |= {"app": "main:app", "env": [] if work.runtime else [_UNMODIFIED]}
             probes = {"source": "Runtime"} if work.runtime else None
-            spec["server"] = {"probes": probes}
+            spec["server"] = {"probes": probes, "priorities": [PRIORITY]}
         body = cells.service(work.service, self._images[work.service], spec)
         body["metadata"]["namespace"] = NAMESPACE
         self.kubectl.apply(body)
@@ -173,6 +175,21 @@ class Bench:
                     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                     total += int(fields[11]) + int(fields[12])
         return total / ticks
+
+
+def busy_percent(seconds: float = 1.0) -> float:
+    """Returns how busy all cores of the machine are, before a cell."""
+    before = _ticks()
+    time.sleep(seconds)
+    busy, total = (now - then for now, then in zip(_ticks(), before, strict=True))
+    return 100 * busy / max(1, total)
+
+
+def _ticks() -> tuple[int, int]:
+    """Returns the ticks for which the cores were busy, and all of them."""
+    fields = [int(text) for text in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle = fields[3] + fields[4]
+    return sum(fields) - idle, sum(fields)
 
 
 def around(

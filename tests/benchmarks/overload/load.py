@@ -3,9 +3,11 @@
 import csv
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from tests.judges import programs
 
@@ -44,50 +46,61 @@ class Answer:
 
 @dataclass(frozen=True)
 class Seen:
-    """All requests of one run, in order.
+    """The figures of one run.
 
     Attributes:
         offered: Requests per second.
         seconds: For so long they were sent; responses are awaited afterwards.
-        answers: The requests.
+        requests: Their number.
+        good: Those that were served while their clients waited.
+        statuses: Their number by status; 0 if there was no response in time.
+        p99_milliseconds: The p99 of the responses for which clients waited, by status.
+        on_time_percent: The share that was sent on time.
+        normal_after_seconds: When the last request was due that was not served.
     """
 
     offered: float
     seconds: float
-    answers: Sequence[Answer]
+    requests: int = 0
+    good: int = 0
+    statuses: Mapping[int, int] = field(default_factory=dict)
+    p99_milliseconds: Mapping[int, float] = field(default_factory=dict)
+    on_time_percent: float = 100.0
+    normal_after_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, offered: float, seconds: float, answers: Sequence[Answer]) -> Self:
+        """Returns the figures of all requests of a run, in order."""
+        in_time: dict[int, list[float]] = {}
+        for answer in answers:
+            if answer.seconds <= CLIENT_TIMEOUT_SECONDS:
+                in_time.setdefault(answer.status, []).append(answer.seconds)
+        late = sum(answer.lag > _ON_TIME_SECONDS for answer in answers)
+        return cls(
+            offered=offered,
+            seconds=seconds,
+            requests=len(answers),
+            good=sum(answer.is_good for answer in answers),
+            statuses=dict(Counter(answer.status for answer in answers)),
+            p99_milliseconds={code: 1000 * quantile(of, 0.99) for code, of in in_time.items()},
+            on_time_percent=100 * (1 - late / max(1, len(answers))),
+            normal_after_seconds=max(
+                (answer.due for answer in answers if not answer.is_good), default=0.0
+            ),
+        )
 
     @property
     def goodput(self) -> float:
         """Good responses per second of the load, those while it drains included."""
-        return sum(answer.is_good for answer in self.answers) / self.seconds
-
-    @property
-    def on_time_percent(self) -> float:
-        """The share of requests that were sent on time."""
-        late = sum(answer.lag > _ON_TIME_SECONDS for answer in self.answers)
-        return 100 * (1 - late / max(1, len(self.answers)))
-
-    @property
-    def lag_p99_milliseconds(self) -> float:
-        """The lag of the generator."""
-        return 1000 * quantile([answer.lag for answer in self.answers], 0.99)
+        return self.good / self.seconds
 
     def count(self, *statuses: int) -> int:
         """Returns the number of requests with one of these statuses."""
-        return sum(answer.status in statuses for answer in self.answers)
+        return sum(self.statuses.get(status, 0) for status in statuses)
 
-    def p99_milliseconds(self, status: int = 200) -> float:
-        """The p99 of the responses with a status for which their clients waited; 0 without any."""
-        found = [
-            answer.seconds
-            for answer in self.answers
-            if answer.status == status and answer.seconds <= CLIENT_TIMEOUT_SECONDS
-        ]
-        return 1000 * quantile(found, 0.99)
-
-    def normal_after_seconds(self) -> float:
-        """Returns when the last request was due that was not served."""
-        return max((answer.due for answer in self.answers if not answer.is_good), default=0.0)
+    def p99(self, status: int = 200) -> float:
+        """The p99 of the responses with a status, in milliseconds; 0 without any."""
+        return self.p99_milliseconds.get(status, 0.0)
 
 
 def run(url: str, *, rate: float, seconds: float, core: int | None = None) -> Seen:
@@ -111,14 +124,14 @@ def run(url: str, *, rate: float, seconds: float, core: int | None = None) -> Se
         )
         for number, answer in enumerate(answers)
     ]
-    return Seen(rate, seconds, paced)
+    return Seen.of(rate, seconds, paced)
 
 
 def crowd(url: str, *, clients: int, seconds: float, core: int | None = None) -> Seen:
     """Clients that all send at once, and again when they have a response."""
     options = ("-rate", "0", "-max-workers", f"{clients}", "-duration", f"{seconds}s")
     answers = list(_attack(url, options, core))
-    return Seen(len(answers) / seconds, seconds, answers)
+    return Seen.of(len(answers) / seconds, seconds, answers)
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 
-from tests.benchmarks.overload.cells import LARGEST, REFERENCE, Run, Series
+from tests.benchmarks.overload.cells import (
+    BUSY,
+    LARGEST,
+    ON_TIME_PERCENT,
+    REFERENCE,
+    Run,
+    Series,
+)
 from tests.benchmarks.overload.changes import CHANGES, CLIENTS, STREAMS_PER_POD
 from tests.benchmarks.overload.load import Seen
 
 LOADS = (
     *("work", "load", "offered/s", "served/s", "p99 served, ms", "rejected/s"),
     *("p99 rejected, ms", "lost", "on time", "proxy, µs/request", "of the rejected, by the app"),
-    *("normal after, s", "restarts", "unready", "not Ready"),
+    *("normal after, s", "restarts", "unready", "not Ready", "busy before"),
 )
 SUMMARY = (
     "work, capacity",
@@ -22,10 +29,14 @@ SUMMARY = (
 OTHERS = ("during", "requests", "served/s", "lost", "p99 served, ms", "on time")
 DURING_STREAMS = f"{STREAMS_PER_POD} idle streams per pod, at 0.8 times"
 DURING_CROWD = f"{CLIENTS} clients at once"
-DURING = (DURING_STREAMS, DURING_CROWD, *(f"{name} at 2 times" for name in CHANGES))
-_NOTHING = (0.0, Seen(0, 1, ()))
-# Below it the generator was late, and the cell is void.
-_ON_TIME_PERCENT = 99
+DURING_PRIORITY = "requests with priority, at 5 times"
+DURING = (
+    DURING_STREAMS,
+    DURING_PRIORITY,
+    DURING_CROWD,
+    *(f"{name} at 2 times" for name in CHANGES),
+)
+_NOTHING = (0.0, Seen(0, 1))
 
 
 def text(series: Sequence[Series], others: Mapping[str, tuple[float, Seen]]) -> str:
@@ -53,10 +64,10 @@ def load_row(series: Series, multiple: float) -> list[str]:
         f"{multiple:g}",
         f"{seen.offered:.0f}",
         f"{seen.goodput:.0f}",
-        f"{seen.p99_milliseconds():.0f}",
+        f"{seen.p99():.0f}",
         f"{rejected / seen.seconds:.0f}",
-        f"{seen.p99_milliseconds(503):.0f}",
-        f"{len(seen.answers) - seen.count(200, 503)}",
+        f"{seen.p99(503):.0f}",
+        f"{seen.requests - seen.count(200, 503)}",
         _on_time(seen),
         f"{around.proxy_microseconds:.0f}",
         "" if by_app is None or not rejected else f"{100 * by_app / rejected:.1f} %",
@@ -64,6 +75,7 @@ def load_row(series: Series, multiple: float) -> list[str]:
         f"{around.restarts}",
         f"{around.unready}",
         f"{around.not_ready}",
+        f"{run.busy_percent:.0f} %{', void' if run.void == BUSY else ''}",
     ]
 
 
@@ -76,28 +88,24 @@ def _summary(series: Series) -> list[str]:
         f"{100 * series.goodput(LARGEST) / max(1.0, series.best()):.0f} %",
         f"{series.p99(LARGEST) / reference:.1f}" if reference else "",
         f"{100 * (max(shares) - 1):.0f} %" if any(shares) else "",
-        "yes" if any(_is_void(run.seen) for runs in series.runs.values() for run in runs) else "",
+        next((run.void for runs in series.runs.values() for run in runs if run.void), ""),
     ]
 
 
 def _other(name: str, reference: float, seen: Seen) -> list[str]:
     return [
         name,
-        f"{len(seen.answers)}",
+        f"{seen.requests}",
         f"{seen.goodput:.0f} ({100 * seen.goodput / max(1.0, reference):.0f} %)",
-        f"{len(seen.answers) - seen.count(200, 503)}",
-        f"{seen.p99_milliseconds():.0f}",
+        f"{seen.requests - seen.count(200, 503)}",
+        f"{seen.p99():.0f}",
         _on_time(seen),
     ]
 
 
 def _on_time(seen: Seen) -> str:
     share = f"{seen.on_time_percent:.1f} %"
-    return f"{share}, void" if _is_void(seen) else share
-
-
-def _is_void(seen: Seen) -> bool:
-    return seen.on_time_percent < _ON_TIME_PERCENT
+    return f"{share}, void" if seen.on_time_percent < ON_TIME_PERCENT else share
 
 
 def _middle(runs: Sequence[Run]) -> Run:

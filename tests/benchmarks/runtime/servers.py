@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".venv-app" / "bin" / "python"
 SERVER_CORE, CLIENT_CORE = 0, 1
-_START_SECONDS = 120
+_START_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Kind:
         ports: Variables that get a free port.
         multiprocess: Whether the metrics are in files, as with several workers.
         environment: Other variables.
+        path: The path of the requests.
     """
 
     name: str
@@ -35,20 +36,21 @@ class Kind:
     ports: Sequence[str] = ()
     multiprocess: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/items"
 
 
-_PRIVATE = ("METRICS_PORT", "PROBE_PORT", "DIAGNOSTICS_PORT")
+PRIVATE_PORTS = ("METRICS_PORT", "PROBE_PORT", "DIAGNOSTICS_PORT")
 BARE = Kind("bare uvicorn", "bare", ["--no-access-log"])
 PEERS = Kind("access log, prometheus-fastapi-instrumentator, asgi-correlation-id", "peers")
 KINDS = (
     BARE,
     Kind("uvicorn with its access log", "bare"),
     PEERS,
-    Kind("the runtime", "runtime", ports=_PRIVATE, environment={"MAX_IN_FLIGHT": "128"}),
+    Kind("the runtime", "runtime", ports=PRIVATE_PORTS, environment={"MAX_IN_FLIGHT": "128"}),
     Kind(
         "the runtime, metrics of several workers",
         "runtime",
-        ports=_PRIVATE,
+        ports=PRIVATE_PORTS,
         multiprocess=True,
         environment={"MAX_IN_FLIGHT": "128"},
     ),
@@ -64,23 +66,37 @@ class Server:
     pid: int
 
     def cpu_seconds(self) -> float:
-        """Returns the CPU time of all its threads; nanoseconds, if the kernel counts them."""
-        tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        """Returns its CPU time."""
+        return cpu_seconds(self.pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Returns the CPU time of all threads of a process, which the kernel counts in nanoseconds."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 @contextlib.contextmanager
-def run(kind: Kind, libraries: Path) -> Iterator[Server]:
+def run(
+    kind: Kind,
+    libraries: Path,
+    *,
+    prefix: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """Starts a server; its output goes through a pipe, as in a container.
 
     Args:
         kind: What it serves.
         libraries: The folder with the libraries that the app's environment does not have.
+        prefix: A command that runs the server, for example to count its instructions.
+        environment: Further variables.
     """
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
-        environment = {
+        variables = {
             **os.environ,
+            **(environment or {}),
             **kind.environment,
             **{name: str(_free_port()) for name in kind.ports},
             "PYTHONPATH": f"{ROOT}:{libraries}",
@@ -88,14 +104,15 @@ def run(kind: Kind, libraries: Path) -> Iterator[Server]:
             "UV_USE_IO_URING": "0",  # as in pods, whose seccomp profile forbids it
         }
         if kind.multiprocess:
-            environment["PROMETHEUS_MULTIPROC_DIR"] = folder
+            variables["PROMETHEUS_MULTIPROC_DIR"] = folder
         target = f"tests.benchmarks.runtime.app:{kind.factory}"
         command = [
-            *("taskset", "-c", str(SERVER_CORE), str(PYTHON), "-m", "uvicorn", "--factory"),
+            *("taskset", "-c", str(SERVER_CORE), *prefix),
+            *(str(PYTHON), "-m", "uvicorn", "--factory"),
             *("--port", str(port), "--log-level", "info", *kind.arguments, target),
         ]
         process = subprocess.Popen(
-            command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command, env=variables, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         drain = subprocess.Popen(
             ["taskset", "-c", str(CLIENT_CORE), "cat"],

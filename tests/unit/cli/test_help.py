@@ -7,6 +7,7 @@ import pytest
 import typer
 
 from fastapi_operator.cli.main import app
+from tests.unit.cli.test_commands import invoke
 
 ROOT: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = {name: ROOT.get_command(None, name) for name in ROOT.list_commands(None)}
@@ -66,3 +67,19 @@ def test_an_option_has_the_same_metavar_and_help_in_every_command() -> None:
                 found.setdefault(option.name, set()).add((option.metavar, option.help))
 
     assert {name: len(texts) for name, texts in found.items()} == dict.fromkeys(found, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("deply",), "No such command 'deply'; did you mean deploy?\n"),
+        (("apply-to-all",), "No such command 'apply-to-all'.\n"),
+        (("rollback", "shop", "--to", "x"), "Invalid value for '--to': must be a valid integer\n"),
+        (("logs", "shop", "--part", "ap"), "Invalid value for '--part': 'ap' is not one of 'app'"),
+    ],
+)
+def test_a_mistyped_command_or_value_is_named(arguments: tuple[str, ...], message: str) -> None:
+    result = invoke(*arguments)
+
+    assert result.exit_code == 2
+    assert f"Error: {message}" in result.stderr

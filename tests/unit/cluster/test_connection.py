@@ -57,3 +57,13 @@ def test_kopf_takes_the_same_proxy(kubeconfig: Path, monkeypatch: pytest.MonkeyP
         return (await connection.for_kopf(found)).proxy_url
 
     assert asyncio.run(reached()) == PROXY
+
+
+def test_a_missing_context_is_reported_with_those_that_exist(kubeconfig: Path) -> None:
+    with pytest.raises(connection.UnreachableError, match="no context two; it has: one"):
+        asyncio.run(connection.load(kubeconfig=str(kubeconfig), context="two"))
+
+
+def test_a_missing_kubeconfig_is_reported_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(connection.UnreachableError, match="no such file; set KUBECONFIG"):
+        connection.find_context(kubeconfig=str(tmp_path / "missing"))

@@ -148,6 +148,31 @@ def proxied(code: str, per_second: float) -> Series:
     )
 
 
+def rejected(per_second: float) -> Series:
+    """Rejections by nginx of ten requests a second, beside one client above its rate."""
+    labels = scraped("proxy")
+    return (
+        counter(
+            "fastapi_proxy_request_duration_seconds_count",
+            10,
+            f'{labels}, http_response_status_code="200"',
+        )
+        | counter("fastapi_proxy_shed_total", per_second, f'{labels}, reason="pods"')
+        | counter("fastapi_proxy_shed_total", 5, f'{labels}, reason="rate"')
+    )
+
+
+def versions(canary: float, stable: float) -> Series:
+    """Ten requests a second for each version, and the share of them that fail."""
+    name, found = "fastapi_proxy_version_request_duration_seconds_count", Series()
+    for version, share in (("canary", canary), ("stable", stable)):
+        labels = scraped("proxy", 'canary="3f9a01bc"', 'step="2"', f'version="{version}"')
+        found |= counter(name, 10 * (1 - share), f'{labels}, status="2xx"')
+        if share:
+            found |= counter(name, 10 * share, f'{labels}, status="5xx"')
+    return found
+
+
 def container(name: str, metric: str, part: str, value: str) -> Series:
     return up(part) | {
         f'{metric}{{namespace="team", pod="shop-{part}-1", container="{name}"}}': value
@@ -322,7 +347,9 @@ CASES = {
         | planned("compute.memory_limit_bytes", 100),
     ),
     "FastAPIOutOfMemory": Case(killed("0x50 2x90"), killed("0x50 2x90", reason="Error")),
-    "FastAPISheddingRequests": Case(responses(10, shed=1), responses(10, shed=0.05)),
+    "FastAPISheddingRequests": Case(
+        responses(10, shed=0.05) | rejected(1), responses(10, shed=0.05) | rejected(0.05)
+    ),
     "FastAPIServerErrors": Case(
         responses(10, bad=2),
         responses(10, bad=2) | planned("observability.availability_percent", 99.9),
@@ -381,10 +408,20 @@ CASES = {
         condition("MigrationsReady", "MigrationFailed") | condition("Stalled", "MigrationFailed"),
         condition("MigrationsReady", "MigrationRunning"),
     ),
+    "FastAPIPreflightFailed": Case(
+        condition("PreflightReady", "PreflightFailed") | condition("Stalled", "PreflightFailed"),
+        condition("PreflightReady", "PreflightRunning"),
+    ),
     "FastAPIRolloutStuck": Case(
         condition("ApplicationReady", "CrashLoopBackOff"),
         condition("ApplicationReady", "WaitingForMigration")
         | condition("MigrationsReady", "MigrationRunning"),
+    ),
+    "FastAPICanaryAborted": Case(
+        condition("Stalled", "CanaryAborted"), condition("MigrationsReady", "MigrationRunning")
+    ),
+    "FastAPICanaryErrors": Case(
+        versions(canary=0.1, stable=0.0), versions(canary=0.1, stable=0.03)
     ),
     "FastAPIServiceStalled": Case(
         condition("Stalled", "NameTaken"),
@@ -537,6 +574,28 @@ def test_responses_of_caddy_count_like_those_of_nginx(tmp_path: Path) -> None:
                 RUNNING | answered("200", 10) | answered("502", 0.5), {"FastAPIProxyErrors"}, "1h"
             ),
             firing(RUNNING | answered("200", 10) | answered("404", 5), set(), "1h"),
+        ],
+    )
+
+
+def test_failures_of_a_canary_that_its_pods_count_fire_without_nginx(tmp_path: Path) -> None:
+    def counted(canary: float, stable: float) -> Series:
+        """Ten requests a second for each version, and the share of them that fail."""
+        found = Series()
+        for part, share in (("canary", canary), ("app", stable)):
+            for status, per_second in (("200", 10 * (1 - share)), ("500", 10 * share)):
+                labels = scraped(part, f'http_response_status_code="{status}"')
+                found |= counter("http_server_request_duration_seconds_count", per_second, labels)
+        return RUNNING | found
+
+    by_nginx = versions(canary=0.0, stable=0.0)
+    run(
+        tmp_path,
+        [
+            firing(counted(canary=0.06, stable=0.0), {"FastAPICanaryErrors"}, "1h"),
+            firing(counted(canary=0.06, stable=0.03), set(), "1h"),
+            # nginx does not count the requests of testers for a version.
+            firing(counted(canary=0.06, stable=0.0) | by_nginx, set(), "1h"),
         ],
     )
 

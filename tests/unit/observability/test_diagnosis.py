@@ -64,6 +64,7 @@ CASES: dict[str, Signals] = {
         )
     ),
     "cpu-starved": signals(app=pods(lag_p99=0.2, late=0.5, cpu_wait=0.4)),
+    "overloaded": signals(app=pods(shed=60), shed_by_proxy=1080),
 }
 
 
@@ -195,9 +196,26 @@ def test_two_causes_are_ordered_by_their_effects(one: str, other: str) -> None:
             if getattr(CASES[one], field.name) == getattr(HEALTHY, field.name)
         },
     )
-    effects = [diagnosis.effect for diagnosis in diagnose(merged)]
-    assert effects
+    found = diagnose(merged)
+    assert found
+    # An overload can be due to any cause.
+    effects = [diagnosis.effect for diagnosis in found if diagnosis.rule != "overloaded"]
     assert effects == sorted(effects, reverse=True)
+    assert "overloaded" not in [diagnosis.rule for diagnosis in found[:-1]]
+
+
+def test_an_overload_shows_who_rejects_and_what_would_serve_all() -> None:
+    (found,) = diagnose(CASES["overloaded"])
+    assert found.diagnosis.startswith("53 % of the requests are rejected with 503")
+    assert found.signals == {
+        "offered": "76.0 requests/s",
+        "served": "36.0/s",
+        "rejected by the proxy": "36.0/s",
+        "rejected by processes and their pools": "4.0/s",
+    }
+    assert (found.field, found.value) == ("spec.scaling.minReplicas", 5)
+    few = signals(app=pods(shed=4), shed_by_proxy=3)
+    assert diagnose(few) == ()
 
 
 # --- unknown --------------------------------------------------------------------------------------
@@ -216,7 +234,6 @@ SLOW = Route("GET /report", lasting(4.0, 100), 0)
             "p95 of pod c",
         ),
         (signals(app=pods(lag_p99=0.2, late=0.2, cpu=0.7)), "event loop lag of pod shop-a, p99"),
-        (signals(app=pods(shed=30)), "requests shed by pod shop-a"),
         (signals(proxy=ProxyLog(100, 60, 0)), "502 of the proxy"),
     ],
 )

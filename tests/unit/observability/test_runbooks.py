@@ -18,7 +18,7 @@ PAGES = sorted(set(Path("docs/runbooks").glob("*.md")) - {Path("docs/runbooks/in
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_fields_in_a_runbook_exist(page: Path) -> None:
     schema = structural_schema(Spec)
-    for path in re.findall(r"`spec\.([A-Za-z.]+)", page.read_text()):
+    for path in re.findall(r"`spec\.([A-Za-z0-9.]+)", page.read_text()):
         node: Mapping[str, Any] = schema
         for name in path.rstrip(".").split("."):
             node = node.get("items", node)

@@ -62,6 +62,13 @@ def test_without_a_slot_changes_are_held_and_repairs_are_not() -> None:
     assert held_names(held) == ["shop-pooler", "shop"]
 
 
+def test_the_end_of_a_canary_s_share_does_not_wait_for_a_slot() -> None:
+    closed = change(desired("Service", "shop-canary-pods", Part.CANARY))
+    kept, held = pending.hold_rollout(Steps(before_release=(closed,), after_release=(change(APP),)))
+    assert kept.before_release == (closed,)
+    assert held_names(held) == ["shop"]
+
+
 def tuned(name: str, value: int) -> TunedValue:
     return TunedValue(name=name, value=value, reason="because", source="derived")
 

@@ -72,6 +72,13 @@ def test_a_requested_zero_is_ready_with_a_message() -> None:
     )
 
 
+def test_a_worker_without_tasks_is_ready_with_zero_pods() -> None:
+    gone = child(READY, wanted=0, live=0, updated=0, available=0)
+    assert child_health(app(0, hands_over_replicas=True), gone) == READY
+    starting = child(FEWER, wanted=2, live=2, updated=2, available=0)
+    assert child_health(app(0, hands_over_replicas=True), starting)[:2] == (True, "ScalingOut")
+
+
 def test_a_database_that_was_scaled_to_zero_is_not_ready() -> None:
     database = worlds.desired("StatefulSet", "shop-db", body={"spec": {"replicas": 1}})
     gone = worlds.child(database, replicas=Replicas(0, ours=False, live=0))

@@ -89,6 +89,12 @@ def test_a_second_request_waits_until_servers_have_loaded_the_last_password() ->
     assert phase(rotations(known)) is Phase.SWITCHED
 
 
+@pytest.mark.parametrize("done", [Phase.REPLACED, Phase.CLOSED])
+def test_a_phase_of_a_clock_that_was_a_month_ahead_begins_again(done: Phase) -> None:
+    (step,) = rotations(Rotation("earlier", done, NOW + 30 * 86_400)).steps
+    assert step.rotation == Rotation("earlier", done, NOW)
+
+
 @pytest.mark.parametrize("pods", [{"replaced": False}, {"ready": False}])
 def test_the_former_user_is_kept_while_old_pods_may_exist(pods: dict[str, bool]) -> None:
     found = rotations(Rotation(REQUEST, Phase.SWITCHED, NOW - 9999), **pods)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.facts import Facts
+from fastapi_operator.facts import CERTIFICATE, Facts
 from fastapi_operator.parts import Part
-from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.problems import Problem, Severity, Stage, missing_api
 from fastapi_operator.reconcile.observe.observed import Health, Observed
 from fastapi_operator.reconcile.plan.migrations import Migration, find_migration
 from fastapi_operator.reconcile.plan.refusals import Refusal
@@ -127,6 +127,22 @@ def test_an_invalid_spec_stalls_with_its_field() -> None:
     )
     (problem_seen,) = build_status(found).problems
     assert (problem_seen.path, problem_seen.message) == ("spec.resources", "too small; set 1Gi")
+
+
+def test_a_missing_api_is_progress_while_it_may_arrive() -> None:
+    problem = missing_api("spec.exposure.tls.issuer", CERTIFICATE, "install cert-manager")
+    waits = situation([], Observed(), problems=[problem], api_seconds=9.0)
+    assert conditions(waits)["Reconciling"] == (
+        "True",
+        "WaitingForApi",
+        f"waits for an API: {problem}",
+    )
+    assert conditions(waits)["Stalled"][0] == "False"
+    assert conditions(replace(waits, api_seconds=0.0))["Stalled"] == (
+        "True",
+        "InvalidSpec",
+        str(problem),
+    )
 
 
 def test_warnings_do_not_stall() -> None:

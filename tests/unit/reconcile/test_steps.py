@@ -278,3 +278,64 @@ def test_a_new_spec_is_recorded_once() -> None:
     assert found.release.spec == SPEC
     observed = Observed(children(*live(objects)), found.release)
     assert steps(objects, observed, spec=SPEC).release is None
+
+
+def canary_objects() -> list[Desired]:
+    """The objects of a canary."""
+    return [
+        desired("Service", "shop-canary-pods", Part.CANARY),
+        desired("Deployment", "shop-canary", Part.CANARY, body={"spec": {"replicas": 1}}),
+    ]
+
+
+def with_canary(wanted: list[Desired], live: Observed, *, settled: bool, promoted: bool) -> Steps:
+    """The steps of a second version, before or after its promotion."""
+    gates = frozenset(Gate) - (frozenset() if promoted else {Gate.PROMOTED})
+    return plan_steps(
+        owner=OWNER,
+        desired_objects=owned(wanted),
+        released_objects=owned(app("shop:1")),
+        observed=live,
+        gates=gates,
+        spec={"image": "shop:2"},
+        migration=None,
+        proxies_settled=settled,
+    )
+
+
+def test_before_its_promotion_only_the_canary_and_the_pooler_are_of_the_new_version() -> None:
+    pooler = desired(
+        "ConfigMap", "shop-pooler", Part.POOLER, body={"data": {"key": "2"}}, gate=Gate.MIGRATED
+    )
+    wanted = [*app("shop:2"), pooler, *canary_objects()]
+    running = Observed(
+        children(*live(app("shop:1")), child(pooler, last_applied_digest="older")),
+        record(image="shop:1"),
+    )
+    found = with_canary(wanted, running, settled=False, promoted=False)
+    assert actions(found) == [
+        ("first", "Service/shop-canary-pods"),
+        ("first", "Deployment/shop-canary"),
+        ("apply", "ConfigMap/shop-pooler"),
+    ]
+    assert found.release is None
+    promoted = with_canary(wanted, running, settled=False, promoted=True)
+    assert ("apply", "Deployment/shop") in actions(promoted)
+    assert promoted.release is not None
+    assert promoted.release.spec == {"image": "shop:2"}
+
+
+def test_a_canary_that_ended_is_removed_when_no_proxy_knows_it_and_its_record_never_is() -> None:
+    memory = ObjectKey("", "ConfigMap", OWNER.namespace, "shop-canary")
+    ended = Observed(
+        children(*live([*app("shop:1"), *canary_objects()]), child(memory)), record(image="shop:1")
+    )
+    for promoted in (False, True):
+        early = with_canary(app("shop:1"), ended, settled=False, promoted=promoted)
+        assert early.deletes == ()
+        found = with_canary(app("shop:1"), ended, settled=True, promoted=promoted)
+        assert {item.key.name for item in found.deletes} == {"shop-canary", "shop-canary-pods"}
+        assert {item.key.kind for item in found.deletes} == {"Deployment", "Service"}
+    # One that is desired is not removed, also if its stage has just begun.
+    wanted = [*app("shop:1"), *canary_objects()]
+    assert with_canary(wanted, ended, settled=True, promoted=False).deletes == ()

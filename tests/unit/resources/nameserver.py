@@ -1,4 +1,4 @@
-"""A DNS server for tests: one name, the addresses that a test sets, and its failures."""
+"""A DNS server for tests: the addresses that a test sets, and its failures."""
 
 import enum
 import socket
@@ -17,16 +17,18 @@ class Failure(enum.IntEnum):
 
 
 class Nameserver:
-    """Responds to every question with the same addresses.
+    """Responds to every question with the same addresses, unless the name has its own.
 
     Attributes:
         addresses: The addresses of version 4; there are none of version 6.
+        of_service: The addresses of some Services, by their name; None if the name does not exist.
         failure: The code of each response, instead of addresses.
         asked: The names of the questions.
     """
 
     def __init__(self, *addresses: str) -> None:
         self.addresses: Sequence[str] = addresses
+        self.of_service: dict[str, Sequence[str] | None] = {}
         self.failure: Failure | None = None
         self.asked: list[str] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -66,8 +68,10 @@ class Nameserver:
             at += 1 + length
         self.asked.append(".".join(labels))
         (kind,) = struct.unpack_from(">H", question, at + 1)
-        found = self.addresses if kind == _A and self.failure is None else ()
-        header = struct.pack(">HHHHH", 0x8180 | (self.failure or 0), 1, len(found), 0, 0)
+        addresses = self.of_service.get(labels[0], self.addresses)
+        failure = Failure.NO_SUCH_NAME if addresses is None else self.failure
+        found = (addresses or ()) if kind == _A and failure is None else ()
+        header = struct.pack(">HHHHH", 0x8180 | (failure or 0), 1, len(found), 0, 0)
         records = [
             struct.pack(">HHHIH", 0xC00C, _A, 1, _TTL_SECONDS, 4) + socket.inet_aton(address)
             for address in found

@@ -44,6 +44,8 @@ class Nginx:
         for port in (8080, 8081, 8443, ENTRY_PORT):
             self.pod.port(port)
         self.pod.hosts |= {"shop-app": "localhost", "shop-app-pods": "shop-app-pods"}
+        # The Service of a new version, if nginx does not choose its pods.
+        self.pod.hosts |= {"shop-canary": "127.0.0.2", "shop-canary-pods": "shop-canary-pods"}
         self.dns = Nameserver("127.0.0.1")
         resolv_conf = self.pod.root / "resolv.conf"
         resolv_conf.write_text(
@@ -85,6 +87,21 @@ class Nginx:
             if server.poll() is None:
                 # As a pod that ends it would wait ten seconds for the connections of its clients.
                 self.pod.run("nginx", "-c", "/etc/nginx/nginx.conf", "-s", "stop")
+
+    @contextmanager
+    def counted(self, **spec: Any) -> Iterator[Any]:
+        """A running mtail with the program and the command of a pod of a service with this spec."""
+        # It brings its own libraries.
+        exporter = Pod(self.pod.directory("/exporter"))
+        exporter.install_with_libraries(debian.ensure("mtail"))
+        exporter.paths, exporter.ports = self.pod.paths, self.pod.ports
+        for port in (3903, 5140):
+            exporter.port(port)
+        self.written(**spec)
+        command = container(wanted(**spec), "Deployment/shop-proxy", "mtail")["command"]
+        with exporter.running(*command) as server:
+            eventually(lambda: listens(exporter.port(3903)), f"mtail: {exporter.output()}")
+            yield server
 
     def get(self, path: str = "/", port: int = 8080, **headers: str) -> http.client.HTTPResponse:
         """The answer to a GET at a port of the pod."""

@@ -21,6 +21,7 @@ from fastapi_operator.api.service import FastAPIService
 from fastapi_operator.facts import Facts
 from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired
+from fastapi_operator.resources.stage import Stage
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
 from tests.unit.services import service
@@ -38,11 +39,11 @@ PACKAGES = {
 }
 
 
-def wanted(**spec: Any) -> dict[str, Desired]:
+def wanted(*, stage: Stage | None = None, **spec: Any) -> dict[str, Desired]:
     """The objects of a service with cache, database and proxy, by ``Kind/name``."""
     given: FastAPIService = service(**({"redis": {}, "postgres": {"migrations": {}}} | spec))
     settings, facts = Settings(), Facts()
-    objects = build(given, derive(given, settings, facts), settings, facts)
+    objects = build(given, derive(given, settings, facts), settings, facts, stage)
     return {f"{item.key.kind}/{item.key.name}": item for item in objects}
 
 

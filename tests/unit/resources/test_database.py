@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from fastapi_operator.cli.psql import Role
+from fastapi_operator.cli.psql import command as psql_command
 from tests.unit.resources.operands import (
     Pod,
     container,
@@ -145,6 +147,23 @@ def test_the_alternate_role_of_the_app_acts_as_the_first(pod: Pod) -> None:
             assert alternate(f"SHOW {setting}") == psql(pod, f"SHOW {setting}")
         assert "must be owner" in alternate("DROP TABLE items")
         assert "authentication failed" in psql(pod, "SELECT 1", role="app_alternate")
+
+
+def test_the_command_psql_has_the_rights_of_its_role(pod: Pod) -> None:
+    def ask(role: Role, *statements: str) -> str:
+        options = [word for statement in statements for word in ("-c", statement)]
+        command = psql_command(role, ["-X", "-q", "-A", "-t", *options], socket="/run/postgresql")
+        result = pod.run(*command)
+        return (result.stdout + result.stderr).strip()
+
+    create = "CREATE TABLE rows (id int)"
+    with serving(pod):
+        assert ask(Role.APP, "SELECT current_user") == "app"
+        assert "permission denied" in ask(Role.APP, create)
+        assert ask(Role.OWNER, create, "SELECT current_user") == "migrator"
+        # A table of the owner is readable for the app, as one of a migration.
+        assert ask(Role.APP, "SELECT count(*) FROM rows") == "0"
+        assert ask(Role.SUPERUSER, "SELECT current_user") == "postgres"
 
 
 def test_only_known_roles_with_their_password_connect(pod: Pod) -> None:

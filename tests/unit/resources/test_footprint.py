@@ -1,4 +1,6 @@
-from fastapi_operator.facts import Facts
+from typing import Any
+
+from fastapi_operator.facts import SCALED_OBJECT, Facts
 from fastapi_operator.resources import templates
 from fastapi_operator.resources.build import build
 from fastapi_operator.resources.footprint import Footprint, footprints
@@ -23,6 +25,26 @@ def test_the_footprint_counts_pods_requests_and_volumes() -> None:
     assert most.cpu_millicores - least.cpu_millicores == 4 * 500
     assert most.memory_bytes - least.memory_bytes == 4 * PLAN.compute.memory_request_bytes.value
     assert least.storage_bytes == most.storage_bytes == 54 * 2**30
+
+
+def test_the_largest_footprint_includes_the_pods_of_a_canary() -> None:
+    def largest(**spec: Any) -> Footprint:
+        given = service(scaling={"minReplicas": 2, "maxReplicas": 6}, **spec)
+        return footprints(given, derive(given, Settings(), Facts()), Settings(), Facts())[1]
+
+    alone, both = largest(), largest(rollout={"canary": {}})
+    assert both.pods - alone.pods == 3
+    # Requests of three pods of the app, and of the exporter in two pods of the proxy.
+    assert both.cpu_millicores - alone.cpu_millicores == 3 * 500 + 2 * 5
+
+
+def test_a_scaled_worker_counts_with_its_fewest_and_its_most_pods() -> None:
+    scaling = {"listName": "mail", "maxReplicas": 3}
+    worker = {"name": "worker", "command": ["work"], "scaling": scaling}
+    given = service(queue={}, background=[worker], scaling={"replicas": 1})
+    facts = Facts(apis=frozenset({SCALED_OBJECT}))
+    least, most = footprints(given, derive(given, Settings(), facts), Settings(), facts)
+    assert most.pods - least.pods == 3
 
 
 def test_files_that_are_not_rendered_change_only_their_names() -> None:

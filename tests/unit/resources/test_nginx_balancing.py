@@ -163,6 +163,35 @@ def test_a_pod_that_left_gets_no_requests_and_a_new_one_gets_its_share(
             assert (len(app.asked), len(other.asked)) == (1, 5)
 
 
+def test_a_connection_in_use_is_kept_until_its_pod_leaves(nginx: Nginx, app: App) -> None:
+    with nginx.running():
+        _ask_steadily(nginx)
+        assert len(app.connections) == 1
+        with serving(OTHER_POD, app.port) as other:
+            nginx.dns.addresses = [OTHER_POD]
+            # The connection to the pod that left is never idle for long enough to be closed.
+            eventually(
+                lambda: nginx.get().status == 200 and bool(other.asked), "it left", LEARNED_SECONDS
+            )
+            before = len(app.asked)
+            assert [nginx.get().status for _ in range(20)] == [200] * 20
+            assert len(app.asked) == before
+
+
+def test_a_connection_to_a_service_leads_to_another_pod_soon(nginx: Nginx, app: App) -> None:
+    with nginx.running(proxy={"balancing": "Service"}):
+        _ask_steadily(nginx)
+        assert len(app.connections) > 1
+
+
+def _ask_steadily(nginx: Nginx) -> None:
+    """Sends requests for longer than the connection to the app may be idle."""
+    end = time.monotonic() + 6
+    while time.monotonic() < end:
+        assert nginx.get().status == 200
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("failure", [Failure.SERVER, "silence"])
 def test_pods_are_kept_while_dns_fails(nginx: Nginx, failure: Failure | str) -> None:
     with nginx.running():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fastapi_operator.cli import redis_cli
 from tests.cluster import places
 from tests.unit.resources.stores import ALTERNATE, ENGINES, MONITOR, PASSWORD, Store
 
@@ -53,3 +54,21 @@ def test_a_client_that_knows_only_a_password_connects_as_the_default_user(
             "NOAUTH"
             in store.pod.run(f"{store.engine}-cli", "-p", str(store.pod.port(6379)), "PING").stdout
         )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("user", "password"), [("app", PASSWORD), ("app_alternate", ALTERNATE)])
+def test_the_command_redis_cli_connects_as_the_active_user(
+    tmp_path: Path, engine: str, user: str, password: str
+) -> None:
+    store = Store(tmp_path, "redis", engine, redis={"engine": engine})
+    store.pod.write(f"/etc/{store.engine}", {"username": user, "password": password})
+
+    def ask(*command: str) -> str:
+        options = ["-p", "6379", *command]
+        return store.pod.run(*redis_cli.command(store.engine, options)).stdout.strip()
+
+    with store.running():
+        assert ask("set", "a key", "a value") == "OK"
+        assert ask("get", "a key") == "a value"
+        assert ask("config", "get", "maxmemory").startswith("NOPERM ")

@@ -155,6 +155,8 @@ def running(server: dict[str, Any], tmp_path: Path) -> Iterator[Running]:
 def answers(running: Running, workers: int) -> bool:
     """Whether all of its workers serve."""
     try:
+        # The listener for metrics begins earlier than the server's.
+        socket.create_connection(("127.0.0.1", running.port)).close()
         return running.sample("fastapi_worker_processes") == workers
     except (OSError, http.client.HTTPException):
         return False

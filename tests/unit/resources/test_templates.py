@@ -1,5 +1,6 @@
 """No text of a spec can say more in a configuration file than the template lets it."""
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,15 +74,13 @@ def words(name: str, text: str) -> set[str]:
     return set(re.findall(r"(?m)^([A-Za-z_.-]+)(?= |=)", text))
 
 
+@functools.cache
 def known_words() -> dict[str, set[str]]:
     known: dict[str, set[str]] = {}
     for case in CASES:
         for name, text in configuration(load(case).objects):
             known[name] = known.get(name, set()) | words(name, text)
     return known
-
-
-KNOWN = known_words()
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -96,7 +95,7 @@ def test_random_services_add_no_directive_to_the_templates(
     if any(problem.severity is Severity.ERROR for problem in plan.problems):
         return
     for name, text in configuration(build(service, plan, Settings(), FACTS)):
-        assert words(name, text) <= KNOWN[name], name
+        assert words(name, text) <= known_words()[name], name
 
 
 def test_only_builders_declare_directories() -> None:

@@ -17,12 +17,13 @@ BEHIND_INGRESS = {"hosts": ["shop.example.com"], "ingress": {}}
 
 @dataclass
 class Answer:
-    """The response of the app for a path."""
+    """The response of the app for a path; it may break the connection instead."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     delay: float = 0
+    breaks: bool = False
 
 
 class App(http.server.ThreadingHTTPServer):
@@ -53,6 +54,8 @@ class App(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Otherwise the body waits 40 ms for the acknowledgement of the headers.
+    disable_nagle_algorithm = True
     server: App
 
     def do_GET(self) -> None:
@@ -72,6 +75,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, answer: Answer) -> None:
         time.sleep(answer.delay)
+        if answer.breaks:
+            self.close_connection = True
+            return
         body = answer.body
         if body is None:
             body = json.dumps(dict(self.headers) | {"path": self.path}).encode()

@@ -15,7 +15,7 @@ from fastapi_operator import quantity
 from fastapi_operator.api.crd import structural_schema
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.api.service import Spec
-from fastapi_operator.facts import CNPG_CLUSTER, HTTP_ROUTE, ROUTE_FIELDS, Facts
+from fastapi_operator.facts import CNPG_CLUSTER, HTTP_ROUTE, ROUTE_FIELDS, SCALED_OBJECT, Facts
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired
@@ -43,6 +43,7 @@ BASE: dict[str, Any] = {
     "background": [{"name": "worker", "command": ["w"]}],
     "schedules": [{"name": "report", "schedule": "@daily", "command": ["r"]}],
 }
+SCALED = {"name": "worker", "command": ["w"], "scaling": {"listName": "w", "maxReplicas": 1000}}
 # What a field needs beside it, to be allowed at all.
 NEEDS: Mapping[str, dict[str, Any]] = {
     "server.workers": {"server": {"workerPolicy": "Fixed"}},
@@ -55,6 +56,10 @@ NEEDS: Mapping[str, dict[str, Any]] = {
     "postgres.cloudNativePG.instances": {"postgres": {"mode": "CloudNativePG"}},
     "rollout.maxSurge": {"rollout": {"maxUnavailable": 1}},
     "scaling.targetInFlight": {"scaling": {}},
+    **{
+        f"background[].scaling.{name}": {"background": [SCALED]}
+        for name in ("tasksPerReplica", "minReplicas", "maxReplicas", "scaleDownSeconds")
+    },
 }
 TINY, HUGE = "1n", "999999999999999999E"
 
@@ -99,7 +104,9 @@ def test_an_extreme_is_refused_with_its_path_or_gives_sane_objects(path: str, va
     if service is None:
         assert any(named.fullmatch(problem.path) for problem in problems), problems
         return
-    facts = Facts(apis=frozenset({CNPG_CLUSTER, HTTP_ROUTE}), route_fields=ROUTE_FIELDS)
+    facts = Facts(
+        apis=frozenset({CNPG_CLUSTER, HTTP_ROUTE, SCALED_OBJECT}), route_fields=ROUTE_FIELDS
+    )
     plan = derive(service, Settings(), facts)
     errors = _errors(plan.problems)
     if errors:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,11 +32,7 @@ def errors(plan: Plan) -> list[str]:
     return [problem.path for problem in plan.problems if problem.severity is Severity.ERROR]
 
 
-@given(SPECS)
-@example({"image": "a:1", "resources": {"limits": {"cpu": "2", "memory": "512Mi"}}})
-@example({"image": "a:1", "resources": {"limits": {"cpu": "4", "memory": "1Gi"}}})
-def test_derived_workers_follow_the_pods_cpu_and_memory(spec: dict[str, Any]) -> None:
-    _, plan = planned(spec)
+def workers_follow_the_pods_cpu_and_memory(spec: dict[str, Any], plan: Plan) -> None:
     workers, policy = plan.server.workers, spec.get("server", {}).get("workerPolicy")
     cores = max(1, (plan.compute.cpu_limit_millicores.value or _requested(plan)) // 1000)
     assert workers.value >= 1
@@ -44,7 +41,9 @@ def test_derived_workers_follow_the_pods_cpu_and_memory(spec: dict[str, Any]) ->
     elif policy != "Fixed":
         assert workers.value <= max(1, cores)
         if workers.value > 1:
-            needed = workers.value * 1.2 * 160 * 2**20 + 40 * 2**20
+            memory = workers.inputs["worker_memory_bytes"]
+            assert memory >= 80 * 2**20
+            needed = workers.value * 1.2 * memory + 40 * 2**20
             assert needed <= 0.8 * plan.compute.memory_limit_bytes.value
 
 
@@ -52,9 +51,7 @@ def _requested(plan: Plan) -> int:
     return plan.compute.cpu_request_millicores.value
 
 
-@given(SPECS)
-def test_connections_fit_or_the_service_is_refused(spec: dict[str, Any]) -> None:
-    _, plan = planned(spec)
+def connections_fit_or_the_service_is_refused(_: dict[str, Any], plan: Plan) -> None:
     if plan.budget is None or errors(plan):
         return
     scaling = plan.scaling
@@ -78,9 +75,7 @@ def test_connections_fit_or_the_service_is_refused(spec: dict[str, Any]) -> None
     assert plan.pooler.instances.value * plan.pooler.max_db_connections.value <= granted
 
 
-@given(SPECS)
-def test_timeouts_are_a_ladder_from_the_pool_outwards(spec: dict[str, Any]) -> None:
-    _, plan = planned(spec)
+def timeouts_are_a_ladder_from_the_pool_outwards(_: dict[str, Any], plan: Plan) -> None:
     if plan.pool and plan.database:
         ladder = [
             plan.pool.timeout_seconds.value,
@@ -95,26 +90,20 @@ def test_timeouts_are_a_ladder_from_the_pool_outwards(spec: dict[str, Any]) -> N
         assert plan.proxy.upstream_keep_alive_seconds.value < app
 
 
-@given(SPECS)
-def test_a_pod_may_finish_its_requests_before_it_is_killed(spec: dict[str, Any]) -> None:
-    _, plan = planned(spec)
+def a_pod_may_finish_its_requests_before_it_is_killed(_: dict[str, Any], plan: Plan) -> None:
     stop = plan.server.pre_stop_seconds.value + plan.server.graceful_seconds.value
     assert stop < plan.server.grace_seconds.value
     for worker in plan.background:
         assert worker.graceful_seconds.value < worker.grace_seconds.value
 
 
-@given(SPECS)
-def test_a_cache_evicts_before_its_limit(spec: dict[str, Any]) -> None:
-    _, plan = planned(spec)
+def a_cache_evicts_before_its_limit(_: dict[str, Any], plan: Plan) -> None:
     if plan.cache:
         assert plan.cache.maxmemory_bytes.value <= 0.75 * plan.cache.memory_limit_bytes.value
         assert plan.cache.policy.value != "noeviction"
 
 
-@given(SPECS)
-def test_a_queue_never_evicts_and_leaves_room_to_rewrite_its_log(spec: dict[str, Any]) -> None:
-    _, plan = planned(spec)
+def a_queue_never_evicts_and_leaves_room_to_rewrite_its_log(_: dict[str, Any], plan: Plan) -> None:
     if plan.queue:
         assert plan.queue.policy.value == "noeviction"
         assert 2 * plan.queue.maxmemory_bytes.value <= plan.queue.memory_limit_bytes.value
@@ -122,29 +111,24 @@ def test_a_queue_never_evicts_and_leaves_room_to_rewrite_its_log(spec: dict[str,
             assert plan.queue.storage_bytes.value >= 4 * plan.queue.maxmemory_bytes.value
 
 
-@given(SPECS)
-def test_all_processes_at_peak_fit_the_clients_of_the_cache(spec: dict[str, Any]) -> None:
-    _, plan = planned(spec)
+def all_processes_at_peak_fit_the_clients_of_the_cache(_: dict[str, Any], plan: Plan) -> None:
     if plan.cache_pool and plan.cache_pool.size.value > 1:
-        pods = pods_at_peak(plan.scaling.max_replicas.value, plan.scaling.max_surge.value)
+        share = max(plan.canary.steps.value) if plan.canary else 0
+        scaling = plan.scaling
+        pods = pods_at_peak(scaling.max_replicas.value, scaling.max_surge.value, share)
         asked = pods * plan.server.workers.value * plan.cache_pool.size.value
         assert asked <= plan.cache_pool.max_clients.value
 
 
-@given(SPECS)
-def test_the_headline_fits_the_status(spec: dict[str, Any]) -> None:
-    _, plan = planned(spec)
+def the_headline_fits_the_status(_: dict[str, Any], plan: Plan) -> None:
     headline = plan.headline()
     assert len(headline) <= 24
     assert all(len(decision.reason) <= 300 for decision in headline)
 
 
-@given(SPECS)
-@example({"image": "a:1", "resources": {"requests": {"cpu": "16"}}})
-def test_every_decision_is_named_by_its_path_and_gives_a_whole_reason(
-    spec: dict[str, Any],
+def every_decision_is_named_by_its_path_and_gives_a_whole_reason(
+    _: dict[str, Any], plan: Plan
 ) -> None:
-    _, plan = planned(spec)
     for decision in plan.decisions():
         section, *entry, field = decision.name.split(".")
         part = getattr(plan, section)
@@ -154,6 +138,29 @@ def test_every_decision_is_named_by_its_path_and_gives_a_whole_reason(
         assert decision.reason
         assert "{" not in decision.reason
         assert "None" not in decision.reason
+
+
+INVARIANTS: tuple[Callable[[dict[str, Any], Plan], None], ...] = (
+    workers_follow_the_pods_cpu_and_memory,
+    connections_fit_or_the_service_is_refused,
+    timeouts_are_a_ladder_from_the_pool_outwards,
+    a_pod_may_finish_its_requests_before_it_is_killed,
+    a_cache_evicts_before_its_limit,
+    a_queue_never_evicts_and_leaves_room_to_rewrite_its_log,
+    all_processes_at_peak_fit_the_clients_of_the_cache,
+    the_headline_fits_the_status,
+    every_decision_is_named_by_its_path_and_gives_a_whole_reason,
+)
+
+
+@given(spec=SPECS)
+@example(spec={"image": "a:1", "resources": {"limits": {"cpu": "2", "memory": "512Mi"}}})
+@example(spec={"image": "a:1", "resources": {"limits": {"cpu": "4", "memory": "1Gi"}}})
+@example(spec={"image": "a:1", "resources": {"requests": {"cpu": "16"}}})
+def test_every_plan_holds(spec: dict[str, Any]) -> None:
+    _, plan = planned(spec)
+    for invariant in INVARIANTS:
+        invariant(spec, plan)
 
 
 @given(
@@ -265,6 +272,9 @@ _TRUE_LIMITS = (
     re.compile(r"the database accepts \d+$"),
     re.compile(r"server connections exceed the \d+ that the database has for them$"),
     re.compile(r"the pooler accepts \d+: 10000 for each instance at most, with one lost$"),
+    re.compile(r"there is neither a proxy nor a Gateway, which would divide the requests"),
+    re.compile(r"does not count the requests of each version, and the app's metrics are disabled"),
+    re.compile(r"\w+ is not supported with .*, which divides each request by itself$"),
 )
 
 

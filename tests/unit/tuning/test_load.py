@@ -85,3 +85,36 @@ def test_too_few_pods_for_the_declared_peak_are_named_with_their_number() -> Non
     enough = math.ceil(2000 / found.proxy.max_connections_per_pod.value)
     assert f"allow {enough} pods" in problem.remedy
     assert not plan(traffic=slow, scaling={"maxReplicas": enough}).problems
+
+
+@pytest.mark.parametrize(
+    ("limits", "traffic", "most", "least"),
+    [
+        # Without a CPU limit a process has a core, which serves 64 requests in time.
+        (None, None, 64, 64),
+        ({"cpu": "500m"}, None, 64, 64),
+        ({"cpu": "200m"}, None, 32, 32),
+        ({"cpu": "200m"}, {"cpuMillisecondsPerRequest": 3, "p95Milliseconds": 10}, 18, 18),
+        (None, {"cpuMillisecondsPerRequest": 50, "p95Milliseconds": 100}, 16, 16),
+        ({"cpu": "4"}, {"cpuMillisecondsPerRequest": 1, "p95Milliseconds": 100}, 170, 64),
+    ],
+)
+def test_a_pod_gets_as_many_requests_as_it_serves_in_time(
+    limits: dict[str, str] | None, traffic: dict[str, int] | None, most: int, least: int
+) -> None:
+    found = plan(resources={"limits": limits}, traffic=traffic)
+    server, proxy = found.server, found.proxy
+    assert (server.max_in_flight.value, server.min_in_flight.value) == (most, least)
+    assert proxy is not None
+    assert proxy.max_connections_per_pod is not None
+    assert proxy.max_connections_per_pod.value == server.workers.value * most
+
+
+def test_the_reason_for_few_requests_is_the_time_that_they_wait() -> None:
+    traffic = {"cpuMillisecondsPerRequest": 3, "p95Milliseconds": 10}
+    found = plan(resources={"limits": {"cpu": "200m"}}, traffic=traffic)
+    assert found.server.max_in_flight.reason == (
+        "the CPU limit of 0.2 CPU, workers: 1, is enough for 67 requests a second in a process, at "
+        "3 ms of CPU. So many arrive in 250 ms and the 10 ms of a request; more would wait longer. "
+        "At least the 16 that its event loop sustains"
+    )

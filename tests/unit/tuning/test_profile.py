@@ -219,7 +219,8 @@ def test_no_number_exceeds_a_ceiling(spec: dict[str, Any], ceilings: dict[str, A
 
 
 def test_every_ceiling_of_a_number_exists_and_covers_the_fields_that_set_it() -> None:
-    plan = planned({}, redis={"persistence": {}}, queue={}, postgres={"backup": {}})
+    parts = {"redis": {"persistence": {}}, "queue": {}, "postgres": {"backup": {}}}
+    plan = planned({}, tuning={"leakGuard": "Recommend"}, **parts)
     names = {item.name for item in plan.decisions()}
     bounded = [number for number in declared() if number.ceiling]
     # maxConnections of an external database bounds a field alone.

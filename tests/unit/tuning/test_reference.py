@@ -24,10 +24,12 @@ FACTS = Facts(route_fields=ROUTE_FIELDS)
 
 
 def decisions() -> Iterator[Decision[Any]]:
-    """Yields every decision that exists: granian, gunicorn and HTTPRoutes have their own."""
+    """Yields every decision; granian, gunicorn, HTTPRoutes and scaled workers have their own."""
     gateway = {"gateway": {"name": "public", "timeouts": {}, "retry": {}}}
     routed = service(exposure={"hosts": ["shop.example.com"], **gateway})
-    for everything in (EVERYTHING, service(server={"engine": "Gunicorn"}), routed):
+    mailer = {"name": "mailer", "command": ["mail"], "scaling": {"listName": "mail"}}
+    scaled = service(queue={}, background=[mailer])
+    for everything in (EVERYTHING, service(server={"engine": "Gunicorn"}), routed, scaled):
         yield from derive(everything, Settings(), FACTS).decisions()
 
 

@@ -36,3 +36,33 @@ def test_keda_needs_its_api_and_something_to_read() -> None:
     assert refused(planned(scaling=_KEDA, observability=silent)) == [
         "spec.observability.metrics.enabled"
     ]
+
+
+WORKER = {"name": "mailer", "command": ["mail"], "processes": 4}
+
+
+def worker(facts: Facts = _SERVED, **scaling: Any) -> Plan:
+    entry = WORKER | {"scaling": {"listName": "mail", **scaling}}
+    return planned(facts, queue={}, background=[entry])
+
+
+def test_a_worker_scales_from_zero_by_the_tasks_of_its_processes() -> None:
+    (found,) = worker().background
+    assert found.replicas.value == 0
+    assert found.max_replicas is not None and found.max_replicas.value == 1
+    assert found.tasks_per_replica is not None and found.tasks_per_replica.value == 40
+    (found,) = worker(minReplicas=1, maxReplicas=3, tasksPerReplica=5).background
+    assert found.replicas.value == 1
+    assert found.tasks_per_replica is not None and found.tasks_per_replica.value == 5
+
+
+def test_the_most_pods_of_a_scaled_worker_count_in_the_budget() -> None:
+    assert [plan.background[0].peak_pods.value for plan in (worker(), worker(maxReplicas=3))] == [
+        2,
+        6,
+    ]
+
+
+def test_a_scaled_worker_needs_the_api_of_keda() -> None:
+    assert refused(worker()) == []
+    assert refused(worker(Facts())) == ["spec.background[mailer].scaling"]

@@ -49,6 +49,8 @@ _POOL_WAIT = (
     + ")"
 )
 _SHED = by_service("rate(fastapi_worker_shed_requests_total[5m])")
+_SHED_BY_PROXY = by_service(f'rate(fastapi_proxy_shed_total{{{OF_SERVICES}, reason!="rate"}}[5m])')
+_PROXIED = by_service(f"rate(fastapi_proxy_request_duration_seconds_count{{{OF_SERVICES}}}[5m])")
 _ALL = by_service(f"rate({_REQUESTS}{{{OF_SERVICES}}}[5m])")
 _FAILED = by_service(f'rate({_REQUESTS}{{{OF_SERVICES}, http_response_status_code=~"5.."}}[5m])')
 
@@ -196,9 +198,10 @@ APP = (
     Alert(
         name="FastAPISheddingRequests",
         group="app",
-        condition=f"more than {percent(bounds.SHED)} of the requests are rejected with 503 because "
-        "they would wait too long",
-        expression=f"{_SHED} / on ({SERVICE}) ({_ALL} > 0) > {bounds.SHED}",
+        condition=f"the proxy, or the app, rejects more than {percent(bounds.SHED)} of its "
+        "requests with 503 because they would wait too long",
+        expression=f"{_SHED_BY_PROXY} / on ({SERVICE}) ({_PROXIED} > 0) > {bounds.SHED}\n"
+        f"or on ({SERVICE}) {_SHED} / on ({SERVICE}) ({_ALL} > 0) > {bounds.SHED}",
         held="5m",
         summary=f"{PERCENT} of the requests are rejected with 503 because they would wait too long",
         page="shedding-requests",

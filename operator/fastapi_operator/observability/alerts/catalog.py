@@ -7,7 +7,7 @@ explains another, only the first one fires.
 
 from typing import Any
 
-from fastapi_operator.observability.alerts import app, database, lifecycle, proxy, redis
+from fastapi_operator.observability.alerts import app, canary, database, lifecycle, proxy, redis
 from fastapi_operator.observability.alerts.alert import Alert
 
 ALERTS: tuple[Alert, ...] = (
@@ -17,6 +17,7 @@ ALERTS: tuple[Alert, ...] = (
     *database.DATABASE,
     *database.STORAGE,
     *redis.CACHE,
+    *canary.CANARY,
     *lifecycle.ROLLOUT,
     *lifecycle.OPERATOR,
 )

@@ -1,6 +1,7 @@
 """Alerts on autoscaling, rollouts, migrations, parts and the operator itself."""
 
 from fastapi_operator.observability import bounds
+from fastapi_operator.observability.alerts import canary
 from fastapi_operator.observability.alerts.alert import NUMBER, PERCENT, SECONDS, Alert
 from fastapi_operator.observability.alerts.load import CPU_PER_WORKER
 from fastapi_operator.observability.planned import planned_series
@@ -21,6 +22,8 @@ _ADMITTED = (
     + by_service("fastapi_worker_processes")
     + f" * on ({SERVICE}) {planned_series('server.max_in_flight')})"
 )
+# Reasons with alerts of their own.
+_BEFORE_RELEASE = "PreflightFailed|MigrationFailed"
 ROLLOUT = (
     Alert(
         name="FastAPIAutoscalerAtMax",
@@ -78,12 +81,25 @@ ROLLOUT = (
         page="migration-failed",
     ),
     Alert(
+        name="FastAPIPreflightFailed",
+        group="rollout",
+        condition="the app of the requested image cannot be imported",
+        expression=f"max by ({SERVICE}, reason) "
+        '(fastapi_operator_condition{condition="PreflightReady", reason="PreflightFailed"}) == 1',
+        held="1m",
+        summary="the new image cannot start ({{ $labels.reason }}); the old version continues to "
+        "serve",
+        page="preflight-failed",
+    ),
+    Alert(
         name="FastAPIRolloutStuck",
         group="rollout",
-        condition="the condition ApplicationReady is False and no migration is in the way",
+        condition="the condition ApplicationReady is False and neither a preflight nor a migration "
+        "is in the way",
         expression=f"max by ({SERVICE}, reason) "
         '(fastapi_operator_condition{condition="ApplicationReady"}) == 1\n'
-        f'unless on ({SERVICE}) fastapi_operator_condition{{condition="MigrationsReady"}}',
+        f"unless on ({SERVICE}) "
+        'fastapi_operator_condition{condition=~"PreflightReady|MigrationsReady"}',
         held="15m",
         summary="the app's pods do not become ready ({{ $labels.reason }})",
         page="rollout-stuck",
@@ -92,8 +108,8 @@ ROLLOUT = (
         name="FastAPIServiceStalled",
         group="rollout",
         condition="the condition Stalled is True",
-        expression=f"max by ({SERVICE}, reason) "
-        '(fastapi_operator_condition{condition="Stalled", reason!="MigrationFailed"}) == 1',
+        expression=f"max by ({SERVICE}, reason) (fastapi_operator_condition"
+        f'{{condition="Stalled", reason!~"{_BEFORE_RELEASE}|{canary.REASONS}"}}) == 1',
         held="10m",
         summary="the operator cannot continue until the problem is fixed ({{ $labels.reason }})",
         page="service-stalled",
@@ -101,9 +117,10 @@ ROLLOUT = (
     Alert(
         name="FastAPIPartNotReady",
         group="rollout",
-        condition="the condition of a part other than the app and its migration is False",
+        condition="the condition of a part other than the app, its preflight and its migration is "
+        "False",
         expression=f"max by ({SERVICE}, condition, reason) (fastapi_operator_condition"
-        '{condition!~"Stalled|ApplicationReady|MigrationsReady"}) == 1',
+        '{condition!~"Stalled|ApplicationReady|PreflightReady|MigrationsReady"}) == 1',
         held="15m",
         summary="{{ $labels.condition }} is False ({{ $labels.reason }})",
         page="part-not-ready",

@@ -23,6 +23,7 @@ class Diagnosis:
         pod: The pod that is affected most; empty if the cause does not concern a single pod.
         field: The field of the service to change; empty if the code must change.
         value: The proposed value of the field, if there is one.
+        is_symptom: Whether other diagnoses can be its cause.
     """
 
     rule: str
@@ -33,6 +34,7 @@ class Diagnosis:
     pod: str = ""
     field: str = ""
     value: Any = None
+    is_symptom: bool = False
 
     def record(self) -> dict[str, Any]:
         """The diagnosis as ``-o json`` prints it."""

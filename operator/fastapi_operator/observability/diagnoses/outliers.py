@@ -78,8 +78,6 @@ def _late_loops(signals: Signals) -> Iterator[tuple[str, str]]:
 
 def _full(signals: Signals) -> Iterator[tuple[str, str]]:
     for pod in signals.app:
-        if pod.shed:
-            yield f"requests shed by pod {pod.pod}", f"{pod.shed:.0f}"
         if pod.threads is not None and pod.threads.waiting > bounds.THREADS_WAITING:
             yield f"calls waiting for a thread of pod {pod.pod}", f"{pod.threads.waiting:.1f}"
         if pod.pool is not None and pod.pool.timeouts:

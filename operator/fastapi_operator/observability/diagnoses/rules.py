@@ -4,7 +4,7 @@ If one diagnosis explains another, the other is left out: for example, more conn
 if the event loop is blocked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fastapi_operator.observability import bounds
@@ -181,11 +181,18 @@ RULES = (
         "occasional 502, and the proxy's log reports connections that the app closed",
         "keep connections open longer in the app",
     ),
+    Rule(
+        "overloaded",
+        proxy.overloaded,
+        f"more than {percent(bounds.SHED)} of the requests are rejected with 503 by the proxy, by "
+        "processes or by their pools",
+        "the other findings first; then more pods or CPU",
+    ),
 )
 
 
 def diagnose(signals: Signals) -> tuple[Diagnosis, ...]:
-    """Returns the diagnoses of a service, the one with the largest effect first.
+    """Returns the diagnoses of a service, the one with the largest effect first, symptoms last.
 
     It is empty if all signals are normal. If some are not and no rule matches, there is exactly one
     diagnosis, ``unknown``, with the outliers as its signals.
@@ -197,9 +204,14 @@ def diagnose(signals: Signals) -> tuple[Diagnosis, ...]:
         if not any(_explains(other, found[other], rule, diagnosis) for other in found)
     ]
     if kept:
-        return tuple(sorted(kept, key=lambda item: (-item.effect, item.rule)))
+        return by_effect(kept)
     unknown = outliers.find(signals)
     return (unknown,) if unknown is not None else ()
+
+
+def by_effect(found: Iterable[Diagnosis]) -> tuple[Diagnosis, ...]:
+    """Returns diagnoses as they are shown: the largest effect first, and symptoms last."""
+    return tuple(sorted(found, key=lambda item: (item.is_symptom, -item.effect, item.rule)))
 
 
 def _explains(cause: Rule, diagnosis: Diagnosis, other: Rule, also: Diagnosis) -> bool:

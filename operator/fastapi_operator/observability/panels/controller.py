@@ -63,6 +63,18 @@ WORK = Row(
             queries=(Query("max (fastapi_operator_queue_oldest_wait_seconds)", "longest wait"),),
         ),
         Panel(
+            title="Measured pods",
+            text="Services without a pod that can be read have no recommendations. Unreadable: the "
+            "app has no runtime, or a policy closes its metrics port.",
+            unit=Unit.PER_SECOND,
+            queries=(
+                Query(
+                    rate("fastapi_operator_observations_total", "outcome", where=_EVERYWHERE),
+                    "{{outcome}}",
+                ),
+            ),
+        ),
+        Panel(
             title="Delete brake",
             text="1 while pruning is stopped because of too many deletions. See the runbook "
             "operator-delete-brake.",

@@ -93,6 +93,32 @@ TRAFFIC = Row(
     ),
 )
 
+TUNING = Row(
+    title="Recommendations",
+    panels=(
+        Panel(
+            title="CPU to win",
+            text="Cores that the recommendations save with the fewest pods. Open the first with "
+            "kubectl fastapi recommend.",
+            unit=Unit.NONE,
+            width=12,
+            queries=_top(
+                f"-sum by ({SERVICE}) (fastapi_operator_recommended_cpu_cores{{{_ALL}}}) > 0"
+            ),
+        ),
+        Panel(
+            title="Memory to win",
+            text="Memory that the recommendations save with the fewest pods. A service that needs "
+            "more is not shown.",
+            unit=Unit.BYTES,
+            width=12,
+            queries=_top(
+                f"-sum by ({SERVICE}) (fastapi_operator_recommended_memory_bytes{{{_ALL}}}) > 0"
+            ),
+        ),
+    ),
+)
+
 SATURATION = Row(
     title="Saturation",
     panels=(

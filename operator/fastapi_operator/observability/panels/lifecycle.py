@@ -1,5 +1,6 @@
 """Autoscaling and conditions, and annotations of rollouts and migrations."""
 
+from fastapi_operator.observability.alerts.canary import REASONS
 from fastapi_operator.observability.grafana import Annotation, Panel, Query, Row
 from fastapi_operator.observability.metrics import Unit
 from fastapi_operator.observability.planned import planned_series
@@ -8,6 +9,8 @@ from fastapi_operator.observability.promql import CHOSEN, COMPONENT, chosen
 _APP = chosen(f'{COMPONENT}="app"')
 _AUTOSCALER = 'namespace="$namespace", horizontalpodautoscaler=~"(keda-hpa-)?$service"'
 
+
+_FAILED_CANARY = chosen('condition="Stalled"', f'reason=~"{REASONS}"')
 
 # Annotations have a step of one minute, and samples are up to half a minute old.
 _VISIBLE_SECONDS = 120
@@ -60,6 +63,19 @@ MARKS = (
         _created("kube_replicaset_created", "replicaset", "[a-z0-9]+"),
         "{{replicaset}}",
         "blue",
+    ),
+    Annotation(
+        "Canary",
+        _created("kube_replicaset_created", "replicaset", "canary-[a-z0-9]+"),
+        "{{replicaset}}",
+        "green",
+    ),
+    Annotation(
+        "Canary not released",
+        f"max by (reason) (fastapi_operator_condition{{{_FAILED_CANARY}}}) unless "
+        f"max by (reason) (fastapi_operator_condition{{{_FAILED_CANARY}}} offset 2m)",
+        "{{reason}}",
+        "red",
     ),
     Annotation(
         "Migration",

@@ -18,7 +18,13 @@ from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.failures import Failures
 from fastapi_operator.cluster.kinds import SERVICE, Kind
 from fastapi_operator.facts import Facts
-from fastapi_operator.reconcile.loop.images import POLL_SECONDS, Images
+from fastapi_operator.reconcile.loop import api_waits, images
+from fastapi_operator.reconcile.loop.api_waits import ApiWaits
+from fastapi_operator.reconcile.loop.canary import Looks
+from fastapi_operator.reconcile.loop.images import Images
+from fastapi_operator.reconcile.loop.leak_guard import LeakGuard
+from fastapi_operator.reconcile.loop.observer import Observer
+from fastapi_operator.reconcile.loop.orphans import OrphanedPods
 from fastapi_operator.reconcile.loop.published_settings import PublishedSettings
 from fastapi_operator.reconcile.loop.queue import Queue
 from fastapi_operator.reconcile.loop.reconciler import Reconciler
@@ -31,6 +37,7 @@ from fastapi_operator.reconcile.observe.store import Change, Store
 from fastapi_operator.reconcile.plan import pending
 from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState
 from fastapi_operator.reconcile.plan.desired_state_cache import DesiredStateCache
+from fastapi_operator.reconcile.plan.migrations import is_unfinished
 from fastapi_operator.reconcile.plan.rollouts import Rollouts
 from fastapi_operator.reconcile.write.brakes import Brakes
 from fastapi_operator.reconcile.write.perform import Performer
@@ -68,6 +75,7 @@ class Controller:
         telemetry: Telemetry,
         *,
         build: BuildDesiredState,
+        looks: Looks,
         published: PublishedSettings | None = None,
     ) -> None:
         self._client = client
@@ -80,6 +88,17 @@ class Controller:
         self._pod_diagnostics = PodDiagnostics(clock=time.monotonic)
         self._rollouts = Rollouts(limit=settings.rollouts_at_once, wake=self.queue.add)
         self._images = Images(client)
+        self.observer = Observer(
+            client,
+            self.store,
+            settings,
+            telemetry,
+            facts=lambda: self.facts,
+            wake=lambda key: self.queue.add(key, slack=ROUTINE_SLACK_SECONDS),
+        )
+        self.leak_guard = LeakGuard(client, self.store, settings, wake=self.queue.add)
+        self._orphans = OrphanedPods(client, self.store)
+        self._api_awaited = asyncio.Event()
         self._reconciler = Reconciler(
             client=client,
             store=self.store,
@@ -90,6 +109,11 @@ class Controller:
             pod_diagnostics=self._pod_diagnostics,
             rollouts=self._rollouts,
             images=self._images,
+            observer=self.observer,
+            leak_guard=self.leak_guard,
+            looks=looks,
+            orphans=self._orphans,
+            api_waits=ApiWaits(clock=time.monotonic, discover=self._api_awaited.set),
             telemetry=telemetry,
             clock=time.monotonic,
             instance=socket.gethostname(),
@@ -101,6 +125,8 @@ class Controller:
         self._discovery_failures = Failures(_log, "discovery failed", clock=time.monotonic)
         self._discovered = False
         self._namespaces_read_at: dict[str, float] = {}
+        # When a service was first reported, until its first plan is in its status.
+        self._arrived: dict[ServiceKey, float] = {}
         self._reading_namespaces = asyncio.Lock()
         self._unconfirmed: set[ServiceKey | ObjectKey] = set()
         self._confirmed = False
@@ -128,6 +154,7 @@ class Controller:
             key = self.store.drop_service(body)
             self.queue.forget(key)
             self._reconciler.forget(key)
+            self._arrived.pop(key, None)
         else:
             self._put_service(body)
 
@@ -138,11 +165,19 @@ class Controller:
         self._unconfirmed.discard(key)
         if deleted:
             self._pod_diagnostics.forget(key)
+            child = self.store.child(key)
+            if kind is kinds.JOB and child is not None and is_unfinished(child):
+                self._orphans.suspect(ServiceKey(key.namespace, child.service))
             self._enqueue_change(self.store.delete_child(key, body))
             for reader in self.store.values.note_gone(key):
                 self.queue.add(reader, delay=VALUES_DEBOUNCE_SECONDS)
         else:
             self._put_child(kind, body)
+        self._enqueue_disputed()
+
+    def _enqueue_disputed(self) -> None:
+        for service in self.store.take_disputed() if self._synced else ():
+            self.queue.add(service, delay=HEALTH_DEBOUNCE_SECONDS)
 
     def on_watch_relisted(self) -> None:
         """Notes that an expired watch listed again: the deletes in between are unknown."""
@@ -150,8 +185,13 @@ class Controller:
             self._watch_expired.set()
 
     def _put_service(self, body: Mapping[str, Any]) -> None:
-        if self.store.put_service(body) and self._synced:
-            self.queue.add(_service_key(body), slack=CHANGED_SLACK_SECONDS)
+        key = _service_key(body)
+        is_new = self.store.service(key) is None
+        changed = self.store.put_service(body)
+        if changed and is_new:
+            self._arrived[key] = time.monotonic()
+        if changed and self._synced:
+            self.queue.add(key, slack=CHANGED_SLACK_SECONDS)
 
     def _put_child(self, kind: Kind, body: Mapping[str, Any]) -> None:
         self._enqueue_change(self.store.put_child(kind, body))
@@ -209,6 +249,14 @@ class Controller:
             self.enqueue_all(changed)
         return kinds.on_offer(discovered) != kinds.on_offer(before)
 
+    async def discovery_due(self) -> None:
+        """Waits until the next discovery; it is early if a service waits for an API."""
+        await asyncio.sleep(api_waits.POLL_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.discovery_seconds - api_waits.POLL_SECONDS):
+                await self._api_awaited.wait()
+        self._api_awaited.clear()
+
     async def facts_for(self, key: ServiceKey) -> Facts:
         """Returns the facts for a reconciliation; the first one of a service reads its namespace.
 
@@ -221,21 +269,29 @@ class Controller:
         """
         live = self.store.service(key)
         if live is not None and live.body["status"].get("observedGeneration", -1) < 1:
-            await self._read_namespace(key.namespace)
+            arrived = self._arrived.setdefault(key, time.monotonic())
+            await self._read_namespace(key.namespace, arrived)
+        else:
+            self._arrived.pop(key, None)
         return self.facts
 
-    async def _read_namespace(self, namespace: str) -> None:
-        """Reads a namespace, or all of them if the operator watches the cluster."""
+    async def _read_namespace(self, namespace: str, arrived: float) -> None:
+        """Reads a namespace, or all of them if the operator watches the cluster.
+
+        An earlier read counts if it is fresh and began after the service arrived: a label that was
+        set before the service was created is then known.
+        """
         is_named = bool(self._settings.watch_namespaces)
         scope = namespace if is_named else ""
         async with self._reading_namespaces:
             read_at = self._namespaces_read_at.get(scope, float("-inf"))
-            if time.monotonic() - read_at < FRESH_SECONDS:
+            now = time.monotonic()
+            if read_at >= arrived and now - read_at < FRESH_SECONDS:
                 return
             names = (namespace,) if is_named else ()
             profiles = await discovery.profiles(self._client, names)
             limits = await discovery.limits(self._client, names)
-            self._namespaces_read_at[scope] = time.monotonic()
+            self._namespaces_read_at[scope] = now
             before = self.facts
 
             def merged(known: Mapping[str, _Fact], found: Mapping[str, _Fact]) -> dict[str, _Fact]:
@@ -260,11 +316,14 @@ class Controller:
         """
         for namespace in self._settings.watch_namespaces or (None,):
             await _with_retries(self._list_services, namespace)
+            if not self._synced:
+                await self._orphans.suspect_all(namespace)
             for kind in kinds.on_offer(self.facts):
                 await _with_retries(self._list_children, namespace, kind)
         for kind in set(kinds.OWNED) - set(kinds.on_offer(self.facts)):
             # The cluster no longer serves the kind, so all of its objects are gone.
             self.store.missing_from(kind, None, set(), sys.maxsize)
+        self._enqueue_disputed()
         self._brakes.sweep()
         self._listed = time.monotonic()
         if not self._synced:
@@ -304,6 +363,8 @@ class Controller:
                 seen.add(object_key(kind, body))
                 self._put_child(kind, body)
         for change in self.store.missing_from(kind, namespace, seen, version):
+            if kind is kinds.JOB:
+                self._orphans.suspect(change.key)
             self._enqueue_change(change)
 
     def begin_watching(self) -> None:
@@ -334,7 +395,7 @@ class Controller:
     async def poll_images(self) -> None:
         """Reads periodically which images the ready pods run."""
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(images.POLL_SECONDS)
             for key in await self._images.poll():
                 self.queue.add(key, slack=ROUTINE_SLACK_SECONDS)
 

@@ -23,7 +23,7 @@ from fastapi_operator.reconcile.observe.pod_diagnostics import is_pod_of
 # The digest of a new image appears in the status within this time.
 POLL_SECONDS = 15.0
 
-_SELECTOR = f"{naming.SERVICE_LABEL},{naming.COMPONENT_LABEL}={Part.APP.value}"
+_SELECTOR = naming.label_selector(Part.APP)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 _log = structlog.get_logger(__name__)

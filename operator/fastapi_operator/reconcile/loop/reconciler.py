@@ -6,7 +6,6 @@ child, or the delay that the reconciliation returns, starts the next one.
 
 import dataclasses
 import datetime
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,23 +13,37 @@ from typing import Any
 import structlog
 
 from fastapi_operator import naming
-from fastapi_operator.api.status import Status
+from fastapi_operator.api.status import LeakStatus, Status
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import EVENT, POD, SECRET, SERVICE
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.loop import api_waits, steady
+from fastapi_operator.reconcile.loop.api_waits import ApiWaits
+from fastapi_operator.reconcile.loop.canary import TRANSITIONS_AT_ONCE, Canaries, Looks
 from fastapi_operator.reconcile.loop.images import Images
+from fastapi_operator.reconcile.loop.leak_guard import LeakGuard
+from fastapi_operator.reconcile.loop.observer import Observer
+from fastapi_operator.reconcile.loop.orphans import OrphanedPods
 from fastapi_operator.reconcile.loop.status_writer import StatusWriter, find_condition, summary_of
 from fastapi_operator.reconcile.loop.telemetry import Telemetry
+from fastapi_operator.reconcile.loop.tuner import Tuner, following_record
 from fastapi_operator.reconcile.observe import event_causes, pod_diagnostics
 from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.migration_report import MigrationReports
-from fastapi_operator.reconcile.observe.observed import Child, Health
+from fastapi_operator.reconcile.observe.observed import Child, Health, Observed
 from fastapi_operator.reconcile.observe.pod_diagnostics import PodDiagnostics
+from fastapi_operator.reconcile.observe.preflight_pods import (
+    PreflightReports,
+    is_preflight,
+    never_ran,
+    read_report,
+)
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
 from fastapi_operator.reconcile.plan import reloads
+from fastapi_operator.reconcile.plan.certificates import find_invalid_certificates
 from fastapi_operator.reconcile.plan.crash import (
     explain_crash,
     status_after_crash,
@@ -38,8 +51,10 @@ from fastapi_operator.reconcile.plan.crash import (
 )
 from fastapi_operator.reconcile.plan.desired_state import DesiredState
 from fastapi_operator.reconcile.plan.desired_state_cache import DesiredStateCache
+from fastapi_operator.reconcile.plan.leak_terms import stored_leak, terms_of
 from fastapi_operator.reconcile.plan.owned_object import (
     OwnedObject,
+    find_disputed,
     find_overridden,
     find_unwatched,
 )
@@ -51,13 +66,14 @@ from fastapi_operator.reconcile.plan.pending import (
     hold_rollout,
     with_slot,
 )
+from fastapi_operator.reconcile.plan.preflights import Preflight
 from fastapi_operator.reconcile.plan.refusals import to_problem, with_spec_paths
 from fastapi_operator.reconcile.plan.release import is_released
 from fastapi_operator.reconcile.plan.rollouts import Rollouts
 from fastapi_operator.reconcile.plan.rotation import Rotations, plan_rotations
 from fastapi_operator.reconcile.plan.status import StatusInput, build_status
 from fastapi_operator.reconcile.plan.steps import Steps, plan_steps
-from fastapi_operator.reconcile.plan.target import Target, find_target
+from fastapi_operator.reconcile.plan.target import Target, find_target, starts_migration
 from fastapi_operator.reconcile.write.object_writer import kind_of
 from fastapi_operator.reconcile.write.outcome import NamespaceTerminatingError, Outcome
 from fastapi_operator.reconcile.write.perform import Performer
@@ -70,6 +86,8 @@ BLOCKED_RETRY_SECONDS = 5.0
 BRAKED_RETRY_SECONDS = 60.0
 # A Secret without the label by which it is watched is read again at most this often.
 UNWATCHED_READ_SECONDS = 60.0
+# A valid certificate in such a Secret is looked at again as rarely as this.
+UNWATCHED_VALID_SECONDS = 300.0
 # While a namespace terminates, each deleted object would otherwise start a useless reconciliation.
 TERMINATING_PAUSE_SECONDS = 30.0
 
@@ -131,6 +149,11 @@ class Reconciler:
         pod_diagnostics: PodDiagnostics,
         rollouts: Rollouts,
         images: Images,
+        observer: Observer,
+        leak_guard: LeakGuard,
+        looks: Looks,
+        orphans: OrphanedPods,
+        api_waits: ApiWaits,
         telemetry: Telemetry,
         clock: Callable[[], float],
         instance: str,
@@ -143,12 +166,19 @@ class Reconciler:
         self._pod_diagnostics = pod_diagnostics
         self._rollouts = rollouts
         self._images = images
+        self._observer = observer
+        self._leak_guard = leak_guard
+        self._orphans = orphans
+        self._api_waits = api_waits
         self._telemetry = telemetry
         self._clock = clock
         self._settings = settings
         self._status = StatusWriter(client, store, clock=clock, instance=instance)
         self._terminating_until: dict[str, float] = {}
         self._reports = MigrationReports()
+        self._preflights = PreflightReports()
+        self._canaries = Canaries(client, store, looks)
+        self._tuner = Tuner(client, store)
         self._unwatched_read_at: dict[ObjectKey, float] = {}
 
     async def reconcile(self, key: ServiceKey, facts: Facts) -> ReconcileResult:
@@ -194,7 +224,7 @@ class Reconciler:
             return ReconcileResult(requeue_after=TERMINATING_PAUSE_SECONDS)
         await self._diagnose_pods(key, work)
         status_delay = await self._report_status(live, owner, work)
-        result = self._result(key, work, status_delay)
+        result = self._result(live, work, status_delay)
         if self._has_changed_meanwhile(live):
             # The response to the status write was the first report of the change, so that its
             # event will be ignored.
@@ -214,20 +244,34 @@ class Reconciler:
         self._status.forget(key)
         self._rollouts.forget(key)
         self._images.forget(key)
+        self._observer.forget(key)
+        self._leak_guard.forget(key)
+        self._orphans.forget(key)
         self._telemetry.forget(key)
         self._reports.forget(key)
+        self._preflights.forget(key)
+        self._canaries.forget(key)
+        self._api_waits.forget(key)
 
     async def _plan_and_write(self, body: Mapping[str, Any], owner: Owner, facts: Facts) -> _Work:
-        key, before = owner.key, body["status"]
-        observed = self._store.observed(key)
-        target = find_target(self._desired_states, body, owner, facts, observed)
+        key, before, outcome = owner.key, body["status"], Outcome()
+
+        def find() -> Target:
+            observed = self._observed(key)
+            return find_target(self._desired_states, body, owner, facts, observed, now=_now())
+
+        await self._orphans.refresh(key)
+        target = find()
         if await self._read_unwatched(target) or await self._restore_labels(target):
-            observed = self._store.observed(key)
-            target = find_target(self._desired_states, body, owner, facts, observed)
+            target = find()
+        if starts_migration(target, self._store.observed(key)) and await self._orphans.read(key):
+            target = find()
+        target = await self._advance(target, find, body, owner, outcome)
+        observed = self._observed(key)
         self._store.values.note_reader(key, target.references)
         objects = target.objects
         if target.state.suspended or not target.desired:
-            return _Work(before, target, objects, Steps(), Outcome())
+            return _Work(before, target, objects, Steps(), outcome)
         steps = plan_steps(
             owner=owner,
             desired_objects=target.desired,
@@ -236,7 +280,9 @@ class Reconciler:
             gates=target.gates,
             spec=target.spec,
             migration=target.migration,
+            preflight=target.preflight,
             database=target.database,
+            proxies_settled=target.canary is None or target.canary.situation.settled,
         )
         unrecorded = steps.release is not None and observed.release is None
         missing = any(step.why == "missing" for step in steps.writes)
@@ -246,27 +292,68 @@ class Reconciler:
         rotations = plan_rotations(
             () if target.database.lost else objects,
             observed,
-            request=body["metadata"]["annotations"].get(naming.ROTATE_ANNOTATION, ""),
-            now=int(time.time()),
+            request=target.rotate,
+            now=int(steady.now()),
         )
         steps = dataclasses.replace(steps, before_release=(*rotations.steps, *steps.before_release))
         if self._rollouts.has_slot(key) and not has_slot(before):
             before = await self._announce_rollout(owner, before, steps)
-        outcome = await self._performer.perform(steps, owner)
+        outcome = await self._performer.perform(steps, owner, outcome)
+        await self._explain_skipped_canary(owner, target, observed)
         outcome.refusals = [
             with_spec_paths(item, target.desired, body["spec"])
             for item in (*steps.refusals, *outcome.refusals)
         ]
         return _Work(before, target, objects, steps, outcome, held, rotations)
 
+    async def _advance(
+        self,
+        target: Target,
+        find: Callable[[], Target],
+        body: Mapping[str, Any],
+        owner: Owner,
+        outcome: Outcome,
+    ) -> Target:
+        """Moves the canary and the trial of a service on, and returns the target after that."""
+        for _ in range(TRANSITIONS_AT_ONCE):
+            if target.canary is not None:
+                if self._store.is_unverified(owner.key):
+                    await self._verify_service(owner)
+                findings = self._pod_diagnostics.findings(owned.desired for owned in target.desired)
+                target = await self._canaries.advance(target, find, owner, findings, outcome)
+            following = following_record(
+                target,
+                body,
+                owner,
+                self._store.observed(owner.key),
+                self._observer.proposal(owner.key),
+            )
+            if following == target.tuning:
+                break
+            if self._store.is_unverified(owner.key):
+                await self._verify_service(owner)
+            if not await self._tuner.write(following, owner, outcome):
+                break
+            target = find()
+        return target
+
+    def _observed(self, key: ServiceKey) -> Observed:
+        """Returns the live objects of a service, with the pods that no watch reports."""
+        return dataclasses.replace(
+            self._store.observed(key),
+            orphans=self._orphans.find(key),
+            preflight=self._preflights.find(key),
+        )
+
     async def _read_unwatched(self, target: Target) -> bool:
-        """Reads the Secrets with the address of an external database that no watch reports.
+        """Reads the Secrets with an address or a certificate that no watch reports.
 
         Returns:
             Whether one was read.
         """
-        now, due = self._clock(), []
-        for key in target.database.secrets - self._store.values.known.keys():
+        now, due, values = self._clock(), [], self._store.values
+        addresses = target.database.secrets - values.known.keys()
+        for key in addresses | (target.certificates - values.watched):
             if now >= self._unwatched_read_at.get(key, 0.0) + UNWATCHED_READ_SECONDS:
                 due.append(key)
         for key in due:
@@ -274,6 +361,9 @@ class Reconciler:
             self._store.values.put_unwatched(key, body)
             self._unwatched_read_at[key] = now
         return bool(due)
+
+    def _certificate_faults(self, target: Target) -> dict[ObjectKey, str | None]:
+        return {key: self._store.values.certificate_fault(key) for key in target.certificates}
 
     async def _restore_labels(self, target: Target) -> bool:
         """Finds recorded volumes that only lost the labels by which they are watched.
@@ -346,6 +436,15 @@ class Reconciler:
         await self._status.post_event(owner.key, owner.uid, "Normal", "OperatorRollout", message)
         return status
 
+    async def _explain_skipped_canary(
+        self, owner: Owner, target: Target, observed: Observed
+    ) -> None:
+        """Posts an Event if a changed version was released although its spec has a canary."""
+        skipped = target.canary.situation.skipped if target.canary is not None else ""
+        # Only in the reconciliation that records the release: the next one finds no change.
+        if skipped and self._store.observed(owner.key).release != observed.release:
+            await self._status.post_event(owner.key, owner.uid, "Normal", "CanarySkipped", skipped)
+
     async def _diagnose_pods(self, key: ServiceKey, work: _Work) -> None:
         children = self._store.observed(key).children
         for desired in self._pod_diagnostics.due(work.desired, children):
@@ -371,6 +470,25 @@ class Reconciler:
             before=work.before,
         ):
             self._reports.record(key, desired, await self._list_pods(key, desired) or [])
+        await self._read_preflight(key, work)
+
+    async def _read_preflight(self, key: ServiceKey, work: _Work) -> None:
+        """Reads the report of a preflight that has ended, or that no node can run."""
+        children = self._store.observed(key).children
+        stored = work.before.get("preflight") or {}
+        findings = self._pod_diagnostics.findings(work.desired)
+        ended = self._preflights.due(key, work.desired, children, stored)
+        if ended is not None:
+            pods = await self._list_pods(key, ended)
+            if pods is not None:
+                found = findings.get(ended.key)
+                self._preflights.record(key, read_report(children[ended.key], pods, found))
+            return
+        for desired in filter(is_preflight, work.desired):
+            found = findings.get(desired.key)
+            report = never_ran(children[desired.key], found) if found is not None else None
+            if report is not None:
+                self._preflights.record(key, report)
 
     async def _explain_by_events(
         self, child: Child, pods: Sequence[Mapping[str, Any]], found: Health | None
@@ -413,6 +531,7 @@ class Reconciler:
         if _is_ready(status, "Ready") or work.state.suspended:
             self._rollouts.finish(key)
         self._telemetry.service(key, status.conditions, work.state.plan)
+        self._telemetry.recommended(key, status.recommendations)
         return await self._status.report(live, work.before, status)
 
     async def _report_deletion(self, live: LiveService) -> None:
@@ -442,11 +561,13 @@ class Reconciler:
 
     def _build_status(self, live: LiveService, owner: Owner, work: _Work) -> Status:
         key, state, failure = live.key, work.state, work.outcome.failure
-        observed = self._store.observed(key)
+        observed = self._observed(key)
         warnings = (
             *map(to_problem, work.outcome.warnings),
             *find_unwatched(work.objects, self._store.values.watched),
             *find_overridden(work.objects, observed.children),
+            *find_disputed(observed.rivals),
+            *find_invalid_certificates(self._certificate_faults(work.target)),
         )
         return build_status(
             StatusInput(
@@ -462,20 +583,56 @@ class Reconciler:
                 refusals=work.outcome.refusals,
                 diagnoses=self._pod_diagnostics.findings(work.desired),
                 migration=work.target.migration,
+                preflight=work.target.preflight,
                 migration_report=self._reports.find(key, work.desired),
                 suspended=state.suspended,
                 released=is_released(observed.release, live.body["spec"]),
+                api_seconds=self._api_seconds(live, work),
                 failure=str(failure) if failure else "",
                 held=work.held,
                 rotating=work.rotations.pending,
                 has_slot=self._rollouts.has_slot(key),
+                canary=work.target.canary,
                 image_digest=self._images.digest(key),
+                recommendations=self._observer.recommendations(key),
+                tuning=work.target.tuning,
+                overload=self._observer.overload(key),
+                leak=self._guarded(live, work, observed),
                 settings=self._settings,
             )
         )
 
-    def _result(self, key: ServiceKey, work: _Work, status_delay: float | None) -> ReconcileResult:
-        outcome = work.outcome
+    def _guarded(self, live: LiveService, work: _Work, observed: Observed) -> LeakStatus | None:
+        """Notes what the leak guard may do; returns its newest report."""
+        key, plan, canary = live.key, work.state.plan, work.target.canary
+        has_canary = canary is not None and canary.record is not None
+        if has_canary or not is_released(observed.release, live.body["spec"]):
+            # The numbers are of a version that the pods do not have yet.
+            return self._leak_guard.report(key) or stored_leak(work.before)
+        terms = None if work.state.suspended else terms_of(plan, work.desired)
+        self._leak_guard.note(key, terms)
+        return self._leak_guard.report(key)
+
+    def _preflight_delay(self, key: ServiceKey, preflight: Preflight | None) -> float | None:
+        """Returns when to reconcile again because of a report; None if there is no reason."""
+        if preflight is None or preflight.report is not None:
+            return None
+        report = self._preflights.find(key)
+        if report is not None and report.key == preflight.request:
+            return 0.0
+        job = self._store.observed(key).children.get(preflight.job)
+        # Its pods could not be listed.
+        return BLOCKED_RETRY_SECONDS if job is not None and job.health.failed else None
+
+    def _api_seconds(self, live: LiveService, work: _Work) -> float:
+        return self._api_waits.seconds_left(
+            live.key, live.generation, work.before, needs_api=work.state.needs_api
+        )
+
+    def _result(
+        self, live: LiveService, work: _Work, status_delay: float | None
+    ) -> ReconcileResult:
+        key, outcome = live.key, work.outcome
         if outcome.failure is not None:
             return ReconcileResult(
                 failed=True,
@@ -486,6 +643,7 @@ class Reconciler:
             status_delay,
             self._pod_diagnostics.next_in(work.desired),
             work.rotations.requeue_after,
+            self._canaries.requeue_after(work.target),
         ]
         children = self._store.observed(key).children
         delays += reloads.seconds_left(work.desired, children, _now()).values()
@@ -493,9 +651,15 @@ class Reconciler:
             REFUSED_RETRY_SECONDS.get(refusal.reason, REFUSED_RETRY_OTHERWISE_SECONDS)
             for refusal in outcome.refusals
         ]
+        delays.append(self._preflight_delay(key, work.target.preflight))
         other_job = any(item.reason == "WaitingForOtherMigration" for item in work.steps.waiting)
-        if outcome.blocked or other_job:
+        if work.target.certificates - self._store.values.watched:
+            valid = set(self._certificate_faults(work.target).values()) == {""}
+            delays.append(UNWATCHED_VALID_SECONDS if valid else UNWATCHED_READ_SECONDS)
+        if outcome.blocked or other_job or self._orphans.find(key):
             delays.append(BLOCKED_RETRY_SECONDS)
+        if api_seconds := self._api_seconds(live, work):
+            delays.append(min(api_seconds, api_waits.POLL_SECONDS))
         if outcome.braked:
             delays.append(BRAKED_RETRY_SECONDS)
         soonest = min((delay for delay in delays if delay is not None), default=None)

@@ -9,8 +9,12 @@ from fastapi_operator.cluster import events
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.kinds import SERVICE
 from fastapi_operator.reconcile.observe.identity import ServiceKey
+from fastapi_operator.reconcile.observe.own_status import foreign_fields
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
+from fastapi_operator.reconcile.plan.canary_status import events_of
+from fastapi_operator.reconcile.plan.leak_terms import leak_events
+from fastapi_operator.reconcile.plan.trial_status import events_of_trials
 
 # Progress is written at most this often; important changes are written at once.
 PROGRESS_SECONDS = 15.0
@@ -24,12 +28,14 @@ PROGRESSING_REASONS = frozenset(
         "NotWritten",
         "NotYetActive",
         "PodsNotReady",
+        "PreflightRunning",
         "Progressing",
         "RollingOut",
         "Running",
         "WaitingForDatabase",
         "WaitingForMigration",
         "WaitingForOtherMigration",
+        "WaitingForPreflight",
     }
 )
 # A rollout with one of these reasons is normal and causes no Event.
@@ -65,9 +71,10 @@ class StatusWriter:
             The delay in seconds after which to report again; None if nothing is left to write.
         """
         new = status.to_body()
-        if new == before:
+        has_foreign = live.body["hasForeignStatus"]
+        if new == before and not has_foreign:
             return None
-        delay = self._delay(live.key, before, new)
+        delay = 0.0 if has_foreign else self._delay(live.key, before, new)
         if delay > 0:
             return delay
         await self.write(live.key, live.uid, new)
@@ -77,6 +84,12 @@ class StatusWriter:
             for event_type, condition in _transitions(before, status):
                 message = condition.message or condition.type
                 await self.post_event(live.key, live.uid, event_type, condition.reason, message)
+            for event_type, reason, message in (
+                *events_of(before, status.canary),
+                *events_of_trials(before, status.trials),
+                *leak_events(before, status.leak),
+            ):
+                await self.post_event(live.key, live.uid, event_type, reason, message)
         return None
 
     async def report_crash(
@@ -99,8 +112,15 @@ class StatusWriter:
             "status": status,
         }
         response = await self._client.apply_status(SERVICE, body)
-        if not self._client.dry_run:
-            self._store.put_service(response)
+        if self._client.dry_run:
+            return
+        if foreign := foreign_fields(response["status"], status):
+            # An apply leaves the fields that only another client wrote.
+            patch = {"metadata": {"uid": uid}, "status": foreign}
+            response = await self._client.merge(
+                SERVICE, key.namespace, key.name, patch, subresource="status"
+            )
+        self._store.put_service(response)
 
     async def post_event(
         self, key: ServiceKey, uid: str, event_type: EventType, reason: str, message: str
@@ -168,8 +188,16 @@ def _is_important(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         return True
     if old.get("Stalled") != now.get("Stalled"):
         return True
+    if _stage_of(before) != _stage_of(new) or before.get("trials") != new.get("trials"):
+        return True
     old_reason, reason = (item.get("Ready", ("", ""))[1] for item in (old, now))
     return reason != old_reason and reason not in PROGRESSING_REASONS
+
+
+def _stage_of(status: Mapping[str, Any]) -> tuple[Any, ...]:
+    canary, leak = status.get("canary") or {}, status.get("leak") or {}
+    stage = tuple(canary.get(name) for name in ("id", "phase", "step", "percent"))
+    return (*stage, leak.get("state"), leak.get("at"))
 
 
 def _transitions(before: Mapping[str, Any], status: Status) -> list[tuple[EventType, Condition]]:

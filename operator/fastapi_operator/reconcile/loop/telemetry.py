@@ -15,15 +15,18 @@ from prometheus_client import (
     generate_latest,
 )
 
-from fastapi_operator.api.status import Condition
+from fastapi_operator.api.status import Condition, RecommendationStatus
 from fastapi_operator.observability.metrics import metric
 from fastapi_operator.observability.planned import planned
 from fastapi_operator.reconcile.loop.queue import Queue
 from fastapi_operator.reconcile.observe.identity import ServiceKey
+from fastapi_operator.reconcile.plan.conditions import OVERLOADED
 from fastapi_operator.tuning.plan import Plan
 
 # The outcomes of a reconciliation.
 OUTCOMES = ("done", "gone", "retry", "refused", "error")
+# The outcomes of reading a pod's metrics.
+OBSERVED = ("Read", "First", "Restarted", "NoPod", "Unreadable")
 _DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -59,9 +62,14 @@ class Telemetry:
         )
         self._working = _described(Gauge, "fastapi_operator_working", self.registry)
         self.delete_brake = _described(Gauge, "fastapi_operator_delete_brake", self.registry)
+        self._observations = _described(Counter, "fastapi_operator_observations", self.registry)
+        for outcome in OBSERVED:
+            self._observations.labels(outcome)
         self._ready: dict[ServiceKey, tuple[str, str]] = {}
         self._planned = _PerService("fastapi_operator_planned", self.registry)
         self._conditions = _PerService("fastapi_operator_condition", self.registry)
+        self._cores = _PerService("fastapi_operator_recommended_cpu_cores", self.registry)
+        self._memory = _PerService("fastapi_operator_recommended_memory_bytes", self.registry)
 
     def request(self, verb: str, resource: str, status: int, seconds: float) -> None:
         """Counts a request of the operator's own client."""
@@ -72,13 +80,24 @@ class Telemetry:
         """Counts a write."""
         self.writes.labels(kind, why).inc()
 
+    def observed(self, outcome: str) -> None:
+        """Counts an attempt to read the metrics of a service's pod."""
+        self._observations.labels(outcome).inc()
+
+    def recommended(self, key: ServiceKey, items: Iterable[RecommendationStatus]) -> None:
+        """Records the effects of a service's recommendations, by number."""
+        found = tuple(items)
+        self._cores.set(key, {(item.number,): item.cpu_millicores / 1000 for item in found})
+        self._memory.set(key, {(item.number,): float(item.memory_bytes) for item in found})
+
     def service(self, key: ServiceKey, conditions: Iterable[Condition], plan: Plan | None) -> None:
         """Records the status of a service; without a plan, the values of the last one stay."""
         by_type = {condition.type: condition for condition in conditions}
         ready = by_type.pop("Ready")
         self._count(key, (ready.status, ready.reason))
-        # Reconciling is not a problem.
-        by_type.pop("Reconciling", None)
+        # Reconciling is not a problem, and rejected requests have metrics of their own.
+        for kind in ("Reconciling", OVERLOADED):
+            by_type.pop(kind, None)
         problems: dict[tuple[str, ...], float] = {
             (condition.type, condition.reason): 1.0
             for condition in by_type.values()
@@ -91,6 +110,7 @@ class Telemetry:
     def forget(self, key: ServiceKey) -> None:
         """Drops a deleted service."""
         self._count(key, None)
+        self.recommended(key, ())
         self._conditions.set(key, {})
         self._planned.set(key, {})
 

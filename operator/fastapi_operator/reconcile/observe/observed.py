@@ -1,14 +1,18 @@
 """The facts that are kept of a service's live objects: digests and health, never a body."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from fastapi_operator import naming
 from fastapi_operator.reconcile.observe.attempt import Attempt
+from fastapi_operator.reconcile.observe.canary_record import CanaryRecord
+from fastapi_operator.reconcile.observe.claims import Rival
+from fastapi_operator.reconcile.observe.preflight_report import PreflightReport
 from fastapi_operator.reconcile.observe.references import Stamp, Values
+from fastapi_operator.reconcile.observe.tuning_record import TuningRecord
 from fastapi_operator.resources.desired import ObjectKey
 
 
@@ -98,8 +102,8 @@ class Child:
         health: Its health, from its status.
         version: Its resourceVersion, which shows whether a watch event is outdated.
         created: Its creationTimestamp, which orders migration Jobs.
-        changed: When the operator's fields of a ConfigMap last changed, RFC 3339; empty for other
-            kinds.
+        changed: When the operator's fields of a ConfigMap or HTTPRoute last changed, RFC 3339;
+            empty for other kinds.
         deleting: Whether it has a deletionTimestamp, or the operator has deleted it.
         replicas: Replicas of a workload, which no digest includes; None for other kinds.
         owned_fields: Hashes of the paths of the fields that the operator owns; kept only until
@@ -108,8 +112,11 @@ class Child:
         requested_hash: Digest of the spec fields that it was built from; None for most objects.
         rotation: The last rotation of its credentials; None for most objects.
         attempt: The facts of a migration Job; None for other kinds.
+        preflight: The key of the image that the Job of a preflight checks; None for other objects.
         overridden: Fields that had another value in the response to the operator's last write:
             an admission policy changed them.
+        canary: The canary's record in it; None for other objects.
+        tuning: What automatic tuning remembers in it; None for other objects.
     """
 
     key: ObjectKey
@@ -130,7 +137,15 @@ class Child:
     requested_hash: str | None = None
     rotation: Rotation | None = None
     attempt: Attempt | None = None
+    preflight: str | None = None
     overridden: tuple[str, ...] = ()
+    canary: CanaryRecord | None = None
+    tuning: TuningRecord | None = None
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """The order of objects by their age; the oldest is the first."""
+        return self.created, self.key.namespace, self.key.name
 
     def can_belong_to(self, service_uid: str) -> bool:
         """Whether it is an object of that service, or retained for it.
@@ -193,6 +208,9 @@ class Observed:
         values: All Secrets and ConfigMaps that are watched, of any owner.
         unwatched: Secrets that are not watched, as they were when they were last read.
         elsewhere: Unfinished migration Jobs of other services on external databases.
+        orphans: The names of pods that migrate although their Job is gone.
+        rivals: The hosts and paths that an older object of another service claims as well.
+        preflight: The report of the preflight that this process has read last.
     """
 
     children: Mapping[ObjectKey, Child] = field(default_factory=dict)
@@ -200,3 +218,23 @@ class Observed:
     values: Mapping[ObjectKey, Values] = field(default_factory=dict)
     unwatched: Mapping[ObjectKey, Values] = field(default_factory=dict)
     elsewhere: tuple[Child, ...] = ()
+    orphans: tuple[str, ...] = ()
+    rivals: tuple[Rival, ...] = ()
+    preflight: PreflightReport | None = None
+
+    def canary(self, service_uid: str) -> CanaryRecord | None:
+        """Returns the record of the service's canary; None without one."""
+        children = self._alive(service_uid)
+        return next((child.canary for child in children if child.canary is not None), None)
+
+    def tuning(self, service_uid: str) -> TuningRecord | None:
+        """Returns what automatic tuning remembers of the service; None without a record."""
+        children = self._alive(service_uid)
+        return next((child.tuning for child in children if child.tuning is not None), None)
+
+    def _alive(self, service_uid: str) -> Iterator[Child]:
+        return (
+            child
+            for child in self.children.values()
+            if child.owner_uid == service_uid and not child.deleting
+        )

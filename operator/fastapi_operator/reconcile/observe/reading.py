@@ -13,6 +13,7 @@ from fastapi_operator.cluster.kinds import (
     CONTROLLER_REVISION,
     CRON_JOB,
     DEPLOYMENT,
+    HTTP_ROUTE,
     JOB,
     SECRET,
     STATEFUL_SET,
@@ -20,8 +21,12 @@ from fastapi_operator.cluster.kinds import (
 )
 from fastapi_operator.reconcile.observe import health, projection, references
 from fastapi_operator.reconcile.observe.attempt import Attempt
+from fastapi_operator.reconcile.observe.canary_record import CanaryRecord, is_record_name
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child, Health, Replicas, Rotation
+from fastapi_operator.reconcile.observe.own_status import own_status
+from fastapi_operator.reconcile.observe.preflight_report import PREFLIGHT_ANNOTATION
+from fastapi_operator.reconcile.observe.tuning_record import TuningRecord, record_name
 from fastapi_operator.resources.desired import ObjectKey
 
 Body = Mapping[str, Any]
@@ -44,7 +49,8 @@ class LiveService:
         version: Its resourceVersion.
         deleting: Whether it has a deletionTimestamp.
         text: The relevant ``metadata``, ``spec`` and ``status`` as JSON, which takes a third of
-            the memory of dictionaries.
+            the memory of dictionaries. The status is the part that the operator wrote;
+            ``hasForeignStatus`` is whether there is more.
     """
 
     key: ServiceKey
@@ -110,6 +116,7 @@ def live_service(body: Body) -> LiveService:
         for name, value in (metadata.get("annotations") or {}).items()
         if name.startswith(REQUEST_PREFIX)
     }
+    own = own_status(body)
     kept = {
         "apiVersion": naming.API_VERSION,
         "kind": naming.KIND,
@@ -122,7 +129,8 @@ def live_service(body: Body) -> LiveService:
             **({"finalizers": metadata["finalizers"]} if metadata.get("finalizers") else {}),
         },
         "spec": body.get("spec") or {},
-        "status": body.get("status") or {},
+        "status": own,
+        "hasForeignStatus": own != (body.get("status") or {}),
     }
     return LiveService(
         key=ServiceKey(sys.intern(metadata["namespace"]), sys.intern(metadata["name"])),
@@ -182,7 +190,7 @@ def child_of(
         health=health.READY if judged == health.READY else Health(*judged),
         version=version,
         created=sys.intern(metadata.get("creationTimestamp", "")),
-        changed=_changed(body) if kind is CONFIG_MAP else "",
+        changed=_changed(body) if kind in (CONFIG_MAP, HTTP_ROUTE) else "",
         deleting=bool(metadata.get("deletionTimestamp")),
         replicas=_replicas(kind, body),
         owned_fields=projection.owned_paths(body) if expected is None else None,
@@ -192,8 +200,27 @@ def child_of(
         ),
         rotation=Rotation.of(body) if kind is SECRET else None,
         attempt=Attempt.of(body) if kind is JOB else None,
+        preflight=(metadata.get("annotations") or {}).get(PREFLIGHT_ANNOTATION),
         overridden=overridden,
+        canary=_canary(kind, body),
+        tuning=_tuning(kind, body),
     )
+
+
+def _canary(kind: Kind, body: Body) -> CanaryRecord | None:
+    """Returns the canary's record in an object; None for other objects."""
+    if kind is not CONFIG_MAP or not is_record_name(
+        service_of(kind, body), body["metadata"]["name"]
+    ):
+        return None
+    return CanaryRecord.of(body)
+
+
+def _tuning(kind: Kind, body: Body) -> TuningRecord | None:
+    """Returns what automatic tuning remembers in an object; None for other objects."""
+    if kind is not CONFIG_MAP or body["metadata"]["name"] != record_name(service_of(kind, body)):
+        return None
+    return TuningRecord.of(body)
 
 
 def _replicas(kind: Kind, body: Body) -> Replicas | None:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, SECRET, STATEFUL_SET
 from fastapi_operator.parts import RELOADER, Part
+from fastapi_operator.reconcile.observe.certificates import find_fault
 from fastapi_operator.resources.desired import ObjectKey
 
 # On pod templates: the stamp of the values that the pods read when they started.
@@ -40,12 +41,14 @@ class Values(NamedTuple):
         parts: Hashes of each value of a Secret as a part of an address, by key: as a host, and
             as it is. They have no key, so that the addresses of different services can be
             compared; they are never stored.
+        certificate_fault: Why a Secret is not a certificate with its key; empty if it is one.
     """
 
     uid: str
     version: int
     hashes: Mapping[str, str]
     parts: Mapping[str, tuple[bytes, bytes]] = MappingProxyType({})
+    certificate_fault: str = ""
 
     def address_of(self, *, host: str, port: str | None, database: str) -> str | None:
         """Returns a hash of an address whose parts have these keys; None if one is missing."""
@@ -67,6 +70,7 @@ def hash_values(body: Body) -> Values:
         version=int(metadata.get("resourceVersion") or 0),
         hashes={key: _keyed(metadata["uid"], text) for key, text in texts.items()},
         parts={key: _address_parts(text, metadata["namespace"]) for key, text in coded.items()},
+        certificate_fault=find_fault(coded),
     )
 
 

@@ -6,7 +6,7 @@ decide which report is newer, so that an event from before a write cannot undo i
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import orjson
 
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, Kind
 from fastapi_operator.reconcile.observe import projection, reading
+from fastapi_operator.reconcile.observe.claims import Claim, Claims, Rival, read_claims
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child, Observed, ReleaseRecord
 from fastapi_operator.reconcile.observe.values import ValueIndex
@@ -51,6 +52,8 @@ class Store:
         self._deletions: dict[str, int] = {}
         self._unverified: set[ServiceKey] = set()
         self._shared_jobs: set[ObjectKey] = set()
+        self._claims = Claims()
+        self._disputed: set[ServiceKey] = set()
         self.values = ValueIndex()
 
     # Services ---------------------------------------------------------------------------------
@@ -121,7 +124,28 @@ class Store:
             values=self.values.known,
             unwatched=self.values.unwatched,
             elsewhere=self.shared_migrations(service.uid) if service is not None else (),
+            rivals=tuple(self._rivals(key, children)),
         )
+
+    def _rivals(self, service: ServiceKey, children: Mapping[ObjectKey, Child]) -> Iterator[Rival]:
+        for key, child in children.items():
+            for claim, other in self._claims.others(key):
+                owner = self._owners[other]
+                if owner != service and self._children[owner][other].age < child.age:
+                    yield Rival(claim, owner.namespace, owner.name)
+
+    def _put_claims(self, key: ObjectKey, claims: tuple[Claim, ...]) -> None:
+        before = set(self._claimants(key))
+        if self._claims.put(key, claims):
+            self._disputed |= before | set(self._claimants(key))
+
+    def _claimants(self, key: ObjectKey) -> Iterator[ServiceKey]:
+        return (self._owners[other] for _, other in self._claims.others(key))
+
+    def take_disputed(self) -> set[ServiceKey]:
+        """Returns the services whose hosts another object claims now, or no longer claims."""
+        found, self._disputed = self._disputed, set()
+        return found
 
     def shared_migrations(self, uid: str) -> tuple[Child, ...]:
         """Returns the unfinished migration Jobs of other services on external databases."""
@@ -173,6 +197,7 @@ class Store:
         )
         self._children.setdefault(owner, {})[key] = child
         self._owners[key] = owner
+        self._put_claims(key, read_claims(kind, body))
         if child.attempt is not None and child.attempt.database:
             self._shared_jobs.add(key)
         if kind is CONTROLLER_REVISION and child.owner_uid is not None:
@@ -210,6 +235,7 @@ class Store:
             return None
         if not child.deleting:
             self._unverified.add(owner)
+        self._put_claims(key, ())
         del self._owners[key]
         del self._children[owner][key]
         self._shared_jobs.discard(key)
@@ -321,7 +347,17 @@ def _is_progress(child: Child, known: Child | None) -> bool:
         child.deleting,
         child.rotation,
         child.attempt,
-    ) != (known.health, known.replicas, known.deleting, known.rotation, known.attempt)
+        child.canary,
+        child.tuning,
+    ) != (
+        known.health,
+        known.replicas,
+        known.deleting,
+        known.rotation,
+        known.attempt,
+        known.canary,
+        known.tuning,
+    )
 
 
 def _record(revision: int, text: bytes) -> ReleaseRecord:

@@ -34,6 +34,11 @@ class ValueIndex:
         """The values of objects that are not watched, as they were when they were last read."""
         return self._unwatched
 
+    def certificate_fault(self, key: ObjectKey) -> str | None:
+        """Returns why a Secret is not a certificate, empty if it is one, None if missing."""
+        found = self._unwatched.get(key) if key not in self.watched else self._known[key]
+        return found.certificate_fault if found is not None else None
+
     def put_unwatched(self, key: ObjectKey, body: Mapping[str, Any] | None) -> None:
         """Stores an object that no watch reports; None drops it."""
         self._unwatched.pop(key, None)

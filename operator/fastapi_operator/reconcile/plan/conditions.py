@@ -13,6 +13,7 @@ from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.observed import Health
 
 State = Literal["True", "False", "Unknown"]
+OVERLOADED = "Overloaded"
 
 
 class Conditions:
@@ -67,6 +68,12 @@ class Conditions:
         self._mark("Reconciling", "False", reason, "")
         self._mark("Stalled", "True", reason, message)
 
+    def mark_stopped(self, reason: str, message: str) -> None:
+        """Marks that the newest spec is not released until a person decides; Ready stays."""
+        if self._marked["Ready"].status == "True":
+            self._mark("Reconciling", "False", reason, "")
+        self._mark("Stalled", "True", reason, message)
+
     def mark_suspended(self, ready: bool, *, released: bool) -> None:
         """Marks the service as suspended by its spec.
 
@@ -87,6 +94,28 @@ class Conditions:
         self._mark("Ready", "False", "Deleting", message)
         self._mark("Reconciling", "True", "Deleting", message)
         self._mark("Stalled", "False", "NotStalled", "")
+
+    def mark_overloaded(self, reason: str, message: str) -> None:
+        """Marks that requests are rejected because the pods cannot serve all; Ready stays."""
+        self._mark(OVERLOADED, "True", reason, message)
+
+    def mark_not_overloaded(self, message: str) -> None:
+        """Marks that at most few requests are rejected."""
+        self._mark(OVERLOADED, "False", "FewRejected", message)
+
+    def mark_overload_unknown(self, message: str) -> None:
+        """Marks that it is no longer known whether requests are rejected."""
+        self._mark(OVERLOADED, "Unknown", "NotMeasured", message)
+
+    def keep(self, kind: str) -> None:
+        """Keeps a stored condition, if there is one, until a newer fact replaces it."""
+        if self.is_stored(kind):
+            before = self._before[kind]
+            self._mark(kind, before["status"], before["reason"], before["message"])
+
+    def is_stored(self, kind: str) -> bool:
+        """Whether the stored status has a condition."""
+        return {"status", "reason", "message"} <= set(self._before.get(kind, {}))
 
     @property
     def ready(self) -> bool:

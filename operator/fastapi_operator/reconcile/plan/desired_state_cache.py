@@ -14,7 +14,9 @@ from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.projection import digest
 from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState, DesiredState
 from fastapi_operator.reconcile.plan.owned_object import OwnedObject, make_owned
+from fastapi_operator.resources.stage import Stage as CanaryStage
 from fastapi_operator.settings import Settings
+from fastapi_operator.tuning.measurements import NOT_MEASURED, Measurements
 
 _log = structlog.get_logger(__name__)
 
@@ -31,10 +33,15 @@ class DesiredStateCache:
         self._cached: OrderedDict[str, tuple[DesiredState, tuple[OwnedObject, ...]]] = OrderedDict()
 
     def get(
-        self, body: Mapping[str, Any], owner: Owner, facts: Facts
+        self,
+        body: Mapping[str, Any],
+        owner: Owner,
+        facts: Facts,
+        stage: CanaryStage | None = None,
+        accepted: Measurements = NOT_MEASURED,
     ) -> tuple[DesiredState, tuple[OwnedObject, ...]]:
         """Returns the desired state of a service, and its objects as they are applied."""
-        # A frozen dataclass: its text is its content.
+        # Frozen dataclasses: their text is their content.
         limits = repr(facts.limits_of(owner.namespace))
         profile = facts.profiles.get(owner.namespace)
         cluster = [
@@ -44,22 +51,29 @@ class DesiredStateCache:
             profile,
             limits,
             facts.ipv6,
+            repr(stage),
+            repr(accepted) if accepted is not NOT_MEASURED else "",
         ]
         source = digest([owner.uid, body["metadata"], body["spec"], *cluster])
         if source in self._cached:
             self._cached.move_to_end(source)
             return self._cached[source]
-        entry = self._build_or_fail(body, owner, facts)
+        entry = self._build_or_fail(body, owner, facts, stage, accepted)
         self._cached[source] = entry
         if len(self._cached) > CACHED:
             self._cached.popitem(last=False)
         return entry
 
     def _build_or_fail(
-        self, body: Mapping[str, Any], owner: Owner, facts: Facts
+        self,
+        body: Mapping[str, Any],
+        owner: Owner,
+        facts: Facts,
+        stage: CanaryStage | None,
+        accepted: Measurements,
     ) -> tuple[DesiredState, tuple[OwnedObject, ...]]:
         try:
-            state = self._build(body, self._settings, facts)
+            state = self._build(body, self._settings, facts, stage, accepted)
             return state, _complete(state, body, owner)
         except Exception as error:
             # A bug of the operator, but the service's owner must see why nothing changes.

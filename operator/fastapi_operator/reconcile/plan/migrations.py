@@ -55,7 +55,7 @@ class Migration:
     @property
     def blocker(self) -> Child | None:
         """The oldest Job that must finish before this migration may start."""
-        return min((*self.older, *self.elsewhere), key=_age, default=None)
+        return min((*self.older, *self.elsewhere), key=lambda child: child.age, default=None)
 
 
 def migration_of(database: str | None, request: str) -> str:
@@ -85,7 +85,7 @@ def find_migration(
     if request is None:
         return None
     key = migration_of(database, request)
-    job = next((item for item in desired_objects if item.key.kind == JOB.kind), None)
+    job = next((item for item in desired_objects if _is_migration(item)), None)
     inputs = hash_inputs(job, observed.values) if job is not None else ""
     jobs = _jobs(observed, owner)
     attempts = [
@@ -174,7 +174,7 @@ def _jobs(observed: Observed, owner: Owner) -> list[Child]:
             and child.owner_uid == owner.uid
             and child.key.name.startswith(prefix)
         ),
-        key=_age,
+        key=lambda child: child.age,
     )
 
 
@@ -201,9 +201,9 @@ def _is_of_older_operator(child: Child, observed: Observed, owner: Owner, reques
     return not _attempt(child).key and child.key == job_key(owner, request)
 
 
+def _is_migration(desired: Desired) -> bool:
+    return desired.key.kind == JOB.kind and desired.part is Part.MIGRATION
+
+
 def _attempt(child: Child) -> Attempt:
     return child.attempt or Attempt()
-
-
-def _age(child: Child) -> tuple[str, str, str]:
-    return child.created, child.key.namespace, child.key.name

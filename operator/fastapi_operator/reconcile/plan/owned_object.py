@@ -13,6 +13,7 @@ from fastapi_operator import naming
 from fastapi_operator.cluster.kinds import DEPLOYMENT
 from fastapi_operator.parts import Part
 from fastapi_operator.problems import Problem, Severity, Stage
+from fastapi_operator.reconcile.observe.claims import Rival
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Child, Phase, Rotation
 from fastapi_operator.reconcile.observe.projection import (
@@ -154,6 +155,22 @@ def find_unwatched(
         )
         for key in sorted(read)
     )
+
+
+def find_disputed(rivals: Iterable[Rival]) -> Iterator[Problem]:
+    """Yields a warning for each host that an older service claims as well."""
+    paths: dict[tuple[str, str, str, str], list[str]] = {}
+    for claim, namespace, service in rivals:
+        paths.setdefault((claim.edge, claim.host, namespace, service), []).append(claim.path)
+    for (edge, host, namespace, service), found in sorted(paths.items()):
+        yield Problem(
+            severity=Severity.WARNING,
+            stage=Stage.PLAN,
+            path="spec.exposure",
+            message=f"{edge} gives {', '.join(sorted({host + path for path in found}))} to the "
+            f"older service {namespace}/{service}",
+            remedy="remove the host from one of them, or give this one another path",
+        )
 
 
 def find_overridden(

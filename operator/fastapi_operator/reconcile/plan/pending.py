@@ -55,13 +55,21 @@ def hold_restarts(steps: Steps, *, approved: str) -> tuple[Steps, tuple[HeldWrit
 
 
 def hold_rollout(steps: Steps) -> tuple[Steps, tuple[HeldWrite, ...]]:
-    """Takes out all changes; missing or edited objects are still repaired."""
-    return _without(steps, lambda _: True, None)
+    """Takes out all changes; missing or edited objects are still repaired.
+
+    Those of a canary are not taken out: the end of its share must not wait for other services.
+    """
+    return _without(steps, lambda step: step.owned.desired.part is not Part.CANARY, None)
 
 
 def changes_workloads(steps: Steps) -> bool:
-    """Whether pods would be replaced because the desired state changed."""
-    return any(step.why == "changed" and step.key.kind in _WORKLOADS for step in steps.writes)
+    """Whether other pods than those of a canary would be replaced by a changed desired state."""
+    return any(
+        step.why == "changed"
+        and step.key.kind in _WORKLOADS
+        and step.owned.desired.part is not Part.CANARY
+        for step in steps.writes
+    )
 
 
 def _without(

@@ -27,11 +27,11 @@ def child_health(desired: Desired, child: Child) -> Health:
         return found if is_explained else _too_few(desired, pods, least)
     if desired.key.kind == STATEFUL_SET.kind or pods.live > pods.updated:
         return found
-    return _enough(found, pods, least)
+    return _enough(desired, found, pods, least)
 
 
-def _enough(found: Health, pods: Replicas, least: int) -> Health:
-    if least == 0:
+def _enough(desired: Desired, found: Health, pods: Replicas, least: int) -> Health:
+    if least == 0 and not desired.hands_over_replicas:
         return Health(True, message="0 pods are requested, so that no request is served")
     if found.ready:
         return found

@@ -1,7 +1,8 @@
 """Configuration that running pods read again, some time after it was changed.
 
 A sidecar reloads a changed ConfigMap after the kubelet has refreshed its mount. No object reports
-that, so the change counts as progress for the longest time that it takes.
+that, so the change counts as progress for the longest time that it takes. The proxies of a Gateway
+get a changed HTTPRoute in the same way.
 """
 
 import datetime
@@ -32,26 +33,35 @@ def seconds_left(
         now: The current time, RFC 3339.
     """
     found = {}
-    for key in _reloaded(desired):
+    for key in reloaded(desired):
         child = children.get(key)
         if child is None or not child.changed or not child.created:
             continue
-        changed = _seconds(child.changed)
         # Pods that started after the creation have read the first content.
-        if changed <= _seconds(child.created) + CREATION_SECONDS:
+        if _seconds(child.changed) <= _seconds(child.created) + CREATION_SECONDS:
             continue
-        left = changed + figures.RELOAD_SECONDS - _seconds(now)
-        # The clocks of operator and API server may differ, but not without a bound.
-        if 0 < left <= 2 * figures.RELOAD_SECONDS:
+        if left := _left(child, now, figures.RELOAD_SECONDS):
             found[key] = left
     return found
+
+
+def route_seconds_left(child: Child, now: str) -> float:
+    """Returns for how long a Gateway may not have a changed HTTPRoute yet; 0 if it has it."""
+    return _left(child, now, figures.ROUTE_SECONDS) if child.changed else 0.0
+
+
+def _left(child: Child, now: str, longest: float) -> float:
+    left = _seconds(child.changed) + longest - _seconds(now)
+    # The clocks of operator and API server may differ, but not without a bound.
+    return left if 0 < left <= 2 * longest else 0.0
 
 
 def _seconds(time: str) -> float:
     return datetime.datetime.fromisoformat(time).timestamp()
 
 
-def _reloaded(desired: Iterable[Desired]) -> Iterator[ObjectKey]:
+def reloaded(desired: Iterable[Desired]) -> Iterator[ObjectKey]:
+    """Yields the ConfigMaps that running pods read again after a change."""
     for item in desired:
         if item.key.kind not in _WORKLOADS:
             continue

@@ -8,32 +8,51 @@ from fastapi_operator import naming
 from fastapi_operator.api.status import (
     BudgetStatus,
     EntryStatus,
+    LeakStatus,
     MigrationState,
     MigrationStatus,
     Pending,
+    RecommendationStatus,
     Status,
     StatusProblem,
     TunedValue,
 )
 from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT
+from fastapi_operator.observation.rejections import Overload
 from fastapi_operator.parts import CAUSES_FIRST, Part
 from fastapi_operator.problems import Problem, Severity
 from fastapi_operator.reconcile.observe.health import JOB_SUSPENDED, VOLUME_LOST
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.migration_report import MigrationReport
 from fastapi_operator.reconcile.observe.observed import Child, Health, Observed
+from fastapi_operator.reconcile.observe.tuning_record import TuningRecord
 from fastapi_operator.reconcile.plan import pending, reloads
+from fastapi_operator.reconcile.plan.canary_status import (
+    CanarySummary,
+    canary_status,
+    summarize,
+)
+from fastapi_operator.reconcile.plan.canary_target import CanaryTarget
 from fastapi_operator.reconcile.plan.conditions import Conditions
 from fastapi_operator.reconcile.plan.migrations import (
     Migration,
     is_recorded,
     unfinished_jobs,
 )
+from fastapi_operator.reconcile.plan.overload import mark_overload
 from fastapi_operator.reconcile.plan.pending import HeldWrite
+from fastapi_operator.reconcile.plan.preflight_status import (
+    preflight_health,
+    preflight_problems,
+    preflight_status,
+)
+from fastapi_operator.reconcile.plan.preflights import Preflight
 from fastapi_operator.reconcile.plan.readiness import SCALING, child_health
+from fastapi_operator.reconcile.plan.recommendations import recommendations_in_force
 from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.reconcile.plan.remedies import remedy
-from fastapi_operator.reconcile.plan.steps import Waiting, waits_for_job
+from fastapi_operator.reconcile.plan.steps import Waiting, waits_for_job, waits_for_pod
+from fastapi_operator.reconcile.plan.trial_status import trials_of
 from fastapi_operator.resources.desired import Desired, ObjectKey
 from fastapi_operator.tuning.decision import Decision
 from fastapi_operator.tuning.plan import Plan
@@ -60,13 +79,22 @@ class StatusInput:
         diagnoses: The problems of the pods of unready workloads.
         migration: The desired migration; None if there is none.
         migration_report: The state that it left in the database, if that was read.
+        preflight: The desired preflight; None if there is none.
         suspended: Whether the reconciliation is suspended.
         released: Whether the spec is that of the last release.
+        api_seconds: How long the service may still wait for an API that its spec needs.
         failure: The temporary error that ended the reconciliation; empty if there was none.
         held: Writes that wait for an approval or a rollout slot.
         rotating: The entries of rotations that wait.
         has_slot: Whether the service has a rollout slot.
         image_digest: The digest that the app's pods ran when they were last listed.
+        canary: The canary of the service; None if there is none.
+        recommendations: Those of the newest measurements; None if none were compared since the
+            operator started, so that the stored ones stay.
+        tuning: What automatic tuning remembers; None without a record.
+        overload: Who rejects requests; None if nothing is known since the operator started, so
+            that the stored condition stays.
+        leak: The newest report of the leak guard.
         settings: The ConfigMap with the operator's settings, as namespace/name; None if it
             publishes none.
     """
@@ -84,13 +112,20 @@ class StatusInput:
     diagnoses: Mapping[ObjectKey, Health] = field(default_factory=dict)
     migration: Migration | None = None
     migration_report: MigrationReport | None = None
+    preflight: Preflight | None = None
     suspended: bool = False
     released: bool = True
+    api_seconds: float = 0.0
     failure: str = ""
     held: Sequence[HeldWrite] = ()
     rotating: Sequence[Pending] = ()
     has_slot: bool = False
     image_digest: str | None = None
+    canary: CanaryTarget | None = None
+    recommendations: Sequence[RecommendationStatus] | None = None
+    tuning: TuningRecord | None = None
+    overload: Overload | None = None
+    leak: LeakStatus | None = None
     settings: str | None = None
 
 
@@ -107,13 +142,21 @@ def build_status(inputs: StatusInput) -> Status:
     plan = inputs.plan
     tuned = _tuning(plan.headline()) if plan else ()
     app, migration = _app(inputs), _migration(inputs)
+    preflight = preflight_status(inputs.preflight, inputs.before)
     replicas = app.replicas.live if app is not None and app.replicas is not None else None
+    # Without a look, for example while it is suspended, a former fact becomes old.
+    overload = Overload() if inputs.suspended else inputs.overload
+    mark_overload(conditions, overload, plan, service=inputs.owner.name, pods=replicas)
     return Status(
         observed_generation=inputs.generation,
         conditions=conditions.all(),
         tuning=pending.keep_held_values(inputs.held, tuned, inputs.before),
         connection_budget=_budget(plan),
-        problems=(*_problems(inputs.problems), *_unfinished(inputs, migration)),
+        problems=(
+            *_problems(inputs.problems),
+            *preflight_problems(inputs.preflight, preflight, plan),
+            *_unfinished(inputs, migration),
+        ),
         pending=pending.pending(
             inputs.held,
             tuned,
@@ -133,6 +176,13 @@ def build_status(inputs: StatusInput) -> Status:
         # After a restart of the operator, the stored digest is used until the pods are listed.
         image_digest=inputs.image_digest or inputs.before.get("imageDigest"),
         migration=migration,
+        preflight=preflight,
+        canary=canary_status(inputs.canary),
+        recommendations=recommendations_in_force(
+            inputs.recommendations, inputs.before, inputs.plan
+        ),
+        trials=trials_of(inputs.tuning),
+        leak=inputs.leak,
         settings=inputs.settings,
     )
 
@@ -151,6 +201,12 @@ def part_health(inputs: StatusInput) -> dict[Part, Health]:
         has_message = health.ready and health.message and worst == Health(True)
         if worst is None or has_message or _severity(health) > _severity(worst):
             parts[desired.part] = health
+    if inputs.preflight is not None:
+        key = inputs.preflight.job
+        child = inputs.observed.children.get(key)
+        parts[Part.PREFLIGHT] = preflight_health(
+            inputs.preflight, child, inputs.diagnoses.get(key), refused.get(key)
+        )
     if inputs.migration is not None:
         parts[Part.MIGRATION] = _migration_health(inputs, inputs.migration)
     else:
@@ -190,7 +246,9 @@ def _missing(key: ObjectKey, waiting: Mapping[ObjectKey, Waiting]) -> Health:
 
 def _migration_health(inputs: StatusInput, migration: Migration) -> Health:
     if _has_migrated(inputs, migration):
-        older = _older_job(inputs, migration)
+        older, orphans = _older_job(inputs, migration), inputs.observed.orphans
+        if orphans:
+            return Health(False, *waits_for_pod(inputs.owner.namespace, orphans))
         return Health(True) if older is None else Health(False, *waits_for_job(older))
     refusal = next((item for item in inputs.refusals if item.key == migration.job), None)
     if refusal is not None:
@@ -241,16 +299,20 @@ def _mark_summary(
         key=lambda item: (-_severity(item[1]), CAUSES_FIRST.index(item[0])),
     )
     error = next((p for p in inputs.problems if p.severity is Severity.ERROR), None)
-    migration = parts.get(Part.MIGRATION)
+    first = (parts.get(part) for part in (Part.PREFLIGHT, Part.MIGRATION))
+    failed = next((health for health in first if health is not None and health.failed), None)
+    canary = _canary(inputs)
     if inputs.suspended:
         conditions.mark_suspended(ready=bool(needed) and not unready, released=inputs.released)
+    elif error is not None and inputs.api_seconds:
+        conditions.mark_reconciling("WaitingForApi", f"waits for an API: {error}")
     elif error is not None:
         conditions.mark_stalled("InvalidSpec", str(error))
     elif inputs.refusals:
-        first = inputs.refusals[0]
-        conditions.mark_stalled(first.reason, first.message)
-    elif migration is not None and migration.failed:
-        conditions.mark_stalled(migration.reason, migration.message)
+        refusal = inputs.refusals[0]
+        conditions.mark_stalled(refusal.reason, refusal.message)
+    elif failed is not None:
+        conditions.mark_stalled(failed.reason, failed.message)
     elif inputs.failure:
         conditions.mark_reconciling("Retrying", inputs.failure)
     elif unready:
@@ -259,12 +321,41 @@ def _mark_summary(
         needs_help = health.reason == VOLUME_LOST or _past_deadline(inputs)
         mark = conditions.mark_stalled if needs_help else conditions.mark_reconciling
         mark(health.reason or "Progressing", message)
+        if canary is not None and canary.stopped and not needs_help:
+            conditions.mark_stopped(canary.reason, canary.message)
+    elif canary is not None and canary.stopped:
+        # The released version serves all requests, and a person must decide about the new one.
+        conditions.mark_ready()
+        conditions.mark_stopped(canary.reason, canary.message)
     else:
         # A part that is ready with a reason makes progress: it scales out, or its volume grows.
-        working = {part: health for part, health in parts.items() if health.ready and health.reason}
+        working = {
+            part: health
+            for part, health in parts.items()
+            if health.ready and health.reason and not _is_of_trial(part, health, inputs.canary)
+        }
         reason = next(iter(working.values())).reason if working else ""
         messages = [f"{part.value}: {health.message}" for part, health in working.items()]
+        if canary is not None:
+            reason, messages = canary.reason, [canary.message, *messages]
         conditions.mark_ready(reason, "; ".join(messages))
+
+
+def _is_of_trial(part: Part, health: Health, canary: CanaryTarget | None) -> bool:
+    """Whether a part only makes progress because numbers are tried: the spec is released."""
+    if canary is None or not canary.is_trial:
+        return False
+    return part is Part.CANARY or health.reason == reloads.REASON
+
+
+def _canary(inputs: StatusInput) -> CanarySummary | None:
+    release = inputs.observed.release
+    return summarize(
+        inputs.canary,
+        inputs.owner,
+        release.spec if release is not None else {},
+        migrates=inputs.migration is not None,
+    )
 
 
 def _past_deadline(inputs: StatusInput) -> bool:
@@ -327,7 +418,7 @@ def _shown(decision: Decision[Any]) -> int | str | bool:
         return (
             value if not decision.name.endswith(("_bytes", "_millicores")) else decision.display()
         )
-    return str(value)
+    return decision.display() if isinstance(value, tuple) else str(value)
 
 
 def _budget(plan: Plan | None) -> BudgetStatus | None:

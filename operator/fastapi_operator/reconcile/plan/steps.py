@@ -14,10 +14,12 @@ from fastapi_operator.cluster.kinds import (
     owned_kind,
 )
 from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.observe import measurements_record, tuning_record
+from fastapi_operator.reconcile.observe.canary_record import belongs_to_canary, record_key
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Child, Observed, ReleaseRecord, Rotation
 from fastapi_operator.reconcile.observe.projection import covers
-from fastapi_operator.reconcile.plan import migrations, release
+from fastapi_operator.reconcile.plan import migrations, preflights, release
 from fastapi_operator.reconcile.plan.database import Database, holds_data, refuse
 from fastapi_operator.reconcile.plan.migrations import Migration
 from fastapi_operator.reconcile.plan.owned_object import (
@@ -26,11 +28,15 @@ from fastapi_operator.reconcile.plan.owned_object import (
     stamp_is_current,
     without,
 )
+from fastapi_operator.reconcile.plan.preflights import Preflight
 from fastapi_operator.reconcile.plan.readiness import child_health
 from fastapi_operator.reconcile.plan.refusals import Refusal
 from fastapi_operator.resources.desired import Desired, Gate, ObjectKey, Write
 
 MIGRATION_JOBS_KEPT = 3
+# The parts behind the MIGRATED gate that do not wait for a promotion: the pooler serves both
+# versions, and after a migration its connections must be new.
+_BEFORE_PROMOTION = frozenset({Part.POOLER})
 
 
 class Action(StrEnum):
@@ -133,11 +139,13 @@ def find_open_gates(
     *,
     owner: Owner,
     migration: Migration | None,
+    preflight: Preflight | None = None,
 ) -> frozenset[Gate]:
-    """Returns the gates that are open, from live objects alone.
+    """Returns the gates that are open, from live objects and the report of a preflight.
 
     MIGRATED is closed while any migration Job of the service runs: it changes the schema below the
-    app, also if it belongs to a newer image that was rolled back, or to a former database.
+    app, also if it belongs to a newer image that was rolled back, or to a former database. So it is
+    while a pod runs whose Job was deleted.
     """
     opened = {Gate.NONE}
     servers = (STATEFUL_SET.kind, CNPG_CLUSTER.kind)
@@ -148,9 +156,13 @@ def find_open_gates(
     ]
     if all(_serves(observed, desired, owner) for desired in databases):
         opened.add(Gate.DATABASE)
-    succeeded = migration is None or migration.succeeded
-    if succeeded and not migrations.unfinished_jobs(observed, owner):
-        opened.add(Gate.MIGRATED)
+    checked = preflight is None or preflight.passed
+    if checked:
+        opened.add(Gate.CHECKED)
+    succeeded = checked and (migration is None or migration.succeeded)
+    if succeeded and not observed.orphans and not migrations.unfinished_jobs(observed, owner):
+        # Without a canary, nothing needs a promotion.
+        opened |= {Gate.MIGRATED, Gate.PROMOTED}
     return frozenset(opened)
 
 
@@ -159,12 +171,18 @@ def objects_in_force(
     released_objects: Sequence[OwnedObject],
     gates: frozenset[Gate],
 ) -> tuple[OwnedObject, ...]:
-    """Returns the objects to keep now; behind a closed MIGRATED gate those of the last release."""
-    if Gate.MIGRATED in gates:
-        return tuple(desired_objects)
-    free = [owned for owned in desired_objects if owned.desired.gate is not Gate.MIGRATED]
-    old = [owned for owned in released_objects if owned.desired.gate is Gate.MIGRATED]
+    """Returns the objects to keep now; behind a closed gate those of the last release."""
+    free = [owned for owned in desired_objects if not _is_behind(owned.desired, gates)]
+    old = [owned for owned in released_objects if _is_behind(owned.desired, gates)]
     return (*free, *old)
+
+
+def _is_behind(desired: Desired, gates: frozenset[Gate]) -> bool:
+    """Whether an object is of the last release until a gate opens."""
+    if desired.gate is not Gate.MIGRATED:
+        return False
+    waits_for_promotion = desired.part not in _BEFORE_PROMOTION
+    return Gate.MIGRATED not in gates or (waits_for_promotion and Gate.PROMOTED not in gates)
 
 
 def plan_steps(
@@ -176,7 +194,9 @@ def plan_steps(
     gates: frozenset[Gate],
     spec: Mapping[str, object] | None,
     migration: Migration | None,
+    preflight: Preflight | None = None,
     database: Database | None = None,
+    proxies_settled: bool = True,
 ) -> Steps:
     """Returns the steps to perform now.
 
@@ -189,25 +209,25 @@ def plan_steps(
         gates: The gates that are open.
         spec: The spec to record as released when MIGRATED is open; None to record nothing.
         migration: The desired migration; None if there is none.
+        preflight: The desired preflight; None if there is none.
         database: The identity of the database and its volumes.
+        proxies_settled: Whether no proxy has an older configuration, which may still name objects
+            of a canary that are no longer desired.
     """
     database = database or Database()
     # While another external database is migrated, running pods keep the values of the former one.
     held = frozenset() if Gate.MIGRATED in gates else database.secrets
     objects = objects_in_force(desired_objects, released_objects, gates)
     keys = {owned.key for owned in objects}
-    waiting = [
-        _waiting(owned.desired, "WaitingForMigration", "waits for the migration")
-        for owned in desired_objects
-        if owned.key not in keys
-    ]
+    why = _closed_gate(gates)
+    waiting = [_waiting(owned.desired, *why) for owned in desired_objects if owned.key not in keys]
     lost = _volume_without_credentials(desired_objects, observed)
     before: list[Step] = []
     after: list[Step] = []
     adopted: list[Child] = []
     for owned in objects:
         desired, child = owned.desired, observed.children.get(owned.key)
-        if child is None and _is_done_migration(desired, migration):
+        if child is None and _is_done(desired, migration, preflight):
             continue  # If an image's migration has succeeded once, its rollback needs no Job.
         blocker = _blocker(desired, child, observed, gates, migration)
         if blocker is not None:
@@ -218,14 +238,15 @@ def plan_steps(
                 waiting.append(_waiting(desired, "VolumeLost", "waits for the lost volume"))
             continue
         step = _step(owned, observed, owner, lost.get(owned.key), held)
-        if step is not None and desired.key.kind == JOB.kind:
+        if step is not None and desired.part is Part.MIGRATION:
             step = replace(step, address=database.address)
         if step is not None:
             (after if desired.gate is Gate.MIGRATED else before).append(step)
         elif child is not None and child.expected_live_digest is None:
             adopted.append(child)
     record = None
-    if Gate.MIGRATED in gates and spec is not None and not database.lost:
+    is_open = {Gate.MIGRATED, Gate.PROMOTED} <= gates
+    if is_open and spec is not None and not database.lost:
         record = release.next_record(
             observed.release,
             spec=spec,
@@ -235,13 +256,21 @@ def plan_steps(
             children=observed.children.values(),
         )
     all_open = set(gates) >= set(Gate) and not database.lost
+    wanted = keys | {owned.key for owned in desired_objects}
+    deletes = (
+        _no_longer_desired(owner, keys, observed)
+        if all_open
+        else _outdated_jobs(owner, keys, observed)
+    )
     return Steps(
         before_release=_by_wave(before),
         release=record,
         after_release=_by_wave(after),
-        deletes=_no_longer_desired(owner, keys, observed)
-        if all_open
-        else _outdated_jobs(owner, keys, observed),
+        deletes=(
+            *deletes,
+            *preflights.obsolete(preflight, observed, owner),
+            *_ended_canary(owner, wanted, observed, settled=proxies_settled),
+        ),
         abandoned=_abandoned(owner, observed, migration),
         adopted=tuple(adopted),
         waiting=tuple(waiting),
@@ -271,9 +300,9 @@ def _blocker(
 ) -> Waiting | None:
     """Returns the reason why an object cannot be written now; None if it can."""
     if child is None and migration is not None and desired.key == migration.job:
-        job = migration.blocker
-        if job is not None:
-            return _waiting(desired, *waits_for_job(job))
+        why = _migration_blocker(migration, observed, gates)
+        if why is not None:
+            return _waiting(desired, *why)
     if child is None and desired.gate not in gates and desired.gate is not Gate.MIGRATED:
         return _waiting(desired, "WaitingForDatabase", "waits for the database")
     if child is not None and child.deleting:
@@ -281,6 +310,17 @@ def _blocker(
     if child is None and desired.blocked_by in observed.children:
         return _waiting(desired, "Deleting", f"waits until {desired.blocked_by} is deleted")
     return None
+
+
+def _migration_blocker(
+    migration: Migration, observed: Observed, gates: frozenset[Gate]
+) -> tuple[str, str] | None:
+    """Returns what must end before a migration starts; None if it may."""
+    if Gate.CHECKED not in gates:
+        return _closed_gate(gates)
+    if observed.orphans:
+        return waits_for_pod(migration.job.namespace, observed.orphans)
+    return waits_for_job(migration.blocker) if migration.blocker is not None else None
 
 
 def _step(
@@ -365,15 +405,43 @@ def _no_longer_desired(owner: Owner, keys: set[ObjectKey], observed: Observed) -
         for key in keys
         if key.kind in (DEPLOYMENT.kind, STATEFUL_SET.kind)
     )
+    records = record_keys(owner)
     gone = [
         child
         for child in mine
         if child.key not in keys
         and child.key not in kept
         and child.key.kind != CONTROLLER_REVISION.kind
+        and child.key not in records
+        and not belongs_to_canary(owner, child.key)
         and not (rolling and child.key.kind in ("ConfigMap", "Secret"))
     ]
     return (*gone, *release.outdated(mine))
+
+
+def record_keys(owner: Owner) -> frozenset[ObjectKey]:
+    """Returns the ConfigMaps in which the operator remembers facts about a service."""
+    modules = (measurements_record, tuning_record)
+    return frozenset({record_key(owner), *(module.record_key(owner) for module in modules)})
+
+
+def canary_children(owner: Owner, observed: Observed) -> tuple[Child, ...]:
+    """Returns the live objects of a canary of the service, wanted or not."""
+    return tuple(
+        child
+        for child in observed.children.values()
+        if child.owner_uid == owner.uid and belongs_to_canary(owner, child.key)
+    )
+
+
+def _ended_canary(
+    owner: Owner, wanted: set[ObjectKey], observed: Observed, *, settled: bool
+) -> tuple[Child, ...]:
+    """Returns the objects of a canary that are no longer wanted, once no proxy knows them."""
+    if not settled:
+        return ()
+    found = canary_children(owner, observed)
+    return tuple(child for child in found if child.key not in wanted and not child.deleting)
 
 
 def _serves(observed: Observed, desired: Desired, owner: Owner) -> bool:
@@ -390,7 +458,10 @@ def _outdated_jobs(owner: Owner, keys: set[ObjectKey], observed: Observed) -> tu
         (
             child
             for child in observed.children.values()
-            if child.key.kind == JOB.kind and child.owner_uid == owner.uid and not child.deleting
+            if child.key.kind == JOB.kind
+            and child.owner_uid == owner.uid
+            and not child.deleting
+            and not preflights.is_job(owner.name, child.key)
         ),
         key=lambda child: (child.key in keys, child.created),
     )
@@ -418,9 +489,29 @@ def waits_for_job(job: Child) -> tuple[str, str]:
     )
 
 
-def _is_done_migration(desired: Desired, migration: Migration | None) -> bool:
-    """Whether an object is the Job of a migration that has succeeded."""
-    return migration is not None and migration.succeeded and desired.key == migration.job
+def waits_for_pod(namespace: str, orphans: Sequence[str]) -> tuple[str, str]:
+    """Returns the reason and the message of a migration that a pod without a Job delays."""
+    return "WaitingForOtherMigration", (
+        f"waits until Pod {namespace}/{orphans[0]} has ended, because only one migration of a "
+        "database runs at a time; its Job was deleted, so to stop it, delete the pod"
+    )
+
+
+def _is_done(desired: Desired, migration: Migration | None, preflight: Preflight | None) -> bool:
+    """Whether an object is the Job of a migration or a preflight that has succeeded."""
+    done = {migration.job} if migration is not None and migration.succeeded else set()
+    if preflight is not None and preflight.passed:
+        done.add(preflight.job)
+    return desired.key in done
+
+
+def _closed_gate(gates: frozenset[Gate]) -> tuple[str, str]:
+    """Returns the reason and the message of objects that wait for their release."""
+    if Gate.CHECKED not in gates:
+        return "WaitingForPreflight", "waits until the new image has been checked"
+    if Gate.MIGRATED in gates:
+        return "WaitingForCanary", "waits until the canary is promoted"
+    return "WaitingForMigration", "waits for the migration"
 
 
 def _waiting(desired: Desired, reason: str, message: str) -> Waiting:

@@ -261,18 +261,11 @@ class ObjectWriter:
         """Reads an existing object: writes it if the service owns it, or else refuses."""
         kind, key, desired = kind_of(step.key), step.key, step.owned.desired
         body = await self._client.get(kind, key.namespace, key.name)
-        if body is None or ownership.will_be_removed(body, owner):
+        if body is None:
             raise BlockedError
         is_created_once = desired.write.value == "CreateOnce"
-        conflict = ownership.explain_name_conflict(
-            key,
-            body,
-            owner,
-            once=is_created_once or desired.retain,
-            digest=step.owned.built_digest,
-        )
-        if conflict:
-            raise RefusedError(Refusal(key, "NameTaken", conflict))
+        once, digest = is_created_once or desired.retain, step.owned.built_digest
+        ownership.check_name(key, body, owner, once=once, digest=digest)
         self._refuse_loop(step, body["metadata"]["uid"])
         labels = body["metadata"].get("labels") or {}
         if is_created_once and not labels.get(naming.WATCHED_LABEL):

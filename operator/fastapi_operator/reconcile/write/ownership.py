@@ -6,6 +6,8 @@ from typing import Any
 from fastapi_operator import naming
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.projection import APPLIED_ANNOTATION
+from fastapi_operator.reconcile.plan.refusals import Refusal
+from fastapi_operator.reconcile.write.outcome import BlockedError, RefusedError
 from fastapi_operator.resources.desired import ObjectKey
 
 
@@ -25,6 +27,22 @@ def will_be_removed(body: Mapping[str, Any], owner: Owner) -> bool:
         and controller.get("name") == owner.name
         and controller.get("uid") != owner.uid
     )
+
+
+def check_name(
+    key: ObjectKey, body: Mapping[str, Any], owner: Owner, *, once: bool, digest: str = ""
+) -> None:
+    """Checks that the service owns an existing object; the arguments as below.
+
+    Raises:
+        BlockedError: It will be deleted anyway.
+        RefusedError: The name is taken.
+    """
+    if will_be_removed(body, owner):
+        raise BlockedError
+    conflict = explain_name_conflict(key, body, owner, once=once, digest=digest)
+    if conflict:
+        raise RefusedError(Refusal(key, "NameTaken", conflict))
 
 
 def explain_name_conflict(

@@ -12,6 +12,7 @@ from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, JOB, POD
 from fastapi_operator.reconcile.observe.attempt import pod_has_started
+from fastapi_operator.reconcile.observe.canary_record import belongs_to_canary
 from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child
 from fastapi_operator.reconcile.observe.store import Store
@@ -32,7 +33,8 @@ from fastapi_operator.resources.desired import ObjectKey
 
 _log = structlog.get_logger(__name__)
 
-# Histories lose one object for each new one, so the brake on deletes does not count them.
+# Histories lose one object for each new one, and each canary ends, so the brake on deletes does not
+# count their objects.
 _HISTORY = frozenset({CONTROLLER_REVISION.kind, JOB.kind})
 
 
@@ -54,13 +56,18 @@ class Performer:
         self._count = count
         self._writer = ObjectWriter(client, store, brakes, wake=wake)
 
-    async def perform(self, steps: Steps, owner: Owner) -> Outcome:
+    async def perform(self, steps: Steps, owner: Owner, outcome: Outcome | None = None) -> Outcome:
         """Performs the steps in their order; if one fails, the others are still performed.
+
+        Args:
+            steps: What to do.
+            owner: The service.
+            outcome: The results of writes before them, to which theirs are added.
 
         Raises:
             NamespaceTerminatingError: The namespace is being deleted.
         """
-        outcome = Outcome()
+        outcome = outcome or Outcome()
         self._store.adopt(steps.adopted)
         try:
             await self._abandon(steps.abandoned, outcome)
@@ -68,7 +75,7 @@ class Performer:
             if await self._record_release(steps, owner, outcome):
                 await self._write_waves(steps.after_release, owner, outcome)
             if outcome.failure is None:
-                await self._prune(steps.deletes, outcome)
+                await self._prune(steps.deletes, owner, outcome)
         finally:
             if outcome.done:
                 _log.info(
@@ -153,10 +160,11 @@ class Performer:
         pages = self._client.pages(POD, job.namespace, label_selector=selector)
         return [pod async for pods, _ in pages for pod in pods]
 
-    async def _prune(self, children: Sequence[Child], outcome: Outcome) -> None:
+    async def _prune(self, children: Sequence[Child], owner: Owner, outcome: Outcome) -> None:
         for child in children:
             key = child.key
-            if key.kind not in _HISTORY and not self._brakes.may_delete():
+            is_expected = key.kind in _HISTORY or belongs_to_canary(owner, key)
+            if not is_expected and not self._brakes.may_delete():
                 _log.error("pruning stopped", reason="too many deletes in a minute")
                 outcome.braked = True
                 return
@@ -167,7 +175,7 @@ class Performer:
                     outcome.add_error(key, error)
                 continue
             outcome.done.append(f"delete {key.kind}/{key.name}: unwanted")
-            if key.kind not in _HISTORY:
+            if not is_expected:
                 self._brakes.deleted()
             self._count(key.kind, "unwanted")
             if not self._client.dry_run:

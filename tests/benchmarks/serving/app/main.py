@@ -54,11 +54,11 @@ async def awaiting() -> dict[str, str]:
 
 
 @app.get("/json")
-async def json() -> list[Row]:
-    """Computes: validates and serialises 100 objects."""
+async def json(rows: int = 100) -> list[Row]:
+    """Computes: validates and serialises objects."""
     return [
         Row(number=number, name=f"item {number}", price=number / 7, tags=["a", "b", "c"])
-        for number in range(100)
+        for number in range(rows)
     ]
 
 

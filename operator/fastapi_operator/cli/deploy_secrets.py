@@ -1,0 +1,84 @@
+"""The values of Secrets that a service requires and that do not exist yet.
+
+They come from a file or from the terminal, and never from an argument, which every user of the
+machine can read.
+"""
+
+import secrets as random
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from fastapi_operator.cli import console, inputs
+from fastapi_operator.delivery.secrets import read_values, secret
+
+_RANDOM_BYTES = 32
+
+
+def missing_secrets(
+    missing: Mapping[str, frozenset[str]], namespace: str, file: str, *, asks: bool
+) -> list[dict[str, Any]]:
+    """Returns the Secrets to create; ends the command if a value is not known.
+
+    Args:
+        missing: The keys of each missing Secret; none if all values of the file are meant.
+        namespace: Their namespace.
+        file: The file with the values, or ``-`` for standard input; empty for none.
+        asks: Whether a person can be asked.
+    """
+    if not missing:
+        return []
+    values = _read(file) if file else {}
+    return [
+        secret(name, namespace, _values(name, namespace, keys, values, file=file, asks=asks))
+        for name, keys in missing.items()
+    ]
+
+
+def _values(
+    name: str,
+    namespace: str,
+    keys: frozenset[str],
+    known: Mapping[str, str],
+    *,
+    file: str,
+    asks: bool,
+) -> dict[str, str]:
+    if not keys and known:
+        return dict(known)
+    unknown = sorted(keys - known.keys())
+    if file and unknown:
+        inputs.fail(f"--secrets {file}: {', '.join(unknown)} of Secret {name} is not in it")
+    if unknown and asks:
+        console.print_line(
+            f"Secret {namespace}/{name} does not exist; enter its values, or nothing for a random "
+            "one",
+            to_stderr=True,
+        )
+        return {key: _ask(key) for key in unknown}
+    if unknown or not keys:
+        lines = " ".join(f"{key}=…" for key in unknown) or "NAME=…"
+        inputs.fail(
+            f"Secret {namespace}/{name} does not exist, and pods do not start without it; create "
+            f"it, or add --secrets with a file that has a line for each value: {lines}"
+        )
+    return {key: known[key] for key in keys}
+
+
+def _ask(key: str) -> str:
+    given = typer.prompt(key, default="", hide_input=True, show_default=False, err=True)
+    return str(given) or random.token_urlsafe(_RANDOM_BYTES)
+
+
+def _read(file: str) -> dict[str, str]:
+    try:
+        return read_values(sys.stdin.read() if file == "-" else Path(file).read_text())
+    except OSError as error:
+        inputs.fail(f"--secrets {file}: {error.strerror}")
+    except UnicodeDecodeError:
+        inputs.fail(f"--secrets {file}: not UTF-8 text; save it as UTF-8")
+    except ValueError as error:
+        inputs.fail(f"--secrets {file}: {error}")

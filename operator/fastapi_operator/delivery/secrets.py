@@ -1,0 +1,69 @@
+"""The Secrets of a user without which the containers of a service do not start."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi_operator import naming
+
+_LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(?P<value>.*)")
+_QUOTED = re.compile(r"(['\"])(?P<value>.*)\1")
+
+
+def required_secrets(spec: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Returns the Secrets that ``env`` and ``envFrom`` of all processes require.
+
+    Returns:
+        The required keys by the name of the Secret; none if its keys are not named.
+    """
+    found: dict[str, set[str]] = {}
+    for section in _sections(spec):
+        for entry in section.get("env") or ():
+            reference = ((entry or {}).get("valueFrom") or {}).get("secretKeyRef") or {}
+            if reference.get("name") and not reference.get("optional"):
+                found.setdefault(reference["name"], set()).add(str(reference.get("key")))
+        for entry in section.get("envFrom") or ():
+            reference = (entry or {}).get("secretRef") or {}
+            if reference.get("name") and not reference.get("optional"):
+                found.setdefault(reference["name"], set())
+    return {name: frozenset(keys) for name, keys in found.items()}
+
+
+def read_values(text: str) -> dict[str, str]:
+    """Reads values, one ``NAME=value`` a line, as in a ``.env``.
+
+    Raises:
+        ValueError: A line is of another form; the message has its number, not its text.
+    """
+    found = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        match = _LINE.fullmatch(stripped)
+        if match is None:
+            raise ValueError(f"line {number} is not NAME=value")
+        quoted = _QUOTED.fullmatch(match["value"])
+        found[match["name"]] = quoted["value"] if quoted else match["value"]
+    return found
+
+
+def secret(name: str, namespace: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """Returns a Secret; a later change of its values restarts the app."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {naming.WATCHED_LABEL: "true"},
+        },
+        "type": "Opaque",
+        "stringData": dict(values),
+    }
+
+
+def _sections(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield spec
+    yield from (entry or {} for key in ("background", "schedules") for entry in spec.get(key) or ())
+    yield (spec.get("postgres") or {}).get("migrations") or {}

@@ -1,0 +1,1 @@
+"""The judge of a canary: compares both versions of an app, and bounds its error over all looks."""

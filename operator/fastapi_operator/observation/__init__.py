@@ -1,0 +1,1 @@
+"""Observation of a running service: pure, from metrics pages to figures."""

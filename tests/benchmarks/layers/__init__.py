@@ -1,0 +1,1 @@
+"""Measures the layers around a small request: the shop's cache, and the proxy."""
