@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -134,6 +134,7 @@ class Outcome:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    names: list[str] = field(default_factory=list)
 
 
 def main() -> int:
@@ -197,8 +198,9 @@ def _command(
     }
     # The first lane is shown as it runs.
     code = _shown(title, arguments, environment, at_its_end=command not in _ALL[tier].lanes[0])
-    results = []
+    results, names = [], []
     for report in reports.glob("*.xml"):
+        names += failed_tests(report)
         for suite in ElementTree.parse(report).getroot().iter("testsuite"):
             tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
             failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
@@ -209,6 +211,17 @@ def _command(
         # A runner that exits with an error but no failed test counts as one failure.
         outcome.failed += counted[1] or code != 0
         outcome.skipped += counted[2]
+        outcome.names += names or ([" ".join(command)] if code else [])
+
+
+def failed_tests(report: Path) -> list[str]:
+    """Returns the failed tests of a report, each with the first line of its error."""
+    found = []
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        for why in (*case.findall("failure"), *case.findall("error")):
+            error = (why.get("message") or "").partition("\n")[0]
+            found.append(f"{case.get('classname')}::{case.get('name')}: {error}")
+    return found
 
 
 def _shown(
@@ -247,6 +260,10 @@ def _summarise(outcomes: dict[str, Outcome]) -> None:
         sum(getattr(outcome, field) for outcome in outcomes.values())
         for field in ("passed", "failed", "skipped")
     )
+    # Once more at the end, since the output of a lane can be long.
+    for name, outcome in outcomes.items():
+        for failure in outcome.names:
+            print(f"failed in {name}: {failure}")
     print(f"\n{passed} passed, {failed} failed, {skipped} skipped", flush=True)
 
 

@@ -207,7 +207,11 @@ def test_a_version_that_is_not_worse_is_promoted_step_by_step(world: World) -> N
     assert requests_about_canaries(world, since) == []
 
 
-def test_a_worse_version_is_aborted_and_the_released_one_stays(world: World) -> None:
+def test_a_worse_version_is_aborted_and_the_released_one_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The end takes two seconds, so that it is seen.
+    monkeypatch.setattr(figures, "RELOAD_SECONDS", 20)
     judge = Judge({NEW: Action.WAIT})
     spec = released(world, judge)
     before = world.get("deployments", "shop")

@@ -1,6 +1,7 @@
 """``rollout``, ``promote``, ``abort`` and ``rollback``, run as processes."""
 
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -70,11 +71,15 @@ def test_both_versions_are_shown_and_people_decide(world: World) -> None:
 
 
 def test_a_rollout_is_followed_until_its_end(world: World) -> None:
-    judge = Judge({NEW: Action.ABORT})
+    judge = Judge({NEW: Action.WAIT})
     spec = released(world, judge)
     world.apply(image=NEW, **spec)
-    eventually(lambda: (world.finish_rollouts(), canary(world).get("phase") == "Progressing")[1])
+    in_phase(world, "Progressing")
+    abort = threading.Timer(2, judge.actions.update, args=({NEW: Action.ABORT},))
+    abort.start()
     text = on_a_terminal(world, "rollout", "shop", "--watch")
+    abort.join()
+    assert "progressing" in text
     assert "aborted" in text
     assert "CanaryAborted: errors 20 % of 100 requests" in text
 

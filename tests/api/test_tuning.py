@@ -106,7 +106,8 @@ def notes(world: World) -> dict[str, str]:
 def test_numbers_that_are_not_worse_and_cheaper_are_kept(
     world: World, pod: str, tmp_path: Path
 ) -> None:
-    world.start(build=build_desired_state, looks=Judge(Action.ADVANCE))
+    judge = Judge(Action.WAIT)
+    world.start(build=build_desired_state, looks=judge)
     generation = world.apply(**AUTOMATIC)["metadata"]["generation"]
     world.until_ready()
     running = in_phase(world, "Progressing")
@@ -117,6 +118,7 @@ def test_numbers_that_are_not_worse_and_cheaper_are_kept(
     assert world.condition("Ready")["status"] == "True"
     assert world.condition("Reconciling")["status"] == "False"
 
+    judge.action = Action.ADVANCE
     found = until_ended(world)
     assert (found["verdict"], found["numbers"]) == ("Accepted", running["trial"])
     assert found["evidence"].startswith("workerMemoryBytes 88Mi (")
