@@ -3,12 +3,13 @@
 The package is not installed, since it would start a server.
 """
 
+import contextlib
 import functools
 import shutil
-import subprocess
 from pathlib import Path
 
-from tests.cluster import places
+from tests.cluster import execution, failures
+from tests.unpacked import unpacked
 
 
 class NoPromtoolError(Exception):
@@ -24,20 +25,15 @@ def promtool() -> Path:
     """
     if found := shutil.which("promtool"):
         return Path(found)
-    folder = places.cache() / "promtool"
-    program = folder / "usr/bin/promtool"
-    if program.exists():
-        return program
     if shutil.which("apt-get") is None:
         raise NoPromtoolError("promtool is missing: install Debian's package prometheus")
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        subprocess.run(
-            ["apt-get", "-q", "download", "prometheus"], cwd=folder, check=True, timeout=300
-        )
-        (package,) = folder.glob("prometheus_*.deb")
-        subprocess.run(["dpkg-deb", "-x", package, folder], check=True, timeout=120)
-    except (subprocess.SubprocessError, ValueError) as error:
+        return unpacked("prometheus", _download) / "usr/bin/promtool"
+    except failures.ClusterError as error:
         raise NoPromtoolError(f"promtool is missing, and apt has it not: {error}") from error
-    package.unlink()
-    return program
+
+
+def _download(folder: Path) -> None:
+    # apt-get downloads into the working directory.
+    with contextlib.chdir(folder):
+        execution.output_of(("apt-get", "-q", "download", "prometheus"))

@@ -2,10 +2,10 @@
 
 import contextlib
 import shutil
-import tempfile
 from pathlib import Path
 
-from tests.cluster import execution, locks, places
+from tests.cluster import execution
+from tests.unpacked import unpacked
 
 # One package has the programs, the other their names as servers.
 VALKEY = ("valkey-tools", "valkey-server")
@@ -20,16 +20,10 @@ def valkey() -> Path:
     installed = shutil.which("valkey-server")
     if installed:
         return Path(installed).parent
-    cached = places.cache() / "backports" / "valkey"
-    with locks.held(cached.with_suffix(".lock"), "the backports"):
-        if not cached.exists():
-            with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-                _unpack(VALKEY, Path(folder))
-                (Path(folder) / "root").rename(cached)
-    return cached / "usr/bin"
+    return unpacked("valkey", _download) / "usr/bin"
 
 
-def _unpack(packages: tuple[str, ...], folder: Path) -> None:
+def _download(folder: Path) -> None:
     """Downloads with lists of its own, from the mirror that apt uses anyhow."""
     targets = execution.output_of(
         ("apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)", "Created-By: Packages")
@@ -50,9 +44,7 @@ def _unpack(packages: tuple[str, ...], folder: Path) -> None:
     execution.output_of(("apt-get", *apart, "update"))
     # apt-get downloads into the working directory.
     with contextlib.chdir(folder):
-        execution.output_of(("apt-get", *apart, "download", *packages))
-    for archive in folder.glob("*.deb"):
-        execution.output_of(("dpkg-deb", "--extract", archive, folder / "root"))
+        execution.output_of(("apt-get", *apart, "download", *VALKEY))
 
 
 def _codename() -> str:
