@@ -36,7 +36,7 @@ DEADLINE_SECONDS = 5.0
 left. A proxy that tries another pod needs a part of it."""
 WINDOW_SECONDS = 0.25
 DECREASE, INCREASE, AGE_INCREASE = 0.8, 0.1, 1.5
-PRIORITY_SHARE = 0.25
+PRIORITY_SHARE = 0.5
 """Part of the largest limit that requests with priority may use beside all others. The operator's
 proxy sends a pod as many when all other slots are used, so the reserve does not decrease."""
 LOG_SECONDS = 1.0

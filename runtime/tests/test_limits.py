@@ -95,8 +95,8 @@ async def test_requests_with_priority_are_shed_last() -> None:
         await asyncio.sleep(0.1)
         assert (await client.get("/wait")).status_code == 503
         assert (await client.get("/shop/tokens")).status_code == 200
-        # A quarter of the limit, and no more.
-        running += [asyncio.create_task(client.get("/shop/wait/7/paid")) for _ in range(2)]
+        # Half of the limit, and no more.
+        running += [asyncio.create_task(client.get("/shop/wait/7/paid")) for _ in range(4)]
         await asyncio.sleep(0.1)
         assert (await client.get("/shop/wait/8/paid")).status_code == 503
         release.set()
@@ -112,8 +112,8 @@ def test_while_the_limit_decreases_the_reserve_stays() -> None:
     def reason(preferred: int, *, priority: bool) -> str | None:
         return limit.reason(64, age=None, priority=priority, now=0, preferred=preferred)
 
-    assert reason(0, priority=False) == reason(16, priority=True) == "limit"
-    assert reason(0, priority=True) is reason(15, priority=True) is None
+    assert reason(0, priority=False) == reason(32, priority=True) == "limit"
+    assert reason(0, priority=True) is reason(31, priority=True) is None
 
 
 def waiting(limit: limits.AdaptiveLimit, waits: Iterable[float], in_flight: int) -> list[int]:

@@ -331,7 +331,7 @@ PROXY_IDLE_FACTOR = 2
 # An idle stream costs a worker about 50 KiB and no CPU: judgement.
 PROXY_STREAMS_PER_WORKER = 1000
 # As in the runtime, whose process admits so many more requests with priority: judgement.
-PRIORITY_SHARE = 1 / 4
+PRIORITY_SHARE = 1 / 2
 # Two connections of nginx and a buffer of 8 KiB: judgement.
 PROXY_STREAM_BYTES = 16 * 1024
 # Part of a proxy's requests that one client may have in progress: judgement.

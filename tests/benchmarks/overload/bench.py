@@ -25,8 +25,7 @@ _SETTLED_SECONDS = 5
 _SAMPLE_SECONDS = 1.0
 _SHED = re.compile(r"^fastapi_worker_shed_requests_total(?:{[^}]*})? ([0-9.e+]+)$", re.M)
 _SERVED = re.compile(r"^http_server_request_duration_seconds_count{[^}]*} ([0-9.e+]+)$", re.M)
-# Enough CPU for two pods, their database and two proxies on one core.
-_APP_CPU, _POD_COUNT = "200m", 2
+_POD_COUNT = 2
 # Its requests are rejected last.
 PRIORITY = "/awaiting"
 _UNMODIFIED = {"name": "RUNTIME", "value": "off"}
@@ -114,7 +113,7 @@ class Bench:
         """Returns the service of a work as it must be for it, ready and pinned to its core."""
         service = Service(self.kubectl, self._images[work.service], NAMESPACE, work.service)
         spec: dict[str, Any] = {
-            "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": _APP_CPU}},
+            "resources": {"requests": {"cpu": "50m"}, "limits": {"cpu": work.cpu}},
             "scaling": {"replicas": _POD_COUNT},
             "postgres": {"resources": {"requests": {"cpu": "200m", "memory": "256Mi"}}},
             "traffic": dict(work.traffic) or None,
