@@ -46,7 +46,7 @@ _BLOCKING = {
     "blockingMillisecondsPerRequest": 20,
 }
 WORKS = (
-    Work("cached read", "shop", "/items/{item}", cpu="60m"),
+    Work("cached read", "shop", "/items/{item}", cpu="100m"),
     Work("database", "shop", "/items?limit=20"),
     Work("JSON", "bench", "/json?rows=600", _JSON),
     Work("blocking", "bench", "/blocking", _BLOCKING),
