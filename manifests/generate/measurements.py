@@ -44,8 +44,10 @@ _FIGURES = """
 Each figure has `value`, `seconds` (the length of the observation) and `count` (the requests in it).
 With fewer data, or with a value that is not plausible, it is not used, and the commands print why.
 No duration counts if the service was overloaded: above 85 % of a core in each worker, or if more
-than 0.1 % of the requests were rejected. The CPU time of a request counts only if a worker used at
-least 5 % of a core, since below that the idle process counts too much.
+than 0.1 % of the requests were rejected. The time for which a request holds a thread does count if
+calls waited for a thread and the event loops were not busy: more threads are then needed. The CPU
+time of a request counts only if a worker used at least 5 % of a core, since below that the idle
+process counts too much.
 
 | figure | meaning | replaces | requests | observation | plausible | reason |
 | --- | --- | --- | --- | --- | --- | --- |

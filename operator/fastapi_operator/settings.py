@@ -149,6 +149,14 @@ class Settings(_Settings):
         "it, each canary stays at its step until it is promoted by hand, and there are no "
         "recommendations and no leak guard.",
     )
+    measurement_pace: int = Field(
+        default=1,
+        ge=1,
+        le=3600,
+        description="How many times faster the periods of measurements and of automatic tuning "
+        "pass, for test clusters: with 60, an hour is a minute. The requests that are needed, and "
+        "the times of a canary, stay the same.",
+    )
 
     @classmethod
     def from_mapping(cls, data: object) -> Self:

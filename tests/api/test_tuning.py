@@ -184,6 +184,39 @@ def test_worse_numbers_are_taken_back_and_not_tried_again(world: World, pod: str
     assert (len(trials(world)), canary(world)) == (1, {})
 
 
+def test_a_trial_whose_pod_finds_no_room_is_not_rejected(world: World, pod: str) -> None:
+    world.start(build=build_desired_state, looks=Judge(Action.WAIT))
+    rollout = {**AUTOMATIC["rollout"], "deadlineSeconds": 60}
+    world.apply(**AUTOMATIC | {"rollout": rollout})
+    world.until_ready()
+    message = 'pods "shop-canary-1" is forbidden: exceeded quota: few'
+    refused = {
+        "observedGeneration": 1,
+        "conditions": [
+            {
+                "type": "ReplicaFailure",
+                "status": "True",
+                "reason": "FailedCreate",
+                "message": message,
+            }
+        ],
+    }
+
+    def ended() -> bool:
+        if (body := world.get("deployments", "shop-canary")) is not None:
+            status = {**refused, "observedGeneration": body["metadata"]["generation"]}
+            world.kube.patch(
+                world.path("deployments", "shop-canary") + "/status", {"status": status}
+            )
+        return bool(trials(world))
+
+    eventually(ended, within=40)
+    (found,) = trials(world)
+    assert found["verdict"] == "Ended"
+    assert message in found["reason"]
+    assert world.condition("Stalled")["status"] == "False"
+
+
 def test_a_newer_version_ends_a_trial(world: World, pod: str) -> None:
     world.start(build=build_desired_state, looks=Judge(Action.WAIT))
     world.apply(**AUTOMATIC)

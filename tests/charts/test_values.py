@@ -53,6 +53,7 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "settings.workers": (4, {}),
     "settings.rolloutsAtOnce": (1, {}),
     "settings.readMetrics": (False, {}),
+    "settings.measurementPace": (60, {}),
     "profiles": ({"internal": {"ceilings": {"scaling.maxReplicas": 5}}}, {}),
     "publishSettings": (False, {}),
     "crds.enabled": (False, {}),

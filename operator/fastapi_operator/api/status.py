@@ -265,7 +265,8 @@ class TrialStatus(StatusSection):
     numbers: str = Field(description="The numbers, before and after.", max_length=200)
     evidence: str = Field(description="The measured figure from which they follow.", max_length=120)
     verdict: Literal["Accepted", "Rejected", "Ended"] = Field(
-        description="Ended is neither, for example because the spec changed."
+        description="Ended is neither, for example because the spec changed, no node had room, or "
+        "too few requests came."
     )
     reason: str = Field(description="Why, with the figures of the comparison.", max_length=200)
 

@@ -24,6 +24,29 @@ class Resize(Model):
     )
 
 
+class NumberBound(Model):
+    """Bounds of a number that measurements change."""
+
+    name: str = Field(
+        pattern=r"^[a-z_]+\.[a-z_]+$",
+        max_length=63,
+        description="Name of the number, as in explain.",
+        examples=["server.threads"],
+    )
+    min: Quantity | None = Field(
+        default=None,
+        description="Smallest value to which it is lowered, in bytes, in cores or a number. "
+        "Default: none.",
+        examples=[16],
+    )
+    max: Quantity | None = Field(
+        default=None,
+        description="Largest value to which it is raised, in bytes, in cores or a number. "
+        "Default: none.",
+        examples=[64],
+    )
+
+
 class Tuning(Model):
     """Use of the service's measurements by the operator."""
 
@@ -45,6 +68,13 @@ class Tuning(Model):
         description="Numbers that no measurement changes or recommends, by their names in explain. "
         "Default: none.",
         examples=[["pool.size"]],
+    )
+    bounds: tuple[NumberBound, ...] | None = Field(
+        default=None,
+        max_length=16,
+        description="How far measurements change or recommend numbers. The value without a "
+        "measurement is always permitted. Default: none.",
+        examples=[[{"name": "compute.memory_limit_bytes", "min": "128Mi", "max": "1Gi"}]],
     )
     leak_guard: Literal["Disabled", "Recommend", "Automatic"] | None = Field(
         default=None,

@@ -65,11 +65,13 @@ class Verdict:
         evidence: Why, the cause first. Each is a sentence with its figures.
         error_bound: If it aborts, the most frequent that so much evidence is, at any look, with a
             version that is not worse.
+        lacks_requests: Whether it waits for requests alone.
     """
 
     action: Action
     evidence: tuple[str, ...]
     error_bound: float = 1.0
+    lacks_requests: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def judge(ledger: Ledger, limits: Limits) -> Verdict:
     if worse:
         bound = sequential.error_bound(worse[0].evidence)
         return Verdict(Action.ABORT, tuple(item.figures() for item in worse), bound)
-    reasons = [*_waits(ledger, limits)]
+    lacking = [*_lacking(ledger, limits)]
+    reasons = [*lacking, *_waits(ledger, limits)]
     suspicious = [item for item in found if item.evidence >= -math.log(ERROR_OF_SUSPICION)]
     reasons += [
         f"perhaps worse: {figures}"
@@ -105,7 +108,7 @@ def judge(ledger: Ledger, limits: Limits) -> Verdict:
         if figures not in reasons
     ]
     if reasons:
-        return Verdict(Action.WAIT, tuple(reasons))
+        return Verdict(Action.WAIT, tuple(reasons), lacks_requests=reasons == lacking)
     return Verdict(Action.ADVANCE, (_errors_of(ledger), _slow_of(ledger)))
 
 
@@ -148,8 +151,8 @@ def _findings(ledger: Ledger, limits: Limits) -> Iterator[_Finding]:
     yield _Finding(pods.restart_evidence, lambda: _restarts_of(ledger))
 
 
-def _waits(ledger: Ledger, limits: Limits) -> Iterator[str]:
-    """Yields the reasons to stay at the step, apart from suspicions."""
+def _lacking(ledger: Ledger, limits: Limits) -> Iterator[str]:
+    """Yields which requests are missing for a verdict."""
     step, timed = ledger.step.canary, ledger.timed
     served = step.requests - step.fallbacks
     if served < limits.min_requests:
@@ -164,6 +167,11 @@ def _waits(ledger: Ledger, limits: Limits) -> Iterator[str]:
             f"the durations of {timed.canary.requests} of {least} requests are known: "
             "the pods warm up"
         )
+
+
+def _waits(ledger: Ledger, limits: Limits) -> Iterator[str]:
+    """Yields the reasons to stay at the step, apart from missing requests and suspicions."""
+    step, timed = ledger.step.canary, ledger.timed
     if step.fallbacks > MAX_FALLBACK_SHARE * step.requests:
         yield (
             f"the stable version served {_of(step.fallbacks, step.requests)} of the canary, "

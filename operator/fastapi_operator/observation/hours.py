@@ -160,13 +160,14 @@ def _limits(hours: Mapping[int, Hour], newest: int) -> Iterator[tuple[int, Hour]
             yield number, hours[number].digest()
 
 
-def between(before: Reading, after: Reading, *, pods: int) -> Hours | None:
+def between(before: Reading, after: Reading, *, pods: int, pace: int = 1) -> Hours | None:
     """Returns the differences between two readings of a pod.
 
     Args:
         before: The first reading.
         after: The second one.
         pods: The pods of the service, which have the same load each.
+        pace: How many times faster the periods of measurements pass; rates are of real seconds.
 
     Returns:
         The summary; None if the readings are of different pods or processes, or if one is missing
@@ -186,7 +187,7 @@ def between(before: Reading, after: Reading, *, pods: int) -> Hours | None:
         item.get(reading.RESIDENT) / item.workers / 1024 for item in (after, before)
     )
     hour = Hour(
-        seconds=seconds,
+        seconds=seconds * pace,
         requests=gained[reading.REQUESTS],
         cpu_seconds=gained[reading.CPU],
         cpu_wait_seconds=gained[reading.CPU_WAIT],
@@ -195,7 +196,8 @@ def between(before: Reading, after: Reading, *, pods: int) -> Hours | None:
         wait_seconds=gained[reading.WAIT],
         checkouts=gained[reading.CHECKOUTS],
         thread_seconds=_mean(before, after, reading.THREADS) * seconds,
-        waiting_seconds=_mean(before, after, reading.THREADS_WAITING) * seconds,
+        # Of the observed time; all other sums are of requests, or of each other.
+        waiting_seconds=_mean(before, after, reading.THREADS_WAITING) * seconds * pace,
         worker_seconds=workers * seconds,
         growth_kibibytes=resident - old_resident if workers == before.workers else 0.0,
         peak_rate=gained[reading.REQUESTS] / seconds * pods,
@@ -203,14 +205,14 @@ def between(before: Reading, after: Reading, *, pods: int) -> Hours | None:
         peak_in_flight=after.get(reading.IN_FLIGHT) / workers,
         peak_pool_share=min(1.0, after.get(reading.POOL_USED) / size) if size else 0.0,
         resident_kibibytes=resident,
-        age_seconds=max(0.0, after.at - two.started_at),
+        age_seconds=max(0.0, after.at - two.started_at) * pace,
         served=after.get(reading.REQUESTS) / workers,
         start_seconds=two.start_seconds or 0.0,
         durations=tuple(
             max(0.0, upper - lower) for lower, upper in zip((0.0, *below), below, strict=False)
         ),
     )
-    return Hours({int(after.at // HOUR_SECONDS): hour})
+    return Hours({int(after.at * pace // HOUR_SECONDS): hour})
 
 
 def _mean(before: Reading, after: Reading, name: str) -> float:

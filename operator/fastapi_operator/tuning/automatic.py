@@ -8,7 +8,7 @@ from fastapi_operator.api.service import Spec
 from fastapi_operator.problems import Problem, Severity, Stage
 from fastapi_operator.tuning import figures
 from fastapi_operator.tuning.canary import canary_section
-from fastapi_operator.tuning.number import declared
+from fastapi_operator.tuning.number import Number, amount_of, declared
 
 AUTOMATIC = "Automatic"
 
@@ -25,17 +25,12 @@ def tuning_problems(spec: Spec, written: Mapping[str, Any]) -> Iterator[Problem]
         spec: The spec with the defaults of its profile.
         written: The spec as the user wrote it: a profile may have the mode for every service.
     """
-    tunable = {number.name for number in declared() if number.tunable}
+    tunable = {number.name: number for number in declared() if number.tunable}
     frozen = (spec.tuning.freeze or ()) if spec.tuning is not None else ()
     for index, name in enumerate(frozen):
         if name not in tunable:
-            yield Problem(
-                severity=Severity.ERROR,
-                stage=Stage.PLAN,
-                path=f"spec.tuning.freeze[{index}]",
-                message=f"{name} is not a number that measurements change",
-                remedy=f"use {', '.join(sorted(tunable))}",
-            )
+            yield _unknown(f"spec.tuning.freeze[{index}]", name, tunable)
+    yield from _bound_problems(spec, tunable)
     obstacle = _obstacle(spec) if _is_requested(spec) else None
     if obstacle is not None:
         message, remedy = obstacle
@@ -49,6 +44,40 @@ def tuning_problems(spec: Spec, written: Mapping[str, Any]) -> Iterator[Problem]
             if is_written
             else f"{remedy}; until then, numbers are only recommended",
         )
+
+
+def _bound_problems(spec: Spec, tunable: Mapping[str, Number]) -> Iterator[Problem]:
+    """Reports bounds of unknown numbers, and those that no value has."""
+    known = set[str]()
+    for index, bound in enumerate((spec.tuning.bounds or ()) if spec.tuning is not None else ()):
+        path = f"spec.tuning.bounds[{index}]"
+        if bound.name not in tunable:
+            yield _unknown(f"{path}.name", bound.name, tunable)
+            continue
+        if bound.name in known:
+            yield _error(f"{path}.name", f"{bound.name} has bounds already", "merge both entries")
+        known.add(bound.name)
+        number, amounts = tunable[bound.name], list[int]()
+        for key, written in (("min", bound.min), ("max", bound.max)):
+            try:
+                amount = amount_of(number, written)
+            except ValueError:
+                message = f"{written} is not a whole number of {number.unit}"
+                yield _error(f"{path}.{key}", message, "use for example 16")
+            else:
+                amounts += [amount] if amount is not None else []
+        if amounts != sorted(amounts):
+            message = f"min {bound.min} is above max {bound.max}"
+            yield _error(path, message, "lower min or raise max")
+
+
+def _unknown(path: str, name: str, tunable: Mapping[str, Number]) -> Problem:
+    message = f"{name} is not a number that measurements change"
+    return _error(path, message, f"use {', '.join(sorted(tunable))}")
+
+
+def _error(path: str, message: str, remedy: str) -> Problem:
+    return Problem(Severity.ERROR, Stage.PLAN, path, message, remedy)
 
 
 def _is_requested(spec: Spec) -> bool:

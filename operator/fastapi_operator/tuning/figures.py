@@ -106,6 +106,8 @@ MEASURED_WARM_REQUESTS = 10_000
 MEASURED_BUSY_MIN = 0.05
 # Beyond one in a thousand, requests were rejected, and others waited nearly as long: judgement.
 MEASURED_SHED_SHARE_MAX = 0.001
+# If a call waits for a thread all the time, threads are what requests queue for: judgement.
+MEASURED_THREADS_WAITING_MIN = 1.0
 MEASURED_MEMORY_STEP_BYTES = 8 * MIB
 # The least CPU request of a worker, however idle: starting takes 0.75 s of CPU. Judgement.
 CPU_REQUEST_MIN_MILLICORES_PER_WORKER = 100

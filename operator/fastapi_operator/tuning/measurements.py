@@ -49,6 +49,7 @@ class Need(NamedTuple):
         seconds: The shortest observation.
         calm: Whether overload falsifies it.
         busy: Whether the cost of an idle process falsifies it.
+        unqueued: Whether it has no wait for a thread in it, so that such waits do not falsify it.
         constant: The constant that it replaces; a figure equal to it changes nothing.
         why: The reason for these bounds.
     """
@@ -61,6 +62,7 @@ class Need(NamedTuple):
     seconds: int
     calm: bool = False
     busy: bool = False
+    unqueued: bool = False
     constant: float | None = None
     why: str = ""
 
@@ -82,7 +84,7 @@ NEEDS: Mapping[str, Need] = {
     ),
     "blocking_milliseconds_per_request": Need(
         "ms", "Time for which a request holds a thread.",
-        0.05, 60_000, figures.MEASURED_REQUESTS_MIN, 20, calm=True, why=_MEAN,
+        0.05, 60_000, figures.MEASURED_REQUESTS_MIN, 20, calm=True, unqueued=True, why=_MEAN,
     ),
     "p95_milliseconds": Need(
         "ms", "95th percentile of the response time.",
@@ -197,6 +199,13 @@ class Measurements(Model):
             self.busy_share > figures.LOOP_BUSY or self.shed_share > figures.MEASURED_SHED_SHARE_MAX
         )
 
+    @property
+    def lacks_threads(self) -> bool:
+        """Whether requests queued for a thread alone, so that more threads would serve them."""
+        waiting = self.threads_waiting or 0.0
+        is_idle = self.busy_share <= figures.LOOP_BUSY
+        return is_idle and waiting >= figures.MEASURED_THREADS_WAITING_MIN
+
     @classmethod
     def accepted(cls, accepted: Mapping[str, Figure]) -> Self:
         """Returns measurements of figures that had enough data when they were accepted."""
@@ -240,7 +249,8 @@ class Measurements(Model):
             return f"{figure.count:,} requests; {need.requests:,} are needed"
         if figure.seconds < need.seconds:
             return f"{duration(figure.seconds)}; {duration(need.seconds)} are needed"
-        if need.calm and self.is_overloaded:
+        is_queued = self.is_overloaded and not (need.unqueued and self.lacks_threads)
+        if need.calm and is_queued:
             return "the service was overloaded, so it includes waits"
         if need.busy and self.busy_share < figures.MEASURED_BUSY_MIN:
             return (

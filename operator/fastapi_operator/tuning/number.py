@@ -23,6 +23,7 @@ from fastapi_operator import quantity
 from fastapi_operator.api import fields
 from fastapi_operator.api.model import Model, entry_of
 from fastapi_operator.api.service import Spec
+from fastapi_operator.api.tuning import NumberBound
 from fastapi_operator.tuning.decision import Because, Decision, Measured, Override, Source, display
 from fastapi_operator.tuning.effects import Effect
 from fastapi_operator.tuning.profile import ProfiledSpec
@@ -249,6 +250,8 @@ class Group:
                     reason = reason.format(**{k: display(k, v) for k, v in inputs.items()})
                 if measured:
                     reason = f"{reason}; measured"
+                    if (bound := profiled.bounded.get(number.name)) is not None:
+                        value, reason = _bounded(number, bound, known, value, reason)
             if number.ceiling and profiled.exceeds(number.ceiling, value):
                 shown = display(key, value, number.unit)
                 reason, source = (
@@ -276,7 +279,7 @@ def _inputs(
     measured = {name: item for name, item in given.items() if isinstance(item, Measured)}
     if not measured:
         return given, ()
-    otherwise = given | {name: item.otherwise for name, item in measured.items()}
+    otherwise = _otherwise(number, known)
     if not number.tunable or is_frozen:
         return otherwise, ()
     given |= {name: item.value for name, item in measured.items()}
@@ -284,6 +287,47 @@ def _inputs(
         return otherwise, ()
     figures = (name for item in measured.values() for name in item.figures)
     return given, tuple(dict.fromkeys(figures))
+
+
+def _otherwise(number: Number, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the inputs of the formula without measurements."""
+    given = {name: known[name] for name in number.inputs}
+    return {
+        name: item.otherwise if isinstance(item, Measured) else item for name, item in given.items()
+    }
+
+
+def _bounded(
+    number: Number, bound: NumberBound, known: Mapping[str, Any], value: Any, reason: str
+) -> tuple[Any, str]:
+    """Returns a measured value within ``spec.tuning.bounds``, and its reason.
+
+    It is between the measured value and that without a measurement, so that what holds for both,
+    for example the connection budget, holds for it.
+    """
+    derived = number.formula(**_otherwise(number, known)).value
+    least, most = amount_of(number, bound.min), amount_of(number, bound.max)
+    within, which = value, ""
+    if least is not None and value < least:
+        within, which = max(value, min(least, derived)), "min"
+    if most is not None and value > most:
+        within, which = min(value, max(most, derived)), "max"
+    if within == value:
+        return value, reason
+    shown = display(number.key, value, number.unit)
+    return within, f"spec.tuning.bounds has a {which}; {shown} otherwise: {reason}"
+
+
+def amount_of(number: Number, written: str | int | None) -> int | None:
+    """Returns a quantity of the spec in the unit of a number; None for none.
+
+    Raises:
+        ValueError: It is not a whole number of that unit.
+    """
+    if written is None:
+        return None
+    convert = _CONVERSIONS.get(_suffix(number.key), int)
+    return convert(written)
 
 
 def declared() -> Iterator[Number]:

@@ -16,6 +16,7 @@ from fastapi_operator import naming
 from fastapi_operator.api import cel, fields
 from fastapi_operator.api.fields import Path
 from fastapi_operator.api.service import FastAPIService, Spec
+from fastapi_operator.api.tuning import NumberBound
 from fastapi_operator.facts import Facts
 from fastapi_operator.limit_ranges import CPU, NO_LIMITS, STORAGE, Bound, Limits
 from fastapi_operator.problems import Problem, Severity, Stage
@@ -78,6 +79,13 @@ class ProfiledSpec:
         """The names of the numbers that no measurement changes."""
         tuning = self.spec.tuning
         return frozenset((tuning.freeze or ()) if tuning is not None else ())
+
+    @functools.cached_property
+    def bounded(self) -> Mapping[str, NumberBound]:
+        """The bounds of numbers that measurements change, by name."""
+        tuning = self.spec.tuning
+        bounds = (tuning.bounds or ()) if tuning is not None else ()
+        return {bound.name: bound for bound in bounds}
 
     @property
     def limits_cpu(self) -> bool:

@@ -43,6 +43,7 @@ def test_too_few_requests_wait() -> None:
     verdict = judge(seen(counts(9500), counts(312)), LIMITS)
     assert verdict.action is Action.WAIT
     assert verdict.evidence == ("312 of 500 requests in step 1",)
+    assert verdict.lacks_requests
 
 
 def test_no_look_at_all_waits() -> None:
@@ -61,6 +62,7 @@ def test_four_errors_wait_because_they_may_be_those_of_one_client() -> None:
     verdict = judge(seen(counts(9_995_000, 0), counts(5000, 4)), LIMITS)
     assert verdict.action is Action.WAIT
     assert verdict.evidence[0].startswith("perhaps worse: errors 0.08 % of 5000 requests")
+    assert not verdict.lacks_requests
     five = judge(seen(counts(9_995_000, 0), counts(5000, 5)), LIMITS)
     assert five.action is Action.ABORT
 

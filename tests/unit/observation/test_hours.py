@@ -105,6 +105,17 @@ def test_an_hour_has_the_sums_and_peaks_between_two_readings() -> None:
     assert one.durations[:3] == (0, 3000, 0)
 
 
+def test_periods_pass_faster_with_the_pace_and_rates_are_of_real_seconds() -> None:
+    real, fast = (between(page(7200), page(7500), pods=3, pace=pace) for pace in (1, 12))
+    assert real is not None
+    assert fast is not None
+    (number,), (one,) = fast.by_number, fast.by_number.values()
+    assert (number, one.seconds, one.age_seconds) == (25, 3600, 12 * 7500)
+    (other,) = real.by_number.values()
+    names = ("peak_rate", "peak_cores", "requests", "worker_seconds", "thread_seconds")
+    assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
+
+
 def test_readings_of_different_processes_or_with_a_gap_are_not_compared() -> None:
     first = page(100)
     assert between(first, page(400), pods=1) is not None

@@ -272,6 +272,8 @@ def test_pods_that_do_not_become_ready_abort_it_at_the_deadline_with_their_cause
     assert later.unready_since == 10
     assert some(after(later, 20)).unready_since == 0
     assert some(after(later, 311, **missing)).reason == "PodsNotReady"
+    # Another reason if no pod could run: it shows nothing about the version.
+    assert some(after(BEGUN, 301, lacks_room=True, **missing)).reason == "NoRoom"
 
 
 def test_a_step_without_a_decision_ends_at_its_bound() -> None:
@@ -279,6 +281,8 @@ def test_a_step_without_a_decision_ends_at_its_bound() -> None:
     found = some(after(FIRST, 601, WAIT))
     assert (found.outcome, found.reason) == (Outcome.ABORTED, "NotDecided")
     assert "3 of 100 requests in step 1" in found.message
+    lacking = some(after(FIRST, 601, replace(WAIT, lacks_requests=True)))
+    assert (lacking.outcome, lacking.reason) == (Outcome.ABORTED, "TooFewRequests")
 
 
 def test_time_without_a_look_is_none_of_the_step() -> None:

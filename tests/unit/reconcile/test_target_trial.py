@@ -143,6 +143,12 @@ def test_only_the_pods_of_a_trial_have_its_numbers(cluster: Cluster) -> None:
     assert cluster.canary.trial == "compute.memory_limit_bytes from 256Mi to 160Mi"
     assert (cluster.memory(Part.CANARY), cluster.memory()) == ("160Mi", "256Mi")
     assert others(cluster) == before
+    # The judge compares the memory of its pods with their own limit.
+    target = cluster.target()
+    assert target.tried is not None
+    assert target.tried.compute.memory_limit_bytes.display() == "160Mi"
+    assert target.state.plan is not None
+    assert target.state.plan.compute.memory_limit_bytes.display() == "256Mi"
     # The spec's steps are for versions. Two pods run beside the one of the trial.
     assert cluster.canary.steps == (5, 33)
 

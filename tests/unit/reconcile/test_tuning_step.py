@@ -135,6 +135,24 @@ def test_a_trial_that_only_ended_is_tried_again_after_a_day() -> None:
     assert step_of(pool, record, now=DAY) is not None
 
 
+def test_memory_that_pods_need_waits_hours_after_a_trial_without_a_result() -> None:
+    needs = measured(workerMemoryBytes=300 * MIB)
+    record = ended(NOTHING, some(step_of(needs)), Verdict.ENDED, 0)
+    assert step_of(needs, record, now=4 * HOUR - 1) is None
+    assert some(step_of(needs, record, now=4 * HOUR)).aim is Aim.PROTECTS
+
+
+def test_all_waits_pass_faster_with_the_pace_of_measurements() -> None:
+    pool, fast = measured(databaseMillisecondsPerRequest=24.0), Settings(measurement_pace=60)
+    record = ended(NOTHING, some(step_of(pool)), Verdict.ENDED, 0)
+
+    def after(now: int) -> Step | None:
+        return next_step(service(**SHOP), fast, Facts(), record, pool, seconds=WEEK, now=now)
+
+    assert after(DAY // 60 - 1) is None
+    assert after(DAY // 60) is not None
+
+
 def test_memory_that_pods_need_does_not_wait_for_a_day_to_pass() -> None:
     needs = measured(workerMemoryBytes=300 * MIB)
     pool = some(step_of(measured(databaseMillisecondsPerRequest=24.0)))

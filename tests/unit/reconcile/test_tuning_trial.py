@@ -80,13 +80,22 @@ def test_a_trial_waits_for_its_canary_and_is_accepted_when_that_is_promoted() ->
 
 
 @pytest.mark.parametrize(
-    ("outcome", "verdict"),
-    [(Outcome.ABORTED, Verdict.REJECTED), (Outcome.WITHDRAWN, Verdict.ENDED)],
+    ("outcome", "reason", "verdict"),
+    [
+        (Outcome.ABORTED, "JudgedWorse", Verdict.REJECTED),
+        (Outcome.ABORTED, "PodsNotReady", Verdict.REJECTED),
+        (Outcome.ABORTED, "NotDecided", Verdict.REJECTED),
+        # The numbers were not compared.
+        (Outcome.ABORTED, "NoRoom", Verdict.ENDED),
+        (Outcome.ABORTED, "TooFewRequests", Verdict.ENDED),
+        (Outcome.ABORTED, "MetricsNotReadable", Verdict.ENDED),
+        (Outcome.WITHDRAWN, "Withdrawn", Verdict.ENDED),
+    ],
 )
 def test_a_trial_ends_with_its_canary_and_nothing_is_accepted(
-    outcome: Outcome, verdict: Verdict
+    outcome: Outcome, reason: str, verdict: Verdict
 ) -> None:
-    ended = canary(Phase.ENDING, outcome=outcome, message="errors 20 %")
+    ended = canary(Phase.ENDING, outcome=outcome, reason=reason, message="errors 20 %")
     found = after(begun(), canary=ended)
     assert found is not None
     assert (found.trial, found.accepted) == (None, {})

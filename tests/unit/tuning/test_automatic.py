@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from fastapi_operator.facts import Facts
 from fastapi_operator.problems import Severity
 from fastapi_operator.settings import Settings
@@ -32,6 +34,36 @@ def test_accepted_figures_count_in_mode_automatic_only() -> None:
     frozen = {"mode": "Automatic", "freeze": ["compute.memory_limit_bytes"]}
     shop = service(tuning=frozen, **CANARY)
     assert memory_source(derive_accepted(shop, Settings(), Facts(), ACCEPTED)) is Source.DERIVED
+
+
+@pytest.mark.parametrize(
+    ("bound", "memory"),
+    [
+        ({"min": "96Mi", "max": "1Gi"}, "160Mi"),
+        ({"min": "192Mi"}, "192Mi"),
+        # The value without a measurement, 256Mi, is always permitted.
+        ({"min": "1Gi"}, "256Mi"),
+        ({"max": "96Mi"}, "160Mi"),
+    ],
+)
+def test_bounds_limit_how_far_a_measurement_lowers_a_number(
+    bound: dict[str, str], memory: str
+) -> None:
+    tuning = {"mode": "Automatic", "bounds": [{"name": "compute.memory_limit_bytes", **bound}]}
+    shop = service(tuning=tuning, **CANARY)
+    assert derive(shop, Settings(), Facts()).compute.memory_limit_bytes.display() == "256Mi"
+    found = derive_accepted(shop, Settings(), Facts(), ACCEPTED).compute.memory_limit_bytes
+    assert found.display() == memory
+    assert ("spec.tuning.bounds" in found.reason) is (memory != "160Mi")
+
+
+def test_bounds_limit_how_far_a_measurement_raises_a_number() -> None:
+    blocking = Figure(value=1500, seconds=604_800, count=1_000_000)
+    accepted = Measurements.accepted({"blocking_milliseconds_per_request": blocking})
+    for most, threads in ((64, 64), (16, 40)):
+        tuning = {"mode": "Automatic", "bounds": [{"name": "server.threads", "max": most}]}
+        shop = service(tuning=tuning, **CANARY)
+        assert derive_accepted(shop, Settings(), Facts(), accepted).server.threads.value == threads
 
 
 def test_what_the_spec_sets_wins_over_an_accepted_figure() -> None:

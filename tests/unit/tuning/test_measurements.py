@@ -173,6 +173,25 @@ def test_a_load_that_falsifies_a_figure_keeps_it_out(name: str, busy: float, she
 
 
 @pytest.mark.parametrize(
+    ("name", "busy", "waiting", "usable"),
+    [
+        ("blocking_milliseconds_per_request", 0.3, 12.0, True),
+        # Requests queue for something else, or also for the event loop.
+        ("blocking_milliseconds_per_request", 0.3, 0.2, False),
+        ("blocking_milliseconds_per_request", 0.9, 12.0, False),
+        # Its waits for a thread are in it.
+        ("p95_milliseconds", 0.3, 12.0, False),
+    ],
+)
+def test_the_time_of_a_thread_counts_while_requests_are_rejected_for_want_of_threads(
+    name: str, busy: float, waiting: float, usable: bool
+) -> None:
+    found = measured(busy, 0.3, **{name: EVERY[name]})
+    found = found.model_copy(update={"threads_waiting": waiting})
+    assert (name in found.enough()) is usable
+
+
+@pytest.mark.parametrize(
     ("figure", "value", "number", "expected"),
     [
         # (1.2 · 96 MiB) / 0.8 and 4 MiB of bodies, in steps of 32 MiB; the constant gives 256 MiB.

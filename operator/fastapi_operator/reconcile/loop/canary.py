@@ -14,6 +14,7 @@ from fastapi_operator.reconcile.loop import steady
 from fastapi_operator.reconcile.observe.canary_record import CanaryRecord, Look, Phase, record_key
 from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
 from fastapi_operator.reconcile.observe.observed import Health
+from fastapi_operator.reconcile.observe.pod_diagnostics import NEVER_RUNS
 from fastapi_operator.reconcile.observe.store import Store
 from fastapi_operator.reconcile.plan.canary import next_record
 from fastapi_operator.reconcile.plan.target import Target
@@ -49,6 +50,7 @@ class Canaries:
         looks: Looks,
     ) -> None:
         self._client = client
+        self._store = store
         self._writer = RecordWriter(client, store)
         self._looks = looks
         self._looked_at: dict[ServiceKey, float] = {}
@@ -113,8 +115,22 @@ class Canaries:
         canary = target.canary
         if canary is None:
             return None
-        situation = dataclasses.replace(canary.situation, diagnosis=_diagnosis(target, diagnoses))
+        why, lacks_room = self._diagnosis(target, diagnoses)
+        situation = dataclasses.replace(canary.situation, diagnosis=why, lacks_room=lacks_room)
         return next_record(canary.record, situation, look, int(steady.now()))
+
+    def _diagnosis(self, target: Target, diagnoses: Mapping[ObjectKey, Health]) -> tuple[str, bool]:
+        """Returns why pods of the canary do not become ready, and whether none can run."""
+        for owned in target.desired:
+            if owned.desired.part is not Part.CANARY or owned.key.kind != DEPLOYMENT.kind:
+                continue
+            if (found := diagnoses.get(owned.key)) is not None:
+                return found.message, found.reason in NEVER_RUNS
+            child = self._store.child(owned.key)
+            if child is not None and child.health.failed and child.replicas is not None:
+                # For example, a ResourceQuota refused its first pod.
+                return child.health.message, not child.replicas.live
+        return "", False
 
     async def _write(
         self,
@@ -161,12 +177,3 @@ def _is_due(record: CanaryRecord | None, following: CanaryRecord | None) -> bool
         return record is not following
     same = dataclasses.replace(following, look=record.look) == record
     return not same or following.look.at >= record.look.at + STORE_SECONDS
-
-
-def _diagnosis(target: Target, diagnoses: Mapping[ObjectKey, Health]) -> str:
-    """Returns why the pods of the canary do not become ready; empty if it is not known."""
-    for owned in target.desired:
-        if owned.desired.part is Part.CANARY and owned.key.kind == DEPLOYMENT.kind:
-            found = diagnoses.get(owned.key)
-            return found.message if found is not None else ""
-    return ""

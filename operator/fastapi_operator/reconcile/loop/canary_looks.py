@@ -64,7 +64,8 @@ class MetricsLooks:
             pages = await read_pods(self._client, owner.namespace, owner.name, names, now=moment)
         except ApiError as error:
             return _unread(record, f"the operator cannot list the pods: {error.message}", now)
-        compute = target.state.plan.compute if target.state.plan is not None else None
+        plan = target.tried or target.state.plan
+        compute = plan.compute if plan is not None else None
         limit = compute.memory_limit_bytes.value if compute is not None else None
         ledger, problems = record_pages(record, course, pages, now, memory_limit_bytes=limit)
         verdict = unreadable(problems) if problems else judge(ledger, course.limits)
@@ -79,7 +80,11 @@ def _unread(record: CanaryRecord, reason: str, now: float) -> Look:
     """Returns the look before, without a verdict."""
     verdict = unreadable((reason,))
     return dataclasses.replace(
-        record.look, action=verdict.action, evidence=_evidence(verdict), at=int(now)
+        record.look,
+        action=verdict.action,
+        evidence=_evidence(verdict),
+        at=int(now),
+        lacks_requests=False,
     )
 
 
@@ -193,6 +198,7 @@ def look_of(ledger: Ledger, verdict: Verdict, now: float) -> Look:
         canary=_figures(ledger.total.canary),
         stable=_figures(ledger.total.stable),
         ledger=ledger.dump(),
+        lacks_requests=verdict.lacks_requests,
     )
 
 

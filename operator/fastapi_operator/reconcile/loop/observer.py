@@ -58,6 +58,8 @@ from fastapi_operator.views.recommendation import advise
 LOOK_SECONDS = 300.0
 WRITE_SECONDS = 3600.0
 TICK_SECONDS = 5.0
+# With a faster pace, services are looked at more often, but no more often than this.
+_TICK_SECONDS_MIN = 1.0
 # Caches fill and code is compiled after a start, so it is not typical.
 WARM_SECONDS = 120.0
 # Each hour another one of these pods is read.
@@ -115,7 +117,8 @@ class Observer:
         self._telemetry = telemetry
         self._facts = facts
         self._wake = wake
-        self._writer = MeasurementsWriter(client, store)
+        self._pace = settings.measurement_pace
+        self._writer = MeasurementsWriter(client, store, self._pace)
         self._overloads = Overloads(client, store)
         self._watches: dict[ServiceKey, _Watch] = {}
         self._recommendations: dict[ServiceKey, tuple[RecommendationStatus, ...]] = {}
@@ -151,9 +154,14 @@ class Observer:
         """Looks at each service once every five minutes, until it is cancelled."""
         last = time.time()
         while True:
-            await asyncio.sleep(TICK_SECONDS)
+            fastest = max(_TICK_SECONDS_MIN, LOOK_SECONDS / self._pace)
+            await asyncio.sleep(min(TICK_SECONDS, fastest))
             now = time.time()
-            due = [key for key in self._store.services if _is_due(key, last, now)]
+            due = [
+                key
+                for key in self._store.services
+                if _is_due(key, last * self._pace, now * self._pace)
+            ]
             last = now
             for first in range(0, len(due), PAGES_AT_ONCE):
                 await self.look(due[first : first + PAGES_AT_ONCE])
@@ -169,7 +177,7 @@ class Observer:
             with _logged(key):
                 if (watch := self._watches.get(key)) is not None:
                     now = time.time()
-                    is_new_hour = watch.slot != _slot(key, now)
+                    is_new_hour = watch.slot != self._slot(key, now)
                     proxies[key] = await self._overloads.urls(key, now, is_new_hour=is_new_hour)
         wanted = dict.fromkeys(found, reading.NAMES)
         wanted |= dict.fromkeys(
@@ -198,11 +206,11 @@ class Observer:
             await self._stop(live, off=not spec.get("suspend"))
             return ""
         now = time.time()
-        watch = self._watches.setdefault(key, _Watch(_slot(key, now)))
+        watch = self._watches.setdefault(key, _Watch(self._slot(key, now)))
         app = self._app(key)
         if app is None or not _is_settled(app):
             return ""
-        is_new_hour = watch.slot != _slot(key, now)
+        is_new_hour = watch.slot != self._slot(key, now)
         may_list = watch.failures < FAILURES_MAX or is_new_hour
         if may_list and (watch.deployment != app.version or is_new_hour):
             await self._choose(live, watch, app, now)
@@ -231,12 +239,14 @@ class Observer:
         pods = [
             target
             for target in listed
-            if target.url and target.page.ready and target.page.age_seconds >= WARM_SECONDS
+            if target.url
+            and target.page.ready
+            and target.page.age_seconds * self._pace >= WARM_SECONDS
         ]
         if not pods:
             self._fail(watch, "NoPod")
             return
-        slot = _slot(live.key, now)
+        slot = self._slot(live.key, now)
         same = [target for target in pods if watch.source and target.page.name == watch.source.pod]
         chosen = same[0] if same and watch.slot == slot else pods[slot % len(pods)]
         source = _source(chosen, now)
@@ -277,7 +287,7 @@ class Observer:
 
     async def _end_hour(self, key: ServiceKey, now: float) -> None:
         """Writes the sums of a service's hour, once it has ended."""
-        watch, live, slot = self._watches.get(key), self._store.service(key), _slot(key, now)
+        watch, live, slot = self._watches.get(key), self._store.service(key), self._slot(key, now)
         if watch is None or live is None or watch.slot == slot:
             return
         if watch.pending:
@@ -290,7 +300,7 @@ class Observer:
             return None
         app = self._app(key)
         pods = app.replicas.available if app is not None and app.replicas is not None else 1
-        gained = between(watch.before, found, pods=max(1, pods))
+        gained = between(watch.before, found, pods=max(1, pods), pace=self._pace)
         self._telemetry.observed("Restarted" if gained is None else "Read")
         return gained
 
@@ -337,6 +347,10 @@ class Observer:
         if after != before or step is not None:
             self._wake(live.key)
 
+    def _slot(self, key: ServiceKey, now: float) -> int:
+        """Returns the number of the hour of a service, which begins at a time of its own."""
+        return int((now * self._pace + _phase(key) % WRITE_SECONDS) // WRITE_SECONDS)
+
     def _is_automatic(self, service: FastAPIService) -> bool:
         return is_automatic(with_profile(service, self._settings, self._facts()).spec)
 
@@ -372,11 +386,6 @@ def _source(target: PodTarget, now: float) -> Source:
 def _phase(key: ServiceKey) -> int:
     """Returns a number of a service that is spread evenly."""
     return zlib.crc32("/".join(key).encode())
-
-
-def _slot(key: ServiceKey, now: float) -> int:
-    """Returns the number of a service's own hour; hours of services begin at different times."""
-    return int((now + _phase(key) % WRITE_SECONDS) // WRITE_SECONDS)
 
 
 def _is_due(key: ServiceKey, last: float, now: float) -> bool:

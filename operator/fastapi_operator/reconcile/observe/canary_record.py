@@ -80,6 +80,7 @@ class Look:
         stable: Figures of the released version.
         ledger: The judge's ledger, as JSON data.
         gain: Why the new version is better, with figures; empty if it is not shown.
+        lacks_requests: Whether the verdict waits for requests alone.
     """
 
     action: Action = Action.WAIT
@@ -89,6 +90,7 @@ class Look:
     stable: Figures = Figures()
     ledger: Mapping[str, Any] = field(default_factory=dict)
     gain: str = ""
+    lacks_requests: bool = False
 
     @property
     def is_readable(self) -> bool:

@@ -141,6 +141,8 @@ def _revision(pod: Body) -> Any:
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 # A pod runs for a while between two crashes, so a check without a problem does not mean a repair.
 _CRASHES = frozenset({"CrashLoopBackOff", "Failed", "OOMKilled"})
+# No pod was created, or no node has room for it.
+NEVER_RUNS = frozenset({"FailedCreate", "Unschedulable"})
 _WEIGHT = {
     "ImagePullBackOff": 8,
     "ErrImagePull": 8,

@@ -14,6 +14,7 @@ from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.advice import advice
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child, Health
+from fastapi_operator.reconcile.observe.pod_diagnostics import NEVER_RUNS
 from fastapi_operator.reconcile.observe.pod_output import mask_credentials
 from fastapi_operator.reconcile.observe.preflight_report import Outcome, PreflightReport
 from fastapi_operator.resources.desired import Desired, ObjectKey
@@ -22,8 +23,6 @@ Body = Mapping[str, Any]
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SERVERS = ("uvicorn", "gunicorn", "granian", "hypercorn")
-# No pod was created, or no node has room for it: the app's own pods will report the same.
-_NEVER_RUNS = frozenset({"FailedCreate", "Unschedulable"})
 _REMEDIES = {
     "AppNotFound": "set spec.app to module:attribute, as seen from the working directory of the "
     "image",
@@ -56,7 +55,8 @@ def read_report(job: Child, pods: Iterable[Body], found: Health | None) -> Prefl
 
 def never_ran(job: Child, found: Health) -> PreflightReport | None:
     """Returns the report of a Job whose pod cannot start now; None if it may still start."""
-    return _not_checked(job, found.reason, found) if found.reason in _NEVER_RUNS else None
+    # The app's own pods will report the same.
+    return _not_checked(job, found.reason, found) if found.reason in NEVER_RUNS else None
 
 
 def _not_checked(job: Child, reason: str, found: Health | None, why: str = "") -> PreflightReport:

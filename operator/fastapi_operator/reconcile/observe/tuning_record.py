@@ -41,7 +41,11 @@ class Aim(StrEnum):
 
 
 class Verdict(StrEnum):
-    """How a trial ended. ENDED: neither, for example because the spec changed."""
+    """How a trial ended.
+
+    ENDED: neither, for example because the spec changed, no node had room, or requests were too
+    few.
+    """
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"

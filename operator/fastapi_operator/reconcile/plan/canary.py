@@ -22,9 +22,13 @@ from fastapi_operator.reconcile.plan.canary_stage import RUNNING
 REQUESTED = "AbortRequested"
 JUDGED = "JudgedWorse"
 UNDECIDED = "NotDecided"
+TOO_FEW = "TooFewRequests"
 UNREADY = "PodsNotReady"
+NO_ROOM = "NoRoom"
 UNREADABLE = "MetricsNotReadable"
 NO_GAIN = "NoGain"
+# Reasons that show nothing about a version: it may be tried again.
+UNTRIED = frozenset({TOO_FEW, NO_ROOM, UNREADABLE})
 
 # After so long without a look, the time of the step begins again: the service was suspended, no
 # operator ran, or a clock was set forward.
@@ -150,7 +154,7 @@ def _starting(
     if now - record.since <= course.deadline_seconds:
         return record
     if not is_ready:
-        return _fail(record, course, now, UNREADY, _unready(situation, course))
+        return _fail(record, course, now, *_unready(situation, course))
     if not can_count:
         return _fail(record, course, now, UNREADABLE, record.look.evidence)
     return record
@@ -182,13 +186,13 @@ def _failure(
     if record.look.action is Action.ABORT:
         return JUDGED, record.look.evidence
     if record.unready_since and now - record.unready_since > course.deadline_seconds:
-        return UNREADY, _unready(situation, course)
+        return _unready(situation, course)
     longest = max(course.max_wait_seconds, course.step_seconds)
     is_decided = record.look.action is Action.ADVANCE
     if record.phase is not Phase.PROGRESSING or now - record.since <= longest:
         return None
     if not is_decided:
-        return UNDECIDED, _undecided(record, course)
+        return TOO_FEW if record.look.lacks_requests else UNDECIDED, _undecided(record, course)
     if not _may_promote(record, situation) and record.step >= len(course.steps):
         return NO_GAIN, f"no gain within {longest} s: {record.look.evidence}"
     return None
@@ -299,9 +303,11 @@ def _end(
     )
 
 
-def _unready(situation: Situation, course: Course) -> str:
+def _unready(situation: Situation, course: Course) -> tuple[str, str]:
+    """Returns why the pods are not ready, as a reason and a message."""
     why = f": {situation.diagnosis}" if situation.diagnosis else ""
-    return f"its pods were not ready within {course.deadline_seconds} s{why}"
+    message = f"its pods were not ready within {course.deadline_seconds} s{why}"
+    return NO_ROOM if situation.lacks_room else UNREADY, message
 
 
 def _undecided(record: CanaryRecord, course: Course) -> str:

@@ -64,6 +64,7 @@ class Situation:
         present: Whether objects of a canary exist.
         settled: Whether all proxies, or the Gateway, have the current stage.
         diagnosis: Why the canary's pods do not become ready.
+        lacks_room: Whether that is because no pod was created, or no node has room for it.
         trial: The numbers that the canary tries, in a sentence; empty if it runs another spec.
         needs_gain: Whether it must be better than the released version, not only as good.
     """
@@ -85,6 +86,7 @@ class Situation:
     present: bool = False
     settled: bool = False
     diagnosis: str = ""
+    lacks_room: bool = False
     trial: str = ""
     needs_gain: bool = False
 

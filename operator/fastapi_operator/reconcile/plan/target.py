@@ -47,6 +47,7 @@ from fastapi_operator.resources.stage import Stage
 from fastapi_operator.tuning.automatic import is_automatic
 from fastapi_operator.tuning.canary import Divider
 from fastapi_operator.tuning.measurements import NOT_MEASURED, Measurements
+from fastapi_operator.tuning.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Target:
         canary: Its canary; None if there is none and none can begin.
         tuning: What automatic tuning remembers; None without a record.
         trial: The objects with the numbers that are tried; None without a trial.
+        tried: The plan with these numbers; None without a trial.
     """
 
     state: DesiredState
@@ -82,6 +84,7 @@ class Target:
     canary: CanaryTarget | None = None
     tuning: TuningRecord | None = None
     trial: tuple[OwnedObject, ...] | None = None
+    tried: Plan | None = None
 
     @property
     def objects(self) -> tuple[OwnedObject, ...]:
@@ -172,12 +175,17 @@ class _Trial:
     Attributes:
         trial: Its record.
         builder: Builds its pods.
-        objects: The objects with its numbers; empty if they cannot be built.
+        built: The desired state with its numbers.
     """
 
     trial: Trial
     builder: "_Builder"
-    objects: tuple[OwnedObject, ...]
+    built: "_Built"
+
+    @property
+    def objects(self) -> tuple[OwnedObject, ...]:
+        """The objects with its numbers; empty if they cannot be built."""
+        return self.built.objects
 
 
 def _find_trial(builder: "_Builder", wanted: "_Built", spec: Mapping[str, Any]) -> _Trial | None:
@@ -189,7 +197,7 @@ def _find_trial(builder: "_Builder", wanted: "_Built", spec: Mapping[str, Any]) 
     if trial.spec != hash_spec(spec) or not is_automatic(plan.spec):
         return None
     builder = replace(builder, accepted=tuning.tried)
-    return _Trial(trial, builder, builder.build(spec).objects)
+    return _Trial(trial, builder, builder.build(spec))
 
 
 def _with_canary(
@@ -234,7 +242,8 @@ def _with_canary(
         steps = replace(situation.course, steps=record.steps)
         situation = replace(situation, course=steps)
     course = situation.course
-    target = replace(target, trial=trial.objects if trial is not None else None)
+    if trial is not None:
+        target = replace(target, trial=trial.objects, tried=trial.built.state.plan)
     first = stage = stage_of(record, course, settled=False)
     target = _at_stage(target, builder, body["spec"], stage, trial)
     divided_by, pods = situation.divided_by, ready_pods(target.desired, observed)

@@ -4,7 +4,7 @@ Formulas and invariants are those of every plan: a step only replaces one input 
 the connection budget holds, and a field of the spec or its profile is never changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fastapi_operator.api.service import FastAPIService
@@ -30,6 +30,9 @@ from fastapi_operator.tuning.plan import Plan
 _DAY = 86_400
 # After a trial, the means of a day are those of the present numbers.
 PAUSE_SECONDS = _DAY
+# A trial without a result, for example because no node had room, is tried again after so long, also
+# of memory that pods need.
+RETRY_SECONDS = 4 * 3600
 # Less is not taken again so soon after more was needed, so that a noisy figure does not oscillate.
 TURN_SECONDS = 7 * _DAY
 # An accepted figure is replaced, and a rejected step is tried again, if the figure has moved by so
@@ -43,6 +46,13 @@ _PROTECTING = "compute.memory_limit_bytes"
 class _Candidate(NamedTuple):
     step: Step
     gain: float
+
+
+class _Past(NamedTuple):
+    """A trial that ended so many seconds ago."""
+
+    entry: Ended
+    seconds: float
 
 
 def next_step(
@@ -61,7 +71,7 @@ def next_step(
 
     Args:
         service: The service.
-        settings: The settings of the operator.
+        settings: The settings of the operator, with the pace of all waits.
         facts: The facts about the cluster.
         record: What is remembered of earlier steps.
         measured: The newest measurements.
@@ -75,6 +85,7 @@ def next_step(
         return derive(service, settings, facts, Measurements.accepted(accepted))
 
     base, found = plan_of(record.accepted), list[_Candidate]()
+    past = [_Past(entry, (now - entry.at) * settings.measurement_pace) for entry in record.history]
     for name, figure in measured.rounded().items():
         if _is_known(record, name, figure):
             continue
@@ -82,7 +93,7 @@ def next_step(
         if (
             candidate is not None
             and _has_moved(record, candidate.step)
-            and not _waits(record, candidate.step, seconds=seconds, now=now)
+            and not _waits(past, candidate.step, seconds=seconds)
         ):
             found.append(candidate)
     order = (Aim.PROTECTS, Aim.GAINS, Aim.SAVES)
@@ -142,30 +153,31 @@ def _has_moved(record: TuningRecord, step: Step) -> bool:
     return abs(step.value.value - accepted.value) >= least * accepted.value
 
 
-def _waits(record: TuningRecord, step: Step, *, seconds: float, now: int) -> bool:
-    """Whether a step must not be tried now."""
-    newest = record.history[0] if record.history else None
-    if step.aim is not Aim.PROTECTS and newest is not None and now - newest.at < PAUSE_SECONDS:
+def _waits(past: Sequence[_Past], step: Step, *, seconds: float) -> bool:
+    """Whether a step must not be tried now, after these trials, the newest first."""
+    if step.aim is not Aim.PROTECTS and past and past[0].seconds < PAUSE_SECONDS:
         return True
-    ends = [entry for entry in record.history if entry.step.figure == step.figure]
-    if any(_is_rejected_like(entry, step, now) for entry in ends):
+    own = [item for item in past if item.entry.step.figure == step.figure]
+    if own and own[0].entry.verdict is Verdict.ENDED and own[0].seconds < RETRY_SECONDS:
+        return True
+    if any(_is_rejected_like(item, step) for item in own):
         return True
     if step.aim is not Aim.SAVES:
         return False
     is_turn = any(
-        entry.verdict is Verdict.ACCEPTED
-        and entry.step.aim is not Aim.SAVES
-        and now - entry.at < TURN_SECONDS
-        for entry in ends
+        item.entry.verdict is Verdict.ACCEPTED
+        and item.entry.step.aim is not Aim.SAVES
+        and item.seconds < TURN_SECONDS
+        for item in own
     )
     return is_turn or not _is_confident(step, seconds)
 
 
-def _is_rejected_like(entry: Ended, step: Step, now: int) -> bool:
-    before, after = entry.step.value.value, step.value.value
+def _is_rejected_like(item: _Past, step: Step) -> bool:
+    before, after = item.entry.step.value.value, step.value.value
     return (
-        entry.verdict is Verdict.REJECTED
-        and now - entry.at < FORGET_SECONDS
+        item.entry.verdict is Verdict.REJECTED
+        and item.seconds < FORGET_SECONDS
         and abs(after - before) < MOVED * before
     )
 

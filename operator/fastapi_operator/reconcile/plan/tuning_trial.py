@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from fastapi_operator import naming
 from fastapi_operator.reconcile.observe.canary_record import CanaryRecord, Outcome, Phase
 from fastapi_operator.reconcile.observe.tuning_record import Step, Trial, TuningRecord, Verdict
+from fastapi_operator.reconcile.plan.canary import UNTRIED
 
 _ID_LENGTH = 8
 _UNCHANGED = "the pods would be the same"
@@ -87,5 +88,5 @@ def _tried(
         return record.ended(Verdict.ACCEPTED, why, now)
     if canary.outcome is None:
         return record
-    is_aborted = canary.outcome is Outcome.ABORTED
-    return record.ended(Verdict.REJECTED if is_aborted else Verdict.ENDED, canary.message, now)
+    is_worse = canary.outcome is Outcome.ABORTED and canary.reason not in UNTRIED
+    return record.ended(Verdict.REJECTED if is_worse else Verdict.ENDED, canary.message, now)
