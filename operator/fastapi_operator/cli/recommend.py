@@ -169,6 +169,8 @@ def _print(advice: Advice) -> None:
     name, count = advice.service.metadata.name, len(advice.recommendations)
     numbers = "1 number" if count == 1 else f"{count or 'no'} numbers"
     console.print_line(f"{name}: {numbers} to change", console.BOLD)
+    for contradiction in advice.contradictions:
+        console.print_note(name, contradiction)
     if not count:
         return
     console.print_line()

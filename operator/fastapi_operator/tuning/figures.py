@@ -113,6 +113,8 @@ MEASURED_MEMORY_STEP_BYTES = 8 * MIB
 CPU_REQUEST_MIN_MILLICORES_PER_WORKER = 100
 # Measurements are no better than a tenth, so smaller changes are not recommended: judgement.
 GAIN_MIN = 0.10
+# A fact of the spec that differs from its measurement by so much is reported: noise is an eighth.
+CONTRADICTED = 0.25
 # A recommendation stays until it is worth less than this, so that noise does not remove it.
 GAIN_KEPT_MIN = 0.05
 # The operator recommends nothing before it has seen nearly a day with its peak: judgement.

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fastapi_operator import quantity
-from fastapi_operator.api.service import FastAPIService
+from fastapi_operator.api.compute import Traffic
+from fastapi_operator.api.service import FastAPIService, Spec
 from fastapi_operator.facts import Facts
 from fastapi_operator.resources.footprint import Range, footprints
 from fastapi_operator.settings import Settings
@@ -106,6 +107,7 @@ class Advice:
         sizes: The footprints of both.
         recommendations: The numbers that differ by enough.
         unused: Why figures were not used.
+        contradictions: The facts of ``spec.traffic`` that a measurement contradicts.
     """
 
     service: FastAPIService
@@ -114,6 +116,7 @@ class Advice:
     sizes: tuple[Range, Range]
     recommendations: tuple[Recommendation, ...]
     unused: tuple[str, ...]
+    contradictions: tuple[str, ...] = ()
 
     @property
     def followers(self) -> tuple[Change, ...]:
@@ -151,6 +154,7 @@ class Advice:
             ],
             "toWin": {"cpuMillicores": self.cpu_millicores, "memoryBytes": self.memory_bytes},
             "notUsed": list(self.unused),
+            "contradictions": list(self.contradictions),
         }
 
 
@@ -198,7 +202,24 @@ def advise(
             for before, after in _worth_it(now, better)
         ),
         unused=tuple(measurements.unused()),
+        contradictions=tuple(_contradictions(now.spec, measurements)),
     )
+
+
+def _contradictions(spec: Spec, measurements: Measurements) -> Iterator[str]:
+    """Yields the facts of ``spec.traffic`` that are wrong: numbers follow them all the same."""
+    traffic = spec.traffic or Traffic()
+    for name, figure in measurements.rounded().items():
+        declared = getattr(traffic, name, None)
+        # A peak is a forecast. All other facts are whole milliseconds of a request.
+        if not declared or name == "peak_requests_per_second":
+            continue
+        if abs(declared - figure.value) > max(1, figures.CONTRADICTED * figure.value):
+            found = figure.describe(NEEDS[name].unit)
+            yield (
+                f"spec.traffic.{alias_of(name)} is {declared}, and {found} was measured; numbers "
+                "follow the spec: correct the field, or remove it"
+            )
 
 
 def _worth_it(now: Plan, better: Plan) -> Iterator[tuple[Decision[Any], Decision[Any]]]:

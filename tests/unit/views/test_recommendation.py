@@ -83,6 +83,24 @@ def _everything() -> list[Recommendation]:
     ]
 
 
+@pytest.mark.parametrize(
+    ("declared", "text"),
+    [
+        (20, "spec.traffic.cpuMillisecondsPerRequest is 20, and 3.1 ms (1,000,000 requests in "),
+        # Of whole milliseconds, 4 is the one above 3.1.
+        (4, ""),
+        (None, ""),
+    ],
+)
+def test_a_wrong_fact_of_the_spec_is_reported_and_kept(declared: int | None, text: str) -> None:
+    traffic = {"traffic": {"cpuMillisecondsPerRequest": declared}} if declared else {}
+    found = advice(traffic, measured(cpu_milliseconds_per_request=3.1))
+    assert "".join(found.contradictions).startswith(text)
+    assert len(found.contradictions) == bool(text)
+    if declared:
+        assert found.recommendations == ()
+
+
 def test_a_difference_below_a_tenth_is_not_recommended() -> None:
     spec = {"server": {"workerPolicy": "Fixed", "workers": 8}}
     near = advice(spec, measured(worker_memory_bytes=168 * 2**20))
