@@ -22,6 +22,14 @@ _CORRECTIONS = {
 }
 
 
+# A part of the navigation and its title. The theme names it by a label, which has no text if the part
+# has a page of its own.
+_NAVIGATION = re.compile(
+    r'aria-labelledby="__nav_[\d_]+_label"([^>]*>\s*<label class="md-nav__title"[^>]*>'
+    r"\s*<span[^>]*></span>\s*)([^<]+?)(\s*</label>)"
+)
+
+
 def on_config(config: Any) -> Any:
     """Replaces a folder in the navigation, for example ``parts/``, by its pages."""
     docs = Path(config.docs_dir)
@@ -65,4 +73,4 @@ def on_post_page(output: str, **_: Any) -> str:
     """Corrects what the theme writes."""
     for wrong, right in _CORRECTIONS.items():
         output = output.replace(wrong, right)
-    return output
+    return _NAVIGATION.sub(r'aria-label="\2"\1\2\3', output)

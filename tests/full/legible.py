@@ -64,3 +64,87 @@ BROKEN_WORDS = """(() => {
 
 # Elements that must have a name for a screen reader.
 NAMED_ROLES = ("button", "dialog", "link", "searchbox", "textbox")
+
+# What stops a reader with a keyboard or a screen reader: rules of WCAG, and of axe-core's best
+# practices. Each finding is the rule and the beginning of the element.
+BARRIERS = """(() => {
+  const found = [];
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const shown = (element) => element.checkVisibility({visibilityProperty: true});
+  const report = (rule, element) => found.push(`${rule}: ${element.outerHTML.slice(0, 120)}`);
+  const named = (element, attribute) => (element.getAttribute(attribute) ?? "").split(/\\s+/)
+    .filter(Boolean).map((id) => document.getElementById(id));
+
+  if (!document.documentElement.lang) found.push("no language");
+  if (!document.title.trim()) found.push("no title");
+  if (/user-scalable=no|maximum-scale/.test(document.querySelector("meta[name=viewport]").content))
+    found.push("no zoom");
+
+  const headings = all("h1, h2, h3, h4, h5, h6").filter(shown);
+  if (headings.filter((item) => item.tagName === "H1").length !== 1) found.push("not one h1");
+  headings.reduce((above, heading) => {
+    const level = Number(heading.tagName[1]);
+    if (level > above + 1) report("skipped level", heading);
+    if (!heading.textContent.trim()) report("empty heading", heading);
+    return level;
+  }, 0);
+
+  const ids = new Set();
+  for (const element of all("[id]")) {
+    if (ids.has(element.id)) report("id twice", element);
+    ids.add(element.id);
+  }
+  for (const attribute of ["aria-labelledby", "aria-describedby", "aria-controls", "for"])
+    for (const element of all(`[${attribute}]`))
+      if (named(element, attribute).includes(null)) report(`${attribute} of no element`, element);
+
+  if (all("main, [role=main]").filter(shown).length !== 1) found.push("not one main");
+  const landmarks = "header, nav, main, footer, aside, dialog, section[aria-label], " +
+    "section[aria-labelledby], [role=banner], [role=dialog], [role=search], [role=region]";
+  for (const element of all("body *:not(script):not(style):not(noscript)")) {
+    const text = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    const skip = element === document.querySelector("a[href^='#']");
+    if (text && !skip && shown(element) && !element.closest(landmarks))
+      report("outside of landmarks", element);
+  }
+  const names = new Set();
+  for (const element of all("nav:not([role])").filter(shown)) {
+    const label = element.getAttribute("aria-label") ??
+      named(element, "aria-labelledby").map((item) => item?.textContent.trim()).join(" ");
+    if (!label) report("navigation without a name", element);
+    if (names.has(label)) report("navigation with the name of another", element);
+    names.add(label);
+  }
+
+  const focusable = "a[href], button, input:not([type=hidden]), select, textarea, summary, " +
+    "[tabindex]:not([tabindex='-1'])";
+  for (const element of all("[aria-hidden=true]"))
+    for (const inner of [element, ...element.querySelectorAll(focusable)])
+      if (inner.matches(focusable) && shown(inner)) report("hidden, but has the focus", inner);
+  for (const element of all("[tabindex]"))
+    if (element.tabIndex > 0) report("order of its own", element);
+  for (const element of all("a, button, summary"))
+    if (element.querySelector("a[href], button")) report("a control in a control", element);
+  for (const element of all("body *")) {
+    const style = getComputedStyle(element);
+    const sideways = /auto|scroll/.test(style.overflowX) &&
+      element.scrollWidth > element.clientWidth + 1;
+    const down = /auto|scroll/.test(style.overflowY) &&
+      element.scrollHeight > element.clientHeight + 1;
+    const inner = [...element.querySelectorAll(focusable)];
+    const reached = element.matches(focusable) || inner.some(shown);
+    if ((sideways || down) && shown(element) && !reached)
+      report("scrolls only with a pointer", element);
+  }
+
+  for (const item of all("ul > :not(li, script, template), ol > :not(li, script, template)"))
+    report("not an item of its list", item);
+  for (const item of all("li"))
+    if (!item.parentElement.matches("ul, ol, menu")) report("an item without a list", item);
+  for (const item of all("dl > :not(dt, dd, div)")) report("not an entry of its list", item);
+  for (const cell of all("th").filter(shown))
+    if (!cell.textContent.trim()) report("heading of a table without a text", cell);
+  for (const table of all("table").filter(shown))
+    if (!table.querySelector("th")) report("table without headings", table);
+  return found;
+})()"""

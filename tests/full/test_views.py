@@ -9,7 +9,7 @@ from fastapi_operator.observability.flamegraph import Profile
 from fastapi_operator.views.profile_page import profile_page
 from tests.browser import PACKAGES, Browser, browser
 from tests.cluster import packages
-from tests.full.legible import LOW_CONTRAST
+from tests.full.legible import BARRIERS, LOW_CONTRAST
 from tests.unit.cli.test_commands import SHOP, invoke
 from tests.unit.views.test_other_pages import STACKS, doctor
 
@@ -100,6 +100,7 @@ def test_a_page_is_readable_and_requests_nothing(
             assert chromium.run(COLLISIONS) == []
     chromium.run("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
     assert chromium.run(SMALL_TARGETS) == []
+    assert chromium.run(BARRIERS) == []
     contrast = chromium.run(LOW_CONTRAST)
     assert contrast["low"] == []
     assert contrast["read"] > (100 if name in EXPLAIN else 20)
