@@ -211,9 +211,14 @@ def test_fields_of_another_program_are_a_conflict(world: World, project: Path) -
     assert world.service()["spec"]["image"] == IMAGE
 
 
-def requires_token(project: Path) -> None:
-    reference = {"secretKeyRef": {"name": "shop-secrets", "key": "TOKEN"}}
-    service(project, env=[{"name": "TOKEN", "valueFrom": reference}])
+def requires_token(project: Path, *others: str) -> None:
+    service(
+        project,
+        env=[
+            {"name": key, "valueFrom": {"secretKeyRef": {"name": "shop-secrets", "key": key}}}
+            for key in ("TOKEN", *others)
+        ],
+    )
 
 
 def test_missing_objects_are_found_before_the_build(world: World, project: Path) -> None:
@@ -278,6 +283,33 @@ def test_a_terminal_is_asked_for_values_without_showing_them(
     assert process.returncode == 0, errors
     (value,) = values(world).values()
     assert value == typed or (not typed and len(value) > 40)
+
+
+def test_a_value_that_is_not_secret_is_never_random(world: World, project: Path) -> None:
+    requires_token(project, "REGION")
+    (project / ".env").write_text("TOKEN=local\nREGION=eu\n")
+    options = ("--image", IMAGE, "--timeout", "0")
+    # Without a terminal, the file that has all values is named, and not read.
+    done = deploy(world, project, *options)
+    assert f"--secrets {project}/.env has all of them" in done.stderr
+    ours, its = pty.openpty()
+    with deploying(world, project, *options, stdin=its) as process:
+        read_until(process, "REGION: ")
+        os.write(ours, b"\n")
+        read_until(process, "REGION: ")
+        os.write(ours, b"us\n")
+        read_until(process, "TOKEN: ")
+        time.sleep(0.2)
+        os.write(ours, b"\n")
+        read_until(process, "Continue? ")
+        os.write(ours, b"y\n")
+        _, errors = process.communicate(timeout=30)
+    os.close(ours)
+    os.close(its)
+    assert process.returncode == 0, errors
+    created = values(world)
+    assert created["REGION"] == "us"
+    assert len(created["TOKEN"]) > 40
 
 
 def test_a_rejected_service_is_not_built(world: World, project: Path) -> None:

@@ -160,8 +160,6 @@ def _completed(platform: Platform, service: dict[str, Any]) -> dict[str, Any]:
         reference = variable.get("valueFrom", {}).get("secretKeyRef")
         if reference:
             secret[reference["key"]] = "value-of-a-test-0123456789abcdef"
-        elif variable["value"] == "":
-            variable["value"] = "test"
     if secret:
         name = f"{service['metadata']['name']}-secrets"
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}

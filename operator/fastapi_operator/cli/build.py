@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 
 from fastapi_operator.cli import console, inputs
-from fastapi_operator.delivery import builder, context, tag
+from fastapi_operator.delivery import builder, context, stages, tag
 from fastapi_operator.delivery.builder import Build, Builder, Command
 from fastapi_operator.delivery.destination import Destination
 
@@ -43,10 +43,16 @@ def find_builder(requested: Builder | None) -> Builder:
 
 def refuse_secrets(sources: context.Sources) -> None:
     """Ends the command if the build would get a file with secrets."""
-    found = context.secret_files(sources.files)
+    text = sources.dockerfile_text
+    found = [name for name in context.secret_files(sources.files) if stages.may_contain(text, name)]
     if not found:
         return
     name = str(sources.ignore or sources.directory / ".dockerignore")
+    if line := stages.copying(text, found[0]):
+        inputs.fail(
+            f"{sources.dockerfile} copies {found[0]}, whose values would become readable in the "
+            f"image; remove it from this instruction, since the service has its own values: {line}"
+        )
     remedy = f"exclude it with: printf '\\n**/.env*\\n' >> {shlex.quote(name)}"
     inputs.fail(
         f"{sources.directory / found[0]} would become readable in the image, because the build "

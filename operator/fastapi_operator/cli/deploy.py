@@ -195,6 +195,7 @@ def deploy(  # noqa: PLR0917 (typer reads them as options)
         place["namespace"],
         secrets,
         asks=not yes and sys.stdin.isatty(),
+        known=found.values,
     )
     if not yes and not typer.confirm("Continue?", err=True):
         inputs.fail("not confirmed, so nothing is changed")

@@ -27,6 +27,7 @@ class Found:
         dockerfile: Its Dockerfile.
         context: The directory of the build.
         login: The file with the logins of package indexes, if the Dockerfile reads it.
+        values: Files that may have the values of its variables: each ``.env``.
         unwritten: Texts of files that a dry run does not write.
     """
 
@@ -35,6 +36,7 @@ class Found:
     dockerfile: Path = Path()
     context: Path = Path()
     login: Path | None = None
+    values: tuple[Path, ...] = ()
     unwritten: Mapping[Path, str] = field(default_factory=dict)
 
 
@@ -76,15 +78,21 @@ def find(
     if writes:
         for path, content in texts.items():
             init.write(path, content, force=False)
-        _require_values(body, chosen, is_new=chosen in texts)
     return Found(
         body=body,
         file=chosen,
         dockerfile=dockerfile or Path(),
         context=source.build_context(text, read.contexts(dockerfile)) if dockerfile else Path(),
         login=_LOGIN.expanduser() if "id=netrc" in text and _LOGIN.expanduser().exists() else None,
+        values=tuple(_values(root, directory, *root.resolve().parents[:1])),
         unwritten={} if writes else texts,
     )
+
+
+def _values(*folders: Path) -> Iterator[Path]:
+    """Yields the ``.env`` of a project and of its repository, the nearest first."""
+    paths = (folder / ".env" for folder in dict.fromkeys(folders))
+    yield from (path for path in paths if path.is_file())
 
 
 @dataclass
@@ -155,14 +163,3 @@ def _read(path: Path) -> str:
         inputs.fail(f"{path}: {error.strerror}")
     except UnicodeDecodeError:
         inputs.fail(f"{path}: not UTF-8 text; save it as UTF-8")
-
-
-def _require_values(body: Mapping[str, Any], file: Path, *, is_new: bool) -> None:
-    """Ends the command after init if the code requires values that only a person knows."""
-    entries = (body.get("spec") or {}).get("env") or ()
-    empty = [str(entry["name"]) for entry in entries if entry.get("value") == ""]
-    if is_new and empty:
-        inputs.fail(
-            f"{file}: set {', '.join(empty)} in env, since the code has no default, and repeat the "
-            "command"
-        )

@@ -60,6 +60,12 @@ class Sources:
     added: Mapping[str, str]
 
     @property
+    def dockerfile_text(self) -> str:
+        """The Dockerfile, also if it is not written yet."""
+        name = os.path.relpath(self.dockerfile, self.directory)
+        return self.added.get(name) or self.dockerfile.read_text(errors="replace")
+
+    @property
     def all_files(self) -> tuple[str, ...]:
         """The files on which the image depends: also the Dockerfile, if it is ignored."""
         return (*self.files, os.path.relpath(self.dockerfile, self.directory))

@@ -1,13 +1,10 @@
 """The Secrets of a user without which the containers of a service do not start."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fastapi_operator import naming
-
-_LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(?P<value>.*)")
-_QUOTED = re.compile(r"(['\"])(?P<value>.*)\1")
+from fastapi_operator.project import dotenv
 
 
 def required_secrets(spec: Mapping[str, Any]) -> dict[str, frozenset[str]]:
@@ -37,14 +34,12 @@ def read_values(text: str) -> dict[str, str]:
     """
     found = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if not stripped or stripped.startswith("#"):
+        if dotenv.is_empty(line):
             continue
-        match = _LINE.fullmatch(stripped)
-        if match is None:
+        pair = dotenv.read_line(line)
+        if pair is None:
             raise ValueError(f"line {number} is not NAME=value")
-        quoted = _QUOTED.fullmatch(match["value"])
-        found[match["name"]] = quoted["value"] if quoted else match["value"]
+        found[pair[0]] = pair[1]
     return found
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fastapi_operator import naming
+from fastapi_operator.delivery import stages
 from fastapi_operator.project.image import instructions
-from fastapi_operator.project.processes import split_words
 from fastapi_operator.project.source import read_text
 
 # Where projects keep the files of their deployment.
@@ -48,16 +48,10 @@ def build_context(text: str, candidates: Iterable[Path]) -> Path:
 def copied(text: str) -> Iterator[str]:
     """Yields the sources that a Dockerfile copies from its build, for example ``src/``."""
     for instruction, argument in instructions(text):
-        if instruction not in ("COPY", "ADD"):
-            continue
-        words = split_words(argument.strip("[]").replace(",", " "))
-        if any(word.startswith("--from") for word in words):
-            continue
-        *sources, _ = [word for word in words if not word.startswith("--")] or [""]
-        for source in sources:
-            # Not texts within the Dockerfile, URLs, or names that an argument or a pattern decides.
-            if not re.match(r"<<|[a-z]+://|git@", source) and not re.search(r"[$*?[]", source):
-                yield source
+        words = stages.words_of(argument) if instruction in ("COPY", "ADD") else []
+        if not any(word.startswith("--from") for word in words):
+            # Not names that an argument or a pattern decides.
+            yield from (name for name in stages.sources(words) if not re.search(r"[$*?[]", name))
 
 
 def _exists(folder: Path, source: str) -> bool:

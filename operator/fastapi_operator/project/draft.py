@@ -25,6 +25,8 @@ _TORTOISE_URL = (
     "postgres://$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@$(DATABASE_HOST):$(DATABASE_PORT)"
     "/$(DATABASE_NAME)"
 )
+_OWN_IGNORE = "Dockerfile.dockerignore"
+_EXCLUDES_SECRETS = re.compile(r"(?m)^(\*\*/|/)?\.env\*?[ \t]*$")
 # Packages that are compiled, or that load a library: what the builder and the image need.
 _COMPILED = {"psycopg2": ("gcc libc6-dev libpq-dev", "libpq5")}
 
@@ -65,10 +67,15 @@ def service(needs: Needs, notes: Iterable[str], file: str) -> str:
 
 def image_files(project: Project, needs: Needs) -> tuple[File, ...]:
     """Renders a Dockerfile and its .dockerignore for a project without one."""
-    ignore = ".dockerignore" if project.context == project.root else "Dockerfile.dockerignore"
     files = [File("Dockerfile", _dockerfile(project, needs))]
-    if ignore not in project.files:
-        files.append(File(ignore, render("init-dockerignore.j2")))
+    name, present = ".dockerignore", project.text(".dockerignore")
+    if project.context != project.root:
+        name, present = _OWN_IGNORE, ""
+    elif name in project.files and not _EXCLUDES_SECRETS.search(present):
+        # Builders read the file beside the Dockerfile in place of the other one.
+        name = _OWN_IGNORE
+    if name not in project.files:
+        files.append(File(name, render("init-dockerignore.j2", present=present)))
     return tuple(files)
 
 

@@ -10,6 +10,7 @@ from fastapi_operator.project import data, health, syntax, tables
 from fastapi_operator.project.application import Application, application
 from fastapi_operator.project.connections import CONTRACT_NAMES, Names, connection_names
 from fastapi_operator.project.data import Database
+from fastapi_operator.project.examples import with_examples
 from fastapi_operator.project.guess import Guess
 from fastapi_operator.project.image import Dockerfile, dockerfiles
 from fastapi_operator.project.packaging import Packaging, packaging
@@ -80,6 +81,8 @@ def find_needs(project: Project) -> Needs:
     app = application(project, processes)
     found = workers(project, processes)
     migration = tables.migration(project, image, processes) or tables.of_jobs(found)
+    if migration and migration.missing and tables.creates_tables(project):
+        migration = None  # The image cannot run it, and the app works without it.
     database = data.database(project, migration)
     read = variables(project)
     queue = next((Guess("", worker.source) for worker in found if worker.broker == "Redis"), None)
@@ -96,7 +99,8 @@ def find_needs(project: Project) -> Needs:
     if queue is not None and not names.finds("redis"):
         redis = None
     given = (CONTRACT_NAMES - _ONLY_IF_CONFIGURED) | names.all
-    others = tuple(variable for variable in read if variable.name not in given)
+    unnamed = (variable for variable in read if variable.name not in given)
+    others = tuple(with_examples(project, unnamed))
     return Needs(
         name=_name(project),
         version=_version(project),

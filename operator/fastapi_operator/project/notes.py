@@ -39,15 +39,24 @@ def notes(project: Project, needs: Needs) -> tuple[str, ...]:
 
 
 def _values(needs: Needs) -> Iterator[str]:
-    secrets = [variable.name for variable in needs.required if variable.secret]
-    if secrets:
+    unknown = [variable for variable in needs.required if not variable.example]
+    if unknown:
         yield (
             f"create the Secret: kubectl create secret generic {needs.name.value}-secrets "
-            + " ".join(f"--from-literal={name}=…" for name in secrets)
+            + " ".join(f"--from-literal={variable.name}=…" for variable in unknown)
         )
-    empty = [variable.name for variable in needs.required if not variable.secret]
-    if empty:
-        yield f"set the values of {', '.join(empty)} in env: the code has no default"
+    plain = [variable.name for variable in unknown if not variable.secret]
+    if plain:
+        yield (
+            f"if the values of {', '.join(plain)} are not secret, you can write them in env "
+            "instead: the code has no default"
+        )
+    published: dict[str, list[str]] = {}
+    for variable in needs.required:
+        if variable.example:
+            published.setdefault(variable.example_source, []).append(variable.name)
+    for source, names in published.items():
+        yield f"check the values of {', '.join(names)} in env, which are from {source}"
     public = [variable.name for variable in needs.required if variable.is_public]
     if public:
         yield f"the code has defaults of {', '.join(public)}, which everybody can read"
@@ -96,7 +105,14 @@ def _tables(project: Project, needs: Needs) -> Iterator[str]:
     if needs.database is None:
         return
     creates = tables.creates_tables(project)
-    if creates and needs.migration is None:
+    unused = tables.migration(project, needs.image, needs.processes)
+    if creates and needs.migration is None and needs.image and unused:
+        yield (
+            f"{needs.image.path} does not copy {unused.missing} into its last stage, so no "
+            f"migration runs, and the app creates missing tables at start ({creates}): to change "
+            "a table, copy it there with its directory and set postgres.migrations"
+        )
+    elif creates and needs.migration is None:
         yield (
             f"the app creates missing tables at start ({creates}), but never changes one: add "
             "migrations, for example with Alembic, before the first change of a table"

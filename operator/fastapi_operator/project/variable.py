@@ -28,6 +28,8 @@ class Variable:
         secret: Whether its type or name indicates a secret.
         default: Its default as written; empty if it is not a text.
         random: Whether its default is another one in each process.
+        example: The value that the project publishes for it; empty if there is none.
+        example_source: The file with that value.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Variable:
     secret: bool
     default: str = ""
     random: bool = False
+    example: str = ""
+    example_source: str = ""
 
     @property
     def is_public(self) -> bool:

@@ -12,6 +12,10 @@ from fastapi_operator.project.variable import Variable, is_random, is_secret, re
 _VALID_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
 # Set by the platform or by Python itself.
 _OF_PLATFORM = frozenset({"PATH", "HOME", "USER", "HOSTNAME", "TZ", "PYTHONPATH", "PWD", "TMPDIR"})
+# Types of variables in calls, also those of starlette.datastructures.
+_TYPES = frozenset(
+    {"str", "int", "float", "bool", "Path", "Secret", "URL", "CommaSeparatedStrings"}
+)
 
 
 def variables(project: Project) -> tuple[Variable, ...]:
@@ -40,8 +44,10 @@ def _of_calls(project: Project) -> Iterator[Variable]:
                     yield _read(module, syntax.text(node.slice), None, required=True)
             elif isinstance(node, ast.Call) and read_name(node):
                 default = syntax.keyword(node, "default")
-                if default is None and len(node.args) > 1:
-                    default = node.args[1]
+                # Starlette's Config takes the type before the default, the others after it.
+                given = [item for item in node.args[1:] if not _is_type(item)]
+                if default is None and given:
+                    default = given[0]
                 required = default is None and not _is_optional(node)
                 yield _read(module, read_name(node), default, required=required)
 
@@ -55,6 +61,10 @@ def _read(module: Module, name: str, default: ast.expr | None, *, required: bool
         default=syntax.text(default),
         random=is_random(default),
     )
+
+
+def _is_type(node: ast.expr) -> bool:
+    return syntax.last_name(node) in _TYPES
 
 
 def _is_optional(call: ast.Call) -> bool:

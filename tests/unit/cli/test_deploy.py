@@ -157,6 +157,34 @@ def test_a_directory_with_secrets_is_refused_until_they_are_excluded(
     assert deploy(project, programs, "--dry-run").exit_code == 0
 
 
+def test_an_instruction_that_names_a_file_with_secrets_is_the_one_to_change(
+    project: Path, programs: Path
+) -> None:
+    write(project, {"Dockerfile": "FROM a\nCOPY .env main.py /app/\n", ".env": "PASSWORD=x\n"})
+    done = deploy(project, programs, "--dry-run")
+    assert done.exit_code == 2
+    assert "its own values: COPY .env main.py /app/" in done.stderr
+
+
+def test_a_file_with_secrets_that_the_dockerfile_does_not_copy_is_accepted(
+    project: Path, programs: Path
+) -> None:
+    write(project, {"Dockerfile": "FROM scratch\nCOPY main.py /app/\n", ".env": "PASSWORD=x\n"})
+    done = deploy(project, programs, "--dry-run")
+    assert done.exit_code == 0, done.stderr
+
+
+def test_an_ignore_file_of_the_project_without_secrets_needs_no_edit(
+    project: Path, programs: Path
+) -> None:
+    write(project, {".dockerignore": ".git\n", ".env": "PASSWORD=x\n"})
+    done = deploy(project, programs, "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    assert f"# write {project / 'Dockerfile.dockerignore'}\n" in done.stdout
+    assert f"--ignorefile {project / 'Dockerfile.dockerignore'}" in done.stdout
+    assert (project / ".dockerignore").read_text() == ".git\n"
+
+
 def test_a_machine_without_a_builder_gets_the_remedy(project: Path, programs: Path) -> None:
     (programs / "podman").unlink()
     done = deploy(project, programs, "--dry-run")
@@ -261,9 +289,7 @@ def test_a_repository_with_several_projects_lists_them(programs: Path, tmp_path:
     assert f"for example: fastapi-operator deploy {root}/services/orders" in done.stderr
 
 
-def test_a_value_that_only_a_person_knows_is_asked_for_after_init(
-    project: Path, programs: Path
-) -> None:
+def test_a_value_without_a_default_is_read_from_a_secret(project: Path, programs: Path) -> None:
     write(
         project,
         {
@@ -272,15 +298,18 @@ def test_a_value_that_only_a_person_knows_is_asked_for_after_init(
 
                 class Settings(BaseSettings):
                     region: str
-            """
+                    token: str
+            """,
         },
     )
-    done = deploy(project, programs, "--yes")
-    assert done.exit_code == 2
-    assert "set REGION in env, since the code has no default" in done.stderr
-    text = (project / "service.yaml").read_text()
-    (project / "service.yaml").write_text(text.replace('value: ""', "value: eu"))
-    assert "cannot reach the API server" in deploy(project, programs, "--yes").stderr
+    done = deploy(project, programs, "--dry-run")
+    assert "# requires Secret shop-secrets with REGION, TOKEN" in done.stdout
+    assert "if the values of REGION are not secret, you can write them in env" in done.stderr
+    write(project, {".env.example": "REGION=eu\nTOKEN=published\n"})
+    done = deploy(project, programs, "--dry-run")
+    assert "# requires Secret shop-secrets with TOKEN" in done.stdout
+    assert "  - name: REGION\n    value: eu\n" in done.stdout
+    assert "check the values of REGION in env, which are from .env.example" in done.stderr
 
 
 def test_a_loaded_image_is_never_pulled(project: Path, programs: Path) -> None:

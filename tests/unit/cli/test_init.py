@@ -119,10 +119,9 @@ def test_a_src_layout_with_database_and_cache(src_layout: Path) -> None:
     assert spec["postgres"] == {"backup": {}, "migrations": migrations}
     assert spec["redis"] == {}
     assert spec["server"] == {"probes": {"readiness": "/healthz"}}
-    secret = {"secretKeyRef": {"name": "book-store-secrets", "key": "BOOKS_STRIPE"}}
     assert spec["env"] == [
-        {"name": "BOOKS_STRIPE", "valueFrom": secret},
-        {"name": "BOOKS_REGION", "value": ""},
+        {"name": key, "valueFrom": {"secretKeyRef": {"name": "book-store-secrets", "key": key}}}
+        for key in ("BOOKS_STRIPE", "BOOKS_REGION")
     ]
 
 

@@ -71,6 +71,8 @@ def test_secrets_of_every_process_are_required_unless_they_are_optional() -> Non
 def test_values_are_read_as_from_a_dotenv_file() -> None:
     text = "# a comment\n\nA=1\nexport B = 'two words'\nC=\"x=y\"\nD=\nE='open\n"
     assert read_values(text) == {"A": "1", "B": "two words", "C": "x=y", "D": "", "E": "'open"}
+    text = "A=1  # one\nB='x # y' # z\nC=x#y\nD= # none\nE='a' and 'b'\n"
+    assert read_values(text) == {"A": "1", "B": "x # y", "C": "x#y", "D": "", "E": "a' and 'b"}
     with pytest.raises(ValueError, match="line 2 is not NAME=value") as caught:
         read_values("A=1\nhunter2\n")
     assert "hunter2" not in str(caught.value)
