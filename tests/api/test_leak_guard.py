@@ -9,16 +9,16 @@ import functools
 import itertools
 import threading
 import time
-import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fastapi_operator.reconcile.loop import leak_guard
+from fastapi_operator.reconcile.loop import leak_guard, steady
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api import test_access as access
+from tests.api.clocks import jumping
 from tests.api.kube import Kube, RefusedError
 from tests.api.metrics_page import serving
 from tests.api.running import RunningOperator
@@ -29,32 +29,27 @@ from tests.cluster.apiserver import ApiServer
 MIB = 2**20
 # Seconds of the guard in a second of the test.
 FASTER = 40.0
-BEGUN = time.time()
 Series = Callable[[float], float]
-
-
-def now() -> float:
-    return BEGUN + FASTER * (time.time() - BEGUN)
 
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minute passes in a second."""
-    monkeypatch.setattr(leak_guard, "time", types.SimpleNamespace(time=now))
+    """Forty seconds pass in one, while the system's clock is set forward and back."""
+    monkeypatch.setattr(steady, "time", jumping(faster=FASTER))
     monkeypatch.setattr(leak_guard, "TICK_SECONDS", 0.02)
 
 
 @contextlib.contextmanager
 def page_of(mebibytes: Series) -> Iterator[int]:
     """The metrics of a process, whose memory is a function of the time since it began."""
-    begun, served = now(), itertools.count(1)
+    begun, served = steady.now(), itertools.count(1)
 
     def page() -> str:
         return (
             f"http_server_request_duration_seconds_count {100 * next(served)}\n"
             "fastapi_worker_cpu_seconds_total 1\n"
             "fastapi_worker_processes 1\n"
-            f"fastapi_worker_resident_memory_bytes {mebibytes(now() - begun) * MIB}\n"
+            f"fastapi_worker_resident_memory_bytes {mebibytes(steady.now() - begun) * MIB}\n"
         )
 
     with serving(page) as port:

@@ -17,6 +17,8 @@ from tests.api.world import World
 PARTS = {Part.PROXY: ("fastapi_proxy_",), Part.APP: ("fastapi_worker_",), Part.CANARY: ("none",)}
 NOW = datetime.datetime.now(datetime.UTC)
 STARTED = (NOW - datetime.timedelta(seconds=90)).strftime("%Y-%m-%dT%H:%M:%SZ")
+# The system.s clock is a day ahead of the steady one, and a third one is behind the start of pods.
+CLOCKS = [NOW.timestamp() + offset for offset in (0, 86_400, -3600)]
 PAGE = b"fastapi_proxy_connections 3\nfastapi_worker_processes 2\n"
 
 
@@ -86,7 +88,7 @@ def start_pod(
 async def pages(world: World) -> tuple[PodPage, ...]:
     client = Client(await connection.load(kubeconfig=str(world.kubeconfig)))
     try:
-        return await read_pods(client, world.namespace, "shop", PARTS, now=NOW)
+        return await read_pods(client, world.namespace, "shop", PARTS, clocks=CLOCKS)
     finally:
         await client.close()
 

@@ -12,9 +12,10 @@ from fastapi_operator.cli.main import app
 from fastapi_operator.observation import rejections, text
 from fastapi_operator.observation.hours import Hour
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile.loop import observer, overloads
+from fastapi_operator.reconcile.loop import observer, overloads, steady
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from fastapi_operator.tuning import figures
+from tests.api.clocks import jumping
 from tests.api.metrics_page import serving
 from tests.api.test_metrics_reader import start_pod
 from tests.api.world import World, eventually
@@ -33,7 +34,8 @@ APP = {
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An hour passes in two seconds, and any data are enough."""
+    """An hour passes in two seconds, any data are enough, and the system's clock jumps."""
+    monkeypatch.setattr(steady, "time", jumping())
     monkeypatch.setattr(observer, "TICK_SECONDS", 0.1)
     monkeypatch.setattr(observer, "LOOK_SECONDS", 0.4)
     monkeypatch.setattr(observer, "WRITE_SECONDS", 2.0)

@@ -8,6 +8,7 @@ size and its form are limited, redirects are not followed, and nothing is sent b
 import asyncio
 import datetime
 import ipaddress
+import math
 import os
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -88,7 +89,7 @@ async def read_pods(
     service: str,
     parts: Mapping[Part, Collection[str]],
     *,
-    now: datetime.datetime,
+    clocks: Collection[float],
     pods_per_part: int = PODS_PER_PART,
 ) -> tuple[PodPage, ...]:
     """Lists the running pods of parts and reads their metrics pages, by part and name.
@@ -100,7 +101,7 @@ async def read_pods(
         namespace: Namespace of the service.
         service: Name of the service.
         parts: For each part to read, the prefixes of the metrics to keep of its pages.
-        now: The time, from which ages are counted.
+        clocks: The time by each clock, from which ages are counted, in seconds since 1970.
         pods_per_part: The most pods of a part to read.
 
     Raises:
@@ -109,7 +110,9 @@ async def read_pods(
     targets = [
         target
         for part in parts
-        for target in (await find_pods(client, namespace, service, part, now=now))[:pods_per_part]
+        for target in (await find_pods(client, namespace, service, part, clocks=clocks))[
+            :pods_per_part
+        ]
     ]
     read = await _read_all(targets, parts)
     return tuple(sorted(read, key=lambda page: (page.part.value, page.name)))
@@ -144,7 +147,7 @@ async def find_pods(
     service: str,
     part: Part,
     *,
-    now: datetime.datetime,
+    clocks: Collection[float],
     limit: int = _PODS_LISTED,
 ) -> list[PodTarget]:
     """Lists the first running pods of a part, by name.
@@ -154,7 +157,7 @@ async def find_pods(
         namespace: Namespace of the service.
         service: Name of the service.
         part: The part.
-        now: The time, from which ages are counted.
+        clocks: The time by each clock, from which ages are counted, in seconds since 1970.
         limit: The most pods to list.
 
     Raises:
@@ -164,7 +167,7 @@ async def find_pods(
     pages = client.pages(POD, namespace, label_selector=selector, limit=limit)
     async for items, _ in pages:
         # Only the first page: the others are of pods that would not be read.
-        found = (target_of(body, part, now) for body in items)
+        found = (target_of(body, part, clocks) for body in items)
         return [target for target in found if target is not None]
     return []
 
@@ -242,7 +245,7 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
-def target_of(body: Mapping[str, Any], part: Part, now: datetime.datetime) -> PodTarget | None:
+def target_of(body: Mapping[str, Any], part: Part, clocks: Collection[float]) -> PodTarget | None:
     """Returns a running pod and the URL of its metrics; None if it ends."""
     metadata, spec, status = body["metadata"], body["spec"], body.get("status") or {}
     labels = metadata.get("labels") or {}
@@ -253,7 +256,7 @@ def target_of(body: Mapping[str, Any], part: Part, now: datetime.datetime) -> Po
         name=metadata["name"],
         part=part,
         canary=labels.get(naming.CANARY_LABEL, ""),
-        age_seconds=_age(status.get("startTime"), now),
+        age_seconds=_age(status.get("startTime"), clocks),
         restarts=sum(state.get("restartCount", 0) for state in states),
         ready=_ready_at(status) is not None,
         version=labels.get("pod-template-hash", ""),
@@ -310,7 +313,7 @@ def _host(address: str) -> str:
     return f"[{found}]" if found.version == 6 else str(found)
 
 
-def _age(started: str | None, now: datetime.datetime) -> float:
-    if not started:
-        return 0.0
-    return max(0.0, (now - datetime.datetime.fromisoformat(started)).total_seconds())
+def _age(started: str | None, clocks: Collection[float]) -> float:
+    """Returns the lower age: a clock that is ahead must not make a pod old, nor one behind new."""
+    begun = datetime.datetime.fromisoformat(started).timestamp() if started else math.inf
+    return min((now - begun for now in clocks if now >= begun), default=0.0)

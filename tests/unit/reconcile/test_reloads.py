@@ -1,6 +1,7 @@
 """How long a changed configuration counts as not yet read."""
 
 import dataclasses
+import datetime
 
 import pytest
 
@@ -11,28 +12,38 @@ from tests.unit.reconcile.worlds import child
 
 DESIRED = load("minimal").objects
 (CONFIGURATION,) = [item for item in DESIRED if item.key.kind == "ConfigMap"]
+DAY = "2026-11-22T"
+
+
+def seconds(time: str) -> float:
+    return datetime.datetime.fromisoformat(f"{DAY}{time}Z").timestamp()
 
 
 @pytest.mark.parametrize(
-    ("changed", "now", "left"),
+    ("changed", "clocks", "left"),
     [
         ("10:00:00", "10:00:05", None),
         ("10:00:01", "10:00:05", None),
         ("10:05:00", "10:05:05", RELOAD_SECONDS - 5),
         ("10:05:00", "10:07:00", None),
         ("11:00:00", "10:00:00", None),
+        # One of the clocks was set forward, or back, or only corrected.
+        ("10:05:00", "10:05:05 12:00:00", RELOAD_SECONDS - 5),
+        ("10:05:00", "12:00:00 10:05:05", RELOAD_SECONDS - 5),
+        ("10:05:00", "10:05:05 08:00:00", RELOAD_SECONDS - 5),
+        ("10:05:00", "10:05:05 10:05:30", RELOAD_SECONDS - 5),
+        ("10:05:00", "10:07:00 12:00:00", None),
     ],
 )
 def test_a_change_counts_until_every_pod_has_read_it(
-    changed: str, now: str, left: int | None
+    changed: str, clocks: str, left: int | None
 ) -> None:
-    day = "2026-11-22T"
     live = dataclasses.replace(
-        child(CONFIGURATION), created=f"{day}10:00:00Z", changed=f"{day}{changed}Z"
+        child(CONFIGURATION), created=f"{DAY}10:00:00Z", changed=f"{DAY}{changed}Z"
     )
-    found = seconds_left(DESIRED, {CONFIGURATION.key: live}, f"{day}{now}Z")
+    found = seconds_left(DESIRED, {CONFIGURATION.key: live}, [*map(seconds, clocks.split())])
     assert found == ({} if left is None else {CONFIGURATION.key: left})
 
 
 def test_a_missing_configuration_is_not_awaited() -> None:
-    assert seconds_left(DESIRED, {}, "2026-11-22T10:00:00Z") == {}
+    assert seconds_left(DESIRED, {}, [seconds("10:00:00")]) == {}

@@ -1,5 +1,6 @@
 """The objects of a trial of numbers, from its record to the accepted or rejected numbers."""
 
+import datetime
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.unit import services
 from tests.unit.reconcile.test_tuning_step import SHOP, measured, some, step_of
 from tests.unit.reconcile.worlds import OWNER, child, children
 
-LATER = "2030-01-01T00:00:00Z"
+LATER = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC).timestamp()
 SPEC: dict[str, Any] = {
     "image": "registry.example.com/shop:1",
     **SHOP,
@@ -69,7 +70,7 @@ class Cluster:
         return Observed(children(*found), ReleaseRecord(self.released, revision=1))
 
     def target(self) -> Target:
-        return find_target(self.states, self.body, OWNER, Facts(), self.observed, now=LATER)
+        return find_target(self.states, self.body, OWNER, Facts(), self.observed, clocks=[LATER])
 
     def move(self, look: Look | None = None, proposal: Proposal | None = None) -> bool:
         """Makes one write, as an operator that is killed after each; False if none is due."""

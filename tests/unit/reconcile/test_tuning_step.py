@@ -153,6 +153,12 @@ def test_all_waits_pass_faster_with_the_pace_of_measurements() -> None:
     assert after(DAY // 60) is not None
 
 
+def test_a_trial_of_a_clock_that_was_ahead_delays_nothing() -> None:
+    pool = measured(databaseMillisecondsPerRequest=24.0)
+    record = ended(NOTHING, some(step_of(pool)), Verdict.REJECTED, 365 * DAY)
+    assert step_of(pool, record, now=DAY) is not None
+
+
 def test_memory_that_pods_need_does_not_wait_for_a_day_to_pass() -> None:
     needs = measured(workerMemoryBytes=300 * MIB)
     pool = some(step_of(measured(databaseMillisecondsPerRequest=24.0)))

@@ -1,7 +1,6 @@
 """A look at both versions: reads the metrics of their pods, and asks the judge."""
 
 import dataclasses
-import datetime
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -22,6 +21,7 @@ from fastapi_operator.judge.reading import (
 )
 from fastapi_operator.judge.verdict import P95, Verdict, judge, unreadable
 from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.loop import steady
 from fastapi_operator.reconcile.observe.canary_record import CanaryRecord, Figures, Look
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.plan.canary_course import Course
@@ -57,11 +57,11 @@ class MetricsLooks:
         record, course = canary.record, canary.situation.course
         if not self._enabled:
             return _unread(record, "the operator's settings have readMetrics: false", now)
-        # The API server's times are compared with the clock, which may have been set.
-        moment = datetime.datetime.now(datetime.UTC)
         try:
             names = _METRICS if course.divided_by.counts_versions else _METRICS_OF_APP
-            pages = await read_pods(self._client, owner.namespace, owner.name, names, now=moment)
+            pages = await read_pods(
+                self._client, owner.namespace, owner.name, names, clocks=steady.clocks()
+            )
         except ApiError as error:
             return _unread(record, f"the operator cannot list the pods: {error.message}", now)
         plan = target.tried or target.state.plan

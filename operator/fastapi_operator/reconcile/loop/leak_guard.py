@@ -7,8 +7,6 @@ of pods and ``status.leak`` have everything that another process needs to contin
 
 import asyncio
 import dataclasses
-import datetime
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +22,7 @@ from fastapi_operator.cluster.metrics_reader import read_urls, target_of
 from fastapi_operator.observation import reading
 from fastapi_operator.observation.growth import Sample, added
 from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.loop import steady
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.reading import LiveService
 from fastapi_operator.reconcile.observe.store import Store
@@ -116,7 +115,7 @@ class LeakGuard:
         """Looks at the guarded services until it is cancelled."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            now = time.time()
+            now = steady.now()
             due = [key for key, watch in self._watches.items() if watch.due <= now]
             for first in range(0, len(due), SERVICES_AT_ONCE):
                 some = due[first : first + SERVICES_AT_ONCE]
@@ -132,7 +131,7 @@ class LeakGuard:
 
     async def look(self, key: ServiceKey) -> None:
         """Reads the memory of a service's pods, and does what is needed."""
-        watch, live, now = self._watches.get(key), self._store.service(key), time.time()
+        watch, live, now = self._watches.get(key), self._store.service(key), steady.now()
         if watch is None or live is None or live.deleting:
             return
         watch.due = now + LOOK_SECONDS
@@ -173,11 +172,10 @@ class LeakGuard:
 
     async def _read(self, key: ServiceKey, watch: _Watch, now: float) -> list[GuardedPod]:
         """Lists the pods of a service, and adds a reading of each."""
-        moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
         selector = naming.label_selector(Part.APP, key.name)
         listed = self._client.pages(POD, key.namespace, label_selector=selector)
         bodies = [body async for items, _ in listed for body in items]
-        targets = [(body, target_of(body, Part.APP, moment)) for body in bodies]
+        targets = [(body, target_of(body, Part.APP, steady.clocks())) for body in bodies]
         urls = {target.url: _METRICS for _, target in targets if target and target.url}
         pages = await read_urls(urls)
         resizing = {

@@ -9,8 +9,6 @@ hour of it.
 """
 
 import asyncio
-import datetime
-import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +29,7 @@ from fastapi_operator.observation.hours import NOTHING, Hours, between
 from fastapi_operator.observation.reading import Reading, Source
 from fastapi_operator.observation.rejections import Overload
 from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.loop import steady
 from fastapi_operator.reconcile.loop.overloads import Overloads
 from fastapi_operator.reconcile.loop.telemetry import Telemetry
 from fastapi_operator.reconcile.observe.identity import Owner, ServiceKey
@@ -141,7 +140,7 @@ class Observer:
         """Returns who rejects requests of a service; None if the stored condition is in force."""
         if not self._settings.read_metrics:
             return Overload()
-        return self._overloads.find(key, time.time())
+        return self._overloads.find(key, steady.now())
 
     def forget(self, key: ServiceKey) -> None:
         """Drops a deleted service."""
@@ -152,11 +151,11 @@ class Observer:
 
     async def run(self) -> None:
         """Looks at each service once every five minutes, until it is cancelled."""
-        last = time.time()
+        last = steady.now()
         while True:
             fastest = max(_TICK_SECONDS_MIN, LOOK_SECONDS / self._pace)
             await asyncio.sleep(min(TICK_SECONDS, fastest))
-            now = time.time()
+            now = steady.now()
             due = [
                 key
                 for key in self._store.services
@@ -176,7 +175,7 @@ class Observer:
                     found[url] = key
             with _logged(key):
                 if (watch := self._watches.get(key)) is not None:
-                    now = time.time()
+                    now = steady.now()
                     is_new_hour = watch.slot != self._slot(key, now)
                     proxies[key] = await self._overloads.urls(key, now, is_new_hour=is_new_hour)
         wanted = dict.fromkeys(found, reading.NAMES)
@@ -186,14 +185,14 @@ class Observer:
         pages = {url: text for url, (text, _) in (await read_urls(wanted)).items()}
         for url, key in found.items():
             with _logged(key):
-                self._take(key, pages[url], time.time())
+                self._take(key, pages[url], steady.now())
         for key in proxies:
             with _logged(key):
-                self._overloads.take_proxies(key, pages, time.time())
+                self._overloads.take_proxies(key, pages, steady.now())
                 self._report_overload(key)
         for key in keys:
             with _logged(key):
-                await self._end_hour(key, time.time())
+                await self._end_hour(key, steady.now())
 
     async def _url(self, key: ServiceKey) -> str:
         """Returns the URL of the page to read; empty if there is none."""
@@ -205,7 +204,7 @@ class Observer:
         if (spec.get("tuning") or {}).get("mode") == _OFF or spec.get("suspend"):
             await self._stop(live, off=not spec.get("suspend"))
             return ""
-        now = time.time()
+        now = steady.now()
         watch = self._watches.setdefault(key, _Watch(self._slot(key, now)))
         app = self._app(key)
         if app is None or not _is_settled(app):
@@ -234,8 +233,10 @@ class Observer:
             if tuning is not None and tuning.mode == _OFF:
                 await self._stop(live, off=True)
                 return
-        moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
-        listed = await find_pods(self._client, *live.key, Part.APP, now=moment, limit=PODS_LISTED)
+        clocks = steady.clocks()
+        listed = await find_pods(
+            self._client, *live.key, Part.APP, clocks=clocks, limit=PODS_LISTED
+        )
         pods = [
             target
             for target in listed

@@ -5,7 +5,6 @@ each counts its own requests, and clients may use only one of them. Proxy pods a
 Deployment changed since, so that a service at rest costs no request to the API server.
 """
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +17,7 @@ from fastapi_operator.observation.hours import GAP_SECONDS_MAX
 from fastapi_operator.observation.reading import Reading, Source
 from fastapi_operator.observation.rejections import Counts, Overload
 from fastapi_operator.parts import Part
+from fastapi_operator.reconcile.loop import steady
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.store import Store
 from fastapi_operator.resources.desired import ObjectKey
@@ -91,9 +91,8 @@ class Overloads:
             return ()
         may_retry = watch.failures < _FAILURES_MAX or is_new_hour
         if watch.deployment != proxy.version or (watch.failures and may_retry):
-            moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
             listed = await find_pods(
-                self._client, *key, Part.PROXY, now=moment, limit=_PROXIES_LISTED
+                self._client, *key, Part.PROXY, clocks=steady.clocks(), limit=_PROXIES_LISTED
             )
             ready = [target for target in listed if target.url and target.page.ready]
             watch.proxies = {

@@ -122,6 +122,8 @@ class _Work:
     outcome: Outcome
     held: tuple[HeldWrite, ...] = ()
     rotations: Rotations = field(default_factory=Rotations)
+    # The seconds that remain when the status is built: no event ends them.
+    reloading: Mapping[ObjectKey, float] = field(default_factory=dict)
 
     @property
     def state(self) -> DesiredState:
@@ -223,6 +225,7 @@ class Reconciler:
             self._terminating_until[key.namespace] = self._clock() + TERMINATING_PAUSE_SECONDS
             return ReconcileResult(requeue_after=TERMINATING_PAUSE_SECONDS)
         await self._diagnose_pods(key, work)
+        work = self._with_waits(key, work)
         status_delay = await self._report_status(live, owner, work)
         result = self._result(live, work, status_delay)
         if self._has_changed_meanwhile(live):
@@ -230,6 +233,11 @@ class Reconciler:
             # event will be ignored.
             return dataclasses.replace(result, requeue_after=0.0)
         return result
+
+    def _with_waits(self, key: ServiceKey, work: _Work) -> _Work:
+        children = self._store.observed(key).children
+        reloading = reloads.seconds_left(work.desired, children, steady.clocks())
+        return dataclasses.replace(work, reloading=reloading)
 
     def _has_changed_meanwhile(self, live: LiveService) -> bool:
         """Whether the spec or the requests of a service changed while it was reconciled."""
@@ -258,7 +266,8 @@ class Reconciler:
 
         def find() -> Target:
             observed = self._observed(key)
-            return find_target(self._desired_states, body, owner, facts, observed, now=_now())
+            clocks = steady.clocks()
+            return find_target(self._desired_states, body, owner, facts, observed, clocks=clocks)
 
         await self._orphans.refresh(key)
         target = find()
@@ -587,6 +596,7 @@ class Reconciler:
                 migration_report=self._reports.find(key, work.desired),
                 suspended=state.suspended,
                 released=is_released(observed.release, live.body["spec"]),
+                reloading=work.reloading,
                 api_seconds=self._api_seconds(live, work),
                 failure=str(failure) if failure else "",
                 held=work.held,
@@ -645,8 +655,7 @@ class Reconciler:
             work.rotations.requeue_after,
             self._canaries.requeue_after(work.target),
         ]
-        children = self._store.observed(key).children
-        delays += reloads.seconds_left(work.desired, children, _now()).values()
+        delays += work.reloading.values()
         delays += [
             REFUSED_RETRY_SECONDS.get(refusal.reason, REFUSED_RETRY_OTHERWISE_SECONDS)
             for refusal in outcome.refusals

@@ -1,12 +1,12 @@
 """Moves automatic tuning on: writes its record before anything that follows from it."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
 from fastapi_operator.cluster.client import Client
+from fastapi_operator.reconcile.loop import steady
 from fastapi_operator.reconcile.observe.canary_record import CanaryRecord
 from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import Observed
@@ -64,7 +64,7 @@ def following_record(
 ) -> TuningRecord | None:
     """Returns the record of automatic tuning that follows from the live objects."""
     situation = _situation(target, body, observed.canary(owner.uid), observed)
-    return next_tuning(target.tuning, situation, proposal, int(time.time()))
+    return next_tuning(target.tuning, situation, proposal, int(steady.now()))
 
 
 def _situation(

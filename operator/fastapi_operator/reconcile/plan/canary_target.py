@@ -1,6 +1,6 @@
 """The facts about a canary that follow from desired and live objects."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,17 +150,20 @@ def ready_pods(objects: Iterable[OwnedObject], observed: Observed) -> int:
 
 
 def is_settled(
-    objects: Sequence[OwnedObject], observed: Observed, now: str, divided_by: Divider
+    objects: Sequence[OwnedObject],
+    observed: Observed,
+    clocks: Collection[float],
+    divided_by: Divider,
 ) -> bool:
     """Whether all proxies, or the Gateway, have the shares that the objects have."""
     if divided_by is not Divider.GATEWAY:
-        return _proxies_are_settled(objects, observed, now)
+        return _proxies_are_settled(objects, observed, clocks)
     route = _route(objects)
     child = observed.children.get(route.key) if route is not None else None
     if route is None or child is None:
         return route is None
     is_applied = child.last_applied_digest == route.built_digest
-    return is_applied and not reloads.route_seconds_left(child, now)
+    return is_applied and not reloads.route_seconds_left(child, clocks)
 
 
 def divides_requests(
@@ -178,7 +181,9 @@ def _route(objects: Iterable[OwnedObject]) -> OwnedObject | None:
     return next((owned for owned in objects if owned.key.kind == HTTP_ROUTE.kind), None)
 
 
-def _proxies_are_settled(objects: Iterable[OwnedObject], observed: Observed, now: str) -> bool:
+def _proxies_are_settled(
+    objects: Iterable[OwnedObject], observed: Observed, clocks: Collection[float]
+) -> bool:
     proxies = [owned for owned in objects if owned.desired.part is Part.PROXY]
     desired = [owned.desired for owned in proxies]
     mounted = set(reloads.reloaded(desired))
@@ -188,7 +193,7 @@ def _proxies_are_settled(objects: Iterable[OwnedObject], observed: Observed, now
             child is None or child.last_applied_digest != owned.built_digest
         ):
             return False
-    return not reloads.seconds_left(desired, observed.children, now)
+    return not reloads.seconds_left(desired, observed.children, clocks)
 
 
 def service_of_canary(objects: Iterable[OwnedObject]) -> tuple[OwnedObject, ...]:

@@ -300,7 +300,8 @@ def _raised_before(
 def _kept(new: LeakStatus | None, stored: LeakStatus | None, now: float) -> LeakStatus | None:
     """Returns the new report; the stored one if that is of the same state, or still recent."""
     if new is None:
-        if stored is None or now - _seconds(stored.at) > KEPT_SECONDS:
+        # A report of the future is of a clock that was wrong.
+        if stored is None or abs(now - _seconds(stored.at)) > KEPT_SECONDS:
             return None
         return stored
     is_same = stored is not None and (stored.state, stored.pod) == (new.state, new.pod)

@@ -6,7 +6,7 @@ get a changed HTTPRoute in the same way.
 """
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from fastapi_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT, STATEFUL_SET
@@ -23,14 +23,14 @@ _WORKLOADS = frozenset({DEPLOYMENT.kind, STATEFUL_SET.kind})
 
 
 def seconds_left(
-    desired: Iterable[Desired], children: Mapping[ObjectKey, Child], now: str
+    desired: Iterable[Desired], children: Mapping[ObjectKey, Child], clocks: Collection[float]
 ) -> dict[ObjectKey, float]:
     """Returns the ConfigMaps that pods may not have read yet, with the seconds that remain.
 
     Args:
         desired: The desired objects.
         children: The live objects.
-        now: The current time, RFC 3339.
+        clocks: The time by each clock, in seconds since 1970; the longest wait counts.
     """
     found = {}
     for key in reloaded(desired):
@@ -40,20 +40,20 @@ def seconds_left(
         # Pods that started after the creation have read the first content.
         if _seconds(child.changed) <= _seconds(child.created) + CREATION_SECONDS:
             continue
-        if left := _left(child, now, figures.RELOAD_SECONDS):
+        if left := _left(child, clocks, figures.RELOAD_SECONDS):
             found[key] = left
     return found
 
 
-def route_seconds_left(child: Child, now: str) -> float:
+def route_seconds_left(child: Child, clocks: Collection[float]) -> float:
     """Returns for how long a Gateway may not have a changed HTTPRoute yet; 0 if it has it."""
-    return _left(child, now, figures.ROUTE_SECONDS) if child.changed else 0.0
+    return _left(child, clocks, figures.ROUTE_SECONDS) if child.changed else 0.0
 
 
-def _left(child: Child, now: str, longest: float) -> float:
-    left = _seconds(child.changed) + longest - _seconds(now)
+def _left(child: Child, clocks: Collection[float], longest: float) -> float:
+    waits = (_seconds(child.changed) + longest - now for now in clocks)
     # The clocks of operator and API server may differ, but not without a bound.
-    return left if 0 < left <= 2 * longest else 0.0
+    return max((left for left in waits if 0 < left <= 2 * longest), default=0.0)
 
 
 def _seconds(time: str) -> float:

@@ -1,6 +1,6 @@
 """Builds the status of a service: conditions, tuned values, problems."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +82,7 @@ class StatusInput:
         preflight: The desired preflight; None if there is none.
         suspended: Whether the reconciliation is suspended.
         released: Whether the spec is that of the last release.
+        reloading: ConfigMaps that running pods may not have read yet.
         api_seconds: How long the service may still wait for an API that its spec needs.
         failure: The temporary error that ended the reconciliation; empty if there was none.
         held: Writes that wait for an approval or a rollout slot.
@@ -115,6 +116,7 @@ class StatusInput:
     preflight: Preflight | None = None
     suspended: bool = False
     released: bool = True
+    reloading: Collection[ObjectKey] = ()
     api_seconds: float = 0.0
     failure: str = ""
     held: Sequence[HeldWrite] = ()
@@ -192,10 +194,9 @@ def part_health(inputs: StatusInput) -> dict[Part, Health]:
     parts: dict[Part, Health] = {}
     waiting = {item.key: item for item in inputs.waiting}
     refused = {item.key: item for item in inputs.refusals}
-    reloading = reloads.seconds_left(inputs.desired, inputs.observed.children, inputs.now)
     for desired in inputs.desired:
         health = _object_health(desired, inputs, waiting, refused)
-        if health == Health(True) and desired.key in reloading:
+        if health == Health(True) and desired.key in inputs.reloading:
             health = Health(True, reloads.REASON, reloads.MESSAGE)
         worst = parts.get(desired.part)
         has_message = health.ready and health.message and worst == Health(True)

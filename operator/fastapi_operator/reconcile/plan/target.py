@@ -1,6 +1,6 @@
 """The objects that a reconciliation works towards: the desired ones, or the last release."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,7 +119,7 @@ def find_target(
     facts: Facts,
     observed: Observed,
     *,
-    now: str,
+    clocks: Collection[float],
 ) -> Target:
     """Builds the desired state, and that of the last release if it is still needed.
 
@@ -129,7 +129,7 @@ def find_target(
         owner: The service, as an owner.
         facts: The facts about its cluster.
         observed: Its live objects.
-        now: The current time, RFC 3339.
+        clocks: The time by each clock, in seconds since 1970.
     """
     record, release = observed.canary(owner.uid), observed.release
     annotations = held_annotations(body["metadata"]["annotations"], record)
@@ -149,7 +149,7 @@ def find_target(
         old = builder.build(release.spec)
     target = _target_of(wanted, old, body["spec"], has_release=release is not None)
     if has_canary:
-        target = _with_canary(target, wanted, old, builder, body, now=now)
+        target = _with_canary(target, wanted, old, builder, body, clocks=clocks)
     rotate = annotations.get(naming.ROTATE_ANNOTATION, "")
     return replace(target, rotate=rotate, tuning=observed.tuning(owner.uid))
 
@@ -207,7 +207,7 @@ def _with_canary(
     builder: "_Builder",
     body: Mapping[str, Any],
     *,
-    now: str,
+    clocks: Collection[float],
 ) -> Target:
     """Returns a target with the canary at its stage, and with the last release if it must stay.
 
@@ -217,7 +217,7 @@ def _with_canary(
         old: That of the last release; None without one.
         builder: Builds them.
         body: The service, with the newest requests.
-        now: The current time, RFC 3339.
+        clocks: The time by each clock, in seconds since 1970.
     """
     owner, observed, course = builder.owner, builder.observed, wanted.state.course
     record, released = observed.canary(owner.uid), old.objects if old is not None else ()
@@ -247,7 +247,7 @@ def _with_canary(
     first = stage = stage_of(record, course, settled=False)
     target = _at_stage(target, builder, body["spec"], stage, trial)
     divided_by, pods = situation.divided_by, ready_pods(target.desired, observed)
-    settled = is_settled(target.objects, observed, now, divided_by)
+    settled = is_settled(target.objects, observed, clocks, divided_by)
     if settled and stage is not None:
         stage = stage_of(record, course, settled=True)
     if stage is not None and not pods and divided_by is Divider.GATEWAY:

@@ -85,7 +85,9 @@ def next_step(
         return derive(service, settings, facts, Measurements.accepted(accepted))
 
     base, found = plan_of(record.accepted), list[_Candidate]()
-    past = [_Past(entry, (now - entry.at) * settings.measurement_pace) for entry in record.history]
+    # A trial of the future ended by a clock that was wrong, and delays nothing.
+    pace = settings.measurement_pace
+    past = [_Past(entry, abs(now - entry.at) * pace) for entry in record.history]
     for name, figure in measured.rounded().items():
         if _is_known(record, name, figure):
             continue
