@@ -20,6 +20,7 @@ from fastapi_operator.reconcile.plan.desired_state import build_desired_state
 from tests.api.test_commands import MAIN
 from tests.api.test_migrations import jobs
 from tests.api.test_one_migration import external, secret
+from tests.api.test_preflight import ENABLED, check, finish
 from tests.api.world import World, eventually
 from tests.docs import blocks
 from tests.unit.cli.test_deploy import install
@@ -131,6 +132,20 @@ def test_a_failed_migration_ends_it_with_the_cause(world: World, project: Path) 
     assert "shop is not ready: MigrationFailed: " in errors
     assert "relation users already exists" in errors
     assert "see all parts with: fastapi-operator status shop" in output
+
+
+def test_a_failed_preflight_ends_it_with_its_message_instead_of_its_report(
+    world: World, project: Path
+) -> None:
+    world.start(build=build_desired_state)
+    service(project, rollout=ENABLED)
+    with deploying(world, project, "--yes", "--image", IMAGE) as process:
+        finish(world, check(world), "Failed", reason="MissingVariable", message="not set: KEY")
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1, errors
+    assert "shop is not ready: PreflightFailed: " in errors
+    assert "not set: KEY; set them in spec.env" in errors
+    assert "last lines of" not in errors
 
 
 def test_a_service_that_takes_too_long_ends_it_with_the_logs_of_failed_containers(

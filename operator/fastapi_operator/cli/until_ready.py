@@ -89,12 +89,15 @@ def _note_operator(name: str) -> None:
 
 
 async def _print_logs(cluster: Cluster, name: str, unready: tuple[Part, ...]) -> None:
-    """Prints the end of the logs of the containers that failed."""
+    """Prints the end of the logs of the containers that failed.
+
+    That of a preflight is its report, whose message is the reason of the failure.
+    """
     try:
         failed = [
             item
             for item in await pods.failed_containers(cluster.client, cluster.namespace, name)
-            if not unready or item.part in unready
+            if item.part is not Part.PREFLIGHT and (not unready or item.part in unready)
         ]
         for item in failed[:_CONTAINERS_SHOWN]:
             text = await pods.end_of_log(cluster.client, cluster.namespace, item, lines=_LOG_LINES)
