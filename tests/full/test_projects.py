@@ -68,6 +68,7 @@ CASES = (
     Case("nested-settings", "/version", '"[0-9.]+.*'),
     Case("tortoise", "/surveys", "0"),
     Case("websocket-chat", "/", "0"),
+    Case("redis-host", "/hits", r"[1-9]\d*"),
 )
 
 

@@ -96,6 +96,15 @@ def deploy(  # noqa: PLR0917 (typer reads them as options)
             help="Platform of the image, for example linux/amd64. Default: that of this machine.",
         ),
     ] = "",
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Profile of the service, for example development on a small cluster. Default: "
+            "that of its file.",
+        ),
+    ] = "",
     secrets: Annotated[
         str,
         typer.Option(
@@ -155,7 +164,12 @@ def deploy(  # noqa: PLR0917 (typer reads them as options)
     options = ImageOptions(image, registry, load, tag, program, platform)
     options.check()
     target = _find_target(kubeconfig=kubeconfig, context=context)
-    found = find(directory, file, dockerfile=dockerfile, builds=not image, writes=not dry_run)
+    found = find(
+        *(directory, file, dockerfile),
+        builds=not image,
+        writes=not dry_run,
+        profile=profile,
+    )
     made = None if image else plan_image(found, target, options)
     reference = image or (made.build.image if made else "")
     body = _body(found, target, namespace, reference)

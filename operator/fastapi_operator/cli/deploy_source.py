@@ -41,7 +41,13 @@ class Found:
 
 
 def find(
-    directory: Path, file: Path | None, *, dockerfile: Path | None, builds: bool, writes: bool
+    directory: Path,
+    file: Path | None,
+    dockerfile: Path | None,
+    *,
+    builds: bool,
+    writes: bool,
+    profile: str = "",
 ) -> Found:
     """Returns the files of a project; missing ones are written, or only described.
 
@@ -51,6 +57,7 @@ def find(
         dockerfile: The Dockerfile; None to find it.
         builds: Whether the image is built.
         writes: Whether missing files are written.
+        profile: The profile of the service; empty for that of its file.
     """
     try:
         root = project_directory(directory)
@@ -63,7 +70,7 @@ def find(
     texts: dict[Path, str] = {}
     if chosen is None:
         chosen = root / init.FILE
-        texts[chosen] = init.service_text(*read.project(), init.FILE)
+        texts[chosen] = init.service_text(*read.project(), init.FILE, profile)
     if builds and dockerfile is None:
         dockerfile = read.dockerfile()
         if dockerfile is None:
@@ -72,6 +79,8 @@ def find(
             texts |= {root / item.name: item.text for item in made}
             dockerfile = root / made[0].name
     body = _service(texts[chosen] if chosen in texts else _read(chosen), chosen)
+    if profile:
+        body["spec"] = {**(body.get("spec") or {}), "profile": profile}
     text = ""
     if dockerfile is not None:
         text = texts.get(dockerfile) or read_text(dockerfile)

@@ -65,10 +65,10 @@ def init(
     typer.echo(f"or build and run it: fastapi-operator deploy {root}")
 
 
-def service_text(project: Project, needs: Needs, file: str) -> str:
+def service_text(project: Project, needs: Needs, file: str, profile: str = "") -> str:
     """Returns the service of a project, and prints its problems and what is left to a person."""
     listed = notes(project, needs)
-    text = draft.service(needs, listed, file)
+    text = draft.service(needs, listed, file, profile)
     _check(text)
     for note in listed:
         console.print_note(needs.name.value, note)

@@ -39,13 +39,14 @@ class File:
     text: str
 
 
-def service(needs: Needs, notes: Iterable[str], file: str) -> str:
+def service(needs: Needs, notes: Iterable[str], file: str, profile: str = "") -> str:
     """Renders the service as YAML, with a comment for each guess.
 
     Args:
         needs: Needs of the project.
         notes: What is left to a person.
         file: Name of the file, for the commands in the comments.
+        profile: Its profile; empty for the default one.
     """
     return render(
         "init-service.yaml.j2",
@@ -53,6 +54,7 @@ def service(needs: Needs, notes: Iterable[str], file: str) -> str:
         registry=EXAMPLE_REGISTRY,
         notes=[_comment(note) for note in notes],
         file=file,
+        profile=profile,
         connections=_connections(needs),
         overrides=_overrides(needs),
         owned=[

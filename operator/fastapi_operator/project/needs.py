@@ -13,6 +13,7 @@ from fastapi_operator.project.data import Database
 from fastapi_operator.project.examples import with_examples
 from fastapi_operator.project.guess import Guess
 from fastapi_operator.project.image import Dockerfile, dockerfiles
+from fastapi_operator.project.logins import with_logins
 from fastapi_operator.project.packaging import Packaging, packaging
 from fastapi_operator.project.processes import Process
 from fastapi_operator.project.source import Project
@@ -96,6 +97,7 @@ def find_needs(project: Project) -> Needs:
         # An ORM reads the same name, and must stay behind the pooler.
         frozenset() if project.uses(*data.ORMS) else _reads(found, "PostgreSQL"),
     )
+    names = with_logins(project, names, _name(project).value)
     if queue is not None and not names.finds("redis"):
         redis = None
     given = (CONTRACT_NAMES - _ONLY_IF_CONFIGURED) | names.all

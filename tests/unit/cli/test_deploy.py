@@ -312,6 +312,23 @@ def test_a_value_without_a_default_is_read_from_a_secret(project: Path, programs
     assert "check the values of REGION in env, which are from .env.example" in done.stderr
 
 
+def test_a_profile_is_written_into_a_new_file_and_applied_with_an_existing_one(
+    project: Path, programs: Path
+) -> None:
+    made = deploy(project, programs, "--dry-run", "--profile", "development").stdout
+    assert made.count("\n  profile: development\n") == 2
+    service = """
+        apiVersion: fastapi-operator.io/v1alpha1
+        kind: FastAPIService
+        metadata: {name: web}
+        spec: {image: ghcr.io/acme/web:1, app: main:app, profile: production}
+    """
+    write(project, {"service.yaml": service})
+    made = deploy(project, programs, "--dry-run", "--profile", "development").stdout
+    assert made.count("\n  profile: development\n") == 1
+    assert "profile: production" not in made
+
+
 def test_a_loaded_image_is_never_pulled(project: Path, programs: Path) -> None:
     service = """
         apiVersion: fastapi-operator.io/v1alpha1
