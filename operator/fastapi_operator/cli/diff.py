@@ -47,6 +47,7 @@ from fastapi_operator.reconcile.plan.canary_target import hash_template
 from fastapi_operator.reconcile.plan.desired_state import DesiredState, build_desired_state
 from fastapi_operator.reconcile.plan.owned_object import OwnedObject, complete_body, make_owned
 from fastapi_operator.reconcile.plan.preflights import is_image_released
+from fastapi_operator.reconcile.plan.release import records_of
 from fastapi_operator.reconcile.plan.steps import record_keys
 from fastapi_operator.resources.desired import ObjectKey, Write
 from fastapi_operator.resources.preflight import request_of
@@ -172,12 +173,8 @@ async def _diff_service(
 
 
 def _newest_release(live: Live, owner: Owner) -> ReleaseRecord | None:
-    records = (
-        ReleaseRecord.of(body)
-        for key, body in live.items()
-        if key.kind == CONTROLLER_REVISION.kind and _is_owned(body, owner)
-    )
-    return max(records, key=lambda record: record.revision, default=None)
+    bodies = (body for key, body in live.items() if key.kind == CONTROLLER_REVISION.kind)
+    return next(reversed(records_of(bodies, owner)), None)
 
 
 def _situation(

@@ -9,9 +9,10 @@ from fastapi_operator import naming
 from fastapi_operator.cli import console, inputs
 from fastapi_operator.cli.connect import Cluster, NameArgument, run_with_cluster
 from fastapi_operator.cluster.kinds import CONTROLLER_REVISION, SERVICE
+from fastapi_operator.reconcile.observe.identity import Owner
 from fastapi_operator.reconcile.observe.observed import ReleaseRecord
 from fastapi_operator.reconcile.plan.canary_situation import hash_spec, rollback_request
-from fastapi_operator.reconcile.plan.release import is_released
+from fastapi_operator.reconcile.plan.release import is_released, records_of
 
 # Programs that apply the spec again from elsewhere, by words in the names of their managers.
 _APPLIERS = ("argocd", "kustomize-controller", "helm")
@@ -113,19 +114,14 @@ def _schema(body: Mapping[str, Any], chosen: ReleaseRecord, newest: ReleaseRecor
 
 async def _releases(cluster: Cluster, body: Mapping[str, Any]) -> list[ReleaseRecord]:
     """Returns the release records of a service, oldest first."""
-    name, uid = body["metadata"]["name"], body["metadata"]["uid"]
-    selector = f"{naming.SERVICE_LABEL}={name}"
-    found = []
+    metadata = body["metadata"]
+    owner = Owner(cluster.namespace, metadata["name"], metadata["uid"])
+    selector = f"{naming.SERVICE_LABEL}={owner.name}"
     pages = cluster.client.pages(CONTROLLER_REVISION, cluster.namespace, label_selector=selector)
-    async for items, _ in pages:
-        for item in items:
-            owners = item["metadata"].get("ownerReferences") or ()
-            is_ours = any(owner.get("uid") == uid for owner in owners)
-            if is_ours and naming.release_number(name, item["metadata"]["name"]) is not None:
-                found.append(ReleaseRecord.of(item))
+    found = records_of([item async for items, _ in pages for item in items], owner)
     if not found:
-        inputs.fail(f"{name}: it has no release yet, so there is nothing to go back to")
-    return sorted(found, key=lambda record: record.revision)
+        inputs.fail(f"{owner.name}: it has no release yet, so there is nothing to go back to")
+    return found
 
 
 def _chosen(

@@ -20,6 +20,8 @@ from fastapi_operator.tuning.programs import started_processes
 BACKGROUND = Group("background", effects.OBJECT_NONE, entry=Background)
 WORKER_SCALING = Group("background", effects.OBJECT_NONE, entry=Background, case="with scaling")
 SCHEDULES = Group("schedules", effects.OBJECT_NONE, entry=Schedule)
+# Of a worker with scaling.
+_MAX_REPLICAS = 1
 
 
 def background_plans(
@@ -34,7 +36,7 @@ def background_plans(
 def _background_plan(
     profiled: ProfiledSpec, database: DatabasePlan | None, entry: Background
 ) -> BackgroundPlan:
-    most = None if entry.scaling is None else entry.scaling.max_replicas or 1
+    most = None if entry.scaling is None else entry.scaling.max_replicas or _MAX_REPLICAS
     decided = BACKGROUND.decide(
         profiled,
         entry=entry,
@@ -153,7 +155,7 @@ BACKGROUND.constant(
 )
 WORKER_SCALING.constant(
     "max_replicas",
-    1,
+    _MAX_REPLICAS,
     "each pod takes connections of the budget, so more need scaling.maxReplicas",
     unit="pods",
     field="scaling.maxReplicas",

@@ -288,6 +288,15 @@ def test_the_newest_release_record_is_used() -> None:
     assert store.observed(SHOP).release == ReleaseRecord({"image": "2"}, ("k1",), 2)
 
 
+def test_the_releases_of_a_service_are_listed_oldest_first_without_those_of_others() -> None:
+    records = [ReleaseRecord({"image": str(number)}, (), number) for number in (3, 1, 2)]
+    bodies = [release.to_body(record, OWNER) for record in records]
+    former = release.to_body(records[0], replace(OWNER, uid="uid-former"))
+    other = {**bodies[0], "metadata": {**bodies[0]["metadata"], "name": "shop-postgres-3"}}
+    found = release.records_of([*bodies, former, other], OWNER)
+    assert [record.revision for record in found] == [1, 2, 3]
+
+
 def test_a_workload_that_is_scaled_keeps_its_health_until_its_controller_observed_it() -> None:
     def deployment(version: int, *, generation: int, replicas: int, image: str) -> dict[str, Any]:
         body = config(version)

@@ -6,7 +6,6 @@ from typing import Protocol
 
 import structlog
 
-from fastapi_operator import naming
 from fastapi_operator.cluster.client import Client
 from fastapi_operator.cluster.kinds import DEPLOYMENT
 from fastapi_operator.parts import Part
@@ -139,9 +138,7 @@ class Canaries:
         owner: Owner,
         outcome: Outcome,
     ) -> bool:
-        body = None
-        if following is not None:
-            body = following.to_body(owner, naming.labels(owner.name, Part.CANARY))
+        body = following.to_body(owner) if following is not None else None
         if not await self._writer.write(record_key(owner), body, owner, outcome):
             return False
         if following is None or record is None or record.phase is not following.phase:

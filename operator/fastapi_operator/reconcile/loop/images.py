@@ -4,7 +4,6 @@ Pods are not watched. When an app becomes ready, its pods are listed once for ea
 list of a namespace serves all services that became ready meanwhile.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,13 +17,12 @@ from fastapi_operator.cluster.errors import ApiError
 from fastapi_operator.cluster.kinds import DEPLOYMENT, POD
 from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.identity import ServiceKey
-from fastapi_operator.reconcile.observe.pod_diagnostics import is_pod_of
+from fastapi_operator.reconcile.observe.pod_diagnostics import image_digest, is_pod_of
 
 # The digest of a new image appears in the status within this time.
 POLL_SECONDS = 15.0
 
 _SELECTOR = naming.label_selector(Part.APP)
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 _log = structlog.get_logger(__name__)
 
@@ -89,6 +87,5 @@ def _digests(pods: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
         for status in pod.get("status", {}).get("containerStatuses") or ():
             if status.get("name") != APP_CONTAINER or not status.get("ready"):
                 continue
-            match = _DIGEST.search(status.get("imageID", ""))
-            if match:
-                yield service, match.group()
+            if digest := image_digest(status):
+                yield service, digest

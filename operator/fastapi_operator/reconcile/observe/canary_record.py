@@ -15,7 +15,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from fastapi_operator import naming
 from fastapi_operator.judge.verdict import Action
+from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.identity import Owner
+from fastapi_operator.reconcile.observe.record_body import record_body
 from fastapi_operator.resources.desired import ObjectKey
 
 DATA_KEY = "canary.json"
@@ -163,20 +165,9 @@ class CanaryRecord:
         text = (body.get("data") or {}).get(DATA_KEY)
         return cls.parse(text) if isinstance(text, str) else None
 
-    def to_body(self, owner: Owner, labels: Mapping[str, str]) -> dict[str, Any]:
+    def to_body(self, owner: Owner) -> dict[str, Any]:
         """Returns the ConfigMap with this record."""
-        key = record_key(owner)
-        return {
-            "apiVersion": "v1",
-            "kind": key.kind,
-            "metadata": {
-                "name": key.name,
-                "namespace": key.namespace,
-                "labels": dict(labels),
-                "ownerReferences": [owner.reference],
-            },
-            "data": {DATA_KEY: self.text},
-        }
+        return record_body(record_key(owner), owner, {DATA_KEY: self.text}, part=Part.CANARY)
 
 
 @functools.cache

@@ -14,8 +14,8 @@ from fastapi_operator import naming
 from fastapi_operator.observation import text
 from fastapi_operator.observation.figures import measurements
 from fastapi_operator.observation.hours import NOTHING, Hours
-from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.identity import Owner
+from fastapi_operator.reconcile.observe.record_body import record_body
 from fastapi_operator.resources.desired import ObjectKey
 from fastapi_operator.tuning.measurements import Measurements
 
@@ -45,22 +45,12 @@ class MeasurementsRecord:
 
     def to_body(self, owner: Owner) -> dict[str, Any]:
         """Returns the ConfigMap, at most 16 KiB of data."""
-        key = record_key(owner)
         figures = self.measured.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return {
-            "apiVersion": "v1",
-            "kind": key.kind,
-            "metadata": {
-                "name": key.name,
-                "namespace": key.namespace,
-                "labels": naming.labels(owner.name, Part.APP),
-                "ownerReferences": [owner.reference],
-            },
-            "data": {
-                SUMMARY_KEY: text.encode(self.hours),
-                FIGURES_KEY: yaml.safe_dump(_rounded(figures), sort_keys=False),
-            },
+        data = {
+            SUMMARY_KEY: text.encode(self.hours),
+            FIGURES_KEY: yaml.safe_dump(_rounded(figures), sort_keys=False),
         }
+        return record_body(record_key(owner), owner, data)
 
 
 def hours_of(body: Mapping[str, Any]) -> Hours:

@@ -7,6 +7,7 @@ may be waiting, so that a problem of its pods is reported within 15 s.
 
 import datetime
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ CHECK_CEILING_SECONDS = 300.0
 # least every 6 s, a probe that never succeeds is still reported within 15 s.
 STARTING_SECONDS = 8.0
 PODS_LISTED = 20
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 WORKLOADS = frozenset({DEPLOYMENT.kind, STATEFUL_SET.kind, JOB.kind, CRON_JOB.kind})
 
@@ -64,6 +66,12 @@ def pod_selector(desired: Desired) -> str:
     else:
         labels = spec["selector"]["matchLabels"]
     return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
+
+
+def image_digest(status: Body) -> str:
+    """Returns the digest of the image that a container runs; empty if its status has none."""
+    match = _DIGEST.search(status.get("imageID", ""))
+    return match.group() if match else ""
 
 
 def is_pod_of(pod: Body, kind: str, name: str) -> bool:

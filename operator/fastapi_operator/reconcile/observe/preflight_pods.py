@@ -4,7 +4,6 @@ A report is read once, when its Job has ended; the status then keeps it.
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,14 +13,13 @@ from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.advice import advice
 from fastapi_operator.reconcile.observe.identity import ServiceKey
 from fastapi_operator.reconcile.observe.observed import Child, Health
-from fastapi_operator.reconcile.observe.pod_diagnostics import NEVER_RUNS
+from fastapi_operator.reconcile.observe.pod_diagnostics import NEVER_RUNS, image_digest
 from fastapi_operator.reconcile.observe.pod_output import mask_credentials
 from fastapi_operator.reconcile.observe.preflight_report import Outcome, PreflightReport
 from fastapi_operator.resources.desired import Desired, ObjectKey
 
 Body = Mapping[str, Any]
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SERVERS = ("uvicorn", "gunicorn", "granian", "hypercorn")
 _REMEDIES = {
     "AppNotFound": "set spec.app to module:attribute, as seen from the working directory of the "
@@ -47,9 +45,8 @@ def read_report(job: Child, pods: Iterable[Body], found: Health | None) -> Prefl
         for status in (pod.get("status") or {}).get("containerStatuses") or ():
             ended = (status.get("state") or {}).get("terminated")
             if status.get("name") == Part.PREFLIGHT.record.container and ended:
-                match = _DIGEST.search(status.get("imageID", ""))
                 report = _of_container(job, ended, found)
-                return replace(report, digest=match.group() if match else "")
+                return replace(report, digest=image_digest(status))
     return _not_checked(job, "NoReport", found, "its pod is gone")
 
 

@@ -172,7 +172,8 @@ def child_of(
     elif known is not None and same:
         expected = known.expected_live_digest
         overridden = known.overridden if known.live_digest == live else ()
-    owner = _controller(body)
+    owner, service = _controller(body), sys.intern(service_of(kind, body))
+    remembers = metadata["name"] if kind is CONFIG_MAP else ""
     judged = health.judge(kind.judge, body)
     if judged.reason == health.UNOBSERVED and _was_observed(known, metadata["uid"], live):
         judged = health.judge(kind.judge, _as_observed(body))
@@ -183,7 +184,7 @@ def child_of(
         uid=metadata["uid"],
         # Equal in all children of a service, and so kept once.
         owner_uid=sys.intern(owner["uid"]) if owner else None,
-        service=sys.intern(service_of(kind, body)),
+        service=service,
         live_digest=live,
         expected_live_digest=expected,
         last_applied_digest=(metadata.get("annotations") or {}).get(projection.APPLIED_ANNOTATION),
@@ -202,25 +203,9 @@ def child_of(
         attempt=Attempt.of(body) if kind is JOB else None,
         preflight=(metadata.get("annotations") or {}).get(PREFLIGHT_ANNOTATION),
         overridden=overridden,
-        canary=_canary(kind, body),
-        tuning=_tuning(kind, body),
+        canary=CanaryRecord.of(body) if is_record_name(service, remembers) else None,
+        tuning=TuningRecord.of(body) if remembers == record_name(service) else None,
     )
-
-
-def _canary(kind: Kind, body: Body) -> CanaryRecord | None:
-    """Returns the canary's record in an object; None for other objects."""
-    if kind is not CONFIG_MAP or not is_record_name(
-        service_of(kind, body), body["metadata"]["name"]
-    ):
-        return None
-    return CanaryRecord.of(body)
-
-
-def _tuning(kind: Kind, body: Body) -> TuningRecord | None:
-    """Returns what automatic tuning remembers in an object; None for other objects."""
-    if kind is not CONFIG_MAP or body["metadata"]["name"] != record_name(service_of(kind, body)):
-        return None
-    return TuningRecord.of(body)
 
 
 def _replicas(kind: Kind, body: Body) -> Replicas | None:

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from fastapi_operator import naming
-from fastapi_operator.parts import Part
 from fastapi_operator.reconcile.observe.identity import Owner
+from fastapi_operator.reconcile.observe.record_body import record_body
 from fastapi_operator.resources.desired import ObjectKey
 from fastapi_operator.tuning.measurements import NEEDS, Figure, Measurements
 
@@ -189,18 +189,7 @@ class TuningRecord:
 
     def to_body(self, owner: Owner) -> dict[str, Any]:
         """Returns the ConfigMap with this record."""
-        key = record_key(owner)
-        return {
-            "apiVersion": "v1",
-            "kind": key.kind,
-            "metadata": {
-                "name": key.name,
-                "namespace": key.namespace,
-                "labels": naming.labels(owner.name, Part.APP),
-                "ownerReferences": [owner.reference],
-            },
-            "data": {DATA_KEY: self.text},
-        }
+        return record_body(record_key(owner), owner, {DATA_KEY: self.text})
 
 
 def _kept(history: tuple[Ended, ...]) -> Iterator[Ended]:

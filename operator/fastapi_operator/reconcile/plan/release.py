@@ -85,6 +85,20 @@ def to_body(record: ReleaseRecord, owner: Owner) -> dict[str, Any]:
     }
 
 
+def records_of(bodies: Iterable[Mapping[str, Any]], owner: Owner) -> list[ReleaseRecord]:
+    """Returns the records among a service's live ControllerRevisions, oldest first."""
+    found = [
+        ReleaseRecord.of(body)
+        for body in bodies
+        if naming.release_number(owner.name, body["metadata"]["name"]) is not None
+        and any(
+            reference.get("uid") == owner.uid
+            for reference in body["metadata"].get("ownerReferences") or ()
+        )
+    ]
+    return sorted(found, key=lambda record: record.revision)
+
+
 def outdated(children: Iterable[Child]) -> tuple[Child, ...]:
     """Returns the records beyond the history that is kept, oldest first."""
     records = sorted(
