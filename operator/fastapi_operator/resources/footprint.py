@@ -121,7 +121,7 @@ def _footprint(item: Desired, pods: int | None) -> Footprint:
     elif item.key.kind in _WORKLOADS:
         spec, storage = item.body["spec"], 0
         count = spec.get("replicas", 1) if pods is None else pods
-        requests = tuple(_requests(spec["template"]["spec"]))
+        requests = tuple(requests_of(spec["template"]["spec"]))
     else:
         return Footprint()
     return Footprint(
@@ -132,7 +132,7 @@ def _footprint(item: Desired, pods: int | None) -> Footprint:
     )
 
 
-def _requests(pod: Mapping[str, Any]) -> Iterable[Mapping[str, str]]:
+def requests_of(pod: Mapping[str, Any]) -> Iterable[Mapping[str, str]]:
     """Yields the requests of the containers that run at the same time, not of init steps."""
     for container in pod["containers"]:
         yield container.get("resources", {}).get("requests", {})

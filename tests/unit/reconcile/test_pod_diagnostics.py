@@ -91,6 +91,32 @@ def test_the_problem_of_a_pod_is_reported(
     assert "pod p" in found.message
 
 
+def test_a_pod_that_no_node_has_room_for_names_its_requests_and_their_field() -> None:
+    def requests(cpu: str) -> dict[str, Any]:
+        return {"resources": {"requests": {"cpu": cpu, "memory": "64Mi"}}}
+
+    sidecar = {"name": "reload", "restartPolicy": "Always", **requests("5m")}
+    spec = {"containers": [requests("50m")], "initContainers": [sidecar, requests("1")]}
+    message = "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."
+    unscheduled = {"type": "PodScheduled", "status": "False", "message": message}
+    for part, field in (("app", "spec.resources"), ("pooler", "spec.parts.pooler.resources")):
+        found = diagnose(
+            [
+                {
+                    "metadata": {"name": "p", "labels": {"app.kubernetes.io/component": part}},
+                    "spec": spec,
+                    "status": {"conditions": [unscheduled]},
+                }
+            ],
+            NOW,
+        )
+        assert found is not None
+        assert found.message.endswith(
+            f"the pod requests 55m CPU and 128Mi memory: lower {field}.requests, add a "
+            "node, or for experiments set spec.profile: development"
+        )
+
+
 @pytest.mark.parametrize(
     "status",
     [

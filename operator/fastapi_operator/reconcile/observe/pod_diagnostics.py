@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi_operator import naming, quantity
 from fastapi_operator.api.guards import APP_CONTAINER
 from fastapi_operator.cluster.kinds import CRON_JOB, DEPLOYMENT, JOB, STATEFUL_SET
-from fastapi_operator.parts import PROBES
+from fastapi_operator.parts import PROBES, Part
 from fastapi_operator.reconcile.observe.advice import advice
 from fastapi_operator.reconcile.observe.observed import Child, Health
 from fastapi_operator.reconcile.observe.pod_output import (
@@ -23,6 +24,7 @@ from fastapi_operator.reconcile.observe.pod_output import (
     shortened,
 )
 from fastapi_operator.resources.desired import Desired, ObjectKey
+from fastapi_operator.resources.footprint import requests_of
 
 FIRST_CHECK_SECONDS = 3.0
 YOUNG_SECONDS = 600.0
@@ -32,6 +34,8 @@ CHECK_CEILING_SECONDS = 300.0
 # least every 6 s, a probe that never succeeds is still reported within 15 s.
 STARTING_SECONDS = 8.0
 PODS_LISTED = 20
+# The resources that the scheduler names, and their words in a message.
+_SCHEDULED = {"cpu": "CPU", "memory": "memory"}
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 WORKLOADS = frozenset({DEPLOYMENT.kind, STATEFUL_SET.kind, JOB.kind, CRON_JOB.kind})
@@ -175,7 +179,7 @@ def _pod(pod: Body, now: datetime.datetime) -> Health | None:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             reason = condition.get("reason", "Unschedulable")
             text = shortened(mask_credentials(condition.get("message", "")), describe)
-            return Health(False, reason, f"pod {name}: {text}", True)
+            return Health(False, reason, f"pod {name}: {text}{_room(pod, text)}", True)
     containers = [
         # First, since a sidecar may end with an error only because they have ended.
         *(status.get("containerStatuses") or ()),
@@ -193,6 +197,29 @@ def _pod(pod: Body, now: datetime.datetime) -> Health | None:
         text = shortened(mask_credentials(status.get("message", "") or "failed"), describe)
         return Health(False, status.get("reason") or "Failed", f"pod {name}: {text}", True)
     return None
+
+
+def _room(pod: Body, message: str) -> str:
+    """Returns what a pod requests, and how to request less, if no node has room for it."""
+    missing = [kind for kind in _SCHEDULED if f"Insufficient {kind}" in message]
+    if not missing:
+        return ""
+    requests = tuple(requests_of(pod["spec"]))
+    amounts = {
+        "cpu": quantity.format_cpu(
+            sum(quantity.millicores(item.get("cpu", 0)) for item in requests)
+        ),
+        "memory": quantity.format_bytes(
+            sum(quantity.size_bytes(item.get("memory", 0)) for item in requests)
+        ),
+    }
+    found = " and ".join(f"{amounts[kind]} {_SCHEDULED[kind]}" for kind in missing)
+    part = Part(pod["metadata"]["labels"][naming.COMPONENT_LABEL])
+    field = part.record.resources or f"spec.parts.{part.value}.resources"
+    return (
+        f"; the pod requests {found}: lower {field}.requests, add a node, or for experiments set "
+        "spec.profile: development"
+    )
 
 
 def _container(
