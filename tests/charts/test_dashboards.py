@@ -32,6 +32,8 @@ _SCRAPE_LABELS = {
 # Made by Prometheus itself, and by the rules of a promise.
 _PROMETHEUS = {"up", "ALERTS"}
 _RECORDED = re.compile(r"^fastapi_service:")
+# Variables that Grafana sets itself.
+_OF_GRAFANA = {"__interval", "__range", "__rate_interval"}
 # kubectl apply copies the object into an annotation, which is limited to 256 KiB.
 _MOST_BYTES = 200 * 1024
 
@@ -146,7 +148,7 @@ def test_a_dashboard_is_fixed_templated_and_small(dashboard: Dashboard) -> None:
     assert model["editable"] is False
     variables = {variable["name"]: variable for variable in model["templating"]["list"]}
     assert next(iter(variables)) == "datasource"
-    asked = set(re.findall(r"\$(\w+)", json.dumps(model["panels"]))) - {"__rate_interval"}
+    asked = set(re.findall(r"\$(\w+)", json.dumps(model["panels"]))) - _OF_GRAFANA
     assert asked <= set(variables)
     assert set(variables) - {"datasource"} <= asked
     assert json.loads(json.dumps(model)) == model
@@ -171,6 +173,19 @@ def test_a_panel_has_an_action_and_a_unit(dashboard: Dashboard) -> None:
             assert target["datasource"]["uid"] == "${datasource}"
             assert target["legendFormat"]
             assert target.get("instant", False) == (panel["type"] != "timeseries")
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.name)
+def test_a_table_has_a_title_for_each_label_that_its_query_keeps(dashboard: Dashboard) -> None:
+    for panel in _panels(dashboard):
+        kept = {
+            label
+            for query in panel.queries
+            for labels in re.findall(r"(?:sum|max) by \(([^)]*)\)", query.expression)
+            for label in labels.split(", ")
+        }
+        named = {column.label for column in panel.columns} - {"Value"}
+        assert named == (kept if panel.kind == "table" else set()), panel.title
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.name)
@@ -204,6 +219,7 @@ def test_planned_values_are_dashed(dashboard: Dashboard) -> None:
         dashed = {
             override["matcher"]["options"]
             for override in by_title[panel.title]["fieldConfig"]["overrides"]
+            if override["matcher"]["id"] == "byFrameRefID"
         }
         wanted = {
             target["refId"]

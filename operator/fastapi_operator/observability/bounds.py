@@ -35,6 +35,10 @@ SERVER_ERRORS_PER_SECOND = 0.1
 PROXY_ERRORS = 0.005
 PROXY_ERRORS_PER_SECOND = 0.05
 
+# --- dashboards: used shares, first yellow, then red ---------------------------------------------
+PART_USED_MUCH = 0.7
+PART_USED_UP = 0.9
+
 # --- pooler and database -------------------------------------------------------------------------
 POOLER_WAIT_SECONDS = 0.5
 POOLER_CLIENTS_USED = 0.8

@@ -14,6 +14,7 @@ from fastapi_operator.observability.panels import (
     lifecycle,
     operands,
     slo,
+    state,
 )
 from fastapi_operator.observability.promql import CHOSEN
 
@@ -23,8 +24,8 @@ _SERVICES = "fastapi_operator_planned"
 SERVICE = Dashboard(
     name="service",
     title="FastAPI service",
-    text="Why one FastAPIService is slow: its SLO, requests, workers, database, cache, proxy and "
-    "pods. Dashed lines are planned values.",
+    text="Is one FastAPIService well, and if not, why: its state, requests, SLO, workers, "
+    "database, cache, proxy and pods. Dashed lines are planned values.",
     variables=(
         Variable("namespace", "Namespace", f"label_values({_SERVICES}, namespace)"),
         Variable(
@@ -40,8 +41,9 @@ SERVICE = Dashboard(
         ),
     ),
     rows=(
-        slo.SLO,
+        state.STATE,
         app.REQUESTS,
+        slo.SLO,
         app.WORKERS,
         app.POOLS,
         database.POOLER,
@@ -69,7 +71,7 @@ OPERATOR = Dashboard(
     title="FastAPI operator",
     text="The operator itself: its reconciliations, writes and requests.",
     variables=(),
-    rows=(controller.WORK, controller.CLUSTER),
+    rows=(controller.STATE, controller.WORK, controller.CLUSTER),
 )
 
 DASHBOARDS: tuple[Dashboard, ...] = (SERVICE, FLEET, OPERATOR)

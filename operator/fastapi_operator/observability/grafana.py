@@ -5,7 +5,7 @@ source and a stable uid, and every panel a unit and a description.
 """
 
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,18 @@ from fastapi_operator.observability.metrics import Unit
 # As written by Grafana 12; releases from 10.4 on support every field used here.
 _SCHEMA_VERSION = 41
 _WIDTH = 24
-_PANEL_HEIGHT = 8
+# An axis reaches at least so far. Without it, Grafana draws zeros on an axis up to 100, which is
+# 10,000 % of a ratio.
+_REACH = {
+    Unit.NONE: 1.0,
+    Unit.SECONDS: 0.001,
+    Unit.BYTES: 2.0**20,
+    Unit.PER_SECOND: 0.1,
+    Unit.REQUESTS_PER_SECOND: 1.0,
+    Unit.RATIO: 0.01,
+}
+# So that the line of the largest threshold is below the upper edge.
+_ABOVE_THRESHOLD = 1.1
 _UID_LENGTH = 40
 # The sidecar of Grafana's chart selects ConfigMaps with dashboards by this label.
 SIDECAR_LABEL = {"grafana_dashboard": "1"}
@@ -41,6 +52,21 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        label: The label that it shows, or ``Value``.
+        title: Its title.
+        width: Its width in pixels; 0 shares the rest.
+    """
+
+    label: str
+    title: str
+    width: int = 0
+
+
+@dataclass(frozen=True)
 class Panel:
     """A panel.
 
@@ -54,25 +80,33 @@ class Panel:
         bounds: The thresholds: first yellow, then red.
         low: Whether small values are the critical ones.
         most: The largest possible value, if there is one.
+        reach: The axis reaches at least this value, also if all values are small. Default: the
+            largest threshold, else that of the unit.
+        columns: The columns of a table, from left to right.
+        empty: The panel's text if there are no series, which is better than "No data".
     """
 
     title: str
     text: str
     unit: Unit
     queries: tuple[Query, ...]
-    kind: Literal["timeseries", "stat", "table"] = "timeseries"
+    kind: Literal["timeseries", "stat", "bargauge", "table"] = "timeseries"
     width: int = 8
     bounds: tuple[float, ...] = ()
     low: bool = False
     most: float | None = None
+    reach: float | None = None
+    columns: tuple[Column, ...] = ()
+    empty: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Panels under one heading."""
+    """Panels under one heading, all of one height in units of the grid."""
 
     title: str
     panels: tuple[Panel, ...]
+    height: int = 8
 
 
 @dataclass(frozen=True)
@@ -160,10 +194,11 @@ class Dashboard:
             left = 0
             for panel in row.panels:
                 if left + panel.width > _WIDTH:
-                    left, top = 0, top + _PANEL_HEIGHT
-                panels.append(_panel(len(panels) + 1, panel, left, top))
+                    left, top = 0, top + row.height
+                place = {"x": left, "y": top, "w": panel.width, "h": row.height}
+                panels.append(_panel(len(panels) + 1, panel, place))
                 left += panel.width
-            top += _PANEL_HEIGHT
+            top += row.height
         return panels
 
 
@@ -249,24 +284,35 @@ def _row(number: int, row: Row, top: int) -> dict[str, Any]:
     }
 
 
-def _panel(number: int, panel: Panel, left: int, top: int) -> dict[str, Any]:
+def _panel(number: int, panel: Panel, place: Mapping[str, int]) -> dict[str, Any]:
     limits = {"min": 0} | ({"max": panel.most} if panel.most is not None else {})
+    transformations = [_organized(panel.columns)] if panel.kind == "table" else []
     return {
         "id": number,
         "type": panel.kind,
         "title": panel.title,
         "description": panel.text,
         "datasource": _SOURCE,
-        "gridPos": {"x": left, "y": top, "w": panel.width, "h": _PANEL_HEIGHT},
+        "gridPos": dict(place),
         "fieldConfig": {
-            "defaults": {"unit": panel.unit.value, **limits, **_thresholds(panel)},
+            "defaults": {
+                "unit": panel.unit.value,
+                **limits,
+                **({"noValue": panel.empty} if panel.empty else {}),
+                **_thresholds(panel),
+                **({"custom": _axis(panel)} if panel.kind == "timeseries" else {}),
+            },
             "overrides": [
-                _dashed(letter)
-                for letter, query in zip(string.ascii_uppercase, panel.queries, strict=False)
-                if query.line
+                *(
+                    _dashed(letter)
+                    for letter, query in zip(string.ascii_uppercase, panel.queries, strict=False)
+                    if query.line
+                ),
+                *(_wide(column) for column in panel.columns if column.width),
             ],
         },
         "options": _OPTIONS[panel.kind],
+        **({"transformations": transformations} if transformations else {}),
         "targets": [
             _target(letter, query, panel.kind)
             for letter, query in zip(string.ascii_uppercase, panel.queries, strict=False)
@@ -279,7 +325,18 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
         "tooltip": {"mode": "multi", "sort": "desc"},
     },
-    "stat": {"colorMode": "value", "reduceOptions": {"calcs": ["lastNotNull"]}},
+    "stat": {
+        "colorMode": "value",
+        "graphMode": "none",
+        "reduceOptions": {"calcs": ["lastNotNull"]},
+    },
+    "bargauge": {
+        "displayMode": "basic",
+        "orientation": "horizontal",
+        "reduceOptions": {"calcs": ["lastNotNull"]},
+        "showUnfilled": True,
+        "valueMode": "color",
+    },
     "table": {"showHeader": True},
 }
 
@@ -294,9 +351,36 @@ def _thresholds(panel: Panel) -> dict[str, Any]:
         {"color": colour, "value": value}
         for colour, value in zip(colours, (None, *sorted(panel.bounds)), strict=True)
     ]
-    # Time series get a line at each threshold; numbers and cells are coloured themselves.
-    drawn = {"custom": {"thresholdsStyle": {"mode": "line"}}} if panel.kind == "timeseries" else {}
-    return {"thresholds": {"mode": "absolute", "steps": steps}, **drawn}
+    return {"thresholds": {"mode": "absolute", "steps": steps}}
+
+
+def _axis(panel: Panel) -> dict[str, Any]:
+    """The axis of a time series, and a line at each of its thresholds."""
+    lines = {"thresholdsStyle": {"mode": "line"}} if panel.bounds else {}
+    if panel.most is not None:
+        return lines
+    largest = max(panel.bounds, default=0) * _ABOVE_THRESHOLD
+    return {"axisSoftMax": panel.reach or largest or _REACH[panel.unit], **lines}
+
+
+def _organized(columns: Iterable[Column]) -> dict[str, Any]:
+    """Titles and order of the columns of a table; its time and an unnamed value are excluded."""
+    titles = {column.label: column.title for column in columns}
+    return {
+        "id": "organize",
+        "options": {
+            "excludeByName": {name: True for name in ("Time", "Value") if name not in titles},
+            "indexByName": {name: position for position, name in enumerate(titles)},
+            "renameByName": titles,
+        },
+    }
+
+
+def _wide(column: Column) -> dict[str, Any]:
+    return {
+        "matcher": {"id": "byName", "options": column.title},
+        "properties": [{"id": "custom.width", "value": column.width}],
+    }
 
 
 def _dashed(letter: str) -> dict[str, Any]:

@@ -51,6 +51,8 @@ def service_from(label: str, pattern: str, expression: str) -> str:
 
 # --- dashboards: one selected service -------------------------------------------------------------
 CHOSEN = f'namespace="$namespace", {SERVICE_SERIES_LABEL}="$service"'
+# The same service, by the labels of alerts and of the rules of an SLO.
+OF_RULES = 'namespace="$namespace", service="$service"'
 
 
 def chosen(*matchers: str) -> str:
@@ -78,6 +80,24 @@ def mean(histogram: str, *by: str, where: str = CHOSEN) -> str:
     """The mean of a histogram, per value of some labels."""
     sums, counts = (rate(f"{histogram}_{suffix}", *by, where=where) for suffix in ("sum", "count"))
     return f"{sums} / {counts}"
+
+
+def largest(count: int, expression: str, labels: str) -> str:
+    """The series with the largest values of the whole time range, as many as a panel can show.
+
+    ``topk`` alone chooses again at each step, so that a panel could show any number of series.
+    """
+    return _extreme("topk", "max", count, expression, labels)
+
+
+def smallest(count: int, expression: str, labels: str) -> str:
+    """The series with the smallest values of the whole time range, as ``largest``."""
+    return _extreme("bottomk", "min", count, expression, labels)
+
+
+def _extreme(choice: str, reduction: str, count: int, expression: str, labels: str) -> str:
+    range_ = f"({expression})[$__range:$__interval] @ end()"
+    return f"{expression} and on ({labels}) {choice}({count}, {reduction}_over_time({range_}))"
 
 
 def _by(labels: tuple[str, ...]) -> str:

@@ -87,6 +87,7 @@ REQUESTS = Row(
             text="The routes that fail. If only one fails, check its code and the services that it "
             "calls.",
             unit=Unit.REQUESTS_PER_SECOND,
+            empty="No errors",
             queries=(
                 Query(
                     rate(
@@ -146,7 +147,11 @@ WORKERS = Row(
                     "planned limit",
                     line=True,
                 ),
-                Query(total("fastapi_worker_in_flight_limit", "pod"), "{{pod}} limit", line=True),
+                Query(
+                    f"min ({total('fastapi_worker_in_flight_limit', 'pod')})",
+                    "lowest limit of a pod",
+                    line=True,
+                ),
                 Query(
                     f"{planned_series('scaling.target_in_flight', CHOSEN)} > 0",
                     "target of the autoscaler",
@@ -160,11 +165,8 @@ WORKERS = Row(
             "the process, database for its pool. A single peak is a burst. If it lasts, there are "
             "too few pods, or requests are too slow.",
             unit=Unit.REQUESTS_PER_SECOND,
-            queries=(
-                Query(
-                    rate("fastapi_worker_shed_requests_total", "pod, reason"), "{{pod}} {{reason}}"
-                ),
-            ),
+            empty="No request was shed",
+            queries=(Query(rate("fastapi_worker_shed_requests_total", "reason"), "{{reason}}"),),
         ),
         Panel(
             title="Threads of def endpoints",
@@ -203,6 +205,7 @@ WORKERS = Row(
             "line, raise or remove the limit. If the panel is empty, there is no limit, or "
             "Prometheus does not scrape the kubelet.",
             unit=Unit.RATIO,
+            empty="No CPU limit, or no metrics of the kubelet",
             bounds=(bounds.THROTTLED_SOME, bounds.THROTTLED),
             queries=(
                 Query(

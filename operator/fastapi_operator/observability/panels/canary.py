@@ -35,6 +35,7 @@ CANARY = Row(
             "testers' requests and cached responses. The pods count those that reach them, also "
             "behind Caddy or a Gateway. Empty while there is one version only.",
             unit=Unit.REQUESTS_PER_SECOND,
+            empty="No canary",
             queries=(Query(_ALL, _VERSION), Query(_during(_REQUESTS), _IN_PODS)),
         ),
         Panel(
@@ -42,6 +43,7 @@ CANARY = Row(
             text="If the canary fails more often, kubectl fastapi rollout shows the verdict, and "
             "kubectl fastapi abort ends it at once.",
             unit=Unit.RATIO,
+            empty="No canary",
             bounds=(bounds.CANARY_ERRORS,),
             queries=(
                 Query(f"{_FAILED} / {_ALL}", _VERSION),
@@ -53,6 +55,7 @@ CANARY = Row(
             text="At nginx, and in the pods without the way to them. The first minute of a step is "
             "slower: new pods have cold caches.",
             unit=Unit.SECONDS,
+            empty="No canary",
             queries=(
                 Query(quantile(0.95, _SECONDS, "version"), f"{_VERSION} p95"),
                 Query(quantile(0.99, _SECONDS, "version"), f"{_VERSION} p99"),
@@ -69,6 +72,7 @@ CANARY = Row(
             title="CPU of a request by version",
             text="CPU time of the workers for each request, from the app's own metrics.",
             unit=Unit.SECONDS,
+            empty="No canary",
             width=12,
             queries=(Query(f"{_CPU} / {_REQUESTS}", f"{{{{{COMPONENT}}}}}"),),
         ),
@@ -77,6 +81,7 @@ CANARY = Row(
             text="As nginx counts them. The canary had no pod for them: all were busy, not ready, "
             "or it was aborted. Clients saw no error.",
             unit=Unit.RATIO,
+            empty="No canary",
             width=12,
             queries=(
                 Query(

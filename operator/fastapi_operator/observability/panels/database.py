@@ -1,7 +1,7 @@
 """PgBouncer, PostgreSQL and their volume."""
 
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.grafana import Panel, Query, Row
+from fastapi_operator.observability.grafana import Column, Panel, Query, Row
 from fastapi_operator.observability.metrics import Unit
 from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import (
@@ -10,6 +10,7 @@ from fastapi_operator.observability.promql import (
     chosen,
     container_of,
     joined,
+    largest,
     rate,
     total,
 )
@@ -24,9 +25,19 @@ _INDEX_BLOCKS = " + ".join(
     f"increase(pg_statio_user_indexes_idx_blks_{kind}_total{{{CHOSEN}}}[1d])"
     for kind in ("hit", "read")
 )
-_VOLUME_FREE = " / ".join(
+VOLUME_FREE = " / ".join(
     f"sum by (persistentvolumeclaim) (kubelet_volume_stats_{what}_bytes{{{_CLAIMS}}})"
     for what in ("available", "capacity")
+)
+
+CPU = (
+    "sum by (pod) ("
+    + joined(
+        "rate(container_cpu_usage_seconds_total"
+        f'{{namespace="$namespace", {_CONTAINER}}}[$__rate_interval])',
+        chosen(f'{COMPONENT}="database"'),
+    )
+    + ")"
 )
 
 POOLER = Row(
@@ -53,8 +64,14 @@ POOLER = Row(
             "used up. A larger database raises the limit.",
             unit=Unit.NONE,
             queries=(
-                Query(total(f"{_POOLS}_server_active_connections", "pod"), "active {{pod}}"),
-                Query(total(f"{_POOLS}_server_idle_connections", "pod"), "idle {{pod}}"),
+                Query(
+                    f"max ({total(f'{_POOLS}_server_active_connections', 'pod')})",
+                    "active, most of an instance",
+                ),
+                Query(
+                    f"max ({total(f'{_POOLS}_server_idle_connections', 'pod')})",
+                    "idle, most of an instance",
+                ),
                 Query(
                     planned_series("pooler.max_db_connections", CHOSEN),
                     "planned for an instance",
@@ -105,16 +122,7 @@ DATABASE = Row(
             "raise spec.postgres.resources.",
             unit=Unit.NONE,
             queries=(
-                Query(
-                    "sum by (pod) ("
-                    + joined(
-                        "rate(container_cpu_usage_seconds_total"
-                        f'{{namespace="$namespace", {_CONTAINER}}}[$__rate_interval])',
-                        chosen(f'{COMPONENT}="database"'),
-                    )
-                    + ")",
-                    "{{pod}}",
-                ),
+                Query(CPU, "{{pod}}"),
                 Query(
                     f"{planned_series('postgres.cpu_millicores', CHOSEN)} / 1000",
                     "planned cores",
@@ -142,7 +150,7 @@ DATABASE = Row(
             unit=Unit.NONE,
             queries=(
                 Query(
-                    f"topk(5, {rate('pg_stat_statements_seconds_total', 'queryid')})",
+                    largest(5, rate("pg_stat_statements_seconds_total", "queryid"), "queryid"),
                     "{{queryid}}",
                 ),
             ),
@@ -154,6 +162,11 @@ DATABASE = Row(
             unit=Unit.SECONDS,
             kind="table",
             width=16,
+            columns=(
+                Column("queryid", "Id", width=190),
+                Column("Value", "Mean time", width=110),
+                Column("query", "Statement"),
+            ),
             queries=(
                 Query(
                     "topk(10, (sum by (queryid) "
@@ -173,17 +186,19 @@ DATABASE = Row(
             unit=Unit.PER_SECOND,
             queries=(
                 Query(
-                    f"topk(5, {rate('pg_stat_user_tables_seq_tup_read', 'relname')})",
+                    largest(5, rate("pg_stat_user_tables_seq_tup_read", "relname"), "relname"),
                     "{{relname}}",
                 ),
             ),
         ),
         Panel(
             title="Indexes not read for a day",
+            empty="Each index was read",
             text="They only slow down writes. Before you drop one, check that it does not enforce "
             "uniqueness and that no rare report needs it.",
             unit=Unit.NONE,
             kind="table",
+            columns=(Column("relname", "Table"), Column("indexrelname", "Index")),
             queries=(
                 Query(f"sum by (relname, indexrelname) ({_INDEX_BLOCKS}) == 0", "{{indexrelname}}"),
             ),
@@ -196,7 +211,7 @@ DATABASE = Row(
             bounds=(bounds.VOLUME_FREE_LAST, bounds.VOLUME_FREE),
             low=True,
             most=1,
-            queries=(Query(_VOLUME_FREE, "{{persistentvolumeclaim}}"),),
+            queries=(Query(VOLUME_FREE, "{{persistentvolumeclaim}}"),),
         ),
     ),
 )

@@ -2,41 +2,54 @@
 
 from fastapi_operator.naming import SERVICE_SERIES_LABEL
 from fastapi_operator.observability import bounds
-from fastapi_operator.observability.grafana import Panel, Query, Row
+from fastapi_operator.observability.grafana import Column, Panel, Query, Row
 from fastapi_operator.observability.metrics import Unit
 from fastapi_operator.observability.planned import planned_series
-from fastapi_operator.observability.promql import COMPONENT, SERVICE, quantile, rate
+from fastapi_operator.observability.promql import (
+    COMPONENT,
+    SERVICE,
+    largest,
+    quantile,
+    rate,
+    smallest,
+)
 
 _ALL = f'namespace=~"$namespace", {SERVICE_SERIES_LABEL}!=""'
 _LABELS = ("namespace", SERVICE_SERIES_LABEL)
 _LEGEND = f"{{{{namespace}}}}/{{{{{SERVICE_SERIES_LABEL}}}}}"
 _SECONDS = "http_server_request_duration_seconds"
 _TOP = 10
+_REQUESTS = rate(f"{_SECONDS}_count", *_LABELS, where=_ALL)
+_FAILED = rate(f"{_SECONDS}_count", *_LABELS, where=f'{_ALL}, http_response_status_code=~"5.."')
 
 
 def _top(expression: str) -> tuple[Query, ...]:
-    return (Query(f"topk({_TOP}, {expression})", _LEGEND),)
+    return (Query(largest(_TOP, expression, SERVICE), _LEGEND),)
 
 
 STATE = Row(
     title="State",
+    height=6,
     panels=(
         Panel(
             title="Services by readiness",
             text="All services of the operator. The table on the right lists those that are not "
             "Ready.",
             unit=Unit.NONE,
-            queries=(
-                Query(
-                    "sum by (ready, reason) (fastapi_operator_services) > 0", "{{ready}} {{reason}}"
-                ),
-            ),
+            queries=(Query("sum by (ready) (fastapi_operator_services)", "Ready: {{ready}}"),),
         ),
         Panel(
             title="Failing conditions",
             text="Open the service's dashboard, or run kubectl fastapi status.",
             unit=Unit.NONE,
             kind="table",
+            empty="All conditions are True",
+            columns=(
+                Column("namespace", "Namespace", width=100),
+                Column(SERVICE_SERIES_LABEL, "Service", width=90),
+                Column("condition", "Condition"),
+                Column("reason", "Reason"),
+            ),
             queries=(
                 Query(
                     f"max by ({SERVICE}, condition, reason) (fastapi_operator_condition{{{_ALL}}})",
@@ -46,9 +59,16 @@ STATE = Row(
         ),
         Panel(
             title="Firing alerts",
-            text="Start with critical alerts. Each links to its runbook.",
+            text="Start with critical alerts. The link Runbooks above has a page for each of them.",
             unit=Unit.NONE,
             kind="table",
+            empty="No alert fires",
+            columns=(
+                Column("alertname", "Alert"),
+                Column("severity", "Severity", width=90),
+                Column("namespace", "Namespace", width=100),
+                Column("service", "Service", width=90),
+            ),
             queries=(
                 Query(
                     "sum by (alertname, severity, namespace, service) "
@@ -62,13 +82,14 @@ STATE = Row(
 
 TRAFFIC = Row(
     title="Traffic",
+    height=7,
     panels=(
         Panel(
             title="Requests",
             text="The ten busiest services. If a line drops suddenly, traffic no longer reaches "
             "the service.",
             unit=Unit.REQUESTS_PER_SECOND,
-            queries=_top(rate(f"{_SECONDS}_count", *_LABELS, where=_ALL)),
+            queries=_top(_REQUESTS),
         ),
         Panel(
             title="Share of errors",
@@ -76,13 +97,7 @@ TRAFFIC = Row(
             "the infrastructure that they share.",
             unit=Unit.RATIO,
             bounds=(bounds.SHED, bounds.SERVER_ERRORS),
-            queries=_top(
-                rate(
-                    f"{_SECONDS}_count", *_LABELS, where=f'{_ALL}, http_response_status_code=~"5.."'
-                )
-                + " / "
-                + rate(f"{_SECONDS}_count", *_LABELS, where=_ALL)
-            ),
+            queries=_top(f"({_FAILED} or 0 * {_REQUESTS}) / {_REQUESTS}"),
         ),
         Panel(
             title="Duration, p95",
@@ -101,6 +116,7 @@ TUNING = Row(
             text="Cores that the recommendations save with the fewest pods. Open the first with "
             "kubectl fastapi recommend.",
             unit=Unit.NONE,
+            empty="Nothing to win",
             width=12,
             queries=_top(
                 f"-sum by ({SERVICE}) (fastapi_operator_recommended_cpu_cores{{{_ALL}}}) > 0"
@@ -111,6 +127,7 @@ TUNING = Row(
             text="Memory that the recommendations save with the fewest pods. A service that needs "
             "more is not shown.",
             unit=Unit.BYTES,
+            empty="Nothing to win",
             width=12,
             queries=_top(
                 f"-sum by ({SERVICE}) (fastapi_operator_recommended_memory_bytes{{{_ALL}}}) > 0"
@@ -133,8 +150,9 @@ SATURATION = Row(
         ),
         Panel(
             title="Memory against the limit",
-            text="The fullest pod of each service. Near 1, an OOM kill is likely.",
+            text="The fullest pod of each service. Near 100 %, an OOM kill is likely.",
             unit=Unit.RATIO,
+            reach=1,
             bounds=(bounds.MEMORY_USED,),
             queries=_top(
                 f"max by ({SERVICE}) (fastapi_worker_resident_memory_bytes{{{_ALL}}}) "
@@ -143,8 +161,9 @@ SATURATION = Row(
         ),
         Panel(
             title="Pods against the maximum",
-            text="If it stays at 1, the autoscaler cannot add pods.",
+            text="If it stays at 100 %, the autoscaler cannot add pods.",
             unit=Unit.RATIO,
+            reach=1,
             queries=_top(
                 f'sum by ({SERVICE}) (up{{{_ALL}, {COMPONENT}="app"}} == 1) '
                 f"/ on ({SERVICE}) {planned_series('scaling.max_replicas', _ALL)}"
@@ -152,9 +171,10 @@ SATURATION = Row(
         ),
         Panel(
             title="Connections against max_connections",
-            text="The fullest databases. Near 1, new connections fail: see the runbook "
+            text="The fullest databases. Near 100 %, new connections fail: see the runbook "
             "database-near-max-connections.",
             unit=Unit.RATIO,
+            reach=1,
             bounds=(bounds.DATABASE_CONNECTIONS_USED,),
             queries=_top(
                 f"sum by ({SERVICE}) (pg_stat_activity_count{{{_ALL}}}) "
@@ -179,10 +199,14 @@ SATURATION = Row(
             most=1,
             queries=(
                 Query(
-                    f"bottomk({_TOP}, kubelet_volume_stats_available_bytes"
-                    '{namespace=~"$namespace", '
-                    'persistentvolumeclaim=~".+-(postgres|redis|queue)-(data|backup)"}'
-                    " / kubelet_volume_stats_capacity_bytes)",
+                    smallest(
+                        _TOP,
+                        "kubelet_volume_stats_available_bytes"
+                        '{namespace=~"$namespace", '
+                        'persistentvolumeclaim=~".+-(postgres|redis|queue)-(data|backup)"}'
+                        " / kubelet_volume_stats_capacity_bytes",
+                        "namespace, persistentvolumeclaim",
+                    ),
                     "{{namespace}}/{{persistentvolumeclaim}}",
                 ),
             ),

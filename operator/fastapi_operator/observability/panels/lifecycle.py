@@ -1,4 +1,4 @@
-"""Autoscaling and conditions, and annotations of rollouts and migrations."""
+"""Autoscaling, and annotations of rollouts and migrations."""
 
 from fastapi_operator.observability.alerts.canary import REASONS
 from fastapi_operator.observability.grafana import Annotation, Panel, Query, Row
@@ -23,14 +23,14 @@ def _created(series: str, label: str, name: str) -> str:
 
 
 SCALING = Row(
-    title="Autoscaling and state",
+    title="Autoscaling",
     panels=(
         Panel(
             title="Pods",
             text="If the desired number stays at the upper line, raise maxReplicas as far as the "
             "connection budget permits. If it changes every minute, raise scaleDownSeconds.",
             unit=Unit.NONE,
-            width=12,
+            width=24,
             queries=(
                 Query(
                     f"max (kube_horizontalpodautoscaler_status_desired_replicas{{{_AUTOSCALER}}})",
@@ -39,19 +39,6 @@ SCALING = Row(
                 Query(f"count (up{{{_APP}}} == 1)", "up"),
                 Query(planned_series("scaling.min_replicas", CHOSEN), "planned minimum", line=True),
                 Query(planned_series("scaling.max_replicas", CHOSEN), "planned maximum", line=True),
-            ),
-        ),
-        Panel(
-            title="Failing conditions",
-            text="To see the messages of the conditions, run kubectl fastapi status.",
-            unit=Unit.NONE,
-            kind="table",
-            width=12,
-            queries=(
-                Query(
-                    f"max by (condition, reason) (fastapi_operator_condition{{{CHOSEN}}})",
-                    "{{condition}} {{reason}}",
-                ),
             ),
         ),
     ),

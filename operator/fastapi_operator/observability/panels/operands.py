@@ -9,6 +9,7 @@ from fastapi_operator.observability.promql import (
     CHOSEN,
     COMPONENT,
     chosen,
+    largest,
     quantile,
     rate,
     total,
@@ -52,9 +53,12 @@ STORES = Row(
             bounds=(bounds.CACHE_COMMAND_SECONDS,),
             queries=(
                 Query(
-                    "topk(5, "
-                    f"{rate('redis_commands_duration_seconds_total', 'cmd', where=_CACHE)} / "
-                    f"{rate('redis_commands_total', 'cmd', where=_CACHE)})",
+                    largest(
+                        5,
+                        f"{rate('redis_commands_duration_seconds_total', 'cmd', where=_CACHE)} / "
+                        f"{rate('redis_commands_total', 'cmd', where=_CACHE)}",
+                        "cmd",
+                    ),
                     "{{cmd}}",
                 ),
             ),
@@ -108,6 +112,7 @@ PROXY = Row(
             "capacity. proxy: a limit of nginx, for example of slow bodies. rate: a client exceeds "
             "its rate.",
             unit=Unit.REQUESTS_PER_SECOND,
+            empty="No request was rejected",
             queries=(Query(rate("fastapi_proxy_shed_total", "reason"), "{{reason}}"),),
         ),
         Panel(

@@ -3,20 +3,19 @@
 from fastapi_operator.observability.grafana import Panel, Query, Row
 from fastapi_operator.observability.metrics import Unit
 from fastapi_operator.observability.planned import planned_series
-from fastapi_operator.observability.promql import CHOSEN
+from fastapi_operator.observability.promql import CHOSEN, OF_RULES
 
-_OF_RULES = 'namespace="$namespace", service="$service"'
 _PERMITTED = f"1 - {planned_series('observability.availability_percent', CHOSEN)} / 100"
 
 
 def _violations(window: str) -> str:
-    return f"max by (slo) (fastapi_service:broken:ratio_rate{window}{{{_OF_RULES}}})"
+    return f"max by (slo) (fastapi_service:broken:ratio_rate{window}{{{OF_RULES}}})"
 
 
 _LEFT = (
     "1 - sum by (slo) (sum_over_time(fastapi_service:broken:rate5m"
-    f'{{{_OF_RULES}, slo="availability"}}[30d])) / on () group_left () '
-    f"sum (sum_over_time(fastapi_service:requests:rate5m{{{_OF_RULES}}}[30d])) "
+    f'{{{OF_RULES}, slo="availability"}}[30d])) / on () group_left () '
+    f"sum (sum_over_time(fastapi_service:requests:rate5m{{{OF_RULES}}}[30d])) "
     f"/ on () group_left () ({_PERMITTED})"
 )
 
@@ -30,6 +29,7 @@ SLO = Row(
             unit=Unit.RATIO,
             kind="stat",
             width=6,
+            empty="No SLO",
             bounds=(0.1, 0.5),
             low=True,
             most=1,
@@ -40,24 +40,12 @@ SLO = Row(
             text="Above the dashed line the budget shrinks. If it rises suddenly, compare that "
             "moment with rollouts and with the rows below.",
             unit=Unit.RATIO,
-            width=10,
+            width=18,
+            empty="No SLO",
             queries=(
                 Query(_violations("1h"), "{{slo}} within 1 h"),
                 Query(_violations("6h"), "{{slo}} within 6 h"),
                 Query(_PERMITTED, "permitted", line=True),
-            ),
-        ),
-        Panel(
-            title="Firing alerts",
-            text="Each links to its runbook. Start with critical alerts.",
-            unit=Unit.NONE,
-            kind="table",
-            queries=(
-                Query(
-                    "sum by (alertname, severity, reason) "
-                    f'(ALERTS{{{_OF_RULES}, alertstate="firing"}})',
-                    "{{alertname}}",
-                ),
             ),
         ),
     ),
