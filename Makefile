@@ -127,7 +127,7 @@ diagnose-faults: setup ## Inject each fault into real processes, and check that 
 	@PYTHONPATH=runtime $(RUN)/python -m tests.diagnosis --write
 
 .PHONY: judges
-judges: setup ## Build the controllers of other projects that judge the product (once; minutes)
+judges: setup ## Build the programs of other projects that judge the product (once; minutes)
 	@$(RUN)/python -m tests.judges
 
 .PHONY: mutate

@@ -18,8 +18,12 @@ from urllib.request import urlopen
 from websocket import WebSocket, create_connection
 
 PROGRAM = "chromium-headless-shell"
-# The program that shows it, and its Debian package.
-PACKAGES = {PROGRAM: "chromium-headless-shell"}
+# The file or program that shows it, and its Debian package. The font is that of Grafana, so that
+# its texts have their true widths.
+PACKAGES = {
+    PROGRAM: "chromium-headless-shell",
+    "/usr/share/fonts/opentype/inter": "fonts-inter",
+}
 _START_SECONDS = 30
 
 
@@ -85,8 +89,9 @@ class Browser:
             )
 
     def picture(self, file: Path) -> None:
-        """Writes a picture of the whole page."""
-        result = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        """Writes a picture of the whole page, in the format of the file's suffix: PNG or WebP."""
+        kind = {"format": "webp", "quality": 80} if file.suffix == ".webp" else {"format": "png"}
+        result = self.send("Page.captureScreenshot", **kind, captureBeyondViewport=True)
         file.write_bytes(base64.b64decode(result["data"]))
 
     def accessible(self) -> list[tuple[str, str]]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import PACKAGES, Browser, browser
 from tests.charts.conftest import OPERATOR, ROOT, Helm, chosen_helm
-from tests.cluster import node
+from tests.cluster import node, packages
 from tests.demo.story import OPERATOR_NAMESPACE
 from tests.kubectl import Kubectl
 
@@ -82,6 +83,14 @@ def cluster() -> Iterator[Platform]:
     finally:
         if not os.environ.get("KEEP_NODE"):
             running.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Yields a browser with an empty profile."""
+    packages.ensure(PACKAGES)
+    with browser() as running:
+        yield running
 
 
 @pytest.fixture

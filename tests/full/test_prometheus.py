@@ -16,10 +16,13 @@ from typing import Any
 import pytest
 
 from fastapi_operator.observability.dashboards import DASHBOARDS
+from fastapi_operator.observability.grafana import Dashboard
+from tests.browser import Browser
 from tests.charts.conftest import OPERATOR
 from tests.e2e.conftest import Shop
-from tests.full import monitoring
+from tests.full import frames, monitoring
 from tests.full.conftest import EXAMPLES, Platform, public
+from tests.full.drawn import drawn_faults
 from tests.full.load import Request, generate
 from tests.full.monitoring import Prometheus
 from tests.full.recording import record
@@ -28,7 +31,7 @@ from tests.kubectl import KubectlError, eventually
 # The first run builds the Prometheus operator.
 pytestmark = [pytest.mark.node, pytest.mark.timeout(2400)]
 
-NAMESPACE = "watched"
+NAMESPACE = frames.NAMESPACE
 _TOLERANCE = 0.005
 RATE, SECONDS = 150, 70
 _OPERANDS = ("postgres-exporter", "pgbouncer-exporter", "redis-exporter", "mtail", "caddy")
@@ -221,12 +224,47 @@ def test_totals_are_those_of_the_load_generator(watched: Watched) -> None:
     assert {"200", "201", "404", "422", "500"} <= sent.keys()
 
 
+# --- each panel -----------------------------------------------------------------------------------
+def _refused_changes(watched: Watched) -> None:
+    """Makes a change by another client, which the operator reverts, and one that must fail."""
+    shop = watched.shop
+    shop.kubectl("scale", "deployment", "shop-pooler", "-n", NAMESPACE, "--replicas=3")
+    shop.patch({"postgres": {"migrations": {"command": ["false"]}}})
+    eventually(
+        lambda: shop.condition("MigrationsReady").get("reason") == "MigrationFailed",
+        seconds=120,
+        what="the failure of a migration",
+    )
+
+
+def _moment(prometheus: Prometheus) -> float:
+    """Returns the last time under load at which most targets responded, and all is written."""
+    now, query = time.time(), f'sum (up{{namespace="{NAMESPACE}"}})'
+    times = {"start": str(now - 50), "end": str(now - 10), "step": "5"}
+    (found,) = prometheus.get("query_range", query=query, **times)["result"]
+    most = max(float(count) for _, count in found["values"])
+    return max(float(at) for at, count in found["values"] if float(count) == most)
+
+
+@pytest.fixture(scope="module")
+def results(watched: Watched) -> frames.Results:
+    """Returns the data of all panels under load."""
+    _refused_changes(watched)
+    generate(watched.address("edge"), [Request("/", "/")], rate=20, seconds=10)
+    generate(watched.address(), (*REQUESTS, *(CACHED,) * 5), rate=60, seconds=60)
+    models, until = [dashboard.model() for dashboard in DASHBOARDS], _moment(watched.prometheus)
+    return frames.execute(watched.prometheus.get, models, watched.began, until)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.name)
+def test_grafana_draws_each_panel_of_the_watched_service(
+    results: frames.Results, chromium: Browser, dashboard: Dashboard, dark: bool
+) -> None:
+    assert drawn_faults(chromium, dashboard, results, dark=dark) == {}
+
+
 # --- each query -----------------------------------------------------------------------------------
-_GRAFANA = {
-    "$__rate_interval": "1m",
-    "$namespace": NAMESPACE,
-    "$route": ".*",
-}
 
 
 def _weighed(expression: str) -> str:
@@ -236,12 +274,6 @@ def _weighed(expression: str) -> str:
     """
     text = re.sub(r"(?<=\s)(>=|<=|==|!=|>|<)(?=\s)", r"\1 bool", expression)
     return re.sub(r"\bunless\b", "and", text).replace(" offset 23h", "")
-
-
-def _filled(expression: str, service: str) -> str:
-    for variable, value in {**_GRAFANA, "$service": service}.items():
-        expression = expression.replace(variable, value)
-    return expression
 
 
 def _queries(prometheus: Prometheus) -> Iterator[tuple[str, str]]:
@@ -265,15 +297,8 @@ def _queries(prometheus: Prometheus) -> Iterator[tuple[str, str]]:
 def _trouble(watched: Watched) -> None:
     """Causes the events whose series a healthy service does not have."""
     shop, where = watched.shop, ("-n", NAMESPACE)
-    # A change by another client, which the operator reverts.
-    shop.kubectl("scale", "deployment", "shop-pooler", *where, "--replicas=3")
+    _refused_changes(watched)
     generate(watched.address(), [TOO_SLOW], rate=5, seconds=2)
-    shop.patch({"postgres": {"migrations": {"command": ["false"]}}})
-    eventually(
-        lambda: shop.condition("MigrationsReady").get("reason") == "MigrationFailed",
-        seconds=60,
-        what="a migration that failed",
-    )
     # All pods of both apps end until the kubelet delays their next start: clients get errors, and
     # pods are missing for longer than a scrape interval. The last time they end after
     # a process in them took all memory there is.
@@ -305,7 +330,7 @@ def test_every_query_of_every_panel_and_rule_has_a_result(watched: Watched) -> N
     queries, without = list(_queries(prometheus)), dict[str, str]()
     for name, query in queries:
         # Behind nginx, else behind Caddy: no service has both.
-        missing = [unanswered(_filled(query, service)) for service in ("shop", "edge")]
+        missing = [unanswered(frames.filled(query, service)) for service in ("shop", "edge")]
         if all(missing):
             without[name] = missing[0]
     record(

@@ -11,8 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.browser import PACKAGES, Browser, browser
-from tests.cluster import packages
+from tests.browser import Browser
 from tests.docs.test_site import site
 from tests.full.legible import BARRIERS, BROKEN_WORDS, LOW_CONTRAST, NAMED_ROLES
 
@@ -69,13 +68,6 @@ def address(site: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    packages.ensure(PACKAGES)
-    with browser() as running:
-        yield running
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

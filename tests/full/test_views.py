@@ -1,14 +1,12 @@
 """The pages of ``-o html`` in a real browser: light and dark, with a keyboard, on a phone."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fastapi_operator.observability.flamegraph import Profile
 from fastapi_operator.views.profile_page import profile_page
-from tests.browser import PACKAGES, Browser, browser
-from tests.cluster import packages
+from tests.browser import Browser
 from tests.full.legible import BARRIERS, LOW_CONTRAST
 from tests.unit.cli.test_commands import SHOP, invoke
 from tests.unit.views.test_other_pages import STACKS, doctor
@@ -54,13 +52,6 @@ COLLISIONS = """(() => {
 SMALL_TARGETS = """[...document.querySelectorAll("summary, button, nav a, input[type=search]")]
   .filter((item) => item.checkVisibility() && item.getBoundingClientRect().height < 24)
   .map((item) => item.textContent)"""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    packages.ensure(PACKAGES)
-    with browser() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
