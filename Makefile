@@ -111,6 +111,10 @@ cast: setup ## Type the tour on the local node, and record its deployment for th
 prometheus: setup ## Run each query of panels and rules on a real Prometheus under load, on the local node
 	@RECORD=1 $(RUN)/python -m pytest tests/full/test_prometheus.py
 
+.PHONY: pictures
+pictures: setup ## Draw the dashboards of a service under load with Grafana's panels for README and docs, on the local node
+	@RECORD=1 $(RUN)/python -m pytest tests/full/test_prometheus.py -k "grafana or pictures"
+
 .PHONY: faults
 faults: setup ## Inject every fault on 50 services twice, make 5,000 random edits, try 2,000 random pieces of pods
 	@$(RUN)/python -m tests.faults --write

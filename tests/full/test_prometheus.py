@@ -6,6 +6,7 @@ kube-state-metrics are there as on any cluster.
 
 import contextlib
 import itertools
+import os
 import re
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from fastapi_operator.observability.dashboards import DASHBOARDS
 from fastapi_operator.observability.grafana import Dashboard
 from tests.browser import Browser
 from tests.charts.conftest import OPERATOR
+from tests.docs import dashboards
 from tests.e2e.conftest import Shop
 from tests.full import frames, monitoring
 from tests.full.conftest import EXAMPLES, Platform, public
@@ -26,6 +28,7 @@ from tests.full.drawn import drawn_faults
 from tests.full.load import Request, generate
 from tests.full.monitoring import Prometheus
 from tests.full.recording import record
+from tests.judges.panels import draw
 from tests.kubectl import KubectlError, eventually
 
 # The first run builds the Prometheus operator.
@@ -262,6 +265,17 @@ def test_grafana_draws_each_panel_of_the_watched_service(
     results: frames.Results, chromium: Browser, dashboard: Dashboard, dark: bool
 ) -> None:
     assert drawn_faults(chromium, dashboard, results, dark=dark) == {}
+
+
+@pytest.mark.skipif("RECORD" not in os.environ, reason="only to renew the pictures")
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.name)
+def test_the_pictures_are_of_the_first_screens(
+    results: frames.Results, chromium: Browser, dashboard: Dashboard
+) -> None:
+    model = dashboards.first_screen(dashboard)
+    draw(chromium, model, results.frames(model), between=(results.since, results.until))
+    chromium.picture(dashboards.picture(dashboard))
+    dashboards.note(dashboard)
 
 
 # --- each query -----------------------------------------------------------------------------------
