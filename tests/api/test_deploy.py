@@ -309,9 +309,9 @@ def test_a_value_that_is_not_secret_is_never_random(world: World, project: Path)
     assert f"--secrets {project}/.env has all of them" in done.stderr
     ours, its = pty.openpty()
     with deploying(world, project, *options, stdin=its) as process:
-        read_until(process, "REGION: ")
+        read_until(process, "REGION:")
         os.write(ours, b"\n")
-        read_until(process, "REGION: ")
+        read_until(process, "REGION:")
         os.write(ours, b"us\n")
         read_until(process, "TOKEN: ")
         time.sleep(0.2)
