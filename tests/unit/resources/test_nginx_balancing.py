@@ -128,16 +128,16 @@ def test_requests_with_priority_get_a_slot_when_all_others_are_used(
             )
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert [nginx.get("/shop/rates").status for _ in range(2)] == [200, 200]
-        # The reserve of each pod is a quarter of 8, from two proxy pods.
-        paid = clients.map(lambda _: _timed(nginx, "/shop/orders/7/payment")[0], range(4))
+        # The reserve of each pod is half of 8, from two proxy pods.
+        paid = clients.map(lambda _: _timed(nginx, "/shop/orders/7/payment")[0], range(6))
         found = list(paid)
-        assert sorted(answer.status for answer in found) == 2 * [200] + 2 * [503]
+        assert sorted(answer.status for answer in found) == 4 * [200] + 2 * [503]
         rejected = [answer.headers["Retry-After"] for answer in found if answer.status == 503]
         assert rejected == ["1", "1"]
         assert set(slow) == {200}
         # If no slot is used, the reserve is free as well.
         paid = clients.map(lambda _: _timed(nginx, "/shop/orders/7/payment")[0].status, range(14))
-        assert sorted(paid) == 10 * [200] + 4 * [503]
+        assert sorted(paid) == 12 * [200] + 2 * [503]
 
 
 def test_a_request_with_priority_that_a_pod_has_got_is_not_repeated(nginx: Nginx, app: App) -> None:
