@@ -8,6 +8,10 @@ from pathlib import Path
 from tests.cluster import execution, failures, places
 
 _LAYERS_KEPT = 60
+# On a busy machine, a step may fail before it has begun: the program could not seal the copy of
+# itself that the step runs. The steps before it are kept.
+_BUSY = "sealing memfd copy: Device or resource busy"
+_ATTEMPTS = 3
 # Configuration of pip and apt on the host; only the local build uses it.
 _HOST_FILES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf"))
 
@@ -47,15 +51,18 @@ def build(
     if ignore.exists():  # docker build finds it by itself, this buildah does not
         options += ["--ignorefile", str(ignore)]
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as output:
-        result = subprocess.run(
-            command([*options, str(context)]),
-            check=False,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    if result.returncode:
-        raise failures.NotReadyError(f"image {image}", "could not be built", log)
+    for attempt in range(1, _ATTEMPTS + 1):
+        with log.open("w") as output:
+            result = subprocess.run(
+                command([*options, str(context)]),
+                check=False,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        if not result.returncode:
+            return
+        if attempt == _ATTEMPTS or _BUSY not in log.read_text():
+            raise failures.NotReadyError(f"image {image}", "could not be built", log)
 
 
 def save(image: str, archive: Path, name: str) -> None:
