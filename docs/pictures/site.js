@@ -1,4 +1,4 @@
-// What the theme does not do for readers with a keyboard or a screen reader: code and tables that are
+// Missing in the theme for readers with a keyboard or a screen reader: code and tables that are
 // wider than the page scroll with the arrow keys, and the buttons of a code block are no navigation.
 (() => {
   const complete = () => {

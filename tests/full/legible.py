@@ -65,7 +65,7 @@ BROKEN_WORDS = """(() => {
 # Elements that must have a name for a screen reader.
 NAMED_ROLES = ("button", "dialog", "link", "searchbox", "textbox")
 
-# What stops a reader with a keyboard or a screen reader: rules of WCAG, and of axe-core's best
+# Barriers for a reader with a keyboard or a screen reader: rules of WCAG, and of axe-core's best
 # practices. Each finding is the rule and the beginning of the element.
 BARRIERS = """(() => {
   const found = [];

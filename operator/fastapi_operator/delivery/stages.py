@@ -47,7 +47,7 @@ def copying(text: str, path: str) -> str:
 
 
 def sources(words: list[str]) -> list[str]:
-    """Returns what COPY or ADD takes from its build: not URLs or texts within the Dockerfile."""
+    """Returns the sources of COPY or ADD: not URLs or texts within the Dockerfile."""
     given = [word for word in words if not word.startswith("--")][:-1]
     return [source for source in given if not re.match(r"<<|[a-z]+://|git@", source)]
 
@@ -126,7 +126,7 @@ def _rest(source: str, path: str) -> str | None:
 
 
 def _mounted(argument: str) -> Iterator[str]:
-    """Yields what a command sees of the build, and could copy."""
+    """Yields the paths of the build that a command could copy."""
     for mount in re.findall(r"--mount=(\S+)", argument):
         options = dict(part.partition("=")[::2] for part in mount.split(","))
         if options.get("type", "bind") == "bind" and "from" not in options:

@@ -44,7 +44,7 @@ def test_an_image_may_have_a_file_that_is_copied(line: str, path: str, copies: b
         ("COPY --from=web / /", True),
         ("COPY --from=1 /app/web /app", True),
         ("COPY --from=web /app/web/.env /app/", True),
-        # What is built from the sources, without them.
+        # The result of a build, without its sources.
         ("COPY --from=web /app/web/dist /app", False),
         ("COPY --from=web dist /app", False),
         ("COPY --from=base /app /app", False),
