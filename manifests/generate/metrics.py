@@ -39,6 +39,11 @@ _SECTIONS = {
         "From `postgres_exporter` beside a managed database, as the role `monitor`. "
         "Statements are normalized: `$1` replaces a value.",
     ),
+    Source.CLOUDNATIVE_PG: (
+        "PostgreSQL of CloudNativePG",
+        "From each instance, by the default queries of CloudNativePG. It has no metrics of "
+        "statements, tables and indexes.",
+    ),
     Source.PGBOUNCER: ("PgBouncer", "From `pgbouncer_exporter` beside it, as `monitor`."),
     Source.REDIS: (
         "Redis and Valkey",

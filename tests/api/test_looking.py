@@ -195,7 +195,10 @@ def test_external_stores_have_no_pod(world: World) -> None:
         redis={"mode": "External", "secretRef": reference},
     )
     done = invoke(world, "psql", "shop")
-    assert (done.exit_code, "external and has no pooler" in done.stderr) == (2, True)
+    assert (done.exit_code, "does not run the database and has no pooler" in done.stderr) == (
+        2,
+        True,
+    )
     done = invoke(world, "redis-cli", "shop")
     assert (done.exit_code, "the cache is external" in done.stderr) == (2, True)
 

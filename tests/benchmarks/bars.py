@@ -477,6 +477,14 @@ BARS: Mapping[str, Sequence[Bar]] = {
             code=("operator/fastapi_operator/resources", "operator/fastapi_operator/templates"),
         )
     ],
+    "cloudnativepg": [
+        Bar(
+            heading="lost rows",
+            text="0 acknowledged rows lost",
+            judge=lambda row: row["lost rows"] == "0" and int(row["acknowledged rows"]) > 0,
+            code=("operator/fastapi_operator/resources",),
+        )
+    ],
     "take over": [
         Bar(heading="lost", text="0 requests lost", judge=lambda row: row["lost"] == "0")
     ],

@@ -26,7 +26,6 @@ EVERYTHING = {
 IMAGE = {"image": "registry.example.com/shop:1.4.2"}
 # No Go module carries their schemas at a bearable size.
 UNKNOWN = (
-    "postgresql.cnpg.io/v1/Cluster",
     "argoproj.io/v1alpha1/Application",
     "grafana.integreatly.org/v1beta1/GrafanaDashboard",
 )

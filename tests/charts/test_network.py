@@ -57,6 +57,13 @@ CANARY = part(Part.CANARY)
 QUEUE, WORKER, REPORT = part(Part.QUEUE), part(Part.BACKGROUND), part(Part.SCHEDULES)
 BACKUP = part(Part.BACKUP)
 
+# An instance of CloudNativePG, the pod that creates one, and CloudNativePG itself.
+OF_CLUSTER = {"cnpg.io/cluster": "shop-postgres"}
+INSTANCE = Peer("10.1.0.2", naming.selector(SERVICE, Part.DATABASE) | OF_CLUSTER)
+JOIN = Peer("10.1.0.8", OF_CLUSTER | {"cnpg.io/jobRole": "join"})
+OTHER_CLUSTER = Peer("10.1.0.9", {"cnpg.io/cluster": "other"})
+CNPG = Peer("10.1.0.10", {"app.kubernetes.io/name": "cloudnative-pg"}, "cnpg-system")
+
 Flows = tuple[tuple[Peer, Peer, int], ...]
 # case: flows that must be permitted, and flows that must not
 EXPECTED: dict[str, tuple[Flows, Flows]] = {
@@ -130,6 +137,30 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
             *((POOLER, Peer("10.2.0.1", {"dns": "default"}, "dns"), port) for port in (53, 5353)),
         ),
         ((POOLER, OUTSIDE, 443), (POOLER, CLOUD, 80), (PROXY, OUTSIDE, 5432)),
+    ),
+    "database-cnpg": (
+        (
+            (POOLER, INSTANCE, 5432),
+            (MIGRATION, INSTANCE, 5432),
+            *(
+                (source, INSTANCE, port)
+                for source in (INSTANCE, JOIN, CNPG)
+                for port in (5432, 8000)
+            ),
+            (PROMETHEUS, INSTANCE, 9187),
+            # The API server, and a store of backups.
+            (INSTANCE, OUTSIDE, 443),
+        ),
+        (
+            *((who, INSTANCE, 5432) for who in (APP, PROXY, STRANGER, OUTSIDE, NEIGHBOUR)),
+            *((who, INSTANCE, 8000) for who in (POOLER, MIGRATION, STRANGER, PROMETHEUS, OUTSIDE)),
+            *(
+                (who, INSTANCE, 5432)
+                for who in (part(Part.POOLER, namespace="team-b"), OTHER_CLUSTER)
+            ),
+            (POOLER, OUTSIDE, 5432),
+            (POOLER, STRANGER, 5432),
+        ),
     ),
     "connections": (
         (

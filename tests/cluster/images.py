@@ -71,6 +71,12 @@ _IMAGES = {
             "debian",
             names=("postgres", "redis", "valkey", "nginx"),
         ),
+        Image(
+            "cloudnative-pg",
+            "tests/cluster/dockerfiles/cloudnative-pg.Dockerfile",
+            "operands",
+            by_default=False,
+        ),
         Image("pgbouncer", "images/pgbouncer/Dockerfile", "debian", context="images/pgbouncer"),
         Image(
             "mtail",

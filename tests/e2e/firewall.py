@@ -19,9 +19,9 @@ def program() -> Path | None:
 
 
 @contextlib.contextmanager
-def enforcing(folder: Path) -> Iterator[None]:
-    """Enforces the policies of all pods; afterwards all of its rules are removed."""
-    instance = instances.find(NODE)
+def enforcing(folder: Path, node: str = NODE) -> Iterator[None]:
+    """Enforces the policies of all pods of a node; afterwards all of its rules are removed."""
+    instance = instances.find(node)
     assert instance is not None
     inside = instance.network_namespace
     command = [folder / "kube-router", "--kubeconfig", instance.kubeconfig]

@@ -20,6 +20,8 @@ EMPTY: Mapping[str, str] = {
     "Firing alerts": "nothing is wrong for long enough",
     "Shed requests": "each pod takes all requests",
     "Requests that nginx rejected": "each pod takes all requests",
+    "Replicas of CloudNativePG": "the operator runs the database",
+    "Lag of replicas": "the operator runs the database",
     "Indexes not read for a day": "the service is some minutes old",
     "CPU to win": "recommendations need more data than some minutes",
     "Memory to win": "recommendations need more data than some minutes",

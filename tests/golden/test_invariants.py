@@ -57,6 +57,12 @@ def _runs_database(case: Case) -> bool:
     return postgres is not None and postgres.mode in (None, "Managed")
 
 
+def _is_cluster(case: Case) -> bool:
+    """Returns whether CloudNativePG runs the database, whose pods are not built here."""
+    postgres = case.service.spec.postgres
+    return postgres is not None and postgres.mode == "CloudNativePG"
+
+
 def _restored(case: Case) -> set[str]:
     """Returns the claim with another service's dumps."""
     postgres = case.service.spec.postgres
@@ -87,7 +93,7 @@ def test_objects_have_our_labels_but_no_metadata_of_the_reconciler(case: Case) -
     for item in case.objects:
         metadata = item.body["metadata"]
         ours = {"name", "namespace", "labels"}
-        if item.key.kind in ("ServiceAccount", "Service") or item.part is Part.EXPOSURE:
+        if item.key.kind in ("ServiceAccount", "Service", "Cluster") or item.part is Part.EXPOSURE:
             ours |= {"annotations"} & set(metadata)
         assert set(metadata) == ours, item.key
         assert metadata["namespace"] == case.service.metadata.namespace
@@ -241,6 +247,9 @@ def test_services_and_monitors_use_ports_that_exist(case: Case) -> None:
         (chosen,) = spec["selector"]["matchExpressions"]
         asked = {endpoint["port"] for endpoint in spec["podMetricsEndpoints"]}
         for part in chosen["values"]:
+            if part == Part.DATABASE and _is_cluster(case):
+                assert "metrics" in asked, "the name of the port in pods of CloudNativePG"
+                continue
             assert len(ports[Part(part)] & asked) == 1, part
 
 
@@ -260,14 +269,18 @@ def test_every_part_with_pods_is_isolated_and_every_flow_ends_at_an_open_port(ca
     }
     parts = {item.part: template for item, template in templates(case)}
     network = case.service.spec.network or Network()
-    isolated = set() if network.policies == "Disabled" else {part.value for part in parts}
+    isolated = {part.value for part in parts}
+    if _is_cluster(case):
+        isolated.add(Part.DATABASE.value)
+    if network.policies == "Disabled":
+        isolated = set()
     assert set(policies) == isolated
     inputs = Inputs(case.service, case.plan, case.settings, Facts())
     table = flows(inputs)
     # Parts that connect to an external server, at any address.
     external = {flow.source for flow in table if flow.target is None}
     for flow in table:
-        if flow.target is None:
+        if flow.target is None or flow.target not in parts:
             continue
         open_ports = {
             port["containerPort"]
@@ -279,7 +292,8 @@ def test_every_part_with_pods_is_isolated_and_every_flow_ends_at_an_open_port(ca
         if part == Part.PREFLIGHT:
             assert (policy["spec"]["ingress"], policy["spec"]["egress"]) == ([], [])
             continue
-        if part in USERS_CODE and network.egress != "Restricted":
+        is_open = part in USERS_CODE and network.egress != "Restricted"
+        if is_open or (part == Part.DATABASE and _is_cluster(case)):
             # A rule for every address would not match nodes with some network plugins.
             assert policy["spec"]["policyTypes"] == ["Ingress"] and "egress" not in policy["spec"]
             continue

@@ -63,6 +63,12 @@ CONTROLLERS: Mapping[str, Controller] = {
         packages=("./cmd/operator", "./cmd/adapter"),
         cost="12 minutes of CPU",
     ),
+    # Its operator and the manager of each instance are one program.
+    "cloudnative-pg": Controller(
+        module=modules.CLOUDNATIVE_PG,
+        packages=("./cmd/manager",),
+        cost="4 to 11 minutes on two cores",
+    ),
     # Rolls out the same bad version as the product, for comparison.
     "argo-rollouts": Controller(
         module="github.com/argoproj/argo-rollouts@v1.9.0",

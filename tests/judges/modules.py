@@ -15,6 +15,7 @@ PROMETHEUS = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 KUBE_STATE = "k8s.io/kube-state-metrics/v2@v2.15.0"
 CERT_MANAGER = "github.com/cert-manager/cert-manager@v1.21.2"
 KEDA = "github.com/kedacore/keda/v2@v2.21.0"
+CLOUDNATIVE_PG = "github.com/cloudnative-pg/cloudnative-pg@v1.27.0"
 FLUX = "github.com/fluxcd/kustomize-controller@v1.9.3"
 FLUX_SOURCES = "github.com/fluxcd/source-controller@v1.9.2"
 # module -> its folder of CustomResourceDefinitions
@@ -24,6 +25,7 @@ DEFINITIONS = {
     "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/experimental",
     CERT_MANAGER: "deploy/crds",
     KEDA: "config/crd/bases",
+    CLOUDNATIVE_PG: "config/crd/bases",
     FLUX: "config/crd/bases",
     FLUX_SOURCES: "config/crd/bases",
 }

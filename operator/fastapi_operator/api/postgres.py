@@ -194,6 +194,14 @@ class CloudNativePG(Model):
         description="Number of database pods, one of which accepts writes. Default: 3.",
         examples=[3],
     )
+    durability: Literal["Required", "Preferred", "None"] | None = Field(
+        default=None,
+        description="Whether a commit waits until a replica has it too. Required always waits: "
+        "writes stop while no replica is connected. Preferred does not wait then, and None never "
+        "waits: a failover can lose the newest commits. Default: Required with at least three "
+        "instances, Preferred with two.",
+        examples=["Required"],
+    )
     backup: PodPart | None = Field(
         default=None,
         description="The Cluster's spec.backup, copied unchanged. Default: none.",

@@ -232,6 +232,13 @@ RULES: tuple[Rule, ...] = (
         field="cloudNativePG",
     ),
     Rule(
+        path="spec.postgres.cloudNativePG",
+        expression="!has(self.durability) || self.durability == 'None' || "
+        "!has(self.instances) || self.instances > 1",
+        message="durability requires at least two instances: a commit waits for a replica",
+        field="durability",
+    ),
+    Rule(
         path="spec.postgres",
         expression="(!has(self.backup) && !has(self.restoreFrom)) || !has(self.mode) || "
         "self.mode != 'CloudNativePG'",

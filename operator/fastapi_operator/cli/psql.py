@@ -67,7 +67,7 @@ def psql(
     """
     extra = list(arguments or ())
 
-    async def work(cluster: Cluster) -> tuple[str, str, str] | int:
+    async def work(cluster: Cluster) -> tuple[str, str, list[str]] | int:
         postgres = (await cluster.read_service(name))["spec"].get("postgres")
         if postgres is None:
             inputs.fail(f"{name}: the service has no database (spec.postgres)")
@@ -76,22 +76,24 @@ def psql(
             return await _run_local(cluster, name, mode, role, extra)
         if mode == "CloudNativePG":
             # The environment of its containers has the directory of the socket.
-            return await primary(cluster, name), cluster.namespace, ""
+            pod_name = await primary(cluster, name)
+            return pod_name, cluster.namespace, command(role, extra, socket="", owner=APP_ROLE)
         pod = await reach.find_pod(cluster, name, Part.DATABASE)
-        return pod.name, cluster.namespace, RUN_DIRECTORY
+        return pod.name, cluster.namespace, command(role, extra, socket=RUN_DIRECTORY)
 
     place: dict[str, Any] = {"kubeconfig": kubeconfig, "context": context}
     found = run_with_cluster(work, namespace=namespace, **place)
     if isinstance(found, int):
         in_pod.exit_with(found)
         return
-    pod, chosen, socket = found
-    whole = command(role, extra, socket=socket)
+    pod, chosen, whole = found
     code = in_pod.run_in_pod(pod, _CONTAINER, whole, namespace=chosen, **place)
     in_pod.exit_with(code)
 
 
-def command(role: Role, arguments: list[str], *, socket: str) -> list[str]:
+def command(
+    role: Role, arguments: list[str], *, socket: str, owner: str = MIGRATOR_ROLE
+) -> list[str]:
     """Returns the command in the pod, where the superuser connects over the socket.
 
     The role is set for the session; ``RESET ROLE`` returns to the superuser.
@@ -100,8 +102,9 @@ def command(role: Role, arguments: list[str], *, socket: str) -> list[str]:
         role: The role.
         arguments: The arguments of psql.
         socket: The directory of the socket; empty if the environment of the pod has it.
+        owner: The role that owns the tables.
     """
-    names = {Role.APP: APP_ROLE, Role.OWNER: MIGRATOR_ROLE}
+    names = {Role.APP: APP_ROLE, Role.OWNER: owner}
     variables = [f"PGHOST={socket}"] if socket else []
     variables += [f"PGOPTIONS=-c role={names[role]}"] if role in names else []
     return [
@@ -113,13 +116,14 @@ def command(role: Role, arguments: list[str], *, socket: str) -> list[str]:
 async def _run_local(
     cluster: Cluster, name: str, mode: str, role: Role, arguments: list[str]
 ) -> int:
-    part = Part.POOLER if mode == "External" else Part.DATABASE
+    # The credentials of another database are not for clients of this machine.
+    part = Part.DATABASE if mode == "Managed" else Part.POOLER
     if role is Role.SUPERUSER or (role is Role.OWNER and mode != "Managed"):
         inputs.fail(f"--role {role}: no Secret of the service has its password")
     if part is Part.POOLER and not await reach.running_pods(cluster, name, part):
         inputs.fail(
-            f"{name}: the database is external and has no pooler, so no pod leads to it; connect "
-            f"to its own address, or from the app: {cluster.command('shell', name)}"
+            f"{name}: the service does not run the database and has no pooler, so no pod leads to "
+            f"it; connect to its own address, or from the app: {cluster.command('shell', name)}"
         )
     chooser = reach.Chooser(cluster, name, part, part.record.port_name)
     environment = await session(cluster, name, part, role)

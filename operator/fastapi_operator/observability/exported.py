@@ -149,6 +149,32 @@ _POSTGRES = (
         for kind, origin in (("hit", "found in memory"), ("read", "read from disk"))
     ),
 )
+_CLOUDNATIVE_PG = (
+    _gauge(Source.CLOUDNATIVE_PG, "cnpg_collector_up", "1 if the PostgreSQL of an instance runs."),
+    _gauge(
+        Source.CLOUDNATIVE_PG,
+        "cnpg_backends_total",
+        "Connections by state.",
+        labels=("datname", "state", "usename", "application_name"),
+    ),
+    _gauge(
+        Source.CLOUDNATIVE_PG,
+        "cnpg_pg_settings_setting",
+        "A setting of PostgreSQL.",
+        labels=("name",),
+    ),
+    _gauge(
+        Source.CLOUDNATIVE_PG,
+        "cnpg_pg_replication_lag",
+        "Age of the newest transaction that a replica has applied, while it has not applied all.",
+        Unit.SECONDS,
+    ),
+    _gauge(
+        Source.CLOUDNATIVE_PG,
+        "cnpg_pg_replication_streaming_replicas",
+        "Replicas that are connected to an instance.",
+    ),
+)
 _PGBOUNCER = (
     *(
         _gauge(Source.PGBOUNCER, f"pgbouncer_pools_{name}_connections", text, labels=_POOL)
@@ -299,6 +325,7 @@ _KUBE_STATE = (
 EXPORTED: tuple[Metric, ...] = (
     *_PROXY,
     *_POSTGRES,
+    *_CLOUDNATIVE_PG,
     *_PGBOUNCER,
     *_REDIS,
     *_KUBELET,

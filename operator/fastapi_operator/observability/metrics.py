@@ -29,6 +29,7 @@ class Source(StrEnum):
     OPERATOR = "operator"
     PROXY = "proxy"
     POSTGRES = "postgres_exporter"
+    CLOUDNATIVE_PG = "CloudNativePG"
     PGBOUNCER = "pgbouncer_exporter"
     REDIS = "redis_exporter"
     KUBELET = "kubelet"

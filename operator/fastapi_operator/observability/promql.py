@@ -6,6 +6,8 @@ from fastapi_operator.parts import Part
 # The labels that identify a service in the series of all its parts.
 SERVICE = f"namespace, {SERVICE_SERIES_LABEL}"
 COMPONENT = "app_kubernetes_io_component"
+# Claims of a service, after its name: its stores, its dumps, the instances of CloudNativePG.
+CLAIMS = "(?:(?:postgres|redis|queue)-(?:data|backup)|postgres-[0-9]+(?:-wal)?)"
 OF_SERVICES = f'{SERVICE_SERIES_LABEL}!=""'
 # Caddy counts only the first handlers that a request passes, not those within a route. Every
 # request for a service passes this one, and no request to the private port does.

@@ -76,7 +76,7 @@ def addresses(inputs: Inputs) -> tuple[Address, ...]:
 
     A pooler of the user, for example, gives both a different host.
     """
-    if inputs.spec.postgres is None or inputs.spec.postgres.mode == "CloudNativePG":
+    if inputs.runs_cluster:
         return ()
     found = (migrators_access(inputs), access(inputs))
     return tuple(
@@ -91,7 +91,7 @@ def addresses(inputs: Inputs) -> tuple[Address, ...]:
 def access(inputs: Inputs) -> Access | None:
     """Returns the access of the app or its pooler; None if the service runs its own database."""
     postgres = inputs.spec.postgres
-    if postgres is not None and postgres.mode == "CloudNativePG":
+    if inputs.runs_cluster:
         return _by_cloud_native_pg(inputs)
     if postgres is None or postgres.secret_ref is None:
         return None
@@ -101,7 +101,7 @@ def access(inputs: Inputs) -> Access | None:
 def migrators_access(inputs: Inputs) -> Access | None:
     """Returns the access of a migration, as the owner of the schema."""
     postgres = inputs.spec.postgres
-    if postgres is not None and postgres.mode == "CloudNativePG":
+    if inputs.runs_cluster:
         return _by_cloud_native_pg(inputs)
     if postgres is None or postgres.secret_ref is None:
         return None

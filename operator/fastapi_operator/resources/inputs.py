@@ -92,6 +92,12 @@ class Inputs:
         postgres = self.spec.postgres
         return postgres is not None and postgres.mode in (None, "Managed")
 
+    @property
+    def runs_cluster(self) -> bool:
+        """Whether CloudNativePG runs the database, as a Cluster of this service."""
+        postgres = self.spec.postgres
+        return postgres is not None and postgres.mode == "CloudNativePG"
+
     def default_user(self, part: Part) -> bool:
         """Whether clients of the cache or the queue connect as its default user."""
         connections = self.spec.connections or Connections()

@@ -14,7 +14,7 @@ from fastapi_operator import naming
 from fastapi_operator.api.workload import Network
 from fastapi_operator.parts import Part
 from fastapi_operator.platforms import DNS_PORTS, MESHES, METADATA_ADDRESSES, Mesh
-from fastapi_operator.resources import objects, worker_scaling
+from fastapi_operator.resources import cloudnativepg, objects, worker_scaling
 from fastapi_operator.resources.access import access, migrators_access
 from fastapi_operator.resources.connections import direct_port, direct_section
 from fastapi_operator.resources.desired import Desired
@@ -59,7 +59,7 @@ def flows(inputs: Inputs) -> tuple[Flow, ...]:
         # Prometheus runs in a namespace that the operator does not know.
         *(Flow(None, part, port) for part, port in metrics_ports(inputs).items()),
         *(flow for part in others for flow in _from_clients(inputs, part)),
-        *_to_external_database(inputs),
+        *_to_other_databases(inputs),
         *_past_the_pooler(inputs),
     )
     return tuple(dict.fromkeys(found))
@@ -77,7 +77,7 @@ def metrics_ports(inputs: Inputs) -> dict[Part, int]:
         if part is Part.PROXY and inputs.proxied_by_caddy:
             # Caddy has metrics of its own.
             ports[part] = part.record.ports["private"]
-        elif exporter and inputs.has_exporter(part) and inputs.has_pods(part):
+        elif exporter and inputs.has_exporter(part) and _is_isolated(inputs, part):
             ports[part] = exporter.port
     return ports
 
@@ -108,10 +108,13 @@ def _client_ports(inputs: Inputs, part: Part) -> tuple[int, ...]:
     return (part.port,) if part.record.ports else ()
 
 
-def _to_external_database(inputs: Inputs) -> Iterator[Flow]:
+def _to_other_databases(inputs: Inputs) -> Iterator[Flow]:
     if inputs.plan.database is None or inputs.runs_database:
         return
     for client in _clients(inputs, Part.DATABASE):
+        if inputs.runs_cluster:
+            yield Flow(client, Part.DATABASE, Part.DATABASE.port)
+            continue
         server = migrators_access(inputs) if client is Part.MIGRATION else access(inputs)
         assert server is not None, "a database outside of the service has an address"
         yield Flow(client, None, server.port)
@@ -140,7 +143,12 @@ def build(inputs: Inputs) -> tuple[Desired, ...]:
     if (inputs.spec.network or Network()).policies == "Disabled":
         return ()
     table = flows(inputs)
-    return tuple(_policy(inputs, part, table) for part in Part if inputs.has_pods(part))
+    return tuple(_policy(inputs, part, table) for part in Part if _is_isolated(inputs, part))
+
+
+def _is_isolated(inputs: Inputs, part: Part) -> bool:
+    """Whether a part has pods: those of the operator, or the instances of a Cluster."""
+    return inputs.has_pods(part) or (part is Part.DATABASE and inputs.runs_cluster)
 
 
 def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
@@ -148,7 +156,12 @@ def _policy(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> Desired:
     spec: dict[str, Any] = {
         "podSelector": {"matchLabels": naming.selector(inputs.name, part)},
         "policyTypes": ["Ingress"],
-        "ingress": [*accepted, *_from_keda(inputs, part), *_from_meshes(inputs, part)],
+        "ingress": [
+            *accepted,
+            *_from_keda(inputs, part),
+            *_from_cloud_native_pg(inputs, part),
+            *_from_meshes(inputs, part),
+        ],
     }
     egress = _all_egress(inputs, part, table)
     if egress is not None:
@@ -170,6 +183,9 @@ def _all_egress(inputs: Inputs, part: Part, table: tuple[Flow, ...]) -> list[dic
     """
     if part.record.isolated:
         return []
+    if part is Part.DATABASE and inputs.runs_cluster:
+        # The API server and stores of backups, whose addresses are not known.
+        return None
     outgoing = [_egress(inputs, flow) for flow in table if flow.source is part]
     if not part.record.runs_app_image:
         # A pod that opens no connection needs no DNS either.
@@ -224,6 +240,16 @@ def _from_keda(inputs: Inputs, part: Part) -> Iterator[dict[str, Any]]:
     if part is Part.QUEUE and worker_scaling.reads_queue(inputs):
         peer = {"namespaceSelector": {}, "podSelector": {"matchLabels": worker_scaling.KEDA_LABELS}}
         yield {"ports": [_tcp(part.port)], "from": [peer]}
+
+
+def _from_cloud_native_pg(inputs: Inputs, part: Part) -> Iterator[dict[str, Any]]:
+    """Yields the rules for the replication of a Cluster, and for its operator."""
+    if part is Part.DATABASE and inputs.runs_cluster:
+        ports = [_tcp(part.port), _tcp(cloudnativepg.STATUS_PORT)]
+        cluster = {cloudnativepg.CLUSTER_LABEL: inputs.name_of(part)}
+        yield {"ports": ports, "from": [{"podSelector": {"matchLabels": cluster}}]}
+        peer = {"matchLabels": cloudnativepg.OPERATOR_LABELS}
+        yield {"ports": ports, "from": [{"namespaceSelector": {}, "podSelector": peer}]}
 
 
 def _to_meshes(inputs: Inputs, part: Part) -> Iterator[dict[str, Any]]:

@@ -46,6 +46,11 @@ def test_psql_connects_over_the_socket_and_takes_the_role(role: Role, variables:
     assert made == ["env", *variables, "psql", "-U", "postgres", "-d", "app", "-c", "select 1"]
 
 
+def test_psql_takes_the_only_role_of_cloudnativepg_as_the_owner() -> None:
+    made = psql.command(Role.OWNER, [], socket="", owner="app")
+    assert made == ["env", "PGOPTIONS=-c role=app", "psql", "-U", "postgres", "-d", "app"]
+
+
 @pytest.mark.parametrize("program", ["redis", "valkey"])
 def test_redis_cli_reads_the_password_in_the_pod(program: str) -> None:
     shell_name, option, script, *words = redis_cli.command(program, ["info", "a b"])

@@ -659,3 +659,32 @@ def test_an_alert_has_a_value_and_a_runbook_with_all_sections(alert: Alert) -> N
         "Mitigation",
     ]
     assert "```console" in text
+
+
+def cluster(connections: int, running: int = 1, claim_free: float = 0.5) -> Series:
+    """A Cluster of CloudNativePG with a busy primary and an idle replica."""
+    found: Series = {}
+    for number, active in ((1, connections), (2, 3)):
+        pod = f'app_kubernetes_io_component="database", pod="shop-postgres-{number}"'
+        labels = f"{OF_SHOP}, {pod}"
+        found |= gauge("cnpg_collector_up", running, labels)
+        found |= gauge("cnpg_backends_total", active, f'{labels}, state="active"')
+        found |= gauge("cnpg_backends_total", 0, f'{labels}, state="idle"')
+        found |= gauge("cnpg_pg_settings_setting", 100, f'{labels}, name="max_connections"')
+        found |= gauge("cnpg_pg_settings_setting", 5, f'{labels}, name="max_wal_senders"')
+        found |= volume(claim_free if number == 1 else 0.5, f"shop-postgres-{number}")
+    return found
+
+
+def test_a_cluster_of_cloudnativepg_fires_the_alerts_of_a_database(tmp_path: Path) -> None:
+    expected: list[tuple[Series, set[str]]] = [
+        (cluster(80), set()),
+        (cluster(90), {"FastAPIDatabaseNearMaxConnections"}),
+        (cluster(80, running=0), {"FastAPIDatabaseDown"}),
+        (cluster(80, claim_free=0.1), {"FastAPIVolumeFilling"}),
+    ]
+    run(
+        tmp_path,
+        [firing(RUNNING | series, alerts, "1h") for series, alerts in expected],
+        evaluation="5m",
+    )

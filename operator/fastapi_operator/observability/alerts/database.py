@@ -5,6 +5,7 @@ from fastapi_operator.observability.alerts.alert import NUMBER, PERCENT, SECONDS
 from fastapi_operator.observability.alerts.load import POOLER_QUEUES, SATURATED, UNSATURATED
 from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import (
+    CLAIMS,
     OF_SERVICES,
     SERVICE,
     by_service,
@@ -59,14 +60,26 @@ POOLER = (
     ),
 )
 
+_CONNECTIONS_USED = (
+    by_service(f"pg_stat_activity_count{{{OF_SERVICES}}}")
+    + f" / on ({SERVICE}) max by ({SERVICE}) (pg_settings_max_connections{{{OF_SERVICES}}})"
+)
+# Of the instance of CloudNativePG with the most connections.
+_BACKENDS_USED = (
+    f"max by ({SERVICE}) (sum by ({SERVICE}, pod) (cnpg_backends_total{{{OF_SERVICES}}})"
+    f" / on ({SERVICE}, pod) max by ({SERVICE}, pod) ("
+    f'cnpg_pg_settings_setting{{{OF_SERVICES}, name="max_connections"}}))'
+)
 DATABASE = (
     Alert(
         name="FastAPIDatabaseDown",
         group="database",
-        condition="the exporter of PostgreSQL cannot connect to it",
-        expression=f"max by ({SERVICE}) (pg_up{{{OF_SERVICES}}}) == 0",
+        condition="the exporter of PostgreSQL cannot connect to it, or no instance of "
+        "CloudNativePG runs",
+        expression=f"max by ({SERVICE}) ("
+        f"pg_up{{{OF_SERVICES}}} or cnpg_collector_up{{{OF_SERVICES}}}) == 0",
         held="2m",
-        summary="PostgreSQL does not respond (pg_up is {{ $value }})",
+        summary="PostgreSQL does not respond (pg_up or cnpg_collector_up is {{ $value }})",
         page="database-down",
         severity="critical",
     ),
@@ -87,8 +100,7 @@ DATABASE = (
         group="database",
         condition=f"more than {percent(bounds.DATABASE_CONNECTIONS_USED)} of max_connections are "
         "in use",
-        expression=by_service(f"pg_stat_activity_count{{{OF_SERVICES}}}")
-        + f" / on ({SERVICE}) max by ({SERVICE}) (pg_settings_max_connections{{{OF_SERVICES}}})"
+        expression=f"({_CONNECTIONS_USED} or {_BACKENDS_USED})"
         f" > {bounds.DATABASE_CONNECTIONS_USED}",
         held="5m",
         summary=f"{PERCENT} of max_connections are in use",
@@ -116,12 +128,10 @@ DATABASE = (
 
 def _volume_free() -> str:
     free = (
-        "kubelet_volume_stats_available_bytes{persistentvolumeclaim=~"
-        '".+-(postgres|redis|queue)-(data|backup)"} / kubelet_volume_stats_capacity_bytes'
+        f'kubelet_volume_stats_available_bytes{{persistentvolumeclaim=~".+-{CLAIMS}"}}'
+        " / kubelet_volume_stats_capacity_bytes"
     )
-    named = service_from(
-        "persistentvolumeclaim", "(.+)-(postgres|redis|queue)-(data|backup)", f"({free})"
-    )
+    named = service_from("persistentvolumeclaim", f"(.+)-{CLAIMS}", f"({free})")
     return f"{named} and on ({SERVICE}) fastapi_operator_planned"
 
 

@@ -6,6 +6,7 @@ from fastapi_operator.observability.metrics import Unit
 from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import (
     CHOSEN,
+    CLAIMS,
     COMPONENT,
     chosen,
     container_of,
@@ -18,9 +19,7 @@ from fastapi_operator.parts import Part
 
 _POOLS = "pgbouncer_pools"
 _CONTAINER = container_of(Part.DATABASE)
-_CLAIMS = (
-    'namespace="$namespace", persistentvolumeclaim=~"$service-(postgres|redis|queue)-(data|backup)"'
-)
+_CLAIMS = f'namespace="$namespace", persistentvolumeclaim=~"$service-{CLAIMS}"'
 _INDEX_BLOCKS = " + ".join(
     f"increase(pg_statio_user_indexes_idx_blks_{kind}_total{{{CHOSEN}}}[1d])"
     for kind in ("hit", "read")
@@ -104,6 +103,7 @@ DATABASE = Row(
             unit=Unit.NONE,
             queries=(
                 Query(total("pg_stat_activity_count", "state"), "{{state}}"),
+                Query(total("cnpg_backends_total", "state"), "{{state}}"),
                 Query(
                     planned_series("database.max_connections", CHOSEN),
                     "planned max_connections",
@@ -115,6 +115,25 @@ DATABASE = Row(
                     line=True,
                 ),
             ),
+        ),
+        Panel(
+            title="Replicas of CloudNativePG",
+            text="Connected to the primary. With durability Required, writes wait while there is "
+            "none; kubectl get pods shows which instance is missing, and its events the reason.",
+            unit=Unit.NONE,
+            queries=(
+                Query(
+                    f"max by (pod) (cnpg_pg_replication_streaming_replicas{{{CHOSEN}}}) > 0",
+                    "of {{pod}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Lag of replicas",
+            text="Seconds by which a replica of CloudNativePG is behind. If it grows, the replica "
+            "needs more CPU, or the network is slow; a failover waits until it has caught up.",
+            unit=Unit.SECONDS,
+            queries=(Query(f"max by (pod) (cnpg_pg_replication_lag{{{CHOSEN}}})", "{{pod}}"),),
         ),
         Panel(
             title="CPU against its cores",

@@ -6,6 +6,7 @@ from fastapi_operator.observability.grafana import Column, Panel, Query, Row
 from fastapi_operator.observability.metrics import Unit
 from fastapi_operator.observability.planned import planned_series
 from fastapi_operator.observability.promql import (
+    CLAIMS,
     COMPONENT,
     SERVICE,
     largest,
@@ -203,7 +204,7 @@ SATURATION = Row(
                         _TOP,
                         "kubelet_volume_stats_available_bytes"
                         '{namespace=~"$namespace", '
-                        'persistentvolumeclaim=~".+-(postgres|redis|queue)-(data|backup)"}'
+                        f'persistentvolumeclaim=~".+-{CLAIMS}"}}'
                         " / kubelet_volume_stats_capacity_bytes",
                         "namespace, persistentvolumeclaim",
                     ),
