@@ -3,7 +3,10 @@
 import time
 from typing import Any
 
+import pytest
+
 from fastapi_operator.reconcile.plan.desired_state import build_desired_state
+from fastapi_operator.tuning import figures
 from tests.api.world import World, eventually
 
 
@@ -13,17 +16,26 @@ def scale(world: World, count: int, *, manager: str = "kubectl", name: str = "sh
     world.kube.patch(path, {"spec": {"replicas": count}}, manager=manager)
 
 
-def report(world: World, *, live: int, available: int, name: str = "shop") -> None:
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def report(
+    world: World, *, live: int, available: int, name: str = "shop", available_since: str = ""
+) -> None:
     """Reports the pods of a Deployment as its controller does."""
     body = world.get("deployments", name)
     assert body is not None
-    status = {
+    status: dict[str, Any] = {
         "observedGeneration": body["metadata"]["generation"],
         "replicas": live,
         "updatedReplicas": live,
         "readyReplicas": available,
         "availableReplicas": available,
     }
+    if available_since:
+        condition = {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"}
+        status["conditions"] = [condition | {"lastTransitionTime": available_since}]
     world.kube.patch(f"{world.path('deployments', name)}/status", {"status": status})
 
 
@@ -87,6 +99,27 @@ def test_an_autoscaler_that_adds_pods_is_progress_and_no_trouble(world: World) -
     report(world, live=6, available=6)
     eventually(lambda: world.is_ready() and world.condition("Reconciling")["status"] == "False")
     assert world.condition("Ready")["lastTransitionTime"] >= since
+
+
+def test_a_service_is_ready_once_its_proxy_knows_the_first_pods(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "ADDRESS_SECONDS", 4)
+    world.start(build=build_desired_state)
+    world.apply()
+    eventually(lambda: world.get("deployments", "shop"))
+    report(world, live=2, available=2, available_since=now())
+    began = time.monotonic()
+    world.until_ready()
+    # Kubernetes' time has whole seconds.
+    assert time.monotonic() - began >= figures.ADDRESS_SECONDS - 1
+    # While an autoscaler adds pods, fewer than all are available, but the proxy knows some.
+    scale(world, 6, manager="kube-controller-manager")
+    report(world, live=6, available=2)
+    eventually(lambda: world.condition("Reconciling")["status"] == "True")
+    report(world, live=6, available=6, available_since=now())
+    eventually(lambda: world.condition("Reconciling")["status"] == "False")
+    assert world.is_ready()
 
 
 def test_adding_pods_posts_no_warning(world: World) -> None:

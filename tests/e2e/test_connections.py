@@ -4,7 +4,6 @@ The image is that of the sample app, with another program in a ConfigMap.
 """
 
 import contextlib
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 from tests.demo.targets import Cluster
 from tests.e2e import firewall
 from tests.e2e.conftest import Shop
-from tests.kubectl import eventually
 
 pytestmark = pytest.mark.node
 
@@ -81,9 +79,6 @@ def named(cluster: Cluster) -> Iterator[Shop]:
     try:
         with firewall.enforcing(folder) if folder else contextlib.nullcontext():
             running.wait_until_ready()
-            # Of a first start, the proxy may get the pods' addresses some seconds later.
-            names = functools.partial(running.request, "GET", "/names")
-            eventually(lambda: names().status != 503, seconds=10, what="the proxy knows the pod")
             yield running
     finally:
         cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")

@@ -374,9 +374,12 @@ ROUTE_SECONDS = 15
 CADDY_ANNOUNCE_SECONDS = 3
 # Until a new password has reached every server: twice the longest time of kubelet and sidecar.
 CREDENTIALS_SETTLE_SECONDS = 2 * RELOAD_SECONDS
-# Every proxy knows the address of a ready pod a second or two after the kubelet. Until then the
-# pod counts as unavailable, and no old pod is stopped for it: judgement.
+# Every kube-proxy knows the address of a ready pod a second or two after the kubelet. Until then
+# the pod counts as unavailable, and no old pod is stopped for it: judgement.
 MIN_READY_SECONDS = 3
+# After that, until the service's proxy knows the first pods: DNS keeps an answer for 5 s, nginx
+# asks each 2 s, and the times of Kubernetes have whole seconds: judgement.
+ADDRESS_SECONDS = 6
 # A rollout without progress for so long has failed: default of Kubernetes.
 PROGRESS_DEADLINE_SECONDS = 600
 # Two old ReplicaSets are enough to compare: judgement.

@@ -72,6 +72,16 @@ def test_the_cause_is_reported_before_its_consequences() -> None:
     assert conditions(situation(wanted, down))["Ready"][2].startswith("database: ")
 
 
+def test_a_first_start_waits_for_the_proxy_and_a_service_that_was_ready_does_not() -> None:
+    wanted = [*app(), desired("Deployment", "shop-proxy", Part.PROXY)]
+    found = conditions(situation(wanted, all_live(wanted), address_seconds=3.0))
+    assert found["ApplicationReady"][:2] == found["Ready"][:2] == ("False", "WaitingForProxy")
+    assert found["ProxyReady"][0] == "True"
+    before = {"conditions": [{"type": "ApplicationReady", "status": "True"}]}
+    found = conditions(situation(wanted, all_live(wanted), address_seconds=3.0, before=before))
+    assert found["ApplicationReady"][0] == found["Ready"][0] == "True"
+
+
 def test_optional_parts_do_not_keep_a_service_from_ready() -> None:
     scaler = desired("HorizontalPodAutoscaler", "shop", Part.AUTOSCALING)
     wanted = [*app(), scaler]

@@ -124,6 +124,7 @@ class _Work:
     rotations: Rotations = field(default_factory=Rotations)
     # The seconds that remain when the status is built: no event ends them.
     reloading: Mapping[ObjectKey, float] = field(default_factory=dict)
+    address_seconds: float = 0.0
 
     @property
     def state(self) -> DesiredState:
@@ -236,8 +237,12 @@ class Reconciler:
 
     def _with_waits(self, key: ServiceKey, work: _Work) -> _Work:
         children = self._store.observed(key).children
-        reloading = reloads.seconds_left(work.desired, children, steady.clocks())
-        return dataclasses.replace(work, reloading=reloading)
+        clocks, plan = steady.clocks(), work.state.plan
+        return dataclasses.replace(
+            work,
+            reloading=reloads.seconds_left(work.desired, children, clocks),
+            address_seconds=reloads.address_seconds_left(plan, work.desired, children, clocks),
+        )
 
     def _has_changed_meanwhile(self, live: LiveService) -> bool:
         """Whether the spec or the requests of a service changed while it was reconciled."""
@@ -598,6 +603,7 @@ class Reconciler:
                 released=is_released(observed.release, live.body["spec"]),
                 reloading=work.reloading,
                 api_seconds=self._api_seconds(live, work),
+                address_seconds=work.address_seconds,
                 failure=str(failure) if failure else "",
                 held=work.held,
                 rotating=work.rotations.pending,
@@ -656,6 +662,7 @@ class Reconciler:
             self._canaries.requeue_after(work.target),
         ]
         delays += work.reloading.values()
+        delays.append(work.address_seconds or None)
         delays += [
             REFUSED_RETRY_SECONDS.get(refusal.reason, REFUSED_RETRY_OTHERWISE_SECONDS)
             for refusal in outcome.refusals

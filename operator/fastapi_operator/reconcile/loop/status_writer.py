@@ -36,6 +36,7 @@ PROGRESSING_REASONS = frozenset(
         "WaitingForMigration",
         "WaitingForOtherMigration",
         "WaitingForPreflight",
+        "WaitingForProxy",
     }
 )
 # A rollout with one of these reasons is normal and causes no Event.

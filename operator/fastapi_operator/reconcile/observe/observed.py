@@ -34,6 +34,7 @@ class Replicas(NamedTuple):
         live: Pods that exist, from its status.
         updated: Pods of the newest revision.
         available: Pods that serve, of any revision.
+        available_since: When enough pods of a Deployment became available, RFC 3339; else empty.
     """
 
     wanted: int
@@ -41,6 +42,7 @@ class Replicas(NamedTuple):
     live: int
     updated: int = 0
     available: int = 0
+    available_since: str = ""
 
 
 class Phase(StrEnum):

@@ -219,7 +219,15 @@ def _replicas(kind: Kind, body: Body) -> Replicas | None:
         live=status.get("replicas", 0),
         updated=status.get("updatedReplicas", 0),
         available=status.get(available, 0),
+        available_since=_available_since(status),
     )
+
+
+def _available_since(status: Body) -> str:
+    for condition in status.get("conditions") or ():
+        if (condition.get("type"), condition.get("status")) == ("Available", "True"):
+            return str(condition.get("lastTransitionTime", ""))
+    return ""
 
 
 def _until_success(before: Health, now: Health) -> Health:

@@ -84,6 +84,7 @@ class StatusInput:
         released: Whether the spec is that of the last release.
         reloading: ConfigMaps that running pods may not have read yet.
         api_seconds: How long the service may still wait for an API that its spec needs.
+        address_seconds: For how long the proxy may not know the first pods of the app yet.
         failure: The temporary error that ended the reconciliation; empty if there was none.
         held: Writes that wait for an approval or a rollout slot.
         rotating: The entries of rotations that wait.
@@ -118,6 +119,7 @@ class StatusInput:
     released: bool = True
     reloading: Collection[ObjectKey] = ()
     api_seconds: float = 0.0
+    address_seconds: float = 0.0
     failure: str = ""
     held: Sequence[HeldWrite] = ()
     rotating: Sequence[Pending] = ()
@@ -196,6 +198,8 @@ def part_health(inputs: StatusInput) -> dict[Part, Health]:
     refused = {item.key: item for item in inputs.refusals}
     for desired in inputs.desired:
         health = _object_health(desired, inputs, waiting, refused)
+        if health.ready and inputs.address_seconds and _is_first_start(desired, inputs):
+            health = Health(False, "WaitingForProxy", reloads.ADDRESS_MESSAGE)
         if health == Health(True) and desired.key in inputs.reloading:
             health = Health(True, reloads.REASON, reloads.MESSAGE)
         worst = parts.get(desired.part)
@@ -213,6 +217,17 @@ def part_health(inputs: StatusInput) -> dict[Part, Health]:
     else:
         parts.pop(Part.MIGRATION, None)
     return {part: parts[part] for part in Part if part in parts}
+
+
+def _is_first_start(desired: Desired, inputs: StatusInput) -> bool:
+    """Whether a workload is that of the app, and the stored status has not seen it ready."""
+    stored = inputs.before.get("conditions") or ()
+    return (
+        desired.part is Part.APP
+        and desired.key.kind == DEPLOYMENT.kind
+        and (Part.APP.condition, "True")
+        not in {(item.get("type"), item.get("status")) for item in stored}
+    )
 
 
 def _object_health(
