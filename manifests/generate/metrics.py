@@ -30,8 +30,8 @@ _SECTIONS = {
     ),
     Source.PROXY: (
         "The proxy",
-        "From mtail beside nginx, which sends it each request over the pod's loopback, so an app "
-        "without metrics is visible here. The kubelet's own requests are not counted. "
+        "From nginx itself, so an app without metrics is visible here. The kubelet's own requests "
+        "are not counted. "
         "Caddy exposes its own metrics, with one series for each handler.",
     ),
     Source.POSTGRES: (

@@ -358,10 +358,8 @@ PARTS: Mapping[Part, PartRecord] = for_each_part(
             suffix="proxy",
             pods="proxy",
             meshed=True,
-            ports={"http": 8080, "private": 8081, "https": 8443},
+            ports={"http": 8080, "private": 8081, "https": 8443, METRICS: 9113},
             clients=(None,),
-            # Of nginx; Caddy has metrics of its own on its private port.
-            exporter=Exporter(container="mtail", port=3903),
             others=(RELOADER, COPY_STATIC),
         ),
         Part.EXPOSURE: PartRecord(

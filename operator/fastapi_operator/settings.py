@@ -68,9 +68,6 @@ class OperandImages(_Settings):
     redis_exporter: OperandImage = OperandImage(
         repository="oliver006/redis_exporter", tag="v1.86.0"
     )
-    mtail: OperandImage = OperandImage(
-        registry="ghcr.io", repository="fastapi-operator/mtail", tag="3.2"
-    )
 
     @model_validator(mode="before")
     @classmethod

@@ -43,7 +43,7 @@ class Proxy:
         self.counts: Counter[tuple[str, int, str, str]] = Counter()
 
     def page(self) -> str:
-        """Returns the page, as mtail writes it."""
+        """Returns the page, as nginx writes it."""
         found = canary(self.world)
         if found.get("step"):
             for version, requests in REQUESTS.items():

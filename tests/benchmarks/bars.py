@@ -220,7 +220,7 @@ def _instructions(row: Row) -> str | bool | None:
 
 
 # The most CPU of a layer, relative to a small request.
-_LAYERS = {"the shop's cached item": 4.0, "nginx and exporter": 0.25}
+_LAYERS = {"the shop's cached item": 4.0, "nginx with its log": 0.25}
 
 
 def _layer(row: Row) -> str | bool | None:
@@ -389,8 +389,8 @@ BARS: Mapping[str, Sequence[Bar]] = {
     "layers": [
         Bar(
             heading="of a small request: median (quartiles)",
-            text="the shop's cached item at most 4 times a small request, nginx and its exporter "
-            "at most a quarter of one",
+            text="the shop's cached item at most 4 times a small request, nginx with its log "
+            "and counts at most a quarter of one",
             judge=_layer,
             code=("runtime", "sample-app/shop", "operator/fastapi_operator/templates"),
         )

@@ -73,11 +73,12 @@ def read_by_a_promise() -> set[str]:
 
 
 def shown_by_the_proxy() -> set[str]:
-    """The series that the program of mtail declares."""
+    """The series of nginx's page."""
     observed = {"observability": {"metrics": {"exporters": True}}}
-    program = files(wanted(**observed), "shop-proxy")["requests.mtail"]
-    declared = re.findall(r"^(histogram|counter|gauge) (\w+)", program, re.MULTILINE)
-    return {f"{name}_bucket" if kind == "histogram" else name for kind, name in declared}
+    program = files(wanted(**observed), "shop-proxy")["counts.js"]
+    families = re.findall(r"name: '(\w+)'(?:[^}]*(bounds))?", program)
+    gauges = re.findall(r"# TYPE (\w+) gauge", program)
+    return {f"{name}_bucket" if bounds else name for name, bounds in families} | {*gauges}
 
 
 READERS: dict[str, Callable[[], set[str]]] = {

@@ -205,7 +205,7 @@ EXPECTED: dict[str, tuple[Flows, Flows]] = {
             *((CANARY, target, port) for target, port in ((POOLER, 5432), (CACHE, 6379))),
             # Prometheus and the operator, which compares both versions.
             *((PROMETHEUS, target, 9000) for target in (APP, CANARY)),
-            (PROMETHEUS, PROXY, 3903),
+            (PROMETHEUS, PROXY, Part.PROXY.record.ports[METRICS]),
         ),
         (
             (OUTSIDE, CANARY, 8000),
@@ -277,7 +277,7 @@ READ = tuple(
     for target, port in (
         (APP, Part.APP.record.ports[METRICS]),
         (CANARY, Part.APP.record.ports[METRICS]),
-        (PROXY, 3903),
+        (PROXY, Part.PROXY.record.ports[METRICS]),
         (PROXY, Part.PROXY.record.ports["private"]),
     )
 )

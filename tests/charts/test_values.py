@@ -34,7 +34,7 @@ OPERATOR_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
         f"settings.images.{image}.{key}": (value, {})
         for image in (
             *("postgres", "pgbouncer", "redis", "valkey", "nginx", "caddy"),
-            *("postgresExporter", "pgbouncerExporter", "redisExporter", "mtail"),
+            *("postgresExporter", "pgbouncerExporter", "redisExporter"),
         )
         for key, value in {
             "registry": "mirror.example.com",

@@ -8,6 +8,7 @@ import hashlib
 import shlex
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster import execution, images, locks, packages, places, progress
@@ -23,18 +24,19 @@ done
 """
 
 
-def ensure(program: str) -> Path:
+def ensure(program: str, *further: str) -> Path:
     """Return the folder of a program that runs here, unpacked the first time.
 
     The folder may be copied: it contains everything that the program needs.
 
     Args:
         program: A server whose package has its name.
+        further: Packages that are unpacked with it, for example its modules.
 
     Raises:
         ClusterError: Debian's packages could not be unpacked.
     """
-    recipe = f"{shlex.join(_UNPACK)}{images.SUITE}{_LAUNCHER}"
+    recipe = f"{shlex.join([*_UNPACK, *further])}{images.SUITE}{_LAUNCHER}"
     key = hashlib.sha256(recipe.encode()).hexdigest()
     directory = places.cache() / program / key[:16]
     if directory.exists():
@@ -44,16 +46,18 @@ def ensure(program: str) -> Path:
         if not directory.exists():
             directory.parent.mkdir(parents=True, exist_ok=True)
             with progress.step(f"{program} of Debian {images.SUITE}"):
-                _unpack(program, directory)
+                _unpack(program, further, directory)
     return directory
 
 
-def _unpack(program: str, directory: Path) -> None:
+def _unpack(program: str, further: Sequence[str], directory: Path) -> None:
     with tempfile.TemporaryDirectory(dir=directory.parent) as temporary:
         made = Path(temporary) / "made"
         root = made / "root"
         root.mkdir(parents=True)
-        execution.output_of([*_UNPACK, f"--include={program}", images.SUITE, str(root)])
+        execution.output_of(
+            [*_UNPACK, f"--include={','.join((program, *further))}", images.SUITE, str(root)]
+        )
         # Devices and documents are no part of a program.
         for folder in (*{*root.iterdir()} - {root / "usr"}, root / "usr/share"):
             shutil.rmtree(folder)

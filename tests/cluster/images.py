@@ -79,13 +79,6 @@ _IMAGES = {
         ),
         Image("pgbouncer", "images/pgbouncer/Dockerfile", "debian", context="images/pgbouncer"),
         Image(
-            "mtail",
-            "images/mtail/Dockerfile",
-            "debian",
-            context="images/mtail",
-            by_default=False,
-        ),
-        Image(
             "exporters",
             "tests/cluster/dockerfiles/exporters.Dockerfile",
             "debian",

@@ -20,7 +20,6 @@ _DOCKERFILES = {
     "operator": ("operator/Dockerfile", "."),
     "sample-app": ("sample-app/Dockerfile", "."),
     "pgbouncer": ("images/pgbouncer/Dockerfile", "images/pgbouncer"),
-    "mtail": ("images/mtail/Dockerfile", "images/mtail"),
 }
 
 

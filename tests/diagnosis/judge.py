@@ -145,7 +145,7 @@ def _record(stage: Stage, seconds: float) -> dict[str, list[Scrape]]:
 
 
 def _counted(lines: Iterable[str]) -> dict[Series, float]:
-    """The counts that the exporter beside nginx would have, from the access log."""
+    """The counts that nginx would have, from its access log."""
     found: Counter[Series] = Counter()
     for line in lines:
         if line.startswith("{"):

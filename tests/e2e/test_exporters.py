@@ -21,7 +21,6 @@ IMAGES = {
     "postgresExporter": "postgres-exporter",
     "pgbouncerExporter": "pgbouncer-exporter",
     "redisExporter": "redis-exporter",
-    "mtail": "mtail",
 }
 SPEC = {
     "app": "shop.main:app",
@@ -45,7 +44,7 @@ SPEC = {
 def observed(cluster: Cluster) -> Iterator[Shop]:
     """A service whose operands have exporters, Ready."""
     started = node.Node(NODE)
-    started.build_images(["mtail", "exporters"])
+    started.build_images(["exporters"])
     values = [
         value
         for setting, name in IMAGES.items()

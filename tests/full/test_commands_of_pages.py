@@ -27,7 +27,6 @@ EXPORTERS = {
     "postgresExporter": "postgres-exporter",
     "pgbouncerExporter": "pgbouncer-exporter",
     "redisExporter": "redis-exporter",
-    "mtail": "mtail",
 }
 # It has every part that a page looks into.
 SHOP = f"""
@@ -63,7 +62,7 @@ def words(cluster: Platform) -> Iterator[dict[str, str]]:
     for module in (modules.PROMETHEUS, modules.FLUX, modules.FLUX_SOURCES):
         for body in modules.definitions(module):
             kubectl("apply", "--server-side", "-f", "-", stdin=traefik.text(body))
-    cluster.node.build_images(["exporters", "mtail"])
+    cluster.node.build_images(["exporters"])
     for setting, image in EXPORTERS.items():
         cluster.node.name_image(image, public(f"settings.images.{setting}.digest"))
     cluster.node.name_image("sample-app", EXAMPLES[0])

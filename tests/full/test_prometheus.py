@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.node, pytest.mark.timeout(2400)]
 NAMESPACE = frames.NAMESPACE
 _TOLERANCE = 0.005
 RATE, SECONDS = 150, 70
-_OPERANDS = ("postgres-exporter", "pgbouncer-exporter", "redis-exporter", "mtail", "caddy")
+_OPERANDS = ("postgres-exporter", "pgbouncer-exporter", "redis-exporter", "caddy")
 SPEC: dict[str, Any] = {
     "app": "shop.main:app",
     "server": {
@@ -109,7 +109,7 @@ class Watched:
 def watched(cluster: Platform) -> Iterator[Watched]:
     """The service behind nginx, Ready, on a cluster that was watched before it came."""
     cluster.clean()
-    cluster.node.build_images(["monitoring", "exporters", "mtail", "caddy"])
+    cluster.node.build_images(["monitoring", "exporters", "caddy"])
     for name in _OPERANDS:
         setting = re.sub(r"-e", "E", name)
         cluster.node.name_image(name, public(f"settings.images.{setting}.digest"))

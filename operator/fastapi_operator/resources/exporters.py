@@ -5,16 +5,13 @@ data. Its password is a variable from a Secret, so that no command line or file 
 exporter has no probe, because a failed exporter must not take its server out of service.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi_operator.parts import METRICS, Exporter, Part
+from fastapi_operator.parts import METRICS, Part
 from fastapi_operator.resources import pod
 from fastapi_operator.resources.inputs import DATABASE, MONITOR_ROLE, Inputs
 from fastapi_operator.settings import OperandImage
-
-# nginx sends a datagram for each request to its exporter, on the pod's loopback.
-PROXY_LOG_PORT = 5140
 
 _POSTGRES_FLAGS = (
     "--collector.stat_statements",
@@ -85,32 +82,6 @@ def redis(inputs: Inputs, part: Part, secret: str) -> tuple[dict[str, Any], ...]
     )
 
 
-def nginx(inputs: Inputs, program: str, mounts: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
-    """Builds the exporter of nginx, which receives a log line for each request.
-
-    Args:
-        inputs: The service.
-        program: The file with the program that turns a line into metrics.
-        mounts: The mount paths by volume.
-    """
-    return _exporter(
-        inputs,
-        Part.PROXY,
-        image=inputs.settings.images.mtail,
-        command=(
-            "mtail",
-            f"--progs={program}",
-            f"--logs=udp://127.0.0.1:{PROXY_LOG_PORT}",
-            f"--port={_exporter_of(Part.PROXY).port}",
-            "--logtostderr",
-            "--emit_prog_label=false",
-            "--http_debugging_endpoint=false",
-            "--http_info_endpoint=false",
-        ),
-        mounts=mounts,
-    )
-
-
 def _exporter(
     inputs: Inputs,
     part: Part,
@@ -121,11 +92,12 @@ def _exporter(
 ) -> tuple[dict[str, Any], ...]:
     """The sidecar; none if no Prometheus reads it."""
     plan = inputs.plan.observability
-    if not inputs.has_exporter(part):
+    if not inputs.has_exporters:
         return ()
     assert plan.exporter_cpu_millicores and plan.exporter_memory_bytes, "an exporter has a size"
     memory = plan.exporter_memory_bytes.value
-    exporter = _exporter_of(part)
+    exporter = part.record.exporter
+    assert exporter is not None, "the part has an exporter"
     sidecar = pod.container(
         exporter.container,
         image=image.reference,
@@ -140,12 +112,6 @@ def _exporter(
         **fields,
     )
     return (sidecar,)
-
-
-def _exporter_of(part: Part) -> Exporter:
-    exporter = part.record.exporter
-    assert exporter is not None, "the part has an exporter"
-    return exporter
 
 
 def _password(variable: str, secret: str) -> dict[str, Any]:

@@ -108,11 +108,18 @@ class Inputs:
         """Whether the service has pods of a part."""
         return part in self.plan.parts_with_pods
 
-    def has_exporter(self, part: Part) -> bool:
-        """Whether the pods of a part have an exporter."""
-        # By that of the proxy the versions are judged, also without Prometheus.
-        judges = part is Part.PROXY and self.plan.canary is not None
-        return judges or self.plan.observability.exporters.value
+    @property
+    def has_exporters(self) -> bool:
+        """Whether the pods of operands have exporters."""
+        return self.plan.observability.exporters.value
+
+    @property
+    def counts_requests(self) -> bool:
+        """Whether nginx is the proxy and counts requests."""
+        if self.plan.proxy is None or self.proxied_by_caddy:
+            return False
+        # By its counts the versions are judged, also without Prometheus.
+        return self.has_exporters or self.plan.canary is not None
 
     @property
     def limits(self) -> Limits:

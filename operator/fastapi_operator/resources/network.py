@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.api.workload import Network
-from fastapi_operator.parts import Part
+from fastapi_operator.parts import METRICS, Part
 from fastapi_operator.platforms import DNS_PORTS, MESHES, METADATA_ADDRESSES, Mesh
 from fastapi_operator.resources import cloudnativepg, objects, worker_scaling
 from fastapi_operator.resources.access import access, migrators_access
@@ -77,7 +77,9 @@ def metrics_ports(inputs: Inputs) -> dict[Part, int]:
         if part is Part.PROXY and inputs.proxied_by_caddy:
             # Caddy has metrics of its own.
             ports[part] = part.record.ports["private"]
-        elif exporter and inputs.has_exporter(part) and _is_isolated(inputs, part):
+        elif part is Part.PROXY and inputs.counts_requests:
+            ports[part] = part.record.ports[METRICS]
+        elif exporter and inputs.has_exporters and _is_isolated(inputs, part):
             ports[part] = exporter.port
     return ports
 

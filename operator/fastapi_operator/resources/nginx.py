@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from fastapi_operator.api.proxy import Proxy
 from fastapi_operator.judge.counts import BOUNDS_SECONDS
-from fastapi_operator.parts import Part
-from fastapi_operator.resources import exporters, proxy_engine
+from fastapi_operator.parts import METRICS, Part
+from fastapi_operator.resources import proxy_engine
 from fastapi_operator.resources.inputs import Inputs
 from fastapi_operator.resources.proxy_engine import Engine
 from fastapi_operator.resources.templates import render
@@ -22,8 +22,8 @@ _DIRECTORIES = {
     "cache_directory": "/var/cache/nginx",
     "resolver_file": "/etc/resolv.conf",
 }
-_REQUESTS = "requests.mtail"
-_REQUESTS_OF_VERSIONS = "requests-of-versions.mtail"
+# The module that runs counts.js: where the official image and Debian have it.
+_COUNTS_MODULE = "/usr/lib/nginx/modules/ngx_http_js_module.so"
 # Headers that only the proxy sets.
 _PROXY_HEADERS = (
     "X-Request-ID",
@@ -47,15 +47,8 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
         ),
         **_ipv6_listeners(inputs, plan),
     }
-    # Another name for another program, because mtail reads its program only when it starts.
-    program = _REQUESTS_OF_VERSIONS if inputs.plan.canary else _REQUESTS
-    if inputs.has_exporter(Part.PROXY):
-        files[program] = render(
-            "nginx-requests.mtail.j2",
-            bounds=[f"{bound / 1000:g}" for bound in figures.REQUEST_BUCKETS_MILLISECONDS],
-            version_bounds=[f"{bound:g}" for bound in BOUNDS_SECONDS] if inputs.plan.canary else (),
-            kept_hours=figures.VERSION_METRICS_HOURS,
-        )
+    if inputs.counts_requests:
+        files |= _counts(inputs)
     if any(route.handling is Handling.STATIC for route in plan.routes):
         # The mounted directory hides the file of the image.
         files["mime.types"] = render("mime.types.j2")
@@ -66,7 +59,7 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
         config_directory=config_directory,
         run_directory=_DIRECTORIES["run_directory"],
         cache_directory=_DIRECTORIES["cache_directory"],
-        start=render("nginx-start.sh.j2", **_DIRECTORIES),
+        start=render("nginx-start.sh.j2", counts_module=_COUNTS_MODULE, **_DIRECTORIES),
         reload=render(
             "nginx-reload.sh.j2",
             app=inputs.name_of(Part.APP),
@@ -77,12 +70,28 @@ def engine(inputs: Inputs, plan: ProxyPlan) -> Engine:
             stale_seconds=_stale_seconds(inputs, plan),
             **_DIRECTORIES,
         ),
-        exporters=exporters.nginx(
-            inputs,
-            f"{config_directory}/{program}",
-            mounts={proxy_engine.CONFIG: config_directory},
-        ),
     )
+
+
+def _counts(inputs: Inputs) -> dict[str, str]:
+    """Returns the files by which nginx counts requests."""
+    divided = versions(inputs)
+    return {
+        "counts-module.conf": f"load_module {_COUNTS_MODULE};\n",
+        "counts-requests.conf": render(
+            "nginx-counts.conf.j2",
+            counts_bytes=figures.PROXY_COUNTS_BYTES,
+            metrics_port=Part.PROXY.record.ports[METRICS],
+            **_DIRECTORIES,
+        ),
+        "counts.js": render(
+            "nginx-counts.js.j2",
+            bounds=[f"{bound / 1000:g}" for bound in figures.REQUEST_BUCKETS_MILLISECONDS],
+            version_bounds=[f"{bound:g}" for bound in BOUNDS_SECONDS] if inputs.plan.canary else (),
+            canary=divided.canary if divided else "",
+            counts_most=figures.PROXY_COUNTS_BYTES // figures.PROXY_COUNT_BYTES,
+        ),
+    }
 
 
 def _stale_seconds(inputs: Inputs, plan: ProxyPlan) -> int:
@@ -101,6 +110,8 @@ def _ipv6_listeners(inputs: Inputs, plan: ProxyPlan) -> dict[str, str]:
     port, tls_port = f"[::]:{values['port']}", values["tls_port"]
     entry = f"listen {port} default_server{option};\n"
     files = {"listen-private.conf": f"listen [::]:{values['private_port']};\n"}
+    if inputs.counts_requests:
+        files["listen-metrics.conf"] = f"listen [::]:{Part.PROXY.record.ports[METRICS]};\n"
     for further in values["entry_ports"]:
         entry += f"listen [::]:{further} default_server;\n"
     if tls_port is not None:
@@ -138,7 +149,7 @@ def _nginx_conf(inputs: Inputs, plan: ProxyPlan) -> str:
     own_headers = (*_PROXY_HEADERS, *((version_header,) if version_header else ()))
     return render(
         "nginx.conf.j2",
-        log_port=exporters.PROXY_LOG_PORT if inputs.has_exporter(Part.PROXY) else None,
+        counts=inputs.counts_requests,
         misspelled_headers=[other for name in own_headers for other in _misspelled(name)],
         versions=versions(inputs),
         version_header=version_header,

@@ -51,7 +51,7 @@ def _service_monitor(inputs: Inputs) -> Desired:
 
 def _pod_monitor(inputs: Inputs, operands: Sequence[Part]) -> Desired:
     """One monitor for all operands, because their Services have no port for metrics."""
-    # Caddy's private port is its exporter.
+    # Caddy has its metrics on its private port.
     ports = {
         "private" if part is Part.PROXY and inputs.proxied_by_caddy else METRICS
         for part in operands

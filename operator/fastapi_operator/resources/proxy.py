@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi_operator.parts import COPY_STATIC, Part
+from fastapi_operator.parts import COPY_STATIC, METRICS, Part
 from fastapi_operator.resources import caddy, entry, nginx, objects, pod
 from fastapi_operator.resources.desired import Desired, Gate
 from fastapi_operator.resources.inputs import Inputs
@@ -70,7 +70,6 @@ def _pod_template(inputs: Inputs, plan: ProxyPlan, engine: Engine, name: str) ->
             pod.reloader(
                 image=engine.image, pull_policy=pull_policy, script=engine.reload, mounts=mounts
             ),
-            *engine.exporters,
         ),
         containers=(server,),
         volumes=volumes,
@@ -85,6 +84,8 @@ def _ports(inputs: Inputs) -> list[dict[str, Any]]:
     ports = dict(Part.PROXY.record.ports)
     if not inputs.terminates_tls:
         del ports["https"]
+    if not inputs.counts_requests:
+        del ports[METRICS]
     further = {entry.port_name: entry.port for entry in inputs.plan.entries}
     return pod.container_ports(ports | further)
 

@@ -40,7 +40,6 @@ class Engine:
         cache_directory: The directory of cached responses; None if it has no cache.
         start: Script that runs it in the foreground and lets it finish requests at the end.
         reload: Script of the sidecar that tests a changed configuration and makes it read it.
-        exporters: Sidecars with its metrics.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Engine:
     cache_directory: str | None
     start: str
     reload: str
-    exporters: tuple[Mapping[str, Any], ...] = ()
 
 
 def template_values(inputs: Inputs, plan: ProxyPlan) -> dict[str, Any]:

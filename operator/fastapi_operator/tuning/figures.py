@@ -156,8 +156,6 @@ CANARY_STEPS = (5, 25, 50)
 CANARY_STEP_SECONDS = 60
 CANARY_REQUESTS = 200
 CANARY_WAIT_SECONDS = 3600
-# The proxy forgets the counts of a version that had no requests for so long: judgement.
-VERSION_METRICS_HOURS = 24
 # The burn rate of the alert that pages a person first: see observability/slo.py.
 SLO_PAGE_RATE = Decimal("14.4")
 
@@ -356,6 +354,10 @@ PROXY_CACHE_ANSWER_BYTES = 8 * 1024
 PROXY_RATE_CLIENT_BYTES = 128
 PROXY_RATE_CLIENTS = 80_000
 PROXY_RATE_BURST_FACTOR = 2
+# Memory of nginx for the numbers of its metrics, and for one with its key: about 130 bytes, which
+# nginx rounds up. Five methods with ten statuses each have at most 800 numbers, and a step of a
+# canary 300.
+PROXY_COUNTS_BYTES, PROXY_COUNT_BYTES = 2 * MIB, 256
 
 # --- the operands' pods --------------------------------------------------------------------------
 # A container that copies the static files and ends: judgement.

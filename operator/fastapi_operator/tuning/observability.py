@@ -35,8 +35,8 @@ def observability_plan(profiled: ProfiledSpec, facts: Facts) -> ObservabilityPla
         decided["exporters"].value,
         (proxy or Proxy()).engine in (None, "Nginx"),
     )
-    nginx_has_exporter = is_nginx and (has_exporters or canary_section(spec) is not None)
-    if has_exporters or nginx_has_exporter:
+    nginx_counts_requests = is_nginx and (has_exporters or canary_section(spec) is not None)
+    if has_exporters:
         decided |= EXPORTERS.decide(profiled)
     if traces is not None and traces.endpoint is not None:
         decided |= TRACES.decide(profiled)
@@ -44,7 +44,7 @@ def observability_plan(profiled: ProfiledSpec, facts: Facts) -> ObservabilityPla
         decided |= SLO.decide(
             profiled,
             app_shows_metrics=(section.metrics or Metrics()).enabled is not False,
-            nginx_has_exporter=nginx_has_exporter,
+            nginx_counts_requests=nginx_counts_requests,
         )
         if slo.latency_milliseconds is not None:
             decided |= LATENCY.decide(profiled, promised_milliseconds=slo.latency_milliseconds)
@@ -108,20 +108,20 @@ TRACES.constant(
 
 
 @SLO.number()
-def _slo_measured_by(*, app_shows_metrics: bool, nginx_has_exporter: bool) -> Because[str]:
+def _slo_measured_by(*, app_shows_metrics: bool, nginx_counts_requests: bool) -> Because[str]:
     """The app; nginx if the app shows no metrics.
 
     nginx counts requests with the same bounds. If neither can, a warning reports it.
     """
     if app_shows_metrics:
         return Because("app", "the app counts and times each request")
-    if nginx_has_exporter:
+    if nginx_counts_requests:
         return Because(
             "proxy",
             "the app shows no metrics; nginx counts and times each request, its own responses "
             "included",
         )
-    return Because("nobody", "the app shows no metrics, and nginx has no exporter")
+    return Because("nobody", "the app shows no metrics, and nginx does not count requests")
 
 
 SLO.constant(

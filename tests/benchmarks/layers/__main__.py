@@ -25,8 +25,8 @@ _NO_LIBRARIES = Path("/nonexistent")
 _WARM_UP = 500
 # What is written in batches belongs to the requests before.
 _BATCH_SECONDS = 0.15
-NGINX, EXPORTER, BOTH = "nginx with its log", "its exporter (mtail)", "nginx and exporter"
-ROWS = (servers.BARE.name, shop.NAME, NGINX, EXPORTER, BOTH)
+NGINX, PLAIN = "nginx with its log and counts", "a plain nginx without both"
+ROWS = (servers.BARE.name, shop.NAME, NGINX, PLAIN)
 
 
 def measure(kind: servers.Kind, rounds: int, requests: int) -> dict[str, list[float]]:
@@ -43,27 +43,22 @@ def measure(kind: servers.Kind, rounds: int, requests: int) -> dict[str, list[fl
             stack.enter_context(servers.run(item, _NO_LIBRARIES)) for item in (servers.BARE, kind)
         )
         pod = stack.enter_context(proxy.running(bare.port))
+        plain = stack.enter_context(proxy.plain(bare.port))
         clocks = {
-            servers.BARE.name: (bare.port, bare.kind.path, [bare.cpu_seconds]),
-            shop.NAME: (cached.port, cached.kind.path, [cached.cpu_seconds]),
-            BOTH: (pod.port, bare.kind.path, [pod.nginx_seconds, pod.exporter_seconds]),
+            servers.BARE.name: (bare.port, bare.kind.path, bare.cpu_seconds),
+            shop.NAME: (cached.port, cached.kind.path, cached.cpu_seconds),
+            NGINX: (pod.port, bare.kind.path, pod.cpu_seconds),
+            PLAIN: (plain.port, bare.kind.path, plain.cpu_seconds),
         }
         for port, path, _ in clocks.values():
             client.send(port, _WARM_UP, path)
         for number in range(rounds):
             for name in list(clocks) if number % 2 else reversed(clocks):
-                port, path, reads = clocks[name]
-                before = [read() for read in reads]
+                port, path, cpu_seconds = clocks[name]
+                before = cpu_seconds()
                 client.send(port, requests, path)
                 time.sleep(_BATCH_SECONDS)
-                used = [
-                    (read() - begun) * 1000 / requests
-                    for read, begun in zip(reads, before, strict=True)
-                ]
-                found[name].append(sum(used))
-                if name == BOTH:
-                    found[NGINX].append(used[0])
-                    found[EXPORTER].append(used[1])
+                found[name].append((cpu_seconds() - before) * 1000 / requests)
     return found
 
 

@@ -9,7 +9,8 @@ RUN export DEBIAN_FRONTEND=noninteractive \
  && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf \
  && apt-get update \
  && apt-get install --yes --no-install-recommends \
-        postgresql-18 postgresql-18-hypopg libnss-wrapper redis-server valkey-server nginx \
+        postgresql-18 postgresql-18-hypopg libnss-wrapper redis-server valkey-server \
+        nginx libnginx-mod-http-js \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb \
  && chmod -R a+rX /etc/redis /etc/valkey /etc/nginx
 ENV PATH=/usr/lib/postgresql/18/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

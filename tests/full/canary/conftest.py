@@ -40,13 +40,9 @@ def platform() -> Iterator[Platform]:
     target, started = targets.LocalNode(NODE), node.Node(NODE)
     try:
         cluster = target.prepare()
-        started.build_images(["mtail", "caddy", "worse"])
+        started.build_images(["caddy", "worse"])
         started.name_image("worse", GOOD_IMAGE)
-        values = [
-            value
-            for name in ("mtail", "caddy")
-            for value in image_values(f"settings.images.{name}", started.image(name))
-        ]
+        values = image_values("settings.images.caddy", started.image("caddy"))
         story.install_operator(replace(cluster, values=(*cluster.values, *values)))
         yield Platform(cluster.kubectl, started.image("worse"))
     finally:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastapi_operator.parts import METRICS, Part
 from tests.cluster import debian
 from tests.unit.resources.nameserver import Nameserver
 from tests.unit.resources.operands import (
@@ -24,6 +25,9 @@ from tests.unit.resources.web import App, ask
 RESOLVED_SECONDS = 0.1
 # The port of the further entry admin.
 ENTRY_PORT = 22326
+METRICS_PORT = Part.PROXY.record.ports[METRICS]
+# Debian's package of the module that counts requests. The official image contains it.
+_COUNTS_PACKAGE = "libnginx-mod-http-js"
 
 
 class Nginx:
@@ -36,12 +40,14 @@ class Nginx:
 
     def __init__(self, root: Path, app: App) -> None:
         self.pod = Pod(root)
-        self.pod.install_with_libraries(debian.ensure("nginx"))
+        self.pod.install_with_libraries(debian.ensure("nginx", _COUNTS_PACKAGE))
+        modules = "/usr/lib/nginx/modules"
+        self.pod.paths[modules] = self.pod.root / "bin" / "root" / modules.strip("/")
         for path in ("/etc/nginx", "/run/nginx", "/tmp", "/var/cache/nginx", "/srv/www"):
             self.pod.directory(path)
         self.pod.directory("/etc/proxy-tls")
         self.pod.ports = {8000: app.port}
-        for port in (8080, 8081, 8443, ENTRY_PORT):
+        for port in (8080, 8081, 8443, ENTRY_PORT, METRICS_PORT):
             self.pod.port(port)
         self.pod.hosts |= {"shop-app": "localhost", "shop-app-pods": "shop-app-pods"}
         # The Service of a new version, if nginx does not choose its pods.
@@ -88,20 +94,9 @@ class Nginx:
                 # As a pod that ends it would wait ten seconds for the connections of its clients.
                 self.pod.run("nginx", "-c", "/etc/nginx/nginx.conf", "-s", "stop")
 
-    @contextmanager
-    def counted(self, **spec: Any) -> Iterator[Any]:
-        """A running mtail with the program and the command of a pod of a service with this spec."""
-        # It brings its own libraries.
-        exporter = Pod(self.pod.directory("/exporter"))
-        exporter.install_with_libraries(debian.ensure("mtail"))
-        exporter.paths, exporter.ports = self.pod.paths, self.pod.ports
-        for port in (3903, 5140):
-            exporter.port(port)
-        self.written(**spec)
-        command = container(wanted(**spec), "Deployment/shop-proxy", "mtail")["command"]
-        with exporter.running(*command) as server:
-            eventually(lambda: listens(exporter.port(3903)), f"mtail: {exporter.output()}")
-            yield server
+    def counts(self) -> str:
+        """The page of its metrics."""
+        return self.get("/metrics", METRICS_PORT).read().decode()
 
     def get(self, path: str = "/", port: int = 8080, **headers: str) -> http.client.HTTPResponse:
         """The answer to a GET at a port of the pod."""

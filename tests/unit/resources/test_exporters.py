@@ -1,7 +1,5 @@
-"""The exporters: which parts have one, its permissions, and the log lines of nginx."""
+"""The exporters: which parts have one, and its permissions."""
 
-import re
-import socket
 from typing import Any
 
 import pytest
@@ -11,8 +9,6 @@ from fastapi_operator.resources.build import build
 from fastapi_operator.resources.desired import Desired
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.derive import derive
-from tests.unit.resources.nginx import Nginx
-from tests.unit.resources.operands import eventually, files, wanted
 from tests.unit.services import service
 
 ALL = {"postgres": {}, "redis": {}, "queue": {}}
@@ -20,7 +16,6 @@ EXPORTERS = {
     "postgres-exporter": "shop-postgres",
     "pgbouncer-exporter": "shop-pooler",
     "redis-exporter": "shop-queue",
-    "mtail": "shop-proxy",
 }
 
 
@@ -71,7 +66,7 @@ def test_an_exporter_keeps_its_password_off_the_command_line_and_fails_alone() -
         assert "$(" not in " ".join(sidecar["command"])
         secrets = [v["valueFrom"] for v in sidecar.get("env", ()) if "valueFrom" in v]
         keys = [secret["secretKeyRef"]["key"] for secret in secrets]
-        assert keys == ([] if name == "mtail" else ["monitor"]), name
+        assert keys == ["monitor"], name
 
 
 def test_the_exporter_of_redis_connects_to_no_server_that_a_client_names() -> None:
@@ -79,12 +74,12 @@ def test_the_exporter_of_redis_connects_to_no_server_that_a_client_names() -> No
     assert {"name": "REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT", "value": "true"} in variables
 
 
-def test_caddy_needs_no_exporter_and_its_private_port_is_scraped() -> None:
-    objects = built(POD_MONITOR, proxy={"engine": "Caddy"})
-    assert "mtail" not in exporters(objects)
+@pytest.mark.parametrize(("engine", "port"), [("Nginx", "metrics"), ("Caddy", "private")])
+def test_the_proxy_needs_no_exporter_and_a_port_of_it_is_scraped(engine: str, port: str) -> None:
+    objects = built(POD_MONITOR, proxy={"engine": engine})
     (monitor,) = [item for item in objects if item.key.kind == "PodMonitor"]
     ports = [endpoint["port"] for endpoint in monitor.body["spec"]["podMetricsEndpoints"]]
-    assert ports == ["metrics", "private"]
+    assert sorted({"metrics", port}) == ports
 
 
 def test_a_monitor_names_only_existing_ports() -> None:
@@ -94,37 +89,3 @@ def test_a_monitor_names_only_existing_ports() -> None:
         objects = built(POD_MONITOR, proxy=proxy, **bare, **metrics)
         (monitor,) = [item for item in objects if item.key.kind == "PodMonitor"]
         assert [end["port"] for end in monitor.body["spec"]["podMetricsEndpoints"]] == ports
-
-
-def test_the_exporter_reads_the_log_line_of_each_request(nginx: Nginx) -> None:
-    observed = {"observability": {"metrics": {"exporters": True}}}
-    program = files(wanted(**observed), "shop-proxy")["requests.mtail"]
-    patterns = re.findall(r"^/(.*)/ \{$", program, re.MULTILINE)
-    nginx.pod.port(5140)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reader:
-        reader.bind(("127.0.0.1", nginx.pod.port(5140)))
-        reader.settimeout(5)
-        with nginx.running(**observed):
-            assert nginx.get("/items").status == 200
-            line = reader.recv(4096).decode()
-            request, cache, upstream = (re.search(p, line, re.MULTILINE) for p in patterns)
-            assert request is not None
-            assert (request["method"], request["status"]) == ("GET", "200")
-            assert cache is None
-            assert upstream is not None
-            # nginx counts the two by two clocks, each in whole milliseconds.
-            assert float(upstream["upstream"]) <= float(request["seconds"]) + 0.0011
-            nginx.get("/healthz", 8081)
-            nginx.get("/last")
-            assert " 200 " in reader.recv(4096).decode(), "the kubelet's requests are not counted"
-            reader.setblocking(False)
-            with pytest.raises(BlockingIOError):
-                reader.recv(4096)
-
-
-def test_nginx_serves_without_a_running_exporter(nginx: Nginx) -> None:
-    nginx.pod.port(5140)
-    with nginx.running(observability={"metrics": {"exporters": True}}):
-        for _ in range(5):
-            assert nginx.get("/").status == 200
-        eventually(lambda: len(nginx.log()) == 5, "all are in the log")

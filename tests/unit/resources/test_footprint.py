@@ -34,8 +34,8 @@ def test_the_largest_footprint_includes_the_pods_of_a_canary() -> None:
 
     alone, both = largest(), largest(rollout={"canary": {}})
     assert both.pods - alone.pods == 3
-    # Requests of three pods of the app, and of the exporter in two pods of the proxy.
-    assert both.cpu_millicores - alone.cpu_millicores == 3 * 500 + 2 * 5
+    # Requests of three pods of the app. The proxy counts without a further container.
+    assert both.cpu_millicores - alone.cpu_millicores == 3 * 500
 
 
 def test_a_scaled_worker_counts_with_its_fewest_and_its_most_pods() -> None:

@@ -331,8 +331,7 @@ def test_through_a_service_each_version_has_its_own(nginx: Nginx, app: App, cana
 
 def _versions(nginx: Nginx, step: int) -> Versions:
     """The counts of a step, as the operator reads them."""
-    page = ask(nginx.pod.port(3903), "/metrics").read().decode()
-    return proxy_reading(page, STAGE.canary).get(step, Versions())
+    return proxy_reading(nginx.counts(), STAGE.canary).get(step, Versions())
 
 
 def test_requests_are_counted_for_the_version_to_which_they_were_assigned(
@@ -344,7 +343,7 @@ def test_requests_are_counted_for_the_version_to_which_they_were_assigned(
     arguments = versioned(
         canary=TESTED, proxy={"cache": {"routes": [{"path": "/c", "seconds": 9}]}}
     )
-    with nginx.counted(**arguments), nginx.running(**arguments):
+    with nginx.running(**arguments):
         for _ in range(5):
             nginx.get("/items")
             nginx.get("/c")
@@ -365,7 +364,7 @@ def test_requests_are_counted_for_the_version_to_which_they_were_assigned(
         _reload(nginx, **arguments)
         for _ in range(3):
             nginx.get("/items")
-        eventually(lambda: _versions(nginx, 3).stable.requests == 3, "all lines are read")
+        eventually(lambda: _versions(nginx, 3).stable.requests == 3, "the last requests have ended")
         second, third = _versions(nginx, 2), _versions(nginx, 3)
     # The cache served all but the first request for /c.
     found = second.canary
@@ -379,7 +378,7 @@ def test_a_stream_is_counted_by_the_time_to_its_beginning(
     nginx: Nginx, app: App, canary: App
 ) -> None:
     arguments = versioned(proxy={"streamingPaths": ["/events"]})
-    with nginx.counted(**arguments), nginx.running(**arguments):
+    with nginx.running(**arguments):
         stream = nginx.get("/events")
         time.sleep(1)
         canary.may_continue.set()
