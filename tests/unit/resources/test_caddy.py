@@ -387,11 +387,11 @@ def test_requests_with_priority_get_a_slot_when_all_others_are_used(caddy: Caddy
         slow = clients.map(lambda _: caddy.get("/slow").status, range(8))
         time.sleep(0.5)
         assert caddy.get("/").status == 503
-        # A quarter of 16, from two proxy pods.
-        assert sorted(clients.map(pays, range(4))) == 2 * [200] + 2 * [503]
+        # Half of 16, from two proxy pods.
+        assert sorted(clients.map(pays, range(6))) == 4 * [200] + 2 * [503]
         assert set(slow) == {200}
         # If no slot is used, the reserve is free as well.
-        assert sorted(clients.map(pays, range(14))) == 10 * [200] + 4 * [503]
+        assert sorted(clients.map(pays, range(16))) == 12 * [200] + 4 * [503]
 
 
 def test_a_dead_pod_costs_no_request(caddy: Caddy, app: App) -> None:

@@ -57,6 +57,10 @@ NEEDS: Mapping[str, dict[str, Any]] = {
     "rollout.maxSurge": {"rollout": {"maxUnavailable": 1}},
     "scaling.targetInFlight": {"scaling": {}},
     **{
+        f"tuning.bounds[].{name}": {"tuning": {"bounds": [{"name": "pool.size"}]}}
+        for name in ("min", "max")
+    },
+    **{
         f"background[].scaling.{name}": {"background": [SCALED]}
         for name in ("tasksPerReplica", "minReplicas", "maxReplicas", "scaleDownSeconds")
     },
