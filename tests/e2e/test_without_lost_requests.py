@@ -1,4 +1,7 @@
-"""The short form of ``make resilience``: changes under load lose no request."""
+"""The short form of ``make resilience``: changes under load lose no request.
+
+Its name makes it the last file, which runs when the tests beside those of the node have ended.
+"""
 
 import pytest
 
