@@ -127,6 +127,7 @@ DATABASE = Row(
                     "of {{pod}}",
                 ),
             ),
+            empty="Not CloudNativePG, or no replica streams",
         ),
         Panel(
             title="Lag of replicas",
@@ -134,6 +135,7 @@ DATABASE = Row(
             "needs more CPU, or the network is slow; a failover waits until it has caught up.",
             unit=Unit.SECONDS,
             queries=(Query(f"max by (pod) (cnpg_pg_replication_lag{{{CHOSEN}}})", "{{pod}}"),),
+            empty="Not CloudNativePG",
         ),
         Panel(
             title="CPU against its cores",
