@@ -198,6 +198,16 @@ def _crowd(row: Row) -> bool:
     )
 
 
+def _trial(row: Row) -> bool:
+    """No request is lost for a trial; a bad one is not felt by the clients together."""
+    lost_before, lost, lost_after = map(
+        int, row["lost before, during, after the trial"].split(", ")
+    )
+    _, slow, slow_after = map(float, row["p99 of all clients in ms"].split(", "))
+    is_felt = row["verdict of the operator"] == "Rejected" and slow > 1.2 * slow_after
+    return not lost_after and (not lost or bool(lost_before)) and not is_felt
+
+
 def _runtime(row: Row) -> str | bool | None:
     share = row["added, of the peers'"]
     if not share:
@@ -483,6 +493,16 @@ BARS: Mapping[str, Sequence[Bar]] = {
             text="0 acknowledged rows lost",
             judge=lambda row: row["lost rows"] == "0" and int(row["acknowledged rows"]) > 0,
             code=("operator/fastapi_operator/resources",),
+        )
+    ],
+    "trials of numbers": [
+        Bar(
+            heading="lost before, during, after the trial",
+            text="no request lost, except by the numbers before it; if it is rejected, p99 of all "
+            "clients at most 1.2 times that after it",
+            judge=_trial,
+            code=("operator/fastapi_operator/judge", "operator/fastapi_operator/reconcile"),
+            named_by=3,
         )
     ],
     "take over": [

@@ -109,9 +109,8 @@ def served(cluster: Platform) -> Iterator[Served]:
     cloudnativepg.require()
     cluster.clean()
     node, kubectl = cluster.node, cluster.kubectl
-    node.build_images(["exporters", "mtail"])
-    for name, setting in (("pgbouncer-exporter", "pgbouncerExporter"), ("mtail", "mtail")):
-        node.name_image(name, public(f"settings.images.{setting}.digest"))
+    node.build_images(["exporters"])
+    node.name_image("pgbouncer-exporter", public("settings.images.pgbouncerExporter.digest"))
     monitors = [
         body
         for body in modules.definitions(modules.PROMETHEUS)

@@ -28,10 +28,12 @@ class Platform:
     Attributes:
         kubectl: Reaches it.
         image: The image of the apps that can be made worse.
+        helm: The helm that installed the operator.
     """
 
     kubectl: Kubectl
     image: str
+    helm: str
 
 
 @pytest.fixture(scope="package")
@@ -44,7 +46,7 @@ def platform() -> Iterator[Platform]:
         started.name_image("worse", GOOD_IMAGE)
         values = image_values("settings.images.caddy", started.image("caddy"))
         story.install_operator(replace(cluster, values=(*cluster.values, *values)))
-        yield Platform(cluster.kubectl, started.image("worse"))
+        yield Platform(cluster.kubectl, started.image("worse"), cluster.helm)
     finally:
         if not os.environ.get("KEEP_NODE"):
             target.remove()
