@@ -28,7 +28,7 @@ from fastapi_operator.delivery import stages
         ("RUN --mount=type=bind,target=/src cp -r /src /app", ".env", True),
         ("RUN --mount=type=bind,source=uv.lock,target=uv.lock uv sync", ".env", False),
         ("RUN --mount=type=bind,from=builder,target=/src cp -r /src /app", ".env", False),
-        ("RUN --mount=type=cache,target=/root/.cache uv sync", ".env", False),
+        ("RUN --mount=type=cache,target=/cache uv sync", ".env", False),
     ],
 )
 def test_an_image_may_have_a_file_that_is_copied(line: str, path: str, copies: bool) -> None:
