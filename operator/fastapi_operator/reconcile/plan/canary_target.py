@@ -67,11 +67,6 @@ class CanaryTarget:
             and self.situation.divided_by is not Divider.GATEWAY
         )
 
-    @property
-    def holds_requests(self) -> bool:
-        """Whether requests to restart pods or to rotate credentials wait."""
-        return self.record is not None and self.record.phase in RUNNING
-
 
 def held_annotations(
     annotations: Mapping[str, str], record: CanaryRecord | None
