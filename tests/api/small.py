@@ -3,14 +3,15 @@
 The real builders are tested elsewhere; here each object represents one way of writing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.api.parse import parse_service
 from fastapi_operator.facts import Facts
 from fastapi_operator.parts import Part
-from fastapi_operator.reconcile.plan.desired_state import DesiredState
+from fastapi_operator.reconcile.plan.desired_state import BuildDesiredState, DesiredState
 from fastapi_operator.resources.desired import Desired, Gate, Generated, Write
 from fastapi_operator.resources.stage import Stage
 from fastapi_operator.settings import Settings
@@ -44,6 +45,18 @@ def build(
     return DesiredState(
         problems=problems, objects=tuple(objects), migration_key=key, suspended=suspended
     )
+
+
+def changed(change: Callable[[Desired], Desired], *, image: str | None = None) -> BuildDesiredState:
+    """Returns a build whose objects differ: those of each service, or of one with this image."""
+
+    def build_changed(body: Mapping[str, Any], *facts: Any, **options: Any) -> DesiredState:
+        made = build(body, *facts, **options)
+        if image not in (None, body["spec"]["image"]):
+            return made
+        return replace(made, objects=tuple(map(change, made.objects)))
+
+    return build_changed
 
 
 def app(name: str, namespace: str, image: str, *, replicas: int | None) -> list[Desired]:

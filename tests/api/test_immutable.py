@@ -7,15 +7,11 @@ from typing import Any
 
 import pytest
 
-from fastapi_operator.facts import Facts
 from fastapi_operator.reconcile.plan.desired_state import (
     BuildDesiredState,
-    DesiredState,
     build_desired_state,
 )
-from fastapi_operator.resources.stage import Stage
-from fastapi_operator.settings import Settings
-from fastapi_operator.tuning.measurements import NOT_MEASURED, Measurements
+from fastapi_operator.resources.desired import Desired
 from tests.api import small
 from tests.api.world import World, eventually
 
@@ -25,25 +21,12 @@ NEXT = "registry.test/shop:2"
 def changing(kind: str, change: Mapping[str, Any]) -> BuildDesiredState:
     """Builds another ``spec`` of one kind from the second image on."""
 
-    def build(
-        body: Mapping[str, Any],
-        settings: Settings,
-        facts: Facts,
-        stage: Stage | None = None,
-        accepted: Measurements = NOT_MEASURED,
-    ) -> DesiredState:
-        made = small.build(body, settings, facts, stage)
-        if body["spec"]["image"] != NEXT:
-            return made
-        desired = tuple(
-            replace(item, body={**item.body, "spec": {**item.body["spec"], **change}})
-            if item.key.kind == kind
-            else item
-            for item in made.objects
-        )
-        return replace(made, objects=desired)
+    def changed(item: Desired) -> Desired:
+        if item.key.kind != kind:
+            return item
+        return replace(item, body={**item.body, "spec": {**item.body["spec"], **change}})
 
-    return build
+    return small.changed(changed, image=NEXT)
 
 
 SELECTOR = {"matchLabels": {"fastapi-operator.io/service": "shop"}}

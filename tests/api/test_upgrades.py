@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi_operator.facts import Facts
 from fastapi_operator.reconcile.plan.desired_state import DesiredState, build_desired_state
+from fastapi_operator.resources.desired import Desired
 from fastapi_operator.resources.stage import Stage
 from fastapi_operator.settings import Settings
 from fastapi_operator.tuning.measurements import NOT_MEASURED, Measurements
@@ -18,25 +19,17 @@ NAMES = tuple(f"shop-{number}" for number in range(6))
 NEW_POSTGRES = {"images": {"postgres": {"repository": "library/postgres", "tag": "18.9"}}}
 
 
-def newer(
-    body: Mapping[str, Any],
-    settings: Settings,
-    facts: Facts,
-    stage: Stage | None = None,
-    accepted: Measurements = NOT_MEASURED,
-) -> DesiredState:
-    """The next version of the operator: it gives pods a longer grace period."""
-    made = small.build(body, settings, facts, stage)
-    desired = []
-    for item in made.objects:
-        changed = item
-        if item.key.kind == "Deployment":
-            template = item.body["spec"]["template"]
-            pod = {**template["spec"], "terminationGracePeriodSeconds": 77}
-            spec = {**item.body["spec"], "template": {**template, "spec": pod}}
-            changed = replace(item, body={**item.body, "spec": spec})
-        desired.append(changed)
-    return replace(made, objects=tuple(desired))
+def _longer(item: Desired) -> Desired:
+    if item.key.kind != "Deployment":
+        return item
+    template = item.body["spec"]["template"]
+    pod = {**template["spec"], "terminationGracePeriodSeconds": 77}
+    spec = {**item.body["spec"], "template": {**template, "spec": pod}}
+    return replace(item, body={**item.body, "spec": spec})
+
+
+# The next version of the operator: it gives pods a longer grace period.
+newer = small.changed(_longer)
 
 
 def is_new(world: World, name: str) -> bool:
