@@ -1,10 +1,10 @@
 """Debian packages that are unpacked, not installed, once for all processes that need them."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.cluster import execution, locks, places
+from tests.cluster import execution, places
+from tests.cluster.made_once import made_once
 
 
 def unpacked(name: str, download: Callable[[Path], None]) -> Path:
@@ -17,12 +17,12 @@ def unpacked(name: str, download: Callable[[Path], None]) -> Path:
     Raises:
         ClusterError: A package cannot be downloaded or unpacked.
     """
+
+    def make(folder: Path) -> Path:
+        download(folder)
+        for package in folder.glob("*.deb"):
+            execution.output_of(("dpkg-deb", "--extract", package, folder / "root"))
+        return folder / "root"
+
     cached = places.cache() / "unpacked" / name
-    with locks.held(cached.with_suffix(".lock"), f"Debian's {name}"):
-        if not cached.exists():
-            with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-                download(Path(folder))
-                for package in Path(folder).glob("*.deb"):
-                    execution.output_of(("dpkg-deb", "--extract", package, f"{folder}/root"))
-                Path(folder, "root").rename(cached)
-    return cached
+    return made_once(cached, make, lock=name, what=f"Debian's {name}")

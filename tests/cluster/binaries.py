@@ -5,10 +5,10 @@ compiled once: half the time of one module a program. The cache's key covers the
 """
 
 import hashlib
-import tempfile
 from pathlib import Path
 
-from tests.cluster import go_build, locks, places, progress
+from tests.cluster import go_build, places, progress
+from tests.cluster.made_once import made_once
 
 _SOURCES = places.HERE / "tools"
 _PACKAGES = ["./kubernetes", "./coredns", "./volumes", "helm.sh/helm/v3/cmd/helm"]
@@ -52,12 +52,7 @@ def ensure() -> Path:
         ClusterError: Go is missing or the build failed.
     """
     directory = places.cache() / "tools" / _key()
-    if directory.exists():
-        return directory
-    with locks.held(places.cache() / "tools.lock", "the Go build of the tools"):
-        if not directory.exists():
-            _build(directory)
-    return directory
+    return made_once(directory, _build, lock="tools", what="the Go build of the tools")
 
 
 def _key() -> str:
@@ -68,13 +63,11 @@ def _key() -> str:
     return digest.hexdigest()[:16]
 
 
-def _build(directory: Path) -> None:
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent) as temporary:
-        built = Path(temporary) / "bin"
-        title = "Go build of Kubernetes, etcd, CoreDNS and Helm (once; minutes on two cores)"
-        with progress.step(title):
-            go_build.build(_SOURCES, _PACKAGES, into=built, linker_flags=_LINKER_FLAGS)
-        for part in _PARTS:
-            (built / part).symlink_to("kubernetes")
-        built.rename(directory)
+def _build(folder: Path) -> Path:
+    built = folder / "bin"
+    title = "Go build of Kubernetes, etcd, CoreDNS and Helm (once; minutes on two cores)"
+    with progress.step(title):
+        go_build.build(_SOURCES, _PACKAGES, into=built, linker_flags=_LINKER_FLAGS)
+    for part in _PARTS:
+        (built / part).symlink_to("kubernetes")
+    return built

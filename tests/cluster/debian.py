@@ -7,11 +7,11 @@ mode, nginx before 1.27.4 closes the connections of its clients at each reload.
 import hashlib
 import shlex
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster import execution, images, locks, packages, places, progress
+from tests.cluster import execution, images, packages, places, progress
+from tests.cluster.made_once import made_once
 
 _UNPACK = ["mmdebstrap", "--variant=extract", *images.APT_OPTIONS]
 # The libraries may be newer than the machine's, so they bring their own loader.
@@ -39,28 +39,23 @@ def ensure(program: str, *further: str) -> Path:
     recipe = f"{shlex.join([*_UNPACK, *further])}{images.SUITE}{_LAUNCHER}"
     key = hashlib.sha256(recipe.encode()).hexdigest()
     directory = places.cache() / program / key[:16]
-    if directory.exists():
-        return directory
+    return made_once(
+        directory, lambda folder: _unpack(program, further, folder), lock=program, what=program
+    )
+
+
+def _unpack(program: str, further: Sequence[str], folder: Path) -> Path:
     packages.ensure(packages.FOR_IMAGES)
-    with locks.held(places.cache() / f"{program}.lock", program):
-        if not directory.exists():
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            with progress.step(f"{program} of Debian {images.SUITE}"):
-                _unpack(program, further, directory)
-    return directory
-
-
-def _unpack(program: str, further: Sequence[str], directory: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=directory.parent) as temporary:
-        made = Path(temporary) / "made"
+    with progress.step(f"{program} of Debian {images.SUITE}"):
+        made = folder / "made"
         root = made / "root"
         root.mkdir(parents=True)
         execution.output_of(
             [*_UNPACK, f"--include={','.join((program, *further))}", images.SUITE, str(root)]
         )
         # Devices and documents are no part of a program.
-        for folder in (*{*root.iterdir()} - {root / "usr"}, root / "usr/share"):
-            shutil.rmtree(folder)
+        for needless in (*{*root.iterdir()} - {root / "usr"}, root / "usr/share"):
+            shutil.rmtree(needless)
         server = root / "usr/sbin" / program
         if not server.exists():
             server.parent.mkdir(exist_ok=True)
@@ -70,4 +65,4 @@ def _unpack(program: str, further: Sequence[str], directory: Path) -> None:
         launcher.chmod(0o755)
         # Each user may run it, from wherever it is copied to.
         made.chmod(0o755)
-        made.rename(directory)
+    return made

@@ -3,13 +3,13 @@
 import hashlib
 import shlex
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fastapi_operator_runtime.testing import server
 
-from tests.cluster import execution, images, locks, packages, places, progress
+from tests.cluster import execution, images, packages, places, progress
+from tests.cluster.made_once import made_once
 
 NAMES = ("pgbouncer", "postgres", "redis")
 _UNPACK = [
@@ -25,19 +25,17 @@ def root() -> Path:
     """The folder with the unpacked packages of Debian; the first call takes a minute."""
     key = hashlib.sha256(shlex.join(_UNPACK).encode()).hexdigest()[:16]
     directory = places.cache() / "exporters" / key
-    if directory.exists():
-        return directory
+    return made_once(directory, _unpack, lock="exporters", what="the exporters")
+
+
+def _unpack(folder: Path) -> Path:
     packages.ensure(packages.FOR_IMAGES)
-    with locks.held(places.cache() / "exporters.lock", "the exporters"):
-        if not directory.exists():
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            with progress.step("exporters"), tempfile.TemporaryDirectory(dir=directory.parent) as t:
-                made = Path(t) / "made"
-                made.mkdir()
-                execution.output_of([*_UNPACK, str(made)])
-                shutil.rmtree(made / "usr/share")
-                made.rename(directory)
-    return directory
+    made = folder / "made"
+    made.mkdir()
+    with progress.step("exporters"):
+        execution.output_of([*_UNPACK, str(made)])
+    shutil.rmtree(made / "usr/share")
+    return made
 
 
 class Exporter(server.Server):

@@ -8,12 +8,12 @@ python -m tests.judges [NAME ...]   build them, with progress
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import go_build, locks, places, progress
+from tests.cluster import go_build, places, progress
+from tests.cluster.made_once import made_once
 from tests.judges import modules
 
 _SOURCES = Path(__file__).parent / "tools"
@@ -91,23 +91,21 @@ def build(name: str) -> Path:
         ClusterError: Go is missing or the build failed.
     """
     controller = CONTROLLERS[name]
-    with locks.held(places.cache() / f"{name}.lock", f"the build of {name}"):
-        if not controller.folder.exists():
-            _build(name, controller)
-    return controller.folder
+    return made_once(
+        controller.folder,
+        lambda folder: _build(name, controller, folder),
+        lock=name,
+        what=f"the build of {name}",
+    )
 
 
-def _build(name: str, controller: Controller) -> None:
-    controller.folder.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        progress.step(f"Go build of {name} (once; {controller.cost})"),
-        tempfile.TemporaryDirectory(dir=controller.folder.parent) as temporary,
-    ):
-        source, target = modules.folder(controller.module), Path(temporary) / "bin"
+def _build(name: str, controller: Controller, folder: Path) -> Path:
+    with progress.step(f"Go build of {name} (once; {controller.cost})"):
+        source, target = modules.folder(controller.module), folder / "bin"
         if controller.command is not None:
-            source = _with_command(name, source, controller.command, Path(temporary))
+            source = _with_command(name, source, controller.command, folder)
         go_build.build(source, controller.packages, into=target)
-        target.rename(controller.folder)
+    return target
 
 
 def _with_command(name: str, module: Path, command: Path, folder: Path) -> Path:

@@ -6,11 +6,11 @@ Each release runs in its own process, because all SDKs have the same module name
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import execution, locks, places
+from tests.cluster import execution, places
+from tests.cluster.made_once import made_once
 
 # The release of Grafana -> the SDK generated from its schema. `next` was the development version of
 # January 2026, after 12.3, because there is no SDK for the releases 12.
@@ -41,14 +41,12 @@ def read(model: dict[str, Any], release: str) -> dict[str, Any]:
 
 
 def _sdk(version: str) -> Path:
-    folder = places.cache() / "grafana" / version.replace("!", "-")
-    with locks.held(places.cache() / "grafana.lock", "Grafana's SDK"):
-        if not folder.exists():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-                command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-                command += ["--disable-pip-version-check", "--only-binary=:all:"]
-                command += ["--target", f"{temporary}/sdk", f"grafana-foundation-sdk=={version}"]
-                subprocess.run(command, check=True, timeout=120)
-                (Path(temporary) / "sdk").rename(folder)
-    return folder
+    def install(folder: Path) -> Path:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+        command += ["--disable-pip-version-check", "--only-binary=:all:"]
+        command += ["--target", f"{folder}/sdk", f"grafana-foundation-sdk=={version}"]
+        subprocess.run(command, check=True, timeout=120)
+        return folder / "sdk"
+
+    installed = places.cache() / "grafana" / version.replace("!", "-")
+    return made_once(installed, install, lock="grafana", what="Grafana's SDK")

@@ -7,14 +7,14 @@ hash, and runs none of their scripts. Only the page is kept, outside of the chec
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.browser import Browser
-from tests.cluster import execution, locks, packages, places, progress
+from tests.cluster import execution, packages, places, progress
+from tests.cluster.made_once import made_once
 
 NAME = "grafana-panels"
 WIDTH = 1600
@@ -92,24 +92,17 @@ def build() -> Path:
     Raises:
         ClusterError: npm is missing or the build failed.
     """
-    target = folder()
-    with locks.held(places.cache() / f"{NAME}.lock", f"the build of {NAME}"):
-        if not target.exists():
-            packages.ensure(_NPM)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with (
-                progress.step(f"npm packages and page of {NAME} (once; 2 minutes)"),
-                tempfile.TemporaryDirectory(dir=target.parent) as temporary,
-            ):
-                _build(Path(temporary) / "source").rename(target)
-    return target
+    return made_once(folder(), _build, lock=NAME, what=f"the build of {NAME}")
 
 
-def _build(source: Path) -> Path:
+def _build(temporary: Path) -> Path:
+    packages.ensure(_NPM)
+    source = temporary / "source"
     shutil.copytree(_SOURCE, source)
     install = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    for command in (install, _BUNDLE):
-        execution.output_of(["env", "-C", source, *command])
+    with progress.step(f"npm packages and page of {NAME} (once; 2 minutes)"):
+        for command in (install, _BUNDLE):
+            execution.output_of(["env", "-C", source, *command])
     shutil.copy(source / "src/page.html", source / "page/page.html")
     return source / "page"
 

@@ -2,10 +2,10 @@
 
 import functools
 import hashlib
-import tempfile
 from pathlib import Path
 
-from tests.cluster import go_build, locks, places, progress
+from tests.cluster import go_build, places, progress
+from tests.cluster.made_once import made_once
 
 _SOURCES = Path(__file__).parent / "tools"
 # folder of go.mod -> packages that are built from it; those of `make test-full` take minutes
@@ -44,18 +44,11 @@ def program(name: str, *, of: str = "judges") -> Path:
         if path.is_file():
             digest.update(path.read_bytes())
     built = places.cache() / of / digest.hexdigest()[:16]
-    with locks.held(places.cache() / f"{of}.lock", f"the Go build of {of}"):
-        if not built.exists():
-            _build(of, built)
+    made_once(built, lambda folder: _build(of, folder), lock=of, what=f"the Go build of {of}")
     return built / name
 
 
-def _build(of: str, into: Path) -> None:
-    into.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        progress.step(f"Go build of {of} (once)"),
-        tempfile.TemporaryDirectory(dir=into.parent) as temporary,
-    ):
-        target = Path(temporary) / "bin"
-        go_build.build(_SOURCES / of, _PACKAGES[of], into=target)
-        target.rename(into)
+def _build(of: str, folder: Path) -> Path:
+    with progress.step(f"Go build of {of} (once)"):
+        go_build.build(_SOURCES / of, _PACKAGES[of], into=folder / "bin")
+    return folder / "bin"
