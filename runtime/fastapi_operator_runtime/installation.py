@@ -17,6 +17,7 @@ from fastapi_operator_runtime import (
     canonical,
     drain,
     errors,
+    garbage,
     health,
     heartbeat,
     limits,
@@ -51,6 +52,8 @@ class Options:
     thread_tokens: bool = True
     accept_bursts: bool = True
     """Whether uvloop accepts several new connections at once, beside busy ones."""
+    short_collections: bool = True
+    """Whether garbage collections leave out the objects that exist once the app has started."""
     profiling: bool = True
     """Whether DIAGNOSTICS_PORT serves stacks and profiles."""
     errors: bool = True
@@ -190,6 +193,8 @@ def _wrap_lifespan(
                 server.start()
                 stack.callback(server.stop)
             yielded = await stack.enter_async_context(inner(app))
+            if options.short_collections:
+                stack.enter_context(garbage.without_present_objects())
             if options.drain:
                 handler = drain.Drain(worker, delay_seconds=_drain_delay_seconds(worker, options))
                 handler.install()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -90,3 +91,12 @@ async def test_stalls(seconds: float | None) -> None:
     async with running(Options(logs=False, stall_seconds=seconds)):
         started = {thread.name for thread in set(threading.enumerate()) - before}
         assert ("loop-watchdog" in started) == (seconds is not None)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+async def test_short_collections(wanted: bool) -> None:
+    async with running(Options(logs=False, short_collections=wanted)):
+        assert (gc.get_freeze_count() > 10_000) == wanted
+        # What a full collection looks at.
+        assert (len(gc.get_objects()) < 10_000) == wanted
+    assert gc.get_freeze_count() == 0
