@@ -139,10 +139,15 @@ class Bench:
         self._images = images
 
     def service(self, work: Work) -> Service:
-        """Returns the service of a work as it must be for it, ready and pinned to its core."""
+        """Returns the service of a work as it must be for it, ready and pinned to its core.
+
+        It is the only service, so that its pods can request the CPU that they are limited to.
+        """
         service = Service(self.kubectl, self._images[work.service], NAMESPACE, work.service)
+        for other in {work.service for work in cells.WORKS} - {work.service}:
+            self.kubectl("delete", "fastapiservice", other, "-n", NAMESPACE, "--ignore-not-found")
         spec: dict[str, Any] = {
-            "resources": {"requests": {"cpu": "50m"}, "limits": {"cpu": work.cpu}},
+            "resources": {"requests": {"cpu": work.cpu}, "limits": {"cpu": work.cpu}},
             "scaling": {"replicas": _POD_COUNT},
             "postgres": {"resources": {"requests": {"cpu": "200m", "memory": "256Mi"}}},
             "traffic": dict(work.traffic) or None,

@@ -28,7 +28,7 @@ class Work:
         traffic: The value of ``spec.traffic``, as the owner of such a service would know it.
         runtime: Whether the app has the runtime; otherwise it is unmodified.
         cpu: CPU limit of a pod. Cheap work gets less, since the generator, which has one core,
-            cannot send more than about 7,000 requests per second.
+            cannot send more than about 4,000 requests per second.
     """
 
     name: str
@@ -49,11 +49,11 @@ WORKS = (
     Work("cached read", "shop", "/items/{item}", cpu="100m"),
     Work("database", "shop", "/items?limit=20"),
     Work("JSON", "bench", "/json?rows=600", _JSON),
-    Work("blocking", "bench", "/blocking", _BLOCKING),
-    Work("10 % slow", "bench", "/mixed"),
+    Work("blocking", "bench", "/blocking", _BLOCKING, cpu="100m"),
+    Work("10 % slow", "bench", "/mixed", cpu="100m"),
     Work("JSON, unmodified app", "bench", "/json?rows=600", _JSON, runtime=False),
     Work("database, unmodified app", "bench", "/database", runtime=False, cpu="100m"),
-    Work("blocking, unmodified app", "bench", "/blocking", _BLOCKING, runtime=False),
+    Work("blocking, unmodified app", "bench", "/blocking", _BLOCKING, runtime=False, cpu="100m"),
 )
 
 
