@@ -267,12 +267,19 @@ def _overload(row: Row) -> str | bool:
     )
 
 
-def _rejected(row: Row) -> str | bool:
-    """Judges what is rejected at one load, and what happens to the pods."""
+def _void(row: Row) -> str:
+    """Returns why a row does not count; empty if it does."""
     if "void" in row["on time"]:
         return f"{INCONCLUSIVE}: the generator was late"
-    if "void" in row["busy before"]:
+    if "void" in row.get("busy before", ""):
         return f"{INCONCLUSIVE}: the machine was busy"
+    return ""
+
+
+def _rejected(row: Row) -> str | bool:
+    """Judges what is rejected at one load, and what happens to the pods."""
+    if void := _void(row):
+        return void
     by_app = row["of the rejected, by the app"]
     return (
         float(row["p99 rejected, ms"]) <= 50
@@ -288,13 +295,24 @@ def _during(row: Row) -> str | bool:
     """Judges changes, crowds and streams: requests are served or rejected, and none is lost."""
     if row["requests"] == "0":
         return f"{INCONCLUSIVE}: not measured"
-    if "void" in row["on time"]:
-        return f"{INCONCLUSIVE}: the generator was late"
+    if void := _void(row):
+        return void
     share = _number(row["served/s"], r"([\d.]+) %")
     least = {"streams": 75, "priority": 95, "clients": 90}
     return row["lost"] == "0" and all(
         share >= bar for word, bar in least.items() if word in row["during"]
     )
+
+
+def _rival(row: Row) -> str | bool | None:
+    """Judges this operator at ten times its capacity; the rows of others are for comparison."""
+    if not row["server"].startswith("this operator") or row["load"] != "10":
+        return None
+    if not row["offered/s"]:
+        return f"{INCONCLUSIVE}: not measured"
+    if void := _void(row):
+        return void
+    return _number(row["of its own best"], r"([\d.]+) %") >= 90
 
 
 def _judge(row: Row) -> bool:
@@ -379,6 +397,14 @@ BARS: Mapping[str, Sequence[Bar]] = {
             "offered",
             judge=_during,
         ),
+    ],
+    "rivals": [
+        Bar(
+            heading="of its own best",
+            text="at 10 times the capacity, this operator serves at least 90 % of its best goodput",
+            judge=_rival,
+            named_by=3,
+        )
     ],
     "runtime instructions": [
         Bar(

@@ -10,6 +10,8 @@ import pytest
 from tests.benchmarks import bars, document
 from tests.benchmarks.canary.__main__ import CASES as CANARIES
 from tests.benchmarks.layers.__main__ import ROWS as LAYERS
+from tests.benchmarks.overload import rivals
+from tests.benchmarks.overload.cells import RIVAL_MULTIPLES, RIVAL_WORKS
 from tests.benchmarks.runtime.servers import KINDS
 from tests.benchmarks.serving.__main__ import Plan
 from tests.cluster import places
@@ -27,6 +29,12 @@ TABLES = [
 ]
 # The rows that each table must have, by a heading of the table.
 ROWS: Mapping[str, Set[str]] = {
+    "of its own best": {
+        f"{server.name}, {work.name}, {multiple:g}"
+        for server in rivals.servers(1)
+        for work in RIVAL_WORKS
+        for multiple in RIVAL_MULTIPLES
+    },
     "first diagnosis": {create(random.Random(0)).name for create in DIAGNOSED.values()},
     "A/A": {
         f"{limit}, {workload.name}" for limit in Plan().limits for workload in Plan().workloads

@@ -10,12 +10,13 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import kubernetes
 
-from tests.benchmarks.overload import cells
+from tests.benchmarks.overload import cells, rivals
 from tests.benchmarks.overload.cells import Around, Work
+from tests.benchmarks.overload.rivals import Rival
 from tests.cluster import cgroups, instances, node, progress
 from tests.demo import story, targets
 from tests.e2e.conftest import Shop
@@ -26,6 +27,8 @@ NODE, NAMESPACE = "overload", "overload"
 PODS_CORE, GENERATOR_CORE = 0, 1
 _SETTLED_SECONDS = 5
 _SAMPLE_SECONDS = 1.0
+# An app rests if it uses less than this many cores for so long; it starts with a tenth at least.
+_RESTING_CORES, _REST_SECONDS, _REST_TIMEOUT_SECONDS = 0.05, 2, 240
 _SHED = re.compile(r"^fastapi_worker_shed_requests_total(?:{[^}]*})? ([0-9.e+]+)$", re.M)
 _SERVED = re.compile(r"^http_server_request_duration_seconds_count{[^}]*} ([0-9.e+]+)$", re.M)
 _POD_COUNT = 2
@@ -36,12 +39,24 @@ _UNMODIFIED = {"name": "RUNTIME", "value": "off"}
 
 @dataclass(frozen=True)
 class Service(Shop):
-    """A service under load."""
+    """A service under load.
+
+    Attributes:
+        is_stored: Whether it is a FastAPIService with a status.
+    """
+
+    is_stored: ClassVar[bool] = True
+
+    def selector(self, *parts: str) -> str:
+        """Returns the selector of the pods of parts."""
+        labels = f"fastapi-operator.io/service={self.name}"
+        return f"{labels},app.kubernetes.io/component in ({','.join(parts)})"
 
     def pods(self, part: str = "app") -> list[dict[str, Any]]:
         """Its pods that do not end."""
-        labels = f"fastapi-operator.io/service={self.name},app.kubernetes.io/component={part}"
-        found = self.kubectl.json("get", "pods", "-n", self.namespace, "-l", labels)["items"]
+        found = self.kubectl.json(
+            *("get", "pods", "-n", self.namespace, "-l", self.selector(part))
+        )["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def counters(self) -> dict[str, tuple[float, float]]:
@@ -61,6 +76,17 @@ class Service(Shop):
                 served, shed = (sum(map(float, p.findall(text))) for p in (_SERVED, _SHED))
                 found[pod["metadata"]["name"]] = (served, shed)
         return found
+
+
+@dataclass(frozen=True)
+class RivalService(Service):
+    """A server of others beside it; its name is the key of the rival."""
+
+    is_stored: ClassVar[bool] = False
+
+    def selector(self, *parts: str) -> str:
+        """Returns the selector of the pods of parts."""
+        return rivals.selector(self.name, *parts)
 
 
 class Watch:
@@ -93,7 +119,8 @@ class Watch:
         while not self._over.wait(_SAMPLE_SECONDS):
             with contextlib.suppress(kubernetes.client.ApiException):
                 self.unready = max(self.unready, sum(not _is_ready(p) for p in self._all_pods()))
-                self.not_ready += not _is_ready(self._stored_service())
+                if self._service.is_stored:
+                    self.not_ready += not _is_ready(self._stored_service())
 
     def _restarts(self) -> int:
         return sum(
@@ -103,10 +130,10 @@ class Watch:
         )
 
     def _all_pods(self) -> list[dict[str, Any]]:
-        labels = f"fastapi-operator.io/service={self._service.name}"
-        selector = f"{labels},app.kubernetes.io/component in (app,proxy)"
         response = kubernetes.client.CoreV1Api(self._api).list_namespaced_pod(
-            self._service.namespace, label_selector=selector, _preload_content=False
+            self._service.namespace,
+            label_selector=self._service.selector("app", "proxy"),
+            _preload_content=False,
         )
         return [
             pod
@@ -172,6 +199,39 @@ class Bench:
         self.pin()
         return service
 
+    def rival(self, rival: Rival) -> Service:
+        """Returns a rival with pods as the service of the unmodified app has them, ready."""
+        service = RivalService(self.kubectl, self._images["bench"], NAMESPACE, rival.key)
+        namespace = ("-n", NAMESPACE)
+        app, proxy = (
+            self.kubectl.json("get", "deployment", name, *namespace)["spec"]["template"]["spec"]
+            for name in ("bench", "bench-proxy")
+        )
+        for body in rivals.objects(rival, app, proxy, replicas=_POD_COUNT):
+            body["metadata"]["namespace"] = NAMESPACE
+            self.kubectl.apply(body)
+        for name in rival.deployments:
+            self.kubectl("rollout", "status", f"deployment/{name}", *namespace, "--timeout=300s")
+        self.rest(service)
+        self.pin()
+        return service
+
+    def rest(self, service: Service) -> None:
+        """Waits until the app rests: its processes have started, and no request is left.
+
+        Raises:
+            AssertionError: It does not rest in time.
+        """
+
+        def rests() -> bool:
+            before = self._cpu_seconds(service, "app", "app")
+            time.sleep(_REST_SECONDS)
+            used = self._cpu_seconds(service, "app", "app") - before
+            # It is negative if a process has ended.
+            return 0 <= used < _RESTING_CORES * _REST_SECONDS
+
+        eventually(rests, seconds=_REST_TIMEOUT_SECONDS, what=f"{service.name} rests")
+
     def url(self, service: Service, work: Work) -> str:
         """Returns the URL of a work; an item of the shop is stored first, and cached."""
         path = work.path
@@ -193,18 +253,22 @@ class Bench:
 
     def proxy_seconds(self, service: Service) -> float:
         """CPU time that the nginx processes of a service have used."""
-        containers = {
+        return self._cpu_seconds(service, "proxy", "nginx")
+
+    def _cpu_seconds(self, service: Service, part: str, container: str) -> float:
+        """CPU time that the processes of a container have used, in all pods of a part."""
+        identifiers = {
             status["containerID"].rpartition("/")[2]
-            for pod in service.pods("proxy")
+            for pod in service.pods(part)
             for status in pod["status"].get("containerStatuses", ())
-            if status["name"] == "nginx"
+            if status["name"] == container and "containerID" in status
         }
         ticks = os.sysconf("SC_CLK_TCK")
         total = 0
         for pid in cgroups.members(_instance()):
             with contextlib.suppress(OSError):
                 group = Path(f"/proc/{pid}/cgroup").read_text()
-                if any(container in group for container in containers):
+                if any(identifier in group for identifier in identifiers):
                     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                     total += int(fields[11]) + int(fields[12])
         return total / ticks

@@ -55,6 +55,12 @@ WORKS = (
     Work("database, unmodified app", "bench", "/database", runtime=False, cpu="100m"),
     Work("blocking, unmodified app", "bench", "/blocking", _BLOCKING, runtime=False, cpu="100m"),
 )
+# The same for servers of others; the query is expensive enough for one core to send ten times.
+RIVAL_WORKS = (
+    Work("JSON", "bench", "/json?rows=600", _JSON),
+    Work("database", "bench", "/database?rows=200", cpu="100m"),
+)
+RIVAL_MULTIPLES = (1.0, LARGEST)
 
 
 @dataclass(frozen=True)

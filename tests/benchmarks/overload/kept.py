@@ -36,9 +36,9 @@ class Kept:
             self._cells = json.loads(path.read_text())
 
     @classmethod
-    def of_code(cls, *, resume: bool) -> "Kept":
-        """Returns the cells of the checked-out code."""
-        return cls(places.cache() / "overload" / f"{code()}.json", resume=resume)
+    def of_code(cls, measurement: str = "overload", *, resume: bool) -> "Kept":
+        """Returns the cells of a measurement with the checked-out code."""
+        return cls(places.cache() / measurement / f"{code()}.json", resume=resume)
 
     def capacity(self, work: str) -> float | None:
         """Returns the measured capacity of a work; None if it is not measured."""

@@ -7,11 +7,15 @@ from tests.benchmarks.overload.cells import (
     LARGEST,
     ON_TIME_PERCENT,
     REFERENCE,
+    RIVAL_MULTIPLES,
+    RIVAL_WORKS,
     Run,
     Series,
+    Work,
 )
 from tests.benchmarks.overload.changes import CHANGES, CLIENTS, STREAMS_PER_POD
 from tests.benchmarks.overload.load import Seen
+from tests.benchmarks.overload.rivals import OURS_UNMODIFIED, Server
 
 LOADS = (
     *("work", "load", "offered/s", "served/s", "p99 served, ms", "rejected/s"),
@@ -36,7 +40,14 @@ DURING = (
     DURING_CROWD,
     *(f"{name} at 2 times" for name in CHANGES),
 )
+RIVALS = (
+    *("server", "work", "load", "offered/s", "served/s", "of its own best", "p99 served, ms"),
+    *("rejected/s", "lost", "restarts", "unready", "closed loop/s"),
+    *("memory of a pod, relative to ours", "on time", "busy before"),
+)
 _NOTHING = (0.0, Seen(0, 1))
+# A server that serves this share of what another one serves serves as much.
+_AS_MUCH = 0.99
 
 
 def text(series: Sequence[Series], others: Mapping[str, tuple[float, Seen]]) -> str:
@@ -75,8 +86,95 @@ def load_row(series: Series, multiple: float) -> list[str]:
         f"{around.restarts}",
         f"{around.unready}",
         f"{around.not_ready}",
-        f"{run.busy_percent:.0f} %{', void' if run.void == BUSY else ''}",
+        _busy(run),
     ]
+
+
+def rivals_text(servers: Sequence[Server], found: Mapping[tuple[str, str], Series]) -> str:
+    """Returns the table of all servers, and where others are better than this operator.
+
+    Args:
+        servers: The servers.
+        found: What was measured, by the names of server and work.
+    """
+    rows = [
+        rival_row(server, work, multiple, found.get((server.name, work.name)))
+        for work in RIVAL_WORKS
+        for multiple in RIVAL_MULTIPLES
+        for server in servers
+    ]
+    return f"{_table(RIVALS, rows)}\n\n{_better(servers, found)}"
+
+
+def rival_row(server: Server, work: Work, multiple: float, series: Series | None) -> list[str]:
+    """Returns the row of one server at one load; it has no figures if that was not measured."""
+    names = [server.name, work.name, f"{multiple:g}"]
+    if series is None or multiple not in series.runs:
+        return names + [""] * (len(RIVALS) - len(names))
+    run = _middle(series.runs[multiple])
+    seen, around = run.seen, run.around
+    rejected = seen.count(503)
+    best = max(series.capacity, series.best())
+    return [
+        *names,
+        f"{seen.offered:.0f}",
+        f"{seen.goodput:.0f}",
+        f"{100 * seen.goodput / max(1.0, best):.0f} %",
+        f"{seen.p99():.0f}",
+        f"{rejected / seen.seconds:.0f}",
+        f"{seen.requests - seen.good - rejected}",
+        f"{around.restarts}",
+        f"{around.unready}",
+        f"{series.capacity:.0f}",
+        f"{server.memory_times}",
+        _on_time(seen),
+        _busy(run),
+    ]
+
+
+def _better(servers: Sequence[Server], found: Mapping[tuple[str, str], Series]) -> str:
+    """Returns where servers of others serve the same app better than this operator does."""
+    lines = [
+        f"- {work.name} at {multiple:g} times, {server.name}: {_brief(theirs)}; "
+        f"this operator: {_brief(ours)}"
+        for work in RIVAL_WORKS
+        for multiple in RIVAL_MULTIPLES
+        for ours in _seen(found.get((OURS_UNMODIFIED, work.name)), multiple)
+        for server in servers
+        if server.rival
+        for theirs in _seen(found.get((server.name, work.name)), multiple)
+        if _is_better(theirs, ours)
+    ]
+    if not any(series.runs for series in found.values()):
+        return ""
+    if not lines:
+        return "No server of others serves more than this operator, or as much with a lower p99."
+    return "\n".join(
+        (
+            "Servers of others that serve more than this operator does for the unmodified app, or "
+            "as much with a lower p99:",
+            "",
+            *lines,
+        )
+    )
+
+
+def _is_better(theirs: Seen, ours: Seen) -> bool:
+    if theirs.goodput < _AS_MUCH * ours.goodput:
+        return False
+    return _AS_MUCH * theirs.goodput > ours.goodput or theirs.p99() < ours.p99()
+
+
+def _brief(seen: Seen) -> str:
+    return f"{seen.goodput:.0f}/s, p99 {seen.p99():.0f} ms"
+
+
+def _seen(series: Series | None, multiple: float) -> Sequence[Seen]:
+    """Returns the figures of a load, if it was measured and is not void."""
+    if series is None or multiple not in series.runs:
+        return []
+    run = _middle(series.runs[multiple])
+    return [] if run.void else [run.seen]
 
 
 def _summary(series: Series) -> list[str]:
@@ -106,6 +204,10 @@ def _other(name: str, reference: float, seen: Seen) -> list[str]:
 def _on_time(seen: Seen) -> str:
     share = f"{seen.on_time_percent:.1f} %"
     return f"{share}, void" if seen.on_time_percent < ON_TIME_PERCENT else share
+
+
+def _busy(run: Run) -> str:
+    return f"{run.busy_percent:.0f} %{', void' if run.void == BUSY else ''}"
 
 
 def _middle(runs: Sequence[Run]) -> Run:

@@ -18,7 +18,7 @@ PORT = 8000
 _BIND = ("--host", "0.0.0.0", "--port", str(PORT))
 
 # Variables that only make the app reachable and able to connect: every variant has them.
-_CONNECTIONS = frozenset({"DATABASE_USERNAME", "DATABASE_PASSWORD", "DATABASE_URL"})
+CONNECTIONS = frozenset({"DATABASE_USERNAME", "DATABASE_PASSWORD", "DATABASE_URL"})
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def pod(name: str, variant: Variant, container: Mapping[str, Any], limit: str) -
     body = copy.deepcopy(dict(container))
     for field in ("lifecycle", "startupProbe", "livenessProbe", "readinessProbe"):
         body.pop(field, None)
-    connections = [entry for entry in body["env"] if entry["name"] in _CONNECTIONS]
+    connections = [entry for entry in body["env"] if entry["name"] in CONNECTIONS]
     given = [{"name": key, "value": value} for key, value in variant.environment.items()]
     body |= {
         "command": list(variant.command),
@@ -186,6 +186,6 @@ def _own_variables(container: Mapping[str, Any]) -> dict[str, str]:
         entry["name"]: entry["value"]
         for entry in container["env"]
         if "value" in entry
-        and entry["name"] not in _CONNECTIONS
+        and entry["name"] not in CONNECTIONS
         and entry["name"] != "PROMETHEUS_MULTIPROC_DIR"
     }

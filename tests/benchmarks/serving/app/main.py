@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 HAS_RUNTIME = os.environ.get("RUNTIME") != "off"
 _COUNT = itertools.count()
-_QUERY = text("SELECT n, md5(n::text) FROM generate_series(1, 20) AS n")
+_QUERY = text("SELECT n, md5(n::text) FROM generate_series(1, :rows) AS n")
 
 
 class Row(BaseModel):
@@ -63,10 +63,10 @@ async def json(rows: int = 100) -> list[Row]:
 
 
 @app.get("/database")
-async def from_database(request: Request) -> dict[str, int]:
+async def from_database(request: Request, rows: int = 20) -> dict[str, int]:
     """One query, through the pooler."""
     async with request.app.state.engine.connect() as connection:
-        return {"rows": len((await connection.execute(_QUERY)).all())}
+        return {"rows": len((await connection.execute(_QUERY, {"rows": rows})).all())}
 
 
 @app.get("/blocking")
