@@ -279,6 +279,32 @@ def test_values_of_a_file_become_the_secret(world: World, project: Path, tmp_pat
     assert values(world) == {"TOKEN": "quoted = value"}
 
 
+def test_a_placeholder_is_not_accepted_as_a_password(
+    world: World, project: Path, tmp_path: Path
+) -> None:
+    requires_token(project, "TOKEN_LIFETIME")
+    file = tmp_path / "values"
+    file.write_text("TOKEN=changethis\nTOKEN_LIFETIME=todo\n")
+    options = ("--image", IMAGE, "--timeout", "0", "--secrets", str(file))
+    done = deploy(world, project, *options)
+    assert done.exit_code == 2
+    assert f"--secrets {file}: the value of TOKEN is only a placeholder" in done.stderr
+    assert world.get("secrets", "shop-secrets") is None
+    ours, its = pty.openpty()
+    with deploying(world, project, *options, stdin=its) as process:
+        read_until(process, "TOKEN: ")
+        time.sleep(0.2)
+        os.write(ours, b"\n")
+        read_until(process, "Continue? ")
+        os.write(ours, b"y\n")
+        _, errors = process.communicate(timeout=30)
+    os.close(ours)
+    os.close(its)
+    assert process.returncode == 0, errors
+    found = values(world)
+    assert len(found["TOKEN"]) > 40 and found["TOKEN_LIFETIME"] == "todo"
+
+
 @pytest.mark.parametrize("typed", ["typed", ""])
 def test_a_terminal_is_asked_for_values_without_showing_them(
     world: World, project: Path, typed: str

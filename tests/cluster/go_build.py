@@ -13,11 +13,17 @@ from tests.cluster import execution, failures, progress
 # The compiler then needs two thirds of the processor time (measured on client-go): no debugger's
 # data, which the linker would drop anyhow, and fewer collections. The result is the same.
 _COMPILER_FLAGS = "all=-dwarf=false"
-_ENVIRONMENT = {"GOGC": "400", "CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
+_ENVIRONMENT = {"GOGC": "400", "GOWORK": "off", "GOTOOLCHAIN": "local"}
 
 
 def build(
-    source: Path, packages: Sequence[str], *, into: Path, linker_flags: str = "-s -w"
+    source: Path,
+    packages: Sequence[str],
+    *,
+    into: Path,
+    linker_flags: str = "-s -w",
+    tags: Sequence[str] = (),
+    with_c: bool = False,
 ) -> None:
     """Builds programs.
 
@@ -26,17 +32,20 @@ def build(
         packages: The packages of the programs, relative to it.
         into: The folder of the programs, which the build creates.
         linker_flags: Flags of Go's linker.
+        tags: Build tags.
+        with_c: Whether the programs have code in C, so that the build needs a C compiler.
 
     Raises:
         ClusterError: Go is missing or the build failed.
     """
     if shutil.which("go") is None:
         raise failures.ClusterError(f"missing: go (1.26 or later) to build {packages[0]}")
-    environment = {**os.environ, **_ENVIRONMENT}
+    environment = {**os.environ, **_ENVIRONMENT, "CGO_ENABLED": "1" if with_c else "0"}
     go = ["go", "-C", str(source)]
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-gcflags", _COMPILER_FLAGS]
+    flags += ["-tags", ",".join(tags)]
     # This also downloads the modules; packages of the standard library are among them.
-    listing = [*go, "list", "-mod=readonly", "-deps", *packages]
+    listing = [*go, "list", "-mod=readonly", "-tags", ",".join(tags), "-deps", *packages]
     needed = execution.output_of(listing, environment=environment)
     command = [*go, "build", "-v", *flags, "-ldflags", linker_flags]
     with subprocess.Popen(

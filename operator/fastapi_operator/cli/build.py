@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 
 from fastapi_operator.cli import console, inputs
-from fastapi_operator.delivery import builder, context, stages, tag
+from fastapi_operator.delivery import builder, context, mounts, stages, tag
 from fastapi_operator.delivery.builder import Build, Builder, Command
 from fastapi_operator.delivery.destination import Destination
 
@@ -58,6 +58,17 @@ def refuse_secrets(sources: context.Sources) -> None:
         f"{sources.directory / found[0]} would become readable in the image, because the build "
         f"gets it from {sources.directory}; {remedy}"
     )
+
+
+def refuse_mounts(program: Builder, sources: context.Sources) -> None:
+    """Ends the command if the builder is too old for a mount of the Dockerfile."""
+    text = sources.dockerfile_text
+    if not any(mounts.relative_mounts(text)):
+        return
+    done = _probed(program)
+    reason = mounts.refusal(program, done.stdout, text)
+    if reason:
+        inputs.fail(f"{sources.dockerfile}, {reason}")
 
 
 def source_tag(sources: context.Sources, *, without: Path) -> str:
@@ -123,15 +134,19 @@ def _archive() -> Iterator[Path]:
 def _probe(candidate: Builder) -> str:
     """Returns why a program cannot build; empty if it can."""
     try:
-        done = subprocess.run(  # noqa: S603 (a fixed command)
-            candidate.probe, capture_output=True, text=True, check=False, timeout=_PROBE_SECONDS
-        )
+        done = _probed(candidate)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{shlex.join(candidate.probe)}: {error}"
     if done.returncode == 0:
         return ""
     last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason given"]
     return f"{shlex.join(candidate.probe)}: {last[0]}"
+
+
+def _probed(candidate: Builder) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 (a fixed command)
+        candidate.probe, capture_output=True, text=True, check=False, timeout=_PROBE_SECONDS
+    )
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

@@ -71,6 +71,7 @@ def plan_image(found: Found, target: Context, options: ImageOptions) -> PlannedI
         added=found.unwritten,
     )
     build.refuse_secrets(sources)
+    build.refuse_mounts(chosen, sources)
     name = options.tag or build.source_tag(sources, without=found.file)
     planned = Build(
         dockerfile=sources.dockerfile,

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from fastapi_operator.cli import console, inputs
-from fastapi_operator.delivery.secrets import read_values, secret
+from fastapi_operator.delivery.secrets import placeholders, read_values, secret
 from fastapi_operator.project.variable import is_secret
 
 _RANDOM_BYTES = 32
@@ -75,6 +75,18 @@ def _values(
     unknown = sorted(keys - known.keys())
     if file and unknown:
         inputs.fail(f"--secrets {file}: {', '.join(unknown)} of Secret {name} is not in it")
+    open_keys = placeholders(known, keys - set(unknown))
+    if open_keys and asks:
+        console.print_line(
+            f"--secrets {file} has only placeholders for these; enter nothing for a random one",
+            to_stderr=True,
+        )
+        return {key: _ask(key) if key in open_keys else known[key] for key in sorted(keys)}
+    if open_keys:
+        inputs.fail(
+            f"--secrets {file}: the value of {', '.join(open_keys)} is only a placeholder, which "
+            "everybody can read; write a random one, for example that of: openssl rand -hex 32"
+        )
     if unknown and asks:
         console.print_line(
             f"Secret {namespace}/{name} does not exist; enter its values, and nothing for a random "

@@ -1,10 +1,18 @@
 """The Secrets of a user without which the containers of a service do not start."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastapi_operator import naming
 from fastapi_operator.project import dotenv
+from fastapi_operator.project.variable import is_secret
+
+# Passwords that templates publish to be replaced, for example "changethis".
+_PLACEHOLDER = re.compile(
+    r"(change|replace)[ _-]?(this|me|it)?|(my|your)[ _-]\S.*|todo|x{3,}|\.{3}|…|<[^<>]*>",
+    re.IGNORECASE,
+)
 
 
 def required_secrets(spec: Mapping[str, Any]) -> dict[str, frozenset[str]]:
@@ -41,6 +49,15 @@ def read_values(text: str) -> dict[str, str]:
             raise ValueError(f"line {number} is not NAME=value")
         found[pair[0]] = pair[1]
     return found
+
+
+def placeholders(values: Mapping[str, str], keys: Iterable[str]) -> list[str]:
+    """Returns the keys of passwords and keys whose values everybody knows, or that are empty."""
+    return sorted(
+        key
+        for key in keys
+        if is_secret(key) and (not values[key] or _PLACEHOLDER.fullmatch(values[key].strip()))
+    )
 
 
 def secret(name: str, namespace: str, values: Mapping[str, str]) -> dict[str, Any]:

@@ -174,6 +174,21 @@ def test_a_file_with_secrets_that_the_dockerfile_does_not_copy_is_accepted(
     assert done.exit_code == 0, done.stderr
 
 
+def test_a_builder_that_is_too_old_for_a_mount_is_named_before_the_build(
+    project: Path, programs: Path
+) -> None:
+    mount = "--mount=type=bind,source=main.py,target=main.py"
+    write(project, {"Dockerfile": f"FROM a\nWORKDIR /app\nRUN {mount} true\n"})
+    for version, status in (("4.3.1", 2), ("5.4.2", 0)):
+        install(programs, "podman", f"printf 'Client: Podman Engine\nVersion:  {version}\n'")
+        done = deploy(project, programs, "--dry-run")
+        assert done.exit_code == status, done.stderr
+    install(programs, "podman", "printf 'Version:  4.3.1\n'")
+    done = deploy(project, programs, "--dry-run")
+    assert f"{project}/Dockerfile, line 3: podman 4.3.1 cannot mount" in done.stderr
+    assert "podman 4.4 or newer or with docker, or write target=/app/main.py" in done.stderr
+
+
 def test_an_ignore_file_of_the_project_without_secrets_needs_no_edit(
     project: Path, programs: Path
 ) -> None:
