@@ -46,6 +46,7 @@ LONG_FILES = (
     "unit/resources/test_nginx_versions.py",
     "unit/tuning/test_properties.py",
     "unit/resources/test_nginx_balancing.py",
+    "unit/reconcile/test_tuning_step_weeks.py",
     "mutate/test_mutate.py",
     "unit/resources/test_migration_checks.py",
     "unit/cli/test_init_properties.py",

@@ -102,6 +102,24 @@ def test_a_number_that_needs_no_new_pods_is_left_to_people() -> None:
     assert step_of(measured(peakRequestsPerSecond=100_000.0)) is None
 
 
+def test_what_another_figure_takes_back_is_not_tried() -> None:
+    """A long p95 alone means more requests at once, but not if each costs more CPU too."""
+    step = some(step_of(measured(p95Milliseconds=150.0)))
+    assert "server.concurrency" in step.text
+    both = some(step_of(measured(p95Milliseconds=150.0, cpuMillisecondsPerRequest=10.0)))
+    assert both.figure == "cpu_milliseconds_per_request"
+    assert "server.concurrency" not in both.text
+
+
+def test_memory_for_more_requests_must_show_a_gain() -> None:
+    found = measured(workerMemoryBytes=104 * MIB)
+    record = ended(NOTHING, some(step_of(found)), Verdict.ACCEPTED, 0)
+    more = measured(workerMemoryBytes=104 * MIB, p95Milliseconds=80.0)
+    step = some(step_of(more, record, now=WEEK))
+    assert step.text == "compute.memory_limit_bytes from 160Mi to 192Mi"
+    assert step.aim is Aim.GAINS
+
+
 def test_nothing_is_tried_while_another_trial_runs() -> None:
     saves = measured(workerMemoryBytes=88 * MIB)
     trial = Trial("abcd1234", "spec", some(step_of(saves)), 0)
@@ -119,13 +137,26 @@ def test_an_accepted_figure_is_not_tried_again() -> None:
 
 
 def test_a_rejected_step_waits_until_its_figure_has_moved_or_a_month_has_passed() -> None:
-    pool = measured(databaseMillisecondsPerRequest=24.0)
+    pool = measured(databaseMillisecondsPerRequest=10.0)
     record = ended(NOTHING, some(step_of(pool)), Verdict.REJECTED, 0)
     assert record.accepted == {}
     assert step_of(pool, record, now=2 * WEEK) is None
-    assert step_of(measured(databaseMillisecondsPerRequest=29.0), record, now=2 * WEEK) is None
-    assert step_of(measured(databaseMillisecondsPerRequest=31.0), record, now=2 * WEEK) is not None
+    assert step_of(measured(databaseMillisecondsPerRequest=12.0), record, now=2 * WEEK) is None
+    assert step_of(measured(databaseMillisecondsPerRequest=13.0), record, now=2 * WEEK) is not None
     assert step_of(pool, record, now=31 * DAY) is not None
+
+
+def test_the_numbers_of_a_rejected_step_are_not_tried_again_because_of_another_figure() -> None:
+    def threads(milliseconds: float) -> Measurements:
+        return measured(blockingMillisecondsPerRequest=milliseconds)
+
+    step = some(step_of(threads(5.0)))
+    assert step.text == "server.threads from 40 threads to 8 threads"
+    record = ended(NOTHING, step, Verdict.REJECTED, 0)
+    # Twice the time, which eight threads still carry.
+    assert step_of(threads(10.0), record, now=2 * WEEK) is None
+    assert some(step_of(threads(50.0), record, now=2 * WEEK)).changes != step.changes
+    assert step_of(threads(10.0), record, now=31 * DAY) is not None
 
 
 def test_a_trial_that_only_ended_is_tried_again_after_a_day() -> None:

@@ -103,6 +103,22 @@ async def test_new_and_kept_connections_are_mixed() -> None:
     assert all(answer.answered for answer in answers)
 
 
+async def test_the_requests_of_a_burst_are_due_at_once() -> None:
+    server = await asyncio.start_server(_answers, "127.0.0.1", 0)
+
+    def send() -> Load:
+        requests = itertools.repeat(_READ)
+        with Load("127.0.0.1", requests, port=_port(server), rate=100, burst=10) as load:
+            load.wait_for(20)
+        return load
+
+    async with server:
+        load = await asyncio.to_thread(send)
+    due = sorted(answer.at for answer in load.answers)
+    assert [due.count(at) for at in sorted(set(due))][:2] == [10, 10]
+    assert sorted(set(due))[1] - due[0] == pytest.approx(0.1)
+
+
 async def test_a_broken_connection_is_recorded_and_its_request_not_repeated() -> None:
     asked = 0
 

@@ -36,11 +36,14 @@ RETRY_SECONDS = 4 * 3600
 # Less is not taken again so soon after more was needed, so that a noisy figure does not oscillate.
 TURN_SECONDS = 7 * _DAY
 # An accepted figure is replaced, and a rejected step is tried again, if the figure has moved by so
-# much: noise of an eighth is no reason. A rejected step also after so long.
+# much: noise of an eighth is no reason. A rejected step also after so long, but not the same
+# numbers before: from rare bursts, a figure is known to a quarter at most.
 MOVED = 0.25
 FORGET_SECONDS = 30 * _DAY
-# More of it keeps pods from an OOM kill.
+# More of it keeps pods from an OOM kill, if their memory was measured. Other figures give memory to
+# the bodies of more requests, which must show a gain.
 _PROTECTING = "compute.memory_limit_bytes"
+_MEMORY = "worker_memory_bytes"
 
 
 class _Candidate(NamedTuple):
@@ -84,14 +87,17 @@ def next_step(
     def plan_of(accepted: Mapping[str, Figure]) -> Plan:
         return derive(service, settings, facts, Measurements.accepted(accepted))
 
-    base, found = plan_of(record.accepted), list[_Candidate]()
+    rounded, found = measured.rounded(), list[_Candidate]()
+    base = plan_of(record.accepted)
+    target = _values(base, plan_of({**record.accepted, **rounded}))
     # A trial of the future ended by a clock that was wrong, and delays nothing.
     pace = settings.measurement_pace
     past = [_Past(entry, abs(now - entry.at) * pace) for entry in record.history]
-    for name, figure in measured.rounded().items():
+    for name, figure in rounded.items():
         if _is_known(record, name, figure):
             continue
-        candidate = _candidate(base, plan_of({**record.accepted, name: figure}), name, figure)
+        plan = plan_of({**record.accepted, name: figure})
+        candidate = _candidate(base, plan, target, name, figure)
         if (
             candidate is not None
             and _has_moved(record, candidate.step)
@@ -109,8 +115,23 @@ def _is_known(record: TuningRecord, name: str, figure: Figure) -> bool:
     return (accepted.value if accepted is not None else NEEDS[name].constant) == figure.value
 
 
-def _candidate(base: Plan, plan: Plan, name: str, figure: Figure) -> _Candidate | None:
-    """Returns the step of a figure; None if it wins too little or costs more than a rollout."""
+def _values(base: Plan, plan: Plan) -> Mapping[str, Any]:
+    """Returns the numbers of a plan that differ from those of another one."""
+    return {after.name: after.value for _, after in changes(base, plan) if after is not None}
+
+
+def _candidate(
+    base: Plan, plan: Plan, target: Mapping[str, Any], name: str, figure: Figure
+) -> _Candidate | None:
+    """Returns the step of a figure; None if it wins too little or costs more than a rollout.
+
+    Args:
+        base: The present plan.
+        plan: The plan with this figure.
+        target: The numbers that all figures together change.
+        name: The name of the figure.
+        figure: The figure.
+    """
     if any(problem.severity is Severity.ERROR for problem in plan.problems):
         return None
     if plan.budget is not None and any(step.slack < 0 for step in plan.budget.steps()):
@@ -123,13 +144,15 @@ def _candidate(base: Plan, plan: Plan, name: str, figure: Figure) -> _Candidate 
         is_enough = is_tuned and abs(after.value - before.value) >= figures.GAIN_MIN * before.value
         if is_enough and after.disruption is Disruption.ROLLOUT:
             tried.append((before, after))
-    if not tried:
+    # What another figure takes back is not tried: a long p95 alone means more requests at once, but
+    # not if each of them costs more CPU too.
+    if not any(_approaches(before, after, target) for before, after in tried):
         return None
     return _Candidate(
         Step(
             figure=name,
             value=figure,
-            aim=_aim(tried),
+            aim=_aim(name, tried),
             changes=tuple(
                 Change(after.name, before.display(), after.display()) for before, after in tried
             ),
@@ -139,11 +162,16 @@ def _candidate(base: Plan, plan: Plan, name: str, figure: Figure) -> _Candidate 
     )
 
 
-def _aim(tried: list[tuple[Decision[Any], Decision[Any]]]) -> Aim:
+def _approaches(before: Decision[Any], after: Decision[Any], target: Mapping[str, Any]) -> bool:
+    wanted = target.get(after.name, before.value)
+    return bool(abs(after.value - wanted) < abs(before.value - wanted))
+
+
+def _aim(figure: str, tried: list[tuple[Decision[Any], Decision[Any]]]) -> Aim:
     more = {after.name for before, after in tried if after.value > before.value}
     if not more:
         return Aim.SAVES
-    return Aim.PROTECTS if more == {_PROTECTING} else Aim.GAINS
+    return Aim.PROTECTS if figure == _MEMORY and more == {_PROTECTING} else Aim.GAINS
 
 
 def _has_moved(record: TuningRecord, step: Step) -> bool:
@@ -176,11 +204,13 @@ def _waits(past: Sequence[_Past], step: Step, *, seconds: float) -> bool:
 
 
 def _is_rejected_like(item: _Past, step: Step) -> bool:
-    before, after = item.entry.step.value.value, step.value.value
+    """Whether a rejected step had nearly the same figure, or the same numbers from another one."""
+    rejected = item.entry.step
+    before, after = rejected.value.value, step.value.value
     return (
         item.entry.verdict is Verdict.REJECTED
         and item.seconds < FORGET_SECONDS
-        and abs(after - before) < MOVED * before
+        and (abs(after - before) < MOVED * before or rejected.changes == step.changes)
     )
 
 
