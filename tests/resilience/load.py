@@ -57,6 +57,7 @@ class Load:
         rate: Requests per second.
         port: The port to connect to.
         address: The address to connect to, if it is not the host.
+        burst: So many requests are due at once, at the same rate.
 
     Attributes:
         answers: The requests that have ended.
@@ -71,6 +72,7 @@ class Load:
         rate: float,
         port: int = 80,
         address: str = "",
+        burst: int = 1,
     ) -> None:
         self.answers: list[Answer] = []
         self.late_seconds = 0.0
@@ -79,6 +81,7 @@ class Load:
         self._port = port
         self._requests = requests
         self._rate = rate
+        self._burst = burst
         self._idle: collections.deque[Connection] = collections.deque()
         self._stop = threading.Event()
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "load")
@@ -116,7 +119,7 @@ class Load:
             for number in itertools.count():
                 if self._stop.is_set():
                     break
-                due = began + number / self._rate
+                due = began + number // self._burst * self._burst / self._rate
                 await asyncio.sleep(max(0, due - time.monotonic()))
                 self.late_seconds = max(self.late_seconds, time.monotonic() - due)
                 new = number % NEW_CONNECTION_EACH == 0
