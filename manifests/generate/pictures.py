@@ -107,15 +107,16 @@ OVERVIEW = Picture(
 )
 OVERLOAD = Picture(
     "A request passes three gates: the proxy needs a free slot of a pod, the process must be below "
-    "its limit in flight, and a connection must be free in time. The first two reject at once.",
+    "its limit in flight, and a connection must be free in time. Each rejects with 503 what it "
+    "cannot serve in time.",
     900,
-    250,
+    270,
     {
-        "clients": Box("clients", 80, 90, 110),
-        "proxy": Box("proxy\nfree slot of a pod?", 300, 90, 150),
-        "process": Box("process of the app\nbelow its limit?", 560, 90, 160),
-        "pool": Box("connection pool\nfree in time?", 790, 90, 150),
-        "database": Box("database", 790, 205, 120),
+        "clients": Box("clients", 80, 110, 110),
+        "proxy": Box("proxy\nfree slot of a pod?", 300, 110, 150),
+        "process": Box("process of the app\nbelow its limit?", 560, 110, 160),
+        "pool": Box("connection pool\nfree in time?", 790, 110, 150),
+        "database": Box("database", 790, 225, 120),
     },
     (
         Arrow("clients", "proxy", "all requests", shift=(0, -10)),
@@ -124,9 +125,10 @@ OVERLOAD = Picture(
         Arrow("pool", "database", "yes", shift=(22, 0)),
         Arrow(
             "proxy", "clients", "no: 503 and Retry-After in milliseconds",
-            ((300, 160), (80, 160)), (0, 14),
+            ((300, 180), (80, 180)), (0, 14),
         ),
-        Arrow("process", "clients", "no: 503", ((560, 24), (80, 24)), (0, -6)),
+        Arrow("process", "clients", "no: 503", ((560, 54), (80, 54)), (0, -6)),
+        Arrow("pool", "clients", "no: 503", ((790, 24), (80, 24)), (0, -6)),
     ),
 )  # fmt: skip
 CORE = Picture(

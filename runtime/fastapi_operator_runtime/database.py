@@ -92,7 +92,7 @@ def async_url(config: settings.RuntimeSettings) -> sqlalchemy.URL:
 
 
 class Saturated(exc.TimeoutError, limits.Overloaded):
-    """No connection of the pool will be free in time, so the checkout did not wait."""
+    """No connection of the pool is free in time; if that is known, the checkout does not wait."""
 
 
 class ObservedPool(pool.AsyncAdaptedQueuePool):
@@ -121,7 +121,7 @@ class ObservedPool(pool.AsyncAdaptedQueuePool):
         """Checks a connection out, and measures the duration.
 
         Raises:
-            Saturated: All connections are in use, and too many checkouts wait for one.
+            Saturated: All connections are in use, and none was or will be free within the timeout.
         """
         if self._metrics is None:
             return super().connect()
@@ -131,9 +131,11 @@ class ObservedPool(pool.AsyncAdaptedQueuePool):
         self._pending.inc()
         try:
             return super().connect()
-        except exc.TimeoutError:
+        except exc.TimeoutError as error:
             self._timeouts.inc()
-            raise
+            raise Saturated(
+                f"no connection of the pool was free within {self._timeout:g} s"
+            ) from error
         finally:
             self._waiting -= 1
             self._pending.dec()

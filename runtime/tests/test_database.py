@@ -5,7 +5,6 @@ import asyncio
 import prometheus_client
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import exc
 
 from fastapi_operator_runtime import (
     RuntimeSettings,
@@ -39,7 +38,7 @@ async def test_the_pool_has_the_sizes_of_the_contract(postgres: testing.Postgres
     )
     held = [await engine.connect() for _ in range(3)]
     timeouts = sample("db_client_connection_timeouts_total")
-    with pytest.raises(exc.TimeoutError):
+    with pytest.raises(database.Saturated):
         await engine.connect()
     assert sample("db_client_connection_timeouts_total") == timeouts + 1
     assert sample("db_client_connection_pending_requests") == 0
