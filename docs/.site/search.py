@@ -13,7 +13,7 @@ from mkdocs.plugins import event_priority
 
 _COMMON = (
     "a about after all an and any are as at be before but by can could do does for from get "
-    "has have how i if in into is it its many me much my new not of on one or our out should "
+    "has have how i if in into is it its many me much my new not of on one or our should "
     "so than that the their them then there these this to too up use we what when where which "
     "who why will with without would you your"
 )
@@ -23,7 +23,7 @@ _PLURAL = r"(?<=[a-z]{3})s\b"
 _TITLE = 30
 # Pages that record why or how much come after pages for readers who do something.
 _RECORDS = r"decisions/|architecture|proofs|benchmarks|out-of-scope|releases|api-versions"
-_WEIGHTS = ((_RECORDS, 0.2), (r"reference/", 0.6), (r"runbooks/", 0.7))
+_WEIGHTS = ((_RECORDS, 0.2), (r"reference/|tuning", 0.4), (r"runbooks/", 0.7))
 
 
 def separator() -> str:
