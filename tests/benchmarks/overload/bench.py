@@ -20,7 +20,7 @@ from tests.benchmarks.overload.rivals import Rival
 from tests.cluster import cgroups, instances, node, progress
 from tests.demo import story, targets
 from tests.e2e.conftest import Shop
-from tests.kubectl import Kubectl, eventually
+from tests.kubectl import Kubectl, KubectlError, eventually
 
 NODE, NAMESPACE = "overload", "overload"
 # The pods run on the first core, the generator on the other one.
@@ -211,10 +211,19 @@ class Bench:
             body["metadata"]["namespace"] = NAMESPACE
             self.kubectl.apply(body)
         for name in rival.deployments:
-            self.kubectl("rollout", "status", f"deployment/{name}", *namespace, "--timeout=300s")
+            self._wait_for_rollout(name)
         self.rest(service)
         self.pin()
         return service
+
+    def _wait_for_rollout(self, name: str) -> None:
+        namespace = ("-n", NAMESPACE)
+        try:
+            self.kubectl("rollout", "status", f"deployment/{name}", *namespace, "--timeout=300s")
+        except KubectlError as error:
+            pods = self.kubectl("get", "pods", "-o", "wide", *namespace)
+            events = self.kubectl("get", "events", *namespace, "--sort-by=.lastTimestamp")
+            raise AssertionError(f"{error}\n{pods}\n{events[-4000:]}") from error
 
     def rest(self, service: Service) -> None:
         """Waits until the app rests: its processes have started, and no request is left.
