@@ -134,6 +134,10 @@ diagnose-faults: setup ## Inject each fault into real processes, and check that 
 judges: setup ## Build the programs of other projects that judge the product (once; minutes)
 	@$(RUN)/python -m tests.judges
 
+.PHONY: proofs
+proofs: setup ## Run the tests of each real controller and write the table of docs/proofs.md (hours; RESUME=1 continues)
+	@$(RUN)/python -m tests.full.proved $(if $(RESUME),--resume) $(FILES)
+
 .PHONY: mutate
 mutate: setup ## Remove each builder and template line in turn: a test must fail (minutes, resumable)
 	@$(RUN)/python -m tests.mutate --write

@@ -22,9 +22,9 @@ def sections() -> dict[str, str]:
     return {name: read(name) for name in names if name != NOT_MET}
 
 
-def read(section: str) -> str:
+def read(section: str, *, page: Path = DOCUMENT) -> str:
     """Returns the text between the section's markers."""
-    _, _, rest = DOCUMENT.read_text().partition(f"<!-- begin: {section} -->\n")
+    _, _, rest = page.read_text().partition(f"<!-- begin: {section} -->\n")
     return rest.partition(f"<!-- end: {section} -->")[0]
 
 
@@ -54,8 +54,8 @@ def write(section: str, text: str, *, measured: datetime.date | None = None) -> 
         ValueError: The document has no such section.
     """
     date = _MEASURED.format(measured or datetime.datetime.now(datetime.UTC).date())
-    _replace(section, f"{date}\n\n{bars.with_verdicts(section, text.strip())}")
-    _replace(NOT_MET, bars.not_met(sections()))
+    replace(DOCUMENT, section, f"{date}\n\n{bars.with_verdicts(section, text.strip())}")
+    replace(DOCUMENT, NOT_MET, bars.not_met(sections()))
 
 
 def keep_rows(
@@ -85,13 +85,18 @@ def keep_rows(
     write(section, f"The last row: {machine()}.\n\n{table}", measured=day)
 
 
-def _replace(section: str, text: str) -> None:
+def replace(page: Path, section: str, text: str) -> None:
+    """Replaces the text between a section's markers in a page.
+
+    Raises:
+        ValueError: The page has no such section.
+    """
     begin, end = f"<!-- begin: {section} -->\n", f"<!-- end: {section} -->"
-    before, found, rest = DOCUMENT.read_text().partition(begin)
+    before, found, rest = page.read_text().partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):
-        raise ValueError(f"{DOCUMENT} has no section {section!r}: write its markers first")
-    DOCUMENT.write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}")
+        raise ValueError(f"{page} has no section {section!r}: write its markers first")
+    page.write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}")
 
 
 def machine() -> str:

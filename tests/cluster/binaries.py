@@ -12,7 +12,7 @@ from tests.cluster.made_once import made_once
 
 _SOURCES = places.HERE / "tools"
 _PACKAGES = ["./kubernetes", "./coredns", "./volumes", "helm.sh/helm/v3/cmd/helm"]
-_KUBERNETES = "v1.35.4"  # as in tools/go.mod
+KUBERNETES = "v1.35.4"  # as in tools/go.mod
 _HELM = "v3.20.2"  # as in tools/go.mod
 _PARTS = [
     "etcd",
@@ -25,11 +25,11 @@ _PARTS = [
     "metrics-server",
 ]
 _VARIABLES = {
-    "k8s.io/component-base/version.gitVersion": _KUBERNETES,
+    "k8s.io/component-base/version.gitVersion": KUBERNETES,
     "k8s.io/component-base/version.gitMajor": "1",
     "k8s.io/component-base/version.gitMinor": "35",
     "k8s.io/component-base/version.gitTreeState": "clean",
-    "k8s.io/client-go/pkg/version.gitVersion": _KUBERNETES,
+    "k8s.io/client-go/pkg/version.gitVersion": KUBERNETES,
     "helm.sh/helm/v3/internal/version.version": _HELM,
     # The default of `helm template` for the cluster's version.
     "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor": "1",

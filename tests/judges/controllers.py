@@ -82,6 +82,13 @@ CONTROLLERS: Mapping[str, Controller] = {
         tags=("containers_image_openpgp", "exclude_graphdriver_btrfs"),
         with_c=True,
     ),
+    # Without its API server, ApplicationSets, notifications and client.
+    "argo-cd": Controller(
+        module=modules.ARGO_CD,
+        packages=("./cmd/argo-cd",),
+        cost="10 minutes of CPU",
+        command=_SOURCES / "argo-cd/main.go",
+    ),
     # Rolls out the same bad version as the product, for comparison.
     "argo-rollouts": Controller(
         module="github.com/argoproj/argo-rollouts@v1.9.0",

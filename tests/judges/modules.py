@@ -16,6 +16,9 @@ KUBE_STATE = "k8s.io/kube-state-metrics/v2@v2.15.0"
 CERT_MANAGER = "github.com/cert-manager/cert-manager@v1.21.2"
 KEDA = "github.com/kedacore/keda/v2@v2.21.0"
 CLOUDNATIVE_PG = "github.com/cloudnative-pg/cloudnative-pg@v1.27.0"
+# 3.2.12 does not compile: a function of its settings is missing. Later ones need a newer Go, or a
+# module in a folder that their own module does not have.
+ARGO_CD = "github.com/argoproj/argo-cd/v3@v3.2.11"
 FLUX = "github.com/fluxcd/kustomize-controller@v1.9.3"
 FLUX_SOURCES = "github.com/fluxcd/source-controller@v1.9.2"
 # module -> its folder of CustomResourceDefinitions
