@@ -198,13 +198,20 @@ def _crowd(row: Row) -> bool:
     )
 
 
+# Numbers that are worse, or no better. The trials of all other services are of better ones.
+_WORSE_TRIALS = ("threads-in-bursts", "threads-without-need")
+
+
 def _trial(row: Row) -> bool:
-    """No request is lost for a trial; a bad one is not felt by the clients together."""
+    """The judge is right, no request is lost for a trial, and a bad one is not felt by all."""
+    verdict = row["verdict of the operator"]
+    if verdict != ("Rejected" if row["service"] in _WORSE_TRIALS else "Accepted"):
+        return False
     lost_before, lost, lost_after = map(
         int, row["lost before, during, after the trial"].split(", ")
     )
     _, slow, slow_after = map(float, row["p99 of all clients in ms"].split(", "))
-    is_felt = row["verdict of the operator"] == "Rejected" and slow > 1.2 * slow_after
+    is_felt = verdict == "Rejected" and slow > 1.2 * slow_after
     return not lost_after and (not lost or bool(lost_before)) and not is_felt
 
 
@@ -524,8 +531,8 @@ BARS: Mapping[str, Sequence[Bar]] = {
     "trials of numbers": [
         Bar(
             heading="lost before, during, after the trial",
-            text="no request lost, except by the numbers before it; if it is rejected, p99 of all "
-            "clients at most 1.2 times that after it",
+            text="worse numbers rejected, others accepted; no request lost, except by the numbers "
+            "before it; if it is rejected, p99 of all clients at most 1.2 times that after it",
             judge=_trial,
             code=("operator/fastapi_operator/judge", "operator/fastapi_operator/reconcile"),
             named_by=3,
