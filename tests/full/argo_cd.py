@@ -100,7 +100,7 @@ class Application:
         return found
 
     def state(self) -> State:
-        """Returns what the list of Argo CD shows."""
+        """Returns its state."""
         status = self.status()
         return State(
             sync=status.get("sync", {}).get("status", ""),

@@ -1,4 +1,4 @@
-"""What a page must be for readers: scripts for the browser, with the findings as their value."""
+"""Requirements of a page for readers: scripts for the browser, with the findings as their value."""
 
 # Each visible text whose contrast to the colour behind it is below the one that WCAG requires.
 # Colours with transparency are mixed with those behind them.

@@ -44,7 +44,7 @@ class Report:
     Attributes:
         passed: Tests that passed.
         others: Tests that failed, or were skipped.
-        figures: What the tests measured, in their order.
+        figures: Figures that the tests measured, in their order.
     """
 
     passed: int
@@ -120,7 +120,7 @@ def main() -> int:
     """Runs the chosen files; the exit code is 1 if a test failed or was skipped."""
     parser = argparse.ArgumentParser(prog="python -m tests.full.proved", description=__doc__)
     parser.add_argument("files", nargs="*", metavar="FILE", help=f"of {', '.join(JUDGED)}")
-    parser.add_argument("--resume", action="store_true", help="leave out what passed today")
+    parser.add_argument("--resume", action="store_true", help="leave out files that passed today")
     options = parser.parse_args()
     unknown = [path for path in options.files if path not in JUDGED]
     if unknown:

@@ -58,7 +58,7 @@ class Receiver(http.server.ThreadingHTTPServer):
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def answer(self, path: str, count: str, body: bytes) -> Any:
-        """Records a message, and returns what the agent expects."""
+        """Records a message, and returns the answer that the agent expects."""
         called = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
         method = called.get("method")
         if method is None:

@@ -201,7 +201,7 @@ def test_operator_definition_and_services_in_one_application_come_stay_and_go(
 
 
 def left(team: World) -> list[str]:
-    """What is left of services; only what docs/uninstall.md names is retained."""
+    """Objects of services that are left; docs/uninstall.md names those that are retained."""
     kinds = ("deployments", "statefulsets", "services", "configmaps", "horizontalpodautoscalers")
     return [
         f"{kind}/{body['metadata']['name']}"

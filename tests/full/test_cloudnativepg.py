@@ -31,7 +31,7 @@ from tests.kubectl import KubectlError, eventually
 pytestmark = [pytest.mark.node, pytest.mark.timeout(1500)]
 
 NAMESPACE, CLUSTER = "replicated", "shop-postgres"
-# What two cores carry beside three instances, the operators and the clients themselves.
+# A rate that two cores carry beside three instances, the operators and the clients themselves.
 RATE = 50
 # Before an event, and after the recovery from it.
 STEADY_SECONDS = 12

@@ -1,4 +1,4 @@
-"""The overload benchmark in its short form: what is not served is rejected, and nothing is lost."""
+"""The overload benchmark in its short form: requests are served or rejected, and none is lost."""
 
 import re
 

@@ -30,7 +30,7 @@ _TOOLS = ("uv", "poetry", "pdm", "hishel<2", "pipenv")
 
 @dataclass(frozen=True)
 class Case:
-    """What a project must answer.
+    """The responses that a project must give.
 
     Attributes:
         layout: Its name in ``tests/projects``.

@@ -1,4 +1,4 @@
-"""Clients that write rows and read, at an even rate, and remember what was acknowledged."""
+"""Clients that write rows and read, at an even rate, and remember the acknowledged ones."""
 
 import http.client
 import itertools
@@ -33,7 +33,7 @@ class Sent(NamedTuple):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the client got what it requested."""
+        """Whether the client got its request served."""
         return self.outcome in ("200", "201")
 
 

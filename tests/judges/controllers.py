@@ -74,7 +74,7 @@ CONTROLLERS: Mapping[str, Controller] = {
         cost="4 to 11 minutes on two cores",
     ),
     # Builds projects of others, as for a user whose builder is newer than Debian's. Its code in C
-    # makes namespaces before Go's runtime starts; the tags leave out what needs further libraries.
+    # makes namespaces before Go's runtime starts; tags leave out parts that need other libraries.
     "buildah": Controller(
         module="github.com/containers/buildah@v1.44.0",
         packages=("./cmd/buildah",),

@@ -1,4 +1,4 @@
-"""What was measured so far, in build/: runs of changes, crowds, and each lost request."""
+"""Measurements so far, in build/: runs of changes, crowds, and each lost request."""
 
 import dataclasses
 import datetime

@@ -39,7 +39,7 @@ def refusal(builder: Builder, version: str, text: str) -> str:
 
     Args:
         builder: The builder.
-        version: What its command ``version`` prints.
+        version: Output of its command ``version``.
         text: The Dockerfile.
     """
     first, found = _FIRST.get(builder), _VERSION.search(version)
