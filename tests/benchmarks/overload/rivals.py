@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi_operator.quantity import format_bytes, size_bytes
+from fastapi_operator.quantity import format_bytes, format_cpu, millicores, size_bytes
 from tests.benchmarks.serving import variants
 
 OURS, OURS_UNMODIFIED = "this operator", "this operator, unmodified app"
@@ -14,6 +14,8 @@ _LABEL, _PART = "benchmark/rival", "benchmark/part"
 _PROXY_PORT = 8080
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _GRACE_SECONDS = 5
+# All servers are on one node of two cores, so each requests only a fifth of what the service does.
+_REQUESTED_SHARE = 5
 # What tutorials have: no limit for a pod, no retry, the defaults of nginx. Only its files are in
 # /tmp, since it runs without root.
 _NGINX = """\
@@ -147,6 +149,7 @@ def _app_container(rival: Rival, ours: Mapping[str, Any]) -> dict[str, Any]:
     resources = copy.deepcopy(dict(ours["resources"]))
     for amounts in resources.values():
         amounts["memory"] = format_bytes(rival.processes * size_bytes(amounts["memory"]))
+    resources["requests"]["cpu"] = _requested_cpu(ours)
     connections = [entry for entry in ours["env"] if entry["name"] in variants.CONNECTIONS]
     return {
         "name": APP,
@@ -170,8 +173,8 @@ def _nginx(rival: Rival, proxy: Mapping[str, Any]) -> dict[str, Any]:
         "imagePullPolicy": ours["imagePullPolicy"],
         "command": ["nginx", "-e", "stderr", "-c", "/conf/nginx.conf", "-g", "daemon off;"],
         "ports": [{"name": "http", "containerPort": _PROXY_PORT}],
-        # It has the precedence of the service's nginx, and no limit.
-        "resources": {"requests": ours["resources"]["requests"]},
+        # It has no limit.
+        "resources": {"requests": {"cpu": _requested_cpu(ours)}},
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},
             {"name": "conf", "mountPath": "/conf"},
@@ -227,6 +230,11 @@ def _service(name: str, rival: Rival, part: str) -> dict[str, Any]:
 
 def _labels(key: str, part: str) -> dict[str, str]:
     return {_LABEL: key, _PART: part}
+
+
+def _requested_cpu(ours: Mapping[str, Any]) -> str:
+    """Returns the CPU request, with the same precedence of nginx over the app."""
+    return format_cpu(millicores(ours["resources"]["requests"]["cpu"]) // _REQUESTED_SHARE)
 
 
 def _container(pod: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -98,7 +98,10 @@ def test_a_server_alone_is_reached_by_its_service_with_the_limits_of_our_pod(nam
     key = SERVERS[name].rival.key  # type: ignore[union-attr]
     assert set(made) == {("Service", key), ("Deployment", key)}
     app = container(made["Deployment", key])
-    assert app["resources"] == APP["containers"][0]["resources"]
+    ours = APP["containers"][0]["resources"]
+    assert app["resources"]["limits"] == ours["limits"]
+    # All servers fit on one node.
+    assert app["resources"]["requests"] == {"cpu": "10m", "memory": "256Mi"}
     assert app["env"] == [APP["containers"][0]["env"][1], {"name": "RUNTIME", "value": "off"}]
     assert app["livenessProbe"] == {"tcpSocket": {"port": "http"}}
     assert made["Deployment", key]["spec"]["replicas"] == 2
@@ -120,7 +123,8 @@ def test_the_line_of_the_article_has_workers_of_all_cores_and_is_behind_a_plain_
     assert "limit_" not in nginx and "max_conns" not in nginx
     first = made["Service", "article"]["spec"]["selector"]
     assert first == made["Deployment", "article"]["spec"]["template"]["metadata"]["labels"]
-    assert container(made["Deployment", "article"])["name"] == "nginx"
+    proxy = container(made["Deployment", "article"])
+    assert proxy["resources"] == {"requests": {"cpu": "20m"}}
 
 
 def test_each_server_has_a_row_for_each_work_and_load_also_before_it_is_measured() -> None:
