@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,23 @@ def read_until(process: "subprocess.Popen[str]", words: str) -> None:
         piece = process.stderr.read(1)
         assert piece, text
         text += piece
+
+
+def deploy_with_answers(
+    world: World, project: Path, *arguments: str, answers: Iterable[tuple[str, str]]
+) -> None:
+    """Runs a command at a terminal to its end: each answer is typed after the words before it."""
+    ours, its = pty.openpty()
+    with deploying(world, project, *arguments, stdin=its) as process:
+        for question, typed in answers:
+            read_until(process, question)
+            # A terminal without echo drops what was typed before.
+            time.sleep(0.2)
+            os.write(ours, f"{typed}\n".encode())
+        _, errors = process.communicate(timeout=30)
+    os.close(ours)
+    os.close(its)
+    assert process.returncode == 0, errors
 
 
 def test_a_service_is_applied_and_followed_until_its_url(world: World, project: Path) -> None:
@@ -290,17 +307,8 @@ def test_a_placeholder_is_not_accepted_as_a_password(
     assert done.exit_code == 2
     assert f"--secrets {file}: the value of TOKEN is only a placeholder" in done.stderr
     assert world.get("secrets", "shop-secrets") is None
-    ours, its = pty.openpty()
-    with deploying(world, project, *options, stdin=its) as process:
-        read_until(process, "TOKEN: ")
-        time.sleep(0.2)
-        os.write(ours, b"\n")
-        read_until(process, "Continue? ")
-        os.write(ours, b"y\n")
-        _, errors = process.communicate(timeout=30)
-    os.close(ours)
-    os.close(its)
-    assert process.returncode == 0, errors
+    answers = (("TOKEN: ", ""), ("Continue? ", "y"))
+    deploy_with_answers(world, project, *options, answers=answers)
     found = values(world)
     assert len(found["TOKEN"]) > 40 and found["TOKEN_LIFETIME"] == "todo"
 
@@ -310,18 +318,8 @@ def test_a_terminal_is_asked_for_values_without_showing_them(
     world: World, project: Path, typed: str
 ) -> None:
     requires_token(project)
-    ours, its = pty.openpty()
-    with deploying(world, project, "--image", IMAGE, "--timeout", "0", stdin=its) as process:
-        # A terminal without echo drops what was typed before.
-        read_until(process, "TOKEN: ")
-        time.sleep(0.2)
-        os.write(ours, f"{typed}\n".encode())
-        read_until(process, "Continue? ")
-        os.write(ours, b"y\n")
-        _, errors = process.communicate(timeout=30)
-    os.close(ours)
-    os.close(its)
-    assert process.returncode == 0, errors
+    answers = (("TOKEN: ", typed), ("Continue? ", "y"))
+    deploy_with_answers(world, project, "--image", IMAGE, "--timeout", "0", answers=answers)
     (value,) = values(world).values()
     assert value == typed or (not typed and len(value) > 40)
 
@@ -333,21 +331,8 @@ def test_a_value_that_is_not_secret_is_never_random(world: World, project: Path)
     # Without a terminal, the file that has all values is named, and not read.
     done = deploy(world, project, *options)
     assert f"--secrets {project}/.env has all of them" in done.stderr
-    ours, its = pty.openpty()
-    with deploying(world, project, *options, stdin=its) as process:
-        read_until(process, "REGION:")
-        os.write(ours, b"\n")
-        read_until(process, "REGION:")
-        os.write(ours, b"us\n")
-        read_until(process, "TOKEN: ")
-        time.sleep(0.2)
-        os.write(ours, b"\n")
-        read_until(process, "Continue? ")
-        os.write(ours, b"y\n")
-        _, errors = process.communicate(timeout=30)
-    os.close(ours)
-    os.close(its)
-    assert process.returncode == 0, errors
+    answers = (("REGION:", ""), ("REGION:", "us"), ("TOKEN: ", ""), ("Continue? ", "y"))
+    deploy_with_answers(world, project, *options, answers=answers)
     created = values(world)
     assert created["REGION"] == "us"
     assert len(created["TOKEN"]) > 40

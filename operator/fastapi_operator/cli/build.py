@@ -62,11 +62,10 @@ def refuse_secrets(sources: context.Sources) -> None:
 
 def refuse_mounts(program: Builder, sources: context.Sources) -> None:
     """Ends the command if the builder is too old for a mount of the Dockerfile."""
-    text = sources.dockerfile_text
-    if not any(mounts.relative_mounts(text)):
+    mount = next(mounts.relative_mounts(sources.dockerfile_text), None)
+    if mount is None:
         return
-    done = _probed(program)
-    reason = mounts.refusal(program, done.stdout, text)
+    reason = mounts.refusal(program, _probed(program).stdout, mount)
     if reason:
         inputs.fail(f"{sources.dockerfile}, {reason}")
 

@@ -34,19 +34,16 @@ class RelativeMount:
     line: int
 
 
-def refusal(builder: Builder, version: str, text: str) -> str:
-    """Returns why a builder cannot run a step of a Dockerfile, and the remedy; empty if it can.
+def refusal(builder: Builder, version: str, mount: RelativeMount) -> str:
+    """Returns why a builder cannot mount to a relative path, and the remedy; empty if it can.
 
     Args:
         builder: The builder.
         version: Output of its command ``version``.
-        text: The Dockerfile.
+        mount: The mount.
     """
     first, found = _FIRST.get(builder), _VERSION.search(version)
     if first is None or found is None or (int(found.group(2)), int(found.group(3))) >= first:
-        return ""
-    mount = next(relative_mounts(text), None)
-    if mount is None:
         return ""
     written = mount.absolute or "an absolute path"
     return (
