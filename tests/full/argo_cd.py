@@ -4,7 +4,6 @@ import contextlib
 import functools
 import secrets
 import shutil
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.api.world import eventually
 from tests.charts.conftest import ROOT, chosen_helm
 from tests.cluster import execution, instances, packages, processes
 from tests.cluster.apiserver import ApiServer
+from tests.full import following
 from tests.judges import controllers, modules
 from tests.kubectl import Kubectl
 from tests.kubectl import eventually as until
@@ -173,21 +173,9 @@ def apply(kube: Kube, body: Mapping[str, Any]) -> Application:
 @contextlib.contextmanager
 def followed(application: Application) -> Iterator[list[State]]:
     """Follows the states of an Application while the block runs."""
-    over, course = threading.Event(), list[State]()
-
-    def follow() -> None:
-        while not over.wait(0.05):
-            state = application.state()
-            if course[-1:] != [state]:
-                course.append(state)
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    try:
+    course = list[State]()
+    with following.followed(application.state, course, seconds=0.05):
         yield course
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import pytest
 
 from tests.charts.conftest import SERVICE
 from tests.e2e.conftest import Shop
-from tests.full import keda
+from tests.full import following, keda
 from tests.full.conftest import Platform
 from tests.full.load import Request, generate
 from tests.full.queue import connected
@@ -63,22 +63,15 @@ class Course(list[int]):
 @contextmanager
 def followed(shop: Shop, name: str) -> Iterator[Course]:
     """Follows the replicas of a Deployment while the block runs."""
-    over, course = threading.Event(), Course()
+    course = Course()
 
-    def follow() -> None:
-        while not over.wait(1.0):
-            body = shop.kubectl.json("get", "deployment", name, "-n", shop.namespace)
-            replicas = body["spec"].get("replicas", 1)
-            if course[-1:] != [replicas]:
-                course.append(replicas)
+    def replicas() -> int:
+        body = shop.kubectl.json("get", "deployment", name, "-n", shop.namespace)
+        found: int = body["spec"].get("replicas", 1)
+        return found
 
-    thread = threading.Thread(target=follow)
-    thread.start()
-    try:
+    with following.followed(replicas, course, seconds=1):
         yield course
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_pods_follow_the_requests_under_way_and_outlive_their_autoscaler(
